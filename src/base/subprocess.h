@@ -1,0 +1,42 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace holdfast {
+
+struct CommandOptions {
+  std::vector<std::string> argv;  // argv[0] is looked up in PATH
+  std::vector<std::pair<std::string, std::string>> environment;  // added to ours
+  std::string working_directory;
+  std::string input;              // given on standard input, then closed
+  Duration deadline = Duration::seconds(60);
+  size_t output_limit_bytes = 16 << 20;  // per stream; more is dropped and said so
+  std::optional<uid_t> uid;       // with root: run as this user (and its group `gid`)
+  std::optional<gid_t> gid;
+};
+
+struct CommandOutcome {
+  int exit_status = 0;   // 128 + signal when it was killed
+  std::string output;
+  std::string error_output;
+};
+
+// Runs a program in its own process group and waits for it. At the deadline the
+// group gets SIGTERM, 2 s later SIGKILL, and the error is kTimeout. A program
+// that ran and failed is an outcome, not an error.
+Result<CommandOutcome> run_command(const CommandOptions& options);
+// The same, and a non-zero status is kSubprocess, with the end of its error output.
+Result<CommandOutcome> run_command_checked(const CommandOptions& options);
+
+}  // namespace holdfast

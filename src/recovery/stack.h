@@ -1,0 +1,61 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "repo/collect.h"
+
+namespace holdfast::recovery {
+
+// What one holdfast.yaml describes. docs/configuration.md is its reference.
+
+struct PostgresConfig {
+  std::string connection;          // libpq string, no password in it
+  std::string password;            // secret reference or ""
+  std::string data_directory;      // "" : as the server says
+  std::string method = "auto";     // auto | files | protocol
+  std::string bin_directory;       // "" : looked for
+  std::string slot;                // of `wal receive`; "" : holdfast_<component>
+  bool synchronous = false;        // `wal receive` acknowledges flushes as a synchronous standby
+  std::vector<std::pair<std::string, std::string>> assertions;  // "name" -> "[database:] sql"
+};
+
+struct FilesConfig {
+  std::vector<std::string> paths;
+  std::vector<std::string> excludes;
+  bool one_file_system = false;
+};
+
+struct ComponentConfig {
+  std::string name;
+  std::string kind;                // "postgres" | "files"
+  std::optional<Duration> rto, rpo;
+  std::string priority;
+  PostgresConfig postgres;
+  FilesConfig files;
+};
+
+struct StackConfig {
+  std::string path;                // of the file it came from
+  std::string stack;
+  std::string repository;          // location
+  std::string passphrase;          // secret reference
+  int compression_level = 3;
+  unsigned threads = 0;            // 0: as many as cores
+  std::vector<ComponentConfig> components;
+  repo::RetentionPolicy retention;
+  Duration collection_grace = Duration::hours(24);
+
+  const ComponentConfig* find(const std::string& component) const;
+};
+
+// Every error names file, line and key: "holdfast.yaml:12: unknown key 'pasphrase'
+// in repository (did you mean 'passphrase'?)".
+Result<StackConfig> load_stack(const std::string& path);
+Result<StackConfig> parse_stack(const std::string& text, const std::string& path);
+
+}  // namespace holdfast::recovery

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "repo/repository.h"
+
+namespace holdfast::repo {
+
+struct CheckOptions {
+  // 0: structure only (every object is there, every index, tree and point reads
+  // and refers to blocks that exist). 1..100: also the bytes of that share of
+  // packs and log records, another share each time until all were read.
+  int read_data_percent = 0;
+};
+
+struct Damage {
+  std::string object;    // store name of the damaged or missing object
+  std::string problem;
+};
+
+struct CheckReport {
+  uint64_t objects = 0, packs = 0, blocks = 0, points = 0, records = 0;
+  uint64_t bytes_read = 0;
+  uint64_t garbage_packs = 0, garbage_bytes = 0;   // referred to by no point: not an error
+  std::vector<Damage> damage;                      // empty: clean
+};
+
+Result<CheckReport> check(Repository& repository, const CheckOptions& options, Progress& progress);
+
+// What damage touches: exactly the points, components, files (and byte ranges) that can't
+// be restored whole because of it. `object` empty: everything that check finds damaged.
+struct Touched {
+  PointId point;
+  Time point_time;
+  std::string component;
+  std::string path;
+  uint64_t offset = 0, length_bytes = 0;
+  std::string cause;     // the object
+};
+Result<std::vector<Touched>> explain(Repository& repository, const std::string& object, Progress& progress);
+
+// Rebuilds lost or damaged index objects from the packs themselves. Returns how many blocks were found.
+Result<uint64_t> rebuild_index(Repository& repository, Progress& progress);
+
+}  // namespace holdfast::repo

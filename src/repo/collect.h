@@ -1,0 +1,57 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "repo/repository.h"
+
+namespace holdfast::repo {
+
+// ---- Retention: which points to keep. Pure.
+
+struct RetentionPolicy {
+  uint32_t keep_last = 0, keep_hourly = 0, keep_daily = 0, keep_weekly = 0, keep_monthly = 0, keep_yearly = 0;
+  Duration keep_within{};                // everything younger than this
+  std::vector<std::string> keep_tags;    // a point with one of these is held
+  bool empty() const;
+};
+
+struct RetentionDecision {
+  PointId id;
+  Time time;
+  bool keep = true;
+  std::vector<std::string> reasons;      // "last 3", "daily 2026-03-01", "newest", "last verified", "held"
+};
+
+// Never drops the newest point, nor the newest that was verified, nor a held one.
+std::vector<RetentionDecision> decide(const RetentionPolicy& policy, const std::vector<Point>& points,
+                                      const std::vector<PointId>& verified, Time now);
+
+// ---- Collection (mark, tombstone, wait, re-mark, delete). src/repo/README.md
+// has the algorithm and why no schedule of writers can lose a block.
+
+struct CollectOptions {
+  bool dry_run = false;
+  Duration grace = Duration::hours(24);  // a tombstone is older than this before its pack goes
+  double repack_below = 0.7;             // rewrite packs with a smaller live share
+};
+
+struct CollectReport {
+  uint64_t points_kept = 0;
+  uint64_t packs_total = 0, packs_tombstoned = 0, packs_resurrected = 0, packs_deleted = 0, packs_repacked = 0;
+  uint64_t bytes_total = 0, bytes_live = 0, bytes_deleted = 0, bytes_tombstoned = 0;
+  uint64_t leases_live = 0;
+  std::vector<std::string> notes;        // "pack ... stays: writer on host ... since ..."
+};
+
+Result<CollectReport> collect(Repository& repository, const CollectOptions& options, Progress& progress);
+
+// Records that a point was verified (restored, booted, checked) at `time`.
+Result<void> record_verified(Repository& repository, const PointId& id, Time time);
+Result<std::vector<PointId>> verified_points(Repository& repository);
+
+}  // namespace holdfast::repo

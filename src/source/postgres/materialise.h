@@ -1,0 +1,45 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "repo/point.h"
+#include "repo/repository.h"
+#include "source/postgres/target.h"
+#include "source/source.h"
+
+namespace holdfast::postgres {
+
+enum class AfterRecovery { kPromote, kPause, kShutdown };
+
+struct MaterialiseOptions {
+  std::string to;                                   // data directory
+  std::map<std::string, std::string> tablespaces;   // oid or old location -> new location
+  bool delta = false;
+  bool standby = false;                             // standby.signal instead of recovery.signal
+  std::string primary_conninfo;                     // with standby
+  AfterRecovery action = AfterRecovery::kPromote;
+  std::string restore_command;                      // "" : no WAL replay settings are written
+  bool dry_run = false;
+  std::optional<uint32_t> uid, gid;                 // owner of what is written, when root
+};
+
+struct MaterialiseReport {
+  uint64_t files = 0;
+  uint64_t bytes = 0, bytes_written = 0;
+  std::vector<std::string> tablespaces;   // "16385 -> /path"
+  std::vector<std::string> notes;
+};
+
+// Makes a data directory from a snapshot. Refuses a running target
+// (kTargetRunning), a non-empty one without `delta` (kTargetNotEmpty), a `delta`
+// over another cluster (kMismatch), too little space (kNoSpace), all before
+// anything is written. global/pg_control is written last, by rename, so that a
+// server can't start from a half-made directory. Durable when it returns.
+Result<MaterialiseReport> materialise(source::World& world, repo::Repository& repository,
+                                      const repo::Snapshot& snapshot, const ResolvedTarget& target,
+                                      const MaterialiseOptions& options);
+
+}  // namespace holdfast::postgres

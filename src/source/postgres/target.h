@@ -1,0 +1,46 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "repo/point.h"
+#include "source/postgres/lsn.h"
+#include "source/postgres/wal_archive.h"
+#include "source/source.h"
+
+namespace holdfast::postgres {
+
+// The instants that a component can be restored to.
+struct RecoveryWindow {
+  std::optional<Time> from;    // the oldest snapshot's consistent end
+  std::optional<Time> until;   // proven: every commit up to here is stored
+  Lsn end;
+  uint32_t timeline = 0;
+  std::vector<std::string> gaps;
+};
+
+// A target that was proven reachable: which snapshot, which timeline, and what to
+// write into the recovery settings.
+struct ResolvedTarget {
+  size_t snapshot_index = 0;       // into the list given
+  uint32_t timeline = 0;
+  Lsn replay_from, replay_to;      // WAL that recovery will need; replay_to is exclusive
+  // recovery_target_* settings as name, value; empty: replay all that is stored.
+  std::vector<std::pair<std::string, std::string>> settings;
+  Time instant;                    // what the outcome will stand for, as far as known
+  std::string description;         // for people: "latest: last commit 2026-..., 3 segments to replay"
+};
+
+// Chooses the newest snapshot that serves the target and proves by reading the WAL
+// (records, not file names) that the target exists and that nothing is missing on
+// the way. kUnreachableTarget says the window. When a time lies after the last
+// commit but is proven covered by a mark, all stored WAL is replayed: no commit is
+// missed and PostgreSQL need not find a later record.
+Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
+                                      const source::RestoreTarget& target);
+Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);
+
+}  // namespace holdfast::postgres

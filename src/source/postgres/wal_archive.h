@@ -1,0 +1,77 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "repo/log_store.h"
+#include "source/postgres/lsn.h"
+
+namespace holdfast::postgres {
+
+// A timeline's ancestry, from a .history file: where each ancestor was left.
+struct TimelineSwitch {
+  uint32_t timeline = 0;   // the ancestor
+  Lsn left_at;
+};
+
+// A stretch of WAL without a gap.
+struct WalRange {
+  uint32_t timeline = 0;
+  Lsn from, to;            // [from, to)
+  std::optional<Time> first_commit, last_commit;
+  std::optional<Time> covered_until;   // the server's clock when `to` was its end of WAL, if known
+};
+
+// The WAL of one cluster in the repository: whole segments, parts of segments
+// (what a streaming receiver flushed before its segment was full), timeline
+// histories, and marks ("at server time T the end of WAL was X and all before it
+// is stored"). The log stream's name is "<component>.<system identifier>".
+// Thread-safe. Concepts and record names: src/source/postgres/README.md.
+class WalArchive {
+ public:
+  struct Identity {
+    std::string component;
+    uint64_t system_id = 0;
+    uint64_t segment_bytes = 16u << 20;
+  };
+  static Result<std::unique_ptr<WalArchive>> open(repo::Repository& repository, const Identity& identity,
+                                                  int compression_level = 3);
+  virtual ~WalArchive() = default;
+  virtual const Identity& identity() const = 0;
+
+  // Stores a whole segment, .history or .backup file under its own name. A
+  // segment's header must carry our system id, its own address and segment size
+  // (kMismatch). Same bytes again: accepted. Other bytes: kMismatch, nothing changed.
+  virtual Result<void> push(const std::string& name, ByteView content) = 0;
+
+  // Stores [offset, offset + bytes) of a segment before it is full. Ranges pushed
+  // for one segment follow each other without gap or overlap.
+  virtual Result<void> push_part(uint32_t timeline, Lsn start, ByteView content) = 0;
+
+  // The server's end of WAL was `end` at its time `server_time`, and all before it is stored.
+  virtual Result<void> mark(uint32_t timeline, Lsn end, Time server_time) = 0;
+
+  // A segment or history file as restore_command wants it. A segment of which only
+  // parts are stored is their gapless beginning, filled up with zeros. An empty
+  // optional means *proven absent*; every doubt is an error.
+  virtual Result<std::optional<Bytes>> fetch(const std::string& name) = 0;
+
+  // All stretches, by timeline and position.
+  virtual Result<std::vector<WalRange>> ranges() = 0;
+  // Empty when [from, to) along `timeline` (through its ancestors) is stored
+  // whole, else one line for each gap.
+  virtual Result<std::vector<std::string>> gaps(uint32_t timeline, Lsn from, Lsn to) = 0;
+  // The newest timeline known here that `timeline` at `lsn` leads to.
+  virtual Result<uint32_t> newest_descendant(uint32_t timeline, Lsn lsn) = 0;
+  virtual Result<std::vector<TimelineSwitch>> history(uint32_t timeline) = 0;
+
+  // Removes records that lie wholly before `lsn` on every timeline, and parts whose
+  // whole segment is stored. Returns the names (dry_run: what would go).
+  virtual Result<std::vector<std::string>> expire_before(Lsn lsn, bool dry_run) = 0;
+};
+
+}  // namespace holdfast::postgres
