@@ -7,17 +7,11 @@
 #include "base/secret.h"
 #include "repo/point.h"
 #include "repo/repository.h"
+#include "source/postgres/connection.h"
 #include "source/postgres/wal_archive.h"
 #include "source/source.h"
 
 namespace holdfast::postgres {
-
-// How to reach a server: a libpq connection string without a password
-// ("host=/run/postgresql port=5432 user=postgres dbname=postgres") and the password beside it.
-struct Connection {
-  std::string conninfo;
-  Secret password;          // empty: none, or ~/.pgpass
-};
 
 enum class CaptureMethod { kAuto, kFiles, kProtocol };
 
