@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "crypto/digest.h"
+#include "crypto/key.h"
+#include "repo/ids.h"
+#include "repo/repository.h"
+#include "repo/sealed_object.h"
+
+namespace holdfast::repo {
+
+struct EpochKey {
+  uint32_t number = 0;
+  Time created;
+  crypto::Key key;
+};
+
+// The keys of an open repository: the root key, the key of each epoch, the id
+// key. Thread-safe. References it gives stay good as long as it lives.
+class KeySet {
+ public:
+  KeySet(std::string repository_id, crypto::Key root);
+
+  // Reads every epoch that is not known yet from the store (a reader that has been
+  // open for long meets packs of a later epoch). kDamaged when there is none.
+  Result<void> load_epochs(store::ObjectStore& store);
+  void add_epoch(EpochKey epoch, const crypto::Key& id_key);
+
+  // kDamaged when no such epoch is known.
+  Result<const crypto::Key*> epoch_key(uint32_t number) const;
+  const EpochKey& newest() const;
+  std::vector<uint32_t> epochs() const;
+  const EpochKey* find(uint32_t number) const;
+  const crypto::Key& root() const { return root_; }
+  const crypto::Key& id_key() const { return *id_key_; }
+  const std::string& repository_id() const { return repository_id_; }
+
+  BlockId id_of(BlockKind kind, ByteView plain) const;
+
+  // Seals under the newest epoch. `context` is bound to it but not stored: the
+  // object's name, where the name is not a digest of the bytes.
+  Bytes seal(ObjectType type, ByteView plain, std::string_view context, Random& random) const;
+  Result<Bytes> open(ObjectType type, ByteView object, std::string_view context, std::string_view name) const;
+
+ private:
+  const std::string repository_id_;
+  const crypto::Key root_;
+  mutable std::mutex mutex_;
+  std::map<uint32_t, std::unique_ptr<EpochKey>> epochs_;  // guarded by mutex_; entries are never removed
+  std::unique_ptr<crypto::Key> id_key_;                    // set once, with the first epoch
+  std::unique_ptr<crypto::HmacSha256> id_hmac_;
+};
+
+// Objects epochs/<number>.<repository id>, each with a second copy.
+std::string epoch_name(uint32_t number, std::string_view repository_id);
+Bytes encode_epoch(const KeySet& keys, const EpochKey& epoch, const crypto::Key& id_key, Random& random);
+
+}  // namespace holdfast::repo
