@@ -1,0 +1,94 @@
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "repo/repository.h"
+
+namespace holdfast::repo {
+
+// ---- Leases say who is at work in a repository. docs/format.md, "Leases".
+//
+// A lease is an object `leases/<id>.<sequence>`. It is renewed by creating its
+// successor (the same id, the next sequence); the one before stays until the next
+// renewal, so that a listing that runs meanwhile sees at least one of them. All
+// times are the store's (server_time()): machines' clocks don't matter.
+
+enum class LeaseKind { kWriter, kReader, kCollector };
+std::string_view lease_kind_name(LeaseKind kind);
+
+struct LeaseInfo {
+  std::string id;          // 16 hex digits, random
+  uint32_t sequence = 0;
+  LeaseKind kind = LeaseKind::kReader;
+  std::string host, user, purpose;  // for people
+  int64_t pid = 0;
+  Time since;              // when it was first taken: read before the object was made
+  Time expires;
+  std::string object;      // its newest object's name
+};
+
+struct LeaseOptions {
+  LeaseKind kind = LeaseKind::kReader;
+  std::string purpose;
+  Duration term = Duration::hours(1);
+  bool renew_in_background = true;  // a thread renews it every third of the term
+};
+
+// A lease that this process holds. Thread-safe. The environment outlives it.
+//
+// A writer takes its lease first, then loads the tombstones (load_tombstones()),
+// then the index: in this order, or collection may remove what it builds on.
+class Lease {
+ public:
+  // kLocked: another live collector holds the exclusive kind (the error says who).
+  static Result<std::unique_ptr<Lease>> take(Environment& environment, const LeaseOptions& options);
+  // Releases; a failure to do so is logged (the lease then ends by itself).
+  ~Lease();
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+
+  // Fails with kLeaseLost unless the lease still holds for at least `margin`.
+  // Once lost it stays lost. A committer calls it right before it creates the
+  // point (margin: kCommitMargin) and right after (no margin; on failure the point
+  // is removed again).
+  static constexpr Duration kCommitMargin = Duration::seconds(60);
+  Result<void> ensure_held(Duration margin = {});
+  // Creates the successor now. kLeaseLost when it came too late.
+  Result<void> renew();
+  // Removes the lease's objects. Later calls do nothing.
+  Result<void> release();
+
+  LeaseInfo info() const;
+
+ private:
+  Lease(Environment& environment, LeaseOptions options, LeaseInfo info);
+  Result<void> renew_locked();
+  Result<void> ensure_alone();
+  void renew_until_stopped(std::stop_token stop);
+
+  Environment& environment_;
+  const LeaseOptions options_;
+  mutable std::mutex mutex_;
+  LeaseInfo info_;
+  bool lost_ = false;
+  bool released_ = false;
+  std::condition_variable_any stopping_;
+  std::jthread renewer_;
+};
+
+// Leases that have not expired, the newest state of each, by id. Objects that can't
+// be understood are told to `damaged` when given and count as nobody's.
+using OnDamagedObject = std::function<void(const std::string& object, const Error& error)>;
+Result<std::vector<LeaseInfo>> live_leases(store::ObjectStore& store, const OnDamagedObject& damaged = nullptr);
+
+// Removes objects of leases that ended at least `grace` ago. Returns how many.
+Result<uint64_t> sweep_leases(store::ObjectStore& store, Duration grace);
+
+}  // namespace holdfast::repo
