@@ -12,7 +12,7 @@ constexpr uint64_t kKiB = 1024;
 constexpr uint64_t kMiB = 1024 * kKiB;
 constexpr uint64_t kGiB = 1024 * kMiB;
 
-// "0 B", "812 B", "4.1 KiB", "471 MiB", "4.20 GiB": three significant digits.
+// "0 B", "812 B", "4.10 KiB", "471 MiB", "4.20 GiB": three significant digits.
 std::string format_bytes(uint64_t bytes);
 // "64MiB", "1GB", "500K" (K, M, G, T are powers of 1024; KB, MB, GB, TB of 1000).
 Result<uint64_t> parse_bytes(std::string_view text);
