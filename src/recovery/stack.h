@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +7,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "repo/collect.h"
+#include "source/postgres/verify.h"
 
 namespace holdfast::recovery {
 
@@ -19,9 +19,9 @@ struct PostgresConfig {
   std::string data_directory;      // "" : as the server says
   std::string method = "auto";     // auto | files | protocol
   std::string bin_directory;       // "" : looked for
-  std::string slot;                // of `wal receive`; "" : holdfast_<component>
+  std::string slot;                // of `wal receive`; set to holdfast_<component> when not given
   bool synchronous = false;        // `wal receive` acknowledges flushes as a synchronous standby
-  std::vector<std::pair<std::string, std::string>> assertions;  // "name" -> "[database:] sql"
+  std::vector<postgres::Assertion> assertions;
 };
 
 struct FilesConfig {
@@ -40,7 +40,7 @@ struct ComponentConfig {
 };
 
 struct StackConfig {
-  std::string path;                // of the file it came from
+  std::string path;                // of the file it came from, absolute; "" when there is none
   std::string stack;
   std::string repository;          // location
   std::string passphrase;          // secret reference
@@ -50,12 +50,19 @@ struct StackConfig {
   repo::RetentionPolicy retention;
   Duration collection_grace = Duration::hours(24);
 
+  // Null when the stack has no component of that name.
   const ComponentConfig* find(const std::string& component) const;
+  // `threads`, or the number of cores where that is 0.
+  size_t effective_threads() const;
 };
 
 // Every error names file, line and key: "holdfast.yaml:12: unknown key 'pasphrase'
-// in repository (did you mean 'passphrase'?)".
+// in repository (did you mean 'passphrase'?)". Relative paths in the file are
+// relative to its directory and come out absolute.
 Result<StackConfig> load_stack(const std::string& path);
 Result<StackConfig> parse_stack(const std::string& text, const std::string& path);
+
+// The nearest of `known` to a mistyped word; "" when none is near.
+std::string nearest_word(const std::string& word, const std::vector<std::string>& known);
 
 }  // namespace holdfast::recovery

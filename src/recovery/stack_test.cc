@@ -1,0 +1,187 @@
+#include "recovery/stack.h"
+
+#include <gtest/gtest.h>
+
+#include "recovery/settings.h"
+
+namespace holdfast::recovery {
+namespace {
+
+constexpr const char* kWhole = R"(stack: demo
+repository:
+  location: repo
+  passphrase: file:demo.pass
+  compression: 7
+threads: 3
+components:
+  - name: db
+    kind: postgres
+    rto: 1h
+    rpo: 5m
+    connection: host=/run/postgresql port=5432 user=postgres dbname=postgres
+    password: env:DB_SECRET
+    data_directory: /var/lib/postgresql/15/main
+    method: files
+    synchronous: true
+    assertions:
+      - {name: accounts balanced, database: app, sql: "select sum(delta) = 0 from entries"}
+  - name: data
+    kind: files
+    paths: [/srv/data, relative]
+    exclude: ["*.tmp"]
+    one_file_system: yes
+retention: {keep_last: 7, keep_daily: 14, keep_within: 2d, keep_tags: [hold]}
+collection_grace: 2h
+)";
+
+std::string error_of(const std::string& text) {
+  auto parsed = parse_stack(text, "holdfast.yaml");
+  if (parsed.ok()) return "accepted";
+  EXPECT_EQ(parsed.error().code(), ErrorCode::kConfig);
+  return parsed.error().text();
+}
+
+TEST(Stack, ReadsEveryKey) {
+  auto parsed = parse_stack(kWhole, "/etc/holdfast/holdfast.yaml");
+  ASSERT_TRUE(parsed.ok()) << parsed.error().text();
+  const StackConfig& config = parsed.value();
+  EXPECT_EQ(config.path, "/etc/holdfast/holdfast.yaml");
+  EXPECT_EQ(config.stack, "demo");
+  EXPECT_EQ(config.repository, "/etc/holdfast/repo");
+  EXPECT_EQ(config.passphrase, "file:/etc/holdfast/demo.pass");
+  EXPECT_EQ(config.compression_level, 7);
+  EXPECT_EQ(config.threads, 3u);
+  EXPECT_EQ(config.collection_grace, Duration::hours(2));
+  EXPECT_EQ(config.retention.keep_last, 7u);
+  EXPECT_EQ(config.retention.keep_within, Duration::hours(48));
+  EXPECT_EQ(config.retention.keep_tags, std::vector<std::string>{"hold"});
+  ASSERT_EQ(config.components.size(), 2u);
+  const ComponentConfig& db = config.components[0];
+  EXPECT_EQ(db.rto, Duration::hours(1));
+  EXPECT_EQ(db.postgres.method, "files");
+  EXPECT_EQ(db.postgres.slot, "holdfast_db");
+  EXPECT_TRUE(db.postgres.synchronous);
+  ASSERT_EQ(db.postgres.assertions.size(), 1u);
+  EXPECT_EQ(db.postgres.assertions[0].database, "app");
+  const ComponentConfig& data = config.components[1];
+  EXPECT_EQ(data.files.paths, (std::vector<std::string>{"/srv/data", "/etc/holdfast/relative"}));
+  EXPECT_TRUE(data.files.one_file_system);
+  EXPECT_EQ(config.find("data"), &config.components[1]);
+  EXPECT_EQ(config.find("none"), nullptr);
+}
+
+TEST(Stack, UnknownKeysNameFileLineAndTheNearestKey) {
+  EXPECT_EQ(error_of("stack: a\nrepository:\n  location: /r\n  pasphrase: file:/p\n"),
+            "holdfast.yaml:4: unknown key 'pasphrase' in repository (did you mean 'passphrase'?)");
+  EXPECT_EQ(error_of("stack: a\nzzzzzzzz: 1\n"),
+            "holdfast.yaml:2: unknown key 'zzzzzzzz' at the top level (known keys: stack, repository, threads, "
+            "components, retention, collection_grace)");
+  EXPECT_EQ(error_of("components:\n  - name: data\n    kind: files\n    pathes: [/x]\n"),
+            "holdfast.yaml:4: unknown key 'pathes' in component 'data' of kind files (did you mean 'paths'?)");
+}
+
+TEST(Stack, BadValuesNameFileLineAndKey) {
+  EXPECT_EQ(error_of("threads: many\n"), "holdfast.yaml:1: 'threads' must be a whole number from 0 to 256, not 'many'");
+  EXPECT_EQ(error_of("stack: a\nstack: b\n"), "holdfast.yaml:2: key 'stack' stands twice at the top level");
+  EXPECT_EQ(error_of("stack: 'a b'\n"),
+            "holdfast.yaml:1: 'stack' must be made of letters, digits, '-' and '_' (at most 40), not 'a b'");
+  EXPECT_EQ(error_of("components:\n  - {name: d, kind: redis}\n"),
+            "holdfast.yaml:2: 'kind' must be one of postgres, files, not 'redis'");
+  EXPECT_EQ(error_of("components:\n  - {name: d, kind: files, paths: [/a], rto: 5}\n"),
+            "holdfast.yaml:2: 'rto' must be a duration such as 30s, 5m, 1h30m or 7d, not '5'");
+  EXPECT_EQ(error_of("components:\n  - {name: d, kind: files}\n"), "holdfast.yaml:2: component 'd' has no 'paths'");
+  EXPECT_EQ(error_of(""), "holdfast.yaml: the file is empty");
+  EXPECT_EQ(error_of("stack: a\n"), "holdfast.yaml:1: there is no 'repository.location'");
+}
+
+TEST(Stack, NeverRepeatsASecretThatStandsInTheFile) {
+  const std::string error = error_of("stack: a\nrepository:\n  location: /r\n  passphrase: hunter2\n");
+  EXPECT_EQ(error, "holdfast.yaml:4: 'passphrase' must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself");
+  EXPECT_NE(error_of("components:\n  - {name: d, kind: postgres, connection: host=x password=hunter2}\n").find("holds a password"),
+            std::string::npos);
+}
+
+TEST(Stack, NotYamlNamesTheLine) {
+  EXPECT_EQ(error_of("stack: a\nrepository: [\n").substr(0, 38), "holdfast.yaml:3: this is not YAML: end");
+}
+
+TEST(Settings, LaterConnectionKeywordsWin) {
+  EXPECT_EQ(with_connection_keyword("host=/run port=5432", "host", "db'1"), "host=/run port=5432 host='db\\'1'");
+  EXPECT_EQ(with_connection_keyword("", "port", "5433"), "port='5433'");
+  EXPECT_EQ(with_connection_keyword("postgresql://u@h/db", "host", "/run/x"), "postgresql://u@h/db?host=%2Frun%2Fx");
+  EXPECT_EQ(with_connection_keyword("postgresql://u@h/db?port=1", "port", "2"), "postgresql://u@h/db?port=1&port=2");
+}
+
+class SettingsFile : public testing::Test {
+ protected:
+  SettingsFile() {
+    char pattern[] = "/tmp/holdfast-settings-XXXXXX";
+    directory_ = mkdtemp(pattern);
+    file_ = directory_ + "/stack.yaml";
+    EXPECT_TRUE(write_file_durably(real_file_system(), file_, as_bytes(kWhole)).ok());
+  }
+  ~SettingsFile() override { EXPECT_TRUE(remove_tree(real_file_system(), directory_).ok()); }
+
+  Result<StackConfig> settle(Overrides overrides) {
+    return settle_stack(real_file_system(), overrides, [this](const char* name) -> const char* {
+      const auto found = environment_.find(name);
+      return found == environment_.end() ? nullptr : found->second.c_str();
+    });
+  }
+
+  std::string directory_, file_;
+  std::map<std::string, std::string> environment_;
+};
+
+TEST_F(SettingsFile, FlagBeatsVariableBeatsFile) {
+  environment_["HOLDFAST_CONFIG"] = file_;
+  EXPECT_EQ(settle({}).value().threads, 3u);
+  environment_["HOLDFAST_THREADS"] = "5";
+  environment_["HOLDFAST_REPOSITORY"] = "/from/variable";
+  environment_["BACKUP_ENCRYPTION_KEY"] = "seed";
+  auto config = settle({});
+  EXPECT_EQ(config.value().threads, 5u);
+  EXPECT_EQ(config.value().repository, "/from/variable");
+  EXPECT_EQ(config.value().passphrase, "env:BACKUP_ENCRYPTION_KEY");
+  environment_["HOLDFAST_PASSPHRASE"] = "ours";
+  EXPECT_EQ(settle({}).value().passphrase, "env:HOLDFAST_PASSPHRASE");
+  Overrides flags;
+  flags.threads = 9;
+  flags.repository = "/from/flag";
+  flags.passphrase = "file:/flag";
+  config = settle(flags);
+  EXPECT_EQ(config.value().threads, 9u);
+  EXPECT_EQ(config.value().repository, "/from/flag");
+  EXPECT_EQ(config.value().passphrase, "file:/flag");
+}
+
+TEST_F(SettingsFile, DatabaseVariablesReachTheOnlyPostgresComponent) {
+  environment_["HOLDFAST_CONFIG"] = file_;
+  environment_["DB_HOST"] = "db.example";
+  environment_["DB_PORT"] = "6543";
+  const auto config = settle({});
+  EXPECT_EQ(config.value().find("db")->postgres.connection,
+            "host=/run/postgresql port=5432 user=postgres dbname=postgres host='db.example' port='6543'");
+}
+
+TEST_F(SettingsFile, MissingFileAndBadNumbersAreConfigErrors) {
+  Overrides flags;
+  flags.config = directory_ + "/absent.yaml";
+  EXPECT_EQ(settle(flags).error().code(), ErrorCode::kConfig);
+  flags.config = file_;
+  environment_["HOLDFAST_THREADS"] = "x";
+  EXPECT_EQ(settle(flags).error().text(), "HOLDFAST_THREADS must be a whole number from 0 to 256, not 'x'");
+}
+
+TEST_F(SettingsFile, ALocationAndAPassphraseAreEnoughWithoutAFile) {
+  Overrides flags;
+  flags.repository = "/r";
+  EXPECT_EQ(settle(flags).error().code(), ErrorCode::kConfig);
+  flags.passphrase = "env:X";
+  EXPECT_EQ(settle(flags).value().repository, "/r");
+  flags.passphrase = "plain";
+  EXPECT_EQ(settle(flags).error().code(), ErrorCode::kUsage);
+}
+
+}  // namespace
+}  // namespace holdfast::recovery

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/progress.h"
+#include "base/random.h"
+#include "recovery/stack.h"
+#include "repo/repository.h"
+#include "source/source.h"
+#include "store/object_store.h"
+
+namespace holdfast::recovery {
+
+// The outside world as the recovery room needs it. References outlive what is
+// opened with them.
+struct Machine {
+  FileSystem& fs;
+  Clock& clock;
+  Random& random;
+  Progress& progress;
+};
+
+// A stack with its repository open. Not thread-safe, though the repository is.
+class Workspace {
+ public:
+  // kNoRepository, kWrongPassphrase, kNewerFormat, kUnsupported (a location that
+  // this version can't reach), and what resolve_secret() says.
+  static Result<std::unique_ptr<Workspace>> open(const StackConfig& stack, Machine machine);
+  // Makes the repository: kAlreadyExists, kTargetNotEmpty.
+  static Result<std::unique_ptr<Workspace>> create(const StackConfig& stack, Machine machine);
+
+  const StackConfig& stack() const { return stack_; }
+  repo::Repository& repository() { return *repository_; }
+  Machine& machine() { return machine_; }
+  source::World world() { return {machine_.fs, machine_.clock, machine_.progress, stack_.effective_threads()}; }
+
+ private:
+  Workspace(const StackConfig& stack, Machine machine) : stack_(stack), machine_(machine) {}
+
+  StackConfig stack_;
+  Machine machine_;
+  std::unique_ptr<store::ObjectStore> store_;
+  std::unique_ptr<repo::Environment> environment_;
+  std::unique_ptr<repo::Repository> repository_;  // goes before the store it reads
+};
+
+}  // namespace holdfast::recovery
