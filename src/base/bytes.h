@@ -24,7 +24,8 @@ inline std::string_view as_text(ByteView bytes) {
 }
 
 // An owned run of bytes. Unlike std::vector it does not clear what it allocates:
-// buffers here are as large as packs and are always overwritten.
+// buffers here are as large as packs and are always overwritten. Being a range, it
+// converts to a ByteView by itself.
 class Bytes {
  public:
   Bytes() = default;
@@ -70,7 +71,6 @@ class Bytes {
     return {data() + offset, length};
   }
   MutableByteView mutable_view() { return {data(), size_}; }
-  operator ByteView() const { return view(); }  // NOLINT: a view of itself
 
   // Room for at least `capacity` bytes; keeps the content.
   void reserve(size_t capacity);

@@ -82,7 +82,8 @@ class [[nodiscard]] Result {
 
   T& value() & { CHECK_MSG(ok(), "value() of an error"); return std::get<0>(data_); }
   const T& value() const& { CHECK_MSG(ok(), "value() of an error"); return std::get<0>(data_); }
-  T&& value() && { CHECK_MSG(ok(), "value() of an error"); return std::get<0>(std::move(data_)); }
+  // By value, so that a loop over f().value() does not walk over what is gone.
+  T value() && { CHECK_MSG(ok(), "value() of an error"); return std::get<0>(std::move(data_)); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
