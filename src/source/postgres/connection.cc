@@ -1,0 +1,373 @@
+#include "source/postgres/connection.h"
+
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+
+namespace holdfast::postgres {
+
+namespace {
+
+// How often a wait looks at the stop flag.
+constexpr Duration kStopInterval = Duration::milliseconds(100);
+constexpr Duration kCancelPatience = Duration::seconds(5);
+
+std::string trimmed(const char* message) {
+  std::string text = message ? message : "";
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\r')) text.pop_back();
+  return text;
+}
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+// libpq gives no SQLSTATE for a refused connection, so the words have to do.
+ErrorCode connect_error_code(const std::string& message) {
+  for (std::string_view words : {"authentication failed", "pg_hba.conf", "no password supplied", "permission denied",
+                                 "must be superuser or replication role", "does not exist", "password"})
+    if (contains(message, words) && !contains(message, "No such file")) return ErrorCode::kPermission;
+  return ErrorCode::kUnavailable;
+}
+
+struct ConninfoDeleter {
+  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
+};
+
+// The keywords of the connection string, with ours added where the string says nothing.
+Result<std::map<std::string, std::string>> connect_keywords(const Connection& connection,
+                                                            const SessionOptions& options) {
+  char* problem = nullptr;
+  std::unique_ptr<PQconninfoOption, ConninfoDeleter> parsed(PQconninfoParse(connection.conninfo.c_str(), &problem));
+  if (!parsed) {
+    const std::string text = trimmed(problem);
+    PQfreemem(problem);
+    return make_error(ErrorCode::kConfig, "the connection string can't be understood: {}", text)
+        .with_hint("write it like host=/run/postgresql port=5432 user=postgres dbname=postgres");
+  }
+  std::map<std::string, std::string> keywords = {{"tcp_user_timeout", "15000"}, {"keepalives_idle", "30"},
+                                                 {"keepalives_interval", "10"}, {"keepalives_count", "3"}};
+  for (const PQconninfoOption* option = parsed.get(); option->keyword; option++)
+    if (option->val) keywords[option->keyword] = option->val;
+  keywords["application_name"] = options.application_name;
+  if (!options.database.empty()) keywords["dbname"] = options.database;
+  if (options.kind == SessionKind::kReplication) {
+    keywords["replication"] = "true";
+    keywords["dbname"] = "replication";  // what ~/.pgpass is searched for
+  } else {
+    keywords["client_encoding"] = "UTF8";
+  }
+  return keywords;
+}
+
+Duration now() { return system_clock().monotonic(); }
+
+}  // namespace
+
+// ---- Rows
+
+Rows& Rows::operator=(Rows&& other) noexcept {
+  std::swap(result_, other.result_);
+  return *this;
+}
+Rows::~Rows() { PQclear(result_); }
+size_t Rows::size() const { return static_cast<size_t>(PQntuples(result_)); }
+size_t Rows::columns() const { return static_cast<size_t>(PQnfields(result_)); }
+bool Rows::is_null(size_t row, size_t column) const {
+  return PQgetisnull(result_, static_cast<int>(row), static_cast<int>(column)) != 0;
+}
+std::string_view Rows::at(size_t row, size_t column) const {
+  CHECK(row < size() && column < columns());
+  return {PQgetvalue(result_, static_cast<int>(row), static_cast<int>(column)),
+          static_cast<size_t>(PQgetlength(result_, static_cast<int>(row), static_cast<int>(column)))};
+}
+int Rows::column(const std::string& name) const { return PQfnumber(result_, name.c_str()); }
+std::string_view Rows::tag() const { return PQcmdStatus(result_); }
+
+// ---- ServerSession
+
+ServerSession::ServerSession(pg_conn* connection, const SessionOptions& options)
+    : connection_(connection), options_(options) {}
+
+ServerSession::~ServerSession() {
+  if (copy_buffer_) PQfreemem(copy_buffer_);
+  PQfinish(connection_);
+}
+
+Error ServerSession::failure(std::string_view what) const {
+  return make_error(ErrorCode::kUnavailable, "{}: {}", what, trimmed(PQerrorMessage(connection_))).with_retryable();
+}
+
+// Waits until the socket is ready for one of `events`; `ready` stays false when `until` passed.
+Result<void> ServerSession::wait(short events, Duration until, bool* ready) {
+  *ready = false;
+  while (true) {
+    if (options_.stop && options_.stop->load(std::memory_order_relaxed))
+      return make_error(ErrorCode::kInterrupted, "stopped while waiting for the PostgreSQL server");
+    const Duration left = until - now();
+    const Duration slice = std::clamp(left, Duration{}, kStopInterval);
+    pollfd entry{PQsocket(connection_), events, 0};
+    if (entry.fd < 0) return failure("the connection to the PostgreSQL server is closed");
+    const int count = poll(&entry, 1, static_cast<int>((slice.ns + 999'999) / 1'000'000));
+    if (count < 0 && errno != EINTR) return Error::from_errno(errno, "waiting for the PostgreSQL server");
+    if (count > 0) {
+      *ready = true;
+      return {};
+    }
+    if (left <= Duration{}) return {};
+  }
+}
+
+Result<std::unique_ptr<ServerSession>> ServerSession::connect(const Connection& connection,
+                                                              const SessionOptions& options) {
+  const auto keywords = TRY(connect_keywords(connection, options));
+  std::vector<const char*> names, values;
+  for (const auto& [name, value] : keywords) {
+    names.push_back(name.c_str());
+    values.push_back(value.c_str());
+  }
+  // The copy lives only while libpq reads it, in memory that is wiped afterwards.
+  Bytes password(connection.password.size() + 1);
+  if (!connection.password.empty()) {
+    std::copy(connection.password.reveal().begin(), connection.password.reveal().end(), password.begin());
+    password[connection.password.size()] = 0;
+    names.push_back("password");
+    values.push_back(reinterpret_cast<const char*>(password.data()));
+  }
+  names.push_back(nullptr);
+  values.push_back(nullptr);
+  pg_conn* raw = PQconnectStartParams(names.data(), values.data(), 0);
+  const Secret wiped(std::move(password));
+  if (!raw) return make_error(ErrorCode::kNoSpace, "no memory for a connection to the PostgreSQL server");
+  std::unique_ptr<ServerSession> session(new ServerSession(raw, options));
+  const auto refused = [&](const std::string& message) {
+    return make_error(connect_error_code(message), "can't connect to the PostgreSQL server: {}", message)
+        .with_retryable(connect_error_code(message) == ErrorCode::kUnavailable);
+  };
+  if (PQstatus(raw) == CONNECTION_BAD) return refused(trimmed(PQerrorMessage(raw)));
+  const Duration until = now() + options.connect_deadline;
+  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+  while (state != PGRES_POLLING_OK) {
+    bool ready = false;
+    TRY(session->wait(state == PGRES_POLLING_READING ? POLLIN : POLLOUT, until, &ready));
+    if (!ready) return refused(fmt::format("no answer within {}", format_duration(options.connect_deadline)));
+    state = PQconnectPoll(raw);
+    if (state == PGRES_POLLING_FAILED) return refused(trimmed(PQerrorMessage(raw)));
+  }
+  if (PQsetnonblocking(raw, 1) != 0) return session->failure("can't make the connection non-blocking");
+  PQsetNoticeProcessor(raw, [](void*, const char*) {}, nullptr);
+  if (options.kind == SessionKind::kSql) {
+    TRY(session->exec(
+        "SELECT pg_catalog.set_config('DateStyle', 'ISO, YMD', false), pg_catalog.set_config('TimeZone', 'UTC', false), "
+        "pg_catalog.set_config('search_path', '', false);"
+        "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('statement_timeout', "
+        "'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')"));
+  }
+  return session;
+}
+
+Result<void> ServerSession::flush(Duration until) {
+  while (true) {
+    const int state = PQflush(connection_);
+    if (state == 0) return {};
+    if (state < 0) return failure("sending to the PostgreSQL server");
+    bool ready = false;
+    TRY(wait(POLLIN | POLLOUT, until, &ready));
+    if (!ready) return make_error(ErrorCode::kTimeout, "the PostgreSQL server takes no data").with_retryable();
+    // A server that blocks on sending to us would never read: keep taking what comes.
+    if (PQconsumeInput(connection_) == 0) return failure("reading from the PostgreSQL server");
+  }
+}
+
+void ServerSession::cancel() {
+  char text[256];
+  PGcancel* request = PQgetCancel(connection_);
+  if (!request) return;
+  const bool sent = PQcancel(request, text, sizeof text) != 0;
+  PQfreeCancel(request);
+  if (!sent) return;
+  const Duration until = now() + kCancelPatience;
+  while (now() < until) {
+    while (PQisBusy(connection_)) {
+      pollfd entry{PQsocket(connection_), POLLIN, 0};
+      if (entry.fd < 0 || poll(&entry, 1, 100) < 0) return;
+      if (PQconsumeInput(connection_) == 0 || now() >= until) return;
+    }
+    PGresult* rest = PQgetResult(connection_);
+    if (!rest) return;
+    PQclear(rest);
+  }
+}
+
+// The next result of the running command, or null at its end.
+Result<pg_result*> ServerSession::next_result(Duration until) {
+  while (PQisBusy(connection_)) {
+    bool ready = false;
+    auto waited = wait(POLLIN, until, &ready);
+    if (!waited.ok()) {
+      cancel();
+      return std::move(waited).error();
+    }
+    if (!ready) {
+      cancel();
+      return make_error(ErrorCode::kTimeout, "the PostgreSQL server did not answer in time; the statement was cancelled")
+          .with_retryable();
+    }
+    if (PQconsumeInput(connection_) == 0) return failure("reading from the PostgreSQL server");
+  }
+  return PQgetResult(connection_);
+}
+
+namespace {
+
+Error server_error(const PGresult* result) {
+  const char* state_text = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  const std::string state = state_text ? state_text : "";
+  const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  std::string message = primary ? trimmed(primary) : trimmed(PQresultErrorMessage(result));
+  if (const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL)) message += "; " + trimmed(detail);
+  ErrorCode code = ErrorCode::kServer;
+  if (state == "42501" || state.starts_with("28")) code = ErrorCode::kPermission;
+  if (state.empty() || state.starts_with("08") || state.starts_with("57P") || state == "53300")
+    code = ErrorCode::kUnavailable;
+  auto error = make_error(code, "the PostgreSQL server says: {}{}", message,
+                          state.empty() ? "" : fmt::format(" (SQLSTATE {})", state))
+                   .with_retryable(code == ErrorCode::kUnavailable);
+  if (const char* hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT))
+    return std::move(error).with_hint(trimmed(hint));
+  return error;
+}
+
+bool is_failure(const PGresult* result) {
+  const ExecStatusType status = PQresultStatus(result);
+  return status == PGRES_BAD_RESPONSE || status == PGRES_FATAL_ERROR || status == PGRES_NONFATAL_ERROR;
+}
+
+}  // namespace
+
+Result<Rows> ServerSession::exec(const std::string& sql, const std::vector<std::string>& parameters,
+                                 std::optional<Duration> deadline) {
+  const Duration until = now() + deadline.value_or(options_.deadline);
+  std::vector<const char*> values;
+  for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
+  const int sent = parameters.empty()
+                       ? PQsendQuery(connection_, sql.c_str())
+                       : PQsendQueryParams(connection_, sql.c_str(), static_cast<int>(values.size()), nullptr,
+                                           values.data(), nullptr, nullptr, 0);
+  if (sent == 0) return failure("sending a statement to the PostgreSQL server");
+  TRY(flush(until));
+  std::optional<Rows> last;
+  std::optional<Error> error;
+  while (pg_result* result = TRY(next_result(until))) {
+    Rows rows(result);
+    if (is_failure(result) && !error) error = server_error(result);
+    const ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
+      cancel();
+      return make_error(ErrorCode::kInternal, "a copy was begun by exec()");
+    }
+    last = std::move(rows);
+  }
+  if (error) return std::move(*error);
+  if (!last) return failure("the PostgreSQL server sent no result");
+  return std::move(*last);
+}
+
+Result<std::string> ServerSession::value(const std::string& sql, const std::vector<std::string>& parameters) {
+  const Rows rows = TRY(exec(sql, parameters));
+  if (rows.size() != 1 || rows.columns() != 1)
+    return make_error(ErrorCode::kServer, "expected one value but the PostgreSQL server sent {} rows", rows.size());
+  return std::string(rows.at(0, 0));
+}
+
+Result<void> ServerSession::send(const std::string& sql) {
+  if (PQsendQuery(connection_, sql.c_str()) == 0) return failure("sending a command to the PostgreSQL server");
+  return flush(now() + options_.deadline);
+}
+
+Result<std::optional<ServerSession::Taken>> ServerSession::take(std::optional<Duration> deadline) {
+  pg_result* result = TRY(next_result(now() + deadline.value_or(options_.deadline)));
+  if (!result) return std::optional<Taken>();
+  Taken taken{Rows(result)};
+  if (is_failure(result)) return server_error(result);
+  taken.copy_both = PQresultStatus(result) == PGRES_COPY_BOTH;
+  taken.copy_out = taken.copy_both || PQresultStatus(result) == PGRES_COPY_OUT;
+  return std::optional<Taken>(std::move(taken));
+}
+
+Result<ServerSession::CopyMessage> ServerSession::read_copy() {
+  auto message = TRY(read_copy_within(options_.deadline));
+  if (message.state == CopyState::kNothingYet)
+    return make_error(ErrorCode::kTimeout, "the PostgreSQL server sent nothing for {}", format_duration(options_.deadline))
+        .with_retryable();
+  return message;
+}
+
+Result<ServerSession::CopyMessage> ServerSession::read_copy_within(Duration wait_for) {
+  if (copy_buffer_) PQfreemem(copy_buffer_);
+  copy_buffer_ = nullptr;
+  const Duration until = now() + wait_for;
+  for (bool first = true;; first = false) {
+    const int size = PQgetCopyData(connection_, &copy_buffer_, 1);
+    if (size > 0)
+      return CopyMessage{CopyState::kData, ByteView(reinterpret_cast<uint8_t*>(copy_buffer_), static_cast<size_t>(size))};
+    if (size == -1) return CopyMessage{CopyState::kEnd, {}};
+    if (size < -1) return failure("reading from the PostgreSQL server");
+    if (!first) {
+      bool ready = false;
+      TRY(wait(POLLIN, until, &ready));
+      if (!ready) return CopyMessage{};
+    }
+    if (PQconsumeInput(connection_) == 0) return failure("reading from the PostgreSQL server");
+  }
+}
+
+Result<void> ServerSession::write_copy(ByteView message) {
+  const Duration until = now() + options_.deadline;
+  while (true) {
+    const int state =
+        PQputCopyData(connection_, reinterpret_cast<const char*>(message.data()), static_cast<int>(message.size()));
+    if (state > 0) return flush(until);
+    if (state < 0) return failure("sending to the PostgreSQL server");
+    TRY(flush(until));
+  }
+}
+
+Result<void> ServerSession::end_copy() {
+  const Duration until = now() + options_.deadline;
+  while (true) {
+    const int state = PQputCopyEnd(connection_, nullptr);
+    if (state > 0) return flush(until);
+    if (state < 0) return failure("ending the copy from the PostgreSQL server");
+    TRY(flush(until));
+  }
+}
+
+int ServerSession::server_version() const { return PQserverVersion(connection_); }
+int ServerSession::major() const { return server_version() / 10000; }
+
+std::string ServerSession::parameter(const std::string& name) const {
+  const char* value = PQparameterStatus(connection_, name.c_str());
+  return value ? value : "";
+}
+
+namespace {
+Result<std::string> taken_text(char* text, const char* what) {
+  if (!text) return make_error(ErrorCode::kUsage, "{} can't be quoted for SQL: it is not valid text", what);
+  std::string copy = text;
+  PQfreemem(text);
+  return copy;
+}
+}  // namespace
+
+Result<std::string> ServerSession::quote_literal(std::string_view text) {
+  return taken_text(PQescapeLiteral(connection_, text.data(), text.size()), "a value");
+}
+Result<std::string> ServerSession::quote_identifier(std::string_view text) {
+  return taken_text(PQescapeIdentifier(connection_, text.data(), text.size()), "a name");
+}
+int ServerSession::descriptor() const { return PQsocket(connection_); }
+
+}  // namespace holdfast::postgres
