@@ -1,0 +1,253 @@
+#include "store/local_store.h"
+
+#include <dirent.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <set>
+
+#include "base/random.h"
+#include "store/descriptor_cache.h"
+#include "store/names.h"
+
+namespace holdfast::store {
+
+namespace {
+
+// Where objects are written before they get their names. Not listed with the
+// objects; list("tmp/") shows what a crash left, for collection to remove.
+constexpr std::string_view kTemporaryPrefix = "tmp/";
+
+Time modified_of(const struct stat& status) {
+  return {static_cast<int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+class LocalStore final : public ObjectStore {
+ public:
+  LocalStore(FileSystem& fs, std::string directory) : fs_(fs), directory_(std::move(directory)) {}
+
+  Result<void> learn_identity() {
+    const struct stat status = TRY(fs_.stat(directory_));
+    if (!S_ISDIR(status.st_mode)) return make_error(ErrorCode::kUnavailable, "{} is not a directory", directory_);
+    const std::lock_guard lock(mutex_);
+    identity_ = Identity{status.st_dev, status.st_ino};
+    return {};
+  }
+
+  Result<void> create(std::string_view name, ByteView content) override {
+    TRY(check_name(name));
+    if (name.starts_with(kTemporaryPrefix)) {
+      return make_error(ErrorCode::kInvalidData, "\"{}\" is not a name for an object: tmp/ is the store's own", name);
+    }
+    const std::string path = join_path(directory_, name);
+    const std::string parent = parent_path(path);
+    TRY(ensure_directory(parent));
+    TRY(ensure_directory(join_path(directory_, "tmp")));
+    const std::string temporary = temporary_path();
+    auto written = write_temporary(temporary, content);
+    if (written.ok()) written = fs_.rename_exclusive(temporary, path);
+    if (!written.ok()) {
+      ignore(fs_.remove_file(temporary), "the first error is the one to tell; collection removes leftovers");
+      if (written.error().code() != ErrorCode::kAlreadyExists) {
+        return std::move(written).error().with_context(fmt::format("can't store object {}", name));
+      }
+      // Whoever made it may not have come to make its name durable.
+      TRY(fs_.sync_directory(parent));
+      return make_error(ErrorCode::kAlreadyExists, "object {} exists already", name);
+    }
+    TRY_CONTEXT(fs_.sync_directory(parent), "can't store object {}", name);
+    return {};
+  }
+
+  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override {
+    const std::shared_ptr<OpenObject> object = TRY(open(name, /*keep=*/true));
+    return read_from(*object, name, offset, length);
+  }
+
+  Result<Bytes> read_all(std::string_view name) override {
+    const std::shared_ptr<OpenObject> object = TRY(open(name, /*keep=*/false));
+    return read_from(*object, name, 0, object->size_bytes);
+  }
+
+  Result<ObjectInfo> stat(std::string_view name) override {
+    TRY(check_name(name));
+    auto status = fs_.stat(join_path(directory_, name));
+    if (!status.ok()) return missing(name, std::move(status).error());
+    if (!S_ISREG(status->st_mode)) return make_error(ErrorCode::kNotFound, "there is no object {}", name);
+    return ObjectInfo{std::string(name), static_cast<uint64_t>(status->st_size), modified_of(*status)};
+  }
+
+  Result<void> list(std::string_view prefix, const std::function<Result<void>(const ObjectInfo&)>& visit) override {
+    TRY(check_prefix(prefix));
+    return list_directory(std::string(prefix), visit);
+  }
+
+  Result<void> remove(std::string_view name) override {
+    TRY(check_name(name));
+    descriptors_.drop(name);
+    const std::string path = join_path(directory_, name);
+    auto removed = fs_.remove_file(path);
+    if (!removed.ok()) return missing(name, std::move(removed).error());
+    return fs_.sync_directory(parent_path(path));
+  }
+
+  // The file system's clock, which on a network file system is the server's: the
+  // time that it gives to a new file.
+  Result<Time> server_time() override {
+    auto stamped = stamp();
+    if (stamped.ok()) return stamped;
+    if (stamped.error().code() != ErrorCode::kPermission) return stamped;
+    return system_clock().now();  // readable only: nobody can hold a lease here, the machine's clock will do
+  }
+
+  std::string location() const override { return directory_; }
+
+ private:
+  struct Identity {
+    dev_t device = 0;
+    ino_t inode = 0;
+    bool operator==(const Identity&) const = default;
+  };
+
+  // Directories stay once made (nothing removes them), so each is made durable once.
+  Result<void> ensure_directory(const std::string& path) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (durable_.contains(path)) return {};
+    }
+    TRY(make_directories(fs_, path));
+    {
+      const std::lock_guard lock(mutex_);
+      durable_.insert(path);
+      if (identity_) return {};
+    }
+    return learn_identity();
+  }
+
+  std::string temporary_path() {
+    std::array<uint8_t, 12> unique;
+    system_random().fill(unique);
+    return join_path(directory_, std::string(kTemporaryPrefix) + to_hex(unique));
+  }
+
+  Result<void> write_temporary(const std::string& path, ByteView content) {
+    const auto file = TRY(fs_.open(path, {.write = true, .create = true, .exclusive = true}));
+    TRY(file->write_at(0, content));
+    TRY(file->sync());
+    return file->close();
+  }
+
+  Result<Time> stamp() {
+    TRY(ensure_directory(join_path(directory_, "tmp")));
+    const std::string path = temporary_path();
+    const auto file = TRY(fs_.open(path, {.write = true, .create = true, .exclusive = true}));
+    auto status = file->stat();
+    ignore(file->close(), "nothing was written");
+    TRY(fs_.remove_file(path));
+    return modified_of(TRY(std::move(status)));
+  }
+
+  Result<std::shared_ptr<OpenObject>> open(std::string_view name, bool keep) {
+    TRY(check_name(name));
+    if (auto object = descriptors_.find(name)) return object;
+    auto file = fs_.open(join_path(directory_, name), {});
+    if (!file.ok()) return missing(name, std::move(file).error());
+    const struct stat status = TRY((*file)->stat());
+    if (!S_ISREG(status.st_mode)) return make_error(ErrorCode::kNotFound, "there is no object {}", name);
+    auto object = std::make_shared<OpenObject>(std::move(file).value(), static_cast<uint64_t>(status.st_size));
+    if (keep) descriptors_.keep(name, object);
+    return object;
+  }
+
+  static Result<Bytes> read_from(OpenObject& object, std::string_view name, uint64_t offset, size_t length) {
+    const auto cut_short = [&](uint64_t size) {
+      return make_error(ErrorCode::kDamaged, "object {} is cut short: it has {} bytes, {} at {} were wanted", name, size,
+                        length, offset);
+    };
+    if (offset > object.size_bytes || length > object.size_bytes - offset) return cut_short(object.size_bytes);
+    Bytes bytes(length);
+    const size_t got = TRY_CONTEXT(object.file->read_at(offset, bytes.mutable_view()), "can't read object {}", name);
+    if (got < length) return cut_short(offset + got);
+    return bytes;
+  }
+
+  // ENOENT proves that an object is absent only while the directory itself is the
+  // one that was opened: a file system that was unmounted has no objects either.
+  Error missing(std::string_view name, Error error) {
+    if (error.code() != ErrorCode::kNotFound) {
+      return std::move(error).with_context(fmt::format("object {}", name));
+    }
+    if (auto there = still_there(); !there.ok()) return std::move(there).error();
+    return make_error(ErrorCode::kNotFound, "there is no object {}", name);
+  }
+
+  Result<void> still_there() {
+    std::optional<Identity> expected;
+    {
+      const std::lock_guard lock(mutex_);
+      expected = identity_;
+    }
+    if (!expected) return {};  // never made: nothing is in it
+    const auto status = fs_.stat(directory_);
+    if (status.ok() && Identity{status->st_dev, status->st_ino} == *expected) return {};
+    return make_error(ErrorCode::kUnavailable, "{} is not the directory that it was: its file system is gone", directory_)
+        .with_retryable()
+        .with_hint("mount it again");
+  }
+
+  Result<void> list_directory(const std::string& prefix, const std::function<Result<void>(const ObjectInfo&)>& visit) {
+    auto entries = fs_.list(prefix.empty() ? directory_ : join_path(directory_, prefix.substr(0, prefix.size() - 1)));
+    if (!entries.ok()) {
+      if (entries.error().code() != ErrorCode::kNotFound) return std::move(entries).error();
+      return still_there();
+    }
+    // The byte order of whole names: what a directory holds sorts by "name/".
+    std::vector<std::string> names;
+    for (const DirectoryEntry& entry : *entries) {
+      names.push_back(entry.name);
+      if (TRY(is_directory(prefix, entry))) names.back() += '/';
+    }
+    std::sort(names.begin(), names.end());
+    for (const std::string& leaf : names) {
+      const std::string name = prefix + leaf;
+      if (leaf.ends_with('/')) {
+        if (name != kTemporaryPrefix) TRY(list_directory(name, visit));
+        continue;
+      }
+      const auto status = fs_.stat(join_path(directory_, name));
+      if (!status.ok() && status.error().code() == ErrorCode::kNotFound) continue;  // removed meanwhile
+      if (!status.ok()) return status.error().clone();
+      TRY(visit({name, static_cast<uint64_t>(status->st_size), modified_of(*status)}));
+    }
+    return {};
+  }
+
+  Result<bool> is_directory(const std::string& prefix, const DirectoryEntry& entry) {
+    if (entry.type != DT_UNKNOWN) return entry.type == DT_DIR;
+    const auto status = fs_.stat(join_path(directory_, prefix + entry.name));
+    return status.ok() && S_ISDIR(status->st_mode);
+  }
+
+  FileSystem& fs_;
+  const std::string directory_;
+  DescriptorCache descriptors_;
+  std::mutex mutex_;
+  std::set<std::string> durable_;      // guarded by mutex_
+  std::optional<Identity> identity_;   // guarded by mutex_; empty until the directory exists
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ObjectStore>> open_local_store(FileSystem& fs, const std::string& directory, bool must_exist) {
+  auto store = std::make_unique<LocalStore>(fs, directory);
+  const auto learned = store->learn_identity();
+  if (!learned.ok() && (must_exist || learned.error().code() != ErrorCode::kNotFound)) {
+    if (learned.error().code() != ErrorCode::kNotFound) return learned.error().clone();
+    return make_error(ErrorCode::kNotFound, "there is no directory {}", directory);
+  }
+  return std::unique_ptr<ObjectStore>(std::move(store));
+}
+
+}  // namespace holdfast::store

@@ -1,0 +1,116 @@
+// Covers: the conformance suite on memory and local stores; of the local store:
+// leftovers of a crash, durability before visibility, a file system that went away.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "store/conformance.h"
+#include "store/local_store.h"
+#include "store/memory_store.h"
+
+namespace holdfast::store {
+namespace {
+
+struct ScratchDirectory {
+  std::string path;
+  ScratchDirectory() {
+    std::string pattern = testing::TempDir() + "holdfast-store-XXXXXX";
+    path = ::mkdtemp(pattern.data());
+  }
+  ~ScratchDirectory() { ignore(remove_tree(real_file_system(), path), "a test's leftovers are in /tmp"); }
+};
+
+std::shared_ptr<ObjectStore> make_local() {
+  struct Both {
+    ScratchDirectory directory;
+    std::unique_ptr<ObjectStore> store;
+  };
+  auto both = std::make_shared<Both>();
+  both->store = open_local_store(real_file_system(), both->directory.path + "/repository", false).value();
+  return {both, both->store.get()};
+}
+
+INSTANTIATE_TEST_SUITE_P(Memory, ObjectStoreConformance,
+                         testing::Values(StoreMaker{"memory", [] {
+                           return std::shared_ptr<ObjectStore>(make_memory_store(system_clock()));
+                         }}));
+INSTANTIATE_TEST_SUITE_P(Local, ObjectStoreConformance, testing::Values(StoreMaker{"local", make_local}));
+
+TEST(LocalStore, WantsTheDirectoryWhenToldSo) {
+  const ScratchDirectory scratch;
+  const auto opened = open_local_store(real_file_system(), scratch.path + "/absent", true);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(opened.error().message(), "there is no directory " + scratch.path + "/absent");
+}
+
+TEST(LocalStore, RefusesAFileInPlaceOfTheDirectory) {
+  const ScratchDirectory scratch;
+  ASSERT_TRUE(write_file_durably(real_file_system(), scratch.path + "/file", as_bytes("x")).ok());
+  const auto opened = open_local_store(real_file_system(), scratch.path + "/file", false);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code(), ErrorCode::kUnavailable);
+}
+
+TEST(LocalStore, HidesLeftoversOfACrashButLetsThemBeRemoved) {
+  const ScratchDirectory scratch;
+  const auto store = open_local_store(real_file_system(), scratch.path, true).value();
+  ASSERT_TRUE(store->create("a", as_bytes("x")).ok());
+  ASSERT_TRUE(write_file_durably(real_file_system(), scratch.path + "/tmp/half", as_bytes("ha")).ok());
+  std::vector<std::string> all, temporary;
+  const auto collect = [](std::vector<std::string>& into) {
+    return [&into](const ObjectInfo& info) -> Result<void> {
+      into.push_back(info.name);
+      return {};
+    };
+  };
+  ASSERT_TRUE(store->list("", collect(all)).ok());
+  ASSERT_TRUE(store->list("tmp/", collect(temporary)).ok());
+  EXPECT_EQ(all, (std::vector<std::string>{"a"}));
+  EXPECT_EQ(temporary, (std::vector<std::string>{"tmp/half"}));
+  EXPECT_TRUE(store->remove("tmp/half").ok());
+  EXPECT_EQ(store->create("tmp/x", {}).error().code(), ErrorCode::kInvalidData);
+}
+
+TEST(LocalStore, LeavesNoTemporaryWhenTheNameIsTaken) {
+  const ScratchDirectory scratch;
+  const auto store = open_local_store(real_file_system(), scratch.path, true).value();
+  ASSERT_TRUE(store->create("a", as_bytes("x")).ok());
+  ASSERT_FALSE(store->create("a", as_bytes("y")).ok());
+  EXPECT_TRUE(is_empty_directory(real_file_system(), scratch.path + "/tmp").value());
+}
+
+TEST(LocalStore, DoesNotCallAnObjectAbsentWhenItsFileSystemIsGone) {
+  const ScratchDirectory scratch;
+  const std::string directory = scratch.path + "/mounted";
+  ASSERT_TRUE(make_directories(real_file_system(), directory).ok());
+  const auto store = open_local_store(real_file_system(), directory, true).value();
+  ASSERT_TRUE(store->create("a", as_bytes("x")).ok());
+  ASSERT_TRUE(real_file_system().rename(directory, scratch.path + "/elsewhere").ok());
+  EXPECT_EQ(store->read_all("a").error().code(), ErrorCode::kUnavailable);
+  ASSERT_TRUE(make_directories(real_file_system(), directory).ok());  // as an empty mount point would be
+  const auto read = store->read_all("a");
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.error().code(), ErrorCode::kUnavailable);
+  EXPECT_TRUE(read.error().retryable());
+  EXPECT_EQ(store->list("b/", [](const ObjectInfo&) -> Result<void> { return {}; }).error().code(), ErrorCode::kUnavailable);
+}
+
+TEST(LocalStore, KeepsFewDescriptorsOpen) {
+  const ScratchDirectory scratch;
+  const auto store = open_local_store(real_file_system(), scratch.path, true).value();
+  const auto descriptors = [] { return real_file_system().list("/proc/self/fd").value().size(); };
+  const size_t before = descriptors();
+  for (int i = 0; i < 200; i++) {
+    const std::string name = fmt::format("object-{}", i);
+    ASSERT_TRUE(store->create(name, as_bytes(name)).ok());
+    ASSERT_EQ(as_text(store->read(name, 0, name.size()).value().view()), name);
+  }
+  EXPECT_LE(descriptors(), before + 64);
+  EXPECT_EQ(as_text(store->read("object-3", 0, 8).value().view()), "object-3");
+}
+
+}  // namespace
+}  // namespace holdfast::store
