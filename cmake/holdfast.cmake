@@ -11,12 +11,8 @@ find_program(MOLD mold)
 
 function(holdfast_target_options target)
   target_compile_options(${target} PRIVATE
-    -Wall -Wextra -Wpedantic -Wno-gnu-statement-expression -Wshadow -Wconversion -Wno-sign-conversion
+    -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
     -Wnon-virtual-dtor -Wunused-result -Werror=unused-result -Werror=return-type -fno-omit-frame-pointer)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # -Wpedantic would refuse the statement expression that TRY() is.
-    target_compile_options(${target} PRIVATE -Wno-pedantic)
-  endif()
   if(HOLDFAST_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${HOLDFAST_SANITIZE} -fno-sanitize-recover=all)
     target_link_options(${target} PRIVATE -fsanitize=${HOLDFAST_SANITIZE})
