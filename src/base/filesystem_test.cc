@@ -61,5 +61,135 @@ TEST_F(FileSystemTest, RemoveTreeDoesNotFollowSymbolicLinks) {
   EXPECT_TRUE(remove_tree(fs_, path("absent")).ok());
 }
 
+TEST_F(FileSystemTest, FilesReadAndWriteAtOffsets) {
+  OpenOptions options;
+  options.write = options.create = true;
+  auto file = fs_.open(path("f"), options).value();
+  ASSERT_TRUE(file->write_at(3, as_bytes("def")).ok());
+  ASSERT_TRUE(file->write_at(0, as_bytes("abc")).ok());
+  ASSERT_TRUE(file->sync().ok());
+  Bytes out(10);
+  EXPECT_EQ(file->read_at(2, out.mutable_view()).value(), 4u);
+  EXPECT_EQ(as_text(out.view(0, 4)), "cdef");
+  EXPECT_EQ(file->read_at(100, out.mutable_view()).value(), 0u);
+  ASSERT_TRUE(file->truncate(2).ok());
+  EXPECT_EQ(file->stat()->st_size, 2);
+  EXPECT_GE(file->descriptor(), 0);
+  ASSERT_TRUE(file->close().ok());
+  EXPECT_EQ(file->close().error().text(), path("f") + " is closed already");
+  EXPECT_FALSE(file->read_at(0, out.mutable_view()).ok());
+}
+
+TEST_F(FileSystemTest, OpenOptionsDoWhatTheySay) {
+  ASSERT_TRUE(write_file_durably(fs_, path("f"), as_bytes("abc")).ok());
+  ASSERT_TRUE(fs_.symlink("f", path("link")).ok());
+  OpenOptions exclusive;
+  exclusive.write = exclusive.create = exclusive.exclusive = true;
+  EXPECT_EQ(fs_.open(path("f"), exclusive).error().code(), ErrorCode::kAlreadyExists);
+  OpenOptions no_follow;
+  no_follow.no_follow = true;
+  EXPECT_FALSE(fs_.open(path("link"), no_follow).ok());
+  EXPECT_TRUE(fs_.open(path("link"), {}).ok());
+  OpenOptions no_atime;
+  no_atime.no_atime = true;
+  EXPECT_TRUE(fs_.open(path("f"), no_atime).ok());
+  OpenOptions truncate;
+  truncate.write = truncate.truncate = true;
+  ASSERT_TRUE(fs_.open(path("f"), truncate).ok());
+  EXPECT_EQ(content(path("f")), "");
+  EXPECT_FALSE(fs_.open(path("f"), {}).value()->write_at(0, as_bytes("x")).ok());
+}
+
+TEST_F(FileSystemTest, ErrorsNameThePathAndTheCode) {
+  const std::string absent = path("absent");
+  EXPECT_EQ(fs_.open(absent, {}).error().text(), "can't open " + absent + ": no such file or directory");
+  EXPECT_EQ(fs_.stat(absent).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(fs_.list(absent).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(fs_.rename(absent, path("b")).error().text(),
+            "can't rename " + absent + " to " + path("b") + ": no such file or directory");
+  EXPECT_EQ(fs_.sync_directory(absent).error().code(), ErrorCode::kNotFound);
+  ASSERT_TRUE(fs_.make_directory(path("d"), 0700).ok());
+  EXPECT_EQ(fs_.make_directory(path("d"), 0700).error().code(), ErrorCode::kAlreadyExists);
+}
+
+TEST_F(FileSystemTest, AFullDeviceIsNoSpace) {
+  OpenOptions options;
+  options.write = true;
+  auto full = fs_.open("/dev/full", options);
+  ASSERT_TRUE(full.ok());
+  const auto written = full.value()->write_at(0, as_bytes("x"));
+  ASSERT_FALSE(written.ok());
+  EXPECT_EQ(written.error().code(), ErrorCode::kNoSpace);
+  EXPECT_EQ(written.error().text(), "can't write /dev/full: no space left on device");
+}
+
+TEST_F(FileSystemTest, ExclusiveRenameAndLinkNeverReplace) {
+  ASSERT_TRUE(write_file_durably(fs_, path("a"), as_bytes("a")).ok());
+  ASSERT_TRUE(write_file_durably(fs_, path("b"), as_bytes("b")).ok());
+  EXPECT_EQ(fs_.rename_exclusive(path("a"), path("b")).error().code(), ErrorCode::kAlreadyExists);
+  EXPECT_EQ(fs_.hard_link(path("a"), path("b")).error().code(), ErrorCode::kAlreadyExists);
+  EXPECT_EQ(content(path("b")), "b");
+  ASSERT_TRUE(fs_.rename_exclusive(path("a"), path("c")).ok());
+  ASSERT_TRUE(fs_.hard_link(path("c"), path("d")).ok());
+  EXPECT_EQ(fs_.stat(path("c"))->st_nlink, 2u);
+  ASSERT_TRUE(fs_.rename(path("d"), path("b")).ok());
+  EXPECT_EQ(content(path("b")), "a");
+}
+
+TEST_F(FileSystemTest, ReadsLongSymbolicLinks) {
+  const std::string target(3000, 'x');
+  ASSERT_TRUE(fs_.symlink(target, path("link")).ok());
+  EXPECT_EQ(fs_.read_link(path("link")).value(), target);
+}
+
+TEST_F(FileSystemTest, ReadFileKeepsToItsLimit) {
+  ASSERT_TRUE(write_file_durably(fs_, path("f"), as_bytes("12345678")).ok());
+  EXPECT_EQ(as_text(read_file(fs_, path("f"), 8).value()), "12345678");
+  EXPECT_EQ(read_file(fs_, path("f"), 7).error().text(), path("f") + " is larger than 7 bytes");
+  EXPECT_GT(read_file(fs_, "/proc/self/status")->size(), 100u);  // says that its size is 0
+  EXPECT_EQ(read_file(fs_, "/dev/zero", 100000).error().code(), ErrorCode::kInvalidData);
+}
+
+TEST_F(FileSystemTest, MakesDirectoriesThroughLinksButNotThroughFiles) {
+  ASSERT_TRUE(make_directories(fs_, path("a/b/c")).ok());
+  ASSERT_TRUE(make_directories(fs_, path("a/b/c/")).ok());
+  ASSERT_TRUE(fs_.symlink("a/b", path("link")).ok());
+  ASSERT_TRUE(make_directories(fs_, path("link/d")).ok());
+  EXPECT_TRUE(exists(fs_, path("a/b/d")).value());
+  ASSERT_TRUE(write_file_durably(fs_, path("file"), {}).ok());
+  EXPECT_EQ(make_directories(fs_, path("file")).error().text(), path("file") + " exists and is not a directory");
+  EXPECT_FALSE(make_directories(fs_, path("file/x")).ok());
+  EXPECT_TRUE(is_empty_directory(fs_, path("a/b/c")).value());
+  EXPECT_FALSE(is_empty_directory(fs_, path("a")).value());
+  EXPECT_GT(fs_.free_bytes(root_).value(), 0u);
+  EXPECT_TRUE(fs_.sync_all(root_).ok());
+}
+
+TEST_F(FileSystemTest, NamesAreBytes) {
+  const std::string name = "\xff\xfe \n'\"";
+  ASSERT_TRUE(write_file_durably(fs_, path(name), as_bytes("x")).ok());
+  EXPECT_EQ(names(root_), std::vector<std::string>{name});
+  EXPECT_EQ(content(path(name)), "x");
+}
+
+TEST(Paths, AreTakenApartAndPutTogether) {
+  EXPECT_EQ(join_path("a", "b"), "a/b");
+  EXPECT_EQ(join_path("a/", "/b"), "a/b");
+  EXPECT_EQ(join_path("", "b"), "b");
+  EXPECT_EQ(join_path("/", "b"), "/b");
+  EXPECT_EQ(parent_path("a"), ".");
+  EXPECT_EQ(parent_path("/a"), "/");
+  EXPECT_EQ(parent_path("/a/b/"), "/a");
+  EXPECT_EQ(parent_path("/a//b"), "/a");
+  EXPECT_EQ(parent_path("/"), "/");
+  EXPECT_EQ(base_name("/a/b/"), "b");
+  EXPECT_EQ(base_name("b"), "b");
+  EXPECT_EQ(base_name("/"), "/");
+  EXPECT_EQ(absolute_path("/a/./b/../c//d/"), "/a/c/d");
+  EXPECT_EQ(absolute_path("/.."), "/");
+  EXPECT_EQ(absolute_path("x/.."), absolute_path("."));
+  EXPECT_EQ(absolute_path("x"), join_path(absolute_path(""), "x"));
+}
+
 }  // namespace
 }  // namespace holdfast

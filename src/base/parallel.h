@@ -18,7 +18,8 @@ namespace holdfast {
 Result<void> parallel_for(size_t count, size_t threads, const std::function<Result<void>(size_t)>& work);
 
 // Runs a stream of items through `threads` workers and hands the outcomes to a
-// sink in the order of the items, with at most `window` items in flight.
+// sink in the order of the items, with at most `window` items (at least one) in
+// flight, counting the one that the sink has.
 //   next: called from one thread at a time; an empty optional ends the stream.
 //   work: called from the workers.
 //   sink: called in order, from one thread at a time.
@@ -85,6 +86,7 @@ Result<void> ordered_pipeline(size_t threads, size_t window,
   bool ended = false, fetching = false, sinking = false;
   std::optional<Error> failure;
 
+  window = window ? window : 1;
   auto fail = [&](Error error) {  // with the mutex held
     if (!failure) failure = std::move(error);
     ended = true;

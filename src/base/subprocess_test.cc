@@ -2,10 +2,16 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
+
+#include "base/filesystem.h"
 
 namespace holdfast {
 namespace {
@@ -52,6 +58,141 @@ TEST(Subprocess, AnAbsentProgramIsNotFound) {
             "the program holdfast-no-such-program was not found (install it, or add its folder to PATH)");
   options.argv = {"/nonexistent/program"};
   EXPECT_EQ(run_command(options).error().text(), "can't run /nonexistent/program: no such file or directory");
+}
+
+TEST(Subprocess, ASignalIsAStatusAbove128) {
+  EXPECT_EQ(run_command(shell("kill -KILL $$"))->exit_status, 128 + SIGKILL);
+}
+
+TEST(Subprocess, EnvironmentAndDirectoryAreAdded) {
+  ::setenv("HOLDFAST_TEST_KEPT", "kept", 1);
+  auto options = shell("echo $HOLDFAST_TEST_KEPT $HOLDFAST_TEST_NEW $HOME; pwd");
+  options.environment = {{"HOLDFAST_TEST_NEW", "new"}, {"HOME", "/elsewhere"}};
+  options.working_directory = "/usr";
+  EXPECT_EQ(run_command(options)->output, "kept new /elsewhere\n/usr\n");
+  options.working_directory = "/nonexistent";
+  EXPECT_EQ(run_command(options).error().code(), ErrorCode::kNotFound);
+}
+
+TEST(Subprocess, OutputBeyondTheLimitIsDroppedAndSaidSo) {
+  auto options = shell("head -c 1000000 /dev/zero | tr '\\0' x; echo end >&2");
+  options.output_limit_bytes = 1000;
+  const auto outcome = run_command(options);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_EQ(outcome->output, std::string(1000, 'x') + "\n[999000 more bytes were dropped]\n");
+  EXPECT_EQ(outcome->error_output, "end\n");
+  EXPECT_EQ(outcome->exit_status, 0);
+}
+
+TEST(Subprocess, RunsAsAnotherUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  auto options = shell("id -u; id -g; id -G");
+  options.uid = 65534;
+  options.gid = 65534;
+  EXPECT_EQ(run_command(options)->output, "65534\n65534\n65534\n");
+}
+
+// A pipe with a name, whose reading end tells when the last writer is gone.
+class LifeLine {
+ public:
+  LifeLine() : path_(testing::TempDir() + "holdfast-lifeline-" + std::to_string(::getpid())) {
+    ::unlink(path_.c_str());
+    EXPECT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+    fd_ = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  }
+  ~LifeLine() {
+    ::close(fd_);
+    ::unlink(path_.c_str());
+  }
+  const std::string& path() const { return path_; }
+  // What was written, once nobody holds the writing end; "held" at the deadline.
+  std::string last_words() const {
+    std::string words;
+    const Duration end = system_clock().monotonic() + Duration::seconds(20);
+    while (system_clock().monotonic() < end) {
+      char buffer[64];
+      const ssize_t got = ::read(fd_, buffer, sizeof buffer);
+      if (got == 0) return words;
+      if (got > 0) words.append(buffer, static_cast<size_t>(got));
+      std::this_thread::yield();
+    }
+    return "held";
+  }
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+};
+
+TEST(Subprocess, TheDeadlineEndsTheWholeGroup) {
+  const LifeLine line;
+  auto options = shell("exec 3>" + line.path() + "; trap 'echo term >&3; exit 0' TERM; echo begun >&3; sleep 1000 & wait");
+  options.deadline = Duration::milliseconds(300);
+  const auto outcome = run_command(options);
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.error().code(), ErrorCode::kTimeout);
+  EXPECT_EQ(outcome.error().text(), "sh did not end within 0.30 s");
+  EXPECT_EQ(line.last_words(), "begun\nterm\n");
+}
+
+TEST(Subprocess, AGroupThatIgnoresTheFirstSignalIsKilled) {
+  const LifeLine line;
+  auto options = shell("trap '' TERM; exec 3>" + line.path() + "; echo begun >&3; sleep 1000 & sleep 1000; sleep 1000");
+  options.deadline = Duration::milliseconds(300);
+  EXPECT_EQ(run_command(options).error().code(), ErrorCode::kTimeout);
+  EXPECT_EQ(line.last_words(), "begun\n");
+}
+
+TEST(Subprocess, ADaemonLeftBehindDoesNotHoldUs) {
+  const auto outcome = run_command(shell("sleep 1000 & echo $!"));
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_EQ(::kill(std::stoi(outcome->output), SIGKILL), 0);
+}
+
+TEST(Subprocess, TheChildGetsThreeDescriptorsAndNoSignalSettings) {
+  const int leaked = ::open("/dev/null", O_RDONLY);  // without O_CLOEXEC
+  ::signal(SIGPIPE, SIG_IGN);
+  const auto outcome = run_command(shell("ls /proc/self/fd; grep -E 'Sig(Blk|Ign)' /proc/self/status"));
+  ::signal(SIGPIPE, SIG_DFL);
+  ::close(leaked);
+  // 3 is the directory that ls reads.
+  EXPECT_EQ(outcome->output, "0\n1\n2\n3\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+size_t open_descriptors() { return real_file_system().list("/proc/self/fd")->size(); }
+
+TEST(Subprocess, LeavesNoDescriptorAndNoZombie) {
+  const size_t before = open_descriptors();
+  auto slow = shell("sleep 1000");
+  slow.deadline = Duration::milliseconds(20);
+  auto absent = shell("");
+  absent.argv = {"/nonexistent"};
+  for (int i = 0; i < 20; i++) {
+    EXPECT_TRUE(run_command(shell("exit 1")).ok());
+    EXPECT_FALSE(run_command(absent).ok());
+    if (i < 3) {
+      EXPECT_FALSE(run_command(slow).ok());
+    }
+  }
+  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
+}
+
+TEST(Subprocess, ManyThreadsRunProgramsAtOnce) {
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 8; t++) {
+    threads.emplace_back([t] {
+      for (int i = 0; i < 10; i++) {
+        auto options = shell("cat; exit 7");
+        options.input = std::to_string(t * 100 + i);
+        const auto outcome = run_command(options);
+        ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+        EXPECT_EQ(outcome->output, options.input);
+        EXPECT_EQ(outcome->exit_status, 7);
+      }
+    });
+  }
 }
 
 }  // namespace
