@@ -1,7 +1,6 @@
 #pragma once
 
-#include <sys/types.h>
-
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -86,11 +85,11 @@ class ContentBuilder {
   Result<Content> finish();
 
  private:
-  Result<void> close_region();
+  Result<void> store_region(uint64_t length_bytes);
   WriteSession& session_;
-  uint64_t region_bytes_;
-  uint64_t in_region_bytes_ = 0;
-  std::vector<Extent> pending_;
+  const uint64_t region_bytes_;
+  std::vector<Extent> pending_;   // joined, not yet in a region
+  uint64_t pending_bytes_ = 0;
   Content content_;
 };
 
@@ -98,6 +97,12 @@ class ContentBuilder {
 Result<std::vector<Extent>> read_region(Repository& repository, const RegionRef& region);
 Bytes encode_region(const std::vector<Extent>& extents);
 Result<std::vector<Extent>> decode_region(ByteView bytes);
+
+// Whether a region (a whole content) of an earlier snapshot may be taken over: asks
+// session.reuse() for the region's block and for every block of its extents. Taking
+// over anything for which this was not asked can cost the new point a block.
+Result<bool> reuse_region(WriteSession& session, const RegionRef& region);
+Result<bool> reuse_content(WriteSession& session, const Content& content);
 
 // Calls visit(file offset, extent) for all of a file in order.
 Result<void> for_each_extent(Repository& repository, const Content& content,
