@@ -1,0 +1,78 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/filesystem.h"
+#include "base/result.h"
+
+namespace holdfast::postgres {
+
+enum class Fork { kMain, kFreeSpace, kVisibility, kInit };
+
+// What the name of a relation file says. Paths are those of the tree: relative to
+// the data directory, a tablespace being the directory pg_tblspc/<oid>.
+struct RelationFile {
+  std::string directory;    // "base/16384": what is before the name
+  uint32_t relation = 0;    // the file node number
+  Fork fork = Fork::kMain;
+  uint32_t segment = 0;     // .1, .2, ... of a relation above 1 GiB
+};
+std::optional<RelationFile> parse_relation_path(std::string_view path);
+
+// Temporary tables: t<backend>_<number>, with fork and segment as others.
+bool is_temporary_relation(std::string_view file_name);
+
+enum class Treatment {
+  kCapture,
+  kSkip,             // not in the snapshot at all
+  kDirectoryOnly,    // the directory is kept, what it holds is not
+};
+// What becomes of a path, by the rules of PostgreSQL's own base backup. Unlogged
+// relations are not its business: they are known by their neighbours.
+Treatment treatment_of(std::string_view path, bool is_directory);
+
+// One thing found in a data directory.
+struct FoundFile {
+  std::string path;         // in the tree
+  std::string full_path;    // on disk
+  struct stat status {};
+  bool is_directory = false;
+  bool is_symlink = false;
+  std::string link_target;
+  // The location, when this is a tablespace's directory (pg_tblspc/<oid>) that
+  // lies elsewhere. In the tree it is a directory.
+  std::string tablespace_location;
+};
+
+// Goes through a data directory and its tablespaces in the order of a tree,
+// leaving out what treatment_of() says and the contents of unlogged relations.
+// Holds the names of the directories on the way only. What vanishes meanwhile is
+// passed over; special files are left out. Not thread-safe.
+class FileWalk {
+ public:
+  // `version_directory` is the name that this server uses in tablespaces
+  // ("PG_15_202209061"): others in the same location are not ours.
+  FileWalk(FileSystem& fs, std::string data_directory, std::string version_directory);
+  ~FileWalk();
+  // Empty at the end. The first is the data directory itself, with path "".
+  Result<std::optional<FoundFile>> next();
+
+ private:
+  struct Level;
+  Result<void> enter(const FoundFile& directory);
+  Result<std::optional<FoundFile>> examine(Level& level, const std::string& name);
+  FileSystem& fs_;
+  std::string root_, version_directory_;
+  bool started_ = false;
+  std::vector<Level> levels_;
+};
+
+}  // namespace holdfast::postgres

@@ -1,0 +1,84 @@
+#include "source/postgres/file_list.h"
+
+#include <gtest/gtest.h>
+
+#include "repo/tree.h"
+#include "source/postgres/test_cluster.h"
+
+namespace holdfast::postgres {
+namespace {
+
+TEST(FileList, RelationNames) {
+  auto file = parse_relation_path("pg_tblspc/16385/PG_15_202209061/5/16390_vm.12");
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->directory, "pg_tblspc/16385/PG_15_202209061/5");
+  EXPECT_EQ(file->relation, 16390u);
+  EXPECT_EQ(file->fork, Fork::kVisibility);
+  EXPECT_EQ(file->segment, 12u);
+  EXPECT_EQ(parse_relation_path("global/1262_fsm")->fork, Fork::kFreeSpace);
+  EXPECT_EQ(parse_relation_path("base/1/2619_init")->fork, Fork::kInit);
+  for (const char* other : {"16384", "base/16384", "base/1/pg_filenode.map", "base/1/PG_VERSION", "base/1/1.0", "base/1/1_x",
+                            "base/1/t3_16384", "base/1/99999999999", "global/pg_control", "pg_xact/0000", "base/x/1", "base/1/2/3"}) {
+    EXPECT_FALSE(parse_relation_path(other)) << other;
+  }
+}
+
+TEST(FileList, LeavesOutWhatBaseBackupsLeaveOut) {
+  for (const char* path : {"postmaster.pid", "postmaster.opts", "backup_label", "tablespace_map", "backup_manifest",
+                           "global/pg_internal.init", "base/5/pg_internal.init.123", "base/pgsql_tmp/pgsql_tmp12.0",
+                           "pg_wal/000000010000000000000001", "base/5/t7_16384_fsm.1", "postgresql.auto.conf.tmp"}) {
+    EXPECT_EQ(treatment_of(path, false), Treatment::kSkip) << path;
+  }
+  for (const char* path : {"pg_replslot", "pg_notify", "pg_stat_tmp", "pg_wal/archive_status", "pg_subtrans"}) {
+    EXPECT_EQ(treatment_of(path, true), Treatment::kDirectoryOnly) << path;
+  }
+  EXPECT_EQ(treatment_of("base/pgsql_tmp", true), Treatment::kSkip);
+  for (const char* path : {"PG_VERSION", "global/pg_control", "pg_xact/0000", "pg_logical/replorigin_checkpoint", "base/5/t7",
+                           "postgresql.auto.conf", "sub/postmaster.pid", "standby.signal"}) {
+    EXPECT_EQ(treatment_of(path, false), Treatment::kCapture) << path;
+  }
+}
+
+TEST(FileList, WalksARealClusterInTheOrderOfTreesWithoutUnloggedTables) {
+  SKIP_WITHOUT_SERVER();
+  auto made = TestCluster::create();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  const std::string location = cluster.scratch() + "/space";
+  ASSERT_OK(real_file_system().make_directory(location, 0700));
+  cluster.own(location);
+  ASSERT_OK(cluster.sql("create tablespace s location '" + location + "'"));
+  ASSERT_OK(cluster.sql("create table t (a int) tablespace s; create unlogged table u as select 1 as a"));
+  ASSERT_OK(real_file_system().make_directory(location + "/PG_9_1", 0700));
+  const std::string in_space = cluster.sql("select pg_relation_filepath('t')").value();
+  const std::string unlogged = cluster.sql("select pg_relation_filepath('u')").value();
+
+  FileWalk walk(real_file_system(), cluster.data(), in_space.substr(16, in_space.find('/', 16) - 16));
+  std::set<std::string> paths;
+  std::string before;
+  std::string tablespace_location;
+  while (true) {
+    auto found = walk.next();
+    ASSERT_OK(found);
+    if (!found.value()) break;
+    const std::string& path = found.value()->path;
+    if (!paths.empty()) {
+      EXPECT_TRUE(repo::compare_paths(before, path) < 0) << before << " before " << path;
+    }
+    paths.insert(path);
+    before = path;
+    if (!found.value()->tablespace_location.empty()) tablespace_location = found.value()->tablespace_location;
+  }
+  EXPECT_TRUE(paths.contains("")) << "the root comes first";
+  EXPECT_TRUE(paths.contains(in_space));
+  EXPECT_EQ(tablespace_location, location);
+  EXPECT_TRUE(paths.contains(unlogged + "_init"));
+  EXPECT_FALSE(paths.contains(unlogged));
+  EXPECT_TRUE(paths.contains("pg_wal/archive_status"));
+  EXPECT_TRUE(paths.contains("global/pg_control"));
+  EXPECT_FALSE(paths.contains("postmaster.pid"));
+  for (const std::string& path : paths) EXPECT_EQ(path.find("PG_9_1"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace holdfast::postgres

@@ -1,0 +1,160 @@
+#include "source/postgres/private_server.h"
+
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/filesystem.h"
+#include "base/subprocess.h"
+
+namespace holdfast::postgres {
+namespace {
+
+constexpr const char* kPort = "5432";  // of the socket's name only: nothing listens on TCP
+constexpr size_t kLongestSocketDirectory = 90;
+constexpr size_t kLogTailBytes = 3000;
+
+int major_of(const std::string& bin_directory) {
+  CommandOptions command;
+  command.argv = {join_path(bin_directory, "postgres"), "--version"};
+  auto outcome = run_command_checked(command);
+  if (!outcome.ok()) return 0;
+  const size_t space = outcome.value().output.rfind("PostgreSQL) ");
+  return space == std::string::npos ? 0 : std::atoi(outcome.value().output.c_str() + space + 12);
+}
+
+std::vector<std::string> candidate_directories() {
+  std::vector<std::string> found;
+  if (const char* chosen = std::getenv("HOLDFAST_PG_BIN")) found.emplace_back(chosen);
+  std::vector<std::pair<int, std::string>> installed;
+  if (auto versions = real_file_system().list("/usr/lib/postgresql"); versions.ok()) {
+    for (const DirectoryEntry& entry : versions.value()) {
+      installed.emplace_back(std::atoi(entry.name.c_str()), "/usr/lib/postgresql/" + entry.name + "/bin");
+    }
+  }
+  for (int major = 18; major >= 13; major--) installed.emplace_back(major, fmt::format("/usr/pgsql-{}/bin", major));
+  std::stable_sort(installed.begin(), installed.end(), [](auto& a, auto& b) { return a.first > b.first; });
+  for (auto& [major, directory] : installed) found.push_back(directory);
+  const char* path = std::getenv("PATH");
+  std::string_view rest = path ? path : "";
+  while (!rest.empty()) {
+    const size_t colon = rest.find(':');
+    if (colon != 0) found.emplace_back(rest.substr(0, colon));
+    rest = colon == std::string_view::npos ? std::string_view() : rest.substr(colon + 1);
+  }
+  return found;
+}
+
+bool is_executable(const std::string& path) { return access(path.c_str(), X_OK) == 0; }
+
+// For a value in pg_ctl's -o, which a shell splits.
+std::string shell_quoted(const std::string& text) {
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
+}  // namespace
+
+Result<std::string> find_bin_directory(int major, const std::string& preferred) {
+  std::vector<std::string> candidates = candidate_directories();
+  if (!preferred.empty()) candidates = {preferred};
+  for (const std::string& directory : candidates) {
+    if (!is_executable(join_path(directory, "postgres")) || !is_executable(join_path(directory, "pg_ctl"))) continue;
+    if (major == 0 || major_of(directory) == major) return directory;
+  }
+  return make_error(ErrorCode::kNotFound, "no server programs of PostgreSQL {} were found{}", major,
+                    preferred.empty() ? "" : " in " + preferred)
+      .with_hint(fmt::format("install the package postgresql-{}, or set HOLDFAST_PG_BIN to the directory of its programs", major));
+}
+
+Result<ServerUser> server_user(const std::string& path) {
+  ServerUser user;
+  if (geteuid() != 0) return user;
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0 && status.st_uid != 0) {
+    user.uid = status.st_uid;
+    user.gid = status.st_gid;
+    return user;
+  }
+  const struct passwd* entry = getpwnam("postgres");
+  if (!entry) {
+    return make_error(ErrorCode::kNotFound, "a PostgreSQL server can't run as root, and there is no user 'postgres'")
+        .with_hint("run holdfast as the user that owns the data directory");
+  }
+  user.uid = entry->pw_uid;
+  user.gid = entry->pw_gid;
+  return user;
+}
+
+PrivateServer::PrivateServer(Options options) : options_(std::move(options)) {
+  connection_.conninfo =
+      fmt::format("host={} port={} user=postgres dbname=postgres", options_.socket_directory, kPort);
+}
+
+PrivateServer::~PrivateServer() {
+  if (running_) ignore(stop("immediate"), "nothing more can be done for a server that is thrown away");
+}
+
+Result<std::unique_ptr<PrivateServer>> PrivateServer::start(Options options) {
+  if (options.socket_directory.size() > kLongestSocketDirectory) {
+    return make_error(ErrorCode::kConfig, "{} is too long a path for a server's socket", options.socket_directory)
+        .with_hint("set TMPDIR to a shorter path");
+  }
+  std::unique_ptr<PrivateServer> server(new PrivateServer(std::move(options)));
+  const Options& given = server->options_;
+  std::string arguments = fmt::format("-k {} -p {} -c listen_addresses=''", shell_quoted(given.socket_directory), kPort);
+  for (const auto& [name, value] : given.settings) arguments += " -c " + shell_quoted(name + "=" + value);
+  CommandOptions command;
+  command.argv = {join_path(given.bin_directory, "pg_ctl"), "start", "-w", "-s", "-t",
+                  std::to_string(given.start_deadline.in_milliseconds() / 1000 + 1), "-D", given.data_directory,
+                  "-l", given.log_path, "-o", arguments};
+  command.uid = given.user.uid;
+  command.gid = given.user.gid;
+  command.working_directory = given.socket_directory;
+  command.deadline = given.start_deadline + Duration::seconds(5);
+  server->running_ = true;  // it may be half up when the command fails
+  auto outcome = run_command_checked(command);
+  if (!outcome.ok()) {
+    return make_error(ErrorCode::kServer, "the server did not start on {}; its log ends with: {}", given.data_directory,
+                      server->log_tail());
+  }
+  return server;
+}
+
+Result<void> PrivateServer::stop(const std::string& mode) {
+  CommandOptions command;
+  command.argv = {join_path(options_.bin_directory, "pg_ctl"), "stop", "-w", "-s", "-m", mode, "-D", options_.data_directory};
+  command.uid = options_.user.uid;
+  command.gid = options_.user.gid;
+  command.working_directory = options_.socket_directory;
+  running_ = false;
+  TRY_CONTEXT(run_command_checked(command), "stopping the server on {}", options_.data_directory);
+  return {};
+}
+
+Result<std::string> PrivateServer::run(std::vector<std::string> argv, Duration deadline) {
+  CommandOptions command;
+  const std::string own = join_path(options_.bin_directory, argv[0]);
+  if (is_executable(own)) argv[0] = own;
+  command.argv = std::move(argv);
+  command.environment = {{"PGHOST", options_.socket_directory}, {"PGPORT", kPort}, {"PGUSER", "postgres"},
+                         {"PGDATABASE", "postgres"}};
+  command.uid = options_.user.uid;
+  command.gid = options_.user.gid;
+  command.working_directory = options_.socket_directory;
+  command.deadline = deadline;
+  return TRY(run_command_checked(command)).output;
+}
+
+std::string PrivateServer::log_tail() const {
+  auto log = read_file(real_file_system(), options_.log_path);
+  if (!log.ok()) return "(no log)";
+  const std::string_view text = as_text(log.value());
+  return std::string(text.substr(text.size() > kLogTailBytes ? text.size() - kLogTailBytes : 0));
+}
+
+}  // namespace holdfast::postgres
