@@ -78,6 +78,7 @@ class PrivatePostgres {
 
  private:
   PrivatePostgres(std::string data_directory, PostgresOptions options, std::string bin_directory);
+  Result<std::string> check_indexes();
   Result<void> spawn();
   std::vector<std::string> command_line() const;
   bool reap();
