@@ -1,0 +1,110 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+#include "source/postgres/wal_format.h"
+
+namespace holdfast::postgres {
+
+// Where reading WAL had to stop, and why.
+struct WalFault {
+  Lsn at;
+  std::string problem;
+};
+
+// Reads WAL as a stream of bytes, page by page and record by record, over the ends
+// of pages and segments; proves each record's CRC and its link to the one before;
+// tells of events. Never keeps more than one event's record (and of that at most
+// kMaxKeptBytes), whatever is fed. After a fault, or the zeros that follow the
+// last record of a segment that was never filled, the rest is skipped unread.
+// Not thread-safe.
+class WalReader {
+ public:
+  // A longer transaction record is passed over: 1 MiB holds 60,000 dropped relations.
+  static constexpr size_t kMaxKeptBytes = 1u << 20;
+  // Of a record that began before our first byte, this much is kept (see lead()).
+  static constexpr size_t kMaxEdgeBytes = 8u << 10;
+
+  using OnEvent = std::function<void(const WalEvent&)>;
+  // `start` is the beginning of a segment, where the first bytes fed lie.
+  WalReader(Lsn start, uint64_t segment_bytes, OnEvent on_event);
+
+  // The next bytes of the stream, from position() on.
+  void feed(ByteView bytes);
+
+  Lsn position() const { return position_; }
+  int major() const { return major_; }                   // 0 before the first page
+  uint32_t timeline() const { return timeline_; }        // of the newest page
+  const std::optional<WalFault>& fault() const { return fault_; }
+  // Where zeros began instead of a record.
+  const std::optional<Lsn>& zeros_at() const { return zeros_at_; }
+
+  // The newest whole record: its start, and its end (aligned); empty before the first.
+  std::optional<Lsn> last_record() const { return last_record_; }
+  Lsn last_end() const { return last_end_; }
+  uint64_t records() const { return records_; }
+
+  // The end of a record that began before our first byte: its bytes here, without
+  // page headers, when they are all here and at most kMaxEdgeBytes.
+  bool has_lead() const { return lead_state_ == LeadState::kWhole; }
+  ByteView lead() const { return lead_.view(); }
+  Lsn lead_end() const { return lead_end_; }
+  // The record that is not whole yet: where it began, and what is here of it when
+  // it may be an event and is at most kMaxEdgeBytes long so far.
+  std::optional<Lsn> tail_start() const;
+  ByteView tail() const;
+
+ private:
+  enum class State { kLead, kPadding, kHeader, kBody, kSwitched, kStopped };
+  enum class LeadState { kNone, kReading, kWhole, kTooLong };
+
+  size_t skip(size_t available);
+  size_t take_page_header(ByteView bytes);
+  void begin_page();
+  size_t take_lead(ByteView bytes);
+  size_t take_padding(size_t available);
+  size_t take_header(ByteView bytes);
+  size_t take_body(ByteView bytes);
+  void begin_body();
+  void finish_record();
+  void stop(std::string problem);
+  size_t left_in_page() const { return static_cast<size_t>(page_bytes_ - position_.value % page_bytes_); }
+
+  const uint64_t segment_bytes_;
+  const OnEvent on_event_;
+  Lsn position_;
+  State state_ = State::kPadding;
+  bool first_page_ = true;
+  size_t page_bytes_ = 8192;
+  int major_ = 0;
+  uint32_t timeline_ = 0;
+
+  uint8_t page_header_[kWalLongHeaderBytes];
+  size_t page_header_size_ = 0;    // taken so far of the page's header
+  bool in_page_header_ = true;
+
+  uint8_t header_[kWalRecordHeaderBytes];
+  size_t header_size_ = 0;
+  WalRecordHeader record_;
+  Lsn record_start_;
+  size_t body_left_ = 0;
+  uint32_t crc_ = 0;
+  bool keep_ = false;
+  Bytes kept_;                     // header and body of a record that may be an event
+
+  LeadState lead_state_ = LeadState::kNone;
+  size_t lead_left_ = 0;
+  Bytes lead_;
+  Lsn lead_end_;
+
+  std::optional<Lsn> last_record_;
+  Lsn last_end_;
+  uint64_t records_ = 0;
+  std::optional<WalFault> fault_;
+  std::optional<Lsn> zeros_at_;
+};
+
+}  // namespace holdfast::postgres
