@@ -1,0 +1,77 @@
+#include "recovery/cluster.h"
+
+#include <charconv>
+#include <filesystem>
+#include <optional>
+
+#include "base/secret.h"
+
+namespace holdfast::recovery {
+
+namespace {
+
+std::string shell_quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else if (c == '%') {
+      out += "%%";  // PostgreSQL replaces %f and %p, and takes %% for a percent sign
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+// The program that runs now: a restored server must not depend on anybody's PATH.
+std::string own_program() {
+  std::error_code problem;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", problem);
+  return problem ? "holdfast" : path.string();
+}
+
+}  // namespace
+
+Result<postgres::Connection> connection_of(const ComponentConfig& component) {
+  postgres::Connection connection;
+  connection.conninfo = component.postgres.connection;
+  if (!component.postgres.password.empty()) {
+    connection.password = TRY_CONTEXT(resolve_secret(component.postgres.password), "password of component {}", component.name);
+  }
+  return connection;
+}
+
+Result<std::unique_ptr<postgres::WalArchive>> open_archive(Workspace& workspace, const std::string& component,
+                                                           uint64_t system_id, uint64_t segment_bytes) {
+  postgres::WalArchive::Identity identity;
+  identity.component = component;
+  identity.system_id = system_id;
+  identity.segment_bytes = segment_bytes;
+  return postgres::WalArchive::open(workspace.repository(), identity, workspace.stack().compression_level);
+}
+
+std::optional<StreamName> parse_stream_name(const std::string& stream) {
+  const size_t dot = stream.rfind('.');
+  if (dot == std::string::npos || dot == 0) return std::nullopt;
+  StreamName name;
+  name.component = stream.substr(0, dot);
+  const char* begin = stream.data() + dot + 1;
+  const char* end = stream.data() + stream.size();
+  const auto [stopped, problem] = std::from_chars(begin, end, name.system_id);
+  if (problem != std::errc() || stopped != end) return std::nullopt;
+  return name;
+}
+
+std::string restore_command(const StackConfig& stack, const std::string& component, const ClusterFacts& facts) {
+  std::string command = shell_quoted(own_program());
+  if (!stack.path.empty()) {
+    command += " --config " + shell_quoted(stack.path);
+  } else {
+    command += " --repository " + shell_quoted(stack.repository) + " --passphrase " + shell_quoted(stack.passphrase);
+  }
+  return command + fmt::format(" wal get --component {} --system-id {} --segment-size {} \"%f\" \"%p\"", component,
+                               facts.system_id, facts.segment_bytes);
+}
+
+}  // namespace holdfast::recovery

@@ -1,0 +1,74 @@
+#include "recovery/points.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/log.h"
+
+namespace holdfast::recovery {
+
+Result<std::vector<repo::Point>> stack_points(Workspace& workspace) {
+  auto points = TRY(workspace.repository().points([](const std::string& object, const Error& error) {
+    log_warn("recovery.point.damaged", {{"object", object}, {"error", error.text()}});
+  }));
+  const std::string& stack = workspace.stack().stack;
+  if (!stack.empty()) std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
+  return points;
+}
+
+const repo::Snapshot* find_snapshot(const repo::Point& point, const std::string& component) {
+  for (const repo::Snapshot& snapshot : point.snapshots) {
+    if (snapshot.component == component) return &snapshot;
+  }
+  return nullptr;
+}
+
+std::vector<SnapshotRef> snapshots_of(const std::vector<repo::Point>& points, const std::string& component) {
+  std::vector<SnapshotRef> result;
+  for (const repo::Point& point : points) {
+    if (const repo::Snapshot* snapshot = find_snapshot(point, component)) result.push_back({&point, snapshot});
+  }
+  return result;
+}
+
+namespace {
+
+Error no_such_component(const std::string& name, const std::vector<std::string>& known) {
+  const std::string nearest = nearest_word(name, known);
+  return make_error(ErrorCode::kNotFound, "there is no component '{}'", name)
+      .with_hint(nearest.empty() ? fmt::format("the components are: {}", fmt::join(known, ", "))
+                                 : fmt::format("did you mean '{}'?", nearest));
+}
+
+}  // namespace
+
+Result<std::vector<const ComponentConfig*>> select_components(const StackConfig& stack,
+                                                              const std::vector<std::string>& names) {
+  std::vector<const ComponentConfig*> result;
+  std::vector<std::string> known;
+  for (const ComponentConfig& component : stack.components) {
+    known.push_back(component.name);
+    if (names.empty() || std::find(names.begin(), names.end(), component.name) != names.end()) result.push_back(&component);
+  }
+  for (const std::string& name : names) {
+    if (stack.find(name) == nullptr) return no_such_component(name, known);
+  }
+  if (result.empty()) {
+    return make_error(ErrorCode::kConfig, "{} describes no component", stack.path.empty() ? "the configuration" : stack.path)
+        .with_hint("add a 'components:' list, see docs/configuration.md");
+  }
+  return result;
+}
+
+Result<void> check_component_names(const std::vector<repo::Point>& points, const std::vector<std::string>& names) {
+  std::set<std::string> known;
+  for (const repo::Point& point : points) {
+    for (const repo::Snapshot& snapshot : point.snapshots) known.insert(snapshot.component);
+  }
+  for (const std::string& name : names) {
+    if (!known.contains(name)) return no_such_component(name, {known.begin(), known.end()});
+  }
+  return {};
+}
+
+}  // namespace holdfast::recovery

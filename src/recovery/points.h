@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "recovery/workspace.h"
+#include "repo/point.h"
+
+namespace holdfast::recovery {
+
+// The stack's points, oldest first. Several stacks may share a repository; a
+// workspace without a configured stack sees all of them. Damaged points are left
+// out and logged: what is damaged must not hide what is whole.
+Result<std::vector<repo::Point>> stack_points(Workspace& workspace);
+
+// One snapshot and the point that holds it. The points must outlive it.
+struct SnapshotRef {
+  const repo::Point* point = nullptr;
+  const repo::Snapshot* snapshot = nullptr;
+};
+// All snapshots of a component, oldest first.
+std::vector<SnapshotRef> snapshots_of(const std::vector<repo::Point>& points, const std::string& component);
+
+// The snapshot of a component in a point; null when it has none.
+const repo::Snapshot* find_snapshot(const repo::Point& point, const std::string& component);
+
+// The components named, or all of the stack. kNotFound suggests the nearest name.
+Result<std::vector<const ComponentConfig*>> select_components(const StackConfig& stack,
+                                                              const std::vector<std::string>& names);
+
+// kNotFound for a name that is not among those the points hold.
+Result<void> check_component_names(const std::vector<repo::Point>& points, const std::vector<std::string>& names);
+
+}  // namespace holdfast::recovery

@@ -1,0 +1,107 @@
+#include "recovery/prune.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/log.h"
+#include "recovery/cluster.h"
+#include "recovery/points.h"
+#include "repo/log_store.h"
+
+namespace holdfast::recovery {
+
+namespace {
+
+// Expires the WAL that no kept point needs, stream by stream.
+class LogKeeper {
+ public:
+  LogKeeper(Workspace& workspace, const PruneOptions& options, const std::vector<repo::Point>& kept)
+      : workspace_(workspace), options_(options), kept_(kept) {}
+
+  Result<std::vector<LogExpiry>> run() {
+    std::vector<LogExpiry> result;
+    auto logs = repo::open_log_store(workspace_.repository());
+    for (const std::string& stream : TRY(logs->streams())) {
+      const auto name = parse_stream_name(stream);
+      if (!name || !belongs_to_stack(*name)) continue;
+      result.push_back(TRY_CONTEXT(expire(stream, *name), "log {}", stream));
+    }
+    return result;
+  }
+
+ private:
+  // Streams carry no stack's name: only those whose cluster our points know, or
+  // whose component is ours, are looked at.
+  bool belongs_to_stack(const StreamName& name) const {
+    return workspace_.stack().find(name.component) != nullptr || !snapshots_of(kept_, name.component).empty();
+  }
+
+  Result<LogExpiry> expire(const std::string& stream, const StreamName& name) {
+    LogExpiry expiry;
+    expiry.stream = stream;
+    std::optional<ClusterFacts> oldest;
+    for (const SnapshotRef& ref : snapshots_of(kept_, name.component)) {
+      const ClusterFacts facts = TRY(cluster_facts(*ref.snapshot));
+      if (facts.system_id != name.system_id) continue;
+      if (!oldest || facts.start < oldest->start) oldest = facts;
+    }
+    if (!oldest) {
+      expiry.note = "no kept point belongs to it: left as it is";
+      return expiry;
+    }
+    expiry.before = oldest->start.text();
+    auto archive = TRY(open_archive(workspace_, name.component, name.system_id, oldest->segment_bytes));
+    expiry.records = TRY(archive->expire_before(oldest->start, options_.dry_run));
+    return expiry;
+  }
+
+  Workspace& workspace_;
+  const PruneOptions& options_;
+  const std::vector<repo::Point>& kept_;
+};
+
+// Every point of other stacks in the same repository stays: retention is each
+// stack's own.
+Result<void> drop_points(Workspace& workspace, const PruneOptions& options, std::vector<repo::Point>& points,
+                         std::vector<repo::RetentionDecision>& decisions) {
+  for (const repo::RetentionDecision& decision : decisions) {
+    if (decision.keep) continue;
+    if (!options.dry_run) {
+      TRY_CONTEXT(workspace.repository().remove_point(decision.id), "removing point {}", decision.id.hex().substr(0, 8));
+      log_info("recovery.point.removed", {{"point", decision.id.hex()}});
+    }
+    std::erase_if(points, [&](const repo::Point& point) { return point.id == decision.id; });
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<PruneReport> prune(Workspace& workspace, const PruneOptions& options) {
+  if (options.policy.empty()) {
+    return make_error(ErrorCode::kRefused, "there is no retention policy: prune would not know what to keep")
+        .with_hint("add 'retention:' to the configuration, or give --keep-last N, --keep-daily N, ...");
+  }
+  // A damaged point may need logs that nobody can tell: nothing is expired beside one.
+  auto points = TRY_CONTEXT(workspace.repository().points(), "reading all points before pruning");
+  const std::string& stack = workspace.stack().stack;
+  if (!stack.empty()) std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
+  const auto verified = TRY(repo::verified_points(workspace.repository()));
+
+  PruneReport report;
+  report.decisions = repo::decide(options.policy, points, verified, workspace.machine().clock.now());
+  std::sort(report.decisions.begin(), report.decisions.end(),
+            [](const auto& a, const auto& b) { return a.time > b.time; });
+  TRY(drop_points(workspace, options, points, report.decisions));
+  if (!points.empty()) report.logs = TRY(LogKeeper(workspace, options, points).run());
+
+  repo::CollectOptions collect;
+  collect.dry_run = options.dry_run;
+  collect.grace = options.grace;
+  workspace.machine().progress.phase = "collecting";
+  report.collection = TRY(repo::collect(workspace.repository(), collect, workspace.machine().progress));
+  return report;
+}
+
+}  // namespace holdfast::recovery

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "recovery/workspace.h"
+#include "repo/collect.h"
+
+namespace holdfast::recovery {
+
+struct PruneOptions {
+  repo::RetentionPolicy policy;
+  bool dry_run = false;
+  Duration grace = Duration::hours(24);
+};
+
+// What expiry did (or, dry, would do) to one log.
+struct LogExpiry {
+  std::string stream;
+  std::string before;               // WAL position that the oldest kept snapshot needs
+  std::vector<std::string> records;
+  std::string note;                 // why nothing was looked at
+};
+
+struct PruneReport {
+  std::vector<repo::RetentionDecision> decisions;   // newest first
+  std::vector<LogExpiry> logs;
+  repo::CollectReport collection;
+};
+
+// Retention, then the logs, then collection: a point goes before what only it
+// needs. An empty policy is kRefused: "keep nothing" is never meant by silence.
+Result<PruneReport> prune(Workspace& workspace, const PruneOptions& options);
+
+}  // namespace holdfast::recovery

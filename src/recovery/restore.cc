@@ -1,0 +1,102 @@
+#include "recovery/restore.h"
+
+#include "base/log.h"
+#include "source/files/restore.h"
+
+namespace holdfast::recovery {
+
+namespace {
+
+postgres::MaterialiseOptions materialise_options(const RestoreRequest& request, const ComponentPlan& plan, bool dry_run) {
+  postgres::MaterialiseOptions options;
+  options.to = plan.to;
+  options.tablespaces = request.tablespaces;
+  options.delta = request.delta;
+  options.standby = request.standby;
+  options.primary_conninfo = request.primary_conninfo;
+  options.action = request.action;
+  options.restore_command = plan.restore_command;
+  options.dry_run = dry_run;
+  options.uid = request.uid;
+  options.gid = request.gid;
+  return options;
+}
+
+files::RestoreOptions files_options(const RestoreRequest& request, const ComponentPlan& plan, bool dry_run) {
+  files::RestoreOptions options;
+  options.to = plan.to;
+  options.only = request.only;
+  options.delta = request.delta;
+  options.remove_extra = request.remove_extra;
+  options.numeric_ids = request.numeric_ids;
+  options.dry_run = dry_run;
+  return options;
+}
+
+Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, ComponentPlan& plan) {
+  // A rehearsal counts nothing: what it reads is not what a person waits for.
+  Progress unseen;
+  source::World world{workspace.machine().fs, workspace.machine().clock, unseen, workspace.stack().effective_threads()};
+  if (plan.kind == "postgres") {
+    auto report = TRY(postgres::materialise(world, workspace.repository(), plan.snapshot, *plan.target,
+                                            materialise_options(request, plan, true)));
+    plan.notes = std::move(report.notes);
+    for (const std::string& tablespace : report.tablespaces) plan.notes.push_back("tablespace " + tablespace);
+    return {};
+  }
+  auto report = TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(request, plan, true)));
+  plan.changes = std::move(report.changes);
+  plan.bytes = report.bytes;
+  return {};
+}
+
+Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreRequest& request, const ComponentPlan& plan) {
+  source::World world = workspace.world();
+  const Duration began = world.clock.monotonic();
+  ComponentRestored outcome;
+  outcome.component = plan.component;
+  if (plan.kind == "postgres") {
+    auto report = TRY(postgres::materialise(world, workspace.repository(), plan.snapshot, *plan.target,
+                                            materialise_options(request, plan, false)));
+    outcome.files = report.files;
+    outcome.bytes = report.bytes;
+    outcome.bytes_written = report.bytes_written;
+    outcome.notes = std::move(report.notes);
+  } else {
+    auto report = TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(request, plan, false)));
+    outcome.files = report.files;
+    outcome.bytes = report.bytes;
+    outcome.bytes_written = report.bytes_written;
+    outcome.faults = std::move(report.faults);
+  }
+  outcome.took = world.clock.monotonic() - began;
+  log_info("recovery.component.restored", {{"component", plan.component}, {"to", plan.to}, {"bytes", outcome.bytes}});
+  return outcome;
+}
+
+}  // namespace
+
+Result<void> rehearse_restore(Workspace& workspace, const RestoreRequest& request, RestorePlan& plan) {
+  for (ComponentPlan& component : plan.components) {
+    TRY_CONTEXT(rehearse(workspace, request, component), "component {}", component.component);
+  }
+  return {};
+}
+
+Result<std::vector<ComponentRestored>> carry_out(Workspace& workspace, const RestoreRequest& request, RestorePlan& plan) {
+  // A component alone refuses by itself before it writes. Over files that are
+  // there (delta) a rehearsal would read them all and could refuse nothing.
+  workspace.machine().progress.phase = "checking the targets";
+  for (ComponentPlan& component : plan.components) {
+    if (plan.components.size() == 1 || (component.kind == "files" && request.delta)) continue;
+    TRY_CONTEXT(rehearse(workspace, request, component), "component {}", component.component);
+  }
+  workspace.machine().progress.phase = "restoring";
+  std::vector<ComponentRestored> outcomes;
+  for (const ComponentPlan& component : plan.components) {
+    outcomes.push_back(TRY_CONTEXT(restore_component(workspace, request, component), "component {}", component.component));
+  }
+  return outcomes;
+}
+
+}  // namespace holdfast::recovery

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "recovery/workspace.h"
+#include "repo/point.h"
+#include "source/postgres/materialise.h"
+#include "source/postgres/target.h"
+
+namespace holdfast::recovery {
+
+// What a person asks for.
+struct RestoreRequest {
+  std::vector<std::string> components;    // empty: all that the point holds
+  std::optional<std::string> point;       // id prefix or "latest": its state, unless a target says otherwise
+  source::RestoreTarget target;
+  bool newest = false;                    // --at latest: with `point`, replay on from it
+  std::string to;                         // "" : where each component was
+  std::vector<std::string> only;          // paths inside files components
+  bool delta = false;
+  bool remove_extra = false;              // with delta, files components: what the point lacks goes
+  bool numeric_ids = false;
+  bool standby = false;
+  std::string primary_conninfo;
+  postgres::AfterRecovery action = postgres::AfterRecovery::kPromote;
+  std::map<std::string, std::string> tablespaces;
+  std::optional<uint32_t> uid, gid;       // owner of a restored cluster; when root and not set, as it was
+};
+
+// One component of a restore, resolved: nothing is written before all are.
+struct ComponentPlan {
+  std::string component, kind;
+  repo::PointId point;
+  Time point_time;
+  repo::Snapshot snapshot;
+  std::optional<postgres::ResolvedTarget> target;   // postgres
+  std::string restore_command;                      // postgres
+  std::string to;
+  Time instant;                    // what will exist afterwards
+  std::string description;         // for people
+  uint64_t bytes = 0;
+  std::vector<std::string> changes;   // what a dry run of the component said
+  std::vector<std::string> notes;
+};
+
+struct RestorePlan {
+  Time now;
+  std::vector<ComponentPlan> components;
+  uint64_t bytes() const;
+};
+
+// Chooses the points, proves PostgreSQL's targets reachable by reading the WAL,
+// and settles where everything goes. Writes nothing. kUnreachableTarget says the
+// window; kNotFound, kUsage for what can't be meant.
+Result<RestorePlan> plan_restore(Workspace& workspace, const RestoreRequest& request);
+
+// Asks every component whether its target could be written (empty or delta, not
+// running, space, same cluster). Writes nothing; adds changes and notes to the plan.
+Result<void> rehearse_restore(Workspace& workspace, const RestoreRequest& request, RestorePlan& plan);
+
+struct ComponentRestored {
+  std::string component;
+  uint64_t files = 0, bytes = 0, bytes_written = 0;
+  Duration took;
+  std::vector<std::string> faults, notes;
+};
+
+// Carries a plan out, after rehearsing it whole: a component that can't be
+// restored stops the others from being touched. kIncomplete faults are in the
+// outcome, not an error.
+Result<std::vector<ComponentRestored>> carry_out(Workspace& workspace, const RestoreRequest& request, RestorePlan& plan);
+
+}  // namespace holdfast::recovery

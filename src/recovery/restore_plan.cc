@@ -1,0 +1,195 @@
+#include <algorithm>
+#include <set>
+
+#include "recovery/cluster.h"
+#include "recovery/points.h"
+#include "recovery/restore.h"
+
+namespace holdfast::recovery {
+
+namespace {
+
+bool names_an_instant(const source::RestoreTarget& target) {
+  return target.time || target.lsn || target.xid || target.name || target.immediate;
+}
+
+// Plans one restore: PostgreSQL first, since its WAL may settle the instant that
+// the files are then chosen by.
+class Planner {
+ public:
+  Planner(Workspace& workspace, const RestoreRequest& request) : workspace_(workspace), request_(request) {}
+
+  Result<RestorePlan> run() {
+    plan_.now = workspace_.machine().clock.now();
+    TRY(load_points());
+    TRY(choose_components());
+    for (const std::string& component : components_) {
+      if (kind_of(component) == "postgres") TRY_CONTEXT(plan_postgres(component), "component {}", component);
+    }
+    for (const std::string& component : components_) {
+      if (kind_of(component) == "files") TRY_CONTEXT(plan_files(component), "component {}", component);
+    }
+    for (ComponentPlan& component : plan_.components) TRY(choose_place(component));
+    return std::move(plan_);
+  }
+
+ private:
+  Result<void> load_points() {
+    points_ = TRY(stack_points(workspace_));
+    if (points_.empty()) {
+      return make_error(ErrorCode::kNotFound, "there is no recovery point of stack '{}' in {}", workspace_.stack().stack,
+                        workspace_.stack().repository)
+          .with_hint("take one with 'holdfast backup'");
+    }
+    if (!request_.point) return {};
+    if (*request_.point == "latest") {
+      only_point_ = points_.back();
+    } else {
+      only_point_ = TRY(workspace_.repository().find_point(*request_.point));
+    }
+    points_ = {*only_point_};
+    return {};
+  }
+
+  Result<void> choose_components() {
+    TRY(check_component_names(points_, request_.components));
+    std::set<std::string> seen;
+    // The newest point first: its order of components is the one that people know.
+    for (auto point = points_.rbegin(); point != points_.rend(); ++point) {
+      for (const repo::Snapshot& snapshot : point->snapshots) {
+        const auto& wanted = request_.components;
+        if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), snapshot.component) == wanted.end()) continue;
+        if (seen.insert(snapshot.component).second) components_.push_back(snapshot.component);
+      }
+    }
+    // Without being asked for, a component that the stack no longer has stays away.
+    if (request_.components.empty() && !request_.point && !workspace_.stack().components.empty()) {
+      std::erase_if(components_, [&](const std::string& name) { return workspace_.stack().find(name) == nullptr; });
+    }
+    if (components_.empty()) return make_error(ErrorCode::kNotFound, "the points hold no component that the stack describes");
+    return {};
+  }
+
+  std::string kind_of(const std::string& component) const { return snapshots_of(points_, component).back().snapshot->kind; }
+
+  // Snapshots of one cluster. Which cluster, when the component was initialised
+  // anew or upgraded between points: the one that was in use at the time asked for.
+  Result<std::vector<SnapshotRef>> snapshots_of_one_cluster(const std::string& component) {
+    const auto all = snapshots_of(points_, component);
+    uint64_t chosen = TRY(cluster_facts(*all.back().snapshot)).system_id;
+    if (request_.target.time) {
+      for (const SnapshotRef& ref : all) {
+        if (ref.snapshot->instant <= *request_.target.time) chosen = TRY(cluster_facts(*ref.snapshot)).system_id;
+      }
+    }
+    std::vector<SnapshotRef> result;
+    for (const SnapshotRef& ref : all) {
+      if (TRY(cluster_facts(*ref.snapshot)).system_id == chosen) result.push_back(ref);
+    }
+    return result;
+  }
+
+  Result<void> plan_postgres(const std::string& component) {
+    const auto refs = TRY(snapshots_of_one_cluster(component));
+    std::vector<repo::Snapshot> snapshots;
+    for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
+    source::RestoreTarget target = request_.target;
+    if (request_.point && !names_an_instant(target) && !request_.newest) target.immediate = true;
+    const ClusterFacts facts = TRY(cluster_facts(snapshots.back()));
+    auto archive = TRY(open_archive(workspace_, component, facts.system_id, facts.segment_bytes));
+    const postgres::ResolvedTarget resolved = TRY(postgres::resolve_target(*archive, snapshots, target));
+    CHECK(resolved.snapshot_index < refs.size());
+    const SnapshotRef& ref = refs[resolved.snapshot_index];
+
+    ComponentPlan plan = plan_of(ref);
+    plan.target = resolved;
+    plan.instant = resolved.instant;
+    plan.description = resolved.description;
+    plan.restore_command = restore_command(workspace_.stack(), component, TRY(cluster_facts(*ref.snapshot)));
+    settled_ = settled_ ? std::min(*settled_, resolved.instant) : resolved.instant;
+    plan_.components.push_back(std::move(plan));
+    return {};
+  }
+
+  Result<void> plan_files(const std::string& component) {
+    std::optional<Time> until = request_.target.time;
+    if (!until && !request_.point && (request_.target.lsn || request_.target.xid || request_.target.name)) {
+      if (!settled_) {
+        return make_error(ErrorCode::kUsage, "--lsn, --xid and --name speak of a PostgreSQL component, and none is restored here")
+            .with_hint("use --at TIME or --point ID");
+      }
+      until = settled_;
+    }
+    const auto refs = snapshots_of(points_, component);
+    const SnapshotRef* chosen = nullptr;
+    for (const SnapshotRef& ref : refs) {
+      if (!until || ref.snapshot->instant <= *until) chosen = &ref;
+    }
+    if (chosen == nullptr) {
+      return make_error(ErrorCode::kUnreachableTarget, "{} can't be restored to {}: its window is {} to {}", component,
+                        format_local(*until), format_local(refs.front().snapshot->instant),
+                        format_local(refs.back().snapshot->instant))
+          .with_hint("'holdfast points' lists what can be restored");
+    }
+    ComponentPlan plan = plan_of(*chosen);
+    plan.instant = chosen->snapshot->instant;
+    plan.description = fmt::format("as it was captured for point {}", chosen->point->id.hex().substr(0, 8));
+    plan_.components.push_back(std::move(plan));
+    return {};
+  }
+
+  static ComponentPlan plan_of(const SnapshotRef& ref) {
+    ComponentPlan plan;
+    plan.component = ref.snapshot->component;
+    plan.kind = ref.snapshot->kind;
+    plan.point = ref.point->id;
+    plan.point_time = ref.point->time;
+    plan.snapshot = *ref.snapshot;
+    plan.bytes = ref.snapshot->source_bytes;
+    return plan;
+  }
+
+  // With --to and one component the directory is the component's own; with more,
+  // each gets a folder of its name below it.
+  Result<void> choose_place(ComponentPlan& plan) {
+    if (!request_.to.empty()) {
+      const std::string to = absolute_path(request_.to);
+      plan.to = components_.size() == 1 ? to : join_path(to, plan.component);
+      return {};
+    }
+    if (plan.kind == "files") {
+      plan.to = "/";
+      return {};
+    }
+    const ComponentConfig* config = workspace_.stack().find(plan.component);
+    plan.to = config != nullptr ? config->postgres.data_directory : "";
+    if (plan.to.empty()) plan.to = TRY(cluster_facts(plan.snapshot)).data_directory;
+    if (plan.to.empty()) {
+      return make_error(ErrorCode::kUsage, "component {}: the point does not say where its data directory was", plan.component)
+          .with_hint("say where to restore it with --to DIR");
+    }
+    return {};
+  }
+
+  Workspace& workspace_;
+  const RestoreRequest& request_;
+  RestorePlan plan_;
+  std::vector<repo::Point> points_;
+  std::optional<repo::Point> only_point_;
+  std::vector<std::string> components_;
+  std::optional<Time> settled_;   // the instant that PostgreSQL's WAL settled
+};
+
+}  // namespace
+
+uint64_t RestorePlan::bytes() const {
+  uint64_t sum = 0;
+  for (const ComponentPlan& component : components) sum += component.bytes;
+  return sum;
+}
+
+Result<RestorePlan> plan_restore(Workspace& workspace, const RestoreRequest& request) {
+  return Planner(workspace, request).run();
+}
+
+}  // namespace holdfast::recovery

@@ -1,0 +1,102 @@
+#include "recovery/verify.h"
+
+#include <unistd.h>
+
+#include "base/log.h"
+#include "recovery/cluster.h"
+#include "recovery/points.h"
+#include "repo/collect.h"
+#include "source/files/restore.h"
+#include "source/postgres/verify.h"
+
+namespace holdfast::recovery {
+
+namespace {
+
+std::string scratch_of(const VerifyRequest& request) {
+  if (!request.scratch_directory.empty()) return absolute_path(request.scratch_directory);
+  const char* temporary = getenv("TMPDIR");
+  return temporary != nullptr && *temporary != '\0' ? temporary : "/tmp";
+}
+
+Result<source::VerifyReport> boot_postgres(Workspace& workspace, const VerifyRequest& request, const repo::Snapshot& snapshot) {
+  const ClusterFacts facts = TRY(cluster_facts(snapshot));
+  auto archive = TRY(open_archive(workspace, snapshot.component, facts.system_id, facts.segment_bytes));
+  source::RestoreTarget target;
+  target.immediate = true;
+  const postgres::ResolvedTarget resolved = TRY(postgres::resolve_target(*archive, {snapshot}, target));
+  postgres::BootOptions options;
+  if (const ComponentConfig* config = workspace.stack().find(snapshot.component)) {
+    options.bin_directory = config->postgres.bin_directory;
+    options.assertions = config->postgres.assertions;
+  }
+  options.scratch_directory = scratch_of(request);
+  options.amcheck = request.amcheck;
+  options.deadline = request.deadline;
+  options.restore_command = restore_command(workspace.stack(), snapshot.component, facts);
+  source::World world = workspace.world();
+  return postgres::verify_by_booting(world, workspace.repository(), snapshot, resolved, options);
+}
+
+// Restores files aside and compares them with the snapshot, byte for byte.
+Result<source::VerifyReport> restore_files_aside(Workspace& workspace, const VerifyRequest& request, const repo::Snapshot& snapshot) {
+  FileSystem& fs = workspace.machine().fs;
+  const std::string directory =
+      join_path(scratch_of(request), fmt::format("holdfast-verify-{}-{:08x}", getpid(), workspace.machine().random.u64() & 0xffffffff));
+  TRY(make_directories(fs, directory));
+  source::World world = workspace.world();
+  files::RestoreOptions options;
+  options.to = directory;
+  auto restored = files::restore(world, workspace.repository(), snapshot, options);
+  Result<source::VerifyReport> report =
+      restored.ok() ? files::verify(world, workspace.repository(), snapshot, directory) : Result<source::VerifyReport>(std::move(restored).error());
+  TRY_CONTEXT(remove_tree(fs, directory), "removing what was restored to verify it");
+  return report;
+}
+
+Result<source::VerifyReport> verify_snapshot(Workspace& workspace, const VerifyRequest& request, const repo::Snapshot& snapshot) {
+  const bool boot = request.mode == VerifyMode::kBoot;
+  source::World world = workspace.world();
+  if (snapshot.kind == "postgres") {
+    return boot ? boot_postgres(workspace, request, snapshot)
+                : postgres::verify_offline(world, workspace.repository(), snapshot);
+  }
+  return boot ? restore_files_aside(workspace, request, snapshot) : verify_readable(world, workspace.repository(), snapshot);
+}
+
+}  // namespace
+
+size_t VerifyOutcome::findings() const {
+  size_t sum = 0;
+  for (const ComponentVerified& component : components) sum += component.report.findings.size();
+  return sum;
+}
+
+Result<VerifyOutcome> verify_point(Workspace& workspace, const VerifyRequest& request) {
+  VerifyOutcome outcome;
+  if (request.point == "latest") {
+    auto points = TRY(stack_points(workspace));
+    if (points.empty()) return make_error(ErrorCode::kNotFound, "there is no recovery point to verify").with_hint("take one with 'holdfast backup'");
+    outcome.point = std::move(points.back());
+  } else {
+    outcome.point = TRY(workspace.repository().find_point(request.point));
+  }
+  TRY(check_component_names({outcome.point}, request.components));
+  Clock& clock = workspace.machine().clock;
+  for (const repo::Snapshot& snapshot : outcome.point.snapshots) {
+    const auto& wanted = request.components;
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), snapshot.component) == wanted.end()) continue;
+    const Duration began = clock.monotonic();
+    ComponentVerified verified{snapshot.component, snapshot.kind, {}, {}};
+    verified.report = TRY_CONTEXT(verify_snapshot(workspace, request, snapshot), "component {}", snapshot.component);
+    verified.took = clock.monotonic() - began;
+    outcome.components.push_back(std::move(verified));
+  }
+  if (outcome.findings() == 0 && outcome.components.size() == outcome.point.snapshots.size()) {
+    TRY(repo::record_verified(workspace.repository(), outcome.point.id, clock.now()));
+    log_info("recovery.point.verified", {{"point", outcome.point.id.hex()}});
+  }
+  return outcome;
+}
+
+}  // namespace holdfast::recovery
