@@ -43,6 +43,7 @@ struct OpenOptions {
   bool truncate = false;
   bool no_follow = false;  // refuse a symbolic link at the end of the path
   bool no_atime = false;   // try O_NOATIME (source files are not disturbed)
+  bool no_wait = false;    // do not wait for the writer of a FIFO (O_NONBLOCK)
   mode_t mode = 0600;
 };
 

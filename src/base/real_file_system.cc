@@ -103,6 +103,7 @@ int open_flags(const OpenOptions& options) {
   if (options.truncate) flags |= O_TRUNC;
   if (options.no_follow) flags |= O_NOFOLLOW;
   if (options.no_atime) flags |= O_NOATIME;
+  if (options.no_wait) flags |= O_NONBLOCK;
   return flags;
 }
 
