@@ -1,6 +1,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -68,27 +69,34 @@ class Lease {
   LeaseInfo info() const;
 
  private:
-  Lease(Environment& environment, LeaseOptions options, LeaseInfo info);
+  Lease(Environment& environment, const LeaseOptions& options);
+  Result<void> create_next(Time expires);
   Result<void> renew_locked();
   Result<void> ensure_alone();
+  Error lost_error();
   void renew_until_stopped(std::stop_token stop);
 
   Environment& environment_;
   const LeaseOptions options_;
   mutable std::mutex mutex_;
   LeaseInfo info_;
+  std::vector<std::string> objects_;   // made and not removed yet, oldest first
+  std::vector<std::string> doubtful_;  // create() failed, so nobody knows
+  uint32_t next_sequence_ = 0;
   bool lost_ = false;
   bool released_ = false;
   std::condition_variable_any stopping_;
   std::jthread renewer_;
 };
 
-// Leases that have not expired, the newest state of each, by id. Objects that can't
-// be understood are told to `damaged` when given and count as nobody's.
+// Leases that have not expired, the newest state of each, by id. An object that
+// can't be understood is told to `damaged` when given; it counts as a writer's who
+// began before everything, until kDamagedTerm after it was made.
+constexpr Duration kDamagedTerm = Duration::hours(24);
 using OnDamagedObject = std::function<void(const std::string& object, const Error& error)>;
 Result<std::vector<LeaseInfo>> live_leases(store::ObjectStore& store, const OnDamagedObject& damaged = nullptr);
 
-// Removes objects of leases that ended at least `grace` ago. Returns how many.
-Result<uint64_t> sweep_leases(store::ObjectStore& store, Duration grace);
+// Removes the objects of leases that have ended. Returns how many.
+Result<uint64_t> sweep_leases(store::ObjectStore& store);
 
 }  // namespace holdfast::repo

@@ -26,6 +26,7 @@ struct Tombstone {
   Time announced;                   // read before `packs` was made
   std::optional<Time> settled;      // read after `packs` was there for all to see
   std::set<ObjectDigest> packs;     // without those that were resurrected
+  bool damaged = false;             // an event can't be read: the collector gives the tombstone up
   std::vector<std::string> objects; // names, in the order in which they are removed
 };
 
@@ -39,7 +40,7 @@ Result<void> resurrect(Environment& environment, Tombstone& tombstone, const std
 Result<void> remove_tombstone(Environment& environment, const Tombstone& tombstone);
 
 // All tombstones, by id. Objects that can't be understood are told to `damaged`
-// when given; collection doesn't act on them either, so they bind nobody.
+// when given; collection never deletes a pack by such a tombstone.
 Result<std::vector<Tombstone>> load_tombstones(store::ObjectStore& store, const OnDamagedObject& damaged = nullptr);
 
 // The packs whose blocks a writer must not refer to: it stores such blocks anew.

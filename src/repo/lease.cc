@@ -1,0 +1,320 @@
+#include "repo/lease.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <map>
+
+#include "base/log.h"
+#include "repo/checked_json.h"
+#include "repo/object_names.h"
+
+namespace holdfast::repo {
+namespace {
+
+// A name under leases/, taken apart.
+struct LeaseName {
+  std::string id;
+  uint32_t sequence = 0;
+};
+
+std::string lease_name(const std::string& id, uint32_t sequence) {
+  return fmt::format("{}{}.{:08x}", kLeasesPrefix, id, sequence);
+}
+
+std::optional<LeaseName> parse_lease_name(std::string_view name) {
+  name.remove_prefix(kLeasesPrefix.size());
+  if (name.size() != 25 || name[16] != '.') return std::nullopt;
+  const Bytes id = from_hex(name.substr(0, 16)), sequence = from_hex(name.substr(17));
+  if (id.size() != 8 || sequence.size() != 4) return std::nullopt;
+  uint32_t number = 0;
+  for (const uint8_t byte : sequence) number = number << 8 | byte;
+  return LeaseName{std::string(name.substr(0, 16)), number};
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "unknown";
+  return name.data();
+}
+
+std::string user_name() {
+  std::array<char, 4096> buffer;
+  struct passwd entry;
+  struct passwd* found = nullptr;
+  if (getpwuid_r(geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || !found) return std::to_string(geteuid());
+  return found->pw_name;
+}
+
+nlohmann::json to_json(const LeaseInfo& lease) {
+  return {{"kind", lease_kind_name(lease.kind)}, {"host", printable_text(lease.host)},
+          {"user", printable_text(lease.user)},  {"pid", lease.pid},
+          {"purpose", printable_text(lease.purpose)}, {"since_ns", lease.since.ns},
+          {"expires_ns", lease.expires.ns}};
+}
+
+Result<LeaseKind> parse_kind(const std::string& name) {
+  for (const LeaseKind kind : {LeaseKind::kWriter, LeaseKind::kReader, LeaseKind::kCollector}) {
+    if (name == lease_kind_name(kind)) return kind;
+  }
+  return make_error(ErrorCode::kInvalidData, "unknown kind of lease \"{}\"", name);
+}
+
+Result<LeaseInfo> decode_lease(ByteView bytes, const std::string& object, const LeaseName& name) {
+  const nlohmann::json json = TRY(decode_checked_json(bytes, object));
+  LeaseInfo lease;
+  lease.id = name.id;
+  lease.sequence = name.sequence;
+  lease.object = object;
+  lease.kind = TRY(parse_kind(TRY(string_field(json, "kind"))));
+  lease.host = TRY(string_field(json, "host"));
+  lease.user = TRY(string_field(json, "user"));
+  lease.purpose = TRY(string_field(json, "purpose"));
+  lease.pid = TRY(signed_field(json, "pid"));
+  lease.since.ns = TRY(signed_field(json, "since_ns"));
+  lease.expires.ns = TRY(signed_field(json, "expires_ns"));
+  return lease;
+}
+
+// What an unreadable lease object stands for: somebody who may be using anything.
+LeaseInfo unknown_lease(const store::ObjectInfo& object, const std::string& id) {
+  LeaseInfo lease;
+  lease.id = id;
+  lease.kind = LeaseKind::kWriter;
+  lease.host = "an unknown host";
+  lease.purpose = fmt::format("unreadable lease {}", object.name);
+  lease.since = {INT64_MIN};
+  lease.expires = object.modified + kDamagedTerm;
+  lease.object = object.name;
+  return lease;
+}
+
+// The newest object of each lease, live or not. An object that is gone when it is
+// to be read was released, or replaced twice: whoever finds that lists again.
+struct LeaseState {
+  std::map<std::string, LeaseInfo> newest;
+  std::vector<std::pair<std::string, LeaseName>> objects;
+  std::vector<store::ObjectInfo> foreign;  // names that are none of ours
+  bool changed = false;
+};
+
+Result<LeaseState> list_leases(store::ObjectStore& store, const OnDamagedObject& damaged) {
+  std::map<std::string, std::pair<store::ObjectInfo, LeaseName>> newest;
+  LeaseState state;
+  TRY(store.list(kLeasesPrefix, [&](const store::ObjectInfo& object) -> Result<void> {
+    const auto name = parse_lease_name(object.name);
+    if (!name) {
+      state.foreign.push_back(object);
+      if (damaged) damaged(object.name, make_error(ErrorCode::kInvalidData, "object {} is not named as a lease is", object.name));
+      return {};
+    }
+    state.objects.emplace_back(object.name, *name);
+    auto& best = newest[name->id];
+    if (best.first.name.empty() || best.second.sequence < name->sequence) best = {object, *name};
+    return {};
+  }));
+  for (const auto& [id, found] : newest) {
+    const auto& [object, name] = found;
+    auto bytes = store.read_all(object.name);
+    if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) {
+      state.changed = true;
+      continue;
+    }
+    if (!bytes.ok() && bytes.error().code() != ErrorCode::kDamaged) return std::move(bytes).error();
+    auto lease = bytes.ok() ? decode_lease(bytes.value(), object.name, name) : Result<LeaseInfo>(std::move(bytes).error());
+    if (!lease.ok() && damaged) damaged(object.name, lease.error());
+    state.newest[id] = lease.ok() ? std::move(lease).value() : unknown_lease(object, id);
+  }
+  return state;
+}
+
+}  // namespace
+
+std::string_view lease_kind_name(LeaseKind kind) {
+  switch (kind) {
+    case LeaseKind::kWriter: return "writer";
+    case LeaseKind::kReader: return "reader";
+    case LeaseKind::kCollector: return "collector";
+  }
+  return "unknown";
+}
+
+Lease::Lease(Environment& environment, const LeaseOptions& options) : environment_(environment), options_(options) {
+  std::array<uint8_t, 8> id;
+  environment.random.fill(id);
+  info_.id = to_hex(id);
+  info_.kind = options.kind;
+  info_.host = host_name();
+  info_.user = user_name();
+  info_.pid = getpid();
+  info_.purpose = options.purpose;
+}
+
+Result<std::unique_ptr<Lease>> Lease::take(Environment& environment, const LeaseOptions& options) {
+  std::unique_ptr<Lease> lease(new Lease(environment, options));
+  lease->info_.since = TRY_CONTEXT(environment.store.server_time(), "can't take a lease");
+  TRY_CONTEXT(lease->create_next(lease->info_.since + options.term), "can't take a lease");
+  TRY(lease->ensure_held());
+  if (options.kind == LeaseKind::kCollector) TRY(lease->ensure_alone());
+  if (options.renew_in_background) {
+    lease->renewer_ = std::jthread([raw = lease.get()](std::stop_token stop) { raw->renew_until_stopped(stop); });
+  }
+  return lease;
+}
+
+Lease::~Lease() {
+  const auto released = release();
+  if (!released.ok()) log_warn("repo.lease.not_released", {{"lease", info_.object}, {"error", released.error().text()}});
+}
+
+// Two collectors that begin at once both see the other and both give up: each
+// makes its object before it looks.
+Result<void> Lease::ensure_alone() {
+  for (const LeaseInfo& other : TRY(live_leases(environment_.store))) {
+    if (other.kind != LeaseKind::kCollector || other.id == info_.id) continue;
+    return make_error(ErrorCode::kLocked, "{} collects already: process {} on {}, since {}", other.user, other.pid,
+                      other.host, format_rfc3339(other.since))
+        .with_hint(fmt::format("wait for it; if it was killed, its lease ends at {}", format_rfc3339(other.expires)));
+  }
+  return {};
+}
+
+Result<void> Lease::create_next(Time expires) {
+  LeaseInfo next = info_;
+  next.sequence = next_sequence_++;
+  next.expires = expires;
+  next.object = lease_name(next.id, next.sequence);
+  auto created = environment_.store.create(next.object, encode_checked_json(to_json(next)));
+  (created.ok() ? objects_ : doubtful_).push_back(next.object);
+  TRY(std::move(created));
+  info_ = next;
+  return {};
+}
+
+Error Lease::lost_error() {
+  lost_ = true;
+  return make_error(ErrorCode::kLeaseLost, "the lease for \"{}\" ended at {}, before the work did", info_.purpose,
+                    format_rfc3339(info_.expires))
+      .with_hint("nothing was committed; run it again");
+}
+
+Result<void> Lease::ensure_held(Duration margin) {
+  std::lock_guard lock(mutex_);
+  if (lost_ || released_) return lost_error();
+  Time now = TRY(environment_.store.server_time());
+  if (now >= info_.expires) return lost_error();
+  if (now + margin < info_.expires) return {};
+  TRY(renew_locked());
+  now = TRY(environment_.store.server_time());
+  if (now + margin >= info_.expires) return lost_error();
+  return {};
+}
+
+Result<void> Lease::renew() {
+  std::lock_guard lock(mutex_);
+  return renew_locked();
+}
+
+// The successor must be there for all to see before the predecessor ends, or a
+// collector may have looked in between and seen nobody.
+Result<void> Lease::renew_locked() {
+  if (lost_ || released_) return lost_error();
+  const Time before = TRY(environment_.store.server_time());
+  const Time expires = info_.expires;
+  if (before >= expires) return lost_error();
+  TRY(create_next(before + options_.term));
+  if (TRY(environment_.store.server_time()) >= expires) return lost_error();
+  while (objects_.size() > 2) {
+    auto removed = environment_.store.remove(objects_.front());
+    if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) {
+      log_debug("repo.lease.predecessor_stays", {{"lease", objects_.front()}, {"error", removed.error().text()}});
+    }
+    objects_.erase(objects_.begin());
+  }
+  return {};
+}
+
+Result<void> Lease::release() {
+  if (renewer_.joinable()) {
+    renewer_.request_stop();
+    renewer_.join();
+  }
+  std::lock_guard lock(mutex_);
+  if (released_) return {};
+  released_ = true;
+  objects_.insert(objects_.begin(), doubtful_.begin(), doubtful_.end());
+  for (const std::string& object : objects_) {
+    auto removed = environment_.store.remove(object);
+    if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
+  }
+  objects_.clear();
+  return {};
+}
+
+LeaseInfo Lease::info() const {
+  std::lock_guard lock(mutex_);
+  return info_;
+}
+
+void Lease::renew_until_stopped(std::stop_token stop) {
+  const auto usual = std::chrono::nanoseconds(options_.term.ns / 3);
+  const auto soon = std::chrono::nanoseconds(options_.term.ns / 30);
+  auto pause = usual;
+  std::unique_lock lock(mutex_);
+  while (true) {
+    stopping_.wait_for(lock, stop, pause, [] { return false; });
+    if (stop.stop_requested()) return;
+    const auto renewed = renew_locked();
+    if (lost_) {
+      log_error("repo.lease.lost", {{"lease", info_.object}, {"purpose", info_.purpose}});
+      return;
+    }
+    if (!renewed.ok()) log_warn("repo.lease.not_renewed", {{"lease", info_.object}, {"error", renewed.error().text()}});
+    pause = renewed.ok() ? usual : soon;
+  }
+}
+
+Result<std::vector<LeaseInfo>> live_leases(store::ObjectStore& store, const OnDamagedObject& damaged) {
+  // Leases come and go while this looks; what was there all the time must be seen.
+  constexpr int kMaxLists = 10;
+  LeaseState state = TRY(list_leases(store, damaged));
+  for (int i = 1; state.changed && i < kMaxLists; i++) state = TRY(list_leases(store, damaged));
+  if (state.changed) {
+    return make_error(ErrorCode::kUnavailable, "leases change faster than they can be read").with_retryable();
+  }
+  const Time now = TRY(store.server_time());
+  std::vector<LeaseInfo> live;
+  for (auto& [id, lease] : state.newest) {
+    if (lease.expires > now) live.push_back(std::move(lease));
+  }
+  for (const store::ObjectInfo& object : state.foreign) {
+    LeaseInfo lease = unknown_lease(object, "");
+    if (lease.expires > now) live.push_back(std::move(lease));
+  }
+  return live;
+}
+
+Result<uint64_t> sweep_leases(store::ObjectStore& store) {
+  const LeaseState state = TRY(list_leases(store, nullptr));
+  const Time now = TRY(store.server_time());
+  uint64_t removed = 0;
+  const auto remove = [&](const std::string& object) -> Result<void> {
+    auto result = store.remove(object);
+    if (!result.ok() && result.error().code() != ErrorCode::kNotFound) return result;
+    removed++;
+    return {};
+  };
+  for (const auto& [object, name] : state.objects) {
+    const auto newest = state.newest.find(name.id);
+    if (newest != state.newest.end() && newest->second.expires <= now) TRY(remove(object));
+  }
+  for (const store::ObjectInfo& object : state.foreign) {
+    if (object.modified + kDamagedTerm <= now) TRY(remove(object.name));
+  }
+  return removed;
+}
+
+}  // namespace holdfast::repo

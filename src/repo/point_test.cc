@@ -1,0 +1,194 @@
+// Covers: points as JSON (every field, odd text, refusals), retention rules by example
+// and by property, records of verification.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "repo/collect.h"
+#include "repo/point.h"
+
+namespace holdfast::repo {
+namespace {
+
+Point sample_point() {
+  Point point;
+  point.time = {1'700'000'000'123'456'789};
+  point.stack = "demo";
+  point.host = "db1";
+  point.version = "0.1.0";
+  point.tags = {"before-upgrade"};
+  Snapshot snapshot;
+  snapshot.component = "db";
+  snapshot.kind = "postgres";
+  snapshot.root.bytes.fill(0xAB);
+  snapshot.instant = {1'700'000'000'000'000'001};
+  snapshot.source_bytes = UINT64_MAX;
+  snapshot.read_bytes = 2;
+  snapshot.stored_bytes = 3;
+  snapshot.files = 4;
+  snapshot.took = Duration::milliseconds(1500);
+  snapshot.incremental = true;
+  snapshot.source = {{"system_id", "7311"}, {"tablespaces", nlohmann::json::array({1, 2})}};
+  snapshot.faults = {"bad page"};
+  point.snapshots = {snapshot, Snapshot{}};
+  return point;
+}
+
+TEST(Point, keeps_every_field) {
+  const Point point = sample_point();
+  const auto back = decode_point(encode_point(point));
+  ASSERT_TRUE(back.ok()) << back.error().text();
+  EXPECT_EQ(to_json(back.value()), to_json(point));
+  EXPECT_EQ(back->snapshots[0].root, point.snapshots[0].root);
+  EXPECT_EQ(back->snapshots[0].source_bytes, UINT64_MAX);
+  EXPECT_EQ(back->time, point.time);
+}
+
+TEST(Point, text_that_is_not_utf8_is_shown_not_lost) {
+  Point point = sample_point();
+  point.snapshots[0].faults = {"file \xff\xc3\xa9\xc3: unreadable"};
+  point.snapshots[0].source["path"] = "odd \xfe";
+  const auto back = decode_point(encode_point(point));
+  ASSERT_TRUE(back.ok()) << back.error().text();
+  EXPECT_EQ(back->snapshots[0].faults[0], "file \\xff\xc3\xa9\\xc3: unreadable");
+}
+
+TEST(Point, refuses_what_it_does_not_know) {
+  EXPECT_EQ(decode_point(as_bytes("[]")).error().message(), "not a JSON object");
+  EXPECT_EQ(decode_point(as_bytes("{}")).error().message(), "field \"format\" is not there or no unsigned number");
+  EXPECT_EQ(decode_point(as_bytes("{\"format\":2}")).error().code(), ErrorCode::kNewerFormat);
+  nlohmann::json json = to_json(sample_point());
+  for (const auto& [key, value] : json.items()) {
+    nlohmann::json less = json;
+    less.erase(key);
+    EXPECT_FALSE(point_from_json(less).ok()) << key;
+  }
+  for (const auto& [key, value] : json["snapshots"][0].items()) {
+    nlohmann::json less = json;
+    less["snapshots"][0][key] = nullptr;
+    EXPECT_EQ(point_from_json(less).ok(), key == "source") << key;
+  }
+  json["snapshots"][0]["root"] = "abcd";
+  EXPECT_EQ(point_from_json(json).error().message(), "\"abcd\" is not the id of a block");
+}
+
+// ---- Retention
+
+constexpr Time kNow = Time::from_unix_seconds(1'772'800'000);  // 2026-03-06T12:26:40Z, a Friday
+
+Point point_at(Time time, uint64_t number, const std::string& component = "db") {
+  Point point;
+  std::memcpy(point.id.bytes.data(), &number, sizeof number);
+  point.time = time;
+  point.stack = "demo";
+  Snapshot snapshot;
+  snapshot.component = component;
+  point.snapshots = {snapshot};
+  return point;
+}
+
+std::vector<std::string> kept(const std::vector<RetentionDecision>& decisions) {
+  std::vector<std::string> lines;
+  for (const RetentionDecision& decision : decisions) {
+    EXPECT_EQ(decision.keep, !decision.reasons.empty());
+    std::string line = decision.keep ? format_rfc3339(decision.time).substr(0, 13) + ":" : "";
+    for (const std::string& reason : decision.reasons) line += " " + reason + ";";
+    if (decision.keep) lines.push_back(line);
+  }
+  return lines;
+}
+
+TEST(Retention, keeps_the_newest_of_each_day_week_month_year) {
+  std::vector<Point> points;
+  for (int i = 0; i < 100; i++) points.push_back(point_at(kNow - Duration::hours(12 * i), static_cast<uint64_t>(i)));
+  RetentionPolicy policy;
+  policy.keep_last = 1;
+  policy.keep_daily = 2;
+  policy.keep_weekly = 2;
+  policy.keep_monthly = 2;
+  policy.keep_yearly = 5;
+  EXPECT_EQ(kept(decide(policy, points, {}, kNow)),
+            (std::vector<std::string>{
+                "2026-03-06T12: newest; last 1; daily 2026-03-06; weekly 2026-W10; monthly 2026-03; yearly 2026;",
+                "2026-03-05T12: daily 2026-03-05;", "2026-03-01T12: weekly 2026-W09;",
+                "2026-02-28T12: monthly 2026-02;"}));
+}
+
+TEST(Retention, weeks_follow_iso_8601_over_the_turn_of_the_year) {
+  RetentionPolicy policy;
+  policy.keep_weekly = 3;
+  const auto label = [&](const char* day) {
+    const Time time = parse_time(std::string(day) + "T10:00:00Z", kNow).value();
+    return decide(policy, {point_at(time, 1)}, {}, kNow)[0].reasons.back();
+  };
+  EXPECT_EQ(label("2024-12-30"), "weekly 2025-W01");
+  EXPECT_EQ(label("2021-01-03"), "weekly 2020-W53");
+  EXPECT_EQ(label("2023-01-01"), "weekly 2022-W52");
+  EXPECT_EQ(label("1969-12-31"), "weekly 1970-W01");
+}
+
+TEST(Retention, without_a_policy_everything_stays) {
+  const auto decisions = decide({}, {point_at(kNow - Duration::hours(100000), 1), point_at(kNow, 2)}, {}, kNow);
+  EXPECT_TRUE(decisions[0].keep);
+  EXPECT_EQ(decisions[0].reasons, std::vector<std::string>{"no policy"});
+  EXPECT_TRUE(decisions[1].keep);
+}
+
+TEST(Retention, a_point_of_one_component_does_not_push_out_another) {
+  RetentionPolicy policy;
+  policy.keep_last = 1;
+  const auto decisions = decide(policy, {point_at(kNow - Duration::hours(50), 1, "files"), point_at(kNow, 2, "db"),
+                                         point_at(kNow - Duration::hours(1), 3, "db")}, {}, kNow);
+  EXPECT_TRUE(decisions[0].keep);
+  EXPECT_TRUE(decisions[1].keep);
+  EXPECT_FALSE(decisions[2].keep);
+}
+
+TEST(Retention, never_drops_newest_verified_or_held_and_is_idempotent) {
+  for (uint64_t seed = 0; seed < 2000; seed++) {
+    std::mt19937_64 random(seed);
+    RetentionPolicy policy;
+    for (uint32_t* count : {&policy.keep_last, &policy.keep_hourly, &policy.keep_daily, &policy.keep_weekly,
+                            &policy.keep_monthly, &policy.keep_yearly}) {
+      if (random() % 3 == 0) *count = static_cast<uint32_t>(random() % 5);
+    }
+    if (random() % 4 == 0) policy.keep_within = Duration::hours(static_cast<int64_t>(random() % 1000));
+    policy.keep_tags = {"hold"};
+    std::vector<Point> points;
+    std::vector<PointId> verified;
+    const size_t count = 1 + random() % 40;
+    for (size_t i = 0; i < count; i++) {
+      points.push_back(point_at(kNow - Duration::seconds(static_cast<int64_t>(random() % (1u << (10 + random() % 16)))), i,
+                                random() % 2 ? "db" : "files"));
+      if (random() % 5 == 0) points.back().tags = {"hold"};
+      if (random() % 4 == 0) verified.push_back(points.back().id);
+    }
+    const auto decisions = decide(policy, points, verified, kNow);
+    ASSERT_EQ(decisions.size(), points.size());
+    std::vector<Point> left;
+    const Point* newest = nullptr;
+    const Point* newest_verified = nullptr;
+    for (size_t i = 0; i < points.size(); i++) {
+      ASSERT_EQ(decisions[i].id, points[i].id);
+      if (decisions[i].keep) left.push_back(points[i]);
+      const bool must_stay = !points[i].tags.empty() || points[i].time > kNow - policy.keep_within;
+      ASSERT_TRUE(decisions[i].keep || !must_stay) << "held or young, seed " << seed;
+      if (!newest || points[i].time > newest->time) newest = &points[i];
+      const bool is_verified = std::count(verified.begin(), verified.end(), points[i].id) > 0;
+      if (is_verified && (!newest_verified || points[i].time > newest_verified->time)) newest_verified = &points[i];
+    }
+    const auto is_left = [&](const Point& point) {
+      return std::any_of(left.begin(), left.end(), [&](const Point& each) { return each.id == point.id; });
+    };
+    ASSERT_TRUE(is_left(*newest)) << "seed " << seed;
+    ASSERT_TRUE(!newest_verified || is_left(*newest_verified)) << "seed " << seed;
+    ASSERT_GE(left.size(), std::min<size_t>(points.size(), policy.keep_last)) << "seed " << seed;
+    for (const RetentionDecision& again : decide(policy, left, verified, kNow)) {
+      ASSERT_TRUE(again.keep) << "a second run drops more, seed " << seed;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::repo

@@ -1,0 +1,167 @@
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <set>
+
+#include "repo/collect.h"
+
+// Rules count within a group: the points of one stack that hold the same components
+// (a point of the database alone must not push out one of everything).
+
+namespace holdfast::repo {
+namespace {
+
+using Label = std::string (*)(Time);
+
+std::chrono::year_month_day day_of(Time time) {
+  return std::chrono::floor<std::chrono::days>(std::chrono::sys_time<std::chrono::nanoseconds>(std::chrono::nanoseconds(time.ns)));
+}
+
+std::string day_label(Time time) {
+  const auto day = day_of(time);
+  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(day.year()), static_cast<unsigned>(day.month()),
+                     static_cast<unsigned>(day.day()));
+}
+
+std::string hour_label(Time time) {
+  const int64_t seconds = time.ns / 1'000'000'000 - (time.ns % 1'000'000'000 < 0);
+  const int64_t in_day = ((seconds % 86400) + 86400) % 86400;
+  return fmt::format("{}T{:02}", day_label(time), in_day / 3600);
+}
+
+std::string month_label(Time time) { return day_label(time).substr(0, 7); }
+std::string year_label(Time time) { return day_label(time).substr(0, 4); }
+
+// ISO 8601: a week belongs to the year that its Thursday is in.
+std::string week_label(Time time) {
+  const std::chrono::sys_days day = day_of(time);
+  const std::chrono::sys_days thursday = day - (std::chrono::weekday(day) - std::chrono::Monday) + std::chrono::days(3);
+  const std::chrono::year_month_day date = thursday;
+  const auto week = (thursday - std::chrono::sys_days(date.year() / std::chrono::January / 1)).count() / 7 + 1;
+  return fmt::format("{:04}-W{:02}", static_cast<int>(date.year()), week);
+}
+
+struct Rule {
+  uint32_t count;
+  const char* name;
+  Label label;
+};
+
+class Decider {
+ public:
+  Decider(const RetentionPolicy& policy, const std::vector<Point>& points, const std::vector<PointId>& verified, Time now)
+      : policy_(policy), verified_(verified.begin(), verified.end()), now_(now) {
+    for (const Point& point : points) by_age_.push_back(&point);
+    std::sort(by_age_.begin(), by_age_.end(), [](const Point* a, const Point* b) {
+      return a->time != b->time ? a->time > b->time : a->id < b->id;
+    });
+  }
+
+  std::map<PointId, std::vector<std::string>> reasons() {
+    protect_newest();
+    if (policy_.empty()) keep_all();
+    keep_held_and_young();
+    keep_by_rules();
+    return std::move(reasons_);
+  }
+
+ private:
+  static std::string group_of(const Point& point) {
+    std::set<std::string> components;
+    for (const Snapshot& snapshot : point.snapshots) components.insert(snapshot.component);
+    std::string group = point.stack;
+    for (const std::string& component : components) group += '\0' + component;
+    return group;
+  }
+
+  // Whatever the policy says: the newest point, and the newest verified one, of each component.
+  void protect_newest() {
+    std::set<std::pair<std::string, std::string>> newest, newest_verified;
+    for (const Point* point : by_age_) {
+      bool is_newest = newest.insert({point->stack, ""}).second;
+      bool is_verified = verified_.count(point->id) && newest_verified.insert({point->stack, ""}).second;
+      for (const Snapshot& snapshot : point->snapshots) {
+        is_newest |= newest.insert({point->stack, snapshot.component}).second;
+        is_verified |= verified_.count(point->id) && newest_verified.insert({point->stack, snapshot.component}).second;
+      }
+      if (is_newest) keep(*point, "newest");
+      if (is_verified) keep(*point, "last verified");
+    }
+  }
+
+  void keep_all() {
+    for (const Point* point : by_age_) keep(*point, "no policy");
+  }
+
+  void keep_held_and_young() {
+    for (const Point* point : by_age_) {
+      const bool held = std::any_of(point->tags.begin(), point->tags.end(), [&](const std::string& tag) {
+        return std::find(policy_.keep_tags.begin(), policy_.keep_tags.end(), tag) != policy_.keep_tags.end();
+      });
+      if (held) keep(*point, "held");
+      if (policy_.keep_within.ns > 0 && point->time > now_ - policy_.keep_within) {
+        keep(*point, "within " + format_duration(policy_.keep_within));
+      }
+    }
+  }
+
+  void keep_by_rules() {
+    const Rule rules[] = {{policy_.keep_hourly, "hourly", hour_label}, {policy_.keep_daily, "daily", day_label},
+                          {policy_.keep_weekly, "weekly", week_label}, {policy_.keep_monthly, "monthly", month_label},
+                          {policy_.keep_yearly, "yearly", year_label}};
+    std::map<std::string, std::vector<const Point*>> groups;
+    for (const Point* point : by_age_) groups[group_of(*point)].push_back(point);
+    for (const auto& [group, points] : groups) {
+      for (size_t i = 0; i < points.size() && i < policy_.keep_last; i++) {
+        keep(*points[i], fmt::format("last {}", policy_.keep_last));
+      }
+      for (const Rule& rule : rules) keep_newest_of_each(points, rule);
+    }
+  }
+
+  // The newest point of each of the last `count` hours (days, ...) that have one.
+  void keep_newest_of_each(const std::vector<const Point*>& points, const Rule& rule) {
+    std::string last;
+    uint32_t kept = 0;
+    for (const Point* point : points) {
+      if (kept == rule.count) return;
+      const std::string label = rule.label(point->time);
+      if (label == last) continue;
+      last = label;
+      kept++;
+      keep(*point, fmt::format("{} {}", rule.name, label));
+    }
+  }
+
+  void keep(const Point& point, std::string reason) { reasons_[point.id].push_back(std::move(reason)); }
+
+  const RetentionPolicy& policy_;
+  const std::set<PointId> verified_;
+  const Time now_;
+  std::vector<const Point*> by_age_;  // newest first
+  std::map<PointId, std::vector<std::string>> reasons_;
+};
+
+}  // namespace
+
+bool RetentionPolicy::empty() const {
+  return keep_last == 0 && keep_hourly == 0 && keep_daily == 0 && keep_weekly == 0 && keep_monthly == 0 &&
+         keep_yearly == 0 && keep_within.ns == 0 && keep_tags.empty();
+}
+
+std::vector<RetentionDecision> decide(const RetentionPolicy& policy, const std::vector<Point>& points,
+                                      const std::vector<PointId>& verified, Time now) {
+  auto reasons = Decider(policy, points, verified, now).reasons();
+  std::vector<RetentionDecision> decisions;
+  for (const Point& point : points) {
+    RetentionDecision decision{point.id, point.time, false, {}};
+    if (const auto found = reasons.find(point.id); found != reasons.end()) {
+      decision.keep = true;
+      decision.reasons = found->second;
+    }
+    decisions.push_back(std::move(decision));
+  }
+  return decisions;
+}
+
+}  // namespace holdfast::repo

@@ -1,0 +1,45 @@
+#include <algorithm>
+
+#include "base/log.h"
+#include "repo/checked_json.h"
+#include "repo/collect.h"
+#include "repo/object_names.h"
+
+// Records that a point was verified: objects verified/<point>.<time>, docs/format.md,
+// "Verified".
+
+namespace holdfast::repo {
+
+Result<void> record_verified(Repository& repository, const PointId& id, Time time) {
+  const std::string object = fmt::format("{}{}.{:016x}", kVerifiedPrefix, id.hex(), static_cast<uint64_t>(time.ns));
+  const nlohmann::json json = {{"point", id.hex()}, {"time_ns", time.ns}};
+  auto created = repository.environment().store.create(object, encode_checked_json(json));
+  if (!created.ok() && created.error().code() != ErrorCode::kAlreadyExists) return created;
+  return {};
+}
+
+Result<std::vector<PointId>> verified_points(Repository& repository) {
+  store::ObjectStore& store = repository.environment().store;
+  std::vector<std::string> objects;
+  TRY(store.list(kVerifiedPrefix, [&](const store::ObjectInfo& object) -> Result<void> {
+    objects.push_back(object.name);
+    return {};
+  }));
+  std::vector<PointId> points;
+  for (const std::string& object : objects) {
+    auto bytes = store.read_all(object);
+    if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) continue;  // collected meanwhile
+    if (!bytes.ok()) return std::move(bytes).error();
+    // A damaged record proves nothing; check names it.
+    const auto json = decode_checked_json(bytes.value(), object);
+    if (!json.ok()) {
+      log_warn("repo.verified.damaged", {{"object", object}, {"error", json.error().text()}});
+      continue;
+    }
+    const PointId point = TRY(ObjectDigest::from_hex(TRY(string_field(json.value(), "point"))));
+    if (points.empty() || points.back() != point) points.push_back(point);
+  }
+  return points;
+}
+
+}  // namespace holdfast::repo
