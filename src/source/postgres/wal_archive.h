@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "repo/log_store.h"
 #include "source/postgres/lsn.h"
+#include "source/postgres/wal_summary.h"
 
 namespace holdfast::postgres {
 
@@ -26,10 +27,26 @@ struct WalRange {
   std::optional<Time> covered_until;   // the server's clock when `to` was its end of WAL, if known
 };
 
+// A log record that holds WAL, whole or in part.
+struct WalPiece {
+  std::string record;      // its name in the log
+  uint32_t timeline = 0;
+  Lsn from, to;
+  bool whole = false;      // a whole segment
+};
+
+// "At server time `time` the log ended at or before `lsn`, and all of it is stored."
+struct WalMark {
+  uint32_t timeline = 0;
+  Lsn lsn;
+  Time time;
+};
+
 // The WAL of one cluster in the repository: whole segments, parts of segments
 // (what a streaming receiver flushed before its segment was full), timeline
 // histories, and marks ("at server time T the end of WAL was X and all before it
 // is stored"). The log stream's name is "<component>.<system identifier>".
+// A whole segment takes precedence over its parts.
 // Thread-safe. Concepts and record names: src/source/postgres/README.md.
 class WalArchive {
  public:
@@ -40,6 +57,8 @@ class WalArchive {
   };
   static Result<std::unique_ptr<WalArchive>> open(repo::Repository& repository, const Identity& identity,
                                                   int compression_level = 3);
+  // The same on a log store, which must outlive the archive.
+  static Result<std::unique_ptr<WalArchive>> open(repo::LogStore& store, Clock& clock, const Identity& identity);
   virtual ~WalArchive() = default;
   virtual const Identity& identity() const = 0;
 
@@ -59,6 +78,9 @@ class WalArchive {
   // parts are stored is their gapless beginning, filled up with zeros. An empty
   // optional means *proven absent*; every doubt is an error.
   virtual Result<std::optional<Bytes>> fetch(const std::string& name) = 0;
+  // The same, but a segment of which only parts are stored counts as absent, and
+  // there is no proof of absence: for reading ahead.
+  virtual Result<std::optional<Bytes>> fetch_whole(const std::string& name) = 0;
 
   // All stretches, by timeline and position.
   virtual Result<std::vector<WalRange>> ranges() = 0;
@@ -68,6 +90,12 @@ class WalArchive {
   // The newest timeline known here that `timeline` at `lsn` leads to.
   virtual Result<uint32_t> newest_descendant(uint32_t timeline, Lsn lsn) = 0;
   virtual Result<std::vector<TimelineSwitch>> history(uint32_t timeline) = 0;
+
+  // What is stored, by timeline and position; of a segment stored in parts its
+  // gapless beginning. Parts whose whole segment is stored are left out.
+  virtual Result<std::vector<WalPiece>> pieces() = 0;
+  virtual Result<std::shared_ptr<const WalSummary>> summary(const std::string& record) = 0;
+  virtual Result<std::vector<WalMark>> marks() = 0;
 
   // Removes records that lie wholly before `lsn` on every timeline, and parts whose
   // whole segment is stored. Returns the names (dry_run: what would go).

@@ -30,7 +30,7 @@ std::optional<Lsn> WalReader::tail_start() const {
 
 ByteView WalReader::tail() const {
   if (state_ == State::kHeader) return ByteView(header_, header_size_);
-  if (state_ == State::kBody && keep_ && kept_.size() <= kMaxEdgeBytes) return kept_.view();
+  if (state_ == State::kBody && keep_) return kept_.view().first(std::min(kept_.size(), kMaxEdgeBytes));
   return {};
 }
 
@@ -120,7 +120,7 @@ void WalReader::begin_page() {
   const bool continues = (header.flags & WalPageHeader::kContinuation) != 0;
   if (first_page_) {
     lead_left_ = continues ? header.remaining_bytes : 0;
-    lead_state_ = continues ? (lead_left_ <= kMaxEdgeBytes ? LeadState::kReading : LeadState::kTooLong) : LeadState::kNone;
+    keep_lead_ = lead_left_ <= kMaxEdgeBytes;
     state_ = continues ? State::kLead : State::kPadding;
     return;
   }
@@ -128,7 +128,7 @@ void WalReader::begin_page() {
     // The server crashed within a record and, once recovered, went on behind it.
     state_ = State::kPadding;
     header_size_ = 0;
-    if (lead_state_ == LeadState::kReading) lead_state_ = LeadState::kTooLong;
+    lead_.clear();
     return;
   }
   uint64_t expected = 0;
@@ -143,13 +143,12 @@ void WalReader::begin_page() {
 
 size_t WalReader::take_lead(ByteView bytes) {
   const size_t count = std::min(bytes.size(), lead_left_);
-  if (lead_state_ == LeadState::kReading) lead_.append(bytes.first(count));
+  if (keep_lead_) lead_.append(bytes.first(count));
   lead_left_ -= count;
   position_.value += count;
   if (lead_left_ == 0) {
-    if (lead_state_ == LeadState::kReading) lead_state_ = LeadState::kWhole;
     lead_end_ = align_record(position_);
-    last_end_ = lead_end_;
+    last_end_ = *lead_end_;
     state_ = State::kPadding;
   }
   return count;

@@ -25,7 +25,7 @@ class WalReader {
  public:
   // A longer transaction record is passed over: 1 MiB holds 60,000 dropped relations.
   static constexpr size_t kMaxKeptBytes = 1u << 20;
-  // Of a record that began before our first byte, this much is kept (see lead()).
+  // Of a record that began before our first byte, or goes on behind our last, this much is kept.
   static constexpr size_t kMaxEdgeBytes = 8u << 10;
 
   using OnEvent = std::function<void(const WalEvent&)>;
@@ -47,19 +47,17 @@ class WalReader {
   Lsn last_end() const { return last_end_; }
   uint64_t records() const { return records_; }
 
-  // The end of a record that began before our first byte: its bytes here, without
-  // page headers, when they are all here and at most kMaxEdgeBytes.
-  bool has_lead() const { return lead_state_ == LeadState::kWhole; }
+  // Where a record that began before our first byte ends, once that was read; its
+  // bytes here, without page headers, unless they are more than kMaxEdgeBytes.
+  const std::optional<Lsn>& lead_end() const { return lead_end_; }
   ByteView lead() const { return lead_.view(); }
-  Lsn lead_end() const { return lead_end_; }
-  // The record that is not whole yet: where it began, and what is here of it when
-  // it may be an event and is at most kMaxEdgeBytes long so far.
+  // The record that is not whole yet: where it began, and at most kMaxEdgeBytes of
+  // what is here of it, when it may be an event.
   std::optional<Lsn> tail_start() const;
   ByteView tail() const;
 
  private:
   enum class State { kLead, kPadding, kHeader, kBody, kSwitched, kStopped };
-  enum class LeadState { kNone, kReading, kWhole, kTooLong };
 
   size_t skip(size_t available);
   size_t take_page_header(ByteView bytes);
@@ -95,10 +93,10 @@ class WalReader {
   bool keep_ = false;
   Bytes kept_;                     // header and body of a record that may be an event
 
-  LeadState lead_state_ = LeadState::kNone;
   size_t lead_left_ = 0;
+  bool keep_lead_ = false;
   Bytes lead_;
-  Lsn lead_end_;
+  std::optional<Lsn> lead_end_;
 
   std::optional<Lsn> last_record_;
   Lsn last_end_;

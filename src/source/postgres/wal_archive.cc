@@ -1,0 +1,532 @@
+#include "source/postgres/wal_archive.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "base/log.h"
+#include "source/postgres/crc32c.h"
+#include "source/postgres/timeline.h"
+#include "source/postgres/wal_inventory.h"
+
+namespace holdfast::postgres {
+
+namespace {
+
+// How long a listing of the log serves for finding parts that others stored.
+constexpr Duration kListingAge = Duration::seconds(60);
+constexpr size_t kMaxCachedSummaries = 65'536;
+constexpr size_t kMaxTextFileBytes = 16u << 20;   // of .history and .backup files
+
+uint32_t checksum(ByteView bytes) { return crc32c_finish(crc32c_update(kCrc32cStart, bytes)); }
+
+class Archive final : public WalArchive {
+ public:
+  Archive(std::unique_ptr<repo::LogStore> owned, repo::LogStore& store, Clock& clock, const Identity& identity)
+      : owned_(std::move(owned)),
+        store_(store),
+        clock_(clock),
+        identity_(identity),
+        stream_(fmt::format("{}.{}", identity.component, identity.system_id)) {}
+
+  const Identity& identity() const override { return identity_; }
+
+  Result<void> push(const std::string& name, ByteView content) override;
+  Result<void> push_part(uint32_t timeline, Lsn start, ByteView content) override;
+  Result<void> mark(uint32_t timeline, Lsn end, Time server_time) override;
+  Result<std::optional<Bytes>> fetch(const std::string& name) override;
+  Result<std::optional<Bytes>> fetch_whole(const std::string& name) override;
+  Result<std::vector<WalRange>> ranges() override;
+  Result<std::vector<std::string>> gaps(uint32_t timeline, Lsn from, Lsn to) override;
+  Result<uint32_t> newest_descendant(uint32_t timeline, Lsn lsn) override;
+  Result<std::vector<TimelineSwitch>> history(uint32_t timeline) override;
+  Result<std::vector<WalPiece>> pieces() override;
+  Result<std::shared_ptr<const WalSummary>> summary(const std::string& record) override;
+  Result<std::vector<WalMark>> marks() override;
+  Result<std::vector<std::string>> expire_before(Lsn lsn, bool dry_run) override;
+
+ private:
+  // The segment that this process stores in parts at the moment, one for each timeline.
+  struct OpenSegment {
+    Lsn start;
+    std::unique_ptr<SegmentScanner> scanner;
+    struct Own {
+      uint64_t from, to;
+      uint32_t checksum;
+    };
+    std::vector<Own> own;   // what we stored ourselves, so that it need not be read back
+  };
+
+  Result<void> put(const std::string& name, Bytes header, ByteView body);
+  Result<void> push_segment(const std::string& name, ByteView content);
+  Result<void> check_segment(const std::string& name, ByteView content, bool whole) const;
+  Result<void> check_against_parts(const std::string& name, Lsn start, ByteView content);
+  Result<OpenSegment*> open_segment(uint32_t timeline, Lsn start);
+  Result<std::vector<std::string>> names(Duration max_age);
+  Result<WalInventory> inventory();
+  Result<std::optional<Bytes>> get(const std::string& name);
+  Result<Bytes> assemble(const std::string& name, const WalInventory::Segment& segment);
+  Result<std::optional<Bytes>> fetch_segment(const std::string& name);
+  Result<void> check_absence(const WalInventory& inventory, const SegmentAddress& address, const std::string& name);
+  Result<void> add_times(WalRange& range, const std::vector<WalPiece>& pieces);
+  std::vector<WalPiece> pieces_of(const WalInventory& inventory) const;
+
+  const std::unique_ptr<repo::LogStore> owned_;
+  repo::LogStore& store_;
+  Clock& clock_;
+  const Identity identity_;
+  const std::string stream_;
+
+  std::mutex names_mutex_;
+  std::vector<std::string> names_;          // in no order: as last listed, and what was put since
+  std::optional<Duration> names_read_at_;
+
+  std::mutex summaries_mutex_;
+  std::map<std::string, std::shared_ptr<const WalSummary>> summaries_;
+  std::map<uint32_t, std::vector<TimelineSwitch>> histories_;
+
+  std::mutex open_mutex_;
+  std::map<uint32_t, OpenSegment> open_;
+};
+
+// ---- storing
+
+Result<void> Archive::put(const std::string& name, Bytes header, ByteView body) {
+  repo::LogRecord record{name, std::move(header), Bytes::copy_of(body)};
+  auto stored = store_.put(stream_, record);
+  if (!stored.ok() && stored.error().code() == ErrorCode::kMismatch)
+    return make_error(ErrorCode::kMismatch, "{} is stored already, with other content", name)
+        .with_hint("two servers may be writing to one archive (a clone, or a machine that was rolled back): "
+                   "give each its own component");
+  if (!stored.ok()) return std::move(stored).error().with_context(fmt::format("storing {}", name));
+  std::lock_guard lock(names_mutex_);
+  if (names_read_at_ && stored.value() == repo::LogStore::Outcome::kStored) names_.push_back(name);
+  return {};
+}
+
+// Proves from its first page that the content is what its name says, of our cluster.
+Result<void> Archive::check_segment(const std::string& name, ByteView content, bool whole) const {
+  if (whole && content.size() != identity_.segment_bytes)
+    return make_error(ErrorCode::kMismatch, "WAL segment {} has {} bytes, but this cluster's segments have {}", name,
+                      content.size(), identity_.segment_bytes);
+  const SegmentAddress address = TRY(parse_segment_name(name.substr(0, 24), identity_.segment_bytes));
+  const WalPageHeader header = TRY_CONTEXT(parse_wal_segment_header(content), "WAL segment {}", name);
+  if (header.system_id != identity_.system_id)
+    return make_error(ErrorCode::kMismatch, "WAL segment {} is of the cluster with system identifier {}, not {}", name,
+                      header.system_id, identity_.system_id)
+        .with_hint("this is another cluster (or one made anew by initdb): give it its own component");
+  if (header.segment_bytes != identity_.segment_bytes)
+    return make_error(ErrorCode::kMismatch, "WAL segment {} is of a cluster with segments of {} bytes, not {}", name,
+                      header.segment_bytes, identity_.segment_bytes);
+  if (header.address != address.start)
+    return make_error(ErrorCode::kMismatch, "WAL segment {} holds the log from {} on, but its name says {}", name,
+                      header.address.text(), address.start.text());
+  // The first pages of a timeline's first segment were copied from its ancestor.
+  if (header.timeline == 0 || header.timeline > address.timeline)
+    return make_error(ErrorCode::kMismatch, "WAL segment {} holds the log of timeline {}, but its name says {}", name,
+                      header.timeline, address.timeline);
+  return {};
+}
+
+Result<void> Archive::push(const std::string& name, ByteView content) {
+  if (is_segment_name(name)) return push_segment(name, content);
+  const std::string_view text(name);
+  if (text.size() == 32 && is_segment_name(text.substr(0, 24)) && text.ends_with(".partial")) {
+    TRY(check_segment(name, content, true));
+    return put(name, {}, content);
+  }
+  const bool backup = text.size() == 40 && is_segment_name(text.substr(0, 24)) && text.ends_with(".backup");
+  if (!backup && !is_history_name(name))
+    return make_error(ErrorCode::kUsage, "'{}' is neither a WAL segment nor a .history, .partial or .backup file", name);
+  if (content.size() > kMaxTextFileBytes)
+    return make_error(ErrorCode::kMismatch, "{} is too large to be what its name says: {} bytes", name, content.size());
+  if (!backup) {
+    const uint32_t timeline = TRY(parse_history_name(name));
+    TRY(parse_history(content, timeline));
+  }
+  return put(name, {}, content);
+}
+
+Result<void> Archive::push_segment(const std::string& name, ByteView content) {
+  TRY(check_segment(name, content, true));
+  const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
+  TRY(check_against_parts(name, address.start, content));
+  SegmentScanner scanner(address.start, identity_.segment_bytes);
+  const WalSummary summary = scanner.scan(content);
+  // The server has declared it done, and refusing would fill its disk: keep it, and say so.
+  if (summary.fault)
+    log_warn("postgres.wal.fault", {{"segment", name}, {"at", summary.fault->at.text()}, {"problem", summary.fault->problem}});
+  TRY(put(name, encode_summary(summary), content));
+  std::lock_guard lock(open_mutex_);
+  const auto open = open_.find(address.timeline);
+  if (open != open_.end() && open->second.start == address.start) open_.erase(open);
+  return {};
+}
+
+// A segment must not differ from the parts of it that are stored.
+Result<void> Archive::check_against_parts(const std::string& name, Lsn start, ByteView content) {
+  std::vector<OpenSegment::Own> own;
+  const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
+  {
+    std::lock_guard lock(open_mutex_);
+    const auto open = open_.find(address.timeline);
+    if (open != open_.end() && open->second.start == start) own = open->second.own;
+  }
+  const auto differs = [&] {
+    return make_error(ErrorCode::kMismatch, "WAL segment {} differs from the part of it that is stored already", name)
+        .with_hint("two servers may be writing to one archive (a clone, or a machine that was rolled back): "
+                   "give each its own component");
+  };
+  auto of_segment = TRY(names(kListingAge));
+  std::erase_if(of_segment, [&](const std::string& other) { return !other.starts_with(name); });
+  const WalInventory known = WalInventory::of(of_segment, identity_.segment_bytes);
+  const auto timeline = known.timelines.find(address.timeline);
+  if (timeline == known.timelines.end()) return {};
+  const auto segment = timeline->second.find(start);
+  if (segment == timeline->second.end() || segment->second.whole) return {};
+  for (const auto& part : segment->second.parts) {
+    const ByteView ours = content.subspan(part.from, part.to - part.from);
+    const auto mine = std::find_if(own.begin(), own.end(), [&](const auto& o) { return o.from == part.from && o.to == part.to; });
+    if (mine != own.end()) {
+      if (mine->checksum != checksum(ours)) return differs();
+      continue;
+    }
+    const auto stored = TRY(get(part.record));
+    if (stored && !equal(*stored, ours)) return differs();
+  }
+  return {};
+}
+
+// The open segment of a timeline, its scanner at `start`: made anew from what is
+// stored when this process did not store the bytes before.
+Result<Archive::OpenSegment*> Archive::open_segment(uint32_t timeline, Lsn start) {
+  const Lsn segment = segment_start(start, identity_.segment_bytes);
+  const auto known = open_.find(timeline);
+  if (known != open_.end() && known->second.start == segment && known->second.scanner->position() == start)
+    return &known->second;
+  OpenSegment fresh{segment, std::make_unique<SegmentScanner>(segment, identity_.segment_bytes), {}};
+  if (start > segment) {
+    const std::string name = segment_name(timeline, start, identity_.segment_bytes);
+    const WalInventory stored = TRY(inventory());
+    const auto segments = stored.timelines.find(timeline);
+    Bytes before;
+    if (segments != stored.timelines.end() && segments->second.contains(segment))
+      before = TRY(assemble(name, segments->second.at(segment)));
+    if (before.size() != start.value - segment.value)
+      return make_error(ErrorCode::kInvalidData, "a part of WAL segment {} begins at byte {} but {} bytes are stored", name,
+                        start.value - segment.value, before.size());
+    fresh.scanner->scan(before);  // its summary is stored with it already
+  }
+  open_.insert_or_assign(timeline, std::move(fresh));
+  return &open_.at(timeline);
+}
+
+Result<void> Archive::push_part(uint32_t timeline, Lsn start, ByteView content) {
+  const Lsn segment = segment_start(start, identity_.segment_bytes);
+  const uint64_t from = start.value - segment.value, to = from + content.size();
+  const std::string name = segment_name(timeline, start, identity_.segment_bytes);
+  if (content.empty() || to > identity_.segment_bytes)
+    return make_error(ErrorCode::kInvalidData, "a part of WAL segment {} covers bytes {} to {}", name, from, to);
+  if (from == 0 && content.size() >= kWalLongHeaderBytes) TRY(check_segment(name, content, false));
+  std::lock_guard lock(open_mutex_);
+  OpenSegment* open = TRY(open_segment(timeline, start));
+  const WalSummary summary = open->scanner->scan(content);
+  auto stored = put(part_name(name, from, to), encode_summary(summary), content);
+  if (!stored.ok()) {
+    open_.erase(timeline);  // its scanner has gone on; the next try begins from what is stored
+    return stored;
+  }
+  open->own.push_back({from, to, checksum(content)});
+  return {};
+}
+
+Result<void> Archive::mark(uint32_t timeline, Lsn end, Time server_time) {
+  return put(mark_name({timeline, end, server_time}), {}, {});
+}
+
+// ---- reading
+
+// The names of all records; a listing of at most `max_age` will do.
+Result<std::vector<std::string>> Archive::names(Duration max_age) {
+  const Duration now = clock_.monotonic();
+  {
+    std::lock_guard lock(names_mutex_);
+    if (names_read_at_ && max_age > Duration{} && now - *names_read_at_ <= max_age) return names_;
+  }
+  std::vector<std::string> names;
+  for (auto& info : TRY(store_.list(stream_))) names.push_back(std::move(info.name));
+  std::lock_guard lock(names_mutex_);
+  names_ = names;
+  names_read_at_ = now;
+  return names;
+}
+
+Result<WalInventory> Archive::inventory() { return WalInventory::of(TRY(names(Duration{})), identity_.segment_bytes); }
+
+Result<std::optional<Bytes>> Archive::get(const std::string& name) {
+  auto record = store_.get(stream_, name);
+  if (record.ok()) return std::optional<Bytes>(std::move(record.value().body));
+  if (record.error().code() == ErrorCode::kNotFound) return std::optional<Bytes>();
+  return std::move(record).error().with_context(fmt::format("reading {}", name));
+}
+
+// The gapless beginning of a segment, from its parts. Where parts overlap (two
+// receivers have run) they must agree.
+Result<Bytes> Archive::assemble(const std::string& name, const WalInventory::Segment& segment) {
+  Bytes content(identity_.segment_bytes);
+  uint64_t end = 0;
+  for (const auto& part : segment.gapless()) {
+    const auto body = TRY(get(part.record));
+    if (!body || body->size() != part.to - part.from)
+      return make_error(ErrorCode::kDamaged, "{} has {} bytes but its name says {}", part.record, body ? body->size() : 0,
+                        part.to - part.from);
+    const uint64_t overlap = end - part.from;
+    if (!equal(body->view(0, overlap), ByteView(content).subspan(part.from, overlap)))
+      return make_error(ErrorCode::kMismatch, "the stored parts of WAL segment {} contradict each other in {}", name, part.record)
+          .with_hint("two servers have written to one archive: remove the parts of the one that is not wanted");
+    std::copy(body->begin() + overlap, body->end(), content.begin() + end);
+    end = part.to;
+  }
+  content.resize(end);
+  return content;
+}
+
+// A hole in the log, not its end: to call it absent would end a recovery early and in silence.
+Result<void> Archive::check_absence(const WalInventory& inventory, const SegmentAddress& address, const std::string& name) {
+  const auto found = inventory.timelines.find(address.timeline);
+  if (found == inventory.timelines.end()) return {};
+  const auto& segments = found->second;
+  const auto later = segments.upper_bound(address.start);
+  if (later == segments.end()) return {};
+  bool after_beginning = segments.begin()->first <= address.start;
+  if (!after_beginning && inventory.histories.contains(address.timeline)) {
+    const auto ancestors = TRY(history(address.timeline));
+    after_beginning = !ancestors.empty() && segment_start(ancestors.back().left_at, identity_.segment_bytes) <= address.start;
+  }
+  if (!after_beginning) return {};
+  return make_error(ErrorCode::kDamaged, "WAL segment {} is not stored whole though {} behind it is: the log has a gap", name,
+                    segment_name(address.timeline, later->first, identity_.segment_bytes))
+      .with_data_loss()
+      .with_hint("push the segment if the server still has it, or restore from a snapshot that was taken later");
+}
+
+Result<std::optional<Bytes>> Archive::fetch_segment(const std::string& name) {
+  if (auto whole = TRY(fetch_whole(name))) return whole;
+  const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
+  const WalInventory known = TRY(inventory());
+  const auto timeline = known.timelines.find(address.timeline);
+  const WalInventory::Segment* segment = nullptr;
+  if (timeline != known.timelines.end()) {
+    const auto found = timeline->second.find(address.start);
+    if (found != timeline->second.end()) segment = &found->second;
+  }
+  if (segment && segment->whole) {  // it came between our two questions
+    if (auto whole = TRY(fetch_whole(name))) return whole;
+    return make_error(ErrorCode::kUnavailable, "{} is listed but can't be read", name).with_retryable();
+  }
+  TRY(check_absence(known, address, name));
+  if (!segment) return std::optional<Bytes>();
+  Bytes content = TRY(assemble(name, *segment));
+  if (content.empty())
+    return make_error(ErrorCode::kDamaged, "of WAL segment {} only parts without its beginning are stored", name).with_data_loss();
+  const size_t stored = content.size();
+  content.resize(identity_.segment_bytes);
+  std::fill(content.begin() + stored, content.end(), uint8_t{0});
+  return std::optional<Bytes>(std::move(content));
+}
+
+Result<std::optional<Bytes>> Archive::fetch_whole(const std::string& name) {
+  auto content = TRY(get(name));
+  if (content && is_segment_name(name) && content->size() != identity_.segment_bytes)
+    return make_error(ErrorCode::kDamaged, "stored WAL segment {} has {} bytes instead of {}", name, content->size(),
+                      identity_.segment_bytes);
+  return content;
+}
+
+Result<std::optional<Bytes>> Archive::fetch(const std::string& name) {
+  if (is_segment_name(name)) return fetch_segment(name);
+  const std::string_view text(name);
+  const bool known = is_history_name(name) || (text.size() > 24 && is_segment_name(text.substr(0, 24)) &&
+                                               (text.ends_with(".partial") || text.ends_with(".backup")));
+  if (!known) return make_error(ErrorCode::kUsage, "'{}' is not the name of a WAL file", name);
+  return get(name);
+}
+
+Result<std::vector<TimelineSwitch>> Archive::history(uint32_t timeline) {
+  if (timeline <= 1) return std::vector<TimelineSwitch>();
+  {
+    std::lock_guard lock(summaries_mutex_);
+    const auto known = histories_.find(timeline);
+    if (known != histories_.end()) return known->second;
+  }
+  const auto content = TRY(get(history_name(timeline)));
+  if (!content)
+    return make_error(ErrorCode::kNotFound, "the history of timeline {} is not stored", timeline)
+        .with_hint(fmt::format("push {} from the server's pg_wal directory", history_name(timeline)));
+  auto switches = TRY(parse_history(*content, timeline));
+  std::lock_guard lock(summaries_mutex_);
+  histories_[timeline] = switches;
+  return switches;
+}
+
+Result<uint32_t> Archive::newest_descendant(uint32_t timeline, Lsn lsn) {
+  const WalInventory known = TRY(inventory());
+  uint32_t newest = timeline;
+  for (const uint32_t candidate : known.histories) {
+    // A timeline of which no WAL is stored leads nowhere yet.
+    if (candidate <= newest || !known.timelines.contains(candidate)) continue;
+    for (const TimelineSwitch& ancestor : TRY(history(candidate)))
+      if (ancestor.timeline == timeline && ancestor.left_at >= lsn) newest = candidate;
+  }
+  return newest;
+}
+
+std::vector<WalPiece> Archive::pieces_of(const WalInventory& known) const {
+  std::vector<WalPiece> pieces;
+  for (const auto& [timeline, segments] : known.timelines) {
+    for (const auto& [start, segment] : segments) {
+      const std::string name = segment_name(timeline, start, identity_.segment_bytes);
+      if (segment.whole) {
+        pieces.push_back({name, timeline, start, Lsn{start.value + identity_.segment_bytes}, true});
+        continue;
+      }
+      for (const auto& part : segment.gapless())
+        pieces.push_back({part.record, timeline, Lsn{start.value + part.from}, Lsn{start.value + part.to}, false});
+    }
+  }
+  return pieces;
+}
+
+Result<std::vector<WalPiece>> Archive::pieces() { return pieces_of(TRY(inventory())); }
+
+Result<std::vector<WalMark>> Archive::marks() { return std::move(TRY(inventory()).marks); }
+
+Result<std::shared_ptr<const WalSummary>> Archive::summary(const std::string& record) {
+  {
+    std::lock_guard lock(summaries_mutex_);
+    const auto known = summaries_.find(record);
+    if (known != summaries_.end()) return known->second;
+  }
+  const Bytes header = TRY_CONTEXT(store_.get_header(stream_, record), "reading the summary of {}", record);
+  auto summary = std::make_shared<const WalSummary>(TRY_CONTEXT(decode_summary(header), "{}", record));
+  std::lock_guard lock(summaries_mutex_);
+  if (summaries_.size() >= kMaxCachedSummaries) summaries_.clear();
+  summaries_[record] = summary;
+  return std::shared_ptr<const WalSummary>(std::move(summary));
+}
+
+// The first and last commit of a range: reads summaries from both ends inwards.
+Result<void> Archive::add_times(WalRange& range, const std::vector<WalPiece>& pieces) {
+  std::vector<const WalPiece*> inside;
+  for (const WalPiece& piece : pieces)
+    if (piece.timeline == range.timeline && piece.from >= range.from && piece.to <= range.to) inside.push_back(&piece);
+  for (auto piece = inside.begin(); piece != inside.end() && !range.first_commit; ++piece)
+    range.first_commit = TRY(summary((*piece)->record))->first_commit;
+  for (auto piece = inside.rbegin(); piece != inside.rend() && !range.last_commit; ++piece)
+    range.last_commit = TRY(summary((*piece)->record))->last_commit;
+  return {};
+}
+
+Result<std::vector<WalRange>> Archive::ranges() {
+  const WalInventory known = TRY(inventory());
+  const auto pieces = pieces_of(known);
+  auto ranges = known.ranges(identity_.segment_bytes);
+  for (WalRange& range : ranges) {
+    TRY(add_times(range, pieces));
+    for (const WalMark& mark : known.marks)
+      if (mark.timeline == range.timeline && mark.lsn >= range.from && mark.lsn <= range.to)
+        range.covered_until = range.covered_until ? std::max(*range.covered_until, mark.time) : mark.time;
+  }
+  return ranges;
+}
+
+Result<std::vector<std::string>> Archive::gaps(uint32_t timeline, Lsn from, Lsn to) {
+  const auto path = path_to(timeline, TRY(history(timeline)));
+  const WalInventory known = TRY(inventory());
+  const auto ranges = known.ranges(identity_.segment_bytes);
+  std::vector<std::string> lines;
+  Lsn position = from;
+  for (size_t i = 0; i < path.size() && position < to; i++) {
+    const Lsn end = std::min(to, path[i].to);
+    while (position < end) {
+      // The segment in which a timeline was left is stored again under its successor's name.
+      Lsn covered = position, next = end;
+      for (const WalRange& range : ranges) {
+        const bool on_path = std::any_of(path.begin() + i, path.end(), [&](const auto& p) { return p.timeline == range.timeline; });
+        if (!on_path) continue;
+        if (range.from <= position && range.to > covered) covered = range.to;
+        if (range.from > position && range.from < next) next = range.from;
+      }
+      if (covered > position) {
+        position = covered;
+        continue;
+      }
+      const std::string first = segment_name(path[i].timeline, position, identity_.segment_bytes);
+      const std::string last = segment_name(path[i].timeline, Lsn{next.value - 1}, identity_.segment_bytes);
+      lines.push_back(fmt::format("WAL from {} to {} is missing (segment {}{})", position.text(), next.text(), first,
+                                  first == last ? "" : " to " + last));
+      position = next;
+    }
+  }
+  return lines;
+}
+
+// ---- expiry
+
+Result<std::vector<std::string>> Archive::expire_before(Lsn lsn, bool dry_run) {
+  const WalInventory known = TRY(inventory());
+  std::vector<std::string> names;
+  for (const auto& [timeline, segments] : known.timelines) {
+    for (const auto& [start, segment] : segments) {
+      const bool before = start.value + identity_.segment_bytes <= lsn.value;
+      if (before && segment.whole) names.push_back(segment_name(timeline, start, identity_.segment_bytes));
+      for (const auto& part : segment.parts)
+        if (before || segment.whole) names.push_back(part.record);
+    }
+  }
+  for (const std::string& name : known.others) {
+    const auto address = parse_segment_name(std::string_view(name).substr(0, 24), identity_.segment_bytes);
+    if (address.ok() && address.value().start.value + identity_.segment_bytes <= lsn.value) names.push_back(name);
+  }
+  // Of the marks at one position only the newest says anything.
+  std::map<std::pair<uint32_t, Lsn>, Time> newest;
+  for (const WalMark& mark : known.marks) {
+    Time& time = newest[{mark.timeline, mark.lsn}];
+    time = std::max(time, mark.time);
+  }
+  for (const WalMark& mark : known.marks)
+    if (mark.lsn < lsn || mark.time < newest[{mark.timeline, mark.lsn}]) names.push_back(mark_name(mark));
+  if (dry_run) return names;
+  for (const std::string& name : names) {
+    auto removed = store_.remove(stream_, name);
+    if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound)
+      return std::move(removed).error().with_context(fmt::format("removing {}", name));
+  }
+  std::lock_guard lock(names_mutex_);
+  names_read_at_.reset();
+  return names;
+}
+
+Result<void> check_identity(const WalArchive::Identity& identity) {
+  const bool power_of_two = identity.segment_bytes != 0 && (identity.segment_bytes & (identity.segment_bytes - 1)) == 0;
+  if (!power_of_two || identity.segment_bytes < kMinSegmentBytes || identity.segment_bytes > kMaxSegmentBytes)
+    return make_error(ErrorCode::kInvalidData, "{} bytes can't be the size of WAL segments", identity.segment_bytes);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<WalArchive>> WalArchive::open(repo::LogStore& store, Clock& clock, const Identity& identity) {
+  TRY(check_identity(identity));
+  return std::unique_ptr<WalArchive>(new Archive(nullptr, store, clock, identity));
+}
+
+Result<std::unique_ptr<WalArchive>> WalArchive::open(repo::Repository& repository, const Identity& identity,
+                                                     int compression_level) {
+  TRY(check_identity(identity));
+  auto store = repo::open_log_store(repository, compression_level);
+  repo::LogStore& reference = *store;
+  return std::unique_ptr<WalArchive>(new Archive(std::move(store), reference, repository.environment().clock, identity));
+}
+
+}  // namespace holdfast::postgres

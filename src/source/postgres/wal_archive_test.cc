@@ -1,0 +1,233 @@
+#include "source/postgres/wal_archive.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "source/postgres/test_log_store.h"
+#include "source/postgres/test_wal.h"
+#include "source/postgres/timeline.h"
+
+namespace holdfast::postgres {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr Time kNoon = Time::from_unix_seconds(1'800'000'000);
+constexpr uint64_t kSegment = TestWal::kSegmentBytes;
+
+class WalArchiveTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<WalArchive> open() {
+    return WalArchive::open(store_, system_clock(), {"db", TestWal::kSystemId, kSegment}).value();
+  }
+  std::vector<std::string> names() { return store_.names(fmt::format("db.{}", TestWal::kSystemId)); }
+  static std::string problem(const Result<void>& result) { return result.ok() ? "" : result.error().text(); }
+
+  // Three segments and the beginning of a fourth, with commits 700 to 703.
+  static TestWal some_wal() {
+    TestWal wal;
+    for (uint32_t i = 0; i < 3; i++) {
+      wal.commit(700 + i, kNoon + Duration::seconds(i));
+      wal.fill_segment();
+      wal.switch_segment();
+    }
+    wal.commit(703, kNoon + Duration::seconds(3));
+    return wal;
+  }
+
+  TestLogStore store_;
+  std::unique_ptr<WalArchive> archive_ = open();
+};
+
+TEST_F(WalArchiveTest, GivesBackWhatWasPushed) {
+  const TestWal wal = some_wal();
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+  const auto stored = archive_->fetch(wal.segment_name(0));
+  ASSERT_TRUE(stored.ok() && stored.value());
+  EXPECT_TRUE(equal(*stored.value(), wal.segment(0)));
+  EXPECT_FALSE(archive_->fetch(wal.segment_name(1)).value());
+  EXPECT_EQ(archive_->fetch("postgresql.conf").error().text(), "'postgresql.conf' is not the name of a WAL file");
+}
+
+// Case: a cloned or rolled-back machine pushes different WAL under the same name.
+TEST_F(WalArchiveTest, RefusesOtherBytesUnderTheSameName) {
+  TestWal wal, clone;
+  wal.commit(700, kNoon);
+  clone.commit(700, kNoon + Duration::seconds(1));
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+  EXPECT_EQ(problem(archive_->push(clone.segment_name(0), clone.segment(0))),
+            "000000010000000000000001 is stored already, with other content (two servers may be writing to one archive "
+            "(a clone, or a machine that was rolled back): give each its own component)");
+  EXPECT_TRUE(equal(*archive_->fetch(wal.segment_name(0)).value(), wal.segment(0)));
+}
+
+TEST_F(WalArchiveTest, RefusesASegmentThatDiffersFromItsStoredParts) {
+  TestWal wal, clone;
+  wal.commit(700, kNoon);
+  clone.commit(700, kNoon + Duration::seconds(1));
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment}, wal.bytes())), "");
+  const std::string refusal =
+      "WAL segment 000000010000000000000001 differs from the part of it that is stored already (two servers may be "
+      "writing to one archive (a clone, or a machine that was rolled back): give each its own component)";
+  EXPECT_EQ(problem(archive_->push(clone.segment_name(0), clone.segment(0))), refusal);
+  EXPECT_EQ(problem(open()->push(clone.segment_name(0), clone.segment(0))), refusal);  // as another process
+  EXPECT_EQ(problem(open()->push(wal.segment_name(0), wal.segment(0))), "");
+}
+
+TEST_F(WalArchiveTest, RefusesWhatIsNotOfThisClusterOrNotWhatItsNameSays) {
+  const TestWal wal = some_wal();
+  const auto other = [&](uint64_t system_id, uint64_t segment_bytes) {
+    return WalArchive::open(store_, system_clock(), {"db", system_id, segment_bytes}).value();
+  };
+  EXPECT_EQ(problem(other(42, kSegment)->push(wal.segment_name(0), wal.segment(0))),
+            "WAL segment 000000010000000000000001 is of the cluster with system identifier 7300000000000000001, not 42 "
+            "(this is another cluster (or one made anew by initdb): give it its own component)");
+  EXPECT_EQ(problem(other(TestWal::kSystemId, 16 * kSegment)->push(wal.segment_name(0), wal.segment(0))),
+            "WAL segment 000000010000000000000001 has 1048576 bytes, but this cluster's segments have 16777216");
+  EXPECT_EQ(problem(archive_->push(wal.segment_name(1), wal.segment(0))),
+            "WAL segment 000000010000000000000002 holds the log from 0/100000 on, but its name says 0/200000");
+  EXPECT_EQ(problem(archive_->push("000000010000000000000001", wal.fork(2).segment(0))), "");  // written before the fork
+  TestWal second(Lsn{kSegment}, 2);
+  second.commit(1, kNoon);
+  EXPECT_EQ(problem(archive_->push("000000010000000000000001", second.segment(0))),
+            "WAL segment 000000010000000000000001 holds the log of timeline 2, but its name says 1");
+  EXPECT_EQ(problem(archive_->push("000000010000000000000003", Bytes::zeros(kSegment))),
+            "WAL segment 000000010000000000000003: the WAL page begins with 0000, which is no WAL page magic");
+  EXPECT_EQ(problem(archive_->push("000000010000000000000003", wal.segment(2).view(0, 100))),
+            "WAL segment 000000010000000000000003 has 100 bytes, but this cluster's segments have 1048576");
+  EXPECT_EQ(problem(archive_->push("archive_status", {})),
+            "'archive_status' is neither a WAL segment nor a .history, .partial or .backup file");
+  EXPECT_EQ(problem(archive_->push("00000002.history", as_bytes("nonsense\n"))),
+            "the history of timeline 2 can't be understood in line 1");
+}
+
+TEST_F(WalArchiveTest, AcceptsHistoryPartialAndBackupFiles) {
+  const TestWal wal = some_wal();
+  EXPECT_EQ(problem(archive_->push("00000002.history", as_bytes("1\t0/300100\tno recovery target specified\n"))), "");
+  EXPECT_EQ(problem(archive_->push(wal.segment_name(0) + ".partial", wal.segment(0))), "");
+  EXPECT_EQ(problem(archive_->push(wal.segment_name(0) + ".00000028.backup", as_bytes("START WAL LOCATION: ..."))), "");
+  EXPECT_TRUE(archive_->fetch("00000002.history").value());
+  EXPECT_TRUE(archive_->fetch(wal.segment_name(0) + ".partial").value());
+  EXPECT_FALSE(archive_->fetch("00000003.history").value());
+  EXPECT_FALSE(archive_->fetch(wal.segment_name(0)).value()) << "a .partial file is not the segment";
+}
+
+TEST_F(WalArchiveTest, FillsUpASegmentOfWhichOnlyPartsAreStored) {
+  TestWal wal;
+  wal.filler(30'000);
+  wal.commit(700, kNoon);
+  const size_t size = wal.bytes().size();
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment}, wal.bytes().first(10'001))), "");
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment + 10'001}, wal.bytes().subspan(10'001, 100))), "");
+  // Another process goes on where the first has ended.
+  ASSERT_EQ(problem(open()->push_part(1, Lsn{kSegment + 10'101}, wal.bytes().subspan(10'101))), "");
+  EXPECT_TRUE(equal(*archive_->fetch(wal.segment_name(0)).value(), wal.segment(0)));
+  EXPECT_FALSE(archive_->fetch_whole(wal.segment_name(0)).value());
+  const auto ranges = archive_->ranges().value();
+  ASSERT_EQ(ranges.size(), 1u);
+  EXPECT_EQ(ranges[0].to, Lsn{kSegment + size});
+  EXPECT_EQ(ranges[0].last_commit, kNoon) << "its record began in an earlier part";
+  EXPECT_EQ(problem(archive_->push_part(1, Lsn{kSegment + size + 8}, wal.bytes().first(100))),
+            fmt::format("a part of WAL segment 000000010000000000000001 begins at byte {} but {} bytes are stored", size + 8, size));
+}
+
+TEST_F(WalArchiveTest, ChoosesPartsThatOverlapAndRefusesPartsThatContradict) {
+  TestWal wal, clone;
+  wal.filler(20'000);
+  clone.filler(21'000);
+  const auto second = open();
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment}, wal.bytes().first(5000))), "");
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment + 5000}, wal.bytes().subspan(5000, 5000))), "");
+  ASSERT_EQ(problem(second->push_part(1, Lsn{kSegment}, wal.bytes().first(8000))), "");
+  ASSERT_EQ(problem(second->push_part(1, Lsn{kSegment + 8000}, wal.bytes().subspan(8000, 9000))), "");
+  const Bytes fetched = std::move(*archive_->fetch(wal.segment_name(0)).value());
+  EXPECT_TRUE(equal(fetched.view(0, 17'000), wal.bytes().first(17'000)));
+  EXPECT_TRUE(all_zero(fetched.view(17'000, kSegment - 17'000)));
+  const auto third = open();
+  ASSERT_EQ(problem(third->push_part(1, Lsn{kSegment}, clone.bytes().first(12'000))), "");
+  EXPECT_EQ(archive_->fetch(wal.segment_name(0)).error().code(), ErrorCode::kMismatch);
+}
+
+// Case: recovery silently stops early because a file was "missing".
+TEST_F(WalArchiveTest, CallsAHoleInTheLogTroubleNotAbsence) {
+  const TestWal wal = some_wal();
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(2), wal.segment(2))), "");
+  EXPECT_EQ(archive_->fetch(wal.segment_name(1)).error().text(),
+            "WAL segment 000000010000000000000002 is not stored whole though 000000010000000000000003 behind it is: the log has "
+            "a gap (push the segment if the server still has it, or restore from a snapshot that was taken later)");
+  EXPECT_FALSE(archive_->fetch(wal.segment_name(3)).value());
+  EXPECT_THAT(archive_->gaps(1, Lsn{kSegment}, Lsn{4 * kSegment}).value(),
+              ElementsAre("WAL from 0/200000 to 0/300000 is missing (segment 000000010000000000000002)"));
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(1), wal.segment(1))), "");
+  EXPECT_THAT(archive_->gaps(1, Lsn{kSegment}, Lsn{4 * kSegment}).value(), IsEmpty());
+  EXPECT_THAT(archive_->gaps(1, Lsn{kSegment + 5}, Lsn{6 * kSegment + 1}).value(),
+              ElementsAre("WAL from 0/400000 to 0/600001 is missing (segment 000000010000000000000004 to 000000010000000000000006)"));
+}
+
+TEST_F(WalArchiveTest, NeverCallsAbsentWhatCannotBeTold) {
+  const TestWal wal = some_wal();
+  store_.break_down(make_error(ErrorCode::kUnavailable, "the store is away"));
+  EXPECT_EQ(archive_->fetch(wal.segment_name(0)).error().text(), "reading 000000010000000000000001: the store is away");
+  EXPECT_EQ(archive_->fetch("00000002.history").error().code(), ErrorCode::kUnavailable);
+  store_.break_down(make_error(ErrorCode::kDamaged, "the record is damaged"));
+  EXPECT_EQ(archive_->fetch(wal.segment_name(0)).error().code(), ErrorCode::kDamaged);
+}
+
+TEST_F(WalArchiveTest, FollowsTimelinesThroughTheirHistory) {
+  TestWal wal = some_wal();
+  const Lsn fork_at = wal.position();
+  TestWal promoted = wal.fork(2);
+  promoted.commit(800, kNoon + Duration::seconds(100));
+  for (size_t i = 0; i < 3; i++) ASSERT_EQ(problem(archive_->push(wal.segment_name(i), wal.segment(i))), "");
+  EXPECT_EQ(archive_->newest_descendant(1, Lsn{kSegment}).value(), 1u);
+  const std::string history = fmt::format("1\t{}\tno recovery target specified\n", fork_at.text());
+  ASSERT_EQ(problem(archive_->push("00000002.history", as_bytes(history))), "");
+  EXPECT_EQ(archive_->newest_descendant(1, Lsn{kSegment}).value(), 1u) << "no WAL of timeline 2 is stored yet";
+  ASSERT_EQ(problem(archive_->push_part(2, Lsn{4 * kSegment}, promoted.bytes().subspan(3 * kSegment))), "");
+  EXPECT_EQ(archive_->newest_descendant(1, Lsn{kSegment}).value(), 2u);
+  EXPECT_EQ(archive_->newest_descendant(1, Lsn{fork_at.value + 8}).value(), 1u) << "left before that position";
+  // The switch's own segment is stored under the successor's name only.
+  EXPECT_THAT(archive_->gaps(2, Lsn{kSegment}, promoted.position()).value(), IsEmpty());
+  EXPECT_THAT(archive_->gaps(1, Lsn{kSegment}, fork_at).value(),
+              ElementsAre(fmt::format("WAL from 0/400000 to {} is missing (segment 000000010000000000000004)", fork_at.text())));
+  EXPECT_FALSE(archive_->fetch("000000010000000000000004").value()) << "never another timeline's bytes";
+  EXPECT_EQ(archive_->history(3).error().code(), ErrorCode::kNotFound);
+}
+
+TEST_F(WalArchiveTest, SaysWhatIsStoredAndHowFarItIsProven) {
+  const TestWal wal = some_wal();
+  for (size_t i = 0; i < 3; i++) ASSERT_EQ(problem(archive_->push(wal.segment_name(i), wal.segment(i))), "");
+  ASSERT_EQ(problem(archive_->mark(1, Lsn{4 * kSegment}, kNoon + Duration::seconds(60))), "");
+  ASSERT_EQ(problem(archive_->mark(1, Lsn{4 * kSegment + 8}, kNoon + Duration::seconds(90))), "");  // beyond what is stored
+  const auto ranges = archive_->ranges().value();
+  ASSERT_EQ(ranges.size(), 1u);
+  EXPECT_EQ(ranges[0].timeline, 1u);
+  EXPECT_EQ(ranges[0].from, Lsn{kSegment});
+  EXPECT_EQ(ranges[0].to, Lsn{4 * kSegment});
+  EXPECT_EQ(ranges[0].first_commit, kNoon);
+  EXPECT_EQ(ranges[0].last_commit, kNoon + Duration::seconds(2));
+  EXPECT_EQ(ranges[0].covered_until, kNoon + Duration::seconds(60));
+}
+
+TEST_F(WalArchiveTest, ExpiresWhatLiesWhollyBeforeAPosition) {
+  const TestWal wal = some_wal();
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{2 * kSegment}, wal.bytes().subspan(kSegment, 50'000))), "");
+  for (size_t i = 0; i < 3; i++) ASSERT_EQ(problem(archive_->push(wal.segment_name(i), wal.segment(i))), "");
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(0) + ".00000028.backup", as_bytes("x"))), "");
+  ASSERT_EQ(problem(archive_->mark(1, Lsn{kSegment + 8}, kNoon)), "");
+  ASSERT_EQ(problem(archive_->mark(1, Lsn{4 * kSegment}, kNoon)), "");
+  ASSERT_EQ(problem(archive_->mark(1, Lsn{4 * kSegment}, kNoon + Duration::seconds(10))), "");
+  const auto all = names();
+  const auto would_go = archive_->expire_before(Lsn{2 * kSegment + 100}, true).value();
+  EXPECT_EQ(names(), all);
+  const auto gone = archive_->expire_before(Lsn{2 * kSegment + 100}, false).value();
+  EXPECT_EQ(gone, would_go);
+  EXPECT_THAT(names(), ElementsAre("000000010000000000000002", "000000010000000000000003",
+                                   all.back()));
+}
+
+}  // namespace
+}  // namespace holdfast::postgres

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "source/postgres/wal_reader.h"
+
+namespace holdfast::postgres {
+
+// What one stored stretch of WAL (a segment or a part of one) holds, kept in the
+// sealed header of its log record, so that recovery targets are found without
+// reading the WAL itself. Fields and their JSON names: README.md.
+struct WalSummary {
+  Lsn from, to;                        // what is stored
+  int major = 0;
+  std::optional<Lsn> last_record;      // start of the newest record that ends here
+  Lsn last_end;                        // the end of it, or `from`
+  uint64_t commits = 0;
+  std::optional<Time> first_commit, last_commit;
+  std::optional<Time> latest;          // the largest time of a commit or abort: what a time target stops at
+  std::optional<uint32_t> min_xid, max_xid;   // of commits and aborts, as numbers
+  struct RestorePoint {
+    std::string name;
+    Lsn start, end;
+    Time time;
+  };
+  std::vector<RestorePoint> restore_points;
+  bool restore_points_complete = true;  // false: too many to list
+  std::optional<WalFault> fault;        // reading stopped here
+  std::optional<Lsn> zeros_at;          // the log ends here, before `to`
+  // A record that lies across segments belongs to no single one of them: what is
+  // here of its end (lead) and of its beginning (tail), to be joined by the reader.
+  std::optional<Lsn> lead_end;
+  Bytes lead;                           // empty with lead_end set: too long to keep
+  std::optional<Lsn> tail_start;
+  Bytes tail;                           // empty with tail_start set: no event
+
+  void add(const WalEvent& event);
+  WalSummary clone() const;
+};
+
+Bytes encode_summary(const WalSummary& summary);
+// kDamaged when the bytes are no summary.
+Result<WalSummary> decode_summary(ByteView bytes);
+
+// The event of a record whose beginning is the tail of one summary and whose end is
+// the lead of the next; empty when there is none. kUnsupported: one of them was too
+// long to keep, so the WAL itself has to be read.
+Result<std::optional<WalEvent>> join_edges(const WalSummary& before, const WalSummary& after);
+
+// Summarises a segment that comes in parts, one summary for each part.
+class SegmentScanner {
+ public:
+  SegmentScanner(Lsn segment, uint64_t segment_bytes);
+  // The summary of `content`, which lies at position().
+  WalSummary scan(ByteView content);
+  Lsn position() const { return reader_.position(); }
+
+ private:
+  WalSummary current_;
+  WalReader reader_;
+};
+
+}  // namespace holdfast::postgres
