@@ -4,6 +4,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,6 +52,8 @@ class KeySet {
   Result<Bytes> open(ObjectType type, ByteView object, std::string_view context, std::string_view name) const;
 
  private:
+  Result<void> load_epoch(store::ObjectStore& store, uint32_t number);
+
   const std::string repository_id_;
   const crypto::Key root_;
   mutable std::mutex mutex_;
@@ -60,6 +64,10 @@ class KeySet {
 
 // Objects epochs/<number>.<repository id>, each with a second copy.
 std::string epoch_name(uint32_t number, std::string_view repository_id);
+// The number of an epoch (or its copy) of this repository by its object's name.
+std::optional<uint32_t> epoch_of_name(std::string_view name, std::string_view repository_id);
+// Whether an epoch's object opens and is what its name says.
+Result<void> check_epoch(const KeySet& keys, ByteView object, const std::string& name);
 Bytes encode_epoch(const KeySet& keys, const EpochKey& epoch, const crypto::Key& id_key, Random& random);
 
 }  // namespace holdfast::repo

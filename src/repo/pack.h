@@ -1,7 +1,12 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -23,6 +28,7 @@ constexpr size_t kPackHeaderBytes = ObjectHeader::kBytes + 8;
 constexpr size_t kPackTrailerBytes = kPackHeaderBytes + 16;
 constexpr size_t kRecordHeaderBytes = 24;
 constexpr size_t kMaxPackBytes = 64u << 20;     // a reader refuses more
+constexpr std::string_view kRecordMagic = "HFRC";
 constexpr uint8_t kFooterKind = 255;
 constexpr uint32_t kFooterOrdinal = 0xFFFFFFFF;
 constexpr size_t kMaxPackRecords = 1u << 20;
@@ -52,7 +58,7 @@ Result<RecordHeader> parse_record_header(ByteView bytes);
 // What is known of a pack without its records: header and derived key.
 class PackKey {
  public:
-  PackKey(const KeySet& keys, const crypto::Key& epoch_key, const ObjectHeader& header);
+  PackKey(const crypto::Key& epoch_key, const ObjectHeader& header);
   const ObjectHeader& header() const { return header_; }
   ByteView associated_data() const { return encoded_; }
   const crypto::Key& key() const { return key_; }
@@ -70,10 +76,31 @@ Result<std::vector<PackRecord>> read_directory(store::ObjectStore& store, const 
                                                const ObjectDigest& digest, uint64_t size_bytes);
 
 struct PackDamage {
+  std::optional<BlockId> block;   // when the footer tells which block stood there
   uint64_t offset = 0;
   uint64_t length = 0;      // 0: not known
   std::string problem;
 };
+
+// The header of a pack from its first bytes (kPackHeaderBytes) or, when those are
+// damaged, from its last (kPackTrailerBytes).
+Result<ObjectHeader> parse_pack_header(ByteView first, ByteView last, std::string_view name);
+
+struct PackTrailer {
+  ObjectHeader header;
+  uint32_t footer_offset = 0;
+  uint32_t footer_length = 0;
+};
+// Checks its checksum and that the footer lies where a pack of that size can have it.
+Result<PackTrailer> parse_pack_trailer(ByteView last, uint64_t pack_size, std::string_view name);
+
+Bytes encode_pack_header(const ObjectHeader& header);
+Bytes encode_pack_trailer(const PackTrailer& trailer);
+
+// The footer's plaintext.
+Bytes encode_directory(std::span<const PackRecord> records);
+// Bounds-checked: records lie in order, apart, and before `footer_offset`.
+Result<std::vector<PackRecord>> decode_directory(ByteView plain, uint64_t footer_offset);
 
 // Reads every record of a pack whatever its state: by the footer where it opens,
 // else by searching for record headers. Each record in `records` was opened and
@@ -88,9 +115,22 @@ Result<PackScan> scan_pack(const KeySet& keys, ByteView pack, std::string_view n
 // agree. The base of scan_pack(), and what is fuzzed.
 std::vector<std::pair<uint32_t, RecordHeader>> find_record_headers(ByteView pack);
 
-// The raw form of a record's block (header, ciphertext, tag): opened, expanded,
-// and equal to `expected` in id when that is given. kDamaged otherwise.
-Result<Bytes> open_record(const KeySet& keys, const PackKey& pack, ByteView record, const BlockId* expected,
-                          std::string_view pack_name);
+// Opens a whole record (header, ciphertext, tag) and checks that its id is that of
+// the bytes. `expected`: the id that it must have. kDamaged otherwise.
+struct OpenedRecord {
+  RecordHeader header;
+  BlockId id;
+  Bytes plain;
+};
+Result<OpenedRecord> open_record(const KeySet& keys, const PackKey& pack, ByteView record, const BlockId* expected,
+                                 std::string_view pack_name);
+// The same into memory of the caller, which has the block's size; `record` is
+// decrypted in place and useless afterwards.
+Result<void> open_record_into(const KeySet& keys, const PackKey& pack, MutableByteView record, const BlockId& expected,
+                              std::string_view pack_name, MutableByteView out);
+
+// Seals `content` (compressed or not, as the flags say) as a record at `out`, which
+// has kRecordHeaderBytes + content.size() + kTagBytes bytes.
+void seal_record(const PackKey& pack, const RecordHeader& header, ByteView content, MutableByteView out);
 
 }  // namespace holdfast::repo

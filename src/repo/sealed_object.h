@@ -2,6 +2,9 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "base/random.h"
@@ -40,6 +43,13 @@ struct ObjectHeader {
 // kNewerFormat for a later version, kDamaged for anything else that is wrong;
 // `name` is the object's, for the message.
 Result<ObjectHeader> parse_object_header(ByteView bytes, ObjectType expected, std::string_view name);
+
+// The same, of whatever type.
+Result<ObjectHeader> parse_any_object_header(ByteView bytes, std::string_view name);
+// A header with a fresh salt.
+ObjectHeader new_object_header(ObjectType type, uint32_t epoch, Random& random);
+// What the HKDF of an object's key is told that the key is for.
+std::string object_purpose(ObjectType type);
 
 // The bytes of an object: header, then `plain` (compressed when that helps) sealed
 // under HKDF(key, salt) with the header and `context` as associated data.

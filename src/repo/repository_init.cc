@@ -1,0 +1,111 @@
+#include <optional>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "repo/access.h"
+#include "repo/config.h"
+#include "repo/key_slot.h"
+#include "repo/open_repository.h"
+
+// Creating and opening a repository. `config` is made last and exclusively, so that
+// a location is a repository only when its keys are there, and of two that are made
+// at once in one place one wins: key slots and epochs carry the repository's id, and
+// those of another are not looked at.
+
+namespace holdfast::repo {
+
+namespace {
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
+// Fails unless the location is empty or holds only what an init that never ended left.
+Result<void> ensure_empty(store::ObjectStore& store) {
+  return store.list("", [&](const store::ObjectInfo& info) -> Result<void> {
+    if (info.name == kConfigName || info.name == kConfigCopyName) {
+      return make_error(ErrorCode::kAlreadyExists, "there is a repository at {} already", store.location())
+          .with_hint("open it, or give another location");
+    }
+    if (info.name.starts_with(kKeysPrefix) || info.name.starts_with(kEpochsPrefix)) return {};
+    return make_error(ErrorCode::kTargetNotEmpty, "{} holds {}, which is not of a repository", store.location(), info.name)
+        .with_hint("give an empty or new location");
+  });
+}
+
+Result<void> store_config(store::ObjectStore& store, const Config& config) {
+  const Bytes object = encode_config(config);
+  TRY(store.create(kConfigName, object.view()));
+  return store.create(kConfigCopyName, object.view());
+}
+
+struct OpenedSlot {
+  crypto::Key root;
+  std::string id;
+};
+
+Result<OpenedSlot> open_any_slot(store::ObjectStore& store, const std::string& repository_id, const Secret& passphrase) {
+  std::vector<std::string> broken;
+  const auto slots = TRY(read_slots(store, repository_id, [&](const std::string& name, const Error& error) {
+    log_warn("repo.key.damaged", {{"object", name}, {"error", error.text()}});
+    broken.push_back(name);
+  }));
+  PassphraseKeys keys(passphrase, repository_id);
+  for (const StoredSlot& slot : slots) {
+    auto root = open_slot(keys, slot.object.view(), slot.name);
+    if (root.ok()) return OpenedSlot{std::move(root).value(), slot.id};
+    if (root.error().code() != ErrorCode::kWrongPassphrase) return std::move(root).error();
+  }
+  if (slots.empty()) {
+    return make_error(ErrorCode::kDamaged, "no key slot of the repository at {} can be read", store.location())
+        .with_hint("bring back any object of its keys/ folder from a copy");
+  }
+  Error wrong = make_error(ErrorCode::kWrongPassphrase, "no key of the repository at {} opens with this passphrase", store.location());
+  if (broken.empty()) return wrong;
+  return std::move(wrong).with_hint(fmt::format("object {} is damaged and could not be tried", broken.front()));
+}
+
+}  // namespace
+
+Result<void> store_epoch(store::ObjectStore& store, const KeySet& keys, const EpochKey& epoch, const crypto::Key& id_key,
+                         Random& random) {
+  const std::string name = epoch_name(epoch.number, keys.repository_id());
+  const Bytes object = encode_epoch(keys, epoch, id_key, random);
+  TRY(store.create(name, object.view()));
+  return store.create(name + std::string(kCopySuffix), object.view());
+}
+
+Result<std::unique_ptr<Repository>> init_repository(Environment environment, const Secret& passphrase, const InitOptions& options) {
+  // 1. Nothing else may be there.
+  store::ObjectStore& store = environment.store;
+  if (passphrase.empty()) return make_error(ErrorCode::kUsage, "the passphrase is empty");
+  TRY(ensure_empty(store));
+  // 2. Keys.
+  std::array<uint8_t, 16> id;
+  environment.random.fill(id);
+  const Config config{to_hex(id), environment.clock.now()};
+  auto keys = std::make_unique<KeySet>(config.repository_id, crypto::Key::generate(environment.random));
+  EpochKey epoch{1, config.created, crypto::Key::generate(environment.random)};
+  const crypto::Key id_key = crypto::Key::generate(environment.random);
+  PassphraseKeys derived(passphrase, config.repository_id);
+  const SlotFields fields{{options.kdf_memory_bytes, options.kdf_passes}, "first", host_name(), config.created};
+  const Bytes slot = TRY(encode_slot(derived, config.repository_id, keys->root(), fields, environment.random));
+  const std::string slot_id = TRY(store_slot(store, slot.view()));
+  TRY(store_epoch(store, *keys, epoch, id_key, environment.random));
+  // 3. From here on it is a repository.
+  TRY(store_config(store, config));
+  keys->add_epoch(std::move(epoch), id_key);
+  log_info("repo.created", {{"location", store.location()}, {"id", config.repository_id}});
+  return make_open_repository(environment, std::move(keys), slot_id);
+}
+
+Result<std::unique_ptr<Repository>> open_repository(Environment environment, const Secret& passphrase) {
+  const Config config = TRY(read_config(environment.store));
+  OpenedSlot slot = TRY(open_any_slot(environment.store, config.repository_id, passphrase));
+  auto keys = std::make_unique<KeySet>(config.repository_id, std::move(slot.root));
+  TRY_CONTEXT(keys->load_epochs(environment.store), "can't read the keys of the repository at {}", environment.store.location());
+  return make_open_repository(environment, std::move(keys), std::move(slot.id));
+}
+
+}  // namespace holdfast::repo

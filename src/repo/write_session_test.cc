@@ -1,0 +1,409 @@
+// Covers: round trip of blocks and points, deduplication (in a session, across
+// sessions, between threads), what a session does not build on, errors of the store
+// in the background, any damaged byte of a pack or index, cut packs, lost footers,
+// leases that end, packs that vanish before commit.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "repo/lease.h"
+#include "repo/scratch_repository.h"
+#include "repo/tombstone.h"
+#include "repo/write_session.h"
+
+namespace holdfast::repo {
+namespace {
+
+template <typename T>
+std::string outcome(const Result<T>& result) {
+  return result.ok() ? "ok" : std::string(error_name(result.error().code())) + ": " + result.error().message();
+}
+
+struct Written {
+  ScratchRepository scratch;
+  std::unique_ptr<Repository> repository = scratch.init();
+  std::unique_ptr<Random> content = seeded_random(99);
+  std::vector<std::pair<BlockId, Bytes>> blocks;
+
+  std::unique_ptr<WriteSession> begin(WriteOptions options = {}) {
+    auto session = WriteSession::begin(*repository, options);
+    EXPECT_TRUE(session.ok()) << session.error().text();
+    return std::move(session).value();
+  }
+  void put(WriteSession& session, size_t size, BlockKind kind = BlockKind::kData) {
+    Bytes plain = ScratchRepository::text(*content, size);
+    const auto id = session.put(kind, plain.view());
+    ASSERT_TRUE(id.ok()) << id.error().text();
+    blocks.emplace_back(*id, std::move(plain));
+  }
+  void write(size_t count, size_t size) {
+    const auto session = begin();
+    for (size_t i = 0; i < count; i++) put(*session, size + i);
+    Point point = ScratchRepository::point();
+    const auto committed = session->commit(point);
+    ASSERT_TRUE(committed.ok()) << committed.error().text();
+  }
+  std::string pack() { return scratch.names("packs/").at(0); }
+  size_t readable(Repository& from) {
+    size_t good = 0;
+    for (const auto& [id, plain] : blocks) {
+      const auto read = from.read_block(id);
+      if (read.ok()) {
+        EXPECT_TRUE(equal((*read)->view(), plain.view())) << "wrong bytes given as right";
+        good++;
+      }
+    }
+    return good;
+  }
+};
+
+TEST(WriteSession, GivesBackBlocksOfEverySizeAndKind) {
+  Written w;
+  {
+    const auto session = w.begin();
+    for (const size_t size : {0u, 1u, 100u, 8192u, 300'000u, 1'000'000u}) w.put(*session, size);
+    for (const BlockKind kind : {BlockKind::kRegion, BlockKind::kTreeChunk, BlockKind::kTreeRoot}) w.put(*session, 5000, kind);
+    Bytes noise(70'000);
+    w.content->fill(noise.mutable_view());
+    w.blocks.emplace_back(session->put(BlockKind::kData, noise.view()).value(), std::move(noise));
+    Point point = ScratchRepository::point();
+    ASSERT_TRUE(session->commit(point).ok());
+    EXPECT_EQ(session->stats().blocks_new, 10u);
+    uint64_t stored = 0;
+    for (const std::string prefix : {"packs/", "index/", "points/"}) {
+      for (const std::string& name : w.scratch.names(prefix)) stored += w.scratch.get(name).size();
+    }
+    EXPECT_EQ(session->stats().stored_bytes, stored);
+  }
+  EXPECT_EQ(w.scratch.names("packs/").size(), 2u);  // data, metadata
+  EXPECT_TRUE(w.scratch.names("leases/").empty());
+  const auto opened = w.scratch.open().value();
+  for (const auto& [id, plain] : w.blocks) {
+    EXPECT_EQ(opened->block_size(id).value(), plain.size());
+    Bytes out(plain.size());
+    const auto read = opened->read_block_into(id, out.mutable_view());
+    ASSERT_TRUE(read.ok()) << read.error().text();
+    EXPECT_TRUE(equal(out.view(), plain.view()));
+    EXPECT_TRUE(equal(opened->read_block(id).value()->view(), plain.view()));
+  }
+  EXPECT_EQ(opened->points()->size(), 1u);
+}
+
+TEST(WriteSession, TellsKindsApart) {
+  Written w;
+  const Bytes plain = Bytes::zeros(10);
+  EXPECT_NE(w.repository->id_of(BlockKind::kData, plain.view()), w.repository->id_of(BlockKind::kRegion, plain.view()));
+}
+
+TEST(WriteSession, StoresABlockOnce) {
+  Written w;
+  w.write(3, 1000);
+  const auto session = w.begin();
+  const BlockId known = w.blocks[1].first;
+  EXPECT_TRUE(session->reuse(known).value());
+  EXPECT_EQ(session->put(BlockKind::kData, w.blocks[0].second.view()).value(), w.blocks[0].first);
+  const Bytes fresh = ScratchRepository::text(*w.content, 500);
+  const BlockId id = w.repository->id_of(BlockKind::kData, fresh.view());
+  EXPECT_FALSE(session->reuse(id).value());
+  ASSERT_TRUE(session->put(BlockKind::kData, fresh.view()).ok());
+  ASSERT_TRUE(session->put(BlockKind::kData, fresh.view()).ok());
+  EXPECT_TRUE(session->reuse(id).value());
+  EXPECT_EQ(session->stats().blocks_new, 1u);
+  EXPECT_EQ(session->stats().blocks_reused, 4u);
+}
+
+TEST(WriteSession, StoresNothingWhenNothingIsNew) {
+  Written w;
+  w.write(3, 1000);
+  const auto session = w.begin();
+  ASSERT_TRUE(session->put(BlockKind::kData, w.blocks[0].second.view()).ok());
+  Point point = ScratchRepository::point("again");
+  ASSERT_TRUE(session->commit(point).ok());
+  EXPECT_EQ(w.scratch.names("packs/").size(), 1u);
+  EXPECT_EQ(w.scratch.names("index/").size(), 1u);
+  EXPECT_EQ(w.scratch.names("points/").size(), 2u);
+}
+
+TEST(WriteSession, RefusesABlockThatIsTooLarge) {
+  Written w;
+  const auto session = w.begin();
+  const Bytes large = Bytes::zeros(WriteSession::kMaxBlockBytes + 1);
+  EXPECT_EQ(outcome(session->put(BlockKind::kData, large.view())),
+            "internal: a block of 8388609 bytes is larger than the limit of 8388608");
+  const Bytes largest = Bytes::zeros(WriteSession::kMaxBlockBytes);
+  EXPECT_TRUE(session->put(BlockKind::kData, largest.view()).ok());
+}
+
+TEST(WriteSession, TakesBlocksFromManyThreads) {
+  Written w;
+  constexpr int kThreads = 6, kBlocks = 300;
+  const auto block = [](int number) {
+    const auto random = seeded_random(static_cast<uint64_t>(number));
+    return ScratchRepository::text(*random, 500 + static_cast<size_t>(random->below(20'000)));
+  };
+  {
+    const auto session = w.begin({.pack_bytes = 100'000});
+    std::atomic<int> failed{0};
+    {
+      std::vector<std::jthread> threads;
+      for (int t = 0; t < kThreads; t++) {
+        threads.emplace_back([&, t] {
+          for (int i = 0; i < kBlocks; i++) {
+            // Half of the blocks are every thread's.
+            const Bytes plain = block(i % 2 ? i : t * 1000 + i);
+            if (!session->put(i % 3 ? BlockKind::kData : BlockKind::kTreeChunk, plain.view()).ok()) failed++;
+          }
+        });
+      }
+    }
+    EXPECT_EQ(failed, 0);
+    Point point = ScratchRepository::point();
+    const auto committed = session->commit(point);
+    ASSERT_TRUE(committed.ok()) << committed.error().text();
+    EXPECT_EQ(session->stats().blocks_new, uint64_t{kBlocks / 2 + kThreads * kBlocks / 2});
+  }
+  EXPECT_GT(w.scratch.names("packs/").size(), 10u);
+  const auto opened = w.scratch.open().value();
+  for (int t = 0; t < kThreads; t++) {
+    for (int i = 0; i < kBlocks; i++) {
+      const Bytes plain = block(i % 2 ? i : t * 1000 + i);
+      const BlockId id = opened->id_of(i % 3 ? BlockKind::kData : BlockKind::kTreeChunk, plain.view());
+      const auto read = opened->read_block(id);
+      ASSERT_TRUE(read.ok()) << read.error().text();
+      ASSERT_TRUE(equal((*read)->view(), plain.view()));
+    }
+  }
+}
+
+TEST(WriteSession, OfAnOpenRepositoryIsSeenByItAndByOthersAfterRefresh) {
+  Written w;
+  const auto other = w.scratch.open().value();
+  w.write(1, 100);
+  EXPECT_EQ(w.readable(*w.repository), 1u);
+  EXPECT_EQ(w.readable(*other), 1u);  // an unknown block makes it read the index again
+}
+
+TEST(WriteSession, ThatIsGivenUpLeavesNoPointAndNoLease) {
+  Written w;
+  {
+    const auto session = w.begin({.pack_bytes = 10'000});
+    for (int i = 0; i < 50; i++) w.put(*session, 3000 + static_cast<size_t>(i));
+  }
+  EXPECT_TRUE(w.scratch.names("leases/").empty());
+  EXPECT_TRUE(w.scratch.names("points/").empty());
+}
+
+TEST(WriteSession, DoesNotBuildOnAPackThatIsLostCutShortOrTombstoned) {
+  for (const std::string how : {"lost", "cut", "tombstoned"}) {
+    Written w;
+    w.write(2, 1000);
+    if (how == "lost") {
+      ASSERT_TRUE(w.scratch.store->remove(w.pack()).ok());
+    }
+    if (how == "cut") w.scratch.truncate(w.pack(), 500);
+    if (how == "tombstoned") {
+      const ObjectDigest digest = digest_of_name(w.pack()).value();
+      auto tomb = announce_tombstone(w.scratch.environment, {digest});
+      ASSERT_TRUE(tomb.ok()) << tomb.error().text();
+    }
+    const auto session = w.begin();
+    EXPECT_FALSE(session->reuse(w.blocks[0].first).value()) << how;
+    ASSERT_TRUE(session->put(BlockKind::kData, w.blocks[0].second.view()).ok());
+    Point point = ScratchRepository::point("again");
+    const auto committed = session->commit(point);
+    ASSERT_TRUE(committed.ok()) << how << ": " << committed.error().text();
+    EXPECT_EQ(session->stats().blocks_new, 1u) << how;
+    const auto opened = w.scratch.open().value();
+    EXPECT_TRUE(equal(opened->read_block(w.blocks[0].first).value()->view(), w.blocks[0].second.view())) << how;
+  }
+}
+
+TEST(WriteSession, DoesNotCommitWhenAPackThatItBuildsOnIsGone) {
+  Written w;
+  w.write(2, 1000);
+  const auto session = w.begin();
+  ASSERT_TRUE(session->reuse(w.blocks[0].first).value());
+  const std::string pack = w.pack();
+  ASSERT_TRUE(w.scratch.store->remove(pack).ok());
+  Point point = ScratchRepository::point("again");
+  EXPECT_EQ(outcome(session->commit(point)), "lease-lost: pack " + pack + " that this writer builds on is gone or cut short");
+  EXPECT_EQ(w.scratch.names("points/").size(), 1u);
+}
+
+TEST(WriteSession, DoesNotCommitWithoutItsLease) {
+  Written w;
+  const auto session = w.begin();
+  w.put(*session, 100);
+  for (const std::string& name : w.scratch.names("leases/")) ASSERT_TRUE(w.scratch.store->remove(name).ok());
+  Point point = ScratchRepository::point();
+  const auto committed = session->commit(point);
+  if (!committed.ok()) {
+    EXPECT_EQ(committed.error().code(), ErrorCode::kLeaseLost);
+    EXPECT_TRUE(w.scratch.names("points/").empty());
+  }
+}
+
+// A store that fails to create whatever begins with a prefix.
+class FailingStore final : public store::ObjectStore {
+ public:
+  FailingStore(store::ObjectStore& inner, std::string prefix) : inner_(inner), prefix_(std::move(prefix)) {}
+  Result<void> create(std::string_view name, ByteView content) override {
+    if (name.starts_with(prefix_)) return make_error(ErrorCode::kNoSpace, "no space for {}", name.substr(0, name.find('/')));
+    return inner_.create(name, content);
+  }
+  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override { return inner_.read(name, offset, length); }
+  Result<Bytes> read_all(std::string_view name) override { return inner_.read_all(name); }
+  Result<store::ObjectInfo> stat(std::string_view name) override { return inner_.stat(name); }
+  Result<void> list(std::string_view prefix, const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
+    return inner_.list(prefix, visit);
+  }
+  Result<void> remove(std::string_view name) override { return inner_.remove(name); }
+  Result<Time> server_time() override { return inner_.server_time(); }
+  std::string location() const override { return inner_.location(); }
+
+ private:
+  store::ObjectStore& inner_;
+  const std::string prefix_;
+};
+
+TEST(WriteSession, TellsAFailureOfTheStore) {
+  for (const std::string prefix : {"packs", "index", "points"}) {
+    Written w;
+    FailingStore failing(*w.scratch.store, prefix);
+    const auto repository = open_repository({failing, system_clock(), *w.scratch.random}, ScratchRepository::passphrase()).value();
+    const auto session = WriteSession::begin(*repository, {.pack_bytes = 20'000}).value();
+    Result<void> put;
+    for (int i = 0; i < 1000 && put.ok(); i++) {
+      const Bytes plain = ScratchRepository::text(*w.content, 9000);
+      const auto id = session->put(BlockKind::kData, plain.view());
+      if (!id.ok()) put = id.error().clone();
+    }
+    if (prefix == "packs") {
+      EXPECT_EQ(outcome(put), "no-space: no space for packs");
+    }
+    Point point = ScratchRepository::point();
+    EXPECT_EQ(outcome(session->commit(point)), "no-space: no space for " + prefix);
+    EXPECT_TRUE(w.scratch.names("points/").empty());
+  }
+}
+
+// Whatever byte of a pack is flipped: the block it belongs to is named or nothing is
+// lost; other blocks read; nothing wrong is ever given as right.
+TEST(Damage, OfAnyByteOfAPackIsNamedAndCostsOneBlock) {
+  Written w;
+  w.write(4, 300);
+  const std::string name = w.pack();
+  const Bytes intact = w.scratch.get(name);
+  for (size_t at = 0; at < intact.size(); at++) {
+    w.scratch.flip(name, at, static_cast<uint8_t>(1u << at % 8));
+    const auto opened = w.scratch.open().value();
+    const size_t good = w.readable(*opened);
+    ASSERT_GE(good, 3u) << "byte " << at;
+    for (const auto& [id, plain] : w.blocks) {
+      const auto read = opened->read_block(id);
+      if (read.ok()) continue;
+      EXPECT_EQ(read.error().code(), ErrorCode::kDamaged);
+      ASSERT_NE(read.error().message().find("pack " + name + " is damaged: block " + id.hex()), std::string::npos)
+          << read.error().message();
+    }
+    const Bytes broken = w.scratch.get(name);
+    const auto scan = scan_pack(access(*opened).keys(), broken.view(), name);
+    ASSERT_TRUE(scan.ok()) << scan.error().text();
+    ASSERT_EQ(scan->records.size(), good) << "byte " << at;
+    ASSERT_EQ(read_digested(*w.scratch.store, name).error().code(), ErrorCode::kDamaged);
+    w.scratch.replace(name, intact.view());
+  }
+}
+
+TEST(Damage, OfACutPackLosesOnlyWhatIsCutOff) {
+  Written w;
+  w.write(4, 300);
+  const std::string name = w.pack();
+  const Bytes intact = w.scratch.get(name);
+  const auto directory = read_directory(access(*w.repository).keys(), intact.view(), name).value();
+  for (size_t size = 0; size < intact.size(); size += 7) {
+    w.scratch.truncate(name, size);
+    const auto opened = w.scratch.open().value();
+    size_t whole = 0;
+    for (const PackRecord& record : directory) whole += record.offset + record.length <= size;
+    ASSERT_EQ(w.readable(*opened), whole) << "cut to " << size;
+    const auto scan = scan_pack(access(*opened).keys(), intact.view(0, size), name);
+    if (size >= kPackHeaderBytes) {
+      ASSERT_TRUE(scan.ok()) << scan.error().text();
+      EXPECT_EQ(scan->records.size(), whole);
+      EXPECT_FALSE(scan->damage.empty());
+    } else {
+      EXPECT_EQ(scan.error().code(), ErrorCode::kDamaged);
+    }
+    w.scratch.replace(name, intact.view());
+  }
+}
+
+TEST(Damage, OfTheFooterIsMadeGoodByScanning) {
+  Written w;
+  w.write(4, 300);
+  const std::string name = w.pack();
+  const KeySet& keys = access(*w.repository).keys();
+  Bytes pack = w.scratch.get(name);
+  const auto directory = read_directory(keys, pack.view(), name).value();
+  ASSERT_EQ(directory.size(), 4u);
+  for (size_t i = directory.back().offset + directory.back().length; i < pack.size(); i++) pack[i] = 0xAA;
+  EXPECT_EQ(outcome(read_directory(keys, pack.view(), name)), "damaged: pack " + name + " is damaged: its trailer is broken");
+  const auto scan = scan_pack(keys, pack.view(), name).value();
+  ASSERT_EQ(scan.records.size(), 4u);
+  for (size_t i = 0; i < 4; i++) {
+    EXPECT_EQ(scan.records[i].id, directory[i].id);
+    EXPECT_EQ(scan.records[i].offset, directory[i].offset);
+    EXPECT_EQ(scan.records[i].length, directory[i].length);
+    EXPECT_EQ(scan.records[i].raw_length, directory[i].raw_length);
+  }
+  ASSERT_EQ(scan.damage.size(), 2u);
+  EXPECT_EQ(scan.damage[1].problem, "no block can be read there");
+}
+
+TEST(Damage, OfAnIndexObjectIsNamedWhateverByteIsFlipped) {
+  Written w;
+  w.write(2, 300);
+  const std::string name = w.scratch.names("index/").at(0);
+  const Bytes intact = w.scratch.get(name);
+  for (size_t at = 0; at < intact.size(); at++) {
+    w.scratch.flip(name, at);
+    const auto opened = w.scratch.open().value();
+    ASSERT_EQ(outcome(opened->read_block(w.blocks[0].first)),
+              "damaged: object " + name + " is damaged: its bytes are not those that its name stands for");
+    std::vector<std::string> damaged;
+    const auto index = Index::load(*w.scratch.store, access(*opened).keys(),
+                                   [&](const std::string& object, const Error&) { damaged.push_back(object); });
+    ASSERT_TRUE(index.ok());
+    EXPECT_EQ(damaged, (std::vector<std::string>{name}));
+    w.scratch.replace(name, intact.view());
+  }
+}
+
+TEST(Damage, OfOneCopyOfABlockIsMadeGoodByAnother) {
+  Written w;
+  w.write(1, 500);
+  const std::string first = w.pack();
+  {
+    SessionInternals internals{{digest_of_name(first).value()}};
+    const auto session = begin_session(*w.repository, {}, internals).value();
+    ASSERT_TRUE(session->put(BlockKind::kData, w.blocks[0].second.view()).ok());
+    Point point = ScratchRepository::point("copy");
+    ASSERT_TRUE(session->commit(point).ok());
+  }
+  ASSERT_EQ(w.scratch.names("packs/").size(), 2u);
+  for (const std::string& name : w.scratch.names("packs/")) {
+    const Bytes intact = w.scratch.get(name);
+    w.scratch.flip(name, kPackHeaderBytes + kRecordHeaderBytes);
+    EXPECT_EQ(w.readable(*w.scratch.open().value()), 1u);
+    w.scratch.replace(name, intact.view());
+    ASSERT_TRUE(w.scratch.store->remove(name).ok());
+    EXPECT_EQ(w.readable(*w.scratch.open().value()), 1u);
+    ASSERT_TRUE(w.scratch.store->create(name, intact.view()).ok());
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::repo
