@@ -1,0 +1,148 @@
+#include "source/files/capture.h"
+
+#include <map>
+
+#include "base/log.h"
+#include "base/parallel.h"
+#include "source/files/file_capture.h"
+#include "source/files/planner.h"
+
+namespace holdfast::files {
+namespace {
+
+// Puts the outcomes, which come in the order of the tree, into the new tree.
+class TreeSink {
+ public:
+  TreeSink(FileCapture& capture, repo::WriteSession& session) : capture_(capture), session_(session), tree_(session) {}
+
+  Result<void> take(FileCapture::Outcome outcome) {
+    if (outcome.item.large) return take_piece(outcome);
+    for (size_t i = 0; i < outcome.entries.size(); i++) {
+      const Candidate& candidate = outcome.item.neighbours[i];
+      auto& entry = outcome.entries[i];
+      if (entry && entry->kind == repo::EntryKind::kHardLink) {
+        TRY(add_link(candidate, std::move(*entry)));
+      } else if (entry) {
+        TRY(add(*entry));
+      } else {
+        lose(candidate);
+      }
+    }
+    return {};
+  }
+
+  Result<repo::BlockId> finish() { return tree_.finish(); }
+  uint64_t files() const { return files_; }
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  Result<void> add(const repo::Entry& entry) {
+    if (entry.kind == repo::EntryKind::kFile) {
+      files_++;
+      bytes_ += entry.size_bytes;
+    }
+    return tree_.add(entry);
+  }
+
+  void lose(const Candidate& candidate) {
+    if (candidate.status.st_nlink > 1) stand_ins_.emplace(candidate.entry.path, "");
+  }
+
+  // A further name of a file. When the first name could not be captured, this
+  // one carries the content, and the names after it refer to this one.
+  Result<void> add_link(const Candidate& candidate, repo::Entry entry) {
+    const auto lost = stand_ins_.find(entry.link_target);
+    if (lost == stand_ins_.end()) return add(entry);
+    if (lost->second.empty()) {
+      auto alone = TRY(capture_.capture_alone(candidate));
+      if (!alone) return {};
+      lost->second = alone->path;
+      return add(*alone);
+    }
+    entry.link_target = lost->second;
+    return add(entry);
+  }
+
+  Result<void> take_piece(FileCapture::Outcome& outcome) {
+    if (!builder_) builder_.emplace(session_, ContentStore::kRegionBytes);
+    if (!outcome.piece) unsteady_ = true;
+    if (!unsteady_) {
+      for (const auto& extent : outcome.piece->extents) TRY(builder_->add(extent));
+    }
+    if (!outcome.item.last) return {};
+    const LargeFile& large = *outcome.item.large;
+    std::optional<repo::Entry> entry;
+    if (unsteady_) {
+      builder_.reset();
+      entry = TRY(capture_.capture_alone(large.candidate));
+    } else {
+      auto content = TRY(builder_->finish());
+      entry = TRY(capture_.finish_large(large, std::move(content)));
+    }
+    builder_.reset();
+    unsteady_ = false;
+    if (entry) return add(*entry);
+    lose(large.candidate);
+    return {};
+  }
+
+  FileCapture& capture_;
+  repo::WriteSession& session_;
+  repo::TreeWriter tree_;
+  std::optional<repo::ContentBuilder> builder_;  // of the large file whose pieces are coming in
+  bool unsteady_ = false;                        // one of its pieces can't be relied on
+  std::map<std::string, std::string> stand_ins_;  // lost first name of a hard link -> name in its place
+  uint64_t files_ = 0, bytes_ = 0;
+};
+
+nlohmann::json describe(const std::vector<std::string>& roots, const Walker& walker, const FileCapture& capture) {
+  nlohmann::json source;
+  source["roots"] = nlohmann::json::array();
+  for (const auto& root : roots) source["roots"].push_back("/" + (root.empty() ? "" : display_path(root)));
+  source["vanished"] = walker.vanished() + capture.vanished();
+  source["read_again"] = capture.read_again();
+  return source;
+}
+
+}  // namespace
+
+Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options,
+                               const repo::Snapshot* previous) {
+  if (options.paths.empty()) return make_error(ErrorCode::kConfig, "no paths to capture").with_hint("name them in 'paths'");
+  const ExcludePatterns excludes = TRY(ExcludePatterns::create(options.excludes));
+  const std::vector<std::string> roots = TRY(resolve_roots(options.paths));
+
+  repo::Snapshot snapshot;
+  snapshot.kind = "files";
+  snapshot.instant = world.clock.now();
+  snapshot.incremental = previous != nullptr;
+  const Duration began = world.clock.monotonic();
+  const uint64_t stored_before = session.stats().stored_bytes;
+  world.progress.phase = "reading files";
+
+  Faults faults;
+  OwnerNames names;
+  Walker walker(world.fs, {.roots = roots, .one_file_system = options.one_file_system}, excludes, faults);
+  PreviousTree before(session.repository(), previous ? std::optional(previous->root) : std::nullopt);
+  Planner planner(walker, before, names, world.clock, options.force);
+  ContentStore content(session);
+  FileCapture worker(world, content, names, faults);
+  TreeSink sink(worker, session);
+  TRY((ordered_pipeline<WorkItem, FileCapture::Outcome>(
+      world.threads, 2 * world.threads + 2, [&]() -> Result<std::optional<WorkItem>> { return planner.next(); },
+      [&](WorkItem& item) { return worker.run(item); },
+      [&](FileCapture::Outcome outcome) { return sink.take(std::move(outcome)); })));
+
+  snapshot.root = TRY(sink.finish());
+  snapshot.files = sink.files();
+  snapshot.source_bytes = sink.bytes();
+  snapshot.read_bytes = content.bytes_read();
+  snapshot.stored_bytes = session.stats().stored_bytes - stored_before;
+  snapshot.took = world.clock.monotonic() - began;
+  snapshot.source = describe(roots, walker, worker);
+  snapshot.faults = faults.take();
+  log_info("files.captured", {{"files", snapshot.files}, {"bytes", snapshot.source_bytes}, {"read_bytes", snapshot.read_bytes}});
+  return snapshot;
+}
+
+}  // namespace holdfast::files

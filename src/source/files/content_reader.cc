@@ -1,0 +1,75 @@
+#include "source/files/content_reader.h"
+
+#include <algorithm>
+
+namespace holdfast::files {
+namespace {
+
+constexpr size_t kZeroStepBytes = 1u << 20;
+
+}  // namespace
+
+ExtentStream::ExtentStream(repo::Repository& repository, const repo::Content& content)
+    : repository_(repository), content_(content), extents_(content.extents) {}
+
+Result<std::optional<PlacedExtent>> ExtentStream::next() {
+  while (position_ == extents_.size()) {
+    if (region_ == content_.regions.size()) return std::optional<PlacedExtent>();
+    extents_ = TRY(repo::read_region(repository_, content_.regions[region_++]));
+    position_ = 0;
+  }
+  const repo::Extent& extent = extents_[position_++];
+  std::optional<PlacedExtent> placed = PlacedExtent{offset_, extent};
+  offset_ += extent.length_bytes;
+  return placed;
+}
+
+Result<ByteView> ContentReader::read(const repo::Extent& extent) {
+  if (last_id_ != extent.block) {
+    last_id_.reset();
+    last_ = TRY(repository_.read_block(*extent.block));
+    last_id_ = extent.block;
+  }
+  if (extent.block_offset > last_->size() || extent.length_bytes > last_->size() - extent.block_offset)
+    return make_error(ErrorCode::kDamaged, "block {} has {} bytes, but a file refers to {} bytes at {}", extent.block->hex(),
+                      last_->size(), extent.length_bytes, extent.block_offset);
+  return last_->view(extent.block_offset, extent.length_bytes);
+}
+
+Result<bool> ContentReader::holds_zeros(File& file, uint64_t offset, uint64_t length) {
+  while (length > 0) {
+    const size_t step = std::min<uint64_t>(length, kZeroStepBytes);
+    if (buffer_.size() < step) buffer_.resize(step);
+    const MutableByteView bytes{buffer_.data(), step};
+    const size_t got = TRY(file.read_at(offset, bytes));
+    if (got != step || !all_zero(bytes)) return false;
+    offset += step;
+    length -= step;
+  }
+  return true;
+}
+
+Result<bool> ContentReader::holds(File& file, const PlacedExtent& placed) {
+  const repo::Extent& extent = placed.extent;
+  if (!extent.block) return holds_zeros(file, placed.offset, extent.length_bytes);
+  if (extent.length_bytes > repo::WriteSession::kMaxBlockBytes)
+    return make_error(ErrorCode::kDamaged, "a file refers to {} bytes of block {}", extent.length_bytes, extent.block->hex());
+  if (buffer_.size() < extent.length_bytes) buffer_.resize(extent.length_bytes);
+  const MutableByteView bytes{buffer_.data(), extent.length_bytes};
+  if (TRY(file.read_at(placed.offset, bytes)) != bytes.size()) return false;
+  if (extent.block_offset == 0 && repository_.id_of(repo::BlockKind::kData, bytes) == extent.block) return true;
+  return equal(TRY(read(extent)), bytes);
+}
+
+Result<std::optional<uint64_t>> ContentReader::first_difference(File& file, const repo::Entry& entry) {
+  const auto status = TRY(file.stat());
+  ExtentStream extents(repository_, entry.content);
+  while (const auto placed = TRY(extents.next())) {
+    if (!TRY(holds(file, *placed))) return std::optional(placed->offset);
+  }
+  const auto size = static_cast<uint64_t>(status.st_size);
+  if (size != entry.size_bytes) return std::optional(std::min(size, entry.size_bytes));
+  return std::optional<uint64_t>();
+}
+
+}  // namespace holdfast::files

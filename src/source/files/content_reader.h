@@ -1,0 +1,55 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/filesystem.h"
+#include "repo/repository.h"
+#include "source/files/previous.h"
+
+namespace holdfast::files {
+
+// The extents of a file in order, holes among them; one region in memory at a
+// time. Not thread-safe.
+class ExtentStream {
+ public:
+  ExtentStream(repo::Repository& repository, const repo::Content& content);
+  Result<std::optional<PlacedExtent>> next();
+
+ private:
+  repo::Repository& repository_;
+  const repo::Content& content_;
+  std::vector<repo::Extent> extents_;
+  size_t position_ = 0, region_ = 0;
+  uint64_t offset_ = 0;
+};
+
+// Reads what extents refer to. Remembers the block it read last, as neighbours
+// share blocks. Not thread-safe.
+class ContentReader {
+ public:
+  explicit ContentReader(repo::Repository& repository) : repository_(repository) {}
+
+  // The bytes of an extent that has a block; valid until the next call.
+  // kDamaged also when the block is shorter than the extent says.
+  Result<ByteView> read(const repo::Extent& extent);
+
+  // Whether `file` holds just what the extent says. The file is hashed first:
+  // that is enough where the extent is a whole block, and spares reading it.
+  Result<bool> holds(File& file, const PlacedExtent& placed);
+
+  // Offset of the first extent in which the file differs from the content; the
+  // smaller size when only the sizes differ; nothing when it is equal.
+  Result<std::optional<uint64_t>> first_difference(File& file, const repo::Entry& entry);
+
+ private:
+  Result<bool> holds_zeros(File& file, uint64_t offset, uint64_t length);
+
+  repo::Repository& repository_;
+  std::optional<repo::BlockId> last_id_;
+  std::shared_ptr<const Bytes> last_;
+  Bytes buffer_;
+};
+
+}  // namespace holdfast::files

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace holdfast::files {
+
+// A path as people and JSON can take it: what is not printable UTF-8 becomes
+// "\xNN", and a backslash "\\", so that two paths never look alike.
+std::string display_path(std::string_view path);
+
+// Collects what went wrong with single files while the rest goes on. Keeps the
+// first kLimit lines and counts the others, so that a million faults do not fill
+// the memory. Thread-safe.
+class Faults {
+ public:
+  static constexpr size_t kLimit = 1000;
+
+  // "srv/x: owner not set: permission denied"
+  void add(std::string_view path, std::string_view problem);
+  void add(std::string_view path, std::string_view problem, const Error& error);
+  // The lines so far; a last one says how many more there were.
+  std::vector<std::string> take();
+  uint64_t count() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> lines_;
+  uint64_t count_ = 0;
+};
+
+}  // namespace holdfast::files

@@ -1,0 +1,253 @@
+#include "source/files/metadata.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace holdfast::files {
+namespace {
+
+constexpr size_t kLookupBytes = 64u << 10;
+
+Time time_of(const struct timespec& value) { return {int64_t{value.tv_sec} * 1'000'000'000 + value.tv_nsec}; }
+
+struct timespec timespec_of(Time time) {
+  int64_t seconds = time.ns / 1'000'000'000, rest = time.ns % 1'000'000'000;
+  if (rest < 0) {  // before 1970
+    rest += 1'000'000'000;
+    seconds--;
+  }
+  return {.tv_sec = seconds, .tv_nsec = rest};
+}
+
+ssize_t list_attributes(const Handle& handle, char* out, size_t size) {
+  if (handle.descriptor >= 0) return flistxattr(handle.descriptor, out, size);
+  return llistxattr(handle.path.c_str(), out, size);
+}
+
+ssize_t get_attribute(const Handle& handle, const char* name, char* out, size_t size) {
+  if (handle.descriptor >= 0) return fgetxattr(handle.descriptor, name, out, size);
+  return lgetxattr(handle.path.c_str(), name, out, size);
+}
+
+int set_attribute(const Handle& handle, const std::string& name, const std::string& value) {
+  if (handle.descriptor >= 0) return fsetxattr(handle.descriptor, name.c_str(), value.data(), value.size(), 0);
+  return lsetxattr(handle.path.c_str(), name.c_str(), value.data(), value.size(), 0);
+}
+
+int remove_attribute(const Handle& handle, const std::string& name) {
+  if (handle.descriptor >= 0) return fremovexattr(handle.descriptor, name.c_str());
+  return lremovexattr(handle.path.c_str(), name.c_str());
+}
+
+// Calls `get(buffer, size)` until its answer fits. Nothing when the answer is
+// gone or there are no attributes here.
+template <typename Get>
+Result<std::optional<std::string>> sized_answer(const Get& get, const std::string& path) {
+  char small[512];
+  ssize_t size = get(small, sizeof small);
+  if (size >= 0) return std::optional(std::string(small, static_cast<size_t>(size)));
+  while (errno == ERANGE) {
+    const ssize_t wanted = get(nullptr, 0);
+    if (wanted < 0) break;
+    std::string out(static_cast<size_t>(wanted) + 256, '\0');
+    size = get(out.data(), out.size());
+    if (size < 0) continue;
+    out.resize(static_cast<size_t>(size));
+    return std::optional(std::move(out));
+  }
+  if (errno == ENOTSUP || errno == ENODATA) return std::optional<std::string>();
+  return Error::from_errno(errno, fmt::format("extended attributes of '{}'", path));
+}
+
+void set_owner(const repo::Entry& entry, const Handle& handle, const ApplyOptions& options, OwnerNames& names,
+               const struct stat& now, Faults& faults) {
+  const uid_t uid = options.numeric_ids ? entry.uid : names.uid_of(entry.user, entry.uid);
+  const gid_t gid = options.numeric_ids ? entry.gid : names.gid_of(entry.group, entry.gid);
+  const auto change = [&](uid_t to_uid, gid_t to_gid) {
+    if (handle.descriptor >= 0) return fchown(handle.descriptor, to_uid, to_gid);
+    return lchown(handle.path.c_str(), to_uid, to_gid);
+  };
+  if (now.st_uid == uid && now.st_gid == gid) return;
+  if (change(uid, gid) == 0) return;
+  const int error = errno;
+  // A user who may not give files away may still choose among their own groups.
+  if (now.st_gid != gid && change(static_cast<uid_t>(-1), gid) == 0 && now.st_uid == uid) return;
+  faults.add(entry.path, fmt::format("owner {}:{} not set", uid, gid), Error::from_errno(error, "chown"));
+}
+
+void set_attributes(const repo::Entry& entry, const Handle& handle, bool remove_others, Faults& faults) {
+  if (remove_others) {
+    auto present = read_attributes(handle);
+    if (present.ok()) {
+      for (const auto& [name, value] : present.value()) {
+        const auto same = [&](const auto& wanted) { return wanted.first == name; };
+        if (std::none_of(entry.xattrs.begin(), entry.xattrs.end(), same) && remove_attribute(handle, name) != 0)
+          faults.add(entry.path, fmt::format("attribute {} not removed", display_path(name)),
+                     Error::from_errno(errno, "removexattr"));
+      }
+    }
+  }
+  for (const auto& [name, value] : entry.xattrs) {
+    if (set_attribute(handle, name, value) != 0)
+      faults.add(entry.path, fmt::format("attribute {} not set", display_path(name)), Error::from_errno(errno, "setxattr"));
+  }
+}
+
+void set_mode(const repo::Entry& entry, const Handle& handle, Faults& faults) {
+  if (entry.kind == repo::EntryKind::kSymlink) return;  // has none on Linux
+  const mode_t mode = entry.mode & 07777;
+  const int outcome = handle.descriptor >= 0 ? fchmod(handle.descriptor, mode) : chmod(handle.path.c_str(), mode);
+  if (outcome != 0) faults.add(entry.path, fmt::format("mode {:04o} not set", mode), Error::from_errno(errno, "chmod"));
+}
+
+void set_times(const repo::Entry& entry, const Handle& handle, Faults& faults) {
+  const struct timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, timespec_of(entry.modified)};
+  const int outcome = handle.descriptor >= 0 ? futimens(handle.descriptor, times)
+                                             : utimensat(AT_FDCWD, handle.path.c_str(), times, AT_SYMLINK_NOFOLLOW);
+  if (outcome != 0) faults.add(entry.path, "modification time not set", Error::from_errno(errno, "utimensat"));
+}
+
+}  // namespace
+
+std::string OwnerNames::user(uid_t uid) {
+  std::lock_guard lock(mutex_);
+  if (auto known = users_.find(uid); known != users_.end()) return known->second;
+  std::string buffer(kLookupBytes, '\0');
+  struct passwd record{}, *found = nullptr;
+  const bool ok = getpwuid_r(uid, &record, buffer.data(), buffer.size(), &found) == 0 && found;
+  return users_[uid] = ok ? found->pw_name : "";
+}
+
+std::string OwnerNames::group(gid_t gid) {
+  std::lock_guard lock(mutex_);
+  if (auto known = groups_.find(gid); known != groups_.end()) return known->second;
+  std::string buffer(kLookupBytes, '\0');
+  struct group record{}, *found = nullptr;
+  const bool ok = getgrgid_r(gid, &record, buffer.data(), buffer.size(), &found) == 0 && found;
+  return groups_[gid] = ok ? found->gr_name : "";
+}
+
+uid_t OwnerNames::uid_of(const std::string& name, uid_t fallback) {
+  if (name.empty()) return fallback;
+  std::lock_guard lock(mutex_);
+  auto [known, fresh] = uids_.try_emplace(name);
+  if (fresh) {
+    std::string buffer(kLookupBytes, '\0');
+    struct passwd record{}, *found = nullptr;
+    if (getpwnam_r(name.c_str(), &record, buffer.data(), buffer.size(), &found) == 0 && found) known->second = found->pw_uid;
+  }
+  return known->second.value_or(fallback);
+}
+
+gid_t OwnerNames::gid_of(const std::string& name, gid_t fallback) {
+  if (name.empty()) return fallback;
+  std::lock_guard lock(mutex_);
+  auto [known, fresh] = gids_.try_emplace(name);
+  if (fresh) {
+    std::string buffer(kLookupBytes, '\0');
+    struct group record{}, *found = nullptr;
+    if (getgrnam_r(name.c_str(), &record, buffer.data(), buffer.size(), &found) == 0 && found) known->second = found->gr_gid;
+  }
+  return known->second.value_or(fallback);
+}
+
+repo::EntryKind kind_of(mode_t mode) {
+  if (S_ISREG(mode)) return repo::EntryKind::kFile;
+  if (S_ISDIR(mode)) return repo::EntryKind::kDirectory;
+  if (S_ISLNK(mode)) return repo::EntryKind::kSymlink;
+  if (S_ISFIFO(mode)) return repo::EntryKind::kFifo;
+  if (S_ISCHR(mode)) return repo::EntryKind::kCharDevice;
+  if (S_ISBLK(mode)) return repo::EntryKind::kBlockDevice;
+  return repo::EntryKind::kSocket;
+}
+
+Time modified_of(const struct stat& status) { return time_of(status.st_mtim); }
+Time changed_of(const struct stat& status) { return time_of(status.st_ctim); }
+
+repo::Entry entry_of(std::string path, const struct stat& status, OwnerNames& names) {
+  repo::Entry entry;
+  entry.path = std::move(path);
+  entry.kind = kind_of(status.st_mode);
+  if (entry.kind == repo::EntryKind::kFile) entry.size_bytes = static_cast<uint64_t>(status.st_size);
+  entry.mode = status.st_mode & 07777;
+  entry.uid = status.st_uid;
+  entry.gid = status.st_gid;
+  entry.user = names.user(status.st_uid);
+  entry.group = names.group(status.st_gid);
+  entry.modified = modified_of(status);
+  entry.changed = changed_of(status);
+  entry.inode = status.st_ino;
+  if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) entry.device_number = status.st_rdev;
+  return entry;
+}
+
+bool same_state(const struct stat& before, const struct stat& after) {
+  return before.st_dev == after.st_dev && before.st_ino == after.st_ino && before.st_mode == after.st_mode &&
+         before.st_size == after.st_size && modified_of(before) == modified_of(after) &&
+         changed_of(before) == changed_of(after);
+}
+
+bool may_have_holes(const struct stat& status) {
+  return static_cast<uint64_t>(status.st_blocks) * 512 < static_cast<uint64_t>(status.st_size);
+}
+
+Result<Attributes> read_attributes(const Handle& handle) {
+  Attributes attributes;
+  const auto list = [&](char* out, size_t size) { return list_attributes(handle, out, size); };
+  const auto names = TRY(sized_answer(list, handle.path));
+  if (!names || names->empty()) return attributes;
+  for (size_t at = 0; at < names->size();) {
+    std::string name = names->c_str() + at;
+    at += name.size() + 1;
+    const auto get = [&](char* out, size_t size) { return get_attribute(handle, name.c_str(), out, size); };
+    auto value = TRY(sized_answer(get, handle.path));
+    if (value) attributes.emplace_back(std::move(name), std::move(*value));
+  }
+  std::sort(attributes.begin(), attributes.end());
+  return attributes;
+}
+
+void apply_metadata(const repo::Entry& entry, const Handle& handle, const ApplyOptions& options, OwnerNames& names,
+                    Faults& faults) {
+  struct stat now{};
+  const int known = handle.descriptor >= 0 ? fstat(handle.descriptor, &now) : lstat(handle.path.c_str(), &now);
+  if (known != 0) {
+    faults.add(entry.path, "metadata not set", Error::from_errno(errno, "stat"));
+    return;
+  }
+  // chown clears setuid and capabilities, an ACL changes the mode's group bits,
+  // and each of them the change time alone: hence this order.
+  set_owner(entry, handle, options, names, now, faults);
+  set_attributes(entry, handle, options.remove_other_attributes, faults);
+  set_mode(entry, handle, faults);
+  set_times(entry, handle, faults);
+}
+
+std::vector<std::string> metadata_differences(const repo::Entry& entry, const struct stat& status,
+                                              const Handle& handle, OwnerNames& names) {
+  std::vector<std::string> differences;
+  const bool has_mode = entry.kind != repo::EntryKind::kSymlink;
+  if (has_mode && (status.st_mode & 07777) != entry.mode)
+    differences.push_back(fmt::format("mode is {:04o}, not {:04o}", status.st_mode & 07777, entry.mode));
+  const uid_t uid = names.uid_of(entry.user, entry.uid);
+  const gid_t gid = names.gid_of(entry.group, entry.gid);
+  if (status.st_uid != uid || status.st_gid != gid)
+    differences.push_back(fmt::format("owner is {}:{}, not {}:{}", status.st_uid, status.st_gid, uid, gid));
+  if (modified_of(status) != entry.modified)
+    differences.push_back(fmt::format("modified {}, not {}", format_rfc3339(modified_of(status)), format_rfc3339(entry.modified)));
+  auto attributes = read_attributes(handle);
+  if (!attributes.ok()) {
+    differences.push_back(display_path(attributes.error().text()));
+  } else if (attributes.value() != entry.xattrs) {
+    differences.push_back("extended attributes differ");
+  }
+  return differences;
+}
+
+}  // namespace holdfast::files

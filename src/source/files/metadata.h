@@ -1,0 +1,76 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "repo/tree.h"
+#include "source/files/faults.h"
+
+namespace holdfast::files {
+
+// Names of users and groups, each asked for once: a lookup may go over the
+// network. Thread-safe.
+class OwnerNames {
+ public:
+  // "" when the system has no name for it.
+  std::string user(uid_t uid);
+  std::string group(gid_t gid);
+  // `fallback` when the system does not know the name.
+  uid_t uid_of(const std::string& name, uid_t fallback);
+  gid_t gid_of(const std::string& name, gid_t fallback);
+
+ private:
+  std::mutex mutex_;
+  std::map<uid_t, std::string> users_;
+  std::map<gid_t, std::string> groups_;
+  std::map<std::string, std::optional<uid_t>> uids_;
+  std::map<std::string, std::optional<gid_t>> gids_;
+};
+
+repo::EntryKind kind_of(mode_t mode);
+Time modified_of(const struct stat& status);
+Time changed_of(const struct stat& status);
+
+// Everything of an entry that lstat tells. No xattrs, link target or content.
+repo::Entry entry_of(std::string path, const struct stat& status, OwnerNames& names);
+
+// Whether nothing was done to the file between the two looks at it.
+bool same_state(const struct stat& before, const struct stat& after);
+
+// Whether a file of this entry's state may have space that was never written.
+bool may_have_holes(const struct stat& status);
+
+using Attributes = std::vector<std::pair<std::string, std::string>>;
+
+// A file or other object to work on: by descriptor where there is one (>= 0),
+// else by path; a symbolic link at the end of the path is never followed.
+struct Handle {
+  int descriptor = -1;
+  const std::string& path;
+};
+
+// All extended attributes, ACLs and capabilities among them, sorted by name. A
+// file system without them gives none.
+Result<Attributes> read_attributes(const Handle& handle);
+
+struct ApplyOptions {
+  bool numeric_ids = false;
+  bool remove_other_attributes = false;  // the object existed: it may have some that the entry lacks
+};
+
+// Sets owner, attributes, mode and times, in the order in which none undoes
+// another. What the system refuses becomes a fault under the entry's path.
+void apply_metadata(const repo::Entry& entry, const Handle& handle, const ApplyOptions& options, OwnerNames& names,
+                    Faults& faults);
+
+// How an object's metadata differs from the entry, in words; empty if it does not.
+std::vector<std::string> metadata_differences(const repo::Entry& entry, const struct stat& status,
+                                              const Handle& handle, OwnerNames& names);
+
+}  // namespace holdfast::files

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace holdfast::files {
+
+// Whether `text` (bytes with '/' between parts) is matched whole by `pattern`:
+// '?' and '*' and [a-z] [!a-z] stay within a part, "**" as a whole part crosses
+// them, '\' takes the next byte as it is.
+bool glob_matches(std::string_view pattern, std::string_view text);
+
+// Excludes, in the manner of .gitignore. The last pattern that matches decides;
+// '!' takes back in. A trailing '/' matches directories only.
+//   "*.tmp"            a name, anywhere
+//   "/srv/data/cache"  an absolute path
+//   "cache/*.o"        a path below any root
+//   "**/node_modules"  likewise, at any depth
+// What is inside an excluded directory is never looked at. Immutable.
+class ExcludePatterns {
+ public:
+  // kConfig names the pattern that can't be understood.
+  static Result<ExcludePatterns> create(const std::vector<std::string>& patterns);
+
+  // `path` is relative to "/", `below_root` to the root that it was found under.
+  bool excludes(std::string_view path, std::string_view below_root, bool is_directory) const;
+  bool empty() const { return patterns_.empty(); }
+
+ private:
+  enum class Scope { kName, kAbsolute, kBelowRoot };
+  struct Pattern {
+    std::string text;
+    Scope scope = Scope::kName;
+    bool negated = false;
+    bool directories_only = false;
+  };
+  static Result<Pattern> parse(std::string_view text);
+  std::vector<Pattern> patterns_;
+};
+
+// What a partial restore takes: paths ("srv/data/a", with or without a leading
+// '/') and patterns ("*.conf" a name anywhere, "srv/**/x" a path). Choosing a
+// directory chooses all of it. Empty chooses everything.
+class Choice {
+ public:
+  explicit Choice(const std::vector<std::string>& wanted);
+  // Whether this very path is named (not whether something above it is).
+  bool names(std::string_view path) const;
+  // Whether this path, or a directory above it, is named.
+  bool covers(std::string_view path) const;
+  bool everything() const { return wanted_.empty(); }
+
+ private:
+  std::vector<std::string> wanted_;
+};
+
+}  // namespace holdfast::files

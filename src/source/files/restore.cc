@@ -1,0 +1,255 @@
+#include "source/files/restore.h"
+
+#include <set>
+
+#include "base/log.h"
+#include "base/parallel.h"
+#include "base/units.h"
+#include "source/files/candidate.h"
+#include "source/files/content_store.h"
+#include "source/files/file_restore.h"
+#include "source/files/restore_finish.h"
+#include "source/files/restore_plan.h"
+
+namespace holdfast::files {
+namespace {
+
+// How much is written before it is made durable and visible together: enough
+// that waiting for the disk costs little, bounded because a restore over old data
+// needs room for both.
+constexpr uint64_t kRoundFiles = 65536;
+constexpr uint64_t kRoundBytes = 4ull << 30;
+constexpr size_t kNeighbours = 256;
+constexpr uint64_t kNeighbourBytes = 4u << 20;
+// Neighbours whose blocks differ are best separated, so that two threads do not
+// decode one block each for itself.
+constexpr uint64_t kSplitBytes = 1u << 20;
+
+struct Task {
+  std::vector<repo::Entry> neighbours;
+  std::shared_ptr<FileRestore::Large> large;
+  size_t region = 0;
+  uint64_t offset = 0;
+};
+
+// Writes everything but hard links and directories' metadata, round by round.
+class Restorer {
+ public:
+  Restorer(source::World& world, repo::Repository& repository, Target& target, const RestoreOptions& options,
+           RestorePlan& plan, const Choice& choice, OwnerNames& names, Faults& faults)
+      : world_(world), repository_(repository), target_(target), options_(options), plan_(plan), choice_(choice),
+        files_(world, repository, target, options, names, faults) {}
+
+  Result<void> run(const repo::BlockId& root) {
+    const auto skipped = [this](const repo::Entry& entry) {
+      if (const auto found = plan_.detached.find(entry.path); found != plan_.detached.end()) found->second.entry = entry;
+    };
+    auto selection = TRY(Selection::open(repository_, root, choice_, skipped));
+    selection_.emplace(std::move(selection));
+    while (!ended_) {
+      auto outcome = round();
+      for (const auto& path : large_paths_) {
+        if (!outcome.ok()) target_.discard(path);
+      }
+      large_paths_.clear();
+      TRY(std::move(outcome));
+    }
+    return restore_detached();
+  }
+
+  FileRestore& files() { return files_; }
+  const std::set<std::string>& made() const { return made_; }
+  uint64_t file_count = 0, directory_count = 0, other_count = 0;
+
+ private:
+  Result<void> round() {
+    round_files_ = round_bytes_ = 0;
+    const auto work = [this](Task& task) -> Result<Unit> {
+      if (task.large) TRY(files_.restore_region(*task.large, task.region, task.offset));
+      for (const auto& entry : task.neighbours) TRY(files_.restore(entry));
+      return Unit{};
+    };
+    const auto sink = [](Unit) { return Result<void>(); };
+    TRY((ordered_pipeline<Task, Unit>(world_.threads, 2 * world_.threads + 2, [this] { return next(); }, work, sink)));
+    return target_.publish(world_.threads);
+  }
+
+  Result<std::optional<Task>> next() {
+    if (large_) return next_region();
+    if (round_files_ >= kRoundFiles || round_bytes_ >= kRoundBytes) return std::optional<Task>();
+    Task task;
+    uint64_t bytes = 0;
+    while (task.neighbours.size() < kNeighbours && bytes < kNeighbourBytes) {
+      auto entry = ahead_ ? std::exchange(ahead_, std::nullopt) : TRY(next_entry());
+      if (!entry) {
+        ended_ = true;
+        break;
+      }
+      const bool is_large = entry->content.regions.size() > 1 && !TRY(may_be_kept(*entry));
+      if ((is_large && !task.neighbours.empty()) || (bytes >= kSplitBytes && !shares_block(task.neighbours.back(), *entry))) {
+        ahead_ = std::move(entry);
+        break;
+      }
+      round_files_++;
+      round_bytes_ += entry->size_bytes;
+      if (is_large) return begin_large(std::move(*entry));
+      bytes += entry->size_bytes;
+      task.neighbours.push_back(std::move(*entry));
+    }
+    if (task.neighbours.empty()) return std::optional<Task>();
+    return std::optional(std::move(task));
+  }
+
+  static bool shares_block(const repo::Entry& a, const repo::Entry& b) {
+    if (a.content.extents.empty() || b.content.extents.empty()) return true;
+    return a.content.extents.back().block == b.content.extents.front().block;
+  }
+
+  // Makes directories on the way to the next entry that is work for a thread.
+  Result<std::optional<repo::Entry>> next_entry() {
+    while (auto selected = TRY(selection_->next())) {
+      repo::Entry& entry = selected->entry;
+      if (entry.kind == repo::EntryKind::kDirectory) {
+        if (selected->wanted) directory_count++;
+        TRY(make_directory(*selected));
+        continue;
+      }
+      (entry.kind == repo::EntryKind::kFile || entry.kind == repo::EntryKind::kHardLink ? file_count : other_count)++;
+      if (options_.delta && options_.remove_extra) TRY(clear_directory(entry));
+      if (entry.kind != repo::EntryKind::kHardLink) return std::optional(std::move(entry));
+    }
+    return std::optional<repo::Entry>();
+  }
+
+  Result<void> make_directory(const Selected& selected) {
+    const repo::Entry& entry = selected.entry;
+    const std::string path = target_.path_of(entry.path);
+    if (entry.path.empty()) {
+      if (!TRY(exists(target_.fs(), path))) {
+        TRY(make_directories(target_.fs(), path));
+        made_.insert("");
+      }
+      return {};
+    }
+    auto outcome = target_.fs().make_directory(path, 0700);
+    if (!outcome.ok() && outcome.error().code() == ErrorCode::kAlreadyExists) {
+      const auto status = TRY(target_.fs().stat(path));
+      if (S_ISDIR(status.st_mode)) return {};
+      if (!options_.remove_extra)
+        return make_error(ErrorCode::kRefused, "'{}' is not a directory; the restore would write through it", display_path(path));
+      TRY(target_.fs().remove_file(path));
+      outcome = target_.fs().make_directory(path, 0700);
+    }
+    TRY(std::move(outcome));
+    if (!selected.wanted || entry.source_data == kParentMark) made_.insert(entry.path);
+    return {};
+  }
+
+  Result<void> clear_directory(const repo::Entry& entry) {
+    const std::string path = target_.path_of(entry.path);
+    const auto status = target_.fs().stat(path);
+    if (status.ok() && S_ISDIR(status.value().st_mode)) return remove_tree(target_.fs(), path);
+    return {};
+  }
+
+  // With delta a file that is there is compared by one thread.
+  Result<bool> may_be_kept(const repo::Entry& entry) {
+    if (!options_.delta) return false;
+    return exists(target_.fs(), target_.path_of(entry.path));
+  }
+
+  Result<std::optional<Task>> begin_large(repo::Entry entry) {
+    large_paths_.push_back(entry.path);
+    large_ = TRY(files_.begin_large(std::move(entry)));
+    region_ = 0;
+    offset_ = 0;
+    return next_region();
+  }
+
+  Result<std::optional<Task>> next_region() {
+    Task task{.neighbours = {}, .large = large_, .region = region_, .offset = offset_};
+    const auto& regions = large_->entry.content.regions;
+    offset_ += regions[region_++].length_bytes;
+    if (region_ == regions.size()) large_.reset();
+    return std::optional(std::move(task));
+  }
+
+  Result<void> restore_detached() {
+    for (const auto& [path, detached] : plan_.detached) {
+      if (!detached.entry) continue;
+      repo::Entry entry = *detached.entry;
+      entry.path = detached.first_link;
+      TRY(files_.restore(entry));
+    }
+    return target_.publish(world_.threads);
+  }
+
+  source::World& world_;
+  repo::Repository& repository_;
+  Target& target_;
+  const RestoreOptions& options_;
+  RestorePlan& plan_;
+  const Choice& choice_;
+  FileRestore files_;
+  std::optional<Selection> selection_;
+  std::optional<repo::Entry> ahead_;
+  bool ended_ = false;
+  uint64_t round_files_ = 0, round_bytes_ = 0;
+  std::set<std::string> made_;  // directories above what was asked for, where they were missing
+  std::shared_ptr<FileRestore::Large> large_;
+  std::vector<std::string> large_paths_;  // of this round
+  size_t region_ = 0;
+  uint64_t offset_ = 0;
+};
+
+Error damage_error(const FileRestore::Damage& damage) {
+  return make_error(ErrorCode::kDamaged, "{} of the files can't be restored, as their stored content is damaged: {}{}",
+                    format_count(damage.files), fmt::join(damage.examples, "; "),
+                    damage.files > damage.examples.size() ? "; ..." : "")
+      .with_hint("everything else was restored; `check` and `explain` tell what is damaged, an older point may have the files")
+      .with_data_loss();
+}
+
+}  // namespace
+
+Result<RestoreReport> restore(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
+                              const RestoreOptions& options) {
+  const Choice choice(options.only);
+  Target target(world.fs, options.to, options.delta);
+  Faults faults;
+  OwnerNames names;
+  world.progress.phase = "looking at the target";
+  RestorePlan plan = TRY(plan_restore(repository, snapshot.root, choice, options, target));
+  world.progress.bytes_total = plan.bytes;
+  world.progress.files_total = plan.files;
+
+  RestoreReport report;
+  RestoreFinish finish(world, repository, target, options, plan, names, faults);
+  if (options.dry_run) {
+    TRY(finish.run(snapshot.root, choice, {}));
+    report.changes = std::move(plan.changes);
+    for (auto& change : finish.take_changes()) report.changes.push_back(std::move(change));
+    return report;
+  }
+
+  world.progress.phase = "writing files";
+  Restorer restorer(world, repository, target, options, plan, choice, names, faults);
+  TRY(restorer.run(snapshot.root));
+  world.progress.phase = "setting directories right";
+  TRY(finish.run(snapshot.root, choice, restorer.made()));
+  const std::string place = TRY(target.existing_ancestor());
+  TRY(world.fs.sync_all(place));
+
+  report.files = restorer.file_count;
+  report.directories = restorer.directory_count;
+  report.others = restorer.other_count;
+  report.bytes = restorer.files().bytes();
+  report.bytes_written = restorer.files().bytes_written();
+  report.faults = faults.take();
+  const auto damage = restorer.files().damage();
+  if (damage.files > 0) return damage_error(damage);
+  log_info("files.restored", {{"files", report.files}, {"bytes", report.bytes}, {"bytes_written", report.bytes_written}});
+  return report;
+}
+
+}  // namespace holdfast::files

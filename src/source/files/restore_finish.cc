@@ -1,0 +1,86 @@
+#include "source/files/restore_finish.h"
+
+#include <dirent.h>
+
+#include "source/files/candidate.h"
+
+namespace holdfast::files {
+
+Result<void> RestoreFinish::run(const repo::BlockId& root, const Choice& choice, const std::set<std::string>& made) {
+  auto selection = TRY(Selection::open(repository_, root, choice));
+  while (auto selected = TRY(selection.next())) TRY(visit(std::move(*selected), made));
+  while (!directories_.empty()) {
+    TRY(leave(directories_.back()));
+    directories_.pop_back();
+  }
+  return {};
+}
+
+Result<void> RestoreFinish::visit(Selected selected, const std::set<std::string>& made) {
+  repo::Entry& entry = selected.entry;
+  const std::string_view parent = tree_parent(entry.path);
+  while (!directories_.empty() && !entry.path.empty() && directories_.back().entry.path != parent) {
+    TRY(leave(directories_.back()));
+    directories_.pop_back();
+  }
+  if (options_.remove_extra && !directories_.empty()) directories_.back().names.insert(base_name(entry.path));
+  if (entry.kind == repo::EntryKind::kHardLink && !options_.dry_run) return make_link(entry);
+  if (entry.kind != repo::EntryKind::kDirectory) return {};
+  Directory directory;
+  directory.leave = (!selected.wanted || entry.source_data == kParentMark) && !made.contains(entry.path);
+  directory.entry = std::move(entry);
+  directories_.push_back(std::move(directory));
+  return {};
+}
+
+Result<void> RestoreFinish::leave(const Directory& directory) {
+  if (directory.leave) return {};
+  if (options_.delta && options_.remove_extra) TRY(remove_extra(directory));
+  if (options_.dry_run) return {};
+  const std::string path = target_.path_of(directory.entry.path);
+  apply_metadata(directory.entry, {-1, path}, {options_.numeric_ids, options_.delta}, names_, faults_);
+  return {};
+}
+
+Result<void> RestoreFinish::remove_extra(const Directory& directory) {
+  const std::string path = target_.path_of(directory.entry.path);
+  const auto present = target_.fs().list(path);
+  if (!present.ok() && options_.dry_run) return {};  // does not exist yet
+  if (!present.ok()) return present.error().clone();
+  for (const auto& [name, type] : present.value()) {
+    if (directory.names.contains(name)) continue;
+    const std::string extra = join_path(path, name);
+    const auto status = TRY(target_.fs().stat(extra));
+    const std::string shown = directory.entry.path.empty() ? name : join_path(directory.entry.path, name);
+    changes_.push_back(fmt::format("remove {} {}", kind_name(kind_of(status.st_mode)), display_path(shown)));
+    if (!options_.dry_run) TRY(remove_tree(target_.fs(), extra));
+  }
+  return {};
+}
+
+Result<void> RestoreFinish::make_link(const repo::Entry& entry) {
+  std::string first = entry.link_target;
+  if (const auto detached = plan_.detached.find(first); detached != plan_.detached.end()) {
+    if (detached->second.first_link == entry.path) return {};  // it is the file by now
+    first = detached->second.first_link;
+  }
+  const std::string from = target_.path_of(first), to = target_.path_of(entry.path);
+  auto linked = target_.fs().hard_link(from, to);
+  if (!linked.ok() && linked.error().code() == ErrorCode::kAlreadyExists && target_.replaces()) {
+    const auto wanted = target_.fs().stat(from), present = target_.fs().stat(to);
+    const bool same = wanted.ok() && present.ok() && wanted.value().st_ino == present.value().st_ino &&
+                      wanted.value().st_dev == present.value().st_dev;
+    if (same) return {};
+    TRY(target_.clear_temporary(entry.path));
+    const std::string temporary = target_.temporary_of(entry.path);
+    linked = target_.fs().hard_link(from, temporary);
+    if (linked.ok()) linked = target_.fs().rename(temporary, to);
+  }
+  if (linked.ok()) return linked;
+  const ErrorCode code = linked.error().code();
+  if (code != ErrorCode::kNotFound && code != ErrorCode::kPermission) return linked;
+  faults_.add(entry.path, fmt::format("hard link to {} not made", display_path(first)), linked.error());
+  return {};
+}
+
+}  // namespace holdfast::files

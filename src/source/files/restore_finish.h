@@ -1,0 +1,50 @@
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "source/files/restore.h"
+#include "source/files/restore_plan.h"
+
+namespace holdfast::files {
+
+// The last pass of a restore, when every file has its name: hard links, what the
+// snapshot does not have (if it is to go), and the metadata of directories, each
+// after everything inside it, so that their times are right and a directory
+// without write permission can still be filled.
+class RestoreFinish {
+ public:
+  RestoreFinish(source::World& world, repo::Repository& repository, Target& target, const RestoreOptions& options,
+                const RestorePlan& plan, OwnerNames& names, Faults& faults)
+      : world_(world), repository_(repository), target_(target), options_(options), plan_(plan), names_(names), faults_(faults) {}
+
+  // `made`: directories that this restore made, of those that it would otherwise
+  // leave as they are (the ones above what was asked for).
+  Result<void> run(const repo::BlockId& root, const Choice& choice, const std::set<std::string>& made);
+  // What was removed, or in a dry run would be: "remove file srv/x".
+  std::vector<std::string> take_changes() { return std::move(changes_); }
+
+ private:
+  struct Directory {
+    repo::Entry entry;
+    bool leave = false;             // as it is: it is none of ours
+    std::set<std::string> names;    // that the snapshot has in it
+  };
+  Result<void> visit(Selected selected, const std::set<std::string>& made);
+  Result<void> leave(const Directory& directory);
+  Result<void> remove_extra(const Directory& directory);
+  Result<void> make_link(const repo::Entry& entry);
+
+  source::World& world_;
+  repo::Repository& repository_;
+  Target& target_;
+  const RestoreOptions& options_;
+  const RestorePlan& plan_;
+  OwnerNames& names_;
+  Faults& faults_;
+  std::vector<Directory> directories_;
+  std::vector<std::string> changes_;
+};
+
+}  // namespace holdfast::files

@@ -1,0 +1,164 @@
+#include "source/files/restore_plan.h"
+
+#include <algorithm>
+
+#include "base/units.h"
+#include "source/files/candidate.h"
+
+namespace holdfast::files {
+namespace {
+
+constexpr uint64_t kDiskBlockBytes = 4096;
+
+class Planning {
+ public:
+  Planning(repo::Repository& repository, const RestoreOptions& options, const Choice& choice, Target& target)
+      : repository_(repository), options_(options), choice_(choice), target_(target) {}
+
+  Result<void> visit(const Selected& selected) {
+    const repo::Entry& entry = selected.entry;
+    if (selected.wanted) TRY(count(entry));
+    const auto existing = TRY(look_at(entry));
+    if (!existing) return note_missing(selected);
+    return note_existing(selected, *existing);
+  }
+
+  // Whether it all fits: first by a bound that costs nothing, then, if that does
+  // not, by what is really stored (a sparse file takes less than its size).
+  Result<void> check_space(const repo::BlockId& root) {
+    const std::string place = TRY(target_.existing_ancestor());
+    const uint64_t available = TRY(target_.fs().free_bytes(place));
+    uint64_t wanted = new_bytes_ + largest_rewrite_;
+    if (wanted <= available) return {};
+    if (sparse_) wanted = TRY(data_bytes(root));
+    if (wanted <= available) return {};
+    return make_error(ErrorCode::kNoSpace, "{} has {} free, the restore needs {}", place, format_bytes(available), format_bytes(wanted))
+        .with_hint("free space there, restore to another directory, or restore a part");
+  }
+
+  RestorePlan plan;
+
+ private:
+  Result<void> count(const repo::Entry& entry) {
+    if (entry.kind == repo::EntryKind::kFile) {
+      plan.files++;
+      plan.bytes += entry.size_bytes;
+    }
+    if (entry.kind == repo::EntryKind::kHardLink && !choice_.covers(entry.link_target))
+      plan.detached.try_emplace(entry.link_target, Detached{entry.path, std::nullopt});
+    return {};
+  }
+
+  Result<std::optional<struct stat>> look_at(const repo::Entry& entry) {
+    // Below a directory that is absent nothing needs to be looked for.
+    if (absent_ && entry.path.size() > absent_->size() && entry.path.starts_with(*absent_) && entry.path[absent_->size()] == '/')
+      return std::optional<struct stat>();
+    if (absent_ && absent_->empty()) return std::optional<struct stat>();
+    absent_.reset();
+    auto status = target_.fs().stat(target_.path_of(entry.path));
+    if (status.ok()) return std::optional(status.value());
+    if (status.error().code() != ErrorCode::kNotFound) return std::move(status).error();
+    if (entry.kind == repo::EntryKind::kDirectory) absent_ = entry.path;
+    return std::optional<struct stat>();
+  }
+
+  Result<void> note_missing(const Selected& selected) {
+    const repo::Entry& entry = selected.entry;
+    if (entry.kind == repo::EntryKind::kFile) {
+      new_bytes_ += (entry.size_bytes + kDiskBlockBytes - 1) / kDiskBlockBytes * kDiskBlockBytes;
+      sparse_ = sparse_ || entry.size_bytes > 0;
+    }
+    if (options_.dry_run && !entry.path.empty())
+      plan.changes.push_back(fmt::format("create {} {}", kind_name(entry.kind), display_path(entry.path)));
+    return {};
+  }
+
+  Result<void> note_existing(const Selected& selected, const struct stat& status) {
+    const repo::Entry& entry = selected.entry;
+    const bool is_directory = entry.kind == repo::EntryKind::kDirectory;
+    if (is_directory && S_ISDIR(status.st_mode)) return {};
+    const std::string path = target_.path_of(entry.path);
+    // A symbolic link at the very top was named by whoever runs this.
+    if (is_directory && entry.path.empty() && S_ISLNK(status.st_mode)) return {};
+    if (is_directory && (!selected.wanted || entry.source_data == kParentMark))
+      return make_error(ErrorCode::kRefused, "'{}' is a {}; the restore would write through it", display_path(path),
+                        kind_name(kind_of(status.st_mode)))
+          .with_hint("restore to another directory and move the data from there");
+    if (!options_.delta)
+      return make_error(ErrorCode::kTargetNotEmpty, "'{}' exists already", display_path(path))
+          .with_hint("restore to an empty directory, or with --delta over what is there");
+    if (is_directory || S_ISDIR(status.st_mode)) {
+      if (!options_.remove_extra)
+        return make_error(ErrorCode::kTargetNotEmpty, "'{}' is a {}, but a {} is to be restored there", display_path(path),
+                          kind_name(kind_of(status.st_mode)), kind_name(entry.kind))
+            .with_hint("remove it, or let the restore remove what the snapshot does not have");
+      if (options_.dry_run)
+        plan.changes.push_back(fmt::format("remove {} {}", kind_name(kind_of(status.st_mode)), display_path(entry.path)));
+      return note_missing(selected);
+    }
+    if (entry.kind == repo::EntryKind::kFile) largest_rewrite_ = std::max(largest_rewrite_, entry.size_bytes);
+    return options_.dry_run ? note_update(entry, path, status) : Result<void>();
+  }
+
+  Result<void> note_update(const repo::Entry& entry, const std::string& path, const struct stat& status) {
+    const bool same_kind = kind_of(status.st_mode) == entry.kind;
+    bool differs = !same_kind && entry.kind != repo::EntryKind::kHardLink;
+    if (same_kind && entry.kind == repo::EntryKind::kFile) {
+      ContentReader reader(repository_);
+      const auto file = TRY(target_.fs().open(path, {.no_follow = true, .no_wait = true}));
+      differs = TRY(reader.first_difference(*file, entry)).has_value();
+    } else if (same_kind && entry.kind == repo::EntryKind::kSymlink) {
+      differs = TRY(target_.fs().read_link(path)) != entry.link_target;
+    }
+    if (differs) plan.changes.push_back(fmt::format("replace {} {}", kind_name(entry.kind), display_path(entry.path)));
+    return {};
+  }
+
+  Result<uint64_t> data_bytes(const repo::BlockId& root) {
+    uint64_t bytes = 0;
+    auto selection = TRY(Selection::open(repository_, root, choice_));
+    while (const auto selected = TRY(selection.next())) {
+      if (!selected->wanted) continue;
+      ExtentStream extents(repository_, selected->entry.content);
+      while (const auto placed = TRY(extents.next())) {
+        if (placed->extent.block) bytes += placed->extent.length_bytes;
+      }
+    }
+    return bytes;
+  }
+
+  repo::Repository& repository_;
+  const RestoreOptions& options_;
+  const Choice& choice_;
+  Target& target_;
+  std::optional<std::string> absent_;  // directory known not to exist
+  uint64_t new_bytes_ = 0, largest_rewrite_ = 0;
+  bool sparse_ = false;
+};
+
+}  // namespace
+
+const char* kind_name(repo::EntryKind kind) {
+  switch (kind) {
+    case repo::EntryKind::kFile: return "file";
+    case repo::EntryKind::kDirectory: return "directory";
+    case repo::EntryKind::kSymlink: return "symbolic link";
+    case repo::EntryKind::kHardLink: return "hard link";
+    case repo::EntryKind::kFifo: return "FIFO";
+    case repo::EntryKind::kCharDevice: return "character device";
+    case repo::EntryKind::kBlockDevice: return "block device";
+    case repo::EntryKind::kSocket: return "socket";
+  }
+  return "unknown object";
+}
+
+Result<RestorePlan> plan_restore(repo::Repository& repository, const repo::BlockId& root, const Choice& choice,
+                                 const RestoreOptions& options, Target& target) {
+  Planning planning(repository, options, choice, target);
+  auto selection = TRY(Selection::open(repository, root, choice));
+  while (const auto selected = TRY(selection.next())) TRY(planning.visit(*selected));
+  TRY(planning.check_space(root));
+  return std::move(planning.plan);
+}
+
+}  // namespace holdfast::files

@@ -1,0 +1,96 @@
+#include "source/files/target.h"
+
+#include "base/parallel.h"
+#include "source/files/selection.h"
+
+namespace holdfast::files {
+namespace {
+
+std::string prefix_of(const std::string& directory) {
+  if (directory.empty()) return "";
+  const std::string absolute = absolute_path(directory);
+  return absolute == "/" ? "" : absolute;
+}
+
+// Depends on the path alone, so that what a crash left is found and replaced.
+uint64_t path_hash(std::string_view path) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : path) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return hash;
+}
+
+}  // namespace
+
+Target::Target(FileSystem& fs, const std::string& directory, bool replace)
+    : fs_(fs), prefix_(prefix_of(directory)), replace_(replace) {}
+
+Target::~Target() {
+  // Only after an error: nothing half done stays behind.
+  for (const auto& tree_path : ready_) ignore(fs_.remove_file(temporary_of(tree_path)), "already failing");
+}
+
+std::string Target::path_of(std::string_view tree_path) const {
+  if (tree_path.empty()) return prefix_.empty() ? "/" : prefix_;
+  std::string path;
+  path.reserve(prefix_.size() + 1 + tree_path.size());
+  return path.append(prefix_).append("/").append(tree_path);
+}
+
+std::string Target::temporary_of(std::string_view tree_path) const {
+  return join_path(path_of(tree_parent(tree_path)), fmt::format(".holdfast-{:016x}.tmp", path_hash(tree_path)));
+}
+
+Result<std::string> Target::existing_ancestor() const {
+  std::string path = path_of("");
+  while (true) {
+    auto status = fs_.stat(path);
+    if (status.ok()) return path;
+    if (status.error().code() != ErrorCode::kNotFound || path == "/") return std::move(status).error();
+    path = parent_path(path);
+  }
+}
+
+Result<std::unique_ptr<File>> Target::create_temporary(const std::string& tree_path) {
+  const OpenOptions options{.write = true, .create = true, .exclusive = true, .no_follow = true, .mode = 0600};
+  const std::string path = temporary_of(tree_path);
+  auto file = fs_.open(path, options);
+  if (file.ok() || file.error().code() != ErrorCode::kAlreadyExists) return file;
+  TRY(fs_.remove_file(path));
+  return fs_.open(path, options);
+}
+
+Result<void> Target::clear_temporary(const std::string& tree_path) {
+  auto removed = fs_.remove_file(temporary_of(tree_path));
+  if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
+  return {};
+}
+
+void Target::ready(const std::string& tree_path) {
+  std::lock_guard lock(mutex_);
+  ready_.push_back(tree_path);
+}
+
+void Target::discard(const std::string& tree_path) {
+  ignore(fs_.remove_file(temporary_of(tree_path)), "the error that led here is the one to report");
+}
+
+Result<void> Target::publish(size_t threads) {
+  if (ready_.empty()) return {};
+  const std::string place = TRY(existing_ancestor());
+  TRY(fs_.sync_all(place));
+  // Each thread takes a run of neighbours: two in one directory wait for each other.
+  constexpr size_t kRun = 64;
+  const size_t runs = (ready_.size() + kRun - 1) / kRun;
+  const auto publish_run = [&](size_t run) -> Result<void> {
+    for (size_t i = run * kRun; i < std::min(ready_.size(), (run + 1) * kRun); i++) {
+      const std::string from = temporary_of(ready_[i]), to = path_of(ready_[i]);
+      TRY(replace_ ? fs_.rename(from, to) : fs_.rename_exclusive(from, to));
+    }
+    return {};
+  };
+  TRY(parallel_for(runs, threads, publish_run));
+  ready_.clear();
+  return {};
+}
+
+}  // namespace holdfast::files

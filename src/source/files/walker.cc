@@ -1,0 +1,133 @@
+#include "source/files/walker.h"
+
+#include <dirent.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+
+#include "repo/tree.h"
+
+namespace holdfast::files {
+namespace {
+
+bool is_below(std::string_view path, std::string_view directory) {
+  if (directory.empty()) return true;
+  return path.size() > directory.size() && path.starts_with(directory) && path[directory.size()] == '/';
+}
+
+std::string child_path(const std::string& directory, const std::string& name) {
+  if (directory.empty()) return name;
+  std::string path;
+  path.reserve(directory.size() + 1 + name.size());
+  path += directory;
+  path += '/';
+  path += name;
+  return path;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> resolve_roots(const std::vector<std::string>& paths) {
+  std::vector<std::string> roots;
+  for (const auto& path : paths) {
+    const std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr), &std::free);
+    if (!real)
+      return Error::from_errno(errno, fmt::format("'{}'", display_path(path)))
+          .with_hint("each path to protect must exist; correct 'paths' of the component");
+    roots.emplace_back(real.get() + 1);  // without the leading '/'
+  }
+  std::sort(roots.begin(), roots.end(), [](const auto& a, const auto& b) { return repo::compare_paths(a, b) < 0; });
+  std::vector<std::string> outermost;
+  for (auto& root : roots) {
+    const bool covered = !outermost.empty() && (root == outermost.back() || is_below(root, outermost.back()));
+    if (!covered) outermost.push_back(std::move(root));
+  }
+  return outermost;
+}
+
+Walker::Walker(FileSystem& fs, Options options, const ExcludePatterns& excludes, Faults& faults)
+    : fs_(fs), options_(std::move(options)), excludes_(excludes), faults_(faults) {}
+
+bool Walker::is_root(const std::string& path) const {
+  return std::find(options_.roots.begin(), options_.roots.end(), path) != options_.roots.end();
+}
+
+std::optional<Found> Walker::next() {
+  if (!started_) {
+    started_ = true;
+    auto status = fs_.stat("/");
+    if (status.ok()) return to_enter_ = Found{.path = "", .status = status.value(), .is_parent = !is_root("")};
+    faults_.add("", "not read", status.error());
+    return std::nullopt;
+  }
+  if (to_enter_) {
+    const Found found = std::move(*to_enter_);
+    to_enter_.reset();
+    if (found.is_parent) enter_parent(found.path);
+    else enter(found);
+  }
+  while (!levels_.empty()) {
+    Level& level = levels_.back();
+    if (level.position == level.names.size()) {
+      levels_.pop_back();
+      continue;
+    }
+    auto found = look_at(level, level.names[level.position++]);
+    if (!found) continue;
+    const bool mount_point = options_.one_file_system && !level.is_parent && found->status.st_dev != level.device;
+    if (S_ISDIR(found->status.st_mode) && !mount_point) to_enter_ = *found;
+    return found;
+  }
+  return std::nullopt;
+}
+
+void Walker::enter_parent(const std::string& path) {
+  Level level{.path = path, .is_parent = true};
+  for (const auto& root : options_.roots) {
+    if (!is_below(root, path)) continue;
+    const size_t begin = path.empty() ? 0 : path.size() + 1;
+    const std::string name = root.substr(begin, root.find('/', begin) - begin);
+    if (level.names.empty() || level.names.back().name != name) level.names.push_back({name, DT_UNKNOWN});
+  }
+  levels_.push_back(std::move(level));
+}
+
+void Walker::enter(const Found& found) {
+  auto names = fs_.list("/" + found.path);
+  if (!names.ok()) {
+    if (names.error().code() == ErrorCode::kNotFound) vanished_++;
+    else faults_.add(found.path, "directory not read", names.error());
+    return;
+  }
+  Level level{.path = found.path, .names = std::move(names).value()};
+  std::sort(level.names.begin(), level.names.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  const bool begins_root = levels_.empty() || levels_.back().is_parent;
+  level.device = begins_root ? found.status.st_dev : levels_.back().device;
+  level.below_root = !begins_root ? levels_.back().below_root : found.path.empty() ? 0 : found.path.size() + 1;
+  levels_.push_back(std::move(level));
+}
+
+std::optional<Found> Walker::look_at(const Level& level, const DirectoryEntry& name) {
+  Found found{.path = child_path(level.path, name.name)};
+  const auto excluded = [&](bool is_directory) {
+    return !level.is_parent && excludes_.excludes(found.path, std::string_view(found.path).substr(level.below_root), is_directory);
+  };
+  const bool check_excludes = !excludes_.empty();
+  if (check_excludes && name.type != DT_UNKNOWN && excluded(name.type == DT_DIR)) return std::nullopt;
+  auto status = fs_.stat("/" + found.path);
+  if (!status.ok()) {
+    if (status.error().code() == ErrorCode::kNotFound && !level.is_parent) vanished_++;
+    else faults_.add(found.path, "not read", status.error());
+    return std::nullopt;
+  }
+  found.status = status.value();
+  if (check_excludes && name.type == DT_UNKNOWN && excluded(S_ISDIR(found.status.st_mode))) return std::nullopt;
+  found.is_parent = level.is_parent && !is_root(found.path);
+  const bool elsewhere = options_.one_file_system && !level.is_parent && found.status.st_dev != level.device;
+  if (elsewhere && !S_ISDIR(found.status.st_mode)) return std::nullopt;
+  return found;
+}
+
+}  // namespace holdfast::files

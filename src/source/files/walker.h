@@ -1,0 +1,68 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/filesystem.h"
+#include "source/files/faults.h"
+#include "source/files/patterns.h"
+
+namespace holdfast::files {
+
+// Something that the walk came by.
+struct Found {
+  std::string path;        // relative to "/", as in the tree
+  struct stat status{};
+  bool is_parent = false;  // above the roots: in the tree only for its metadata
+};
+
+// Real, absolute paths of the roots, sorted, none inside another. A root that is
+// a symbolic link stands for what it points to: capturing the link alone would
+// protect nothing. kNotFound, kPermission name the root.
+Result<std::vector<std::string>> resolve_roots(const std::vector<std::string>& paths);
+
+// Walks directories depth first in the order of repo::compare_paths: the
+// directories above the roots, then each root with all below it. Keeps the names
+// of one directory per level in memory. What can't be looked at becomes a fault;
+// what vanishes between listing and looking is only counted. Not thread-safe.
+class Walker {
+ public:
+  struct Options {
+    std::vector<std::string> roots;  // from resolve_roots()
+    bool one_file_system = false;    // mount points below a root are taken empty
+  };
+  Walker(FileSystem& fs, Options options, const ExcludePatterns& excludes, Faults& faults);
+
+  std::optional<Found> next();
+  uint64_t vanished() const { return vanished_; }
+
+ private:
+  struct Level {
+    std::string path;
+    std::vector<DirectoryEntry> names = {};
+    size_t position = 0;
+    bool is_parent = false;
+    size_t below_root = 0;  // where, in the paths of this level, the part below the root begins
+    dev_t device = 0;       // of the root
+  };
+
+  void enter(const Found& found);
+  void enter_parent(const std::string& path);
+  // The entry of this name, unless it is excluded, gone or unreadable.
+  std::optional<Found> look_at(const Level& level, const DirectoryEntry& name);
+  bool is_root(const std::string& path) const;
+
+  FileSystem& fs_;
+  const Options options_;
+  const ExcludePatterns& excludes_;
+  Faults& faults_;
+  std::vector<Level> levels_;
+  std::optional<Found> to_enter_;  // handed out last, not listed yet
+  bool started_ = false;
+  uint64_t vanished_ = 0;
+};
+
+}  // namespace holdfast::files
