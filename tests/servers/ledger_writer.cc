@@ -58,10 +58,13 @@ struct Client {
   std::atomic<int64_t> last_seq{0};
 };
 
-// Held shared while a transaction is in flight, alone for a quiet instant.
+// Held shared while a transaction is in flight, alone for a quiet instant; who wants
+// one holds the turnstile, so that it comes.
 std::shared_mutex in_flight;
+std::mutex turnstile;
 
 Result<void> write_one(postgres::ServerSession& session, Client& client, LedgerFile& ledger) {
+  { const std::lock_guard pass(turnstile); }
   const std::shared_lock lock(in_flight);
   const int64_t seq = client.last_seq + 1;
   const int64_t begun = now_us();
@@ -94,6 +97,7 @@ void report(const char* who, const Result<void>& result) {
 void note_instants(Client& sync, Client& async, LedgerFile& ledger) {
   while (!stop && !failed) {
     std::this_thread::sleep_for(std::chrono::milliseconds(250));
+    const std::lock_guard hold(turnstile);
     const std::unique_lock lock(in_flight);
     ledger.append(fmt::format("instant {} {} {}\n", now_us(), sync.last_seq.load(), async.last_seq.load()));
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
