@@ -28,7 +28,8 @@ struct ResolvedTarget {
   size_t snapshot_index = 0;       // into the list given
   uint32_t timeline = 0;
   Lsn replay_from, replay_to;      // WAL that recovery will need; replay_to is exclusive
-  // recovery_target_* settings as name, value; empty: replay all that is stored.
+  // recovery_target_* settings as name, value; recovery_target_timeline is always
+  // among them, and alone it means: replay all that is stored.
   std::vector<std::pair<std::string, std::string>> settings;
   Time instant;                    // what the outcome will stand for, as far as known
   std::string description;         // for people: "latest: last commit 2026-..., 3 segments to replay"
@@ -37,8 +38,9 @@ struct ResolvedTarget {
 // Chooses the newest snapshot that serves the target and proves by reading the WAL
 // (records, not file names) that the target exists and that nothing is missing on
 // the way. kUnreachableTarget says the window. When a time lies after the last
-// commit but is proven covered by a mark, all stored WAL is replayed: no commit is
-// missed and PostgreSQL need not find a later record.
+// commit but is proven covered by a mark, the last stored record becomes the
+// target: no commit is missed, PostgreSQL need not find a later one, and WAL that
+// arrives meanwhile changes nothing. Errors of reading the archive pass through.
 Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
                                       const source::RestoreTarget& target);
 Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);

@@ -327,9 +327,9 @@ Result<std::optional<Bytes>> Archive::fetch_segment(const std::string& name) {
   TRY(check_absence(known, address, name));
   if (!segment) return std::optional<Bytes>();
   Bytes content = TRY(assemble(name, *segment));
-  if (content.empty())
-    return make_error(ErrorCode::kDamaged, "of WAL segment {} only parts without its beginning are stored", name).with_data_loss();
   const size_t stored = content.size();
+  if (segment->parts.empty() || stored < segment->parts.back().from || stored == 0)
+    return make_error(ErrorCode::kDamaged, "of WAL segment {} the part from byte {} on is missing", name, stored).with_data_loss();
   content.resize(identity_.segment_bytes);
   std::fill(content.begin() + stored, content.end(), uint8_t{0});
   return std::optional<Bytes>(std::move(content));
@@ -390,8 +390,14 @@ std::vector<WalPiece> Archive::pieces_of(const WalInventory& known) const {
         pieces.push_back({name, timeline, start, Lsn{start.value + identity_.segment_bytes}, true});
         continue;
       }
-      for (const auto& part : segment.gapless())
+      const auto gapless = segment.gapless();
+      const uint64_t stored = gapless.empty() ? 0 : gapless.back().to;
+      const auto add = [&](const WalInventory::Part& part) {
         pieces.push_back({part.record, timeline, Lsn{start.value + part.from}, Lsn{start.value + part.to}, false});
+      };
+      std::for_each(gapless.begin(), gapless.end(), add);
+      for (const auto& part : segment.parts)
+        if (part.from > stored) add(part);
     }
   }
   return pieces;

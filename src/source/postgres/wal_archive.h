@@ -91,8 +91,9 @@ class WalArchive {
   virtual Result<uint32_t> newest_descendant(uint32_t timeline, Lsn lsn) = 0;
   virtual Result<std::vector<TimelineSwitch>> history(uint32_t timeline) = 0;
 
-  // What is stored, by timeline and position; of a segment stored in parts its
-  // gapless beginning. Parts whose whole segment is stored are left out.
+  // What is stored, by timeline and position. Of a segment stored in parts those
+  // that make up its gapless beginning, and then any that lie beyond a gap. Parts
+  // whose whole segment is stored are left out.
   virtual Result<std::vector<WalPiece>> pieces() = 0;
   virtual Result<std::shared_ptr<const WalSummary>> summary(const std::string& record) = 0;
   virtual Result<std::vector<WalMark>> marks() = 0;

@@ -1,0 +1,312 @@
+#include "source/postgres/target.h"
+
+#include <algorithm>
+
+#include "source/postgres/snapshot_source.h"
+#include "source/postgres/wal_path.h"
+
+// A target is reachable when PostgreSQL, started on a snapshot and fed by the
+// archive, is certain to stop there: it ends with "recovery ended before
+// configured recovery target was reached" when it meets the end of the log first,
+// and refuses to stop before the snapshot's own end. Both are decided here from
+// the records themselves. Where a target lies behind the last stored record but is
+// proven to be covered, the last record's own position becomes the target: that is
+// always reached, and does not move when more is stored while recovery runs.
+
+namespace holdfast::postgres {
+
+namespace {
+
+struct Candidate {
+  size_t index = 0;
+  SnapshotSource source;
+};
+
+// The settings' spelling of an instant; PostgreSQL counts microseconds.
+std::string setting_time(Time time) {
+  std::string text = format_rfc3339(time);
+  std::replace(text.begin(), text.end(), 'T', ' ');
+  text.pop_back();
+  return text + "+00";
+}
+
+Time whole_microseconds(Time time) { return Time{time.ns - ((time.ns % 1000) + 1000) % 1000}; }
+
+// A snapshot leads to a timeline when its own end lies before the way to that
+// timeline leaves the snapshot's.
+Result<bool> leads_to(WalArchive& archive, const SnapshotSource& source, uint32_t timeline) {
+  if (source.timeline == timeline) return true;
+  if (source.timeline > timeline) return false;
+  for (const TimelineSwitch& ancestor : TRY(archive.history(timeline)))
+    if (ancestor.timeline == source.timeline) return source.stop <= ancestor.left_at;
+  return false;
+}
+
+class Resolver {
+ public:
+  Resolver(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots, const source::RestoreTarget& target)
+      : archive_(archive), snapshots_(snapshots), target_(target) {}
+
+  Result<ResolvedTarget> resolve() {
+    TRY(collect());
+    TRY(choose_timeline());
+    if (target_.immediate) return immediate();
+    if (target_.time) return by_time();
+    if (target_.lsn) return by_lsn();
+    if (target_.xid) return by_event(fmt::format("transaction {}", *target_.xid));
+    if (target_.name) return by_event(fmt::format("restore point \"{}\"", *target_.name));
+    return latest();
+  }
+
+ private:
+  Error unreachable(const std::string& why) const {
+    auto window = recovery_window(archive_, snapshots_);
+    std::string words;
+    if (window.ok() && window.value().from)
+      words = fmt::format("; the recovery window is {} to {}", format_rfc3339(*window.value().from),
+                          window.value().until ? format_rfc3339(*window.value().until) : "unknown");
+    return make_error(ErrorCode::kUnreachableTarget, "{}{}", why, words);
+  }
+
+  // The snapshots of this cluster, in the order given (oldest first).
+  Result<void> collect() {
+    for (size_t i = 0; i < snapshots_.size(); i++) {
+      if (snapshots_[i].kind != "postgres") continue;
+      Candidate candidate{i, TRY_CONTEXT(snapshot_source(snapshots_[i]), "snapshot {} of {}", i, snapshots_[i].component)};
+      if (candidate.source.system_id == archive_.identity().system_id) all_.push_back(std::move(candidate));
+    }
+    if (all_.empty()) return make_error(ErrorCode::kUnreachableTarget, "there is no snapshot of this cluster");
+    std::stable_sort(all_.begin(), all_.end(), [](const auto& a, const auto& b) { return a.source.stop_time < b.source.stop_time; });
+    return {};
+  }
+
+  Result<void> choose_timeline() {
+    if (target_.timeline) {
+      timeline_ = *target_.timeline;
+    } else if (target_.immediate) {
+      timeline_ = all_.back().source.timeline;
+    } else {
+      for (const Candidate& candidate : all_)
+        timeline_ = std::max(timeline_, TRY(archive_.newest_descendant(candidate.source.timeline, candidate.source.stop)));
+    }
+    for (const Candidate& candidate : all_) {
+      auto leads = leads_to(archive_, candidate.source, timeline_);
+      if (!leads.ok() && leads.error().code() == ErrorCode::kNotFound)
+        return unreachable(fmt::format("timeline {} is not known here: its history is not stored", timeline_));
+      if (TRY(std::move(leads))) candidates_.push_back(candidate);
+    }
+    if (!candidates_.empty()) return {};
+    const SnapshotSource& newest = all_.back().source;
+    return unreachable(fmt::format("no snapshot leads to timeline {}: the newest was taken on timeline {} and ends at {}, which "
+                                   "is not on the way to it",
+                                   timeline_, newest.timeline, newest.stop.text()));
+  }
+
+  // The log from a snapshot on; fails when it does not even make the snapshot whole.
+  Result<WalPath> path_from(const Candidate& candidate) {
+    WalPath path = TRY(WalPath::follow(archive_, timeline_, candidate.source.start));
+    if (path.end() >= candidate.source.stop) return path;
+    return unreachable(fmt::format("the snapshot of {} needs the WAL from {} to {}, but {}",
+                                   format_rfc3339(candidate.source.stop_time), candidate.source.start.text(),
+                                   candidate.source.stop.text(), why_it_ends(path)));
+  }
+
+  std::string why_it_ends(const WalPath& path) const {
+    if (path.broken()) return *path.broken();
+    return fmt::format("the stored WAL ends at {} (segment {})", path.end().text(),
+                       segment_name(path.timeline(), path.end(), archive_.identity().segment_bytes));
+  }
+
+  ResolvedTarget outcome(const Candidate& candidate, const WalPath& path, Lsn replay_to, Time instant, const std::string& what) {
+    const uint64_t segment_bytes = archive_.identity().segment_bytes;
+    ResolvedTarget resolved;
+    resolved.snapshot_index = candidate.index;
+    resolved.timeline = timeline_;
+    resolved.replay_from = candidate.source.start;
+    resolved.replay_to = std::max(replay_to, candidate.source.stop);
+    resolved.instant = instant;
+    const uint64_t segments = (resolved.replay_to.value + segment_bytes - 1) / segment_bytes - resolved.replay_from.value / segment_bytes;
+    resolved.description = fmt::format("{}, from the snapshot of {}, {} segment{} to replay on timeline {}", what,
+                                       format_rfc3339(candidate.source.stop_time), segments, segments == 1 ? "" : "s", path.timeline());
+    resolved.settings.emplace_back("recovery_target_timeline", std::to_string(timeline_));
+    return resolved;
+  }
+
+  // Stops behind the last stored record, or where the snapshot is whole if there is none.
+  void stop_at_end(ResolvedTarget& resolved, const Candidate& candidate, const WalPath& path) {
+    const auto last = path.last_record();
+    if (!last || *last < candidate.source.stop) {
+      resolved.settings.emplace_back("recovery_target", "immediate");
+      return;
+    }
+    resolved.settings.emplace_back("recovery_target_lsn", last->text());
+    resolved.settings.emplace_back("recovery_target_inclusive", "on");
+  }
+
+  Time end_instant(const Candidate& candidate, const WalPath& path) const {
+    return std::max(candidate.source.stop_time, path.proven_until().value_or(candidate.source.stop_time));
+  }
+
+  Result<ResolvedTarget> immediate() {
+    const Candidate& candidate = candidates_.back();
+    const WalPath path = TRY(path_from(candidate));
+    ResolvedTarget resolved = outcome(candidate, path, candidate.source.stop, candidate.source.stop_time, "as the snapshot ended");
+    resolved.settings.emplace_back("recovery_target", "immediate");
+    return resolved;
+  }
+
+  Result<ResolvedTarget> latest() {
+    const Candidate& candidate = candidates_.back();
+    const WalPath path = TRY(path_from(candidate));
+    if (path.broken())
+      return unreachable(*path.broken())
+          .with_hint(fmt::format("restore to --lsn {}, where the readable log ends, or push what is missing", path.end().text()));
+    const auto commit = path.last_commit();
+    return outcome(candidate, path, path.end(), end_instant(candidate, path),
+                   commit ? fmt::format("latest: last commit {}", format_rfc3339(*commit)) : "latest: no commit since the snapshot");
+  }
+
+  Result<ResolvedTarget> by_time() {
+    const Time time = whole_microseconds(*target_.time);
+    const bool beyond_fraction = !target_.inclusive && time != *target_.time;  // a commit at `time` still counts
+    const bool inclusive = target_.inclusive || beyond_fraction;
+    const auto stops = [&](Time at) { return inclusive ? at > time : at >= time; };
+    const auto may_hold = [&](const WalSummary& summary) { return summary.latest && stops(*summary.latest); };
+    const auto match = [&](const WalEvent& event) {
+      return (event.kind == WalEventKind::kCommit || event.kind == WalEventKind::kAbort) && stops(event.time);
+    };
+    for (auto candidate = candidates_.rbegin(); candidate != candidates_.rend(); ++candidate) {
+      if (candidate->source.stop_time > time) continue;
+      const WalPath path = TRY(path_from(*candidate));
+      const auto stop = TRY(path.find(candidate->source.start, path.end(), may_hold, match));
+      if (stop && stop->start < candidate->source.stop) continue;  // it would stop before the snapshot is whole
+      const std::string what = fmt::format("all up to {}", format_rfc3339(time));
+      if (stop) {
+        ResolvedTarget resolved = outcome(*candidate, path, stop->end, time, what);
+        resolved.settings.emplace_back("recovery_target_time", setting_time(time));
+        resolved.settings.emplace_back("recovery_target_inclusive", inclusive ? "on" : "off");
+        return resolved;
+      }
+      if (end_instant(*candidate, path) < time)
+        return unreachable(fmt::format("{} is not covered: {}", format_rfc3339(time), why_it_ends(path)));
+      ResolvedTarget resolved = outcome(*candidate, path, path.end(), time, what);
+      stop_at_end(resolved, *candidate, path);
+      return resolved;
+    }
+    return unreachable(fmt::format("{} is before the end of the oldest snapshot that leads to timeline {}", format_rfc3339(time), timeline_));
+  }
+
+  Result<ResolvedTarget> by_lsn() {
+    const Lsn lsn = TRY(parse_lsn(*target_.lsn));
+    for (auto candidate = candidates_.rbegin(); candidate != candidates_.rend(); ++candidate) {
+      if (candidate->source.stop > lsn) continue;
+      const WalPath path = TRY(path_from(*candidate));
+      if (path.end() < lsn) return unreachable(fmt::format("{} is not stored: {}", lsn.text(), why_it_ends(path)));
+      const auto last = path.last_record();
+      const bool at_end = !last || *last < lsn;
+      const Time instant = at_end ? end_instant(*candidate, path) : commit_before(path, lsn).value_or(candidate->source.stop_time);
+      ResolvedTarget resolved = outcome(*candidate, path, at_end ? path.end() : lsn, instant, fmt::format("all up to {}", lsn.text()));
+      if (at_end) {
+        stop_at_end(resolved, *candidate, path);
+      } else {
+        resolved.settings.emplace_back("recovery_target_lsn", lsn.text());
+        resolved.settings.emplace_back("recovery_target_inclusive", target_.inclusive ? "on" : "off");
+      }
+      return resolved;
+    }
+    return unreachable(fmt::format("{} is before the end of the oldest snapshot that leads to timeline {} ({})", lsn.text(), timeline_,
+                                   candidates_.front().source.stop.text()));
+  }
+
+  static std::optional<Time> commit_before(const WalPath& path, Lsn lsn) {
+    std::optional<Time> last;
+    for (const auto& stretch : path.stretches())
+      if (stretch.to <= lsn && stretch.summary.last_commit) last = stretch.summary.last_commit;
+    return last;
+  }
+
+  bool may_hold_event(const WalSummary& summary) const {
+    if (target_.xid) {
+      const auto xid = static_cast<uint32_t>(*target_.xid);
+      return summary.min_xid && *summary.min_xid <= xid && xid <= *summary.max_xid;
+    }
+    return !summary.restore_points_complete ||
+           std::any_of(summary.restore_points.begin(), summary.restore_points.end(),
+                       [&](const auto& point) { return point.name == *target_.name; });
+  }
+
+  bool is_event(const WalEvent& event) const {
+    if (target_.name) return event.kind == WalEventKind::kRestorePoint && event.name == *target_.name;
+    return (event.kind == WalEventKind::kCommit || event.kind == WalEventKind::kAbort) &&
+           event.xid == static_cast<uint32_t>(*target_.xid);
+  }
+
+  // A transaction or a restore point: PostgreSQL stops at the first one that it meets.
+  Result<ResolvedTarget> by_event(const std::string& what) {
+    std::optional<Lsn> searched_from;   // a later snapshot's log was searched already
+    std::string end;
+    for (auto candidate = candidates_.rbegin(); candidate != candidates_.rend(); ++candidate) {
+      const WalPath path = TRY(path_from(*candidate));
+      if (end.empty()) end = why_it_ends(path);
+      const auto event = TRY(path.find(candidate->source.start, searched_from.value_or(path.end()),
+                                       [&](const WalSummary& summary) { return may_hold_event(summary); },
+                                       [&](const WalEvent& each) { return is_event(each); }));
+      searched_from = candidate->source.stop;
+      if (!event || event->start < candidate->source.stop) continue;
+      if (event->kind == WalEventKind::kAbort)
+        return unreachable(fmt::format("{} was rolled back, at {}", what, format_rfc3339(event->time)));
+      ResolvedTarget resolved =
+          outcome(*candidate, path, event->end, event->time, fmt::format("{} of {}", what, format_rfc3339(event->time)));
+      if (target_.name) {
+        resolved.settings.emplace_back("recovery_target_name", *target_.name);
+      } else {
+        resolved.settings.emplace_back("recovery_target_xid", std::to_string(*target_.xid));
+        resolved.settings.emplace_back("recovery_target_inclusive", target_.inclusive ? "on" : "off");
+      }
+      return resolved;
+    }
+    return unreachable(fmt::format("{} {} in the stored WAL of timeline {} after a snapshot; {}", what,
+                                   target_.name ? "is not found" : "has not committed", timeline_, end));
+  }
+
+  WalArchive& archive_;
+  const std::vector<repo::Snapshot>& snapshots_;
+  const source::RestoreTarget& target_;
+  std::vector<Candidate> all_, candidates_;
+  uint32_t timeline_ = 0;
+};
+
+}  // namespace
+
+Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
+                                      const source::RestoreTarget& target) {
+  return Resolver(archive, snapshots, target).resolve();
+}
+
+Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
+  RecoveryWindow window;
+  std::vector<SnapshotSource> sources;
+  for (const repo::Snapshot& snapshot : snapshots) {
+    if (snapshot.kind != "postgres") continue;
+    SnapshotSource source = TRY(snapshot_source(snapshot));
+    if (source.system_id != archive.identity().system_id) continue;
+    window.timeline = std::max(window.timeline, TRY(archive.newest_descendant(source.timeline, source.stop)));
+    sources.push_back(std::move(source));
+  }
+  const SnapshotSource *oldest = nullptr, *newest = nullptr;
+  for (const SnapshotSource& source : sources) {
+    if (!TRY(leads_to(archive, source, window.timeline))) continue;
+    if (!oldest || source.stop_time < oldest->stop_time) oldest = &source;
+    if (!newest || source.stop_time >= newest->stop_time) newest = &source;
+  }
+  if (!oldest) return window;
+  const WalPath path = TRY(WalPath::follow(archive, window.timeline, newest->start));
+  window.from = oldest->stop_time;
+  window.end = path.end();
+  window.until = std::max(newest->stop_time, path.proven_until().value_or(newest->stop_time));
+  window.gaps = TRY(archive.gaps(window.timeline, oldest->start, std::max(path.end(), newest->stop)));
+  if (path.broken()) window.gaps.push_back(*path.broken());
+  return window;
+}
+
+}  // namespace holdfast::postgres

@@ -1,0 +1,333 @@
+#include "source/postgres/target.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "source/postgres/snapshot_source.h"
+#include "source/postgres/test_log_store.h"
+#include "source/postgres/test_wal.h"
+#include "source/postgres/wal_path.h"
+
+namespace holdfast::postgres {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+
+constexpr uint64_t kSegment = TestWal::kSegmentBytes;
+constexpr Time at(int seconds) { return Time::from_unix_seconds(1'800'000'000 + seconds); }
+
+// A log of four segments: a snapshot over the first, then commits every 10 s.
+using Target = source::RestoreTarget;
+Target target_at(Time time, bool inclusive = true) {
+  Target target;
+  target.time = time;
+  target.inclusive = inclusive;
+  return target;
+}
+Target target_lsn(const std::string& lsn) {
+  Target target;
+  target.lsn = lsn;
+  return target;
+}
+Target target_xid(uint64_t xid) {
+  Target target;
+  target.xid = xid;
+  return target;
+}
+Target target_name(const std::string& name) {
+  Target target;
+  target.name = name;
+  return target;
+}
+Target target_immediate() {
+  Target target;
+  target.immediate = true;
+  return target;
+}
+Target on_timeline(uint32_t timeline, Target target = {}) {
+  target.timeline = timeline;
+  return target;
+}
+
+class TargetTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    start_ = Lsn{kSegment};
+    wal_.filler(100);
+    stop_ = wal_.position();
+    commit(710, 10);
+    fill();
+    commit(720, 20);
+    point_ = wal_.restore_point("release", at(25));
+    wal_.abort(725, at(26));
+    fill();
+    commit(730, 30);
+    fill();
+    commit(740, 40);
+    end_ = wal_.position();
+    snapshots_.push_back(snapshot(1, start_, stop_, at(0)));
+  }
+
+  void commit(uint32_t xid, int seconds) { commits_[xid] = wal_.commit(xid, at(seconds)); }
+  void fill() {
+    wal_.fill_segment();
+    wal_.switch_segment();
+  }
+  void push(size_t number) {
+    if ((number + 1) * kSegment <= wal_.bytes().size()) {
+      const auto stored = archive_->push(wal_.segment_name(number), wal_.segment(number));
+      ASSERT_TRUE(stored.ok()) << stored.error().text();
+    } else {
+      const auto stored = archive_->push_part(1, Lsn{(number + 1) * kSegment}, wal_.bytes().subspan(number * kSegment));
+      ASSERT_TRUE(stored.ok()) << stored.error().text();
+    }
+  }
+  void push_all() {
+    for (size_t i = 0; i < 4; i++) push(i);
+  }
+  static repo::Snapshot snapshot(uint32_t timeline, Lsn start, Lsn stop, Time time) {
+    SnapshotSource source;
+    source.system_id = TestWal::kSystemId;
+    source.major = 15;
+    source.segment_bytes = kSegment;
+    source.timeline = timeline;
+    source.start = source.checkpoint = start;
+    source.stop = stop;
+    source.stop_time = time;
+    repo::Snapshot snapshot;
+    snapshot.component = "db";
+    snapshot.kind = "postgres";
+    snapshot.source = to_json(source);
+    return snapshot;
+  }
+  Result<ResolvedTarget> resolve(const source::RestoreTarget& target) { return resolve_target(*archive_, snapshots_, target); }
+  std::string problem(const source::RestoreTarget& target) {
+    const auto resolved = resolve(target);
+    if (resolved.ok()) return "resolved: " + resolved.value().description;
+    EXPECT_EQ(resolved.error().code(), ErrorCode::kUnreachableTarget);
+    return resolved.error().text();
+  }
+
+  TestLogStore store_;
+  std::unique_ptr<WalArchive> archive_ =
+      WalArchive::open(store_, system_clock(), {"db", TestWal::kSystemId, kSegment}).value();
+  TestWal wal_;
+  Lsn start_, stop_, point_, end_;
+  std::map<uint32_t, Lsn> commits_;
+  std::vector<repo::Snapshot> snapshots_;
+};
+
+const std::string kWindow = "; the recovery window is 2027-01-15T08:00:00.000000Z to 2027-01-15T08:00:40.000000Z";
+
+TEST_F(TargetTest, LatestReplaysAllThatIsStored) {
+  push_all();
+  const auto resolved = resolve({}).value();
+  EXPECT_THAT(resolved.settings, ElementsAre(Pair("recovery_target_timeline", "1")));
+  EXPECT_EQ(resolved.replay_from, start_);
+  EXPECT_EQ(resolved.replay_to, end_);
+  EXPECT_EQ(resolved.instant, at(40));
+  EXPECT_EQ(resolved.description,
+            "latest: last commit 2027-01-15T08:00:40.000000Z, from the snapshot of 2027-01-15T08:00:00.000000Z, 4 segments to "
+            "replay on timeline 1");
+}
+
+TEST_F(TargetTest, ATimeNeedsALaterCommit) {
+  push_all();
+  auto resolved = resolve(target_at(at(20))).value();
+  EXPECT_THAT(resolved.settings, ElementsAre(Pair("recovery_target_timeline", "1"),
+                                             Pair("recovery_target_time", "2027-01-15 08:00:20.000000+00"),
+                                             Pair("recovery_target_inclusive", "on")));
+  EXPECT_GT(resolved.replay_to, point_) << "recovery stops at the roll-back at 26";
+  EXPECT_LT(resolved.replay_to, commits_[730]);
+  EXPECT_EQ(resolved.instant, at(20));
+  resolved = resolve(target_at(at(20), false)).value();
+  EXPECT_THAT(resolved.settings[2], Pair("recovery_target_inclusive", "off"));
+  EXPECT_GT(resolved.replay_to, commits_[720]);
+  EXPECT_LE(resolved.replay_to, point_) << "it stops at the commit itself";
+  EXPECT_EQ(resolve(target_at(Time{at(20).ns + 300}, false)).value().settings[2].second, "on")
+      << "PostgreSQL counts microseconds; the commit is before the instant";
+}
+
+TEST_F(TargetTest, ATimeBehindTheLastCommitNeedsAMark) {
+  push_all();
+  EXPECT_EQ(problem(target_at(at(41))),
+            fmt::format("2027-01-15T08:00:41.000000Z is not covered: the stored WAL ends at {} (segment 000000010000000000000004)",
+                        end_.text()) +
+                kWindow);
+  ASSERT_TRUE(archive_->mark(1, end_, at(45)).ok());
+  const auto resolved = resolve(target_at(at(41))).value();
+  EXPECT_THAT(resolved.settings,
+              ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target_lsn", commits_[740].text()),
+                          Pair("recovery_target_inclusive", "on")));
+  EXPECT_EQ(resolved.instant, at(41));
+  EXPECT_THAT(problem(target_at(at(46))), HasSubstr("to 2027-01-15T08:00:45.000000Z"));
+  EXPECT_THAT(problem(target_at(at(-1))), HasSubstr("2027-01-15T07:59:59.000000Z is before the end of the oldest snapshot"));
+}
+
+TEST_F(TargetTest, TakesTheNewestSnapshotThatTheTargetAllows) {
+  const Lsn second_start = wal_.position();
+  wal_.filler(10);
+  const Lsn second_stop = wal_.position();
+  commit(750, 50);
+  push_all();
+  snapshots_.push_back(snapshot(1, second_start, second_stop, at(45)));
+  EXPECT_EQ(resolve({}).value().snapshot_index, 1u);
+  EXPECT_EQ(resolve(target_at(at(44))).value().snapshot_index, 0u);
+  EXPECT_EQ(resolve(target_at(at(45))).value().snapshot_index, 1u);
+  EXPECT_EQ(resolve(target_lsn(commits_[740].text())).value().snapshot_index, 0u);
+  EXPECT_EQ(resolve(target_lsn(commits_[750].text())).value().snapshot_index, 1u);
+  EXPECT_EQ(resolve(target_xid(730)).value().snapshot_index, 0u);
+  EXPECT_EQ(resolve(target_xid(750)).value().snapshot_index, 1u);
+  EXPECT_EQ(resolve(target_name("release")).value().snapshot_index, 0u);
+  const auto immediate = resolve(target_immediate()).value();
+  EXPECT_EQ(immediate.snapshot_index, 1u);
+  EXPECT_THAT(immediate.settings, ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target", "immediate")));
+  EXPECT_EQ(immediate.replay_to, second_stop);
+}
+
+TEST_F(TargetTest, APositionMustBeStored) {
+  push_all();
+  EXPECT_THAT(resolve(target_lsn(commits_[730].text())).value().settings,
+              ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target_lsn", commits_[730].text()),
+                          Pair("recovery_target_inclusive", "on")));
+  EXPECT_EQ(resolve(target_lsn(commits_[730].text())).value().instant, at(20));
+  // The position behind the last record: PostgreSQL would wait for a record there.
+  EXPECT_THAT(resolve(target_lsn(end_.text())).value().settings,
+              ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target_lsn", commits_[740].text()),
+                          Pair("recovery_target_inclusive", "on")));
+  EXPECT_EQ(problem(target_lsn(Lsn{end_.value + 8}.text())),
+            fmt::format("{} is not stored: the stored WAL ends at {} (segment 000000010000000000000004)",
+                        Lsn{end_.value + 8}.text(), end_.text()) +
+                kWindow);
+  EXPECT_EQ(problem(target_lsn("0/100000")),
+            fmt::format("0/100000 is before the end of the oldest snapshot that leads to timeline 1 ({})", stop_.text()) + kWindow);
+  EXPECT_EQ(resolve(target_lsn(stop_.text())).value().settings[1].second, stop_.text());
+}
+
+TEST_F(TargetTest, ATransactionMustHaveCommittedInTheWindow) {
+  push_all();
+  EXPECT_THAT(resolve(target_xid(720)).value().settings,
+              ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target_xid", "720"),
+                          Pair("recovery_target_inclusive", "on")));
+  EXPECT_EQ(resolve(target_xid(720)).value().instant, at(20));
+  EXPECT_EQ(resolve(target_xid((uint64_t{5} << 32) + 720)).value().settings[1].second, "21474837200");
+  EXPECT_EQ(problem(target_xid(725)), "transaction 725 was rolled back, at 2027-01-15T08:00:26.000000Z" + kWindow);
+  EXPECT_EQ(problem(target_xid(735)),
+            fmt::format("transaction 735 has not committed in the stored WAL of timeline 1 after a snapshot; the stored WAL ends "
+                        "at {} (segment 000000010000000000000004)",
+                        end_.text()) +
+                kWindow);
+}
+
+TEST_F(TargetTest, ARestorePointIsFoundByName) {
+  push_all();
+  const auto resolved = resolve(target_name("release")).value();
+  EXPECT_THAT(resolved.settings, ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target_name", "release")));
+  EXPECT_EQ(resolved.instant, at(25));
+  EXPECT_GT(resolved.replay_to, point_);
+  EXPECT_THAT(problem(target_name("releasf")), HasSubstr("restore point \"releasf\" is not found in the stored WAL of timeline 1"));
+}
+
+// Case: recovery silently stops early because a file was "missing".
+TEST_F(TargetTest, RefusesAGapAndNamesTheSegment) {
+  push(0);
+  push(2);
+  push(3);
+  EXPECT_EQ(problem({}),
+            "WAL from 0/200000 on is missing (segment 000000010000000000000002) though later WAL is stored (from 0/300000 on); "
+            "the recovery window is 2027-01-15T08:00:00.000000Z to 2027-01-15T08:00:10.000000Z (restore to --lsn 0/200000, where "
+            "the readable log ends, or push what is missing)");
+  EXPECT_THAT(problem(target_at(at(20))), HasSubstr("segment 000000010000000000000002"));
+  EXPECT_THAT(problem(target_name("release")), HasSubstr("segment 000000010000000000000002"));
+  EXPECT_TRUE(resolve(target_at(at(5))).ok());
+  EXPECT_TRUE(resolve(target_lsn("0/200000")).ok());
+  const auto window = recovery_window(*archive_, snapshots_).value();
+  EXPECT_EQ(window.from, at(0));
+  EXPECT_EQ(window.until, at(10));
+  EXPECT_THAT(window.gaps, ElementsAre(HasSubstr("segment 000000010000000000000002")));
+}
+
+// Case: the first backup into a new repository leaves a WAL hole.
+TEST_F(TargetTest, RefusesASnapshotWhoseOwnWalIsMissing) {
+  snapshots_[0] = snapshot(1, start_, Lsn{3 * kSegment + 100}, at(0));
+  push(0);
+  push(3);
+  EXPECT_THAT(problem({}), HasSubstr("the snapshot of 2027-01-15T08:00:00.000000Z needs the WAL from 0/100000 to 0/300064, but WAL "
+                                     "from 0/200000 on is missing (segment 000000010000000000000002)"));
+  EXPECT_THAT(problem(target_immediate()), HasSubstr("segment 000000010000000000000002"));
+}
+
+TEST_F(TargetTest, RefusesToReplayPastDamage) {
+  Bytes bad = wal_.segment(1);
+  bad[300'000] ^= 1;
+  push(0);
+  ASSERT_TRUE(archive_->push(wal_.segment_name(1), bad).ok());
+  push(2);
+  push(3);
+  EXPECT_THAT(problem({}), HasSubstr("WAL segment 000000010000000000000002 can't be read from 0/2"));
+  EXPECT_THAT(problem(target_at(at(30))), HasSubstr("fails its CRC"));
+  EXPECT_TRUE(resolve(target_at(at(20))).ok()) << "the roll-back behind it lies before the damage";
+}
+
+TEST_F(TargetTest, FollowsAPromotionAndCanStayBehind) {
+  push_all();
+  TestWal promoted = wal_.fork(2);
+  commit(750, 50);  // the old server went on for a moment
+  const Lsn old_end = wal_.position();
+  ASSERT_TRUE(archive_->push_part(1, end_, wal_.bytes().subspan(end_.value - start_.value)).ok());
+  promoted.commit(850, at(55));
+  const Lsn new_end = promoted.position();
+  const std::string history = fmt::format("1\t{}\tno recovery target specified\n", end_.text());
+  ASSERT_TRUE(archive_->push("00000002.history", as_bytes(history)).ok());
+  EXPECT_EQ(resolve({}).value().timeline, 1u) << "of timeline 2 no WAL is stored";
+  ASSERT_TRUE(archive_->push_part(2, Lsn{4 * kSegment}, promoted.bytes().subspan(3 * kSegment)).ok());
+
+  const auto latest = resolve({}).value();
+  EXPECT_EQ(latest.timeline, 2u);
+  EXPECT_EQ(latest.replay_to, new_end);
+  EXPECT_EQ(latest.instant, at(55));
+  const auto old = resolve(on_timeline(1)).value();
+  EXPECT_EQ(old.timeline, 1u);
+  EXPECT_EQ(old.replay_to, old_end);
+  EXPECT_EQ(resolve(target_at(at(35))).value().timeline, 2u) << "the common part is on the way";
+  EXPECT_THAT(problem(target_xid(750)), HasSubstr("transaction 750 has not committed in the stored WAL of timeline 2"));
+  EXPECT_EQ(resolve(on_timeline(1, target_xid(750))).value().instant, at(50));
+  EXPECT_EQ(resolve(target_xid(850)).value().timeline, 2u);
+  EXPECT_THAT(problem(on_timeline(3)), HasSubstr("timeline 3 is not known here: its history is not stored"));
+}
+
+TEST_F(TargetTest, RefusesASnapshotThatIsNotOnTheTimeline) {
+  commit(750, 50);
+  const Lsn late_start = wal_.position();
+  wal_.filler(10);
+  const Lsn late_stop = wal_.position();
+  push_all();
+  const std::string history = fmt::format("1\t{}\tbefore 2027-01-15 08:00:30+00\n", commits_[730].text());
+  ASSERT_TRUE(archive_->push("00000002.history", as_bytes(history)).ok());
+  snapshots_ = {snapshot(1, late_start, late_stop, at(50))};
+  EXPECT_THAT(problem(on_timeline(2)),
+              HasSubstr(fmt::format("no snapshot leads to timeline 2: the newest was taken on timeline 1 and ends at {}, which is "
+                                    "not on the way to it",
+                                    late_stop.text())));
+  EXPECT_EQ(resolve({}).value().timeline, 1u);
+}
+
+TEST_F(TargetTest, PassesErrorsOfTheStoreThrough) {
+  push_all();
+  store_.break_down(make_error(ErrorCode::kUnavailable, "the store is away"));
+  EXPECT_EQ(resolve({}).error().code(), ErrorCode::kUnavailable);
+}
+
+TEST_F(TargetTest, IgnoresSnapshotsOfAnotherCluster) {
+  push_all();
+  snapshots_[0].source["system_id"] = "42";
+  EXPECT_EQ(problem({}), "there is no snapshot of this cluster");
+  const auto window = recovery_window(*archive_, snapshots_).value();
+  EXPECT_FALSE(window.from);
+}
+
+}  // namespace
+}  // namespace holdfast::postgres

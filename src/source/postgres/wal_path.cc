@@ -1,0 +1,195 @@
+#include "source/postgres/wal_path.h"
+
+#include <algorithm>
+#include <map>
+
+namespace holdfast::postgres {
+
+namespace {
+
+// The segment in which a timeline was left is stored under its successor's name
+// too; like PostgreSQL, take the newest timeline that has it.
+const std::vector<const WalPiece*>* choose(const std::vector<TimelinePiece>& path, Lsn segment, uint64_t segment_bytes,
+                                           const std::map<std::pair<uint32_t, Lsn>, std::vector<const WalPiece*>>& stored,
+                                           Lsn* limit) {
+  for (auto piece = path.rbegin(); piece != path.rend(); ++piece) {
+    if (piece->from.value >= segment.value + segment_bytes) continue;
+    if (piece->to <= segment) return nullptr;
+    const auto found = stored.find({piece->timeline, segment});
+    if (found == stored.end()) continue;
+    *limit = piece->to;
+    return &found->second;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string WalPath::segment_at(uint32_t timeline, Lsn lsn) const {
+  return segment_name(timeline, lsn, archive_->identity().segment_bytes);
+}
+
+Result<WalPath> WalPath::follow(WalArchive& archive, uint32_t timeline, Lsn from) {
+  WalPath path(archive, timeline);
+  TRY(path.collect(from));
+  TRY(path.summarise());
+  TRY(path.prove());
+  return path;
+}
+
+// Lines up the stored pieces, segment after segment, as far as they join.
+Result<void> WalPath::collect(Lsn from) {
+  const uint64_t segment_bytes = archive_->identity().segment_bytes;
+  const auto path = path_to(timeline_, TRY(archive_->history(timeline_)));
+  const auto pieces = TRY(archive_->pieces());
+  std::map<std::pair<uint32_t, Lsn>, std::vector<const WalPiece*>> stored;
+  for (const WalPiece& piece : pieces) stored[{piece.timeline, segment_start(piece.from, segment_bytes)}].push_back(&piece);
+
+  Lsn segment = segment_start(from, segment_bytes);
+  end_ = segment;
+  while (true) {
+    Lsn limit;
+    const auto* chosen = choose(path, segment, segment_bytes, stored, &limit);
+    if (!chosen) break;
+    for (const WalPiece* piece : *chosen) {
+      if (piece->from >= limit || piece->from > end_) break;
+      Stretch stretch{piece->record, piece->timeline, piece->from, std::min(piece->to, limit), piece->to > limit, {}};
+      end_ = stretch.to;
+      stretches_.push_back(std::move(stretch));
+    }
+    segment.value += segment_bytes;
+    if (end_ < segment) break;
+  }
+  if (stretches_.empty()) end_ = from;
+  for (const WalPiece& piece : pieces) {
+    const auto part = std::find_if(path.begin(), path.end(), [&](const auto& p) { return p.timeline == piece.timeline; });
+    if (part == path.end() || piece.from < end_ || piece.from >= part->to) continue;
+    const auto missing = std::find_if(path.begin(), path.end(), [&](const auto& p) { return end_ < p.to; });
+    broken_ = fmt::format("WAL from {} on is missing (segment {}) though later WAL is stored (from {} on)", end_.text(),
+                          segment_at(missing->timeline, end_), piece.from.text());
+    break;
+  }
+  return {};
+}
+
+// What a stretch holds up to where it is cut: read anew, since the stored summary tells of the rest too.
+Result<WalSummary> WalPath::summary_of_cut(const Stretch& stretch) const {
+  const uint64_t segment_bytes = archive_->identity().segment_bytes;
+  const Lsn segment = segment_start(stretch.from, segment_bytes);
+  const std::string name = segment_at(stretch.timeline, stretch.from);
+  const auto content = TRY(archive_->fetch(name));
+  if (!content) return make_error(ErrorCode::kDamaged, "{} is listed but absent", name);
+  SegmentScanner scanner(segment, segment_bytes);
+  if (stretch.from > segment) scanner.scan(content->view(0, stretch.from.value - segment.value));
+  return scanner.scan(content->view(stretch.from.value - segment.value, stretch.to.value - stretch.from.value));
+}
+
+Result<void> WalPath::summarise() {
+  for (size_t i = 0; i < stretches_.size(); i++) {
+    Stretch& stretch = stretches_[i];
+    stretch.summary = stretch.cut ? TRY(summary_of_cut(stretch)) : TRY(archive_->summary(stretch.record))->clone();
+    TRY(add_edges(stretch));
+    std::optional<Lsn> stop = stretch.summary.zeros_at;
+    std::string problem = "no more records follow";
+    if (stretch.summary.fault) {
+      stop = stretch.summary.fault->at;
+      problem = stretch.summary.fault->problem;
+    }
+    if (!stop) continue;
+    end_ = std::max(stretch.from, stretch.summary.last_end);
+    // Zeros end the log as it should end; a fault, or more behind, does not.
+    if (stretch.summary.fault || i + 1 < stretches_.size())
+      broken_ = fmt::format("WAL segment {} can't be read from {} on: {}", segment_at(stretch.timeline, stretch.from),
+                            end_.text(), problem);
+    stretches_.resize(i + 1);
+    break;
+  }
+  return {};
+}
+
+// Adds the event of a record that began in the segment before.
+Result<void> WalPath::add_edges(Stretch& stretch) {
+  if (!stretch.summary.lead_end) return {};
+  const Lsn segment = segment_start(stretch.from, archive_->identity().segment_bytes);
+  const auto before = std::find_if(stretches_.rbegin(), stretches_.rend(), [&](const auto& other) { return other.to <= segment; });
+  if (before == stretches_.rend()) return {};
+  const WalSummary* tail = &before->summary;
+  auto joined = join_edges(*tail, stretch.summary);
+  if (joined.ok()) {
+    if (joined.value()) stretch.summary.add(*joined.value());
+    return {};
+  }
+  if (joined.error().code() != ErrorCode::kUnsupported) return std::move(joined).error();
+  return events(*tail->tail_start, Lsn{tail->tail_start->value + 1}, [&](const WalEvent& event) {
+    stretch.summary.add(event);
+    return false;
+  });
+}
+
+Result<void> WalPath::prove() {
+  for (const Stretch& stretch : stretches_)
+    if (stretch.summary.latest) proven_until_ = std::max(proven_until_.value_or(*stretch.summary.latest), *stretch.summary.latest);
+  for (const WalMark& mark : TRY(archive_->marks())) {
+    const bool here = mark.timeline == timeline() && !stretches_.empty() && mark.lsn >= stretches_.front().from;
+    if (here && mark.lsn <= end_) proven_until_ = std::max(proven_until_.value_or(mark.time), mark.time);
+  }
+  return {};
+}
+
+std::optional<Lsn> WalPath::last_record() const {
+  for (auto stretch = stretches_.rbegin(); stretch != stretches_.rend(); ++stretch)
+    if (stretch->summary.last_record) return stretch->summary.last_record;
+  return std::nullopt;
+}
+
+std::optional<Time> WalPath::last_commit() const {
+  for (auto stretch = stretches_.rbegin(); stretch != stretches_.rend(); ++stretch)
+    if (stretch->summary.last_commit) return stretch->summary.last_commit;
+  return std::nullopt;
+}
+
+Result<void> WalPath::events(Lsn from, Lsn to, const std::function<bool(const WalEvent&)>& visit) const {
+  const uint64_t segment_bytes = archive_->identity().segment_bytes;
+  bool going = true;
+  std::optional<WalReader> reader;
+  for (size_t i = 0; i < stretches_.size() && going;) {
+    const Stretch& first = stretches_[i];
+    const Lsn segment = segment_start(first.from, segment_bytes);
+    Lsn stored_to = first.to;
+    for (; i < stretches_.size() && segment_start(stretches_[i].from, segment_bytes) == segment; i++) stored_to = stretches_[i].to;
+    if (stored_to <= from) continue;
+    // A record that begins before `to` may end behind it; one segment more shows its end.
+    if (segment >= to && !(reader && reader->tail_start())) break;
+    if (!reader) {
+      reader.emplace(segment, segment_bytes, [&](const WalEvent& event) {
+        if (going && event.start >= from && event.start < to) going = visit(event);
+      });
+    }
+    const std::string name = segment_at(first.timeline, segment);
+    const auto content = TRY(archive_->fetch(name));
+    if (!content) return make_error(ErrorCode::kDamaged, "{} is listed but absent", name);
+    reader->feed(content->view(0, stored_to.value - segment.value));
+  }
+  return {};
+}
+
+Result<std::optional<WalEvent>> WalPath::find(Lsn from, Lsn to, const std::function<bool(const WalSummary&)>& may_hold,
+                                              const std::function<bool(const WalEvent&)>& match) const {
+  const uint64_t segment_bytes = archive_->identity().segment_bytes;
+  std::optional<WalEvent> found;
+  for (const Stretch& stretch : stretches_) {
+    // A record that ends here may begin in the segment before.
+    const Lsn segment = segment_start(stretch.from, segment_bytes);
+    const Lsn begin{segment.value - std::min(segment.value, segment_bytes)};
+    if (stretch.to <= from || !may_hold(stretch.summary)) continue;
+    if (begin >= to) break;
+    TRY(events(std::max(from, begin), std::min(to, stretch.to), [&](const WalEvent& event) {
+      if (match(event)) found = event;
+      return !found;
+    }));
+    if (found) break;
+  }
+  return found;
+}
+
+}  // namespace holdfast::postgres
