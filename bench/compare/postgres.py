@@ -1,0 +1,109 @@
+"""Full and incremental captures and the restore of a pgbench database, beside pgBackRest."""
+import os
+import re
+
+from compare.harness import median, tree_bytes, write_speed_seconds
+from compare.server import Server
+
+
+class PgBackRest:
+    def __init__(self, bench, server):
+        self.bench, self.server = bench, server
+        self.program = os.environ.get("PGBACKREST", "pgbackrest")
+        version = bench.run([self.program, "version"]).output
+        numbers = [int(word) for word in re.findall(r"\d+", version)[:2]]
+        self.block = numbers >= [2, 46]
+        self.name = f"pgBackRest {numbers[0]}.{numbers[1]}"
+
+    def start_anew(self):
+        self.home = self.bench.directory("pgbackrest")
+        for name in ("repository", "log", "lock", "spool"):
+            self.bench.directory("pgbackrest", name)
+        config = self.home / "pgbackrest.conf"
+        block = "repo1-block=y\n" if self.block else ""
+        config.write_text(
+            f"[global]\nrepo1-path={self.home}/repository\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=bench\n"
+            f"repo1-bundle=y\n{block}compress-type=zst\ncompress-level=3\nprocess-max=2\nstart-fast=y\narchive-check=n\n"
+            f"log-path={self.home}/log\nlock-path={self.home}/lock\nspool-path={self.home}/spool\nlog-level-console=warn\n"
+            f"log-level-file=off\nrepo1-retention-full=9\n[bench]\npg1-path={self.server.data}\n"
+            f"pg1-socket-path={self.server.socket}\npg1-port=5432\npg1-user=postgres\n"
+        )
+        self.bench.give(config)
+        self("stanza-create")
+
+    def __call__(self, *words):
+        return self.bench.run([self.program, f"--config={self.home}/pgbackrest.conf", "--stanza=bench", *words])
+
+    def stored(self):
+        return tree_bytes(self.home / "repository")
+
+
+class Holdfast:
+    def __init__(self, bench, component):
+        self.bench, self.component = bench, component
+
+    def start_anew(self):
+        self.home = self.bench.directory("holdfast")
+        self.config = self.bench.write_config(self.home, self.component)
+        self("init")
+
+    def __call__(self, *words):
+        return self.bench.holdfast(self.config, *words)
+
+    def stored(self):
+        return tree_bytes(self.home / "repository")
+
+
+class Series:
+    """Times and bytes of one row, ours and the peer's in turn."""
+
+    def __init__(self):
+        self.ours, self.peer, self.our_bytes, self.peer_bytes = [], [], [], []
+
+    def add(self, ours, peer, action_ours, action_peer):
+        before = ours.stored(), peer.stored()
+        self.ours.append(action_ours().seconds)
+        self.peer.append(action_peer().seconds)
+        self.our_bytes.append(ours.stored() - before[0])
+        self.peer_bytes.append(peer.stored() - before[1])
+
+    def rows(self, bench, name, peer_name, time_goal, bytes_goal=None):
+        bench.row(f"{name}: time, s", median(self.ours), median(self.peer), peer_name, time_goal)
+        if bytes_goal is not None:
+            bench.row(f"{name}: bytes", median(self.our_bytes), median(self.peer_bytes), peer_name, bytes_goal)
+
+
+def measure(bench):
+    # The peer's archive is of no interest here: its WAL check is off, and ours is not.
+    server = Server(bench, "pg", {"archive_mode": "on", "archive_command": "true"})
+    server.load(bench.gigabytes)
+    ours, peer = Holdfast(bench, server.component()), PgBackRest(bench, server)
+    transactions = round((11_000 if peer.block else 36_000) * bench.gigabytes / 4)
+    goal = 0.25 if peer.block else 0.1
+
+    full = Series()
+    for _ in range(bench.runs):
+        ours.start_anew()
+        peer.start_anew()
+        full.add(ours, peer, lambda: ours("backup"), lambda: peer("--type=full", "backup"))
+    full.rows(bench, "postgres: full capture", peer.name, 0.6, 1.0)
+
+    changed, unchanged = Series(), Series()
+    for _ in range(bench.runs):
+        server.transactions(transactions)
+        changed.add(ours, peer, lambda: ours("backup"), lambda: peer("--type=incr", "backup"))
+        unchanged.add(ours, peer, lambda: ours("backup"), lambda: peer("--type=incr", "backup"))
+    changed.rows(bench, f"postgres: incremental after {transactions} transactions", peer.name, goal, goal)
+    unchanged.rows(bench, "postgres: incremental, nothing changed", peer.name, 1.0)
+
+    restore = Series()
+    floor = write_speed_seconds(bench, server.data / "base")
+    for _ in range(bench.runs):
+        mine, theirs = bench.directory("restored-ours"), bench.directory("restored-peer")
+        restore.add(ours, peer, lambda: ours("restore", "--component", "db", "--to", mine),
+                    lambda: peer(f"--pg1-path={theirs}", "restore"))
+    restore.rows(bench, "postgres: restore, whole", peer.name, 0.8)
+    bench.row("postgres: restore, beside writing the bytes: time, s", median(restore.ours), floor, "write + fsync", 1.1)
+    server.stop()
+    bench.directory("restored-peer")
+    # The directory of the stopped server serves as the large tree of the next part.

@@ -1,0 +1,57 @@
+"""A PostgreSQL server of the comparison's own."""
+import shutil
+import subprocess
+import tempfile
+import time
+
+
+class Server:
+    def __init__(self, bench, name, settings=None):
+        self.bench = bench
+        self.data = bench.work / name
+        self.socket = tempfile.mkdtemp(prefix="holdfast-bench-", dir="/tmp")
+        bench.give(self.socket)
+        self.settings = {"listen_addresses": "", "unix_socket_directories": self.socket, "port": "5432",
+                         "shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h",
+                         "autovacuum": "off", "wal_level": "replica", "max_wal_senders": "8", **(settings or {})}
+        bench.run([bench.tool("initdb"), "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
+                   "--data-checksums", "-N"])
+        bench.at_end(self.stop)
+        self.start()
+
+    def start(self):
+        words = " ".join(f"-c {name}='{value}'" for name, value in self.settings.items())
+        self.bench.run([self.bench.tool("pg_ctl"), "-D", self.data, "-l", self.data.with_suffix(".log"), "-o", words,
+                        "-w", "-t", "120", "start"])
+
+    def stop(self):
+        if (self.data / "postmaster.pid").exists():
+            self.bench.run([self.bench.tool("pg_ctl"), "-D", self.data, "-m", "fast", "-w", "-t", "300", "stop"])
+        shutil.rmtree(self.socket, ignore_errors=True)
+
+    def sql(self, query):
+        words = [self.bench.tool("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", self.socket, "-U", "postgres",
+                 "-d", "postgres", "-c", query]
+        return self.bench.run(words).output.strip()
+
+    def pgbench(self, *words):
+        return self.bench.run([self.bench.tool("pgbench"), "-h", self.socket, "-U", "postgres", *words, "postgres"])
+
+    def load(self, gigabytes):
+        self.pgbench("-i", "-q", "-s", str(max(1, round(67 * gigabytes))))
+        self.sql("checkpoint")
+
+    def transactions(self, count):
+        """About this many TPC-B transactions, then a checkpoint, and what is needed for files to count as settled."""
+        self.pgbench("-n", "-c", "4", "-j", "2", "-t", str(max(1, count // 4)))
+        self.sql("checkpoint")
+        time.sleep(3)
+
+    def component(self, name="db"):
+        return (f"  - name: {name}\n    kind: postgres\n    connection: host={self.socket} port=5432 user=postgres dbname=postgres\n"
+                "    method: files\n    slot: holdfast_bench\n")
+
+    def background(self, argv, log):
+        with open(log, "wb") as output:
+            return subprocess.Popen(self.bench.prefix + [str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=output,
+                                    stderr=output, cwd="/", start_new_session=True)
