@@ -142,7 +142,7 @@ def check_commented_code():
     for path in code_files():
         for number, line in enumerate(path.read_text().splitlines(), 1):
             words = line.strip().lstrip("/").strip()
-            looks_like_code = re.match(r"^(if|for|while|return|auto|const|int|TRY|std::|[a-z_]+\().*[;{]$", words)
+            looks_like_code = re.match(r"^(if|for|while|return|auto|const|int|TRY|std::)\b.*[;{]$|^[a-z_:.>-]+\(.*\);$", words)
             if pattern.match(line) and looks_like_code and not excused.search(line):
                 problems.append(f"{at(path, number)}: code in a comment: {words}")
     return problems
