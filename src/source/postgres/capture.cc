@@ -1,0 +1,315 @@
+#include "source/postgres/capture.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/log.h"
+#include "source/postgres/backup_session.h"
+#include "source/postgres/base_backup.h"
+#include "source/postgres/capture_files.h"
+#include "source/postgres/page.h"
+#include "source/postgres/row_counts.h"
+#include "source/postgres/snapshot_source.h"
+#include "source/postgres/wal_gather.h"
+
+namespace holdfast::postgres {
+namespace {
+
+constexpr Duration kCheckpointDeadline = Duration::hours(1);
+constexpr int64_t kStartDifferenceSeconds = 3;
+
+// Why the data directory can't be read here as that of the server; "" when it can.
+std::string reason_against_files(source::World& world, const std::string& directory, const ServerFacts& facts) {
+  if (directory.empty()) return "the server does not tell its data directory (the role is no member of pg_read_all_settings)";
+  const auto control = read_control_file(world.fs, world.clock, directory);
+  if (!control.ok()) return control.error().text();
+  if (control.value().fields.system_id != facts.system_id) return directory + " holds another cluster";
+  // Not a standby of the same cluster that happens to be on this machine:
+  // the third line of postmaster.pid is when this server was started.
+  const auto pid_file = read_file(world.fs, join_path(directory, "postmaster.pid"));
+  if (!pid_file.ok()) return pid_file.error().text();
+  std::string_view rest = as_text(pid_file.value());
+  for (int line = 0; line < 2; line++) {
+    const size_t end = rest.find('\n');
+    if (end == std::string_view::npos) return directory + "/postmaster.pid is not complete";
+    rest = rest.substr(end + 1);
+  }
+  const int64_t started = std::strtoll(std::string(rest.substr(0, rest.find('\n'))).c_str(), nullptr, 10);
+  if (std::llabs(started - facts.start_unix_seconds) > kStartDifferenceSeconds) {
+    return directory + " belongs to another server than the one that answers";
+  }
+  return "";
+}
+
+std::string trimmed(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+
+// One capture, step by step.
+class Capture {
+ public:
+  Capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options, const repo::Snapshot* previous)
+      : world_(world), session_(session), options_(options), given_previous_(previous) {}
+  Result<repo::Snapshot> run();
+
+ private:
+  Result<void> connect();
+  Result<void> choose_method();
+  Result<void> open_previous();
+  Result<void> by_files();
+  Result<void> by_protocol();
+  Result<void> capture_control_file();
+  Result<void> count(BackupSession& backup);
+  Result<void> add_label(const BackupEnd& end);
+  Result<void> gather(const BackupEnd& end);
+  Result<repo::Snapshot> finish();
+  PageRules rules(Lsn start) const;
+  Result<std::unique_ptr<WalArchive>> open_archive();
+
+  source::World& world_;
+  repo::WriteSession& session_;
+  const CaptureOptions& options_;
+  const repo::Snapshot* given_previous_;
+  std::unique_ptr<ServerSession> server_;
+  ServerFacts facts_;
+  std::string directory_;
+  std::unique_ptr<PreviousSnapshot> previous_;
+  EntrySpool entries_;
+  SnapshotSource source_;
+  CaptureTotals totals_;
+  Time began_;
+  Duration began_monotonic_;
+};
+
+Result<void> Capture::connect() {
+  SessionOptions session;
+  session.stop = &world_.progress.stop;
+  server_ = TRY(ServerSession::connect(*options_.connection, session));
+  facts_ = TRY(read_facts(*server_));
+  source_.system_id = facts_.system_id;
+  source_.major = facts_.major;
+  source_.server_version = facts_.version;
+  source_.segment_bytes = facts_.segment_bytes;
+  source_.page_bytes = facts_.page_bytes;
+  source_.checksums = facts_.checksums;
+  source_.from_standby = facts_.in_recovery;
+  return {};
+}
+
+Result<void> Capture::choose_method() {
+  directory_ = options_.data_directory.empty() ? facts_.data_directory : options_.data_directory;
+  source_.method = "protocol";
+  if (options_.method == CaptureMethod::kProtocol) return {};
+  const std::string reason = reason_against_files(world_, directory_, facts_);
+  if (reason.empty()) {
+    source_.method = "files";
+    return {};
+  }
+  if (options_.method == CaptureMethod::kFiles) {
+    return make_error(ErrorCode::kPermission, "the data directory can't be captured by reading files: {}", reason)
+        .with_hint("run as the server's user or root on its machine, or use the method protocol");
+  }
+  log_info("postgres.capture.by_protocol", {{"reason", reason}});
+  return {};
+}
+
+Result<void> Capture::open_previous() {
+  if (!given_previous_ || options_.force_full) return {};
+  const std::string reason = PreviousSnapshot::reason_for_full(*given_previous_, facts_);
+  if (!reason.empty()) {
+    log_info("postgres.capture.full", {{"component", options_.component}, {"reason", reason}});
+    return {};
+  }
+  previous_ = TRY(PreviousSnapshot::open(session_.repository(), *given_previous_));
+  return {};
+}
+
+PageRules Capture::rules(Lsn start) const {
+  PageRules rules;
+  rules.checksums = facts_.checksums;
+  rules.segment_pages = facts_.segment_pages;
+  rules.start = start;
+  if (previous_) rules.unchanged_below = previous_->start();
+  return rules;
+}
+
+// The last of all files, so that what it says is not older than any of them; a
+// standby's copy depends on it.
+Result<void> Capture::capture_control_file() {
+  const ControlFileRead control = TRY(read_control_file(world_.fs, world_.clock, directory_));
+  if (control.fields.system_id != facts_.system_id) {
+    return make_error(ErrorCode::kMismatch, "{}/global/pg_control changed to another cluster during the capture", directory_);
+  }
+  const struct stat status = TRY(world_.fs.stat(join_path(directory_, "global/pg_control")));
+  return add_small_file(session_, entries_, entry_of("global/pg_control", status), control.bytes);
+}
+
+Result<void> Capture::count(BackupSession& backup) {
+  const std::string before = TRY(transaction_horizon(backup.session()));
+  source_.counts = count_rows(*options_.connection, backup.session());
+  // Exact for the snapshot's end only if nothing was committed since.
+  if (before == TRY(transaction_horizon(backup.session()))) return {};
+  for (auto& [database, tables] : source_.counts.items()) {
+    for (auto& [table, item] : tables.items()) item["exact"] = false;
+  }
+  return {};
+}
+
+Result<void> Capture::add_label(const BackupEnd& end) {
+  source_.start = end.label.start;
+  source_.stop = end.stop;
+  source_.checkpoint = end.label.checkpoint;
+  source_.timeline = end.label.timeline;
+  source_.stop_time = end.time;
+  repo::Entry entry;
+  entry.mode = 0600;
+  entry.modified = end.time;
+  if (!directory_.empty()) {
+    if (auto status = world_.fs.stat(directory_); status.ok()) {
+      entry.uid = status.value().st_uid;
+      entry.gid = status.value().st_gid;
+    }
+  }
+  entry.path = "backup_label";
+  TRY(add_small_file(session_, entries_, entry, as_bytes(end.label_text)));
+  if (trimmed(end.tablespace_map_text).empty()) return {};
+  entry.path = "tablespace_map";
+  return add_small_file(session_, entries_, entry, as_bytes(end.tablespace_map_text));
+}
+
+Result<std::unique_ptr<WalArchive>> Capture::open_archive() {
+  WalArchive::Identity identity;
+  identity.component = options_.component;
+  identity.system_id = facts_.system_id;
+  identity.segment_bytes = facts_.segment_bytes;
+  return WalArchive::open(session_.repository(), identity, options_.compression_level);
+}
+
+Result<void> Capture::gather(const BackupEnd& end) {
+  auto archive = TRY(open_archive());
+  GatherOptions gather;
+  gather.data_directory = directory_;
+  gather.timeline = end.label.timeline;
+  gather.from = end.label.start;
+  gather.to = end.stop;
+  gather.in_recovery = facts_.in_recovery;
+  gather.archives = facts_.archives;
+  return gather_wal(world_, *archive, gather);
+}
+
+Result<void> Capture::by_files() {
+  world_.progress.phase = "waiting for a checkpoint";
+  const std::string label = "holdfast " + options_.component + " " + format_rfc3339(began_);
+  auto backup = TRY(BackupSession::start(std::move(server_), facts_, label, kCheckpointDeadline));
+  world_.progress.phase = "copying";
+  TRY(capture_outside_configuration(world_, session_, backup->session(), directory_, entries_));
+  const std::string version_directory = fmt::format("PG_{}_{}", facts_.major, facts_.catalog_version);
+  DirectorySource files(world_, directory_, version_directory, previous_.get(), facts_.page_bytes == kPageBytes);
+  CapturePipeline pipeline(world_, session_, rules(backup->start_lsn()), entries_);
+  TRY(pipeline.run([&] { return files.next(); }));
+  TRY(capture_control_file());
+  TRY(count(*backup));
+  const BackupEnd end = TRY(backup->stop());
+  for (const auto& [oid, location] : files.tablespaces()) source_.tablespaces.push_back({oid, location, "pg_tblspc/" + oid});
+  totals_ = std::move(pipeline.totals());
+  TRY(add_label(end));
+  return gather(end);
+}
+
+Result<void> Capture::by_protocol() {
+  auto archive = TRY(open_archive());
+  BaseBackup backup(world_, session_, *options_.connection, facts_, *archive, entries_);
+  if (auto counts = transaction_horizon(*server_); counts.ok()) {
+    source_.counts = count_rows(*options_.connection, *server_);
+    for (auto& [database, tables] : source_.counts.items()) {
+      for (auto& [table, item] : tables.items()) item["exact"] = false;
+    }
+  }
+  BaseBackup::Outcome outcome = TRY(backup.run([&](Lsn start) { return rules(start); }, previous_.get(), began_));
+  outcome.end.time = TRY(server_time(*server_));
+  totals_ = std::move(outcome.totals);
+  source_.tablespaces = std::move(outcome.tablespaces);
+  TRY(add_label(outcome.end));
+  return {};
+}
+
+Result<repo::Snapshot> Capture::finish() {
+  repo::TreeWriter tree(session_);
+  TRY(entries_.drain([&](const repo::Entry& entry) { return tree.add(entry); }));
+  source_.segment_pages = facts_.segment_pages;
+  source_.bad_pages = totals_.bad;
+  source_.torn_pages = totals_.torn;
+  repo::Snapshot snapshot;
+  snapshot.component = options_.component;
+  snapshot.kind = "postgres";
+  snapshot.root = TRY(tree.finish());
+  snapshot.instant = source_.stop_time;
+  snapshot.source_bytes = totals_.source_bytes;
+  snapshot.read_bytes = totals_.read_bytes;
+  snapshot.files = totals_.files;
+  snapshot.incremental = previous_ != nullptr;
+  for (const FilePageProblem& page : totals_.bad) {
+    snapshot.faults.push_back(fmt::format("bad page: {}, block {}: {}", page.path, page.page.block, page.page.problem));
+  }
+  snapshot.source = to_json(source_);
+  snapshot.took = world_.clock.monotonic() - began_monotonic_;
+  return snapshot;
+}
+
+Result<repo::Snapshot> Capture::run() {
+  began_ = world_.clock.now();
+  began_monotonic_ = world_.clock.monotonic();
+  const uint64_t stored_before = session_.stats().stored_bytes;
+  world_.progress.phase = "connecting";
+  TRY(connect());
+  TRY(choose_method());
+  TRY(open_previous());
+  if (source_.method == "files") TRY(by_files());
+  else TRY(by_protocol());
+  repo::Snapshot snapshot = TRY(finish());
+  snapshot.stored_bytes = session_.stats().stored_bytes - stored_before;
+  return snapshot;
+}
+
+}  // namespace
+
+Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options,
+                               const repo::Snapshot* previous) {
+  CHECK(options.connection != nullptr);
+  return Capture(world, session, options, previous).run().context(fmt::format("capturing '{}'", options.component));
+}
+
+Result<ClusterIdentity> identify_server(const Connection& connection) {
+  auto session = TRY(ServerSession::connect(connection));
+  const ServerFacts facts = TRY(read_facts(*session));
+  ClusterIdentity identity;
+  identity.system_id = facts.system_id;
+  identity.major = facts.major;
+  identity.timeline = facts.timeline;
+  identity.segment_bytes = facts.segment_bytes;
+  identity.page_bytes = facts.page_bytes;
+  identity.checksums = facts.checksums;
+  identity.in_recovery = facts.in_recovery;
+  identity.data_directory = facts.data_directory;
+  return identity;
+}
+
+Result<ClusterIdentity> identify_directory(FileSystem& fs, const std::string& data_directory) {
+  const Bytes version = TRY_CONTEXT(read_file(fs, join_path(data_directory, "PG_VERSION"), 64),
+                                    "{} is no PostgreSQL data directory", data_directory);
+  const ControlFile control = TRY(read_control_file(fs, system_clock(), data_directory)).fields;
+  ClusterIdentity identity;
+  identity.system_id = control.system_id;
+  identity.major = std::atoi(std::string(as_text(version)).c_str());
+  identity.timeline = control.timeline;
+  identity.segment_bytes = control.segment_bytes;
+  identity.page_bytes = control.page_bytes;
+  identity.checksums = control.checksum_version != 0;
+  identity.in_recovery = control.in_recovery();
+  identity.data_directory = data_directory;
+  return identity;
+}
+
+}  // namespace holdfast::postgres

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "source/postgres/capture_pipeline.h"
+#include "source/postgres/control_file.h"
+#include "source/postgres/previous_snapshot.h"
+#include "source/source.h"
+
+namespace holdfast::postgres {
+
+// Turns a data directory into tasks for a CapturePipeline, in the order of trees.
+// A file that looks as it did when the previous snapshot read it is taken over
+// unread. global/pg_control is left out: it is captured last, by itself.
+class DirectorySource {
+ public:
+  // `with_pages` false: relation files are of a page size that we don't know, and
+  // are captured as plain bytes.
+  DirectorySource(source::World& world, const std::string& data_directory, const std::string& version_directory,
+                  PreviousSnapshot* previous, bool with_pages)
+      : world_(world), walk_(world.fs, data_directory, version_directory), previous_(previous), with_pages_(with_pages) {}
+  Result<std::optional<CaptureTask>> next();
+  // "oid", location, directory of those passed so far.
+  const std::vector<std::pair<std::string, std::string>>& tablespaces() const { return tablespaces_; }
+
+ private:
+  Result<std::shared_ptr<CapturedFile>> prepare(FoundFile found);
+  Result<void> compare(CapturedFile& file);
+  source::World& world_;
+  FileWalk walk_;
+  PreviousSnapshot* previous_;
+  const bool with_pages_;
+  std::shared_ptr<CapturedFile> current_;   // whose regions are being handed out
+  uint64_t offset_ = 0;
+  std::vector<std::pair<std::string, std::string>> tablespaces_;  // oid, location
+};
+
+// An entry with what lstat says.
+repo::Entry entry_of(const std::string& path, const struct stat& status);
+
+// Stores `content` as the file `entry` and adds it.
+Result<void> add_small_file(repo::WriteSession& session, EntrySpool& entries, repo::Entry entry, ByteView content);
+
+// Where configuration files that live outside the data directory are kept in a
+// snapshot; not restored from there unless the data directory has none.
+constexpr const char* kConfigPrefix = ".holdfast/config/";
+Result<void> capture_outside_configuration(source::World& world, repo::WriteSession& session, ServerSession& server,
+                                           const std::string& data_directory, EntrySpool& entries);
+
+}  // namespace holdfast::postgres

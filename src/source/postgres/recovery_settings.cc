@@ -1,0 +1,65 @@
+#include "source/postgres/recovery_settings.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+namespace holdfast::postgres {
+namespace {
+
+// "name = value" or "name value", names in any case; "" for other lines.
+std::string setting_name(std::string_view line) {
+  size_t begin = 0;
+  while (begin < line.size() && (line[begin] == ' ' || line[begin] == '\t')) begin++;
+  size_t end = begin;
+  while (end < line.size() && (std::isalnum(static_cast<unsigned char>(line[end])) || line[end] == '_' || line[end] == '.')) end++;
+  std::string name(line.substr(begin, end - begin));
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return name;
+}
+
+}  // namespace
+
+std::string comment_out_settings(std::string_view text, bool (*matches)(std::string_view name)) {
+  std::string result;
+  result.reserve(text.size() + 64);
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    const std::string name = setting_name(line);
+    if (!name.empty() && matches(name)) result += "# Disabled by holdfast: ";
+    result += line;
+    if (end == std::string_view::npos) break;
+    result += '\n';
+    text = text.substr(end + 1);
+  }
+  return result;
+}
+
+bool is_target_setting(std::string_view name) { return name.starts_with("recovery_target"); }
+
+bool is_recovery_setting(std::string_view name) {
+  static constexpr std::array<std::string_view, 6> kNames = {"restore_command",     "archive_cleanup_command", "recovery_end_command",
+                                                             "primary_conninfo",    "primary_slot_name",       "promote_trigger_file"};
+  return is_target_setting(name) || std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
+bool is_place_setting(std::string_view name) {
+  static constexpr std::array<std::string_view, 5> kNames = {"data_directory", "hba_file", "ident_file", "external_pid_file", "config_file"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
+std::string format_settings(const std::vector<std::pair<std::string, std::string>>& settings) {
+  std::string lines;
+  for (const auto& [name, value] : settings) {
+    lines += name + " = '";
+    for (const char c : value) {
+      if (c == '\'' || c == '\\') lines += c;
+      lines += c;
+    }
+    lines += "'\n";
+  }
+  return lines;
+}
+
+}  // namespace holdfast::postgres

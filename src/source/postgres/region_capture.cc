@@ -1,0 +1,220 @@
+#include "source/postgres/region_capture.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "source/postgres/page.h"
+
+namespace holdfast::postgres {
+namespace {
+
+// Blocks of whole stretches of files. Measured on pgbench data: docs/decisions.
+constexpr size_t kBlockBytes = 512 << 10;
+// A stretch of this size in which this share of the pages is new is stored whole:
+// a few more bytes now for far fewer pieces when it is read back.
+constexpr size_t kWholeShareNumerator = 3, kWholeShareDenominator = 4;
+// A region in more pieces than this is stored anew in whole blocks.
+constexpr size_t kMostPieces = 256;
+// LSNs that no record has: pages written past the WAL carry them (index builds).
+constexpr uint64_t kSmallestRealLsn = 1 << 20;
+// The writing of a page takes microseconds; this waits for up to a second.
+constexpr size_t kReadAgainTimes = 20;
+constexpr Duration kReadAgainPause = Duration::milliseconds(5);
+constexpr size_t kReadAgainFirst = 3;  // without a pause
+
+bool trusts_lsn(const RelationFile* relation) {
+  // Maps of free space and visibility change without their LSN, an init fork is tiny.
+  return relation && relation->fork == Fork::kMain;
+}
+
+std::vector<repo::Extent> slice(const std::vector<repo::Extent>& extents, uint64_t offset, uint64_t length) {
+  std::vector<repo::Extent> result;
+  uint64_t at = 0;
+  for (const repo::Extent& extent : extents) {
+    const uint64_t from = std::max(at, offset), to = std::min(at + extent.length_bytes, offset + length);
+    if (from < to) {
+      repo::Extent part{to - from, extent.block, extent.block_offset};
+      if (part.block) part.block_offset += static_cast<uint32_t>(from - at);
+      result.push_back(part);
+    }
+    at += extent.length_bytes;
+  }
+  return result;
+}
+
+}  // namespace
+
+// What is known of each page of a region: where the previous snapshot has it, or
+// that it has to be stored, or that it is zeros.
+struct RegionCapture::Page {
+  enum class Fate : uint8_t { kStore, kZero, kBefore } fate = Fate::kStore;
+  repo::Extent before;   // with kBefore
+};
+
+// The previous snapshot's pages of a region: one extent of a page each, or none
+// where it has a hole or part of a page only.
+struct RegionCapture::Before {
+  std::vector<std::optional<repo::Extent>> pages;
+  const repo::RegionRef* region = nullptr;  // when it is one stored region
+};
+
+Result<RegionCapture::Before> RegionCapture::look_before(const Input& input) {
+  Before before;
+  if (!input.previous || input.previous_bytes <= input.offset) return before;
+  std::vector<repo::Extent> extents;
+  const repo::Content& content = *input.previous;
+  const size_t index = input.offset / kRegionBytes;
+  if (content.regions.empty()) {
+    extents = slice(content.extents, input.offset, kRegionBytes);
+  } else if (index < content.regions.size() &&
+             (index + 1 == content.regions.size() || content.regions[index].length_bytes == kRegionBytes)) {
+    before.region = &content.regions[index];
+    extents = TRY(repo::read_region(session_.repository(), *before.region));
+  }
+  uint64_t at = 0;  // of the extent, in the region
+  for (const repo::Extent& extent : extents) {
+    const uint64_t first = (at + kPageBytes - 1) / kPageBytes, last = (at + extent.length_bytes) / kPageBytes;
+    if (extent.block && first < last) {
+      before.pages.resize(last);
+      for (uint64_t page = first; page < last; page++) {
+        const auto offset = static_cast<uint32_t>(extent.block_offset + (page * kPageBytes - at));
+        before.pages[page] = repo::Extent{kPageBytes, extent.block, offset};
+      }
+    }
+    at += extent.length_bytes;
+  }
+  return before;
+}
+
+// Checks one page; reads it again as long as it looks wrong and may only be in
+// the middle of being written.
+Result<PageState> RegionCapture::examine(const Input& input, MutableByteView page, uint64_t offset,
+                                         RegionOutcome& outcome) {
+  const auto block =
+      static_cast<uint32_t>(input.relation->segment * uint64_t{rules_.segment_pages} + offset / kPageBytes);
+  PageState state = check_page(page.data(), block, rules_.checksums);
+  if (state == PageState::kGood || state == PageState::kZero) return state;
+  bool moved = !input.read_again;
+  if (input.read_again) {
+    const Bytes first = Bytes::copy_of(page);
+    for (size_t i = 0; i < kReadAgainTimes; i++) {
+      if (i >= kReadAgainFirst) clock_.sleep(kReadAgainPause);
+      const size_t got = TRY(input.read_again(offset, page));
+      if (got < page.size()) return PageState::kZero;  // cut off meanwhile; replay cuts it off too
+      state = check_page(page.data(), block, rules_.checksums);
+      if (state == PageState::kGood || state == PageState::kZero) return state;
+      moved = moved || !equal(first, page);
+    }
+  }
+  // What is written while the capture runs is in the WAL as a whole page.
+  const bool written_now = moved && page_lsn(page.data()) >= rules_.start;
+  (written_now ? outcome.torn : outcome.bad).push_back({block, std::string(problem_of(state))});
+  return state;
+}
+
+Result<void> RegionCapture::store_whole(ByteView bytes, std::vector<PagePacker::Extent>& extents) {
+  for (size_t at = 0; at < bytes.size(); at += kBlockBytes) {
+    const ByteView block = bytes.subspan(at, std::min(kBlockBytes, bytes.size() - at));
+    std::optional<repo::BlockId> id;
+    if (!all_zero(block)) id = TRY(session_.put(repo::BlockKind::kData, block));
+    extents.push_back({{block.size(), id, 0}, nullptr});
+  }
+  return {};
+}
+
+Result<void> RegionCapture::assemble(ByteView bytes, const std::vector<Page>& pages, RegionOutcome& outcome) {
+  constexpr size_t kPagesOfBlock = kBlockBytes / kPageBytes;
+  PagePacker::Lane lane(packer_);
+  for (size_t first = 0; first < pages.size(); first += kPagesOfBlock) {
+    const size_t count = std::min(kPagesOfBlock, pages.size() - first);
+    const auto begin = pages.begin() + static_cast<ptrdiff_t>(first);
+    const auto fresh = static_cast<size_t>(std::count_if(
+        begin, begin + static_cast<ptrdiff_t>(count), [](const Page& page) { return page.fate == Page::Fate::kStore; }));
+    if (fresh * kWholeShareDenominator >= count * kWholeShareNumerator) {
+      TRY(store_whole(bytes.subspan(first * kPageBytes, count * kPageBytes), outcome.extents));
+      outcome.stored_pages += count;
+      continue;
+    }
+    outcome.stored_pages += fresh;
+    for (size_t i = first; i < first + count; i++) {
+      switch (pages[i].fate) {
+        case Page::Fate::kStore: TRY(lane.add(bytes.subspan(i * kPageBytes, kPageBytes), outcome.extents)); break;
+        case Page::Fate::kZero: outcome.extents.push_back({{kPageBytes, std::nullopt, 0}, nullptr}); break;
+        case Page::Fate::kBefore: outcome.extents.push_back({pages[i].before, nullptr}); break;
+      }
+    }
+  }
+  const ByteView tail = bytes.subspan(pages.size() * kPageBytes);  // of a page: the file grows at this moment
+  if (!tail.empty()) TRY(lane.add(tail, outcome.extents));
+  return {};
+}
+
+namespace {
+
+// Extents that continue each other count as one piece.
+size_t count_pieces(const std::vector<PagePacker::Extent>& extents) {
+  size_t pieces = 0;
+  const PagePacker::Extent* last = nullptr;
+  for (const PagePacker::Extent& item : extents) {
+    const bool continues = last && last->block == item.block && last->extent.block == item.extent.block &&
+                           (!item.extent.block ? !item.block
+                                               : last->extent.block_offset + last->extent.length_bytes == item.extent.block_offset);
+    if (!continues) pieces++;
+    last = &item;
+  }
+  return pieces;
+}
+
+}  // namespace
+
+Result<void> RegionCapture::capture_pages(const Input& input, MutableByteView bytes, RegionOutcome& outcome) {
+  const bool incremental = rules_.unchanged_below && trusts_lsn(input.relation);
+  const Before before = incremental ? TRY(look_before(input)) : Before();
+  std::vector<Page> pages(bytes.size() / kPageBytes);
+  std::unordered_map<repo::BlockId, bool> reusable;
+  bool all_before = before.region && before.region->length_bytes == bytes.size() && bytes.size() % kPageBytes == 0;
+  for (size_t i = 0; i < pages.size(); i++) {
+    const MutableByteView page = bytes.subspan(i * kPageBytes, kPageBytes);
+    const PageState state = TRY(examine(input, page, input.offset + i * kPageBytes, outcome));
+    if (state == PageState::kZero) {
+      pages[i].fate = Page::Fate::kZero;
+    } else if (state == PageState::kGood && i < before.pages.size() && before.pages[i]) {
+      const Lsn lsn = page_lsn(page.data());
+      if (lsn < *rules_.unchanged_below && lsn.value >= kSmallestRealLsn) {
+        const repo::BlockId& block = *before.pages[i]->block;
+        auto known = reusable.find(block);
+        if (known == reusable.end()) known = reusable.emplace(block, TRY(session_.reuse(block))).first;
+        if (known->second) pages[i] = {Page::Fate::kBefore, *before.pages[i]};
+      }
+    }
+    all_before = all_before && pages[i].fate == Page::Fate::kBefore;
+  }
+  if (all_before && TRY(session_.reuse(before.region->id))) {
+    outcome.taken_over = *before.region;
+    return {};
+  }
+  if (before.pages.empty()) {
+    outcome.stored_pages = pages.size();
+    return store_whole(bytes, outcome.extents);
+  }
+  TRY(assemble(bytes, pages, outcome));
+  if (count_pieces(outcome.extents) > kMostPieces) {
+    outcome.extents.clear();
+    outcome.stored_pages = pages.size();
+    return store_whole(bytes, outcome.extents);
+  }
+  return {};
+}
+
+Result<RegionOutcome> RegionCapture::capture(const Input& input, MutableByteView bytes) {
+  RegionOutcome outcome;
+  outcome.bytes = bytes.size();
+  if (input.relation) {
+    TRY(capture_pages(input, bytes, outcome));
+  } else {
+    TRY(store_whole(bytes, outcome.extents));
+  }
+  return outcome;
+}
+
+}  // namespace holdfast::postgres

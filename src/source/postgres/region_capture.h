@@ -1,0 +1,87 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "repo/repository.h"
+#include "repo/tree.h"
+#include "source/postgres/file_list.h"
+#include "source/postgres/lsn.h"
+#include "source/postgres/page.h"
+#include "source/postgres/page_packer.h"
+
+namespace holdfast::postgres {
+
+// Files are captured in regions of this size: the unit of parallel work, of
+// re-use as a whole, and of repacking.
+constexpr uint64_t kRegionBytes = 4u << 20;
+
+// What holds for a whole capture.
+struct PageRules {
+  bool checksums = false;
+  uint32_t segment_pages = 131072;   // pages of one relation segment (1 GiB)
+  Lsn start;                         // of this capture: recovery of the copy begins here
+  // Pages below this LSN are as the previous snapshot has them; empty: none is.
+  std::optional<Lsn> unchanged_below;
+};
+
+// A page that was not right.
+struct PageProblem {
+  uint32_t block = 0;          // in the relation, counted over its segments
+  std::string problem;
+  bool operator==(const PageProblem&) const = default;
+};
+
+// What became of one region of one file.
+struct RegionOutcome {
+  uint64_t bytes = 0;                         // less than asked for: the file ends here
+  uint64_t stored_pages = 0;                  // of relations: not taken over from before
+  std::optional<repo::RegionRef> taken_over;  // all as before; otherwise:
+  std::vector<PagePacker::Extent> extents;
+  std::vector<PageProblem> bad;               // stayed bad however often it was read
+  // Caught in the middle of being written: WAL replay from the start of the
+  // capture writes them whole, which is why the copy is right nonetheless.
+  std::vector<PageProblem> torn;
+};
+
+// Turns the bytes of regions into extents: verifies pages, takes over those that
+// the previous snapshot has, stores the others. Thread-safe.
+class RegionCapture {
+ public:
+  RegionCapture(repo::WriteSession& session, Clock& clock, const PageRules& rules)
+      : session_(session), clock_(clock), rules_(rules), packer_(session) {}
+
+  struct Input {
+    const RelationFile* relation = nullptr;  // null: a file without pages
+    uint64_t offset = 0;                     // in the file; a multiple of kRegionBytes
+    const repo::Content* previous = nullptr; // the file's content before, if it is the same file
+    uint64_t previous_bytes = 0;             // its size
+    // Reads again, to tell a page that is being written from a bad one; null when
+    // the bytes came over a connection.
+    std::function<Result<size_t>(uint64_t offset, MutableByteView out)> read_again;
+  };
+  // `bytes`: what was read, at most kRegionBytes. Reading again changes them.
+  Result<RegionOutcome> capture(const Input& input, MutableByteView bytes);
+
+  PagePacker& packer() { return packer_; }
+
+ private:
+  struct Page;
+  struct Before;
+  Result<PageState> examine(const Input& input, MutableByteView page, uint64_t offset, RegionOutcome& outcome);
+  Result<Before> look_before(const Input& input);
+  Result<void> store_whole(ByteView bytes, std::vector<PagePacker::Extent>& extents);
+  Result<void> capture_pages(const Input& input, MutableByteView bytes, RegionOutcome& outcome);
+  Result<void> assemble(ByteView bytes, const std::vector<Page>& pages, RegionOutcome& outcome);
+
+  repo::WriteSession& session_;
+  Clock& clock_;
+  const PageRules rules_;
+  PagePacker packer_;
+};
+
+}  // namespace holdfast::postgres

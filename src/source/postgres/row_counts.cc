@@ -1,0 +1,70 @@
+#include "source/postgres/row_counts.h"
+
+#include <cstdlib>
+
+#include "base/log.h"
+
+namespace holdfast::postgres {
+namespace {
+
+using nlohmann::json;
+
+constexpr int64_t kLargestTableBytes = 8 << 20;
+constexpr int64_t kMostBytesOfDatabase = 64 << 20;
+constexpr size_t kMostTables = 5000;
+constexpr Duration kCountDeadline = Duration::seconds(10);
+
+// Permanent tables and materialised views of users.
+constexpr const char* kTables =
+    "select n.nspname, c.relname, c.reltuples::bigint, pg_relation_size(c.oid)"
+    " from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+    " where c.relkind in ('r', 'm') and c.relpersistence = 'p' and c.relispopulated"
+    " and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'"
+    " order by pg_relation_size(c.oid), 1, 2";
+
+int64_t to_number(std::string_view text) { return std::strtoll(std::string(text).c_str(), nullptr, 10); }
+
+Result<json> count_database(const Connection& connection, const std::string& database) {
+  SessionOptions options;
+  options.database = database;
+  options.deadline = kCountDeadline;
+  auto session = TRY(ServerSession::connect(connection, options));
+  TRY(session->exec("begin transaction isolation level repeatable read read only"));
+  const Rows tables = TRY(session->exec(kTables));
+  json counts = json::object();
+  int64_t bytes_left = kMostBytesOfDatabase;
+  for (size_t i = 0; i < std::min(tables.size(), kMostTables); i++) {
+    const std::string schema(tables.at(i, 0)), table(tables.at(i, 1));
+    const int64_t size = to_number(tables.at(i, 3));
+    json& item = counts[schema + "." + table];
+    if (size > kLargestTableBytes || size > bytes_left) {
+      item = {{"rows", std::max<int64_t>(to_number(tables.at(i, 2)), 0)}, {"exact", false}};
+      continue;
+    }
+    bytes_left -= size;
+    const std::string name = TRY(session->quote_identifier(schema)) + "." + TRY(session->quote_identifier(table));
+    item = {{"rows", to_number(TRY(session->value("select count(*) from " + name)))}, {"exact", true}};
+  }
+  return counts;
+}
+
+}  // namespace
+
+json count_rows(const Connection& connection, ServerSession& session) {
+  json all = json::object();
+  const auto databases = session.exec("select datname from pg_database where datallowconn and not datistemplate order by 1");
+  if (!databases.ok()) return all;
+  for (size_t i = 0; i < databases.value().size(); i++) {
+    const std::string database(databases.value().at(i, 0));
+    auto counts = count_database(connection, database);
+    if (counts.ok()) all[database] = std::move(counts).value();
+    else log_info("postgres.capture.not_counted", {{"database", database}, {"error", counts.error().text()}});
+  }
+  return all;
+}
+
+Result<std::string> transaction_horizon(ServerSession& session) {
+  return session.value("select pg_current_snapshot()::text");
+}
+
+}  // namespace holdfast::postgres

@@ -1,0 +1,87 @@
+#include "source/postgres/snapshot_source.h"
+
+#include <cstdlib>
+
+namespace holdfast::postgres {
+namespace {
+
+using nlohmann::json;
+
+json problems_to_json(const std::vector<FilePageProblem>& pages) {
+  json list = json::array();
+  for (const FilePageProblem& page : pages) {
+    const auto relation = parse_relation_path(page.path);
+    list.push_back({{"path", page.path}, {"relation", relation ? relation->relation : 0},
+                    {"block", page.page.block}, {"problem", page.page.problem}});
+  }
+  return list;
+}
+
+std::vector<FilePageProblem> problems_from_json(const json& list) {
+  std::vector<FilePageProblem> pages;
+  for (const json& item : list) {
+    pages.push_back({item.at("path").get<std::string>(), {item.at("block").get<uint32_t>(), item.at("problem").get<std::string>()}});
+  }
+  return pages;
+}
+
+}  // namespace
+
+json to_json(const SnapshotSource& source) {
+  json tablespaces = json::array();
+  for (const SnapshotTablespace& space : source.tablespaces) {
+    tablespaces.push_back({{"oid", space.oid}, {"location", space.location}, {"directory", space.directory}});
+  }
+  return {{"system_id", std::to_string(source.system_id)},
+          {"major", source.major},
+          {"server_version", source.server_version},
+          {"segment_bytes", source.segment_bytes},
+          {"page_bytes", source.page_bytes},
+          {"segment_pages", source.segment_pages},
+          {"timeline", source.timeline},
+          {"checksums", source.checksums},
+          {"from_standby", source.from_standby},
+          {"start_lsn", source.start.text()},
+          {"stop_lsn", source.stop.text()},
+          {"checkpoint_lsn", source.checkpoint.text()},
+          {"stop_time", format_rfc3339(source.stop_time)},
+          {"method", source.method},
+          {"tablespaces", std::move(tablespaces)},
+          {"bad_pages", problems_to_json(source.bad_pages)},
+          {"torn_pages", problems_to_json(source.torn_pages)},
+          {"counts", source.counts}};
+}
+
+Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
+  SnapshotSource source;
+  try {
+    const json& from = snapshot.source;
+    source.system_id = std::strtoull(from.at("system_id").get<std::string>().c_str(), nullptr, 10);
+    source.major = from.at("major").get<int>();
+    source.server_version = from.value("server_version", source.major * 10000);
+    source.segment_bytes = from.at("segment_bytes").get<uint64_t>();
+    source.page_bytes = from.value("page_bytes", 8192u);
+    source.segment_pages = from.value("segment_pages", 131072u);
+    source.timeline = from.at("timeline").get<uint32_t>();
+    source.checksums = from.value("checksums", false);
+    source.from_standby = from.value("from_standby", false);
+    source.start = TRY(parse_lsn(from.at("start_lsn").get<std::string>()));
+    source.stop = TRY(parse_lsn(from.at("stop_lsn").get<std::string>()));
+    source.checkpoint = TRY(parse_lsn(from.at("checkpoint_lsn").get<std::string>()));
+    source.stop_time = TRY(parse_time(from.at("stop_time").get<std::string>(), Time()));
+    source.method = from.value("method", "files");
+    for (const json& item : from.value("tablespaces", json::array())) {
+      source.tablespaces.push_back({item.at("oid").get<std::string>(), item.at("location").get<std::string>(),
+                                    item.at("directory").get<std::string>()});
+    }
+    source.bad_pages = problems_from_json(from.value("bad_pages", json::array()));
+    source.torn_pages = problems_from_json(from.value("torn_pages", json::array()));
+    source.counts = from.value("counts", json::object());
+  } catch (const json::exception& error) {
+    return make_error(ErrorCode::kInvalidData, "the snapshot of '{}' does not describe a PostgreSQL cluster: {}",
+                      snapshot.component, error.what());
+  }
+  return source;
+}
+
+}  // namespace holdfast::postgres

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "repo/point.h"
+#include "source/postgres/capture_pipeline.h"
+#include "source/postgres/lsn.h"
+
+namespace holdfast::postgres {
+
+struct SnapshotTablespace {
+  std::string oid;
+  std::string location;    // where it was
+  std::string directory;   // in the tree: "pg_tblspc/<oid>"
+};
+
+// What Snapshot::source says of a PostgreSQL snapshot (docs/format.md, "PostgreSQL
+// snapshots"), as fields.
+struct SnapshotSource {
+  uint64_t system_id = 0;
+  int major = 0;
+  int server_version = 0;
+  uint64_t segment_bytes = 0;
+  uint32_t page_bytes = 8192;
+  uint32_t segment_pages = 131072;
+  uint32_t timeline = 0;
+  bool checksums = false;
+  bool from_standby = false;
+  Lsn start, stop, checkpoint;
+  Time stop_time;
+  std::string method;                     // "files" | "protocol"
+  std::vector<SnapshotTablespace> tablespaces;
+  std::vector<FilePageProblem> bad_pages;
+  std::vector<FilePageProblem> torn_pages;  // right after replay; not before
+  nlohmann::json counts = nlohmann::json::object();
+};
+nlohmann::json to_json(const SnapshotSource& source);
+// kInvalidData names what is missing or wrong.
+Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot);
+
+}  // namespace holdfast::postgres

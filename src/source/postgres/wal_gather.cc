@@ -1,0 +1,75 @@
+#include "source/postgres/wal_gather.h"
+
+#include <algorithm>
+
+#include "source/postgres/timeline.h"
+
+namespace holdfast::postgres {
+namespace {
+
+constexpr Duration kArchiverStart = Duration::seconds(2);
+constexpr Duration kPollInterval = Duration::milliseconds(50);
+
+// How far the archive reaches from `from` on.
+Result<Lsn> covered_until(WalArchive& archive, uint32_t timeline, Lsn from) {
+  Lsn end = from;
+  for (const WalRange& range : TRY(archive.ranges())) {
+    if (range.timeline == timeline && range.from <= from && range.to > end) end = range.to;
+  }
+  return end;
+}
+
+Result<void> store_segment(source::World& world, WalArchive& archive, const GatherOptions& options, Lsn start) {
+  const uint64_t size = archive.identity().segment_bytes;
+  const std::string name = segment_name(options.timeline, start, size);
+  const std::string path = join_path(join_path(options.data_directory, "pg_wal"), name);
+  const Bytes content = TRY(read_file(world.fs, path, size));
+  if (content.size() != size) {
+    return make_error(ErrorCode::kMismatch, "{} has {} bytes, not a segment's {}", path, content.size(), size);
+  }
+  const bool complete = !options.in_recovery || start.value + size <= options.to.value;
+  if (complete) return archive.push(name, content);
+  const Lsn have = TRY(covered_until(archive, options.timeline, start));
+  if (have >= options.to) return {};
+  return archive.push_part(options.timeline, have, content.view(have.value - start.value, options.to.value - have.value));
+}
+
+Result<void> store_history(source::World& world, WalArchive& archive, const GatherOptions& options) {
+  if (options.timeline <= 1) return {};
+  const std::string name = history_name(options.timeline);
+  const auto content = read_file(world.fs, join_path(join_path(options.data_directory, "pg_wal"), name));
+  if (!content.ok() && content.error().code() == ErrorCode::kNotFound) return {};
+  if (!content.ok()) return content.error().clone();
+  return archive.push(name, content.value());
+}
+
+}  // namespace
+
+Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherOptions& options) {
+  world.progress.phase = "storing WAL";
+  TRY(store_history(world, archive, options));
+  auto gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
+  const Duration until = world.clock.monotonic() + kArchiverStart;
+  while (!gaps.empty() && options.archives && world.clock.monotonic() < until && !world.progress.stop) {
+    world.clock.sleep(kPollInterval);
+    gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
+  }
+  if (gaps.empty()) return {};
+  const uint64_t size = archive.identity().segment_bytes;
+  std::string failure;
+  for (Lsn start{options.from.value / size * size}; start < options.to; start.value += size) {
+    if (world.progress.stop) return make_error(ErrorCode::kInterrupted, "the capture was stopped");
+    const Lsn from{std::max(start.value, options.from.value)}, to{std::min(start.value + size, options.to.value)};
+    if (TRY(archive.gaps(options.timeline, from, to)).empty()) continue;
+    auto stored = store_segment(world, archive, options, start);
+    if (!stored.ok() && stored.error().code() == ErrorCode::kMismatch) return std::move(stored).error();
+    if (!stored.ok() && failure.empty()) failure = stored.error().text();
+  }
+  gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
+  if (gaps.empty()) return {};
+  return make_error(ErrorCode::kIncomplete, "WAL that the copy needs is not in the repository: {}{}{}", gaps.front(),
+                    failure.empty() ? "" : "; ", failure)
+      .with_hint("let the server keep WAL until it is stored: allow a replication slot, or raise wal_keep_size");
+}
+
+}  // namespace holdfast::postgres

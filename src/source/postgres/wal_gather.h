@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+
+#include "base/filesystem.h"
+#include "base/time.h"
+#include "source/postgres/wal_archive.h"
+#include "source/source.h"
+
+namespace holdfast::postgres {
+
+struct GatherOptions {
+  std::string data_directory;       // whose pg_wal is read
+  uint32_t timeline = 0;
+  Lsn from, to;                     // [from, to)
+  bool in_recovery = false;         // of the server: its last segment is not complete then
+  bool archives = false;            // the server has an archive command: it gets a moment's start
+};
+
+// Makes sure that the archive holds the WAL of a range without a gap: waits
+// shortly for whoever archives, then takes what is missing from pg_wal, where a
+// slot keeps it. kIncomplete when WAL is nowhere to be had: the copy is of no use.
+Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherOptions& options);
+
+}  // namespace holdfast::postgres
