@@ -1,9 +1,7 @@
-#include <optional>
-#include <unistd.h>
-
 #include "base/log.h"
 #include "repo/access.h"
 #include "repo/config.h"
+#include "repo/host.h"
 #include "repo/key_slot.h"
 #include "repo/open_repository.h"
 
@@ -15,11 +13,6 @@
 namespace holdfast::repo {
 
 namespace {
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
 
 // Fails unless the location is empty or holds only what an init that never ended left.
 Result<void> ensure_empty(store::ObjectStore& store) {

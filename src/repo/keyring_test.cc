@@ -1,0 +1,248 @@
+// Covers: adding, removing and changing passphrases; the last key stays; rotation
+// with and without re-sealing, stopped at every change of the store.
+
+#include <gtest/gtest.h>
+
+#include "repo/keyring.h"
+#include "repo/log_codec.h"
+#include "repo/log_store.h"
+#include "repo/scratch_repository.h"
+#include "repo/tombstone.h"
+
+namespace holdfast::repo {
+namespace {
+
+template <typename T>
+std::string outcome(const Result<T>& result) {
+  return result.ok() ? "ok" : std::string(error_name(result.error().code())) + ": " + result.error().message();
+}
+
+struct KeyringTest : testing::Test {
+  ScratchRepository scratch;
+  std::unique_ptr<Repository> repository = scratch.init();
+  Progress progress;
+
+  bool opens(std::string_view passphrase) {
+    return open_repository(scratch.environment, Secret::from_text(passphrase)).ok();
+  }
+};
+
+TEST_F(KeyringTest, LetsSeveralPassphrasesIn) {
+  const auto added = add_key(*repository, Secret::from_text("second"), "operator");
+  ASSERT_TRUE(added.ok()) << added.error().text();
+  EXPECT_FALSE(added->current);
+  EXPECT_TRUE(opens("second"));
+  EXPECT_TRUE(opens("correct horse"));
+  EXPECT_FALSE(opens("third"));
+  const auto slots = list_keys(*repository).value();
+  ASSERT_EQ(slots.size(), 2u);
+  EXPECT_EQ(slots[0].label, "first");
+  EXPECT_TRUE(slots[0].current);
+  EXPECT_EQ(slots[1].label, "operator");
+  EXPECT_EQ(slots[1].kdf_memory_bytes, 8192u);
+  EXPECT_EQ(outcome(add_key(*repository, Secret::from_text("second"), "again")),
+            "already-exists: key " + slots[1].id.substr(0, 8) + " has this passphrase already");
+}
+
+TEST_F(KeyringTest, RemovesAKeyButNeverTheLast) {
+  const std::string first = list_keys(*repository).value()[0].id;
+  EXPECT_EQ(outcome(remove_key(*repository, first.substr(0, 6))),
+            "refused: key " + first.substr(0, 8) + " is the last one: without it nobody could open the repository");
+  ASSERT_TRUE(add_key(*repository, Secret::from_text("second"), "").ok());
+  ASSERT_TRUE(remove_key(*repository, first).ok());
+  EXPECT_FALSE(opens("correct horse"));
+  EXPECT_TRUE(opens("second"));
+  EXPECT_EQ(outcome(remove_key(*repository, "zz")), "not-found: there is no key zz");
+  EXPECT_EQ(outcome(remove_key(*repository, "")), "not-found: there is no key ");
+}
+
+TEST_F(KeyringTest, DoesNotCountADamagedKeyAsOneThatIsLeft) {
+  const std::string first = list_keys(*repository).value()[0].id;
+  const std::string second = add_key(*repository, Secret::from_text("second"), "").value().id;
+  scratch.flip("keys/" + second, 100);
+  scratch.flip("keys/" + second + ".copy", 100);
+  EXPECT_EQ(remove_key(*repository, first).error().code(), ErrorCode::kRefused);
+  EXPECT_TRUE(remove_key(*repository, second).ok());
+  EXPECT_TRUE(opens("correct horse"));
+}
+
+TEST_F(KeyringTest, ChangesThePassphrase) {
+  const auto changed = change_key(*repository, Secret::from_text("new"));
+  ASSERT_TRUE(changed.ok()) << changed.error().text();
+  EXPECT_EQ(changed->label, "first");
+  EXPECT_TRUE(opens("new"));
+  EXPECT_FALSE(opens("correct horse"));
+}
+
+TEST_F(KeyringTest, RotatesForWhatComesAndKeepsReadingWhatWas) {
+  const auto old_session_reader = scratch.open().value();
+  const auto logs = open_log_store(*repository);
+  const auto put = [&](Repository& into, std::string_view text) {
+    const auto session = WriteSession::begin(into, {}).value();
+    const BlockId id = session->put(BlockKind::kData, as_bytes(text)).value();
+    Point point = ScratchRepository::point(std::string(text));
+    EXPECT_TRUE(session->commit(point).ok());
+    return id;
+  };
+  const BlockId before = put(*repository, "before");
+  ASSERT_EQ(rotate_epoch(*repository, false, progress).value().number, 2u);
+  const BlockId after = put(*repository, "after");
+  ASSERT_TRUE(logs->put("db", {"0001", {}, Bytes::copy_of(as_bytes("log"))}).ok());
+  // One that was opened before the rotation learns of the new epoch when it meets it.
+  for (Repository* reader : {repository.get(), old_session_reader.get()}) {
+    EXPECT_EQ(as_text(reader->read_block(before).value()->view()), "before");
+    EXPECT_EQ(as_text(reader->read_block(after).value()->view()), "after");
+    EXPECT_EQ(reader->points()->size(), 2u);
+    EXPECT_EQ(as_text(open_log_store(*reader)->get("db", "0001")->body.view()), "log");
+  }
+  const auto epochs = list_epochs(*repository).value();
+  ASSERT_EQ(epochs.size(), 2u);
+  EXPECT_EQ(epochs[0].packs, 1u);
+  EXPECT_EQ(epochs[1].packs, 1u);
+}
+
+// A store that stops working after so many changes, as a machine that is switched off does.
+class StoppingStore final : public store::ObjectStore {
+ public:
+  explicit StoppingStore(store::ObjectStore& inner) : inner_(inner) {}
+  void stop_after(int changes) { left_ = changes; }
+  bool stopped() const { return left_ < 0; }
+  Result<void> create(std::string_view name, ByteView content) override {
+    TRY(change());
+    return inner_.create(name, content);
+  }
+  Result<void> remove(std::string_view name) override {
+    TRY(change());
+    return inner_.remove(name);
+  }
+  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override { return inner_.read(name, offset, length); }
+  Result<Bytes> read_all(std::string_view name) override { return inner_.read_all(name); }
+  Result<store::ObjectInfo> stat(std::string_view name) override { return inner_.stat(name); }
+  Result<void> list(std::string_view prefix, const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
+    return inner_.list(prefix, visit);
+  }
+  Result<Time> server_time() override { return inner_.server_time(); }
+  std::string location() const override { return inner_.location(); }
+
+ private:
+  Result<void> change() {
+    if (left_ >= 0 && left_-- > 0) return {};
+    return make_error(ErrorCode::kIo, "switched off");
+  }
+  store::ObjectStore& inner_;
+  std::atomic<int> left_{1 << 20};
+};
+
+struct Filled {
+  ScratchRepository scratch;
+  std::vector<std::pair<BlockId, std::string>> blocks;
+  StoppingStore store{*scratch.store};
+  Environment environment{store, system_clock(), *scratch.random};
+  std::unique_ptr<Repository> repository = init_repository(environment, ScratchRepository::passphrase(), {8192, 1}).value();
+
+  Filled() {
+    const auto session = WriteSession::begin(*repository, {.pack_bytes = 2000}).value();
+    for (int i = 0; i < 6; i++) {
+      Bytes plain = ScratchRepository::text(*scratch.random, 1500);
+      blocks.emplace_back(session->put(i % 2 ? BlockKind::kData : BlockKind::kRegion, plain.view()).value(), as_text(plain.view()));
+    }
+    Point point = ScratchRepository::point();
+    CHECK(session->commit(point).ok());
+    const auto logs = open_log_store(*repository);
+    for (const char* name : {"0001", "0002", "0003"}) {
+      CHECK(logs->put("db", {name, Bytes::copy_of(as_bytes("h")), Bytes::copy_of(as_bytes(name))}).ok());
+    }
+  }
+
+  void expect_whole(const std::string& when) {
+    const auto opened = scratch.open();
+    ASSERT_TRUE(opened.ok()) << when << ": " << opened.error().text();
+    for (const auto& [id, text] : blocks) {
+      const auto read = (*opened)->read_block(id);
+      ASSERT_TRUE(read.ok()) << when << ": " << read.error().text();
+      EXPECT_EQ(as_text((*read)->view()), text);
+    }
+    const auto logs = open_log_store(**opened);
+    for (const std::string name : {"0001", "0002", "0003"}) {
+      const auto record = logs->get("db", name);
+      ASSERT_TRUE(record.ok()) << when << ": " << record.error().text();
+      EXPECT_EQ(as_text(record->body.view()), name);
+    }
+    EXPECT_EQ(logs->list("db")->size(), 3u) << when;
+    EXPECT_EQ((*opened)->points()->size(), 1u) << when;
+  }
+};
+
+TEST(Reseal, WritesPacksAndLogRecordsAnew) {
+  Filled filled;
+  Progress progress;
+  const auto before = filled.scratch.names("packs/");
+  const auto rotated = rotate_epoch(*filled.repository, true, progress);
+  ASSERT_TRUE(rotated.ok()) << rotated.error().text();
+  filled.expect_whole("after");
+  EXPECT_TRUE(filled.scratch.names("log-moving/").empty());
+  EXPECT_TRUE(filled.scratch.names("leases/").empty());
+  const auto condemned = tombstoned_packs(*filled.scratch.store).value();
+  EXPECT_EQ(condemned.size(), before.size());
+  for (const std::string& name : before) {
+    EXPECT_TRUE(condemned.contains(digest_of_name(name).value()));
+    ASSERT_TRUE(filled.scratch.store->remove(name).ok());
+  }
+  filled.expect_whole("without the old packs");
+  for (const std::string& name : filled.scratch.names("log/")) {
+    const Bytes object = filled.scratch.get(name);
+    EXPECT_EQ(parse_log_prefix(object.view(), name)->header.epoch, 2u);
+  }
+}
+
+TEST(Reseal, KeepsWhatItCanNotReadAndSaysSo) {
+  Filled filled;
+  Progress progress;
+  const std::string pack = filled.scratch.names("packs/").at(0);
+  filled.scratch.flip(pack, kPackHeaderBytes + kRecordHeaderBytes);
+  filled.scratch.flip("log/db/0002", kLogPrefixBytes);
+  const auto rotated = rotate_epoch(*filled.repository, true, progress);
+  ASSERT_FALSE(rotated.ok());
+  EXPECT_EQ(rotated.error().code(), ErrorCode::kIncomplete);
+  EXPECT_NE(rotated.error().message().find("epoch 2 has begun, but 2 objects stay under older keys: " + pack), std::string::npos)
+      << rotated.error().message();
+  EXPECT_FALSE(tombstoned_packs(*filled.scratch.store)->contains(digest_of_name(pack).value()));
+  EXPECT_EQ(filled.scratch.names("log/").size(), 3u);
+}
+
+TEST(Reseal, LosesNothingWhereverItIsStopped) {
+  for (int changes = 0;; changes++) {
+    Filled filled;
+    Progress progress;
+    filled.store.stop_after(changes);
+    const auto rotated = rotate_epoch(*filled.repository, true, progress);
+    if (!filled.store.stopped()) {
+      ASSERT_TRUE(rotated.ok()) << rotated.error().text();
+      ASSERT_GT(changes, 20);
+      break;
+    }
+    filled.expect_whole(fmt::format("stopped after {} changes", changes));
+    // Leases of the machine that was switched off would end by themselves.
+    for (const std::string& name : filled.scratch.names("leases/")) ASSERT_TRUE(filled.scratch.store->remove(name).ok());
+    const auto again = filled.scratch.open().value();
+    const auto finished = rotate_epoch(*again, true, progress);
+    ASSERT_TRUE(finished.ok()) << "after " << changes << " changes: " << finished.error().text();
+    filled.expect_whole(fmt::format("gone on after {} changes", changes));
+    EXPECT_TRUE(filled.scratch.names("log-moving/").empty());
+  }
+}
+
+TEST(KeyChange, LocksNobodyOutWhereverItIsStopped) {
+  for (int changes = 0;; changes++) {
+    Filled filled;
+    filled.store.stop_after(changes);
+    const auto changed = change_key(*filled.repository, Secret::from_text("new"));
+    if (!filled.store.stopped()) break;
+    const bool old_opens = open_repository(filled.scratch.environment, ScratchRepository::passphrase()).ok();
+    const bool new_opens = open_repository(filled.scratch.environment, Secret::from_text("new")).ok();
+    EXPECT_TRUE(old_opens || new_opens) << "after " << changes << " changes";
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::repo
