@@ -136,7 +136,8 @@ Result<std::optional<repo::Entry>> FileCapture::capture_one(Candidate& candidate
     }
     const bool last = attempt == kAttempts;
     const Reading reading = TRY(read_once(candidate, *file.value(), bundle, last));
-    if (reading.failure) return give_up(candidate, *reading.failure);
+    // A failure at first may be that of another object in the file's place.
+    if (reading.failure && (attempt > 1 || judge(candidate, *file.value(), true).steady)) return give_up(candidate, *reading.failure);
     if (!reading.steady && !last) {
       read_again_++;
       continue;

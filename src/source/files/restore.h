@@ -10,8 +10,8 @@
 namespace holdfast::files {
 
 struct RestoreOptions {
-  std::string to;                       // directory below which paths appear; "" or "/": where they were
-  std::vector<std::string> only;        // paths or patterns inside the tree; empty: all
+  std::string to = {};                  // directory below which paths appear; "" or "/": where they were
+  std::vector<std::string> only = {};   // paths or patterns inside the tree; empty: all
   bool delta = false;                   // target may hold data: right blocks are kept, wrong ones rewritten
   bool remove_extra = false;            // with delta: files that the snapshot does not have go
   bool dry_run = false;
