@@ -185,6 +185,22 @@ def check_words():
     ]
 
 
+def check_promises():
+    """docs/safety.md names tests that exist."""
+    tests = set()
+    for path in code_files():
+        for suite, name in re.findall(r"^\s*(?:TEST|TEST_F|TEST_P|TYPED_TEST)\(\s*(\w+),\s*(\w+)\)", path.read_text(), re.MULTILINE):
+            tests.add(f"{suite}.{name}")
+    problems = []
+    document = ROOT / "docs/safety.md"
+    for number, line in enumerate(document.read_text().splitlines(), 1):
+        for name in re.findall(r"`([A-Z]\w*\.[\w*]+)`", line):
+            wanted = re.compile(name.replace(".", r"\.").replace("*", r"\w*") + "$")
+            if name != "Suite.Test" and not any(wanted.match(test) for test in tests):
+                problems.append(f"{at(document, number)}: there is no test {name}")
+    return problems
+
+
 def check_selftest():
     """The function finder itself, on what has misled such finders before."""
     text = "namespace a {\nstruct S {\n  int f() const { return 1; }\n};\n"
