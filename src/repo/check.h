@@ -39,7 +39,13 @@ struct Touched {
   std::string path;
   uint64_t offset = 0, length_bytes = 0;
   std::string cause;     // the object
+  // More than 1: names are lost, too; `path` is the first of so many files and
+  // directories that follow each other, `length_bytes` their size together.
+  uint64_t entries = 1;
 };
+// What is known of `object` (a name in the store, or a block's id in hex). An object
+// that turns out whole touches nothing. A point that can't be read has no component,
+// a log record has its stream as component and no point.
 Result<std::vector<Touched>> explain(Repository& repository, const std::string& object, Progress& progress);
 
 // Rebuilds lost or damaged index objects from the packs themselves. Returns how many blocks were found.

@@ -13,6 +13,11 @@ nlohmann::json printable_list(const std::vector<std::string>& texts) {
   return list;
 }
 
+nlohmann::json without_odd_bytes(const nlohmann::json& json) {
+  const std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return nlohmann::json::parse(text, nullptr, false);
+}
+
 nlohmann::json snapshot_to_json(const Snapshot& snapshot) {
   return {{"component", printable_text(snapshot.component)},
           {"kind", printable_text(snapshot.kind)},
@@ -24,7 +29,7 @@ nlohmann::json snapshot_to_json(const Snapshot& snapshot) {
           {"files", snapshot.files},
           {"took_ns", snapshot.took.ns},
           {"incremental", snapshot.incremental},
-          {"source", snapshot.source},
+          {"source", without_odd_bytes(snapshot.source)},
           {"faults", printable_list(snapshot.faults)}};
 }
 
@@ -86,11 +91,5 @@ Result<Point> point_from_json(const nlohmann::json& json) {
   for (const auto& snapshot : *snapshots) point.snapshots.push_back(TRY(snapshot_from_json(snapshot)));
   return point;
 }
-
-Bytes encode_point(const Point& point) {
-  return Bytes::copy_of(as_bytes(to_json(point).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
-}
-
-Result<Point> decode_point(ByteView bytes) { return point_from_json(TRY(parse_json_object(as_text(bytes)))); }
 
 }  // namespace holdfast::repo

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "repo/ids.h"
@@ -40,12 +39,9 @@ struct Point {
   std::vector<std::string> tags;
 };
 
+// Text that is not UTF-8 becomes text that is: odd bytes as "\xNN" (in `source`,
+// where the source should have seen to it, as U+FFFD), so that dump() can't fail.
 nlohmann::json to_json(const Point& point);
 Result<Point> point_from_json(const nlohmann::json& json);
-
-// The content of a point's object: docs/format.md, "Points". Text that is not
-// UTF-8 is stored with its odd bytes as "\xNN" (in `source`: as U+FFFD).
-Bytes encode_point(const Point& point);
-Result<Point> decode_point(ByteView bytes);
 
 }  // namespace holdfast::repo

@@ -1,0 +1,263 @@
+#include "repo/check.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/parallel.h"
+#include "crypto/digest.h"
+#include "repo/checked_json.h"
+#include "repo/damage.h"
+#include "repo/lease.h"
+#include "repo/log_store.h"
+#include "repo/object_names.h"
+#include "repo/read_share.h"
+#include "repo/salvage.h"
+#include "repo/tombstone.h"
+#include "repo/tree_walk.h"
+
+namespace holdfast::repo {
+namespace {
+
+constexpr size_t kThreads = 2;
+
+class Checker : private WalkSink {
+ public:
+  Checker(RepositoryAccess& repository, const CheckOptions& options, Progress& progress)
+      : repository_(repository), options_(options), progress_(progress) {}
+
+  // Points before the index, the index before packs: what each names was there before it.
+  Result<CheckReport> run() {
+    progress_.phase = "checking structure";
+    TRY(check_key_objects(repository_, told()));
+    TRY(count_objects());
+    TRY(check_small_objects());
+    const auto points = TRY(repository_.points(told()));
+    report_.points = points.size();
+    index_ = TRY(load_index_despite_damage(repository_, told()));
+    report_.blocks = index_->entries().size();
+    TRY(check_packs_exist());
+    TRY(walk_points(points));
+    note_lost_blocks();
+    TRY(check_logs());
+    TRY(check_data());
+    report_.damage = damage_.take();
+    return std::move(report_);
+  }
+
+ private:
+  std::function<void(const std::string&, const Error&)> told() {
+    return [this](const std::string& object, const Error& error) { damage_.add(object, error); };
+  }
+
+  Result<void> ensure_wanted() const {
+    if (progress_.stop) return make_error(ErrorCode::kInterrupted, "check was stopped");
+    return {};
+  }
+
+  Result<void> count_objects() {
+    return repository_.store().list("", [&](const store::ObjectInfo&) -> Result<void> {
+      report_.objects++;
+      return {};
+    });
+  }
+
+  Result<void> check_small_objects() {
+    TRY(live_leases(repository_.store(), told()));
+    TRY(load_tombstones(repository_.store(), told()));
+    for (const std::string_view prefix : {kVerifiedPrefix, std::string_view("checks/")}) {
+      std::vector<std::string> names;
+      TRY(repository_.store().list(prefix, [&](const store::ObjectInfo& info) -> Result<void> {
+        names.push_back(info.name);
+        return {};
+      }));
+      for (const std::string& name : names) {
+        const auto bytes = repository_.store().read_all(name);
+        if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) continue;  // removed meanwhile
+        if (!bytes.ok() && !is_damage(bytes.error())) return bytes.error().clone();
+        const auto json = bytes.ok() ? decode_checked_json(*bytes, name) : Result<nlohmann::json>(bytes.error().clone());
+        if (!json.ok()) damage_.add(name, json.error());
+      }
+    }
+    return {};
+  }
+
+  Result<void> check_packs_exist() {
+    TRY(repository_.store().list(kPacksPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
+      const auto digest = digest_of_name(info.name);
+      if (digest.ok()) stored_[*digest] = info.size_bytes;
+      else damage_.add(info.name, "it is not named as a pack is");
+      return {};
+    }));
+    report_.packs = stored_.size();
+    for (const PackInfo& pack : index_->packs()) {
+      const auto found = stored_.find(pack.digest);
+      const bool whole = found != stored_.end() && found->second == pack.size_bytes;
+      whole_.push_back(whole);
+      if (found == stored_.end()) damage_.add(pack_name(pack.digest), "it is gone");
+      else if (!whole) damage_.add(pack_name(pack.digest), fmt::format("it has {} bytes instead of {}", found->second, pack.size_bytes));
+    }
+    return {};
+  }
+
+  Result<void> walk_points(const std::vector<Point>& points) {
+    marks_ = std::make_unique<BlockMarks>(index_);
+    SalvageRepository blocks(repository_, index_);
+    for (const Point& point : points) {
+      for (const Snapshot& snapshot : point.snapshots) TRY(walk_tree(blocks, snapshot.root, kThreads, *this));
+    }
+    return {};
+  }
+
+  // A block that is missing is told once for all, in note_lost_blocks().
+  Result<bool> enter(BlockKind, const BlockId& id) override {
+    TRY(ensure_wanted());
+    const auto outcome = marks_->mark(id);
+    if (outcome == BlockMarks::Outcome::kUnknown) {
+      std::lock_guard lock(mutex_);
+      unknown_.insert(id);
+    }
+    return outcome == BlockMarks::Outcome::kFirst;
+  }
+
+  Result<void> unreadable(BlockKind, const BlockId& id, const Error& error) override {
+    if (!is_damage(error)) return error.clone();
+    for (const IndexEntry& place : index_->find(id)) {
+      if (whole_[place.pack]) damage_.add(pack_name(index_->packs()[place.pack].digest), error);
+    }
+    return {};
+  }
+
+  // Blocks that points need and that no whole pack has; and packs that nobody needs.
+  void note_lost_blocks() {
+    if (!unknown_.empty()) {
+      damage_.add(std::string(kIndexPrefix),
+                  fmt::format("{} blocks that points need (the first is {}) are in no index object: try holdfast check --rebuild-index",
+                              unknown_.size(), unknown_.begin()->hex()));
+    }
+    std::vector<uint64_t> lost(index_->packs().size());
+    std::vector<bool> needed(index_->packs().size());
+    const auto entries = index_->entries();
+    for (size_t i = 0; i < entries.size();) {
+      size_t end = i;
+      bool whole = false;
+      for (; end < entries.size() && entries[end].id == entries[i].id; end++) {
+        whole |= whole_[entries[end].pack];
+        if (marks_->marked(i)) needed[entries[end].pack] = true;
+      }
+      if (marks_->marked(i) && !whole) lost[entries[i].pack]++;
+      i = end;
+    }
+    for (size_t pack = 0; pack < lost.size(); pack++) {
+      const PackInfo& info = index_->packs()[pack];
+      if (lost[pack]) damage_.add(pack_name(info.digest), fmt::format("{} blocks that points need were only in it", lost[pack]));
+    }
+    count_garbage(needed);
+  }
+
+  void count_garbage(const std::vector<bool>& needed) {
+    std::set<ObjectDigest> used;
+    for (size_t pack = 0; pack < needed.size(); pack++) {
+      if (needed[pack]) used.insert(index_->packs()[pack].digest);
+    }
+    for (const auto& [digest, size_bytes] : stored_) {
+      if (used.count(digest)) continue;
+      report_.garbage_packs++;
+      report_.garbage_bytes += size_bytes;
+    }
+  }
+
+  Result<void> check_logs() {
+    progress_.phase = "checking logs";
+    share_ = TRY(ReadShare::next(repository_, options_.read_data_percent));
+    const auto logs = open_log_store(repository_);
+    for (const std::string& stream : TRY(logs->streams())) {
+      for (const LogStore::Info& record : TRY(logs->list(stream))) {
+        TRY(ensure_wanted());
+        const std::string object = fmt::format("{}{}/{}", kLogPrefix, stream, record.name);
+        report_.records++;
+        const bool whole = share_.takes(object);
+        const auto read = whole ? discard(logs->get(stream, record.name)) : discard(logs->get_header(stream, record.name));
+        if (whole) add_bytes_read(record.stored_bytes);
+        if (read.ok() || read.error().code() == ErrorCode::kNotFound) continue;  // not found: removed meanwhile
+        if (!is_damage(read.error())) return read.error().clone();
+        damage_.add(object, read.error());
+      }
+    }
+    return {};
+  }
+
+  template <typename T>
+  static Result<void> discard(Result<T> result) {
+    if (!result.ok()) return std::move(result).error();
+    return {};
+  }
+
+  void add_bytes_read(uint64_t bytes) {
+    progress_.bytes_done += bytes;
+    bytes_read_ += bytes;
+  }
+
+  Result<void> check_data() {
+    progress_.phase = "reading data";
+    std::vector<ObjectDigest> packs;
+    for (const auto& [digest, size_bytes] : stored_) {
+      if (!share_.takes(digest)) continue;
+      packs.push_back(digest);
+      progress_.bytes_total += size_bytes;
+    }
+    TRY(parallel_for(packs.size(), kThreads, [&](size_t i) { return check_pack(packs[i]); }));
+    report_.bytes_read = bytes_read_;
+    return share_.finish(repository_);
+  }
+
+  // The pack's bytes against its name, then every record, so that it is known which blocks are lost.
+  Result<void> check_pack(const ObjectDigest& digest) {
+    TRY(ensure_wanted());
+    const std::string name = pack_name(digest);
+    const auto bytes = repository_.store().read_all(name);
+    if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) return {};  // collected meanwhile
+    if (!bytes.ok() && !is_damage(bytes.error())) return bytes.error().clone();
+    if (!bytes.ok()) {
+      damage_.add(name, bytes.error());
+      return {};
+    }
+    add_bytes_read(bytes->size());
+    if (crypto::sha256(*bytes) != digest.bytes) damage_.add(name, "its bytes are not those that its name stands for");
+    const auto scan = scan_pack(repository_.keys(), *bytes, name);
+    if (!scan.ok()) {
+      damage_.add(name, scan.error());
+      return {};
+    }
+    for (const PackDamage& part : scan->damage) {
+      damage_.add(name, fmt::format("{} (at byte {}, {} bytes)", part.problem, part.offset, part.length));
+    }
+    return {};
+  }
+
+  RepositoryAccess& repository_;
+  const CheckOptions& options_;
+  Progress& progress_;
+  CheckReport report_;
+  DamageList damage_;
+  ReadShare share_;
+  std::shared_ptr<const Index> index_;
+  std::map<ObjectDigest, uint64_t> stored_;  // packs that are there, and their sizes
+  std::vector<bool> whole_;                  // by position in the index's packs: there, and as long as it should be
+  std::unique_ptr<BlockMarks> marks_;
+  std::mutex mutex_;
+  std::set<BlockId> unknown_;                // guarded by mutex_
+  std::atomic<uint64_t> bytes_read_{0};
+};
+
+}  // namespace
+
+Result<CheckReport> check(Repository& repository, const CheckOptions& options, Progress& progress) {
+  RepositoryAccess& ours = access(repository);
+  const auto lease = Lease::take(ours.environment(), {.kind = LeaseKind::kReader, .purpose = "check"});
+  // Where nothing may be written nothing is collected either.
+  if (!lease.ok() && lease.error().code() != ErrorCode::kPermission) return lease.error().clone();
+  return Checker(ours, options, progress).run();
+}
+
+}  // namespace holdfast::repo

@@ -1,0 +1,239 @@
+#include "repo/collect_plan.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "repo/object_names.h"
+#include "repo/tree_walk.h"
+
+namespace holdfast::repo {
+namespace {
+
+constexpr size_t kThreads = 2;
+constexpr size_t kMaxRepacked = 256;  // packs, in one collection
+
+// A pack as the collection sees it.
+struct PackState {
+  uint64_t size_bytes = 0;
+  Time modified;
+  uint64_t record_bytes = 0;  // of all its blocks
+  uint64_t live_bytes = 0;    // of those that are needed and have no better place
+  const Tombstone* tombstone = nullptr;
+};
+
+// Marks what points need. Whatever is wrong ends the collection: what can't be
+// understood can't be proven unneeded.
+class NeededBlocks : public WalkSink {
+ public:
+  NeededBlocks(BlockMarks& marks, Progress& progress) : marks_(marks), progress_(progress) {}
+
+  Result<bool> enter(BlockKind, const BlockId& id) override {
+    if (progress_.stop) return make_error(ErrorCode::kInterrupted, "collection was stopped");
+    const auto outcome = marks_.mark(id);
+    if (outcome == BlockMarks::Outcome::kUnknown) return damaged(id, "no index knows it");
+    return outcome == BlockMarks::Outcome::kFirst;
+  }
+  Result<void> unreadable(BlockKind, const BlockId& id, const Error& error) override {
+    if (error.code() == ErrorCode::kUnavailable || error.code() == ErrorCode::kIo) return error.clone();
+    return damaged(id, error.text());
+  }
+
+  static Error damaged(const BlockId& id, const std::string& problem) {
+    return make_error(ErrorCode::kDamaged, "nothing was collected: block {}, which a point needs, is damaged: {}", id.hex(),
+                      problem)
+        .with_hint("see what it touches: holdfast explain");
+  }
+
+ private:
+  BlockMarks& marks_;
+  Progress& progress_;
+};
+
+class Planner {
+ public:
+  Planner(RepositoryAccess& repository, const CollectOptions& options, const std::string& own, Progress& progress)
+      : repository_(repository), options_(options), own_(own), progress_(progress) {}
+
+  Result<CollectPlan> run() {
+    // 1. Who is at work, before anything is looked at: whoever ends after this has committed before
+    //    the points are listed, or never will.
+    plan_.tombstones = TRY(load_tombstones(repository_.store()));
+    TRY(look_at_leases());
+    // 2. What is needed.
+    const auto points = TRY(repository_.points());
+    plan_.report.points_kept = points.size();
+    TRY(repository_.refresh());
+    BlockMarks marks(TRY(repository_.index()));
+    NeededBlocks needed(marks, progress_);
+    progress_.phase = "marking";
+    for (const Point& point : points) {
+      for (const Snapshot& snapshot : point.snapshots) {
+        TRY_CONTEXT(walk_tree(repository_, snapshot.root, kThreads, needed), "point {}", point.id.hex().substr(0, 8));
+      }
+    }
+    // 3. What is there (after the index, so that a pack that it names was there before).
+    TRY(look_at_packs(marks.index()));
+    TRY(count_live_bytes(marks));
+    // 4. What follows.
+    for (const auto& [digest, pack] : packs_) decide(digest, pack);
+    decide_repacked();
+    choose_kept_blocks(marks);
+    return std::move(plan_);
+  }
+
+ private:
+  Result<void> look_at_leases() {
+    for (LeaseInfo& lease : TRY(live_leases(repository_.store()))) {
+      if (lease.id == own_) continue;
+      plan_.report.leases_live++;
+      if (lease.kind == LeaseKind::kWriter) oldest_writer_ = std::min(oldest_writer_, lease.since);
+      leases_.push_back(std::move(lease));
+    }
+    now_ = TRY(repository_.store().server_time());
+    return {};
+  }
+
+  Result<void> look_at_packs(const Index& index) {
+    TRY(repository_.store().list(kPacksPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
+      const auto digest = digest_of_name(info.name);
+      if (!digest.ok()) {
+        plan_.report.notes.push_back(fmt::format("object {} stays: it is not named as a pack is", info.name));
+        return {};
+      }
+      packs_[*digest] = {.size_bytes = info.size_bytes, .modified = info.modified};
+      plan_.stored.insert(*digest);
+      plan_.report.packs_total++;
+      plan_.report.bytes_total += info.size_bytes;
+      return {};
+    }));
+    for (const PackInfo& pack : index.packs()) {
+      const auto found = packs_.find(pack.digest);
+      states_.push_back(found == packs_.end() ? nullptr : &found->second);
+    }
+    for (const IndexEntry& entry : index.entries()) {
+      if (PackState* pack = states_[entry.pack]) pack->record_bytes += entry.length;
+    }
+    for (const Tombstone& tombstone : plan_.tombstones) {
+      if (tombstone.damaged) continue;
+      for (const ObjectDigest& pack : tombstone.packs) {
+        if (const auto found = packs_.find(pack); found != packs_.end()) found->second.tombstone = &tombstone;
+      }
+    }
+    return {};
+  }
+
+  // The place that keeps a needed block: one in a pack that stays, if there is any.
+  const IndexEntry* place_of(std::span<const IndexEntry> places) const {
+    const IndexEntry* best = nullptr;
+    for (const IndexEntry& place : places) {
+      const PackState* pack = states_[place.pack];
+      if (!pack) continue;
+      if (!pack->tombstone) return &place;
+      if (!best) best = &place;
+    }
+    return best;
+  }
+
+  template <typename Visit>
+  Result<void> for_each_needed(const BlockMarks& marks, const Visit& visit) {
+    const auto entries = marks.index().entries();
+    for (size_t i = 0; i < entries.size();) {
+      size_t end = i + 1;
+      while (end < entries.size() && entries[end].id == entries[i].id) end++;
+      if (marks.marked(i)) TRY(visit(entries.subspan(i, end - i)));
+      i = end;
+    }
+    return {};
+  }
+
+  Result<void> count_live_bytes(const BlockMarks& marks) {
+    return for_each_needed(marks, [&](std::span<const IndexEntry> places) -> Result<void> {
+      const IndexEntry* place = place_of(places);
+      if (!place) {
+        return NeededBlocks::damaged(places[0].id, fmt::format("its pack {} is gone",
+                                                               pack_name(marks.index().packs()[places[0].pack].digest)));
+      }
+      states_[place->pack]->live_bytes += place->length;
+      plan_.report.bytes_live += place->length;
+      return {};
+    });
+  }
+
+  void decide(const ObjectDigest& digest, const PackState& pack) {
+    if (pack.tombstone) return decide_tombstoned(digest, pack);
+    if (pack.modified >= oldest_writer_) return;  // perhaps a writer's who has not committed yet
+    if (pack.live_bytes > 0) {
+      // Of its blocks, not of its size: what a small pack costs in frames, its successor would cost, too.
+      const double share = static_cast<double>(pack.live_bytes) / static_cast<double>(pack.record_bytes);
+      if (share < options_.repack_below) sparse_.push_back({share, digest, pack.size_bytes});
+      return;
+    }
+    plan_.condemned.insert(digest);
+    plan_.report.packs_tombstoned++;
+    plan_.report.bytes_tombstoned += pack.size_bytes;
+  }
+
+  // The emptiest first; the rest is for the next time, so that what is kept in mind stays bounded.
+  void decide_repacked() {
+    std::sort(sparse_.begin(), sparse_.end());
+    sparse_.resize(std::min(sparse_.size(), kMaxRepacked));
+    for (const auto& [share, digest, size_bytes] : sparse_) {
+      plan_.repacked[digest];
+      plan_.report.packs_repacked++;
+      plan_.report.packs_tombstoned++;
+      plan_.report.bytes_tombstoned += size_bytes;
+    }
+  }
+
+  void decide_tombstoned(const ObjectDigest& digest, const PackState& pack) {
+    const Tombstone& tombstone = *pack.tombstone;
+    if (pack.live_bytes > 0) {
+      plan_.resurrected[tombstone.id].insert(digest);
+      plan_.report.packs_resurrected++;
+      return;
+    }
+    if (!tombstone.settled || now_ - *tombstone.settled < options_.grace) return;
+    for (const LeaseInfo& lease : leases_) {
+      if (lease.since > *tombstone.settled) continue;
+      plan_.report.notes.push_back(fmt::format("pack {} stays: {} \"{}\" (process {}) on {} since {}", digest.hex().substr(0, 8),
+                                               lease_kind_name(lease.kind), lease.purpose, lease.pid, lease.host,
+                                               lease.since.ns == INT64_MIN ? "an unknown time" : format_rfc3339(lease.since)));
+      return;
+    }
+    plan_.deleted.insert(digest);
+    plan_.report.packs_deleted++;
+    plan_.report.bytes_deleted += pack.size_bytes;
+  }
+
+  void choose_kept_blocks(const BlockMarks& marks) {
+    if (plan_.repacked.empty()) return;
+    const auto chosen = for_each_needed(marks, [&](std::span<const IndexEntry> places) -> Result<void> {
+      const IndexEntry* place = place_of(places);
+      const auto found = plan_.repacked.find(marks.index().packs()[place->pack].digest);
+      if (found != plan_.repacked.end()) found->second.insert(place->id);
+      return {};
+    });
+    CHECK(chosen.ok());
+  }
+
+  RepositoryAccess& repository_;
+  const CollectOptions& options_;
+  const std::string own_;
+  Progress& progress_;
+  CollectPlan plan_;
+  std::vector<LeaseInfo> leases_;
+  Time oldest_writer_{INT64_MAX};
+  Time now_;
+  std::map<ObjectDigest, PackState> packs_;
+  std::vector<std::tuple<double, ObjectDigest, uint64_t>> sparse_;  // live share, pack, size
+  std::vector<PackState*> states_;  // by position in the index's packs; null: gone
+};
+
+}  // namespace
+
+Result<CollectPlan> plan_collection(RepositoryAccess& repository, const CollectOptions& options, const std::string& own,
+                                    Progress& progress) {
+  return Planner(repository, options, own, progress).run();
+}
+
+}  // namespace holdfast::repo

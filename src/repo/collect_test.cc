@@ -1,0 +1,283 @@
+// Covers: collection step by step (mark, tombstone, grace, leases, delete, resurrect,
+// repack, index compaction, sweeping, dry run, damage, two at once, a killed collector).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "repo/check.h"
+#include "repo/collect.h"
+#include "repo/lease.h"
+#include "repo/scratch_repository.h"
+#include "repo/test_clock.h"
+#include "repo/test_points.h"
+#include "repo/tombstone.h"
+
+namespace holdfast::repo {
+namespace {
+
+class CollectTest : public testing::Test {
+ protected:
+  CollectTest() : scratch_(7, clock_), repository_(scratch_.init()) {}
+
+  Point take(const std::vector<TestFile>& files) {
+    clock_.advance(Duration::seconds(10));
+    auto point = take_test_point(*repository_, files, clock_.now());
+    EXPECT_TRUE(point.ok()) << (point.ok() ? "" : point.error().text());
+    clock_.advance(Duration::seconds(10));
+    return std::move(point).value();
+  }
+  CollectReport run(CollectOptions options = {.dry_run = false, .grace = {}, .repack_below = 0.7}) {
+    clock_.advance(Duration::seconds(10));
+    auto report = collect(*repository_, options, progress_);
+    EXPECT_TRUE(report.ok()) << (report.ok() ? "" : report.error().text());
+    clock_.advance(Duration::seconds(10));
+    return std::move(report).value();
+  }
+  CollectReport dry_run() { return run({.dry_run = true, .grace = {}, .repack_below = 0.7}); }
+  void expect_clean() {
+    const auto report = check(*repository_, {.read_data_percent = 100}, progress_).value();
+    for (const Damage& damage : report.damage) ADD_FAILURE() << damage.object << ": " << damage.problem;
+    for (const Point& point : repository_->points().value()) {
+      const auto verified = verify_test_point(*repository_, point);
+      EXPECT_TRUE(verified.ok()) << verified.error().text();
+    }
+  }
+  size_t count(const std::string& prefix) { return scratch_.names(prefix).size(); }
+  static std::vector<uint64_t> pieces(uint64_t first, uint64_t end) {
+    std::vector<uint64_t> numbers;
+    for (uint64_t i = first; i < end; i++) numbers.push_back(i);
+    return numbers;
+  }
+
+  TestClock clock_;
+  ScratchRepository scratch_;
+  std::unique_ptr<Repository> repository_;
+  Progress progress_;
+};
+
+TEST_F(CollectTest, a_removed_points_packs_go_in_two_runs) {
+  const Point first = take({{"a", pieces(0, 20)}});
+  const Point second = take({{"b", pieces(100, 120)}});
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  const size_t packs = count("packs/");
+  CollectReport report = run();
+  EXPECT_EQ(report.packs_tombstoned, 2u);  // its data, its tree
+  EXPECT_EQ(report.packs_deleted, 0u);
+  EXPECT_EQ(count("packs/"), packs);
+  EXPECT_EQ(count("tombs/"), 2u);
+  report = run();
+  EXPECT_EQ(report.packs_deleted, 2u);
+  EXPECT_GT(report.bytes_deleted, 60'000u);
+  EXPECT_EQ(count("packs/"), packs - 2);
+  EXPECT_EQ(count("tombs/"), 0u);
+  EXPECT_EQ(count("leases/"), 0u);
+  expect_clean();
+  report = run();
+  EXPECT_EQ(report.packs_deleted + report.packs_tombstoned + report.packs_repacked, 0u);
+  EXPECT_EQ(report.bytes_total > report.bytes_live, true);
+}
+
+TEST_F(CollectTest, waits_for_the_grace_time) {
+  const Point first = take({{"a", pieces(0, 20)}});
+  take({{"b", pieces(100, 120)}});
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  const CollectOptions options;  // a day
+  EXPECT_EQ(run(options).packs_tombstoned, 2u);
+  clock_.advance(Duration::hours(23));
+  EXPECT_EQ(run(options).packs_deleted, 0u);
+  clock_.advance(Duration::hours(1));
+  EXPECT_EQ(run(options).packs_deleted, 2u);
+  expect_clean();
+}
+
+TEST_F(CollectTest, a_lease_from_before_the_tombstone_keeps_the_packs) {
+  const Point first = take({{"a", pieces(0, 20)}});
+  take({{"b", pieces(100, 120)}});
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  auto reader = Lease::take(scratch_.environment, {LeaseKind::kReader, "restore", Duration::hours(1), false}).value();
+  EXPECT_EQ(run().packs_tombstoned, 2u);
+  CollectReport report = run();
+  EXPECT_EQ(report.packs_deleted, 0u);
+  EXPECT_EQ(report.leases_live, 1u);
+  ASSERT_EQ(report.notes.size(), 2u);
+  EXPECT_NE(report.notes[0].find("stays: reader \"restore\" (process "), std::string::npos) << report.notes[0];
+  auto newcomer = Lease::take(scratch_.environment, {LeaseKind::kReader, "restore", Duration::hours(1), false}).value();
+  ASSERT_TRUE(reader->release().ok());
+  EXPECT_EQ(run().packs_deleted, 2u);
+}
+
+TEST_F(CollectTest, a_point_committed_after_the_mark_resurrects_its_packs) {
+  const Point first = take({{"a", pieces(0, 20)}});
+  take({{"b", pieces(100, 120)}});
+  // The writer begins, and takes everything over, before the tombstone.
+  const auto session = WriteSession::begin(*repository_, {}).value();
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  const auto collector = scratch_.open().value();
+  clock_.advance(Duration::seconds(10));
+  ASSERT_EQ(collect(*collector, {.grace = {}}, progress_).value().packs_tombstoned, 2u);
+  ASSERT_TRUE(take_test_point(*session, {{"a2", pieces(0, 20)}}).ok());
+  const CollectReport report = run();
+  EXPECT_EQ(report.packs_deleted, 0u);
+  EXPECT_EQ(report.packs_resurrected, 2u) << "the data, and the regions of the old tree";
+  EXPECT_EQ(count("tombs/"), 0u);
+  expect_clean();
+}
+
+TEST_F(CollectTest, a_newcomer_stores_anew_what_is_condemned) {
+  const Point first = take({{"a", pieces(0, 20)}});
+  take({{"b", pieces(100, 120)}});
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  run();
+  take({{"a", pieces(0, 20)}});
+  const CollectReport report = run();
+  EXPECT_EQ(report.packs_resurrected, 0u);
+  EXPECT_EQ(report.packs_deleted, 2u);
+  expect_clean();
+}
+
+TEST_F(CollectTest, packs_of_a_running_writer_stay) {
+  take({{"a", pieces(0, 20)}});
+  WriteOptions options;
+  const auto session = WriteSession::begin(*repository_, options).value();
+  ASSERT_TRUE(session->put(BlockKind::kData, piece(500)).ok());
+  ASSERT_TRUE(session->flush().ok());
+  const auto collector = scratch_.open().value();
+  clock_.advance(Duration::seconds(10));
+  EXPECT_EQ(collect(*collector, {.grace = {}}, progress_).value().packs_tombstoned, 0u);
+  ASSERT_TRUE(take_test_point(*session, {{"c", {500}}}).ok());
+  EXPECT_EQ(run().packs_tombstoned, 0u);
+  expect_clean();
+}
+
+TEST_F(CollectTest, a_crashed_writers_packs_go_once_its_lease_ended) {
+  take({{"a", pieces(0, 20)}});
+  {
+    const auto session = WriteSession::begin(*repository_, {}).value();
+    ASSERT_TRUE(session->put(BlockKind::kData, piece(500)).ok());
+    ASSERT_TRUE(session->flush().ok());
+  }
+  clock_.advance(Duration::seconds(10));
+  // What a crash leaves that never came to the index.
+  const Bytes orphan = Bytes::copy_of(as_bytes("not even a pack"));
+  const auto crashed = Lease::take(scratch_.environment, {LeaseKind::kWriter, "backup", Duration::hours(1), false}).value();
+  ASSERT_TRUE(create_digested(*scratch_.store, "packs/", orphan).ok());
+  EXPECT_EQ(run().packs_tombstoned, 1u);
+  clock_.advance(Duration::hours(2));
+  EXPECT_EQ(run().packs_tombstoned, 1u);
+  run();
+  EXPECT_EQ(count("packs/"), 2u);
+  EXPECT_EQ(count("tombs/") + count("leases/"), 0u);
+  expect_clean();
+}
+
+TEST_F(CollectTest, sparse_packs_are_repacked_and_readers_are_not_disturbed) {
+  const Point first = take({{"a", pieces(0, 20)}, {"b", pieces(20, 24)}});
+  const Point second = take({{"b", pieces(20, 24)}});
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  const CollectReport planned = dry_run();
+  const CollectReport report = run();
+  EXPECT_EQ(report.packs_repacked, 1u);
+  EXPECT_EQ(report.packs_tombstoned, planned.packs_tombstoned);
+  const auto reader = scratch_.open().value();
+  ASSERT_TRUE(verify_test_point(*reader, second).ok());
+  EXPECT_EQ(run().packs_deleted, report.packs_tombstoned);
+  EXPECT_TRUE(verify_test_point(*reader, second).ok()) << "a reader with the old index finds the copies";
+  EXPECT_EQ(run().packs_tombstoned, 0u);
+  uint64_t bytes = 0;
+  for (const std::string& name : scratch_.names("packs/")) bytes += scratch_.get(name).size();
+  EXPECT_LT(bytes, 8 * kPieceBytes);
+  expect_clean();
+}
+
+TEST_F(CollectTest, a_collector_killed_before_the_copies_were_safe_loses_nothing) {
+  const Point first = take({{"a", pieces(0, 20)}, {"b", pieces(20, 24)}});
+  take({{"b", pieces(20, 24)}});
+  std::set<ObjectDigest> all;
+  for (const std::string& name : scratch_.names("packs/")) all.insert(digest_of_name(name).value());
+  // As if it had announced everything and died: the next one finds what is needed.
+  ASSERT_TRUE(announce_tombstone(scratch_.environment, all).ok());
+  EXPECT_EQ(run().packs_resurrected, all.size());
+  EXPECT_EQ(count("tombs/"), 0u);
+  EXPECT_EQ(run().packs_deleted, 0u);
+  expect_clean();
+}
+
+TEST_F(CollectTest, a_dry_run_changes_nothing_and_reports_the_same) {
+  const Point first = take({{"a", pieces(0, 20)}, {"b", pieces(20, 24)}});
+  const Point second = take({{"c", pieces(50, 60)}});
+  take({{"b", pieces(20, 24)}});
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  ASSERT_TRUE(repository_->remove_point(second.id).ok());
+  for (int round = 0; round < 3; round++) {
+    std::map<std::string, std::string> before;
+    for (const std::string& name : scratch_.names()) before[name] = as_text(scratch_.get(name));
+    const CollectReport planned = dry_run();
+    std::map<std::string, std::string> after;
+    for (const std::string& name : scratch_.names()) after[name] = as_text(scratch_.get(name));
+    EXPECT_EQ(before, after);
+    const CollectReport done = run();
+    EXPECT_EQ(planned.packs_deleted, done.packs_deleted);
+    EXPECT_EQ(planned.bytes_deleted, done.bytes_deleted);
+    EXPECT_EQ(planned.packs_tombstoned, done.packs_tombstoned);
+    EXPECT_EQ(planned.packs_repacked, done.packs_repacked);
+    EXPECT_EQ(planned.bytes_live, done.bytes_live);
+    EXPECT_EQ(planned.bytes_total, done.bytes_total);
+  }
+  expect_clean();
+}
+
+TEST_F(CollectTest, index_objects_are_merged_when_they_are_many) {
+  for (uint64_t i = 0; i < 20; i++) take({{"f", pieces(i * 5, i * 5 + 5)}});
+  ASSERT_EQ(count("index/"), 20u);
+  run();
+  EXPECT_EQ(count("index/"), 1u);
+  EXPECT_EQ(repository_->points().value().size(), 20u);
+  expect_clean();
+}
+
+TEST_F(CollectTest, refuses_to_judge_what_it_cannot_read) {
+  const Point first = take({{"a", pieces(0, 20)}});
+  const Point second = take({{"b", pieces(100, 120)}});
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  scratch_.flip(point_name(second.id), 100);
+  const auto fresh = scratch_.open().value();
+  const auto report = collect(*fresh, {.grace = {}}, progress_);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code(), ErrorCode::kDamaged);
+  EXPECT_EQ(count("tombs/"), 0u);
+}
+
+TEST_F(CollectTest, refuses_when_a_needed_pack_is_gone) {
+  const Point first = take({{"a", pieces(0, 20)}});
+  for (const std::string& name : scratch_.names("packs/")) {
+    const bool has_data = scratch_.get(name).size() > 10 * kPieceBytes;
+    ASSERT_TRUE(!has_data || scratch_.store->remove(name).ok());
+  }
+  const auto fresh = scratch_.open().value();
+  const auto report = collect(*fresh, {.grace = {}}, progress_);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code(), ErrorCode::kDamaged);
+  EXPECT_NE(report.error().text().find("nothing was collected"), std::string::npos) << report.error().text();
+}
+
+TEST_F(CollectTest, two_at_once_are_refused) {
+  take({{"a", pieces(0, 20)}});
+  const auto other = Lease::take(scratch_.environment, {LeaseKind::kCollector, "collection", Duration::hours(1), false}).value();
+  EXPECT_EQ(collect(*repository_, {.grace = {}}, progress_).error().code(), ErrorCode::kLocked);
+  EXPECT_TRUE(collect(*repository_, {.dry_run = true}, progress_).ok());
+}
+
+TEST_F(CollectTest, verified_points_are_remembered_until_they_go) {
+  const Point first = take({{"a", pieces(0, 2)}});
+  const Point second = take({{"b", pieces(2, 4)}});
+  ASSERT_TRUE(record_verified(*repository_, first.id, clock_.now()).ok());
+  ASSERT_TRUE(record_verified(*repository_, first.id, clock_.now()).ok());
+  ASSERT_TRUE(record_verified(*repository_, second.id, clock_.now()).ok());
+  EXPECT_EQ(verified_points(*repository_).value().size(), 2u);
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  run();
+  EXPECT_EQ(verified_points(*repository_).value(), std::vector<PointId>{second.id});
+}
+
+}  // namespace
+}  // namespace holdfast::repo

@@ -1,0 +1,92 @@
+#include "repo/index_compaction.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/log.h"
+#include "repo/object_names.h"
+
+namespace holdfast::repo {
+namespace {
+
+constexpr uint64_t kSmallBytes = 2u << 20;
+constexpr size_t kManySmall = 16;
+
+// Collects the packs of old index objects and stores them in new ones.
+class Rewriter {
+ public:
+  explicit Rewriter(RepositoryAccess& repository) : repository_(repository) {}
+
+  Result<void> take(const std::string& object, std::vector<Index::Part> parts) {
+    replaced_.push_back(object);
+    for (Index::Part& part : parts) {
+      if (!seen_.insert(part.pack.digest).second) continue;
+      records_ += part.records.size();
+      parts_.push_back(std::move(part));
+    }
+    // Objects go only when everything in them stands elsewhere, hence whole objects at a time.
+    return records_ >= kMaxIndexRecords ? flush() : Result<void>();
+  }
+
+  Result<void> flush() {
+    std::set<std::string> written;
+    for (const ObjectDigest& object : TRY(write_index(repository_.store(), repository_.keys(), repository_.random(), parts_))) {
+      written.insert(index_name(object));
+    }
+    for (const std::string& object : replaced_) {
+      if (written.count(object)) continue;
+      auto removed = repository_.store().remove(object);
+      if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
+    }
+    log_info("repo.index.compacted", {{"objects", uint64_t{replaced_.size()}}, {"into", uint64_t{written.size()}}});
+    parts_.clear();
+    replaced_.clear();
+    records_ = 0;
+    return {};
+  }
+
+ private:
+  RepositoryAccess& repository_;
+  std::vector<Index::Part> parts_;
+  std::vector<std::string> replaced_;
+  std::set<ObjectDigest> seen_;
+  size_t records_ = 0;
+};
+
+Result<std::vector<Index::Part>> read_parts(RepositoryAccess& repository, const std::string& object) {
+  const Bytes bytes = TRY(read_digested(repository.store(), object));
+  const Bytes plain = TRY(repository.keys().open(ObjectType::kIndex, bytes, {}, object));
+  return TRY_CONTEXT(decode_index(plain), "object {}", object);
+}
+
+}  // namespace
+
+Result<void> compact_index(RepositoryAccess& repository, const std::set<ObjectDigest>& deleted,
+                           const std::set<ObjectDigest>& stored) {
+  std::map<std::string, uint64_t> objects;  // name -> size
+  size_t small = 0;
+  TRY(repository.store().list(kIndexPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
+    objects[info.name] = info.size_bytes;
+    small += info.size_bytes < kSmallBytes;
+    return {};
+  }));
+  const bool merge = small >= kManySmall;
+  Rewriter rewriter(repository);
+  bool any = false;
+  for (const auto& [object, size_bytes] : objects) {
+    if (digest_of_name(object).ok() == false) continue;  // nobody's: check names it
+    auto parts = TRY(read_parts(repository, object));
+    const size_t before = parts.size();
+    std::erase_if(parts, [&](const Index::Part& part) {
+      // What a writer indexed after our listing exists, although we have not seen it.
+      return deleted.count(part.pack.digest) ||
+             (!stored.count(part.pack.digest) && !repository.store().stat(pack_name(part.pack.digest)).ok());
+    });
+    if (parts.size() == before && !(merge && size_bytes < kSmallBytes)) continue;
+    any = true;
+    TRY(rewriter.take(object, std::move(parts)));
+  }
+  return any ? rewriter.flush() : Result<void>();
+}
+
+}  // namespace holdfast::repo
