@@ -42,6 +42,14 @@ KeySlot describe(const std::string& id, const SlotFields& fields, const Reposito
           id == repository.current_slot()};
 }
 
+// The slot that this passphrase opens; null when none does.
+const OpenedSlot* opened_by(PassphraseKeys& passphrase, const std::vector<OpenedSlot>& slots) {
+  const auto found = std::find_if(slots.begin(), slots.end(), [&](const OpenedSlot& slot) {
+    return open_slot(passphrase, slot.stored.object.view(), slot.stored.name).ok();
+  });
+  return found == slots.end() ? nullptr : &*found;
+}
+
 // The id of the one slot, intact or not, that begins with `prefix`.
 Result<std::string> match_slot(RepositoryAccess& repository, const std::string& prefix) {
   std::set<std::string> found;
@@ -105,13 +113,15 @@ Result<KeySlot> add_key(Repository& repository, const Secret& passphrase, const 
   const auto slots = TRY(good_slots(ours));
   if (slots.empty()) return make_error(ErrorCode::kDamaged, "no key slot of the repository can be read");
   PassphraseKeys derived(passphrase, ours.id());
+  if (const OpenedSlot* same = opened_by(derived, slots)) {
+    // Whoever added it may not have come to make its copy.
+    TRY(store_slot(ours.store(), same->stored.object.view()));
+    return make_error(ErrorCode::kAlreadyExists, "key {} has this passphrase already", same->stored.id.substr(0, 8));
+  }
   SlotFields fields;
   fields.cost = slots.front().fields.cost;
   for (const OpenedSlot& slot : slots) {
     if (slot.stored.id == ours.current_slot()) fields.cost = slot.fields.cost;
-    if (open_slot(derived, slot.stored.object.view(), slot.stored.name).ok()) {
-      return make_error(ErrorCode::kAlreadyExists, "key {} has this passphrase already", slot.stored.id.substr(0, 8));
-    }
   }
   fields.label = label;
   fields.host = host_name();
@@ -140,11 +150,19 @@ Result<void> remove_key(Repository& repository, const std::string& slot) {
 
 Result<KeySlot> change_key(Repository& repository, const Secret& passphrase) {
   RepositoryAccess& ours = access(repository);
+  const auto slots = TRY(good_slots(ours));
   std::string label = "changed";
-  for (const OpenedSlot& slot : TRY(good_slots(ours))) {
+  for (const OpenedSlot& slot : slots) {
     if (slot.stored.id == ours.current_slot()) label = slot.fields.label;
   }
-  KeySlot added = TRY(add_key(repository, passphrase, label));
+  auto outcome = add_key(repository, passphrase, label);
+  if (!outcome.ok() && outcome.error().code() == ErrorCode::kAlreadyExists) {
+    // An earlier change was cut short once it had added the key: what is left is its end.
+    PassphraseKeys derived(passphrase, ours.id());
+    const OpenedSlot* same = opened_by(derived, slots);
+    if (same && same->stored.id != ours.current_slot()) outcome = describe(same->stored.id, same->fields, ours);
+  }
+  KeySlot added = TRY(std::move(outcome));
   TRY_CONTEXT(remove_key(repository, ours.current_slot()), "the new passphrase is good, but the old one still is too");
   return added;
 }

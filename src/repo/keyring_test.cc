@@ -74,6 +74,24 @@ TEST_F(KeyringTest, ChangesThePassphrase) {
   EXPECT_FALSE(opens("correct horse"));
 }
 
+TEST_F(KeyringTest, EndsAChangeThatWasCutShort) {
+  const std::string added = add_key(*repository, Secret::from_text("new"), "").value().id;
+  ASSERT_TRUE(scratch.store->remove("keys/" + added + ".copy").ok());
+  const auto changed = change_key(*repository, Secret::from_text("new"));
+  ASSERT_TRUE(changed.ok()) << changed.error().text();
+  EXPECT_EQ(changed->id, added);
+  EXPECT_TRUE(opens("new"));
+  EXPECT_FALSE(opens("correct horse"));
+  EXPECT_EQ(scratch.names("keys/"), (std::vector<std::string>{"keys/" + added, "keys/" + added + ".copy"}));
+}
+
+TEST_F(KeyringTest, ChangingToThePassphraseThatItHasChangesNothing) {
+  const std::string first = list_keys(*repository).value()[0].id;
+  EXPECT_EQ(outcome(change_key(*repository, ScratchRepository::passphrase())),
+            "already-exists: key " + first.substr(0, 8) + " has this passphrase already");
+  EXPECT_TRUE(opens("correct horse"));
+}
+
 TEST_F(KeyringTest, RotatesForWhatComesAndKeepsReadingWhatWas) {
   const auto old_session_reader = scratch.open().value();
   const auto logs = open_log_store(*repository);
