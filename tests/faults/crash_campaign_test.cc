@@ -1,0 +1,438 @@
+// The crash campaign. Each workload is run once undisturbed, to count the
+// operations that it does to its disk, and then once for every one of them and
+// every kind of fault, each time on a fresh copy. After that the machine is
+// "restarted": the same directory is opened on the real file system, and
+//   - check, reading everything, finds no damage (garbage is fine),
+//   - every point that was there before restores to the same bytes,
+//   - what the workload reported as done is done, and
+//   - the workload, run again, succeeds.
+
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <optional>
+
+#include "base/log.h"
+#include "faults/campaign.h"
+#include "repo/check.h"
+#include "repo/collect.h"
+#include "repo/keyring.h"
+#include "repo/log_store.h"
+#include "source/files/restore.h"
+#include "store/local_store.h"
+
+namespace holdfast::faults {
+namespace {
+
+constexpr const char* kSecond = "battery staple";
+constexpr size_t kShownFailures = 8;
+// The uploader and the workers do not always do the same number of operations.
+constexpr uint64_t kBeyondTheEnd = 2;
+
+class Workload {
+ public:
+  virtual ~Workload() = default;
+  // Makes campaign.copy() and target(), which are fresh, ready for the work.
+  virtual void prepare() {}
+  // Does the work on a disk that may fail. `ahead`: how far the store's clock is put forward.
+  virtual Result<void> run(FileSystem& fs, Duration ahead) = 0;
+  // What is wrong after the restart, in words; "" when nothing is. `done`: run() reported success.
+  virtual std::string judge(bool done) = 0;
+  // The directory that is on the failing disk.
+  virtual const std::string& disk() const { return campaign.copy(); }
+
+  Campaign campaign;
+};
+
+struct Variant {
+  FaultKind kind;
+  bool torn;
+};
+
+constexpr Variant kVariants[] = {
+    {FaultKind::kNoSpace, true},    {FaultKind::kIoError, false},   {FaultKind::kKill, true},
+    {FaultKind::kPowerLoss, false}, {FaultKind::kPowerLoss, true}, {FaultKind::kPowerLoss, true},
+};
+
+// One faulty run, the restart, and a second run; "" when all is as it should be.
+std::string try_plan(Workload& work, const FaultPlan& plan, std::string& operation) {
+  work.campaign.refresh();
+  work.prepare();
+  auto faulty = FaultFileSystem::create(work.disk(), plan).value();
+  const auto outcome = work.run(*faulty, {});
+  const auto trace = faulty->trace();
+  operation = plan.at <= trace.size() ? trace[plan.at - 1] : fmt::format("{} after the end", plan.at);
+  if (const auto settled = faulty->settle(); !settled.ok()) return settled.error().text();
+  faulty.reset();
+
+  const std::string told = outcome.ok() ? "run succeeded; " : "run failed (" + outcome.error().text() + "); ";
+  if (const std::string wrong = work.judge(outcome.ok()); !wrong.empty()) return told + wrong;
+  const auto again = work.run(real_file_system(), Duration::hours(48));
+  if (!again.ok()) return told + "running again: " + again.error().text();
+  const std::string wrong = work.judge(true);
+  return wrong.empty() ? "" : told + "after running again: " + wrong;
+}
+
+void crash_everywhere(Workload& work) {
+  set_log_level(LogLevel::kOff);  // thousands of warnings that are expected
+  work.campaign.refresh();
+  work.prepare();
+  auto undisturbed = FaultFileSystem::create(work.disk(), {}).value();
+  const auto outcome = work.run(*undisturbed, {});
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  const uint64_t operations = undisturbed->operations();
+  undisturbed.reset();
+  ASSERT_EQ(work.judge(true), "");
+
+  std::vector<std::string> failures;
+  uint64_t runs = 0;
+  for (uint64_t at = 1; at <= operations + kBeyondTheEnd; at++) {
+    for (size_t i = 0; i < std::size(kVariants); i++) {
+      const Variant& variant = kVariants[i];
+      const FaultPlan plan{variant.kind, at, variant.torn, at * std::size(kVariants) + i};
+      std::string operation;
+      const std::string wrong = try_plan(work, plan, operation);
+      runs++;
+      if (wrong.empty()) continue;
+      failures.push_back(fmt::format("{} at {}{}, seed {}: {}", fault_name(plan.kind), operation,
+                                     plan.torn ? ", torn" : "", plan.seed, wrong));
+    }
+  }
+  std::cout << operations << " operations, " << runs << " runs, " << failures.size() << " failures\n";
+  for (size_t i = 0; i < failures.size() && i < kShownFailures; i++) ADD_FAILURE() << failures[i];
+  EXPECT_EQ(failures.size(), 0u);
+}
+
+// What is wrong with the repository in campaign.copy().
+std::string repository_trouble(Campaign& campaign, const std::string& passphrase, const std::vector<Expected>& must_exist) {
+  const auto open = open_at(real_file_system(), campaign.copy(), passphrase);
+  if (!open.ok()) return "can't be opened: " + open.error().text();
+  repo::Repository& repository = *open->repository;
+  Progress progress;
+  const auto report = repo::check(repository, {100}, progress);
+  if (!report.ok()) return "can't be checked: " + report.error().text();
+  for (const auto& damage : report->damage) return "damaged: " + damage.object + ": " + damage.problem;
+
+  const auto points = repository.points();
+  if (!points.ok()) return "points can't be listed: " + points.error().text();
+  for (const auto& expected : must_exist) {
+    const bool there = std::any_of(points->begin(), points->end(), [&](const auto& p) { return p.id == expected.id; });
+    if (!there) return "point " + expected.id.hex().substr(0, 8) + " is gone";
+  }
+  for (const auto& point : *points) {
+    // A point that is not known was committed by the run, whatever it reported.
+    Expected expected{point.id, campaign.source_content()};
+    for (const auto& known : campaign.points()) {
+      if (known.id == point.id) expected = known;
+    }
+    const std::string wrong = campaign.restored_difference(repository, expected);
+    if (!wrong.empty()) return "point " + point.id.hex().substr(0, 8) + " " + wrong;
+  }
+  return "";
+}
+
+bool opens(Campaign& campaign, const std::string& passphrase) {
+  return open_at(real_file_system(), campaign.copy(), passphrase).ok();
+}
+
+class Initialise final : public Workload {
+ public:
+  Result<void> run(FileSystem& fs, Duration) override {
+    if (open_at(fs, directory_, Campaign::kPassphrase).ok()) return {};
+    const auto store = TRY(store::open_local_store(fs, directory_, false));
+    TRY(repo::init_repository({*store, system_clock(), system_random()}, Secret::from_text(Campaign::kPassphrase), {8192, 1}));
+    return {};
+  }
+  std::string judge(bool done) override {
+    if (!done) return "";
+    const auto open = open_at(real_file_system(), directory_, Campaign::kPassphrase);
+    return open.ok() ? "" : open.error().text();
+  }
+  const std::string& disk() const override { return campaign.target(); }
+
+ private:
+  const std::string directory_ = join_path(campaign.target(), "new/repository");
+};
+
+class Backup final : public Workload {
+ public:
+  Backup() {
+    for (const int state : {1, 2}) {
+      campaign.change_source(state);
+      campaign.protect();
+    }
+    campaign.change_source(3);
+  }
+  Result<void> run(FileSystem& fs, Duration ahead) override {
+    committed_.reset();
+    const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
+    committed_ = TRY(campaign.backup(*open.repository));
+    return {};
+  }
+  std::string judge(bool done) override {
+    auto must_exist = std::vector<Expected>(campaign.points());
+    if (done) must_exist.push_back({*committed_, campaign.source_content()});
+    return repository_trouble(campaign, Campaign::kPassphrase, must_exist);
+  }
+
+ private:
+  std::optional<repo::PointId> committed_;
+};
+
+Result<void> collect_at_once(repo::Repository& repository) {
+  Progress progress;
+  // The first marks, the second deletes what the first has marked.
+  for (int round = 0; round < 2; round++) TRY(repo::collect(repository, {.grace = {}}, progress));
+  return {};
+}
+
+// Removes the middle one of three points. Part of its pack is still needed.
+class Prune final : public Workload {
+ public:
+  Prune() {
+    for (const int state : {1, 2, 3}) {
+      campaign.change_source(state);
+      campaign.protect();
+    }
+  }
+  Result<void> run(FileSystem& fs, Duration ahead) override {
+    const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
+    auto removed = open.repository->remove_point(campaign.points()[1].id);
+    if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
+    return collect_at_once(*open.repository);
+  }
+  std::string judge(bool done) override {
+    const std::string wrong =
+        repository_trouble(campaign, Campaign::kPassphrase, {campaign.points()[0], campaign.points()[2]});
+    if (!wrong.empty() || !done) return wrong;
+    const auto open = open_at(real_file_system(), campaign.copy(), Campaign::kPassphrase);
+    return open->repository->find_point(campaign.points()[1].id.hex()).ok() ? "the removed point is back" : "";
+  }
+};
+
+class Rotate final : public Workload {
+ public:
+  Rotate() {
+    for (const int state : {1, 2}) {
+      campaign.change_source(state);
+      campaign.protect();
+    }
+  }
+  Result<void> run(FileSystem& fs, Duration ahead) override {
+    const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
+    Progress progress;
+    TRY(repo::rotate_epoch(*open.repository, true, progress));
+    return collect_at_once(*open.repository);
+  }
+  std::string judge(bool) override { return repository_trouble(campaign, Campaign::kPassphrase, campaign.points()); }
+};
+
+// Adds a key, changes the one that opened the repository, or removes the other.
+class KeyWork : public Workload {
+ public:
+  KeyWork() {
+    campaign.change_source(1);
+    campaign.protect();
+  }
+
+ protected:
+  void give_second_key() {
+    const auto open = open_at(real_file_system(), campaign.pristine(), Campaign::kPassphrase);
+    CHECK(repo::add_key(*open->repository, Secret::from_text(kSecond), "second").ok());
+  }
+};
+
+class AddKey final : public KeyWork {
+ public:
+  Result<void> run(FileSystem& fs, Duration ahead) override {
+    const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
+    const auto added = repo::add_key(*open.repository, Secret::from_text(kSecond), "second");
+    if (added.ok() || added.error().code() == ErrorCode::kAlreadyExists) return {};
+    return added.error().clone();
+  }
+  std::string judge(bool done) override {
+    const std::string wrong = repository_trouble(campaign, Campaign::kPassphrase, campaign.points());
+    if (!wrong.empty() || !done) return wrong;
+    return opens(campaign, kSecond) ? "" : "the added passphrase does not open it";
+  }
+};
+
+class ChangeKey final : public KeyWork {
+ public:
+  Result<void> run(FileSystem& fs, Duration ahead) override {
+    auto open = open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead);
+    if (!open.ok() && open.error().code() == ErrorCode::kWrongPassphrase) {  // the change was done already
+      TRY(open_at(fs, campaign.copy(), kSecond, ahead));
+      return {};
+    }
+    const auto opened = TRY(std::move(open));
+    TRY(repo::change_key(*opened.repository, Secret::from_text(kSecond)));
+    return {};
+  }
+  std::string judge(bool done) override {
+    const bool old = opens(campaign, Campaign::kPassphrase);
+    if (done && old) return "the old passphrase still opens it";
+    return repository_trouble(campaign, old ? Campaign::kPassphrase : kSecond, campaign.points());
+  }
+};
+
+class RemoveKey final : public KeyWork {
+ public:
+  RemoveKey() { give_second_key(); }
+  Result<void> run(FileSystem& fs, Duration ahead) override {
+    const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
+    for (const auto& slot : TRY(repo::list_keys(*open.repository))) {
+      if (!slot.current) TRY(repo::remove_key(*open.repository, slot.id));
+    }
+    return {};
+  }
+  std::string judge(bool done) override {
+    if (done && opens(campaign, kSecond)) return "the removed passphrase still opens it";
+    return repository_trouble(campaign, Campaign::kPassphrase, campaign.points());
+  }
+};
+
+class Log final : public Workload {
+ public:
+  Log() {
+    campaign.change_source(1);
+    campaign.protect();
+  }
+  Result<void> run(FileSystem& fs, Duration ahead) override {
+    const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
+    const auto log = repo::open_log_store(*open.repository);
+    for (const char* name : kNames) TRY(log->put("db", record(name)));
+    return {};
+  }
+  std::string judge(bool done) override {
+    const std::string wrong = repository_trouble(campaign, Campaign::kPassphrase, campaign.points());
+    if (!wrong.empty()) return wrong;
+    const auto open = open_at(real_file_system(), campaign.copy(), Campaign::kPassphrase);
+    const auto log = repo::open_log_store(*open->repository);
+    bool ended = false;
+    for (const char* name : kNames) {
+      const auto got = log->get("db", name);
+      if (!got.ok() && got.error().code() != ErrorCode::kNotFound) return got.error().text();
+      if (!got.ok() && done) return fmt::format("record {} was stored and is gone", name);
+      // A later record without an earlier one would be a gap that nobody was told of.
+      if (got.ok() && ended) return fmt::format("record {} is there, an earlier one is not", name);
+      if (got.ok() && !equal(got->body, record(name).body)) return fmt::format("record {} is not as it was", name);
+      ended = ended || !got.ok();
+    }
+    return "";
+  }
+
+ private:
+  static constexpr const char* kNames[] = {"000000010000000000000001", "000000010000000000000002", "00000002.history"};
+  static repo::LogRecord record(const std::string& name) {
+    return {name, Bytes::copy_of(as_bytes("header of " + name)), Bytes::copy_of(as_bytes(std::string(9000, 'w') + name))};
+  }
+};
+
+// The index is gone, and is made again from the packs.
+class RebuildIndex final : public Workload {
+ public:
+  RebuildIndex() {
+    for (const int state : {1, 2}) {
+      campaign.change_source(state);
+      campaign.protect();
+    }
+  }
+  void prepare() override {
+    CHECK(remove_tree(real_file_system(), join_path(campaign.copy(), "index")).ok());
+  }
+  Result<void> run(FileSystem& fs, Duration ahead) override {
+    const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
+    Progress progress;
+    TRY(repo::rebuild_index(*open.repository, progress));
+    return {};
+  }
+  // Before it is done, the index is as damaged as it was: only the second run can be judged.
+  std::string judge(bool done) override {
+    return done ? repository_trouble(campaign, Campaign::kPassphrase, campaign.points()) : "";
+  }
+};
+
+// The disk that fails is the one that is restored to.
+class Restore : public Workload {
+ public:
+  Restore() {
+    campaign.change_source(1);
+    campaign.protect();
+  }
+  Result<void> run(FileSystem& fs, Duration) override {
+    // The second run finds what the first one left.
+    return restore_newest(fs, {.to = campaign.target(), .delta = &fs == &real_file_system()});
+  }
+  std::string judge(bool done) override {
+    const Description& wanted = campaign.points().back().content;
+    const Description found = describe(join_path(campaign.target(), campaign.source()));
+    if (done) return difference(wanted, found);
+    for (const auto& [name, what] : found) {
+      if (base_name(name).starts_with(".holdfast-")) continue;  // a temporary
+      if (!is_whole(name, what)) return name + " is there, but is not whole";
+    }
+    return "";
+  }
+  const std::string& disk() const override { return campaign.target(); }
+
+ protected:
+  Result<void> restore_newest(FileSystem& fs, const files::RestoreOptions& options) {
+    const auto open = TRY(open_at(real_file_system(), campaign.copy(), Campaign::kPassphrase));
+    const auto point = TRY(open.repository->find_point("latest"));
+    Progress progress;
+    source::World world{fs, system_clock(), progress, 2};
+    const auto report = TRY(files::restore(world, *open.repository, point.snapshots.front(), options));
+    for (const auto& fault : report.faults) return make_error(ErrorCode::kIncomplete, "{}", fault);
+    return {};
+  }
+
+ private:
+  // Whether one of the points has this content under this name.
+  bool is_whole(const std::string& name, const std::string& what) const {
+    return std::any_of(campaign.points().begin(), campaign.points().end(), [&](const Expected& point) {
+      const auto known = point.content.find(name);
+      return known != point.content.end() && without_metadata(known->second) == without_metadata(what);
+    });
+  }
+  // Directories get their metadata last, and links come one by one.
+  static std::string without_metadata(const std::string& what) {
+    const size_t links = what.find(" links ");
+    if (links != std::string::npos) return what.substr(what.find(' ', links + 7));
+    const size_t target = what.find(" -> ");
+    return target == std::string::npos ? "directory" : what.substr(target);
+  }
+};
+
+// The target holds an older state, which the restore turns into the newest.
+class RestoreOver final : public Restore {
+ public:
+  RestoreOver() {
+    campaign.change_source(2);
+    CHECK(real_file_system().remove_file(join_path(campaign.source(), "deep/small-4")).ok());
+    campaign.remember_source();
+    campaign.protect();
+  }
+  void prepare() override {
+    const std::string wrong = campaign.restore_into_target(campaign.points().front());
+    CHECK_MSG(wrong.empty(), wrong.c_str());
+  }
+  Result<void> run(FileSystem& fs, Duration) override {
+    return restore_newest(fs, {.to = campaign.target(), .delta = true, .remove_extra = true});
+  }
+};
+
+TEST(CrashCampaign, Initialise) { Initialise work; crash_everywhere(work); }
+TEST(CrashCampaign, Backup) { Backup work; crash_everywhere(work); }
+TEST(CrashCampaign, Prune) { Prune work; crash_everywhere(work); }
+TEST(CrashCampaign, Rotate) { Rotate work; crash_everywhere(work); }
+TEST(CrashCampaign, AddKey) { AddKey work; crash_everywhere(work); }
+TEST(CrashCampaign, ChangeKey) { ChangeKey work; crash_everywhere(work); }
+TEST(CrashCampaign, RemoveKey) { RemoveKey work; crash_everywhere(work); }
+TEST(CrashCampaign, Log) { Log work; crash_everywhere(work); }
+TEST(CrashCampaign, RebuildIndex) { RebuildIndex work; crash_everywhere(work); }
+TEST(CrashCampaign, RestoreOver) { RestoreOver work; crash_everywhere(work); }
+TEST(CrashCampaign, Restore) { Restore work; crash_everywhere(work); }
+
+}  // namespace
+}  // namespace holdfast::faults
