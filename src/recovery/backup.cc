@@ -48,7 +48,13 @@ Result<repo::Snapshot> capture_postgres(Workspace& workspace, repo::WriteSession
   capture.compression_level = workspace.stack().compression_level;
   capture.force_full = options.full;
   source::World world = workspace.world();
-  return postgres::capture(world, session, capture, previous);
+  auto snapshot = TRY(postgres::capture(world, session, capture, previous));
+  if (!snapshot.source.contains(kDataDirectoryKey)) {
+    std::string place = component.postgres.data_directory;
+    if (place.empty()) place = TRY(postgres::identify_server(connection)).data_directory;
+    snapshot.source[kDataDirectoryKey] = place;
+  }
+  return snapshot;
 }
 
 Result<repo::Snapshot> capture_component(Workspace& workspace, repo::WriteSession& session, const ComponentConfig& component,

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/secret.h"
+#include "source/postgres/snapshot_source.h"
 
 namespace holdfast::recovery {
 
@@ -32,6 +33,19 @@ std::string own_program() {
 }
 
 }  // namespace
+
+Result<ClusterFacts> cluster_facts(const repo::Snapshot& snapshot) {
+  const auto source = TRY_CONTEXT(postgres::snapshot_source(snapshot), "snapshot of component {}", snapshot.component);
+  ClusterFacts facts;
+  facts.system_id = source.system_id;
+  facts.segment_bytes = source.segment_bytes;
+  facts.major = source.major;
+  facts.timeline = source.timeline;
+  facts.start = source.start;
+  const auto place = snapshot.source.find(kDataDirectoryKey);
+  if (place != snapshot.source.end() && place->is_string()) facts.data_directory = place->get<std::string>();
+  return facts;
+}
 
 Result<postgres::Connection> connection_of(const ComponentConfig& component) {
   postgres::Connection connection;

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "recovery/workspace.h"
 #include "repo/point.h"
@@ -10,6 +10,10 @@
 #include "source/postgres/wal_archive.h"
 
 namespace holdfast::recovery {
+
+// Where a snapshot says its data directory was: a restore after total loss has
+// nobody else to ask.
+inline constexpr const char* kDataDirectoryKey = "data_directory";
 
 // What recovery across components needs to know of a PostgreSQL snapshot.
 struct ClusterFacts {
@@ -20,7 +24,7 @@ struct ClusterFacts {
   postgres::Lsn start;          // WAL from here on is needed to restore it
   std::string data_directory;   // where the cluster was
 };
-// kDamaged when the snapshot does not say what it must.
+// kInvalidData when the snapshot does not say what it must.
 Result<ClusterFacts> cluster_facts(const repo::Snapshot& snapshot);
 
 // The component's connection with its password resolved. kConfig when it has none.

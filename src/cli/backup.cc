@@ -1,0 +1,65 @@
+#include "recovery/backup.h"
+
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/present.h"
+#include "cli/program.h"
+#include "cli/progress_view.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+void print_report(Context& context, const recovery::BackupReport& report) {
+  if (context.json()) return;
+  Table table({{"COMPONENT"}, {"SIZE", Table::Align::kRight}, {"READ", Table::Align::kRight}, {"NEW", Table::Align::kRight},
+               {"FILES", Table::Align::kRight}, {"TOOK", Table::Align::kRight}, {"KIND"}});
+  for (const repo::Snapshot& snapshot : report.point.snapshots) {
+    table.add({snapshot.component, format_bytes(snapshot.source_bytes), format_bytes(snapshot.read_bytes),
+               format_bytes(snapshot.stored_bytes), format_count(snapshot.files), format_duration(snapshot.took),
+               snapshot.incremental ? "incremental" : "full"});
+  }
+  if (!context.quiet()) context.write(table.text());
+  for (const repo::Snapshot& snapshot : report.point.snapshots) {
+    for (const std::string& fault : snapshot.faults) context.print("fault: {}: {}", snapshot.component, printable(fault));
+  }
+  context.print("point {} at {}: {} stored in {}", short_id(report.point.id), format_local(report.point.time),
+                format_bytes(report.stats.stored_bytes), format_duration(report.took));
+}
+
+Result<void> run(Context& context, const recovery::BackupOptions& options) {
+  auto workspace = TRY(context.open());
+  Result<recovery::BackupReport> report = [&] {
+    ProgressView view(context);
+    return recovery::take_point(*workspace, options);
+  }();
+  if (!report.ok()) return std::move(report).error();
+  context.set_document("backup", {{"point", json_of(report->point)},
+                                  {"stored_bytes", report->stats.stored_bytes},
+                                  {"blocks_new", report->stats.blocks_new},
+                                  {"blocks_reused", report->stats.blocks_reused},
+                                  {"took_seconds", json_of(report->took)}});
+  print_report(context, *report);
+  return recovery::faults_of(report->point);
+}
+
+}  // namespace
+
+void add_backup(Program& program) {
+  auto options = std::make_shared<recovery::BackupOptions>();
+  CLI::App* command = program.command("backup", "Take a recovery point: every component, committed together.");
+  command->add_option("--component", options->components, "only this component (may be repeated)")->type_name("NAME");
+  command->add_option("--tag", options->tags, "mark the point; tags in retention.keep_tags hold it")->type_name("TAG");
+  command->add_flag("--full", options->full, "read everything, whatever looks unchanged");
+  program.examples(command,
+      "holdfast backup\n"
+      "holdfast backup --component db --tag before-upgrade\n"
+      "holdfast backup --json | jq .point.id\n"
+      "# exit status 28: the point was taken, but the database has bad pages\n"
+      "# exit status 27: the point was taken, but some files could not be read whole");
+  program.on(command, [options](Context& context) { return run(context, *options); });
+}
+
+}  // namespace holdfast::cli

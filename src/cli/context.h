@@ -1,0 +1,68 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "recovery/settings.h"
+#include "recovery/workspace.h"
+
+namespace holdfast::cli {
+
+// JSON that keeps the order in which its keys were written: people read it too.
+using Json = nlohmann::ordered_json;
+
+struct GlobalOptions {
+  recovery::Overrides overrides;
+  bool json = false;
+  bool quiet = false;
+  bool verbose = false;
+};
+
+// What every command is given: settings, the outside world, and where its words
+// go. Results go to standard output: either lines, or (--json) one document.
+// Everything else goes to standard error.
+class Context {
+ public:
+  Context();
+
+  GlobalOptions& options() { return options_; }
+  Progress& progress();
+  recovery::Machine machine();
+  Result<recovery::StackConfig> stack();
+  Result<std::unique_ptr<recovery::Workspace>> open();
+
+  bool json() const { return options_.json; }
+  bool quiet() const { return options_.quiet; }
+
+  // A line of the result; nothing with --json.
+  template <typename... Args>
+  void print(fmt::format_string<Args...> format, Args&&... args) {
+    if (!options_.json) write_line(fmt::format(format, std::forward<Args>(args)...));
+  }
+  // A line beside the result: nothing with --json or --quiet.
+  template <typename... Args>
+  void say(fmt::format_string<Args...> format, Args&&... args) {
+    if (!options_.json && !options_.quiet) write_line(fmt::format(format, std::forward<Args>(args)...));
+  }
+  // Text as it is, whatever the options: generated files, a bare id.
+  void write(const std::string& text);
+
+  // The document of --json. `schema` names it ("points"); docs/json.md has them all.
+  void set_document(const std::string& schema, Json document);
+  const std::optional<Json>& document() const { return document_; }
+
+ private:
+  void write_line(const std::string& line);
+
+  GlobalOptions options_;
+  std::optional<Json> document_;
+};
+
+}  // namespace holdfast::cli

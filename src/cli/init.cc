@@ -1,0 +1,185 @@
+#include <unistd.h>
+
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/passphrase.h"
+#include "cli/present.h"
+#include "cli/program.h"
+#include "cli/terminal.h"
+#include "recovery/discover.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+struct InitOptions {
+  std::string stack;
+  std::vector<std::string> connections, paths;
+  bool no_discover = false;
+};
+
+const char* environment(const char* name) { return std::getenv(name); }
+
+// The steps of init, and what to take back when one fails.
+class Initialiser {
+ public:
+  Initialiser(Context& context, const InitOptions& options) : context_(context), options_(options), fs_(real_file_system()) {}
+
+  Result<void> run() {
+    TRY(choose_file());
+    if (TRY(exists(fs_, file_))) {
+      stack_ = TRY(context_.stack());
+      context_.say("using the configuration {}", file_);
+    } else {
+      TRY(describe_stack());
+    }
+    auto made = create();
+    if (!made.ok()) {
+      if (made_passphrase_) ignore(fs_.remove_file(passphrase_file_), "the first error is what matters");
+      return made;
+    }
+    tell();
+    return {};
+  }
+
+ private:
+  Result<void> choose_file() {
+    const auto& overrides = context_.options().overrides;
+    const char* named = environment("HOLDFAST_CONFIG");
+    file_ = overrides.config ? *overrides.config : named != nullptr && *named != '\0' ? named : "holdfast.yaml";
+    file_ = absolute_path(file_);
+    return {};
+  }
+
+  Result<void> find_servers() {
+    for (const std::string& connection : options_.connections) {
+      recovery::FoundServer server;
+      server.connection = connection;
+      if (environment("DB_PASSWORD") != nullptr) server.password = "env:DB_PASSWORD";
+      postgres::Connection reached{connection, {}};
+      if (!server.password.empty()) reached.password = TRY(resolve_secret(server.password));
+      server.identity = TRY_CONTEXT(postgres::identify_server(reached), "{}", connection);
+      servers_.push_back(std::move(server));
+    }
+    if (!options_.connections.empty() || options_.no_discover) return {};
+    recovery::Discovery discovery = recovery::discover_servers(fs_, environment);
+    for (const std::string& refused : discovery.refused) context_.say("note: a server does not let us in: {}", printable(refused));
+    servers_ = std::move(discovery.servers);
+    return {};
+  }
+
+  Result<void> describe_stack() {
+    TRY(find_servers());
+    recovery::NewStack fresh;
+    const std::string directory = parent_path(file_);
+    fresh.stack = options_.stack.empty() ? "main" : options_.stack;
+    const auto& overrides = context_.options().overrides;
+    const char* location = environment("HOLDFAST_REPOSITORY");
+    fresh.repository = overrides.repository ? *overrides.repository : location != nullptr && *location != '\0' ? location : join_path(directory, "holdfast-repository");
+    if (fresh.repository.find("://") == std::string::npos) fresh.repository = absolute_path(fresh.repository);
+    fresh.passphrase = passphrase_reference(directory);
+    fresh.servers = servers_;
+    for (const std::string& path : options_.paths) {
+      if (!TRY(exists(fs_, path))) return make_error(ErrorCode::kNotFound, "there is nothing at {}", path);
+      fresh.paths.push_back(absolute_path(path));
+    }
+    text_ = recovery::write_stack(fresh);
+    stack_ = TRY(recovery::parse_stack(text_, file_));
+    return {};
+  }
+
+  std::string passphrase_reference(const std::string& directory) {
+    const auto& given = context_.options().overrides.passphrase;
+    if (given) return *given;
+    for (const char* variable : {"HOLDFAST_PASSPHRASE", "BACKUP_ENCRYPTION_KEY"}) {
+      const char* value = environment(variable);
+      if (value != nullptr && *value != '\0') return std::string("env:") + variable;
+    }
+    return "file:" + join_path(directory, "holdfast.pass");
+  }
+
+  Result<void> create() {
+    if (stack_.passphrase.starts_with("file:")) {
+      passphrase_file_ = stack_.passphrase.substr(5);
+      if (!TRY(exists(fs_, passphrase_file_))) {
+        TRY(make_directories(fs_, parent_path(passphrase_file_)));
+        TRY(generate_passphrase_file(passphrase_file_));
+        made_passphrase_ = true;
+      }
+    }
+    auto workspace = TRY(recovery::Workspace::create(stack_, context_.machine()));
+    repository_id_ = workspace->repository().id();
+    if (!text_.empty()) TRY(create_file_durably(fs_, file_, as_bytes(text_), 0644));
+    return {};
+  }
+
+  void tell() {
+    Json components = Json::array();
+    for (const auto& component : stack_.components) components.push_back({{"name", component.name}, {"kind", component.kind}});
+    context_.set_document("init", {{"config", file_}, {"config_written", !text_.empty()}, {"stack", stack_.stack},
+                                   {"repository", stack_.repository}, {"repository_id", repository_id_},
+                                   {"passphrase", stack_.passphrase}, {"passphrase_generated", made_passphrase_}, {"components", components}});
+    if (!text_.empty()) context_.print("wrote {}", file_);
+    context_.print("created the repository at {}", stack_.repository);
+    if (made_passphrase_) {
+      context_.print("wrote a new passphrase to {}: keep a copy where this machine's loss can't reach it", passphrase_file_);
+    }
+    for (const auto& server : servers_) {
+      context_.print("found PostgreSQL {} ({}), data directory {}", server.identity.major, server.connection, server.identity.data_directory);
+      if (!server.identity.checksums) {
+        context_.say("  its pages carry no checksums: holdfast can't tell a bad page (see pg_checksums --enable)");
+      }
+    }
+    tell_next();
+  }
+
+  void tell_next() {
+    const std::string config = file_ == absolute_path("holdfast.yaml") ? "" : " --config " + file_;
+    context_.say("\nNext:");
+    if (stack_.components.empty()) context_.say("  describe what to protect: 'components:' in {}", file_);
+    context_.say("  holdfast{} backup                 # a first recovery point", config);
+    for (const auto& component : stack_.components) {
+      if (component.kind == "postgres") tell_postgres(component, config);
+    }
+    context_.say("  holdfast{} verify                 # prove it", config);
+  }
+
+  void tell_postgres(const recovery::ComponentConfig& component, const std::string& config) {
+    const std::string more = stack_.components.size() > 1 ? " --component " + component.name : "";
+    context_.say("  For {} to be restorable to any instant, let its WAL reach the repository, by either:", component.name);
+    context_.say("    holdfast{} wal receive{}          # streams it (makes the slot {})", config, more, component.postgres.slot);
+    context_.say("  or, in postgresql.conf (as the server's user; it must be able to read {}):", file_);
+    context_.say("    archive_mode = on");
+    context_.say("    archive_command = 'holdfast --config {} wal push{} \"%p\"'", file_, more);
+    context_.say("  A role of its own, instead of a superuser:");
+    context_.say("    create role holdfast login replication; grant pg_read_all_settings, pg_read_all_data to holdfast;");
+    context_.say("    (its functions and pg_hba.conf lines: docs/postgres.md)");
+  }
+
+  Context& context_;
+  const InitOptions& options_;
+  FileSystem& fs_;
+  std::string file_, text_, passphrase_file_, repository_id_;
+  bool made_passphrase_ = false;
+  std::vector<recovery::FoundServer> servers_;
+  recovery::StackConfig stack_;
+};
+
+}  // namespace
+
+void add_init(Program& program) {
+  auto options = std::make_shared<InitOptions>();
+  CLI::App* command = program.command("init", "Describe the stack in holdfast.yaml and create its repository.");
+  command->add_option("--stack", options->stack, "name of the stack (default: main)")->type_name("NAME");
+  command->add_option("--postgres", options->connections, "protect this server (may be repeated; default: what is found here)")->type_name("CONNINFO");
+  command->add_option("--files", options->paths, "protect this directory or file (may be repeated)")->type_name("PATH");
+  command->add_flag("--no-discover", options->no_discover, "do not look for PostgreSQL");
+  program.examples(command,
+      "holdfast init                                   # finds a local PostgreSQL\n"
+      "holdfast init --stack shop --repository /backup/shop --files /srv/uploads\n"
+      "holdfast init --postgres 'host=db.internal user=holdfast dbname=postgres' --passphrase env:HF_PASS\n"
+      "# with a holdfast.yaml already there, init only creates the repository that it names");
+  program.on(command, [options](Context& context) { return Initialiser(context, *options).run(); });
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,89 @@
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/present.h"
+#include "cli/program.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+#include "recovery/log_state.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+struct LogOptions {
+  bool no_server = false;
+};
+
+Json json_of_optional(const std::optional<Time>& time) { return time ? json_of(*time) : Json(); }
+
+Json document_of(const recovery::LogState& state) {
+  Json ranges = Json::array();
+  for (const postgres::WalRange& range : state.ranges) {
+    ranges.push_back({{"timeline", range.timeline}, {"from", range.from.text()}, {"to", range.to.text()},
+                      {"bytes", range.to.value - range.from.value}, {"first_commit", json_of_optional(range.first_commit)},
+                      {"last_commit", json_of_optional(range.last_commit)}, {"covered_until", json_of_optional(range.covered_until)}});
+  }
+  Json json = {{"component", state.component}, {"system_id", std::to_string(state.system_id)}, {"records", state.records},
+               {"stored_bytes", state.stored_bytes}, {"ranges", ranges},
+               {"window", {{"from", json_of_optional(state.window.from)}, {"until", json_of_optional(state.window.until)},
+                           {"timeline", state.window.timeline}, {"end", state.window.end.text()}, {"gaps", state.window.gaps}}}};
+  if (state.slot) {
+    json["slot"] = {{"name", state.slot->name}, {"exists", state.slot->exists}, {"active", state.slot->active},
+                    {"wal_status", state.slot->wal_status}, {"restart_lsn", state.slot->restart_lsn},
+                    {"retained_bytes", state.slot->retained_bytes}, {"problem", state.slot->problem}};
+  }
+  return json;
+}
+
+void print_slot(Context& context, const recovery::SlotState& slot) {
+  if (!slot.problem.empty()) {
+    context.print("  slot {}: the server could not be asked: {}", slot.name, printable(slot.problem));
+  } else if (!slot.exists) {
+    context.print("  slot {}: not there ('holdfast wal receive' makes it)", slot.name);
+  } else {
+    context.print("  slot {}: {}, {}, keeps {} of WAL on the server", slot.name, slot.active ? "in use" : "NOT in use",
+                  slot.wal_status.empty() ? "new" : slot.wal_status, format_bytes(slot.retained_bytes));
+  }
+}
+
+void print_state(Context& context, const recovery::LogState& state) {
+  context.print("{} (system identifier {}): {}, {} stored", state.component, state.system_id, counted(state.records, "record"), format_bytes(state.stored_bytes));
+  Table table({{"  TIMELINE", Table::Align::kRight}, {"FROM"}, {"TO"}, {"SIZE", Table::Align::kRight}, {"LAST COMMIT"}});
+  for (const postgres::WalRange& range : state.ranges) {
+    table.add({std::to_string(range.timeline), range.from.text(), range.to.text(), format_bytes(range.to.value - range.from.value),
+               range.last_commit ? format_local(*range.last_commit) : "-"});
+  }
+  if (!table.empty() && !context.json()) context.write(table.text());
+  if (state.window.from && state.window.until) {
+    context.print("  window {} to {}", format_local(*state.window.from), format_local(*state.window.until));
+  } else {
+    context.print("  no recovery window yet: there is no point of this cluster");
+  }
+  for (const std::string& gap : state.window.gaps) context.print("  gap: {}", gap);
+  if (state.slot) print_slot(context, *state.slot);
+}
+
+Result<void> run(Context& context, const LogOptions& options) {
+  auto workspace = TRY(context.open());
+  const auto states = TRY(recovery::log_states(*workspace, !options.no_server));
+  Json logs = Json::array();
+  for (const recovery::LogState& state : states) {
+    logs.push_back(document_of(state));
+    print_state(context, state);
+  }
+  context.set_document("log", {{"logs", logs}});
+  if (states.empty()) context.say("there is no WAL yet: see 'holdfast wal --help'");
+  return {};
+}
+
+}  // namespace
+
+void add_log(Program& program) {
+  auto options = std::make_shared<LogOptions>();
+  CLI::App* command = program.command("log", "Show the stored WAL: its ranges, gaps, the recovery window, the slot.");
+  command->add_flag("--no-server", options->no_server, "do not ask the servers for their slots");
+  program.examples(command, "holdfast log\nholdfast log --json | jq '.logs[].window'");
+  program.on(command, [options](Context& context) { return run(context, *options); });
+}
+
+}  // namespace holdfast::cli

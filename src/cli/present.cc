@@ -1,0 +1,80 @@
+#include "cli/present.h"
+
+#include "base/units.h"
+
+namespace holdfast::cli {
+
+std::string short_id(const repo::ObjectDigest& id) { return id.hex().substr(0, 8); }
+
+std::string relative_time(Time time, Time now) {
+  if (time > now) return "in " + format_duration(time - now);
+  return format_duration(now - time) + " ago";
+}
+
+Json json_of(Time time) { return format_rfc3339(time); }
+Json json_of(Duration duration) { return static_cast<double>(duration.in_milliseconds()) / 1000; }
+
+Json json_of(const repo::Snapshot& snapshot) {
+  return {{"component", snapshot.component},
+          {"kind", snapshot.kind},
+          {"instant", json_of(snapshot.instant)},
+          {"source_bytes", snapshot.source_bytes},
+          {"read_bytes", snapshot.read_bytes},
+          {"stored_bytes", snapshot.stored_bytes},
+          {"files", snapshot.files},
+          {"took_seconds", json_of(snapshot.took)},
+          {"incremental", snapshot.incremental},
+          {"faults", snapshot.faults}};
+}
+
+Json json_of(const repo::Point& point) {
+  Json snapshots = Json::array();
+  for (const repo::Snapshot& snapshot : point.snapshots) snapshots.push_back(json_of(snapshot));
+  return {{"id", point.id.hex()},
+          {"time", json_of(point.time)},
+          {"stack", point.stack},
+          {"host", point.host},
+          {"version", point.version},
+          {"tags", point.tags},
+          {"source_bytes", source_bytes(point)},
+          {"stored_bytes", stored_bytes(point)},
+          {"took_seconds", json_of(took(point))},
+          {"faults", faults(point)},
+          {"components", snapshots}};
+}
+
+uint64_t source_bytes(const repo::Point& point) {
+  uint64_t sum = 0;
+  for (const repo::Snapshot& snapshot : point.snapshots) sum += snapshot.source_bytes;
+  return sum;
+}
+
+uint64_t stored_bytes(const repo::Point& point) {
+  uint64_t sum = 0;
+  for (const repo::Snapshot& snapshot : point.snapshots) sum += snapshot.stored_bytes;
+  return sum;
+}
+
+Duration took(const repo::Point& point) {
+  Duration sum;
+  for (const repo::Snapshot& snapshot : point.snapshots) sum = sum + snapshot.took;
+  return sum;
+}
+
+size_t faults(const repo::Point& point) {
+  size_t sum = 0;
+  for (const repo::Snapshot& snapshot : point.snapshots) sum += snapshot.faults.size();
+  return sum;
+}
+
+std::string component_names(const repo::Point& point) {
+  std::string names;
+  for (const repo::Snapshot& snapshot : point.snapshots) names += (names.empty() ? "" : ",") + snapshot.component;
+  return names;
+}
+
+std::string counted(uint64_t count, const std::string& noun) {
+  return format_count(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+}  // namespace holdfast::cli

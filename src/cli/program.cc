@@ -1,0 +1,191 @@
+#include "cli/program.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "base/errors.h"
+#include "base/log.h"
+#include "cli/help.h"
+#include "cli/signals.h"
+#include "cli/terminal.h"
+#include "cli/version.h"
+#include "recovery/stack.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+constexpr size_t kWidestHelp = 100;
+
+// Outermost context first, as one line; the hint stands on a line of its own.
+std::string message_of(const Error& error) {
+  std::string text;
+  for (auto context = error.context().rbegin(); context != error.context().rend(); ++context) text += *context + ": ";
+  return printable(text + error.message());
+}
+
+Json error_document(const Error& error) {
+  Json document = {{"code", std::string(error_name(error.code()))},
+                   {"exit_status", exit_status(error.code())},
+                   {"message", message_of(error)}};
+  if (!error.hint().empty()) document["hint"] = error.hint();
+  if (error.retryable()) document["retryable"] = true;
+  if (error.data_loss()) document["data_loss"] = true;
+  return document;
+}
+
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  return names;
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* level = &app; level != nullptr; level = level->get_parent()) {
+    for (const CLI::Option* option : level->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
+Program::Program() : root_("Disaster recovery: protect, prove and restore PostgreSQL and files.", "holdfast") {
+  root_.set_help_flag();
+  root_.require_subcommand(1);
+  root_.fallthrough();
+  root_.footer(
+      "holdfast init                        # find a database, write holdfast.yaml, make the repository\n"
+      "holdfast backup                      # take a recovery point\n"
+      "holdfast points                      # list what can be restored\n"
+      "holdfast restore --at '10 minutes ago' --to /srv/restored");
+  add_global_options();
+}
+
+void Program::add_global_options() {
+  GlobalOptions& options = context_.options();
+  const auto text = [&](const char* name, std::optional<std::string>& out, const char* type, const char* description) {
+    root_.add_option(name, out, description)->type_name(type)->group("Global options");
+  };
+  text("--config", options.overrides.config, "FILE", "the stack's file (else $HOLDFAST_CONFIG, ./holdfast.yaml, /etc/holdfast/holdfast.yaml)");
+  text("--repository", options.overrides.repository, "DIR", "location of the repository, instead of the file's");
+  text("--passphrase", options.overrides.passphrase, "REF", "where its passphrase is: file:PATH, env:NAME or exec:COMMAND");
+  root_.add_option("--threads", options.overrides.threads, "workers (default: as many as cores)")
+      ->type_name("N")->check(CLI::Range(1, 256))->group("Global options");
+  root_.add_flag("--json", options.json, "one JSON document on standard output (docs/json.md)")->group("Global options");
+  root_.add_flag("-q,--quiet", options.quiet, "only results and errors: no progress, no notes")->group("Global options");
+  root_.add_flag("-v,--verbose", options.verbose, "say more of what is done (events on standard error)")->group("Global options");
+  root_.add_flag("-h,--help", help_, "show help and end")->group("Global options");
+  root_.add_flag("--version", version_, "show the version and end")->group("Global options");
+}
+
+CLI::App* Program::command(const std::string& name, const std::string& summary, CLI::App* parent) {
+  CLI::App* added = (parent == nullptr ? &root_ : parent)->add_subcommand(name, summary);
+  added->set_help_flag();
+  added->fallthrough();
+  return added;
+}
+
+void Program::on(CLI::App* command, Run run) {
+  command->callback([this, run = std::move(run)] { run_ = run; });
+}
+
+CLI::App* Program::chosen() {
+  CLI::App* app = &root_;
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  return app;
+}
+
+int Program::finish(const Result<void>& result) {
+  if (context_.json()) {
+    Json document = context_.document().value_or(Json::object());
+    if (!result.ok()) document["error"] = error_document(result.error());
+    if (!document.empty()) context_.write(document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  } else if (!result.ok()) {
+    std::fflush(stdout);
+    std::string text = "holdfast: " + message_of(result.error()) + "\n";
+    if (!result.error().hint().empty()) text += "hint: " + printable(result.error().hint()) + "\n";
+    std::fputs(text.c_str(), stderr);
+  }
+  const bool written = std::fflush(stdout) == 0;
+  if (!result.ok()) return exit_rule_ ? exit_rule_(result.error()) : exit_status(result.error().code());
+  return written ? 0 : exit_status(ErrorCode::kIo);
+}
+
+int Program::show_help() {
+  CLI::App* app = chosen();
+  std::string path;
+  for (CLI::App* level = app; level != &root_; level = level->get_parent()) {
+    path = path.empty() ? level->get_name() : level->get_name() + " " + path;
+  }
+  const size_t width = std::min(terminal_width(STDOUT_FILENO), kWidestHelp);
+  context_.write(help_text(describe(*app, path), global_options(root_), width));
+  return 0;
+}
+
+int Program::parse_failure(const CLI::ParseError& error) {
+  const CLI::App& app = *chosen();
+  const std::string see = fmt::format("see 'holdfast{}{} --help'", &app == &root_ ? "" : " ", &app == &root_ ? "" : app.get_name());
+  const auto remaining = root_.remaining(true);
+  if (!remaining.empty()) {
+    const std::string& word = remaining.front();
+    const bool option = word.starts_with('-') && word.size() > 1;
+    const bool command = !option && !command_names(app).empty();
+    const std::string nearest = option    ? recovery::nearest_word(word.substr(0, word.find('=')), option_names(app))
+                                : command ? recovery::nearest_word(word, command_names(app))
+                                          : "";
+    return finish(make_error(ErrorCode::kUsage, "{} '{}'", option ? "unknown option" : command ? "unknown command" : "unexpected argument", word)
+                      .with_hint(nearest.empty() ? see : fmt::format("did you mean '{}'? {}", nearest, see)));
+  }
+  if (!command_names(app).empty()) {
+    return finish(make_error(ErrorCode::kUsage, "a command is missing: {}", fmt::join(command_names(app), ", ")).with_hint(std::string(see)));
+  }
+  std::string message = error.what();
+  if (message.size() > 1 && std::isupper(static_cast<unsigned char>(message[0])) && std::islower(static_cast<unsigned char>(message[1]))) {
+    message[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
+  }
+  return finish(make_error(ErrorCode::kUsage, "{}", message).with_hint(std::string(see)));
+}
+
+int Program::run(int argc, char** argv) {
+  help_ = argc == 1;
+  // To PostgreSQL a small exit status of restore_command means "no such file",
+  // even where the command line itself could not be read.
+  for (int i = 2; i < argc; i++) {
+    if (std::string_view(argv[i - 1]) == "wal" && std::string_view(argv[i]) == "get") {
+      set_exit_status([](const Error&) { return kRestoreCommandTrouble; });
+    }
+  }
+  for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; i++) {
+    const std::string_view argument = argv[i];
+    help_ = help_ || argument == "--help" || argument == "-h";
+    version_ = version_ || argument == "--version";
+    // What is wrong with the command line itself is told as JSON too.
+    if (argument == "--json") context_.options().json = true;
+  }
+  if (version_) {
+    context_.write(fmt::format("holdfast {}\n", kVersion));
+    return 0;
+  }
+  try {
+    root_.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return help_ ? show_help() : parse_failure(error);
+  }
+  if (help_) return show_help();
+  if (context_.options().verbose) set_log_level(LogLevel::kInfo);
+  stop_on_signals();
+  CHECK(run_ != nullptr);
+  try {
+    return finish(run_(context_));
+  } catch (const std::exception& exception) {
+    // Nothing of ours throws: a library's exception got past its adapter.
+    return finish(make_error(ErrorCode::kInternal, "{}", exception.what()));
+  }
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,130 @@
+#include "recovery/prune.h"
+
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/present.h"
+#include "cli/program.h"
+#include "cli/progress_view.h"
+#include "cli/table.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+struct PruneCommand {
+  std::optional<uint32_t> last, hourly, daily, weekly, monthly, yearly;
+  std::optional<std::string> within, grace;
+  std::vector<std::string> tags;
+  bool dry_run = false;
+};
+
+// Any --keep-* replaces the file's policy as a whole: a mixture of both would
+// surprise.
+Result<recovery::PruneOptions> settle(const PruneCommand& command, const recovery::StackConfig& stack) {
+  recovery::PruneOptions options;
+  options.dry_run = command.dry_run;
+  options.policy = stack.retention;
+  options.grace = stack.collection_grace;
+  if (command.grace) options.grace = TRY_CONTEXT(parse_duration(*command.grace), "--grace");
+  const bool given = command.last || command.hourly || command.daily || command.weekly || command.monthly || command.yearly || command.within;
+  if (given) {
+    repo::RetentionPolicy policy;
+    policy.keep_last = command.last.value_or(0);
+    policy.keep_hourly = command.hourly.value_or(0);
+    policy.keep_daily = command.daily.value_or(0);
+    policy.keep_weekly = command.weekly.value_or(0);
+    policy.keep_monthly = command.monthly.value_or(0);
+    policy.keep_yearly = command.yearly.value_or(0);
+    policy.keep_tags = stack.retention.keep_tags;
+    if (command.within) policy.keep_within = TRY_CONTEXT(parse_duration(*command.within), "--keep-within");
+    options.policy = policy;
+  }
+  for (const std::string& tag : command.tags) options.policy.keep_tags.push_back(tag);
+  return options;
+}
+
+Json document_of(const recovery::PruneReport& report, bool dry_run) {
+  Json points = Json::array(), logs = Json::array();
+  for (const auto& decision : report.decisions) {
+    points.push_back({{"id", decision.id.hex()}, {"time", json_of(decision.time)}, {"keep", decision.keep}, {"reasons", decision.reasons}});
+  }
+  for (const auto& log : report.logs) {
+    logs.push_back({{"stream", log.stream}, {"before", log.before}, {"records", log.records.size()}, {"note", log.note}});
+  }
+  const repo::CollectReport& collection = report.collection;
+  return {{"dry_run", dry_run}, {"points", points}, {"logs", logs},
+          {"collection", {{"packs_total", collection.packs_total}, {"packs_tombstoned", collection.packs_tombstoned},
+                          {"packs_resurrected", collection.packs_resurrected}, {"packs_deleted", collection.packs_deleted},
+                          {"packs_repacked", collection.packs_repacked}, {"bytes_total", collection.bytes_total},
+                          {"bytes_live", collection.bytes_live}, {"bytes_tombstoned", collection.bytes_tombstoned},
+                          {"bytes_deleted", collection.bytes_deleted}, {"leases_live", collection.leases_live}, {"notes", collection.notes}}}};
+}
+
+void print_report(Context& context, const recovery::PruneReport& report, const recovery::PruneOptions& options) {
+  if (context.json()) return;
+  Table table({{"ID"}, {"TIME"}, {options.dry_run ? "WOULD" : "DONE"}, {"WHY"}});
+  size_t dropped = 0;
+  for (const auto& decision : report.decisions) {
+    dropped += decision.keep ? 0 : 1;
+    table.add({short_id(decision.id), format_local(decision.time), decision.keep ? "keep" : "remove",
+               decision.keep ? fmt::format("{}", fmt::join(decision.reasons, ", ")) : "no rule keeps it"});
+  }
+  if (!context.quiet()) context.write(table.text());
+  const char* would = options.dry_run ? "would be " : "";
+  context.print("{}: {} {}removed, {} kept", counted(report.decisions.size(), "point"), dropped, would, report.decisions.size() - dropped);
+  for (const auto& log : report.logs) {
+    if (log.note.empty()) {
+      context.print("log {}: {} before {} {}removed", log.stream, counted(log.records.size(), "record"), log.before, would);
+    } else {
+      context.say("log {}: {}", log.stream, log.note);
+    }
+  }
+  const repo::CollectReport& collection = report.collection;
+  context.print("packs: {} of {} in use; {} {}freed now, {} marked to go", format_bytes(collection.bytes_live), format_bytes(collection.bytes_total),
+                format_bytes(collection.bytes_deleted), would, format_bytes(collection.bytes_tombstoned));
+  if (collection.packs_tombstoned > 0) {
+    context.say("marked packs go with a prune that comes more than {} later (collection_grace)", format_duration(options.grace));
+  }
+  for (const std::string& note : collection.notes) context.say("note: {}", note);
+}
+
+Result<void> run(Context& context, const PruneCommand& command) {
+  auto workspace = TRY(context.open());
+  const recovery::PruneOptions options = TRY(settle(command, workspace->stack()));
+  Result<recovery::PruneReport> report = [&] {
+    ProgressView view(context);
+    return recovery::prune(*workspace, options);
+  }();
+  if (!report.ok()) return std::move(report).error();
+  context.set_document("prune", document_of(*report, options.dry_run));
+  print_report(context, *report, options);
+  return {};
+}
+
+}  // namespace
+
+void add_prune(Program& program) {
+  auto options = std::make_shared<PruneCommand>();
+  CLI::App* command = program.command("prune", "Drop points by the retention rules, expire logs, free space.");
+  command->add_flag("--dry-run", options->dry_run, "say what would be done, change nothing");
+  const auto keep = [&](const char* name, std::optional<uint32_t>& out, const char* description) {
+    command->add_option(name, out, description)->type_name("N");
+  };
+  keep("--keep-last", options->last, "keep the newest N points");
+  keep("--keep-hourly", options->hourly, "and the last of each of N hours");
+  keep("--keep-daily", options->daily, "of N days");
+  keep("--keep-weekly", options->weekly, "of N weeks");
+  keep("--keep-monthly", options->monthly, "of N months");
+  keep("--keep-yearly", options->yearly, "of N years");
+  command->add_option("--keep-within", options->within, "and everything younger than this (2d)")->type_name("DURATION");
+  command->add_option("--keep-tag", options->tags, "hold points with this tag (may be repeated)")->type_name("TAG");
+  command->add_option("--grace", options->grace, "wait this long before unused packs go (default: collection_grace, 24h)")->type_name("DURATION");
+  program.examples(command,
+      "holdfast prune --dry-run\n"
+      "holdfast prune                       # by 'retention:' of holdfast.yaml\n"
+      "holdfast prune --keep-daily 14 --keep-monthly 12\n"
+      "# never dropped: the newest point, the newest verified one, held ones, and WAL that a kept point needs");
+  program.on(command, [options](Context& context) { return run(context, *options); });
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,238 @@
+#include "recovery/restore.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/present.h"
+#include "cli/program.h"
+#include "cli/progress_view.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+#include "recovery/points.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+struct RestoreCommand {
+  recovery::RestoreRequest request;
+  std::optional<std::string> at, point, name, action, owner;
+  std::optional<std::string> lsn;
+  std::optional<uint64_t> xid;
+  std::optional<uint32_t> timeline;
+  std::vector<std::string> tablespaces;
+  bool immediate = false, exclusive = false;
+  bool validate_only = false, dry_run = false;
+};
+
+Result<void> settle_target(RestoreCommand& command, Time now) {
+  source::RestoreTarget& target = command.request.target;
+  const int targets = (command.at ? 1 : 0) + (command.lsn ? 1 : 0) + (command.xid ? 1 : 0) + (command.name ? 1 : 0) + (command.immediate ? 1 : 0);
+  if (targets > 1) {
+    return make_error(ErrorCode::kUsage, "--at, --lsn, --xid, --name and --immediate exclude each other").with_hint("give one of them");
+  }
+  if (command.at && *command.at == "latest") {
+    command.request.newest = true;
+  } else if (command.at) {
+    target.time = TRY_CONTEXT(parse_time(*command.at, now), "--at");
+    if (*target.time > now) {
+      return make_error(ErrorCode::kUnreachableTarget, "{} lies in the future", format_local(*target.time)).with_hint("--at latest is the newest instant there is");
+    }
+  }
+  target.lsn = command.lsn;
+  target.xid = command.xid;
+  target.name = command.name;
+  target.immediate = command.immediate;
+  target.inclusive = !command.exclusive;
+  target.timeline = command.timeline;
+  command.request.point = command.point;
+  if (command.exclusive && !command.at && !command.lsn && !command.xid) {
+    return make_error(ErrorCode::kUsage, "--exclusive needs --at, --lsn or --xid");
+  }
+  return {};
+}
+
+Result<void> settle_owner(RestoreCommand& command) {
+  if (!command.owner) return {};
+  const size_t colon = command.owner->find(':');
+  const std::string user = command.owner->substr(0, colon);
+  const struct passwd* entry = getpwnam(user.c_str());
+  if (entry == nullptr) return make_error(ErrorCode::kNotFound, "there is no user '{}'", user);
+  command.request.uid = entry->pw_uid;
+  command.request.gid = entry->pw_gid;
+  if (colon == std::string::npos) return {};
+  const std::string group = command.owner->substr(colon + 1);
+  const struct group* group_entry = getgrnam(group.c_str());
+  if (group_entry == nullptr) return make_error(ErrorCode::kNotFound, "there is no group '{}'", group);
+  command.request.gid = group_entry->gr_gid;
+  return {};
+}
+
+Result<void> settle(RestoreCommand& command, Time now) {
+  recovery::RestoreRequest& request = command.request;
+  TRY(settle_target(command, now));
+  TRY(settle_owner(command));
+  for (const std::string& mapping : command.tablespaces) {
+    const size_t equals = mapping.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == mapping.size()) {
+      return make_error(ErrorCode::kUsage, "--tablespace wants OLD=NEW, not '{}'", mapping);
+    }
+    request.tablespaces[mapping.substr(0, equals)] = absolute_path(mapping.substr(equals + 1));
+  }
+  if (!request.primary_conninfo.empty() && !request.standby) return make_error(ErrorCode::kUsage, "--primary-conninfo needs --standby");
+  if (request.remove_extra && !request.delta) return make_error(ErrorCode::kUsage, "--remove-extra needs --delta");
+  if (command.action) {
+    if (request.standby) return make_error(ErrorCode::kUsage, "--action says what comes after recovery, and a standby stays in it");
+    request.action = *command.action == "pause"      ? postgres::AfterRecovery::kPause
+                     : *command.action == "shutdown" ? postgres::AfterRecovery::kShutdown
+                                                     : postgres::AfterRecovery::kPromote;
+  }
+  return {};
+}
+
+Json document_of(const recovery::RestorePlan& plan) {
+  Json components = Json::array();
+  for (const recovery::ComponentPlan& component : plan.components) {
+    Json json = {{"component", component.component}, {"kind", component.kind}, {"point", component.point.hex()},
+                 {"point_time", json_of(component.point_time)}, {"instant", json_of(component.instant)},
+                 {"expected_loss_seconds", json_of(plan.now - component.instant)}, {"description", component.description},
+                 {"bytes", component.bytes}, {"to", component.to}};
+    if (component.target) {
+      json["timeline"] = component.target->timeline;
+      json["replay_from"] = component.target->replay_from.text();
+      json["replay_to"] = component.target->replay_to.text();
+    }
+    if (!component.notes.empty()) json["notes"] = component.notes;
+    if (!component.changes.empty()) json["changes"] = component.changes;
+    components.push_back(std::move(json));
+  }
+  return components;
+}
+
+// What will happen, before anything does.
+void print_plan(Context& context, const recovery::RestorePlan& plan) {
+  for (const recovery::ComponentPlan& component : plan.components) {
+    context.say("{} ({})", component.component, component.kind);
+    context.say("  point          {} of {}", short_id(component.point), format_local(component.point_time));
+    context.say("  will be as at  {}", format_local(component.instant));
+    context.say("  later is lost  {}", format_duration(plan.now - component.instant));
+    context.say("  how            {}", component.description);
+    context.say("  size           {}", format_bytes(component.bytes));
+    context.say("  to             {}", component.kind == "files" && component.to == "/" ? "where the files were" : component.to);
+    for (const std::string& note : component.notes) context.say("  note           {}", printable(note));
+  }
+}
+
+void print_outcome(Context& context, const recovery::RestorePlan& plan, const std::vector<recovery::ComponentRestored>& outcomes,
+                   const recovery::StackConfig& stack) {
+  for (size_t i = 0; i < outcomes.size(); i++) {
+    const recovery::ComponentRestored& outcome = outcomes[i];
+    for (const std::string& fault : outcome.faults) context.print("fault: {}: {}", outcome.component, printable(fault));
+    for (const std::string& note : outcome.notes) context.say("note: {}: {}", outcome.component, printable(note));
+    std::string objective;
+    const recovery::ComponentConfig* config = stack.find(outcome.component);
+    if (config != nullptr && config->rto) {
+      objective = fmt::format("; objective {}: {}", format_duration(*config->rto), outcome.took <= *config->rto ? "met" : "MISSED");
+    }
+    context.print("restored {}: {}, {} in {} ({} written{})", outcome.component, counted(outcome.files, "file"), format_bytes(outcome.bytes),
+                  format_duration(outcome.took), format_bytes(outcome.bytes_written), objective);
+    if (plan.components[i].kind == "postgres") {
+      context.say("start the server on {} to replay its WAL", plan.components[i].to);
+    }
+  }
+}
+
+Result<void> carry_out(Context& context, recovery::Workspace& workspace, const RestoreCommand& command, recovery::RestorePlan& plan) {
+  Result<std::vector<recovery::ComponentRestored>> outcomes = [&] {
+    ProgressView view(context);
+    return recovery::carry_out(workspace, command.request, plan);
+  }();
+  if (!outcomes.ok()) return std::move(outcomes).error();
+  Json document = {{"dry_run", false}, {"components", document_of(plan)}};
+  size_t faults = 0;
+  for (size_t i = 0; i < outcomes->size(); i++) {
+    const recovery::ComponentRestored& outcome = (*outcomes)[i];
+    faults += outcome.faults.size();
+    document["components"][i]["restored"] = {{"files", outcome.files}, {"bytes", outcome.bytes}, {"bytes_written", outcome.bytes_written},
+                                             {"took_seconds", json_of(outcome.took)}, {"faults", outcome.faults}, {"notes", outcome.notes}};
+  }
+  context.set_document("restore", std::move(document));
+  print_outcome(context, plan, *outcomes, workspace.stack());
+  if (faults > 0) return make_error(ErrorCode::kIncomplete, "restored, with {}", counted(faults, "fault"));
+  return {};
+}
+
+Result<void> run(Context& context, RestoreCommand& command) {
+  TRY(settle(command, context.machine().clock.now()));
+  auto workspace = TRY(context.open());
+  Result<recovery::RestorePlan> planned = [&] {
+    ProgressView view(context);
+    return recovery::plan_restore(*workspace, command.request);
+  }();
+  if (!planned.ok()) return std::move(planned).error();
+  recovery::RestorePlan& plan = *planned;
+  if (!command.validate_only && !command.dry_run) {
+    print_plan(context, plan);
+    return carry_out(context, *workspace, command, plan);
+  }
+  if (command.dry_run) TRY(recovery::rehearse_restore(*workspace, command.request, plan));
+  print_plan(context, plan);
+  for (const recovery::ComponentPlan& component : plan.components) {
+    for (const std::string& change : component.changes) context.print("would {}", printable(change));
+  }
+  context.set_document("restore", {{"dry_run", true}, {"components", document_of(plan)}});
+  context.print("{}", command.dry_run ? "nothing was written (--dry-run)" : "the target is reachable; nothing was written (--validate-only)");
+  return {};
+}
+
+void add_target_options(CLI::App* command, RestoreCommand& options) {
+  command->add_option("--at", options.at, "as it was then: RFC 3339 with zone, '10 minutes ago', or latest (default)")->type_name("TIME");
+  command->add_option("--point", options.point, "as this recovery point has it (with --at latest: and all WAL after it)")->type_name("ID");
+  command->add_option("--lsn", options.lsn, "PostgreSQL: up to this place in the WAL")->type_name("LSN");
+  command->add_option("--xid", options.xid, "PostgreSQL: up to this transaction's commit")->type_name("XID");
+  command->add_option("--name", options.name, "PostgreSQL: up to this restore point")->type_name("NAME");
+  command->add_flag("--immediate", options.immediate, "PostgreSQL: as soon as the newest point is consistent");
+  command->add_flag("--exclusive", options.exclusive, "stop just before --at, --lsn or --xid, not just after");
+  command->add_option("--timeline", options.timeline, "PostgreSQL: along this timeline")->type_name("N");
+}
+
+void add_place_options(CLI::App* command, RestoreCommand& options) {
+  recovery::RestoreRequest& request = options.request;
+  command->add_option("--component", request.components, "only this component (may be repeated)")->type_name("NAME");
+  command->add_option("--to", request.to, "into this directory (several components: each in DIR/NAME) instead of the original places")->type_name("DIR");
+  command->add_option("--path", request.only, "only this path or pattern of a files component (may be repeated)")->type_name("PATH");
+  command->add_flag("--delta", request.delta, "over what is there: keep what is right, rewrite what is not");
+  command->add_flag("--remove-extra", request.remove_extra, "with --delta: remove files that the point does not have");
+  command->add_flag("--numeric-ids", request.numeric_ids, "owners by number, not by name");
+  command->add_option("--owner", options.owner, "owner of a restored cluster (default: as it was)")->type_name("USER[:GROUP]");
+  command->add_option("--tablespace", options.tablespaces, "put a tablespace (its oid or old place) elsewhere (may be repeated)")->type_name("OLD=NEW");
+  command->add_flag("--standby", request.standby, "PostgreSQL: make a standby that goes on following");
+  command->add_option("--primary-conninfo", request.primary_conninfo, "with --standby: the server to stream from")->type_name("CONNINFO");
+  command->add_option("--action", options.action, "PostgreSQL, at the target: promote (default), pause or shutdown")
+      ->type_name("WHAT")->check(CLI::IsMember({"promote", "pause", "shutdown"}));
+  command->add_flag("--validate-only", options.validate_only, "prove that the target can be reached, write nothing");
+  command->add_flag("--dry-run", options.dry_run, "also look at the target directories, and say what would be done");
+}
+
+}  // namespace
+
+void add_restore(Program& program) {
+  auto options = std::make_shared<RestoreCommand>();
+  CLI::App* command = program.command("restore", "Make components exist again, as they were at an instant.");
+  add_target_options(command, *options);
+  add_place_options(command, *options);
+  program.examples(command,
+      "holdfast restore --dry-run                       # what would happen, and how much would be lost\n"
+      "holdfast restore                                 # everything, newest instant, original places\n"
+      "holdfast restore --component db --at '10 minutes ago' --to /srv/pg-aside\n"
+      "holdfast restore --component db --delta          # over a damaged cluster, reusing what is right\n"
+      "holdfast restore --component db --standby --primary-conninfo 'host=db1 user=replicator' --to /srv/replica\n"
+      "holdfast restore --component files --path srv/data/invoices --to /tmp/out\n"
+      "# refused: a running target (23), a target with data unless --delta (22), an unreachable instant (24)");
+  program.on(command, [options](Context& context) { return run(context, *options); });
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,68 @@
+#include "recovery/stats.h"
+
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/present.h"
+#include "cli/program.h"
+#include "cli/table.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+std::string objective(const std::optional<Duration>& promised) {
+  return promised ? format_duration(*promised) : "-";
+}
+
+Json document_of(const recovery::RepositoryStats& stats, const std::vector<recovery::ObjectiveState>& objectives) {
+  Json kinds = Json::object(), components = Json::array();
+  for (const auto& [kind, count] : stats.by_kind) kinds[kind] = {{"objects", count.objects}, {"bytes", count.bytes}};
+  for (const auto& state : objectives) {
+    Json json = {{"component", state.component}, {"kind", state.kind}, {"newest_bytes", state.newest_bytes}};
+    json["rpo_seconds"] = state.rpo ? json_of(*state.rpo) : Json();
+    json["rto_seconds"] = state.rto ? json_of(*state.rto) : Json();
+    json["protected_until"] = state.protected_until ? json_of(*state.protected_until) : Json();
+    json["exposure_seconds"] = state.exposure ? json_of(*state.exposure) : Json();
+    json["rpo_met"] = state.rpo_met ? Json(*state.rpo_met) : Json();
+    components.push_back(std::move(json));
+  }
+  return {{"repository", {{"objects", stats.total.objects}, {"bytes", stats.total.bytes}, {"kinds", kinds}}},
+          {"points", stats.points}, {"newest_source_bytes", stats.newest_source_bytes},
+          {"all_source_bytes", stats.all_source_bytes}, {"components", components}};
+}
+
+Result<void> run(Context& context) {
+  auto workspace = TRY(context.open());
+  const auto stats = TRY(recovery::repository_stats(*workspace));
+  const auto objectives = TRY(recovery::objective_states(*workspace));
+  context.set_document("stats", document_of(stats, objectives));
+  if (context.json()) return {};
+
+  context.print("repository {}", workspace->stack().repository);
+  Table kinds({{"KIND"}, {"OBJECTS", Table::Align::kRight}, {"SIZE", Table::Align::kRight}});
+  for (const auto& [kind, count] : stats.by_kind) kinds.add({kind, format_count(count.objects), format_bytes(count.bytes)});
+  kinds.add({"total", format_count(stats.total.objects), format_bytes(stats.total.bytes)});
+  context.write(kinds.text());
+  context.print("{} of {}: {} at the newest, {} in all", counted(stats.points, "point"), workspace->stack().stack,
+                format_bytes(stats.newest_source_bytes), format_bytes(stats.all_source_bytes));
+  if (objectives.empty()) return {};
+  Table table({{"COMPONENT"}, {"PROTECTED UNTIL"}, {"WOULD LOSE", Table::Align::kRight}, {"RPO", Table::Align::kRight},
+               {"MET"}, {"RTO", Table::Align::kRight}, {"TO RESTORE", Table::Align::kRight}});
+  for (const auto& state : objectives) {
+    table.add({state.component, state.protected_until ? format_local(*state.protected_until) : "never",
+               state.exposure ? format_duration(*state.exposure) : "all", objective(state.rpo),
+               !state.rpo_met ? "-" : *state.rpo_met ? "yes" : "NO", objective(state.rto), format_bytes(state.newest_bytes)});
+  }
+  context.write("\n" + table.text());
+  return {};
+}
+
+}  // namespace
+
+void add_stats(Program& program) {
+  CLI::App* command = program.command("stats", "Show what the repository holds, and objectives against actuals.");
+  program.examples(command, "holdfast stats\nholdfast stats --json | jq '.components[] | select(.rpo_met == false)'");
+  program.on(command, run);
+}
+
+}  // namespace holdfast::cli

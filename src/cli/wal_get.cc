@@ -1,0 +1,70 @@
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/program.h"
+#include "cli/wal.h"
+#include "recovery/cluster.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+constexpr int kProvenAbsent = 1;
+
+struct GetOptions {
+  std::string component, name, path;
+  uint64_t system_id = 0, segment_bytes = 0;
+};
+
+// Which cluster's WAL: as the command line says, else that of the data directory
+// that restore_command runs in.
+Result<postgres::WalArchive::Identity> identify(const GetOptions& options, const recovery::StackConfig& stack) {
+  postgres::WalArchive::Identity identity;
+  identity.component = options.component;
+  if (identity.component.empty()) identity.component = TRY(wal_component(stack, ""))->name;
+  identity.system_id = options.system_id;
+  if (options.segment_bytes != 0) identity.segment_bytes = options.segment_bytes;
+  if (options.system_id == 0) {
+    const auto cluster = TRY_CONTEXT(postgres::identify_directory(real_file_system(), "."), "the working directory");
+    identity.system_id = cluster.system_id;
+    identity.segment_bytes = cluster.segment_bytes;
+  }
+  return identity;
+}
+
+// kNotFound from here means one thing alone: the file is proven absent.
+Result<void> run(Context& context, const GetOptions& options, bool& absent) {
+  auto workspace = TRY(context.open());
+  const auto identity = TRY(identify(options, workspace->stack()));
+  auto archive = TRY(recovery::open_archive(*workspace, identity.component, identity.system_id, identity.segment_bytes));
+  auto content = TRY(archive->fetch(options.name));
+  if (!content) {
+    absent = true;
+    return make_error(ErrorCode::kNotFound, "{} is not in the repository", options.name);
+  }
+  TRY(write_file_durably(real_file_system(), options.path, content->view(), 0600));
+  context.set_document("wal-get", {{"component", identity.component}, {"name", options.name}, {"bytes", content->size()}});
+  return {};
+}
+
+}  // namespace
+
+void add_wal_get(Program& program, CLI::App* wal) {
+  auto options = std::make_shared<GetOptions>();
+  CLI::App* command = program.command("get", "Give a WAL segment or history file back: for restore_command.", wal);
+  command->add_option("name", options->name, "its name, as %f gives it")->type_name("NAME")->required();
+  command->add_option("path", options->path, "where to put it, as %p gives it")->type_name("PATH")->required();
+  command->add_option("--component", options->component, "whose WAL it is (when the stack has several PostgreSQL components)")->type_name("NAME");
+  command->add_option("--system-id", options->system_id, "of which cluster (default: that of the working directory)")->type_name("ID");
+  command->add_option("--segment-size", options->segment_bytes, "its segment size in bytes")->type_name("BYTES");
+  program.examples(command,
+      "restore_command = 'holdfast --config /etc/holdfast/holdfast.yaml wal get \"%f\" \"%p\"'\n"
+      "# exit status 0: here it is; 1: it is proven absent; 126: any other trouble, so that\n"
+      "# PostgreSQL stops instead of ending recovery early");
+  program.on(command, [&program, options](Context& context) {
+    auto absent = std::make_shared<bool>(false);
+    program.set_exit_status([absent](const Error&) { return *absent ? kProvenAbsent : kRestoreCommandTrouble; });
+    return run(context, *options, *absent);
+  });
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,57 @@
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/program.h"
+#include "cli/wal.h"
+#include "recovery/cluster.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+struct PushOptions {
+  std::string component, path;
+};
+
+// archive_command runs in the data directory, and %p is relative to it: the path
+// tells whose WAL it is. Elsewhere two folders up from the file is tried.
+Result<postgres::ClusterIdentity> identify(FileSystem& fs, const std::string& path) {
+  auto here = postgres::identify_directory(fs, ".");
+  if (here.ok()) return here;
+  const std::string wal_directory = parent_path(absolute_path(path));
+  const std::string data_directory =
+      base_name(wal_directory) == "archive_status" ? parent_path(parent_path(wal_directory)) : parent_path(wal_directory);
+  auto beside = postgres::identify_directory(fs, data_directory);
+  if (beside.ok()) return beside;
+  return make_error(ErrorCode::kNotFound, "can't tell which cluster {} belongs to: neither the working directory nor {} is a data directory",
+                    path, data_directory)
+      .with_hint("archive_command runs in the data directory: there 'wal push %p' is enough");
+}
+
+Result<void> run(Context& context, const PushOptions& options) {
+  FileSystem& fs = real_file_system();
+  const std::string name = base_name(options.path);
+  const Bytes content = TRY(read_file(fs, options.path, 2 * kGiB));
+  const postgres::ClusterIdentity cluster = TRY(identify(fs, options.path));
+  auto workspace = TRY(context.open());
+  const auto* component = TRY(wal_component(workspace->stack(), options.component));
+  auto archive = TRY(recovery::open_archive(*workspace, component->name, cluster.system_id, cluster.segment_bytes));
+  TRY(archive->push(name, content.view()));
+  context.set_document("wal-push", {{"component", component->name}, {"name", name}, {"bytes", content.size()}});
+  context.say("stored {}", name);
+  return {};
+}
+
+}  // namespace
+
+void add_wal_push(Program& program, CLI::App* wal) {
+  auto options = std::make_shared<PushOptions>();
+  CLI::App* command = program.command("push", "Store a WAL segment or history file: for archive_command.", wal);
+  command->add_option("path", options->path, "the file, as %p gives it")->type_name("PATH")->required();
+  command->add_option("--component", options->component, "whose WAL it is (when the stack has several PostgreSQL components)")->type_name("NAME");
+  program.examples(command,
+      "archive_command = 'holdfast --config /etc/holdfast/holdfast.yaml wal push \"%p\"'\n"
+      "# the same bytes again are accepted; other bytes under a stored name are refused (25)");
+  program.on(command, [options](Context& context) { return run(context, *options); });
+}
+
+}  // namespace holdfast::cli
