@@ -102,7 +102,8 @@ Result<void> EntrySpool::drain(const std::function<Result<void>(const repo::Entr
       return make_error(ErrorCode::kInternal, "two entries of the path '{}'", path_at(at(index_[i])));
     }
     ByteReader in(at(index_[i]));
-    TRY(visit(TRY(get_entry(in))));
+    const repo::Entry entry = TRY(get_entry(in));
+    TRY(visit(entry));
   }
   chunks_.clear();
   index_.clear();

@@ -1,0 +1,492 @@
+#include "source/postgres/materialise.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
+#include <unordered_set>
+
+#include "base/parallel.h"
+#include "source/postgres/capture_files.h"
+#include "source/postgres/control_file.h"
+#include "source/postgres/materialise_plan.h"
+#include "source/postgres/page.h"
+#include "source/postgres/recovery_settings.h"
+#include "source/postgres/region_reader.h"
+
+namespace holdfast::postgres {
+namespace {
+
+constexpr size_t kTasksUnderWay = 16;
+const std::string kControlPath = "global/pg_control";
+const std::string kTemporaryControl = "global/pg_control.holdfast";
+
+// A file being written, by several workers at once.
+struct TargetFile {
+  repo::Entry entry;
+  std::string path;
+  std::mutex mutex;
+  std::unique_ptr<File> file;
+  bool fresh = true;       // nothing was there before
+};
+
+struct WriteTask {
+  std::shared_ptr<TargetFile> file;
+  uint64_t offset = 0, length = 0;
+  std::optional<repo::RegionRef> region;   // empty: the entry's own extents
+  bool last = false;
+};
+
+struct WriteOutcome {
+  std::shared_ptr<TargetFile> file;
+  uint64_t bytes = 0, written = 0;
+  bool last = false;
+};
+
+class Materialiser {
+ public:
+  Materialiser(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
+               const ResolvedTarget& target, const MaterialiseOptions& options, const MaterialisePlan& plan)
+      : world_(world), repository_(repository), snapshot_(snapshot), target_(target), options_(options), plan_(plan),
+        reader_(repository) {}
+  Result<void> run();
+  MaterialiseReport& report() { return report_; }
+
+ private:
+  Result<void> prepare();
+  Result<void> own(const std::string& path, int descriptor, uint32_t mode);
+  Result<void> make_directory(const std::string& path, uint32_t mode);
+  Result<void> make_link(const std::string& target, const std::string& path);
+  Result<std::optional<WriteTask>> next();
+  Result<bool> begin_entry(repo::Entry entry);
+  Result<void> open(TargetFile& file);
+  Result<WriteOutcome> write(WriteTask& task);
+  Result<uint64_t> write_fresh(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents, ByteView bytes);
+  Result<uint64_t> write_changed(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents, uint64_t length);
+  Result<bool> is_there(const std::vector<repo::Extent>& extents, ByteView bytes);
+  Result<void> finish_file(WriteOutcome outcome);
+  Result<void> remove_extra(const std::string& directory, const std::string& tree_path);
+  Result<void> write_settings();
+  Result<void> write_signal();
+  Result<void> restore_configuration();
+  Result<void> write_text(const std::string& name, std::string_view text);
+  Result<Bytes> content_of(const repo::Entry& entry);
+  Result<void> finish();
+
+  source::World& world_;
+  repo::Repository& repository_;
+  const repo::Snapshot& snapshot_;
+  const ResolvedTarget& target_;
+  const MaterialiseOptions& options_;
+  const MaterialisePlan& plan_;
+  RegionReader reader_;
+  MaterialiseReport report_;
+  std::unique_ptr<repo::TreeReader> tree_;
+  std::shared_ptr<TargetFile> current_;
+  size_t region_ = 0;
+  uint64_t offset_ = 0;
+  std::optional<repo::Entry> control_;
+  std::vector<repo::Entry> configuration_;
+  std::unordered_set<std::string> expected_;   // with --delta: paths of the tree
+};
+
+Result<void> Materialiser::own(const std::string& path, int descriptor, uint32_t mode) {
+  const auto uid = plan_.uid();
+  const auto gid = plan_.gid();
+  if (uid) {
+    const int owned = descriptor >= 0 ? ::fchown(descriptor, *uid, *gid) : ::lchown(path.c_str(), *uid, *gid);
+    if (owned != 0) return Error::from_errno(errno, "giving " + path + " to its owner");
+  }
+  if (mode == 0) return {};
+  const int changed = descriptor >= 0 ? ::fchmod(descriptor, mode) : ::chmod(path.c_str(), mode);
+  if (changed != 0) return Error::from_errno(errno, "setting the mode of " + path);
+  return {};
+}
+
+Result<void> Materialiser::make_directory(const std::string& path, uint32_t mode) {
+  auto made = world_.fs.make_directory(path, 0700);
+  if (!made.ok() && made.error().code() != ErrorCode::kAlreadyExists) return made;
+  return own(path, -1, mode);
+}
+
+Result<void> Materialiser::make_link(const std::string& target, const std::string& path) {
+  const auto there = world_.fs.read_link(path);
+  if (there.ok() && there.value() == target) return {};
+  TRY(remove_tree(world_.fs, path));
+  TRY(world_.fs.symlink(target, path));
+  return own(path, -1, 0);
+}
+
+// From here on the directory is not a cluster until the very end: it says so
+// itself, and a server can't start without pg_control.
+Result<void> Materialiser::prepare() {
+  for (const std::string& root : plan_.roots()) {
+    if (!TRY(exists(world_.fs, parent_path(root)))) TRY(make_directories(world_.fs, parent_path(root), 0755));
+    TRY(make_directory(root, 0700));
+  }
+  const std::string marker = join_path(plan_.data_directory(), kRestoreMarker);
+  TRY(write_file_durably(world_.fs, marker, as_bytes(fmt::format("{}\n", plan_.source().system_id))));
+  TRY(own(marker, -1, 0));
+  const std::string global = join_path(plan_.data_directory(), "global");
+  const std::string control = join_path(plan_.data_directory(), kControlPath);
+  if (!TRY(exists(world_.fs, control))) return {};
+  TRY(world_.fs.remove_file(control));
+  return world_.fs.sync_directory(global);
+}
+
+// Makes directories and links at once; a file becomes current_. False: nothing to write.
+Result<bool> Materialiser::begin_entry(repo::Entry entry) {
+  if (entry.path.starts_with(kConfigPrefix)) configuration_.push_back(entry);
+  const auto place = plan_.place_of(entry.path);
+  if (!place) return false;
+  if (plan_.over_old()) expected_.insert(entry.path);
+  if (entry.path == kControlPath) {
+    control_ = std::move(entry);
+    return false;
+  }
+  if (entry.kind == repo::EntryKind::kDirectory) {
+    TRY(make_directory(*place, entry.mode ? entry.mode : 0700));
+    const bool is_tablespace = entry.path.starts_with("pg_tblspc/") && entry.path.find('/', 10) == std::string::npos;
+    if (is_tablespace && !place->starts_with(plan_.data_directory() + "/")) {
+      TRY(make_link(*place, join_path(plan_.data_directory(), entry.path)));
+      report_.tablespaces.push_back(entry.path.substr(10) + " -> " + *place);
+    }
+    return false;
+  }
+  if (entry.kind == repo::EntryKind::kSymlink) {
+    TRY(make_link(entry.link_target, *place));
+    return false;
+  }
+  if (entry.kind != repo::EntryKind::kFile) return false;
+  current_ = std::make_shared<TargetFile>();
+  current_->path = *place;
+  current_->entry = std::move(entry);
+  region_ = 0;
+  offset_ = 0;
+  return true;
+}
+
+Result<std::optional<WriteTask>> Materialiser::next() {
+  if (world_.progress.stop) {
+    return make_error(ErrorCode::kInterrupted, "the restore was stopped; {} is not a cluster", plan_.data_directory())
+        .with_hint("go on with --delta");
+  }
+  while (!current_) {
+    auto entry = TRY(tree_->next());
+    if (!entry) return std::optional<WriteTask>();
+    TRY(begin_entry(std::move(*entry)));
+  }
+  WriteTask task;
+  task.file = current_;
+  task.offset = offset_;
+  const repo::Content& content = current_->entry.content;
+  if (content.regions.empty()) {
+    task.length = current_->entry.size_bytes;
+    task.last = true;
+  } else {
+    task.region = content.regions[region_++];
+    task.length = task.region->length_bytes;
+    task.last = region_ == content.regions.size();
+  }
+  offset_ += task.length;
+  if (task.last) current_.reset();
+  return std::optional<WriteTask>(std::move(task));
+}
+
+Result<void> Materialiser::open(TargetFile& file) {
+  std::lock_guard lock(file.mutex);
+  if (file.file) return {};
+  if (plan_.over_old()) {
+    const auto status = world_.fs.stat(file.path);
+    file.fresh = !status.ok();
+    if (status.ok() && !S_ISREG(status.value().st_mode)) {
+      TRY(remove_tree(world_.fs, file.path));
+      file.fresh = true;
+    }
+  }
+  OpenOptions options;
+  options.write = true;
+  options.create = true;
+  options.no_follow = true;
+  file.file = TRY(world_.fs.open(file.path, options));
+  return own(file.path, file.file->descriptor(), file.entry.mode ? file.entry.mode : 0600);
+}
+
+// Whether the bytes on disk are those already, told by the blocks' ids where a
+// whole block is meant: nothing is read from the repository then.
+Result<bool> Materialiser::is_there(const std::vector<repo::Extent>& extents, ByteView bytes) {
+  uint64_t at = 0;
+  for (const repo::Extent& extent : extents) {
+    const ByteView part = bytes.subspan(at, extent.length_bytes);
+    at += extent.length_bytes;
+    if (!extent.block) {
+      if (!all_zero(part)) return false;
+      continue;
+    }
+    if (extent.block_offset == 0 && extent.length_bytes == TRY(repository_.block_size(*extent.block))) {
+      if (repository_.id_of(repo::BlockKind::kData, part) != *extent.block) return false;
+      continue;
+    }
+    const auto block = TRY(repository_.read_block(*extent.block));
+    if (extent.block_offset + extent.length_bytes > block->size()) return false;
+    if (!equal(part, block->view(extent.block_offset, extent.length_bytes))) return false;
+  }
+  return true;
+}
+
+Result<uint64_t> Materialiser::write_fresh(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents, ByteView bytes) {
+  uint64_t at = 0, written = 0;
+  size_t i = 0;
+  while (i < extents.size()) {
+    uint64_t run = 0;
+    for (; i < extents.size() && extents[i].block; i++) run += extents[i].length_bytes;
+    if (run > 0) TRY(file.file->write_at(offset + at, bytes.subspan(at, run)));
+    at += run;
+    written += run;
+    for (; i < extents.size() && !extents[i].block; i++) at += extents[i].length_bytes;
+  }
+  // The disk starts now instead of at the end, while the next regions are read.
+  if (written > 0 && file.file->descriptor() >= 0) {
+    ::sync_file_range(file.file->descriptor(), static_cast<off_t>(offset), static_cast<off_t>(bytes.size()), SYNC_FILE_RANGE_WRITE);
+  }
+  return written;
+}
+
+Result<uint64_t> Materialiser::write_changed(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents, uint64_t length) {
+  Bytes there(length);
+  const size_t got = TRY(file.file->read_at(offset, there.mutable_view()));
+  if (got == length && TRY(is_there(extents, there))) return uint64_t{0};
+  Bytes wanted(length);
+  TRY(reader_.read(extents, wanted.mutable_view()));
+  uint64_t written = 0;
+  for (uint64_t at = 0; at < length;) {
+    const uint64_t size = std::min<uint64_t>(kPageBytes, length - at);
+    uint64_t run = 0;
+    for (uint64_t page = at; page < length; page += size) {
+      const uint64_t bytes = std::min<uint64_t>(kPageBytes, length - page);
+      if (page + bytes <= got && equal(wanted.view(page, bytes), there.view(page, bytes))) break;
+      run += bytes;
+    }
+    if (run > 0) TRY(file.file->write_at(offset + at, wanted.view(at, run)));
+    written += run;
+    at += run > 0 ? run : size;
+  }
+  return written;
+}
+
+Result<WriteOutcome> Materialiser::write(WriteTask& task) {
+  TargetFile& file = *task.file;
+  TRY(open(file));
+  WriteOutcome outcome{task.file, task.length, 0, task.last};
+  std::vector<repo::Extent> extents = task.region ? TRY(repo::read_region(repository_, *task.region)) : file.entry.content.extents;
+  // Stretches are bounded: an entry's own extents may be one large hole.
+  uint64_t offset = task.offset;
+  std::vector<repo::Extent> stretch;
+  uint64_t stretch_bytes = 0;
+  const auto flush = [&]() -> Result<void> {
+    if (stretch_bytes == 0) return {};
+    if (file.fresh) {
+      thread_local Bytes buffer;
+      if (buffer.size() < stretch_bytes) buffer.resize(stretch_bytes);
+      TRY(reader_.read(stretch, buffer.mutable_view().first(stretch_bytes)));
+      outcome.written += TRY(write_fresh(file, offset, stretch, buffer.view(0, stretch_bytes)));
+    } else {
+      outcome.written += TRY(write_changed(file, offset, stretch, stretch_bytes));
+    }
+    offset += stretch_bytes;
+    stretch.clear();
+    stretch_bytes = 0;
+    return {};
+  };
+  for (repo::Extent& extent : extents) {
+    if (!extent.block && file.fresh && extent.length_bytes >= kRegionBytes) {
+      TRY(flush());
+      offset += extent.length_bytes;
+      continue;
+    }
+    while (!extent.block && extent.length_bytes > kRegionBytes) {
+      TRY(flush());
+      stretch.push_back({kRegionBytes, std::nullopt, 0});
+      stretch_bytes = kRegionBytes;
+      extent.length_bytes -= kRegionBytes;
+    }
+    if (stretch_bytes + extent.length_bytes > kRegionBytes) TRY(flush());
+    stretch.push_back(extent);
+    stretch_bytes += extent.length_bytes;
+  }
+  TRY(flush());
+  return outcome;
+}
+
+Result<void> Materialiser::finish_file(WriteOutcome outcome) {
+  report_.bytes_written += outcome.written;
+  report_.bytes += outcome.bytes;
+  world_.progress.bytes_done += outcome.bytes;
+  if (!outcome.last) return {};
+  TargetFile& file = *outcome.file;
+  TRY(file.file->truncate(file.entry.size_bytes));
+  TRY(file.file->close());
+  report_.files++;
+  world_.progress.files_done++;
+  return {};
+}
+
+// With --delta: what the snapshot does not have goes, old WAL included; recovery
+// takes its WAL from the repository, where no other timeline's can slip in.
+Result<void> Materialiser::remove_extra(const std::string& directory, const std::string& tree_path) {
+  const auto listed = TRY(world_.fs.list(directory));
+  for (const DirectoryEntry& entry : listed) {
+    const std::string path = tree_path.empty() ? entry.name : tree_path + "/" + entry.name;
+    const std::string full = join_path(directory, entry.name);
+    if (path == kRestoreMarker) continue;
+    if (!expected_.contains(path)) {
+      TRY(remove_tree(world_.fs, full));
+      continue;
+    }
+    const struct stat status = TRY(world_.fs.stat(full));
+    // A link to a directory is a tablespace, which is seen to apart, or the WAL's place.
+    if (S_ISDIR(status.st_mode) || (S_ISLNK(status.st_mode) && path == "pg_wal")) TRY(remove_extra(full, path));
+  }
+  return {};
+}
+
+Result<Bytes> Materialiser::content_of(const repo::Entry& entry) {
+  Bytes content(entry.size_bytes);
+  std::vector<repo::Extent> extents;
+  TRY(repo::for_each_extent(repository_, entry.content, [&](uint64_t, const repo::Extent& extent) -> Result<void> {
+    extents.push_back(extent);
+    return {};
+  }));
+  TRY(reader_.read(extents, content.mutable_view()));
+  return content;
+}
+
+Result<void> Materialiser::write_text(const std::string& name, std::string_view text) {
+  const std::string path = join_path(plan_.data_directory(), name);
+  OpenOptions options;
+  options.write = true;
+  options.create = true;
+  options.truncate = true;
+  auto file = TRY(world_.fs.open(path, options));
+  TRY(file->write_at(0, as_bytes(text)));
+  TRY(own(path, file->descriptor(), 0600));
+  return file->close();
+}
+
+Result<void> Materialiser::restore_configuration() {
+  for (const repo::Entry& entry : configuration_) {
+    const std::string name = entry.path.substr(std::string_view(kConfigPrefix).size());
+    const std::string path = join_path(plan_.data_directory(), name);
+    if (TRY(exists(world_.fs, path))) continue;
+    const Bytes content = TRY(content_of(entry));
+    if (name.find('/') != std::string::npos) TRY(make_directory(parent_path(path), 0700));
+    TRY(write_text(name, comment_out_settings(as_text(content), is_place_setting)));
+    report_.notes.push_back(name + " was kept outside the data directory; a copy of it is in there now");
+  }
+  return {};
+}
+
+Result<void> Materialiser::write_settings() {
+  const std::string main_path = join_path(plan_.data_directory(), "postgresql.conf");
+  if (TRY(exists(world_.fs, main_path))) {
+    const Bytes before = TRY(read_file(world_.fs, main_path));
+    const std::string after = comment_out_settings(as_text(before), is_target_setting);
+    if (after != as_text(before)) TRY(write_text("postgresql.conf", after));
+  }
+  const std::string path = join_path(plan_.data_directory(), "postgresql.auto.conf");
+  std::string text;
+  if (TRY(exists(world_.fs, path))) {
+    const Bytes before = TRY(read_file(world_.fs, path));
+    text = comment_out_settings(as_text(before), is_recovery_setting);
+    if (!text.empty() && text.back() != '\n') text += '\n';
+  }
+  if (!options_.restore_command.empty() || options_.standby) {
+    std::vector<std::pair<std::string, std::string>> settings;
+    if (!options_.restore_command.empty()) settings.emplace_back("restore_command", options_.restore_command);
+    if (options_.standby) {
+      settings.emplace_back("recovery_target_timeline", "latest");
+      if (!options_.primary_conninfo.empty()) settings.emplace_back("primary_conninfo", options_.primary_conninfo);
+    } else {
+      settings.insert(settings.end(), target_.settings.begin(), target_.settings.end());
+      const char* action = options_.action == AfterRecovery::kPromote ? "promote"
+                           : options_.action == AfterRecovery::kPause ? "pause"
+                                                                      : "shutdown";
+      settings.emplace_back("recovery_target_action", action);
+    }
+    text += "# Added by holdfast: " + target_.description + "\n" + format_settings(settings);
+  }
+  return write_text("postgresql.auto.conf", text);
+}
+
+Result<void> Materialiser::write_signal() {
+  if (options_.standby) return write_text("standby.signal", "");
+  if (!options_.restore_command.empty()) return write_text("recovery.signal", "");
+  return {};
+}
+
+// pg_control comes last and by rename: until then nothing can start here.
+Result<void> Materialiser::finish() {
+  if (!control_) return make_error(ErrorCode::kDamaged, "the snapshot of '{}' has no pg_control", snapshot_.component);
+  const Bytes control = TRY(content_of(*control_));
+  const ControlFile fields = TRY(parse_control_file(control));
+  if (fields.system_id != plan_.source().system_id) {
+    return make_error(ErrorCode::kDamaged, "the snapshot of '{}' holds the pg_control of another cluster", snapshot_.component);
+  }
+  world_.progress.phase = "making durable";
+  TRY(write_text(kTemporaryControl, as_text(control)));
+  for (const std::string& root : plan_.roots()) TRY(world_.fs.sync_all(root));
+  const std::string& directory = plan_.data_directory();
+  TRY(world_.fs.rename(join_path(directory, kTemporaryControl), join_path(directory, kControlPath)));
+  TRY(world_.fs.sync_directory(join_path(directory, "global")));
+  report_.files++;
+  report_.bytes += control.size();
+  report_.bytes_written += control.size();
+  TRY(world_.fs.remove_file(join_path(directory, kRestoreMarker)));
+  return world_.fs.sync_directory(directory);
+}
+
+Result<void> Materialiser::run() {
+  world_.progress.phase = "restoring";
+  world_.progress.bytes_total = plan_.bytes();
+  world_.progress.files_total = plan_.files();
+  TRY(prepare());
+  tree_ = TRY(repo::TreeReader::open(repository_, snapshot_.root));
+  const size_t window = std::max<size_t>(kTasksUnderWay, 2 * world_.threads);
+  TRY((ordered_pipeline<WriteTask, WriteOutcome>(
+      world_.threads, window, [this] { return next(); }, [this](WriteTask& task) { return write(task); },
+      [this](WriteOutcome outcome) { return finish_file(std::move(outcome)); })));
+  if (plan_.over_old()) {
+    TRY(remove_extra(plan_.data_directory(), ""));
+    for (const auto& [oid, location] : plan_.tablespaces()) {
+      for (const DirectoryEntry& entry : TRY(world_.fs.list(location))) {
+        const std::string path = "pg_tblspc/" + oid + "/" + entry.name;
+        if (expected_.contains(path)) TRY(remove_extra(join_path(location, entry.name), path));
+      }
+    }
+  }
+  TRY(restore_configuration());
+  TRY(write_settings());
+  TRY(write_signal());
+  return finish();
+}
+
+}  // namespace
+
+Result<MaterialiseReport> materialise(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
+                                      const ResolvedTarget& target, const MaterialiseOptions& options) {
+  const MaterialisePlan plan =
+      TRY_CONTEXT(MaterialisePlan::make(world, repository, snapshot, options), "restoring '{}'", snapshot.component);
+  if (options.dry_run) {
+    MaterialiseReport report;
+    report.files = plan.files();
+    report.bytes = plan.bytes();
+    for (const auto& [oid, location] : plan.tablespaces()) report.tablespaces.push_back(oid + " -> " + location);
+    return report;
+  }
+  Materialiser materialiser(world, repository, snapshot, target, options, plan);
+  TRY_CONTEXT(materialiser.run(), "restoring '{}' to {}", snapshot.component, plan.data_directory());
+  return std::move(materialiser.report());
+}
+
+}  // namespace holdfast::postgres

@@ -1,0 +1,246 @@
+#include "source/postgres/materialise_plan.h"
+
+#include <pwd.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include "base/units.h"
+#include "repo/tree.h"
+#include "source/postgres/capture.h"
+#include "source/postgres/file_list.h"
+
+namespace holdfast::postgres {
+namespace {
+
+// Left free on each file system, for the WAL that recovery fetches.
+constexpr uint64_t kSpareBytes = 64 << 20;
+const std::string kTablespacePrefix = "pg_tblspc/";
+
+// The nearest directory that exists.
+std::string existing_part(FileSystem& fs, std::string path) {
+  while (path != "/" && path != ".") {
+    const auto found = exists(fs, path);
+    if (found.ok() && found.value()) break;
+    path = parent_path(path);
+  }
+  return path;
+}
+
+Result<bool> is_absent_or_empty(FileSystem& fs, const std::string& path) {
+  if (!TRY(exists(fs, path))) return true;
+  return is_empty_directory(fs, path);
+}
+
+bool is_inside(const std::string& path, const std::string& directory) { return path == directory || path.starts_with(directory + "/"); }
+
+std::optional<uint64_t> marked_system_id(FileSystem& fs, const std::string& directory) {
+  const auto marker = read_file(fs, join_path(directory, kRestoreMarker), 4096);
+  if (!marker.ok()) return std::nullopt;
+  return std::strtoull(std::string(as_text(marker.value())).c_str(), nullptr, 10);
+}
+
+uint64_t size_of_tree(FileSystem& fs, const std::string& path) {
+  const auto status = fs.stat(path);
+  if (!status.ok()) return 0;
+  if (!S_ISDIR(status.value().st_mode)) return static_cast<uint64_t>(status.value().st_blocks) * 512;
+  uint64_t total = 0;
+  const auto listed = fs.list(path);
+  if (!listed.ok()) return 0;
+  for (const DirectoryEntry& entry : listed.value()) total += size_of_tree(fs, join_path(path, entry.name));
+  return total;
+}
+
+}  // namespace
+
+Result<void> refuse_running(FileSystem& fs, const std::string& data_directory) {
+  const auto content = read_file(fs, join_path(data_directory, "postmaster.pid"), 64 << 10);
+  if (!content.ok()) return {};
+  const long pid = std::strtol(std::string(as_text(content.value())).c_str(), nullptr, 10);
+  const auto process = static_cast<pid_t>(std::labs(pid));  // negative: a single-user server
+  if (process <= 1 || (::kill(process, 0) != 0 && errno != EPERM)) return {};
+  // The number may be another process's by now: a server's working directory is its data directory.
+  char working_directory[4096];
+  const std::string link = fmt::format("/proc/{}/cwd", process);
+  const ssize_t length = ::readlink(link.c_str(), working_directory, sizeof working_directory);
+  if (length > 0) {
+    char* real = ::realpath(data_directory.c_str(), nullptr);
+    const bool elsewhere = real && std::string_view(working_directory, static_cast<size_t>(length)) != real;
+    std::free(real);
+    if (elsewhere) return {};
+  }
+  return make_error(ErrorCode::kTargetRunning, "a server (process {}) runs on {}", process, data_directory)
+      .with_hint("stop it, or restore to another directory");
+}
+
+Result<void> MaterialisePlan::place_tablespaces(const MaterialiseOptions& options) {
+  std::map<std::string, std::string> unused = options.tablespaces;
+  for (const SnapshotTablespace& space : source_.tablespaces) {
+    std::string location = space.location;
+    for (const std::string& key : {space.oid, space.location}) {
+      const auto chosen = options.tablespaces.find(key);
+      if (chosen != options.tablespaces.end()) location = chosen->second;
+      unused.erase(key);
+    }
+    location = absolute_path(location);
+    if (is_inside(directory_, location) || is_inside(location, directory_)) {
+      return make_error(ErrorCode::kRefused, "tablespace {} would be restored to {}, which is not apart from {}", space.oid,
+                        location, directory_)
+          .with_hint("choose another place for it with --tablespace " + space.oid + "=DIR");
+    }
+    for (const auto& [oid, other] : tablespaces_) {
+      if (is_inside(other, location) || is_inside(location, other)) {
+        return make_error(ErrorCode::kRefused, "tablespaces {} and {} would be restored to one place, {}", oid, space.oid, location);
+      }
+    }
+    tablespaces_[space.oid] = location;
+  }
+  if (!unused.empty()) {
+    return make_error(ErrorCode::kUsage, "the snapshot has no tablespace '{}'", unused.begin()->first)
+        .with_hint("tablespaces are named by oid or by their old location");
+  }
+  return {};
+}
+
+Result<void> MaterialisePlan::look_at_target(source::World& world, const MaterialiseOptions& options) {
+  TRY(refuse_running(world.fs, directory_));
+  if (TRY(is_absent_or_empty(world.fs, directory_))) return {};
+  if (!options.delta) {
+    return make_error(ErrorCode::kTargetNotEmpty, "{} is not empty", directory_)
+        .with_hint("give an empty directory, or --delta to reuse what is left of the same cluster there");
+  }
+  over_old_ = true;
+  auto there = marked_system_id(world.fs, directory_);
+  if (!there) {
+    auto identity = identify_directory(world.fs, directory_);
+    if (!identity.ok()) {
+      return make_error(ErrorCode::kMismatch, "{} is not empty, and whose cluster it is can't be told: {}", directory_,
+                        identity.error().text())
+          .with_hint("restore into an empty directory");
+    }
+    there = identity.value().system_id;
+  }
+  if (*there == source_.system_id) return {};
+  return make_error(ErrorCode::kMismatch, "{} holds another cluster: system identifier {}, not {}", directory_, *there,
+                    source_.system_id)
+      .with_hint("restore into an empty directory");
+}
+
+Result<void> MaterialisePlan::look_at_tablespaces(source::World& world, const MaterialiseOptions& options) {
+  for (const auto& [oid, location] : tablespaces_) {
+    if (!TRY(exists(world.fs, location))) continue;
+    if (options.delta) {
+      // Ours only if the old data directory refers to it.
+      const auto link = world.fs.read_link(join_path(directory_, kTablespacePrefix + oid));
+      if (link.ok() && absolute_path(link.value()) == location) continue;
+    }
+    const auto listed = TRY(world.fs.list(location));
+    for (const DirectoryEntry& entry : listed) {
+      if (!entry.name.starts_with(fmt::format("PG_{}_", source_.major))) continue;
+      if (TRY(is_absent_or_empty(world.fs, join_path(location, entry.name)))) continue;
+      return make_error(ErrorCode::kTargetNotEmpty, "the tablespace directory {} holds data", location)
+          .with_hint("choose another place for it with --tablespace " + oid + "=DIR, or clear it");
+    }
+  }
+  return {};
+}
+
+Result<void> MaterialisePlan::measure(repo::Repository& repository, const repo::Snapshot& snapshot) {
+  auto reader = TRY(repo::TreeReader::open(repository, snapshot.root));
+  while (true) {
+    const auto entry = TRY(reader->next());
+    if (!entry) return {};
+    if (entry->path.empty()) {
+      captured_uid_ = entry->uid;
+      captured_gid_ = entry->gid;
+    }
+    if (entry->kind != repo::EntryKind::kFile || !place_of(entry->path)) continue;
+    std::string root = directory_;
+    if (entry->path.starts_with(kTablespacePrefix)) {
+      const size_t end = entry->path.find('/', kTablespacePrefix.size());
+      const auto space = tablespaces_.find(entry->path.substr(kTablespacePrefix.size(), end - kTablespacePrefix.size()));
+      if (space != tablespaces_.end()) root = space->second;
+    }
+    bytes_by_root_[root] += entry->size_bytes;
+    files_++;
+    bytes_ += entry->size_bytes;
+  }
+}
+
+Result<void> MaterialisePlan::look_at_space(source::World& world) {
+  struct Need { uint64_t bytes = 0; std::string path; };
+  std::map<dev_t, Need> needs;
+  for (const auto& [root, bytes] : bytes_by_root_) {
+    const std::string nearest = existing_part(world.fs, root);
+    if (::access(nearest.c_str(), W_OK | X_OK) != 0) {
+      return make_error(ErrorCode::kPermission, "{} can't be written", nearest).with_hint("run as its owner or as root");
+    }
+    const struct stat status = TRY(world.fs.stat(nearest + "/."));
+    const uint64_t there = over_old_ ? size_of_tree(world.fs, root) : 0;
+    Need& need = needs[status.st_dev];
+    need.bytes += bytes > there ? bytes - there : 0;
+    need.path = nearest;
+  }
+  for (const auto& [device, need] : needs) {
+    const uint64_t free = TRY(world.fs.free_bytes(need.path));
+    if (need.bytes == 0 || free >= need.bytes + kSpareBytes) continue;
+    return make_error(ErrorCode::kNoSpace, "the file system of {} has {} free, and the restore needs {}", need.path,
+                      format_bytes(free), format_bytes(need.bytes + kSpareBytes));
+  }
+  return {};
+}
+
+// Only root can give files away. Then: who was named, else who owns the directory
+// that was made ready, else who owned the cluster, else the user postgres.
+void MaterialisePlan::choose_owner(const MaterialiseOptions& options, source::World& world) {
+  if (::geteuid() != 0) return;
+  const auto take = [&](uint32_t uid, uint32_t gid) {
+    uid_ = uid;
+    gid_ = gid;
+  };
+  if (options.uid) return take(*options.uid, options.gid.value_or(*options.uid));
+  const auto status = world.fs.stat(directory_);
+  if (status.ok() && status.value().st_uid != 0) return take(status.value().st_uid, status.value().st_gid);
+  if (captured_uid_ && *captured_uid_ != 0 && ::getpwuid(*captured_uid_)) return take(*captured_uid_, captured_gid_.value_or(*captured_uid_));
+  if (const struct passwd* entry = ::getpwnam("postgres")) return take(entry->pw_uid, entry->pw_gid);
+}
+
+Result<MaterialisePlan> MaterialisePlan::make(source::World& world, repo::Repository& repository,
+                                              const repo::Snapshot& snapshot, const MaterialiseOptions& options) {
+  MaterialisePlan plan;
+  if (options.to.empty()) return make_error(ErrorCode::kUsage, "no directory to restore to was given");
+  plan.source_ = TRY(snapshot_source(snapshot));
+  plan.directory_ = absolute_path(options.to);
+  TRY(plan.place_tablespaces(options));
+  TRY(plan.look_at_target(world, options));
+  TRY(plan.look_at_tablespaces(world, options));
+  TRY(plan.measure(repository, snapshot));
+  TRY(plan.look_at_space(world));
+  plan.choose_owner(options, world);
+  return plan;
+}
+
+std::optional<std::string> MaterialisePlan::place_of(const std::string& path) const {
+  // Links are made instead of a map; signal files belong to the old server's life.
+  for (const char* left_out : {"tablespace_map", "standby.signal", "recovery.signal", kRestoreMarker, ".holdfast"}) {
+    if (path == left_out) return std::nullopt;
+  }
+  if (path.starts_with(".holdfast/")) return std::nullopt;
+  if (path.starts_with(kTablespacePrefix)) {
+    const size_t end = path.find('/', kTablespacePrefix.size());
+    const auto space = tablespaces_.find(path.substr(kTablespacePrefix.size(), end == std::string::npos ? end : end - kTablespacePrefix.size()));
+    if (space != tablespaces_.end()) return end == std::string::npos ? space->second : space->second + path.substr(end);
+  }
+  return path.empty() ? directory_ : join_path(directory_, path);
+}
+
+std::vector<std::string> MaterialisePlan::roots() const {
+  std::vector<std::string> roots = {directory_};
+  for (const auto& [oid, location] : tablespaces_) roots.push_back(location);
+  return roots;
+}
+
+}  // namespace holdfast::postgres

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "source/postgres/materialise.h"
+#include "source/postgres/snapshot_source.h"
+
+namespace holdfast::postgres {
+
+// While a restore is under way its directory holds this file; it names the
+// cluster, so that the restore can be repeated over what it has left.
+constexpr const char* kRestoreMarker = ".holdfast-restore";
+
+// Where a snapshot's files go, and the proof that they may.
+class MaterialisePlan {
+ public:
+  // Looks at the target without changing anything. Refuses as materialise() says.
+  static Result<MaterialisePlan> make(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
+                                      const MaterialiseOptions& options);
+
+  // The place of a path of the tree; empty when it is not restored.
+  std::optional<std::string> place_of(const std::string& path) const;
+  // The data directory and the locations of tablespaces elsewhere.
+  std::vector<std::string> roots() const;
+
+  const SnapshotSource& source() const { return source_; }
+  const std::string& data_directory() const { return directory_; }
+  // oid -> location, of those that lie outside the data directory.
+  const std::map<std::string, std::string>& tablespaces() const { return tablespaces_; }
+  uint64_t files() const { return files_; }
+  uint64_t bytes() const { return bytes_; }
+  std::optional<uint32_t> uid() const { return uid_; }
+  std::optional<uint32_t> gid() const { return gid_; }
+  bool over_old() const { return over_old_; }   // --delta over something
+
+ private:
+  Result<void> place_tablespaces(const MaterialiseOptions& options);
+  Result<void> look_at_target(source::World& world, const MaterialiseOptions& options);
+  Result<void> look_at_tablespaces(source::World& world, const MaterialiseOptions& options);
+  Result<void> measure(repo::Repository& repository, const repo::Snapshot& snapshot);
+  Result<void> look_at_space(source::World& world);
+  void choose_owner(const MaterialiseOptions& options, source::World& world);
+
+  SnapshotSource source_;
+  std::string directory_;
+  std::map<std::string, std::string> tablespaces_;
+  std::map<std::string, uint64_t> bytes_by_root_;
+  uint64_t files_ = 0, bytes_ = 0;
+  std::optional<uint32_t> uid_, gid_, captured_uid_, captured_gid_;
+  bool over_old_ = false;
+};
+
+// kTargetRunning when a server runs on the directory.
+Result<void> refuse_running(FileSystem& fs, const std::string& data_directory);
+
+}  // namespace holdfast::postgres
