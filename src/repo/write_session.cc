@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "crypto/aead.h"
 #include "repo/block_codec.h"
 #include "repo/block_set.h"
 #include "repo/lease.h"
@@ -158,6 +159,7 @@ class Session final : public WriteSession {
       filling = open_[class_of(kind)];
       place = filling->builder->reserve(id, kind, plain.size(), content.size());
       filling->in_flight++;
+      stats_.stored_bytes += kRecordHeaderBytes + content.size() + crypto::kTagBytes;
     }
     if (full) uploader_.push(std::move(full));
     filling->builder->fill(place, kind, plain.size(), size.has_value(), content);
@@ -192,7 +194,8 @@ class Session final : public WriteSession {
   Result<void> note_stored(Index::Part part) {
     {
       const std::lock_guard lock(mutex_);
-      stats_.stored_bytes += part.pack.size_bytes;
+      stats_.stored_bytes += part.pack.size_bytes;  // what put() has counted of it already:
+      for (const PackRecord& record : part.records) stats_.stored_bytes -= record.length;
       unindexed_records_ += part.records.size();
       unindexed_.push_back(std::move(part));
     }
