@@ -9,6 +9,7 @@
 #include "repo/checked_json.h"
 #include "repo/damage.h"
 #include "repo/lease.h"
+#include "repo/log_codec.h"
 #include "repo/log_store.h"
 #include "repo/object_names.h"
 #include "repo/read_share.h"
@@ -174,10 +175,10 @@ class Checker : private WalkSink {
     for (const std::string& stream : TRY(logs->streams())) {
       for (const LogStore::Info& record : TRY(logs->list(stream))) {
         TRY(ensure_wanted());
-        const std::string object = fmt::format("{}{}/{}", kLogPrefix, stream, record.name);
+        const std::string object = log_object_name(stream, record.name);
         report_.records++;
         const bool whole = share_.takes(object);
-        const auto read = whole ? discard(logs->get(stream, record.name)) : discard(logs->get_header(stream, record.name));
+        const auto read = whole ? discard(logs->get(stream, record.name)) : check_log_frame(*logs, stream, record, object);
         if (whole) add_bytes_read(record.stored_bytes);
         if (read.ok() || read.error().code() == ErrorCode::kNotFound) continue;  // not found: removed meanwhile
         if (!is_damage(read.error())) return read.error().clone();
@@ -185,6 +186,16 @@ class Checker : private WalkSink {
       }
     }
     return {};
+  }
+
+  // The record's header opens, and the object is as long as its lengths add up to.
+  Result<void> check_log_frame(LogStore& logs, const std::string& stream, const LogStore::Info& record, const std::string& object) {
+    TRY(logs.get_header(stream, record.name));
+    const Bytes bytes = TRY(repository_.store().read(object, 0, kLogPrefixBytes));
+    const LogPrefix prefix = TRY(parse_log_prefix(bytes, object));
+    const uint64_t expected = kLogPrefixBytes + uint64_t{prefix.header_length} + prefix.body_length;
+    if (record.stored_bytes == expected) return {};
+    return make_error(ErrorCode::kDamaged, "object {} is damaged: it has {} bytes instead of {}", object, record.stored_bytes, expected);
   }
 
   template <typename T>
