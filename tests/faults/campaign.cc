@@ -138,7 +138,7 @@ void Campaign::refresh() {
   CHECK(fs.make_directory(target_, 0700).ok());
 }
 
-Result<repo::PointId> Campaign::backup(repo::Repository& repository) {
+Result<repo::PointId> Campaign::backup(repo::Repository& repository, const std::function<void()>& before_commit) {
   Progress progress;
   source::World world{real_file_system(), system_clock(), progress, 2};
   const auto earlier = TRY(repository.points());
@@ -153,13 +153,14 @@ Result<repo::PointId> Campaign::backup(repo::Repository& repository) {
   point.stack = "demo";
   point.host = "host";
   point.version = "test";
+  if (before_commit) before_commit();
   return session->commit(point);
 }
 
-void Campaign::protect() {
+void Campaign::protect(const std::function<void()>& before_commit) {
   const auto open = open_at(real_file_system(), pristine_, kPassphrase);
   CHECK_MSG(open.ok(), open.ok() ? "" : open.error().text().c_str());
-  const auto id = backup(*open->repository);
+  const auto id = backup(*open->repository, before_commit);
   CHECK_MSG(id.ok(), id.ok() ? "" : id.error().text().c_str());
   points_.push_back({*id, source_content_});
 }

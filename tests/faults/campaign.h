@@ -78,10 +78,12 @@ class Campaign {
   // Makes copy() a fresh copy of pristine(), and target() an empty directory.
   void refresh();
 
-  // Captures the source into a repository and commits.
-  Result<repo::PointId> backup(repo::Repository& repository);
+  // Captures the source into a repository and commits; `before_commit` is called in between.
+  Result<repo::PointId> backup(repo::Repository& repository, const std::function<void()>& before_commit = nullptr);
   // backup() into pristine(), remembered in points().
-  void protect();
+  void protect(const std::function<void()>& before_commit = nullptr);
+  // The newest point was removed from pristine().
+  void forget_newest() { points_.pop_back(); }
   // Looks at the source again, after a test changed something in it.
   void remember_source() { source_content_ = describe(source_); }
   // Restores a point and says how it differs from what it must be; "" if not at all.

@@ -38,6 +38,8 @@ class Workload {
   virtual Result<void> run(FileSystem& fs, Duration ahead) = 0;
   // What is wrong after the restart, in words; "" when nothing is. `done`: run() reported success.
   virtual std::string judge(bool done) = 0;
+  // What is done last, on a disk that works; judged once more after it.
+  virtual Result<void> afterwards() { return {}; }
   // The directory that is on the failing disk.
   virtual const std::string& disk() const { return campaign.copy(); }
 
@@ -69,8 +71,10 @@ std::string try_plan(Workload& work, const FaultPlan& plan, std::string& operati
   if (const std::string wrong = work.judge(outcome.ok()); !wrong.empty()) return told + wrong;
   const auto again = work.run(real_file_system(), Duration::hours(48));
   if (!again.ok()) return told + "running again: " + again.error().text();
+  if (const std::string wrong = work.judge(true); !wrong.empty()) return told + "after running again: " + wrong;
+  if (const auto last = work.afterwards(); !last.ok()) return told + "afterwards: " + last.error().text();
   const std::string wrong = work.judge(true);
-  return wrong.empty() ? "" : told + "after running again: " + wrong;
+  return wrong.empty() ? "" : told + "in the end: " + wrong;
 }
 
 void crash_everywhere(Workload& work) {
@@ -154,7 +158,14 @@ class Initialise final : public Workload {
   const std::string directory_ = join_path(campaign.target(), "new/repository");
 };
 
-class Backup final : public Workload {
+Result<void> collect_at_once(repo::Repository& repository) {
+  Progress progress;
+  // The first marks, the second deletes what the first has marked.
+  for (int round = 0; round < 2; round++) TRY(repo::collect(repository, {.grace = {}}, progress));
+  return {};
+}
+
+class Backup : public Workload {
  public:
   Backup() {
     for (const int state : {1, 2}) {
@@ -174,17 +185,54 @@ class Backup final : public Workload {
     if (done) must_exist.push_back({*committed_, campaign.source_content()});
     return repository_trouble(campaign, Campaign::kPassphrase, must_exist);
   }
+  // Whatever the dead run left must not make a collection take too much.
+  Result<void> afterwards() override {
+    const auto open = TRY(open_at(real_file_system(), campaign.copy(), Campaign::kPassphrase, Duration::hours(96)));
+    return collect_at_once(*open.repository);
+  }
 
  private:
   std::optional<repo::PointId> committed_;
 };
 
-Result<void> collect_at_once(repo::Repository& repository) {
+// Removes the newest point and marks its packs: they wait for their deletion.
+void remove_and_mark(Campaign& campaign, const repo::PointId& point) {
+  const auto open = open_at(real_file_system(), campaign.pristine(), Campaign::kPassphrase);
   Progress progress;
-  // The first marks, the second deletes what the first has marked.
-  for (int round = 0; round < 2; round++) TRY(repo::collect(repository, {.grace = {}}, progress));
-  return {};
+  CHECK(open->repository->remove_point(point).ok());
+  const auto marked = repo::collect(*open->repository, {.grace = {}}, progress);
+  CHECK(marked.ok() && marked->packs_tombstoned > 0);
 }
+
+// Takes a point of content whose packs are marked.
+class BackupOverMarks final : public Backup {
+ public:
+  BackupOverMarks() {
+    campaign.change_source(2);
+    remove_and_mark(campaign, campaign.points().back().id);
+    campaign.forget_newest();
+  }
+};
+
+// Collects when packs are marked that a point has come to need meanwhile: its
+// writer had begun before the mark.
+class Resurrect final : public Workload {
+ public:
+  Resurrect() {
+    for (const int state : {1, 2}) {
+      campaign.change_source(state);
+      campaign.protect();
+    }
+    const repo::PointId removed = campaign.points().back().id;
+    campaign.forget_newest();
+    campaign.protect([&] { remove_and_mark(campaign, removed); });
+  }
+  Result<void> run(FileSystem& fs, Duration ahead) override {
+    const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
+    return collect_at_once(*open.repository);
+  }
+  std::string judge(bool) override { return repository_trouble(campaign, Campaign::kPassphrase, campaign.points()); }
+};
 
 // Removes the middle one of three points. Part of its pack is still needed.
 class Prune final : public Workload {
@@ -424,6 +472,8 @@ class RestoreOver final : public Restore {
 
 TEST(CrashCampaign, Initialise) { Initialise work; crash_everywhere(work); }
 TEST(CrashCampaign, Backup) { Backup work; crash_everywhere(work); }
+TEST(CrashCampaign, BackupOverMarks) { BackupOverMarks work; crash_everywhere(work); }
+TEST(CrashCampaign, Resurrect) { Resurrect work; crash_everywhere(work); }
 TEST(CrashCampaign, Prune) { Prune work; crash_everywhere(work); }
 TEST(CrashCampaign, Rotate) { Rotate work; crash_everywhere(work); }
 TEST(CrashCampaign, AddKey) { AddKey work; crash_everywhere(work); }
