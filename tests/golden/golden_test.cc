@@ -1,0 +1,98 @@
+// Covers: a repository of every released version of the format opens and gives back
+// exactly what was put in, with each of its passphrases.
+
+#include <gtest/gtest.h>
+
+#include "base/filesystem.h"
+#include "base/random.h"
+#include "content.h"
+#include "repo/access.h"
+#include "repo/check.h"
+#include "repo/keyring.h"
+#include "repo/log_store.h"
+#include "store/local_store.h"
+
+namespace holdfast::golden {
+namespace {
+
+struct GoldenTest : testing::TestWithParam<std::string> {
+  std::unique_ptr<store::ObjectStore> store =
+      store::open_local_store(real_file_system(), join_path(HOLDFAST_GOLDEN_DIRECTORY, GetParam()), true).value();
+  repo::Environment environment{*store, system_clock(), system_random()};
+};
+
+std::string read_content(repo::Repository& repository, const repo::Content& content) {
+  std::string text;
+  const auto read = repo::for_each_extent(repository, content, [&](uint64_t, const repo::Extent& extent) -> Result<void> {
+    if (!extent.block) {
+      text.append(extent.length_bytes, '\0');
+      return {};
+    }
+    const auto block = TRY(repository.read_block(*extent.block));
+    text += as_text(block->view(extent.block_offset, extent.length_bytes));
+    return {};
+  });
+  EXPECT_TRUE(read.ok()) << read.error().text();
+  return text;
+}
+
+TEST_P(GoldenTest, GivesBackEveryFileOfEveryPoint) {
+  for (const std::string_view passphrase : {kFirstPassphrase, kSecondPassphrase}) {
+    const auto repository = repo::open_repository(environment, Secret::from_text(passphrase));
+    ASSERT_TRUE(repository.ok()) << repository.error().text();
+    const auto points = (*repository)->points();
+    ASSERT_TRUE(points.ok()) << points.error().text();
+    ASSERT_EQ(points->size(), 2u);
+    for (int round = 0; round < 2; round++) {
+      const repo::Point& point = (*points)[static_cast<size_t>(round)];
+      EXPECT_EQ(point.stack, "golden");
+      EXPECT_EQ(point.time, Time::from_unix_seconds(kTimeSeconds + round));
+      ASSERT_EQ(point.snapshots.size(), 1u);
+      const auto tree = repo::TreeReader::open(**repository, point.snapshots[0].root);
+      ASSERT_TRUE(tree.ok()) << tree.error().text();
+      std::map<std::string, repo::Entry> entries;
+      while (true) {
+        auto entry = (*tree)->next();
+        ASSERT_TRUE(entry.ok()) << entry.error().text();
+        if (!entry->has_value()) break;
+        entries.emplace((*entry)->path, std::move(**entry));
+      }
+      EXPECT_EQ(entries.size(), 7u);
+      EXPECT_EQ(entries["to-data"].link_target, "data");
+      EXPECT_EQ(entries["data"].mode, 0750u);
+      for (const File& file : files(round)) {
+        const repo::Entry& entry = entries[file.path];
+        const Bytes bytes = content(file.seed, file.size);
+        EXPECT_EQ(read_content(**repository, entry.content), std::string(as_text(bytes.view())) + std::string(file.hole_bytes, '\0'));
+        EXPECT_EQ(entry.modified, (Time{kTimeSeconds * 1'000'000'000 + 123'456'789}));
+        EXPECT_EQ(entry.xattrs, (std::vector<std::pair<std::string, std::string>>{{"user.note", "golden"}}));
+      }
+    }
+  }
+}
+
+TEST_P(GoldenTest, GivesBackLogRecords) {
+  const auto repository = repo::open_repository(environment, Secret::from_text(kFirstPassphrase)).value();
+  const auto logs = repo::open_log_store(*repository);
+  for (uint32_t round = 0; round < 2; round++) {
+    const auto record = logs->get("db", fmt::format("{:08d}", round));
+    ASSERT_TRUE(record.ok()) << record.error().text();
+    EXPECT_EQ(as_text(record->header.view()), "header");
+    EXPECT_TRUE(equal(record->body.view(), content(100 + round, 5000).view()));
+  }
+}
+
+TEST_P(GoldenTest, ListsItsKeys) {
+  const auto repository = repo::open_repository(environment, Secret::from_text(kSecondPassphrase)).value();
+  const auto slots = repo::list_keys(*repository).value();
+  EXPECT_EQ(slots.size(), 2u);
+  EXPECT_EQ(repo::list_epochs(*repository)->size(), 2u);
+  ASSERT_TRUE(repo::check_key_objects(repo::access(*repository), [](const std::string& object, const Error& error) {
+    ADD_FAILURE() << object << ": " << error.text();
+  }).ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryVersion, GoldenTest, testing::Values("v1"), [](const auto& version) { return version.param; });
+
+}  // namespace
+}  // namespace holdfast::golden
