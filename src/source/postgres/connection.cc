@@ -100,13 +100,14 @@ Error ServerSession::failure(std::string_view what) const {
   return make_error(ErrorCode::kUnavailable, "{}: {}", what, trimmed(PQerrorMessage(connection_))).with_retryable();
 }
 
-// Waits until the socket is ready for one of `events`; `ready` stays false when `until` passed.
+// Waits until the socket is ready for one of `events`; `ready` stays false when
+// `until` passed. Only waiting is stopped: what is here already can still be taken.
 Result<void> ServerSession::wait(short events, Duration until, bool* ready) {
   *ready = false;
   while (true) {
-    if (options_.stop && options_.stop->load(std::memory_order_relaxed))
-      return make_error(ErrorCode::kInterrupted, "stopped while waiting for the PostgreSQL server");
     const Duration left = until - now();
+    if (left > Duration{} && options_.stop && options_.stop->load(std::memory_order_relaxed))
+      return make_error(ErrorCode::kInterrupted, "stopped while waiting for the PostgreSQL server");
     const Duration slice = std::clamp(left, Duration{}, kStopInterval);
     pollfd entry{PQsocket(connection_), events, 0};
     if (entry.fd < 0) return failure("the connection to the PostgreSQL server is closed");

@@ -1,0 +1,384 @@
+#include "source/postgres/receiver.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+
+#include "base/log.h"
+#include "source/postgres/replication_session.h"
+#include "source/postgres/server_watch.h"
+#include "source/postgres/timeline.h"
+#include "source/postgres/wal_format.h"
+#include "source/postgres/wal_sink.h"
+
+// Three parties: this thread reads the stream and answers the server; the sink's
+// threads store; the watch asks the server over an ordinary session what the time
+// is and where its log ends. A mark (time, end) is written once everything before
+// that end is stored: it proves that no commit acknowledged by then is missing.
+// The sink wakes this thread through an eventfd, so that a synchronous commit
+// waits for nothing but the store.
+
+namespace holdfast::postgres {
+
+namespace {
+
+constexpr Duration kLoopInterval = Duration::milliseconds(100);
+constexpr Duration kStateInterval = Duration::seconds(1);
+constexpr Duration kFirstPause = Duration::milliseconds(250);
+constexpr Duration kSteady = Duration::seconds(5);          // a connection that lasted so long was a good one
+constexpr Duration kLastWords = Duration::seconds(2);       // for what is still on its way when we are stopped
+
+bool has_state(const Error& error, std::string_view sqlstate) {
+  return error.message().find(fmt::format("SQLSTATE {}", sqlstate)) != std::string::npos;
+}
+
+// Wakes a poll() from another thread.
+class Bell {
+ public:
+  Bell() : descriptor_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) { CHECK(descriptor_ >= 0); }
+  ~Bell() { close(descriptor_); }
+  Bell(const Bell&) = delete;
+  Bell& operator=(const Bell&) = delete;
+  void ring() {
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(descriptor_, &one, sizeof one);
+  }
+  void silence() {
+    uint64_t count;
+    [[maybe_unused]] const ssize_t taken = read(descriptor_, &count, sizeof count);
+  }
+  int descriptor() const { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+class Receiver {
+ public:
+  Receiver(const Connection& connection, WalArchive& archive, Clock& clock, const ReceiverOptions& options,
+           const std::atomic<bool>& stop, const std::function<void(const ReceiverState&)>& on_state)
+      : connection_(connection),
+        archive_(archive),
+        clock_(clock),
+        options_(options),
+        stop_(stop),
+        on_state_(on_state),
+        sink_(archive, clock,
+              {options.synchronous, options.flush_interval, options.flush_bytes, options.storers, Duration::seconds(10)},
+              [this] { bell_.ring(); }) {}
+
+  Result<void> run();
+
+ private:
+  Result<void> session();
+  Result<StreamStart> plan();
+  std::optional<Lsn> ask_slot_restart();
+  Result<std::optional<StreamStart>> stream(const StreamStart& from);
+  Result<bool> take_messages();
+  Result<void> take(ByteView message);
+  void pause(Duration until_due);
+  Result<void> tell_server();
+  Result<void> stop_stream();
+  bool is_stored_to_end();
+  bool settle(Duration patience);
+  void note_server(const ServerState& state);
+  void write_marks();
+  void report(bool now);
+  void rest(Duration pause);
+  void recover_slot(const Error& error);
+
+  const Connection& connection_;
+  WalArchive& archive_;
+  Clock& clock_;
+  const ReceiverOptions options_;
+  const std::atomic<bool>& stop_;
+  const std::function<void(const ReceiverState&)>& on_state_;
+  Bell bell_;
+  WalSink sink_;
+  std::unique_ptr<ReplicationSession> session_;
+
+  ReceiverState state_;
+  bool gap_follows_ = false;         // the server lacks what we would need next
+  bool reply_now_ = false;
+  Lsn told_;
+  Duration told_at_, reported_at_, marks_at_;
+
+  std::atomic<bool> stopping_{false};
+  std::atomic<uint64_t> answers_{0};   // of the watch
+  std::mutex watch_mutex_;
+  std::optional<ServerState> server_state_;
+  WalMark written_;                  // the newest mark
+  std::unique_ptr<ServerWatch> watch_;  // last: its thread uses the others
+};
+
+// ---- one connection after another
+
+Result<void> Receiver::run() {
+  watch_ = std::make_unique<ServerWatch>(connection_, options_.slot, options_.mark_interval,
+                                         [this](const ServerState& state) { note_server(state); });
+  Duration pause_time = kFirstPause;
+  bool ever = false;
+  std::optional<Error> fatal;
+  while (!stop_ && !fatal) {
+    const Duration began = clock_.monotonic();
+    auto outcome = session();
+    ever = ever || state_.connected;
+    const bool was_connected = state_.connected;
+    state_.connected = false;
+    session_.reset();
+    if (!outcome.ok()) state_.trouble = outcome.error().text();
+    // The server may be gone for good: what is in memory is all there is.
+    while (!stop_ && !sink_.failure() && !settle(kStateInterval)) report(true);
+    if (auto failure = sink_.failure()) fatal = std::move(failure);
+    if (outcome.ok() || stop_ || fatal) continue;
+    const ErrorCode code = outcome.error().code();
+    if (code == ErrorCode::kMismatch || code == ErrorCode::kConfig || (code == ErrorCode::kPermission && !ever)) {
+      fatal = std::move(outcome).error();
+      continue;
+    }
+    log_warn("postgres.receive.interrupted", {{"problem", state_.trouble}});
+    report(true);
+    if (was_connected && clock_.monotonic() - began > kSteady) pause_time = kFirstPause;
+    rest(pause_time);
+    pause_time = std::min(Duration{pause_time.ns * 2}, options_.longest_pause);
+    state_.reconnects++;
+  }
+  report(true);
+  if (fatal) return std::move(*fatal);
+  if (!settle(options_.stop_patience))
+    return make_error(ErrorCode::kTimeout, "{} of received WAL could not be stored before the end",
+                      sink_.position().value - sink_.stored().value)
+        .with_hint("the server's slot keeps it: it is received again at the next start");
+  return {};
+}
+
+void Receiver::rest(Duration pause_time) {
+  const Duration until = clock_.monotonic() + pause_time;
+  while (!stop_ && clock_.monotonic() < until) clock_.sleep(std::min(kLoopInterval, until - clock_.monotonic()));
+}
+
+// Stores what is in memory; true when all of it is stored.
+bool Receiver::settle(Duration patience) {
+  if (sink_.timeline() == 0) return true;
+  const bool all = sink_.drain(patience);
+  write_marks();
+  return all;
+}
+
+Result<void> Receiver::session() {
+  session_ = TRY(ReplicationSession::connect(connection_, options_.application_name, archive_.identity(), stop_));
+  StreamStart from = TRY(plan());
+  while (true) {
+    const auto next = TRY(stream(from));
+    if (stop_) return stop_stream();
+    if (!next) return make_error(ErrorCode::kUnavailable, "the server ended the stream; it is shutting down").with_retryable();
+    TRY(session_->fetch_histories(archive_, next->timeline));
+    if (!settle(options_.stop_patience)) return make_error(ErrorCode::kTimeout, "storing WAL takes too long").with_retryable();
+    log_info("postgres.receive.timeline", {{"timeline", uint64_t{next->timeline}}, {"at", next->position.text()}});
+    from = {next->timeline, segment_start(next->position, archive_.identity().segment_bytes)};
+  }
+}
+
+Result<StreamStart> Receiver::plan() {
+  std::optional<Lsn> slot_restart = TRY(session_->ensure_slot(options_.slot));
+  if (!slot_restart) slot_restart = ask_slot_restart();
+  TRY(session_->fetch_histories(archive_, session_->timeline()));
+  StreamStart from = TRY(plan_stream(archive_, session_->timeline(), slot_restart, session_->end()));
+  if (!gap_follows_) return from;
+  // What comes next in the archive is gone from the server. Going on with a gap (which
+  // log, points and restore name) protects from now on; waiting would protect nothing.
+  gap_follows_ = false;
+  const Lsn oldest = segment_start(slot_restart.value_or(session_->end()), archive_.identity().segment_bytes);
+  if (oldest <= from.position) return from;
+  state_.gaps++;
+  log_error("postgres.receive.gap", {{"from", from.position.text()}, {"to", oldest.text()},
+                                     {"advice", "take a backup now; raise max_slot_wal_keep_size"}});
+  return StreamStart{session_->timeline(), oldest};
+}
+
+// Servers before 15 do not tell over the replication protocol.
+std::optional<Lsn> Receiver::ask_slot_restart() {
+  SessionOptions options;
+  options.stop = &stop_;
+  auto session = ServerSession::connect(connection_, options);
+  if (!session.ok()) return std::nullopt;
+  auto state = ask_server_state(*session.value(), options_.slot);
+  return state.ok() ? state.value().slot_restart : std::nullopt;
+}
+
+// The server has removed the WAL that we asked for. A new slot keeps what comes
+// from now on; the old one is invalid, or points (by our own report) to what is gone.
+void Receiver::recover_slot(const Error& error) {
+  if (!has_state(error, "55000") && !has_state(error, "58P01")) return;
+  gap_follows_ = true;
+  ignore(session_->drop_slot(options_.slot), "the next session tries again");
+}
+
+// ---- one stream
+
+Result<std::optional<StreamStart>> Receiver::stream(const StreamStart& from) {
+  TRY(sink_.begin(from.timeline, from.position));
+  if (auto started = session_->start(options_.slot, from); !started.ok()) {
+    recover_slot(started.error());
+    return std::move(started).error();
+  }
+  log_info("postgres.receive.streaming", {{"timeline", uint64_t{from.timeline}}, {"from", from.position.text()}});
+  state_.connected = true;
+  state_.trouble.clear();
+  told_ = Lsn{};
+  report(true);
+  while (!stop_) {
+    if (TRY(take_messages())) {
+      auto next = session_->finish();
+      if (!next.ok()) recover_slot(next.error());
+      return next;
+    }
+    const Duration until_due = sink_.tick();
+    if (auto failure = sink_.failure()) return std::move(*failure);
+    TRY(tell_server());
+    write_marks();
+    report(false);
+    pause(until_due);
+  }
+  return std::optional<StreamStart>();
+}
+
+// Takes what has arrived; true at the end of the stream.
+Result<bool> Receiver::take_messages() {
+  while (!sink_.full()) {
+    const auto message = TRY(session_->session().read_copy_within(Duration{}));
+    if (message.state == ServerSession::CopyState::kEnd) return true;
+    if (message.state == ServerSession::CopyState::kNothingYet) return false;
+    TRY(take(message.data));
+    if (reply_now_) TRY(tell_server());
+  }
+  return false;
+}
+
+Result<void> Receiver::take(ByteView bytes) {
+  const ServerMessage message = TRY(parse_server_message(bytes));
+  if (const auto* keepalive = std::get_if<Keepalive>(&message)) {
+    state_.server_end = std::max(state_.server_end, keepalive->server_end);
+    reply_now_ = reply_now_ || keepalive->reply_now;
+    return {};
+  }
+  const auto& wal = std::get<WalData>(message);
+  if (wal.start != sink_.position())
+    return make_error(ErrorCode::kInvalidData, "the server sent WAL from {} where {} is due", wal.start.text(),
+                      sink_.position().text());
+  state_.server_end = std::max(state_.server_end, wal.server_end);
+  state_.received_bytes += wal.data.size();
+  sink_.append(wal.data, wal.server_end);
+  sink_.tick();
+  return {};
+}
+
+void Receiver::pause(Duration until_due) {
+  const Duration longest = std::clamp(until_due, Duration{}, kLoopInterval);
+  pollfd entries[2] = {{bell_.descriptor(), POLLIN, 0}, {session_->session().descriptor(), POLLIN, 0}};
+  // While the sink is full the stream has to wait, and with it, by TCP, the server.
+  const nfds_t count = sink_.full() ? 1 : 2;
+  if (poll(entries, count, static_cast<int>((longest.ns + 999'999) / 1'000'000)) > 0 && (entries[0].revents & POLLIN)) bell_.silence();
+}
+
+// Only what the archive has durably is told as flushed (and applied, for remote_apply).
+Result<void> Receiver::tell_server() {
+  const Lsn stored = sink_.stored();
+  const Duration now = clock_.monotonic();
+  if (stored == told_ && !reply_now_ && now - told_at_ < options_.status_interval) return {};
+  const Bytes status = encode_standby_status({sink_.position(), stored, stored, clock_.now(), false});
+  TRY(session_->session().write_copy(status));
+  told_ = stored;
+  told_at_ = now;
+  reply_now_ = false;
+  return {};
+}
+
+// We were asked to stop: take what the server has by now, store it, tell the
+// server, and leave.
+Result<void> Receiver::stop_stream() {
+  const uint64_t before = answers_;
+  stopping_ = true;
+  watch_->wake();
+  const Duration until = clock_.monotonic() + kLastWords;
+  while (clock_.monotonic() < until && !TRY(take_messages())) {
+    sink_.flush();
+    sink_.tick();
+    TRY(tell_server());
+    if (answers_ > before && is_stored_to_end()) break;
+    pause(Duration::milliseconds(20));
+  }
+  settle(options_.stop_patience);
+  reply_now_ = true;
+  return tell_server();
+}
+
+bool Receiver::is_stored_to_end() {
+  std::lock_guard lock(watch_mutex_);
+  return server_state_->end.timeline == 0 || server_state_->end.lsn <= sink_.stored();
+}
+
+// ---- marks and state
+
+void Receiver::note_server(const ServerState& state) {
+  std::lock_guard lock(watch_mutex_);
+  // An end that is not stored yet waits for it: replaced by each newer answer, a
+  // busy server would never be marked.
+  const bool waiting = server_state_ && server_state_->end.timeline != 0 && server_state_->end.lsn > sink_.stored();
+  const WalMark end = waiting && !stopping_ ? server_state_->end : state.end;
+  server_state_ = state;
+  server_state_->end = end;
+  answers_++;
+  bell_.ring();
+}
+
+void Receiver::write_marks() {
+  WalMark mark;
+  {
+    std::lock_guard lock(watch_mutex_);
+    if (!server_state_) return;
+    state_.slot_kept_bytes = server_state_->slot_kept_bytes;
+    const bool endangered = server_state_->slot_status == "unreserved" || server_state_->slot_status == "lost";
+    if (endangered && server_state_->slot_status != state_.slot_status)
+      log_warn("postgres.receive.slot", {{"status", server_state_->slot_status}, {"kept_bytes", server_state_->slot_kept_bytes},
+                                         {"max_slot_wal_keep_size", server_state_->slot_limit}});
+    state_.slot_status = server_state_->slot_status;
+    mark = server_state_->end;
+  }
+  state_.server_end = std::max(state_.server_end, mark.lsn);
+  if (mark.timeline != sink_.timeline() || mark.lsn > sink_.stored() || mark.time <= written_.time) return;
+  const Duration now = clock_.monotonic();
+  if (!stopping_ && marks_at_ != Duration{} && now - marks_at_ < Duration{options_.mark_interval.ns / 2}) return;
+  auto stored = archive_.mark(mark.timeline, mark.lsn, mark.time);
+  marks_at_ = now;
+  if (!stored.ok()) return log_warn("postgres.receive.mark", {{"problem", stored.error().text()}});
+  written_ = mark;
+  state_.proven_until = mark.time;
+}
+
+void Receiver::report(bool now) {
+  const Duration time = clock_.monotonic();
+  if (!now && time - reported_at_ < kStateInterval) return;
+  reported_at_ = time;
+  state_.timeline = sink_.timeline();
+  state_.received = sink_.position();
+  state_.stored = sink_.stored();
+  const auto counts = sink_.counts();
+  state_.parts = counts.parts;
+  state_.segments = counts.segments;
+  state_.store_retries = counts.retries;
+  if (on_state_) on_state_(state_);
+}
+
+}  // namespace
+
+Result<void> receive_wal(const Connection& connection, WalArchive& archive, Clock& clock, const ReceiverOptions& options,
+                         const std::atomic<bool>& stop, const std::function<void(const ReceiverState&)>& on_state) {
+  return Receiver(connection, archive, clock, options, stop, on_state).run();
+}
+
+}  // namespace holdfast::postgres

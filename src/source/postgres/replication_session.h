@@ -1,0 +1,59 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "source/postgres/connection.h"
+#include "source/postgres/replication.h"
+#include "source/postgres/wal_archive.h"
+
+namespace holdfast::postgres {
+
+// Where a stream of WAL begins.
+struct StreamStart {
+  uint32_t timeline = 0;
+  Lsn position;
+};
+
+// A physical replication connection: the commands of the protocol that receiving
+// WAL needs. Not thread-safe. Errors as ServerSession's.
+class ReplicationSession {
+ public:
+  // kMismatch when the server is of another cluster than the archive.
+  static Result<std::unique_ptr<ReplicationSession>> connect(const Connection& connection, const std::string& application_name,
+                                                             const WalArchive::Identity& identity, const std::atomic<bool>& stop);
+
+  uint32_t timeline() const { return timeline_; }   // the server's, when we connected
+  Lsn end() const { return end_; }                  // and its flushed end of WAL
+  ServerSession& session() { return *session_; }
+
+  // Makes the slot unless it is there; WAL is kept from now on. Returns where the
+  // slot keeps WAL from, as far as the server tells.
+  Result<std::optional<Lsn>> ensure_slot(const std::string& slot);
+  Result<void> drop_slot(const std::string& slot);
+
+  // Stores the histories of `timeline` and its ancestors that the archive lacks.
+  // kMismatch: the archive knows another timeline of that number.
+  Result<void> fetch_histories(WalArchive& archive, uint32_t timeline);
+
+  Result<void> start(const std::string& slot, const StreamStart& from);
+  // After the stream ended: the next timeline, or none when the server shuts down.
+  Result<std::optional<StreamStart>> finish();
+
+ private:
+  explicit ReplicationSession(std::unique_ptr<ServerSession> session) : session_(std::move(session)) {}
+  Result<void> identify(const WalArchive::Identity& identity);
+
+  std::unique_ptr<ServerSession> session_;
+  uint32_t timeline_ = 0;
+  Lsn end_;
+};
+
+// Where to go on: behind what the archive holds of the way to the server's timeline,
+// else at the segment of `slot_restart`, else at that of the server's end.
+Result<StreamStart> plan_stream(WalArchive& archive, uint32_t server_timeline, std::optional<Lsn> slot_restart, Lsn server_end);
+
+}  // namespace holdfast::postgres
