@@ -1,0 +1,261 @@
+#include "source/postgres/receiver.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/filesystem.h"
+#include "servers/wait.h"
+#include "source/postgres/timeline.h"
+#include "wal/wal_server.h"
+
+namespace holdfast::wal_test {
+namespace {
+
+using namespace postgres;
+using servers::wait_until;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class ReceiverTest : public ::testing::Test {
+ protected:
+  void start(const std::map<std::string, std::string>& settings = {}) {
+    auto made = WalServer::create(15, 1, settings);
+    ASSERT_TRUE(made.ok()) << made.error().text();
+    server_ = std::move(made).value();
+    server_->sql("CREATE TABLE public.t (i bigserial PRIMARY KEY, s text)");
+  }
+  void SetUp() override {
+    if (!servers::find_postgres(15)) GTEST_SKIP() << "there is no PostgreSQL 15 here";
+  }
+  void insert(int rows) { server_->sql(fmt::format("INSERT INTO public.t (s) SELECT repeat(md5(i::text), 20) FROM generate_series(1, {}) i", rows)); }
+  bool wait_until_stored(Lsn lsn, uint32_t timeline = 1) {
+    return wait_until([&] { return stored_end(server_->archive(), timeline) >= lsn; });
+  }
+  // Every byte that the archive has of the timeline is what the server wrote.
+  void expect_same_bytes(uint32_t timeline) {
+    const uint64_t segment_bytes = server_->identity().segment_bytes;
+    for (const WalRange& range : server_->archive().ranges().value()) {
+      if (range.timeline != timeline) continue;
+      for (Lsn at = range.from; at < range.to; at.value += segment_bytes) {
+        const std::string name = segment_name(timeline, at, segment_bytes);
+        const std::string path = server_->server().data_directory() + "/pg_wal/" + name;
+        if (!exists(real_file_system(), path).value()) continue;  // recycled by now
+        const Bytes file = server_->segment_file(name);
+        const auto stored = server_->archive().fetch(name);
+        ASSERT_TRUE(stored.ok() && stored.value()) << name;
+        const size_t size = std::min(segment_bytes, range.to.value - at.value);
+        EXPECT_TRUE(equal(file.view(0, size), stored.value()->view(0, size))) << name;
+      }
+    }
+  }
+
+  std::unique_ptr<WalServer> server_;
+};
+
+TEST_F(ReceiverTest, ReceivesAllAndGoesOnWithinASegment) {
+  start();
+  Lsn first;
+  for (int round = 0; round < 3; round++) {
+    LiveReceiver receiver(*server_, receiver_options());
+    insert(500);
+    if (round == 0) first = server_->archive().ranges().value().empty() ? Lsn{} : server_->archive().ranges().value()[0].from;
+    insert(700);
+    const Lsn end = server_->flushed();
+    ASSERT_TRUE(wait_until_stored(end)) << receiver.state().trouble;
+    EXPECT_EQ(receiver.stop(), "");
+  }
+  const auto ranges = server_->archive().ranges().value();
+  ASSERT_EQ(ranges.size(), 1u) << "no gap";
+  EXPECT_GE(ranges[0].to.value - ranges[0].from.value, 2 * server_->identity().segment_bytes);
+  EXPECT_TRUE(ranges[0].last_commit);
+  expect_same_bytes(1);
+}
+
+TEST_F(ReceiverTest, TakesWhatIsOnItsWayWhenItIsStopped) {
+  start();
+  LiveReceiver receiver(*server_, receiver_options());
+  ASSERT_TRUE(wait_until([&] { return receiver.state().connected; }));
+  insert(2000);
+  const std::string time = server_->sql("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
+  const Lsn end = server_->flushed();
+  EXPECT_EQ(receiver.stop(), "");
+  EXPECT_GE(stored_end(server_->archive(), 1), end);
+  const auto ranges = server_->archive().ranges().value();
+  ASSERT_TRUE(ranges.back().covered_until) << "it leaves a mark";
+  EXPECT_GE(ranges.back().covered_until->ns / 1000, std::stoll(time));
+}
+
+TEST_F(ReceiverTest, MarksAnIdleServer) {
+  start();
+  LiveReceiver receiver(*server_, receiver_options());
+  ASSERT_TRUE(wait_until([&] { return receiver.state().proven_until.has_value(); }));
+  const Time first = *receiver.state().proven_until;
+  ASSERT_TRUE(wait_until([&] { return *receiver.state().proven_until > first; }));
+  EXPECT_EQ(receiver.stop(), "");
+  for (const WalMark& mark : server_->archive().marks().value()) EXPECT_LE(mark.lsn, stored_end(server_->archive(), 1));
+}
+
+// What a client was told is committed is in the archive, whenever the server dies.
+TEST_F(ReceiverTest, LosesNothingThatASynchronousServerAcknowledged) {
+  start();
+  ReceiverOptions options = receiver_options();
+  options.synchronous = true;
+  options.application_name = "holdfast_sync";
+  LiveReceiver receiver(*server_, options);
+  ASSERT_TRUE(wait_until([&] { return receiver.state().connected; }));
+  server_->sql("ALTER SYSTEM SET synchronous_standby_names = 'holdfast_sync'");
+  server_->sql("SELECT pg_reload_conf()");
+  ASSERT_TRUE(wait_until([&] { return server_->sql("SELECT sync_state FROM pg_stat_replication") == "sync"; }));
+  std::vector<uint32_t> acknowledged;
+  std::mutex mutex;
+  std::vector<std::jthread> writers;
+  std::atomic<bool> killed{false};
+  for (int i = 0; i < 3; i++)
+    writers.emplace_back([&] {
+      auto session = server_->server().connect();
+      if (!session.ok()) return;
+      while (!killed) {
+        const auto xid = session.value()->value("INSERT INTO public.t (s) VALUES ('x') RETURNING pg_current_xact_id()::xid");
+        if (!xid.ok()) return;
+        std::lock_guard lock(mutex);
+        acknowledged.push_back(static_cast<uint32_t>(std::stoul(xid.value())));
+      }
+    });
+  ASSERT_TRUE(wait_until([&] {
+    std::lock_guard lock(mutex);
+    return acknowledged.size() > 300;
+  }));
+  server_->server().kill();
+  killed = true;
+  writers.clear();
+  EXPECT_EQ(receiver.stop(), "");
+  const auto ranges = server_->archive().ranges().value();
+  ASSERT_EQ(ranges.size(), 1u);
+  auto stored = stored_commits(server_->archive(), 1, ranges[0].from);
+  std::sort(stored.begin(), stored.end());
+  for (const uint32_t xid : acknowledged) EXPECT_TRUE(std::binary_search(stored.begin(), stored.end(), xid)) << xid;
+}
+
+// Cases: an old timeline served after a switch; a history file that is never tried again.
+TEST_F(ReceiverTest, FollowsAPromotionWhileItStreams) {
+  start();
+  {
+    LiveReceiver receiver(*server_, receiver_options());
+    insert(100);
+    ASSERT_TRUE(wait_until_stored(server_->flushed()));
+    EXPECT_EQ(receiver.stop(), "");
+  }
+  ASSERT_TRUE(server_->server().stop().ok());
+  const std::string signal = server_->server().data_directory() + "/standby.signal";
+  ASSERT_TRUE(write_file_durably(real_file_system(), signal, {}, 0644).ok());
+  ASSERT_TRUE(server_->server().start().ok());
+  LiveReceiver receiver(*server_, receiver_options());
+  ASSERT_TRUE(wait_until([&] { return receiver.state().connected; })) << receiver.state().trouble;
+  // The first try to store the history fails.
+  server_->store().break_down(make_error(ErrorCode::kUnavailable, "the store is away").with_retryable());
+  server_->sql("SELECT pg_promote()");
+  ASSERT_TRUE(wait_until([&] { return receiver.state().trouble != ""; }));
+  EXPECT_THAT(receiver.state().trouble, HasSubstr("the store is away"));
+  server_->store().mend();
+  insert(500);
+  const Lsn end = server_->flushed();
+  ASSERT_TRUE(wait_until_stored(end, 2)) << receiver.state().trouble;
+  EXPECT_EQ(receiver.state().timeline, 2u);
+  EXPECT_EQ(receiver.stop(), "");
+  const auto history = server_->archive().history(2).value();
+  ASSERT_EQ(history.size(), 1u);
+  EXPECT_EQ(server_->archive().newest_descendant(1, history[0].left_at).value(), 2u);
+  EXPECT_THAT(server_->archive().gaps(2, segment_start(history[0].left_at, 1 << 20), end).value(), IsEmpty());
+  expect_same_bytes(2);
+}
+
+// Case: storage away or slow; nothing is lost, and nothing is called flushed before it is stored.
+TEST_F(ReceiverTest, KeepsTryingWhileTheStoreIsAway) {
+  start();
+  LiveReceiver receiver(*server_, receiver_options());
+  insert(100);
+  ASSERT_TRUE(wait_until_stored(server_->flushed()));
+  const Lsn before = stored_end(server_->archive(), 1);
+  server_->store().break_down(make_error(ErrorCode::kUnavailable, "the store is away").with_retryable());
+  insert(3000);
+  ASSERT_TRUE(wait_until([&] { return receiver.state().store_retries > 0; }));
+  EXPECT_LE(parse_lsn(server_->sql("SELECT flush_lsn FROM pg_stat_replication")).value(), before);
+  EXPECT_LE(parse_lsn(server_->sql("SELECT restart_lsn FROM pg_replication_slots")).value(), before);
+  server_->store().mend();
+  ASSERT_TRUE(wait_until_stored(server_->flushed()));
+  EXPECT_EQ(receiver.stop(), "");
+  expect_same_bytes(1);
+}
+
+TEST_F(ReceiverTest, ComesBackAfterTheServerCrashed) {
+  start();
+  LiveReceiver receiver(*server_, receiver_options());
+  for (int round = 0; round < 2; round++) {
+    insert(400);
+    server_->server().kill();
+    ASSERT_TRUE(server_->server().start().ok());
+    insert(100);
+    ASSERT_TRUE(wait_until_stored(server_->flushed())) << receiver.state().trouble;
+  }
+  EXPECT_EQ(receiver.stop(), "");
+  EXPECT_EQ(server_->archive().ranges().value().size(), 1u);
+  expect_same_bytes(1);
+}
+
+// The slot was lost and the server removed WAL: protection goes on behind a gap that is told.
+TEST_F(ReceiverTest, GoesOnBehindAGapAndSaysSo) {
+  start();
+  {
+    LiveReceiver receiver(*server_, receiver_options());
+    insert(100);
+    ASSERT_TRUE(wait_until_stored(server_->flushed()));
+    EXPECT_EQ(receiver.stop(), "");
+  }
+  const Lsn before = stored_end(server_->archive(), 1);
+  ASSERT_TRUE(wait_until([&] { return server_->sql("SELECT active FROM pg_replication_slots") == "f"; }));
+  server_->sql("SELECT pg_drop_replication_slot('holdfast_test')");
+  for (int i = 0; i < 6; i++) {
+    insert(400);
+    server_->sql("SELECT pg_switch_wal()");
+  }
+  server_->sql("CHECKPOINT");
+  server_->sql("CHECKPOINT");
+  LiveReceiver receiver(*server_, receiver_options());
+  insert(100);
+  const Lsn end = server_->flushed();
+  ASSERT_TRUE(wait_until_stored(end)) << receiver.state().trouble;
+  ASSERT_TRUE(wait_until([&] { return receiver.state().gaps == 1; })) << receiver.state().trouble;
+  EXPECT_EQ(receiver.stop(), "");
+  EXPECT_EQ(server_->archive().ranges().value().size(), 2u);
+  const auto gaps = server_->archive().gaps(1, before, end).value();
+  ASSERT_EQ(gaps.size(), 1u);
+  EXPECT_THAT(gaps[0], HasSubstr("is missing (segment 00000001"));
+}
+
+// Case: a cloned or restored machine under the same name.
+TEST_F(ReceiverTest, RefusesAnotherCluster) {
+  start();
+  WalArchive::Identity other = server_->identity();
+  other.system_id = 42;
+  const auto archive = WalArchive::open(server_->store(), system_clock(), other).value();
+  const std::atomic<bool> stop{false};
+  const auto outcome = receive_wal(server_->connection(), *archive, system_clock(), receiver_options(), stop, nullptr);
+  EXPECT_EQ(outcome.error().code(), ErrorCode::kMismatch);
+  EXPECT_EQ(outcome.error().text(), fmt::format("the server is of the cluster with system identifier {}, not 42 (this is another "
+                                                "cluster (or one made anew by initdb): give it its own component)",
+                                                server_->identity().system_id));
+}
+
+TEST_F(ReceiverTest, StopsAtOnceWhenThereIsNoServer) {
+  start();
+  ASSERT_TRUE(server_->server().stop().ok());
+  LiveReceiver receiver(*server_, receiver_options());
+  ASSERT_TRUE(wait_until([&] { return receiver.state().reconnects > 0; }));
+  EXPECT_THAT(receiver.state().trouble, HasSubstr("can't connect to the PostgreSQL server"));
+  EXPECT_EQ(receiver.stop(), "");
+}
+
+}  // namespace
+}  // namespace holdfast::wal_test
