@@ -119,6 +119,14 @@ TEST_F(KeyringTest, RotatesForWhatComesAndKeepsReadingWhatWas) {
   EXPECT_EQ(epochs[1].packs, 1u);
 }
 
+TEST_F(KeyringTest, RotatesAlsoForAReceiverThatRunsOn) {
+  const auto receiver = scratch.open().value();
+  ASSERT_TRUE(rotate_epoch(*repository, false, progress).ok());
+  ASSERT_TRUE(open_log_store(*receiver)->put("db", {"0001", {}, Bytes::copy_of(as_bytes("log"))}).ok());
+  const Bytes object = scratch.get("log/db/0001");
+  EXPECT_EQ(parse_log_prefix(object.view(), "0001")->header.epoch, 2u);
+}
+
 // A store that stops working after so many changes, as a machine that is switched off does.
 class StoppingStore final : public store::ObjectStore {
  public:

@@ -34,6 +34,7 @@ class StoredLogs final : public LogStore {
     // A record that is just being re-sealed is there, though its name may be free.
     const bool moving = TRY(exists(log_moving_name(stream, record.name)));
     if (!moving) {
+      TRY(notice_rotation());
       const Bytes object = TRY(encode_log_record(repository_.keys(), repository_.random(), log_context(stream, record.name),
                                                  record.header.view(), record.body.view(), level_));
       auto created = repository_.store().create(log_object_name(stream, record.name), object.view());
@@ -134,6 +135,13 @@ class StoredLogs final : public LogStore {
       if (outcome.ok() || outcome.error().code() != ErrorCode::kNotFound) return outcome;
     }
     return absent(stream, name);
+  }
+
+  // A receiver runs for months: what it stores after a rotation is sealed under the new key.
+  Result<void> notice_rotation() {
+    KeySet& keys = repository_.keys();
+    if (TRY(exists(epoch_name(keys.newest().number + 1, repository_.id())))) TRY(keys.load_epochs(repository_.store()));
+    return {};
   }
 
   // The record may be of an epoch that began after we opened the repository.

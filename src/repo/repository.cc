@@ -240,7 +240,7 @@ class OpenRepository final : public RepositoryAccess {
       auto index = Index::load(store(), *keys_);
       if (index.ok()) return std::shared_ptr<const Index>(std::move(index).value());
       if (index.error().code() != ErrorCode::kNotFound || attempt == kLoadAttempts) {
-        return std::move(index).error().with_context("can't load the index").with_hint("rebuild it with: holdfast check --rebuild-index");
+        return std::move(index).error().with_context("can't load the index").with_hint("rebuild it with: holdfast check --repair-index");
       }
     }
   }
