@@ -15,7 +15,7 @@ namespace {
 void print_report(Context& context, const recovery::BackupReport& report) {
   if (context.json()) return;
   Table table({{"COMPONENT"}, {"SIZE", Table::Align::kRight}, {"READ", Table::Align::kRight}, {"NEW", Table::Align::kRight},
-               {"FILES", Table::Align::kRight}, {"TOOK", Table::Align::kRight}, {"KIND"}});
+               {"FILES", Table::Align::kRight}, {"TOOK", Table::Align::kRight}, {"CAPTURE"}});
   for (const repo::Snapshot& snapshot : report.point.snapshots) {
     table.add({snapshot.component, format_bytes(snapshot.source_bytes), format_bytes(snapshot.read_bytes),
                format_bytes(snapshot.stored_bytes), format_count(snapshot.files), format_duration(snapshot.took),
@@ -57,8 +57,8 @@ void add_backup(Program& program) {
       "holdfast backup\n"
       "holdfast backup --component db --tag before-upgrade\n"
       "holdfast backup --json | jq .point.id\n"
-      "# exit status 28: the point was taken, but the database has bad pages\n"
-      "# exit status 27: the point was taken, but some files could not be read whole");
+      "# exit status 28: taken, but the database has bad pages\n"
+      "# exit status 27: taken, but some files could not be read whole");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

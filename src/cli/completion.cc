@@ -160,7 +160,7 @@ std::string fish_script(const CommandHelp& root, const std::vector<OptionHelp>& 
 void add_completion(Program& program) {
   auto shell = std::make_shared<std::string>();
   CLI::App* command = program.command("completion", "Print the completion script of a shell.");
-  command->add_option("shell", *shell, "bash, zsh or fish")->type_name("SHELL")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  command->add_option("shell", *shell, "bash, zsh or fish")->type_name("SHELL")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}).description(""));
   program.examples(command,
       "source <(holdfast completion bash)\n"
       "holdfast completion zsh > \"${fpath[1]}/_holdfast\"\n"

@@ -1,4 +1,4 @@
-#include <unistd.h>
+#include <algorithm>
 
 #include "base/units.h"
 #include "cli/commands.h"
@@ -138,22 +138,22 @@ class Initialiser {
     context_.say("\nNext:");
     if (stack_.components.empty()) context_.say("  describe what to protect: 'components:' in {}", file_);
     context_.say("  holdfast{} backup                 # a first recovery point", config);
-    for (const auto& component : stack_.components) {
-      if (component.kind == "postgres") tell_postgres(component, config);
-    }
     context_.say("  holdfast{} verify                 # prove it", config);
+    for (const auto& component : stack_.components) {
+      if (component.kind == "postgres") return tell_postgres(component, config);
+    }
   }
 
   void tell_postgres(const recovery::ComponentConfig& component, const std::string& config) {
-    const std::string more = stack_.components.size() > 1 ? " --component " + component.name : "";
-    context_.say("  For {} to be restorable to any instant, let its WAL reach the repository, by either:", component.name);
-    context_.say("    holdfast{} wal receive{}          # streams it (makes the slot {})", config, more, component.postgres.slot);
-    context_.say("  or, in postgresql.conf (as the server's user; it must be able to read {}):", file_);
-    context_.say("    archive_mode = on");
-    context_.say("    archive_command = 'holdfast --config {} wal push{} \"%p\"'", file_, more);
-    context_.say("  A role of its own, instead of a superuser:");
-    context_.say("    create role holdfast login replication; grant pg_read_all_settings, pg_read_all_data to holdfast;");
-    context_.say("    (its functions and pg_hba.conf lines: docs/postgres.md)");
+    const auto is_postgres = [](const auto& other) { return other.kind == "postgres"; };
+    const bool several = std::count_if(stack_.components.begin(), stack_.components.end(), is_postgres) > 1;
+    const std::string more = several ? " --component " + component.name : "";
+    context_.say("To make {} restorable to any instant, let its WAL reach the repository: either", component.name);
+    context_.say("  holdfast{} wal receive{}            # streams it through the slot {}", config, more, component.postgres.slot);
+    context_.say("or, in postgresql.conf (the server's user must be able to read {}):", file_);
+    context_.say("  archive_mode = on");
+    context_.say("  archive_command = 'holdfast --config {} wal push{} \"%p\"'", file_, more);
+    context_.say("A role of its own instead of a superuser, and pg_hba.conf: docs/postgres.md");
   }
 
   Context& context_;
@@ -175,10 +175,11 @@ void add_init(Program& program) {
   command->add_option("--files", options->paths, "protect this directory or file (may be repeated)")->type_name("PATH");
   command->add_flag("--no-discover", options->no_discover, "do not look for PostgreSQL");
   program.examples(command,
-      "holdfast init                                   # finds a local PostgreSQL\n"
+      "holdfast init              # finds a local PostgreSQL\n"
       "holdfast init --stack shop --repository /backup/shop --files /srv/uploads\n"
-      "holdfast init --postgres 'host=db.internal user=holdfast dbname=postgres' --passphrase env:HF_PASS\n"
-      "# with a holdfast.yaml already there, init only creates the repository that it names");
+      "holdfast init --postgres 'host=db1 user=holdfast dbname=postgres' \\\n"
+      "    --passphrase env:HF_PASS\n"
+      "# with a holdfast.yaml there, init creates the repository that it names");
   program.on(command, [options](Context& context) { return Initialiser(context, *options).run(); });
 }
 

@@ -86,7 +86,7 @@ void add_mount(Program& program) {
   program.examples(command,
       "holdfast mount /mnt/points\n"
       "ls /mnt/points/latest/files\n"
-      "cp /mnt/points/points/2026-03-01T09-30-00Z-3f0a91c2/files/srv/data/lost.txt .\n"
+      "cp /mnt/points/points/2026-03-01T09-30-00Z-3f0a91c2/files/srv/lost .\n"
       "holdfast mount -d /mnt/points; fusermount3 -u /mnt/points");
   program.on(command, [mount](Context& context) { return run(context, *mount); });
 }

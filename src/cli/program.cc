@@ -23,7 +23,12 @@ constexpr size_t kWidestHelp = 100;
 std::string message_of(const Error& error) {
   std::string text;
   for (auto context = error.context().rbegin(); context != error.context().rend(); ++context) text += *context + ": ";
-  return printable(text + error.message());
+  text += error.message();
+  // What servers say has lines and tabs.
+  for (char& c : text) {
+    if (c == '\n' || c == '\t') c = ' ';
+  }
+  return printable(text);
 }
 
 Json error_document(const Error& error) {
@@ -59,9 +64,9 @@ Program::Program() : root_("Disaster recovery: protect, prove and restore Postgr
   root_.require_subcommand(1);
   root_.fallthrough();
   root_.footer(
-      "holdfast init                        # find a database, write holdfast.yaml, make the repository\n"
-      "holdfast backup                      # take a recovery point\n"
-      "holdfast points                      # list what can be restored\n"
+      "holdfast init         # find a database, write holdfast.yaml\n"
+      "holdfast backup       # take a recovery point\n"
+      "holdfast points       # list what can be restored\n"
       "holdfast restore --at '10 minutes ago' --to /srv/restored");
   add_global_options();
 }
@@ -75,7 +80,7 @@ void Program::add_global_options() {
   text("--repository", options.overrides.repository, "DIR", "location of the repository, instead of the file's");
   text("--passphrase", options.overrides.passphrase, "REF", "where its passphrase is: file:PATH, env:NAME or exec:COMMAND");
   root_.add_option("--threads", options.overrides.threads, "workers (default: as many as cores)")
-      ->type_name("N")->check(CLI::Range(1, 256))->group("Global options");
+      ->type_name("N")->check(CLI::Range(1, 256).description(""))->group("Global options");
   root_.add_flag("--json", options.json, "one JSON document on standard output (docs/json.md)")->group("Global options");
   root_.add_flag("-q,--quiet", options.quiet, "only results and errors: no progress, no notes")->group("Global options");
   root_.add_flag("-v,--verbose", options.verbose, "say more of what is done (events on standard error)")->group("Global options");

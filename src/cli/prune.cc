@@ -123,7 +123,8 @@ void add_prune(Program& program) {
       "holdfast prune --dry-run\n"
       "holdfast prune                       # by 'retention:' of holdfast.yaml\n"
       "holdfast prune --keep-daily 14 --keep-monthly 12\n"
-      "# never dropped: the newest point, the newest verified one, held ones, and WAL that a kept point needs");
+      "# never dropped: the newest point, the newest verified one, held ones,\n"
+      "# and WAL that a kept point needs");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

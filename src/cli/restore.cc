@@ -114,15 +114,22 @@ Json document_of(const recovery::RestorePlan& plan) {
 
 // What will happen, before anything does.
 void print_plan(Context& context, const recovery::RestorePlan& plan) {
+  const size_t width = std::min<size_t>(terminal_width(STDOUT_FILENO), 100);
+  const auto row = [&](const char* title, const std::string& text) {
+    for (const std::string& line : wrap(text, width - 17)) {
+      context.say("  {:<15}{}", title, line);
+      title = "";
+    }
+  };
   for (const recovery::ComponentPlan& component : plan.components) {
     context.say("{} ({})", component.component, component.kind);
-    context.say("  point          {} of {}", short_id(component.point), format_local(component.point_time));
-    context.say("  will be as at  {}", format_local(component.instant));
-    context.say("  later is lost  {}", format_duration(plan.now - component.instant));
-    context.say("  how            {}", component.description);
-    context.say("  size           {}", format_bytes(component.bytes));
-    context.say("  to             {}", component.kind == "files" && component.to == "/" ? "where the files were" : component.to);
-    for (const std::string& note : component.notes) context.say("  note           {}", printable(note));
+    row("point", fmt::format("{} of {}", short_id(component.point), format_local(component.point_time)));
+    row("will be as at", format_local(component.instant));
+    row("later is lost", format_duration(plan.now - component.instant));
+    row("how", component.description);
+    row("size", format_bytes(component.bytes));
+    row("to", component.kind == "files" && component.to == "/" ? "where the files were" : component.to);
+    for (const std::string& note : component.notes) row("note", printable(note));
   }
 }
 
@@ -212,7 +219,7 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
   command->add_flag("--standby", request.standby, "PostgreSQL: make a standby that goes on following");
   command->add_option("--primary-conninfo", request.primary_conninfo, "with --standby: the server to stream from")->type_name("CONNINFO");
   command->add_option("--action", options.action, "PostgreSQL, at the target: promote (default), pause or shutdown")
-      ->type_name("WHAT")->check(CLI::IsMember({"promote", "pause", "shutdown"}));
+      ->type_name("WHAT")->check(CLI::IsMember({"promote", "pause", "shutdown"}).description(""));
   command->add_flag("--validate-only", options.validate_only, "prove that the target can be reached, write nothing");
   command->add_flag("--dry-run", options.dry_run, "also look at the target directories, and say what would be done");
 }
@@ -225,13 +232,15 @@ void add_restore(Program& program) {
   add_target_options(command, *options);
   add_place_options(command, *options);
   program.examples(command,
-      "holdfast restore --dry-run                       # what would happen, and how much would be lost\n"
-      "holdfast restore                                 # everything, newest instant, original places\n"
-      "holdfast restore --component db --at '10 minutes ago' --to /srv/pg-aside\n"
-      "holdfast restore --component db --delta          # over a damaged cluster, reusing what is right\n"
-      "holdfast restore --component db --standby --primary-conninfo 'host=db1 user=replicator' --to /srv/replica\n"
-      "holdfast restore --component files --path srv/data/invoices --to /tmp/out\n"
-      "# refused: a running target (23), a target with data unless --delta (22), an unreachable instant (24)");
+      "holdfast restore --dry-run    # what would happen, how much would be lost\n"
+      "holdfast restore              # all, newest instant, original places\n"
+      "holdfast restore --component db --at '10 minutes ago' --to /srv/aside\n"
+      "holdfast restore --component db --delta   # over a damaged cluster\n"
+      "holdfast restore --component db --to /srv/replica --standby \\\n"
+      "    --primary-conninfo 'host=db1 user=replicator'\n"
+      "holdfast restore --component files --path srv/data/bills --to /tmp/out\n"
+      "# refused: a running target (23), one with data unless --delta (22),\n"
+      "# an instant that can't be reached (24)");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

@@ -76,7 +76,7 @@ void add_verify(Program& program) {
       "holdfast verify\n"
       "holdfast verify --boot --scratch /srv/scratch\n"
       "holdfast verify --point 3f0a91c2 --component db\n"
-      "# a point that was verified whole is never dropped by prune while it is the newest such");
+      "# prune never drops the newest point that was verified whole");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

@@ -9,8 +9,8 @@ void add_wal(Program& program) {
   CLI::App* wal = program.command("wal", "PostgreSQL's side: take WAL in, give it back.");
   wal->require_subcommand(1);
   program.examples(wal,
-      "archive_command = 'holdfast --config /etc/holdfast/holdfast.yaml wal push \"%p\"'\n"
-      "restore_command = 'holdfast --config /etc/holdfast/holdfast.yaml wal get \"%f\" \"%p\"'\n"
+      "archive_command = 'holdfast --config /etc/hf.yaml wal push \"%p\"'\n"
+      "restore_command = 'holdfast --config /etc/hf.yaml wal get \"%f\" \"%p\"'\n"
       "holdfast wal receive");
   add_wal_push(program, wal);
   add_wal_get(program, wal);

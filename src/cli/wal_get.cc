@@ -57,9 +57,9 @@ void add_wal_get(Program& program, CLI::App* wal) {
   command->add_option("--system-id", options->system_id, "of which cluster (default: that of the working directory)")->type_name("ID");
   command->add_option("--segment-size", options->segment_bytes, "its segment size in bytes")->type_name("BYTES");
   program.examples(command,
-      "restore_command = 'holdfast --config /etc/holdfast/holdfast.yaml wal get \"%f\" \"%p\"'\n"
-      "# exit status 0: here it is; 1: it is proven absent; 126: any other trouble, so that\n"
-      "# PostgreSQL stops instead of ending recovery early");
+      "restore_command = 'holdfast --config /etc/hf.yaml wal get \"%f\" \"%p\"'\n"
+      "# exit status 0: here it is; 1: it is proven absent; 126: other trouble,\n"
+      "# so that PostgreSQL stops instead of ending recovery early");
   program.on(command, [&program, options](Context& context) {
     auto absent = std::make_shared<bool>(false);
     program.set_exit_status([absent](const Error&) { return *absent ? kProvenAbsent : kRestoreCommandTrouble; });

@@ -49,8 +49,8 @@ void add_wal_push(Program& program, CLI::App* wal) {
   command->add_option("path", options->path, "the file, as %p gives it")->type_name("PATH")->required();
   command->add_option("--component", options->component, "whose WAL it is (when the stack has several PostgreSQL components)")->type_name("NAME");
   program.examples(command,
-      "archive_command = 'holdfast --config /etc/holdfast/holdfast.yaml wal push \"%p\"'\n"
-      "# the same bytes again are accepted; other bytes under a stored name are refused (25)");
+      "archive_command = 'holdfast --config /etc/hf.yaml wal push \"%p\"'\n"
+      "# the same bytes again are accepted, other bytes are refused (25)");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

@@ -105,10 +105,10 @@ void add_wal_receive(Program& program, CLI::App* wal) {
   command->add_option("--component", options->component, "whose WAL (when the stack has several PostgreSQL components)")->type_name("NAME");
   command->add_flag("--synchronous", options->synchronous, "acknowledge at once, as a synchronous standby (also: synchronous: true)");
   program.examples(command,
-      "holdfast wal receive                    # as a service; SIGTERM stores what is in hand and ends it with 0\n"
+      "holdfast wal receive     # a service; SIGTERM stores what is in hand\n"
       "# no acknowledged commit is lost when the server waits for it:\n"
-      "#   synchronous: true                                   in holdfast.yaml\n"
-      "#   synchronous_standby_names = 'holdfast_db'           in postgresql.conf (the slot's name)");
+      "#   synchronous: true                           in holdfast.yaml\n"
+      "#   synchronous_standby_names = 'holdfast_db'   in postgresql.conf");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

@@ -88,7 +88,14 @@ Result<BackupReport> take_point(Workspace& workspace, const BackupOptions& optio
   report.point.version = HOLDFAST_VERSION;
   report.point.tags = options.tags;
   for (const ComponentConfig* component : components) {
-    report.point.snapshots.push_back(TRY(capture_component(workspace, *session, *component, options, points)));
+    const Duration component_began = clock.monotonic();
+    const uint64_t stored_before = session->stats().stored_bytes;
+    repo::Snapshot snapshot = TRY(capture_component(workspace, *session, *component, options, points));
+    // Flushed one by one, so that each component's own new bytes are known.
+    TRY_CONTEXT(session->flush(), "component {}", component->name);
+    snapshot.stored_bytes = session->stats().stored_bytes - stored_before;
+    snapshot.took = clock.monotonic() - component_began;
+    report.point.snapshots.push_back(std::move(snapshot));
   }
   workspace.machine().progress.phase = "committing";
   report.point.time = clock.now();

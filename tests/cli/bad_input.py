@@ -1,0 +1,173 @@
+"""Bad input: each a clear message and its exit status, and nothing changed."""
+import hashlib
+import subprocess
+import unittest
+
+from harness import (ALREADY_EXISTS, CONFIG, NEWER_FORMAT, NO_REPOSITORY, NO_SPACE, NOT_FOUND, PERMISSION, REFUSED, TARGET_NOT_EMPTY,
+                     UNREACHABLE, USAGE, WRONG_PASSPHRASE, Case, as_user, is_root)
+
+
+class BadInput(Case):
+    def test_unknown_key_names_file_line_and_the_nearest_key(self):
+        self.write_config()
+        text = self.config.read_text().replace("passphrase:", "pasphrase:")
+        self.config.write_text(text)
+        self.refuse("points", status=CONFIG,
+                    says=f"{self.config}:4: unknown key 'pasphrase' in repository (did you mean 'passphrase'?)")
+
+    def test_not_yaml(self):
+        self.config.write_text("stack: [\n")
+        self.refuse("points", status=CONFIG, says=f"{self.config}:2: this is not YAML")
+
+    def test_no_configuration(self):
+        outcome = self.refuse("points", status=CONFIG, says="there is no configuration", config=False)
+        self.assertIn("hint: run 'holdfast init'", outcome.err)
+
+    def test_a_secret_in_the_configuration_is_refused_and_not_repeated(self):
+        self.write_config()
+        self.config.write_text(self.config.read_text().replace(f"file:{self.scratch}/pass", "hunter2"))
+        outcome = self.refuse("points", status=CONFIG, says="must be a reference")
+        self.assertNotIn("hunter2", outcome.err)
+
+    def test_no_repository(self):
+        self.write_config()
+        self.refuse("points", status=NO_REPOSITORY, says=f"there is no repository at {self.repository}", hint="run 'holdfast init'")
+        self.repository.mkdir()
+        self.refuse("points", status=NO_REPOSITORY, says=f"there is no repository at {self.repository}")
+
+    def test_wrong_passphrase(self):
+        self.make_stack(backup=False)
+        (self.scratch / "pass").write_text("another\n")
+        for command in (["points"], ["backup"], ["restore", "--to", self.scratch / "out"], ["prune"], ["check"]):
+            self.refuse(*command, status=WRONG_PASSPHRASE, says="passphrase")
+
+    def test_passphrase_that_is_nowhere(self):
+        self.make_stack(backup=False)
+        (self.scratch / "pass").unlink()
+        self.refuse("points", status=NOT_FOUND, says=str(self.scratch / "pass"))
+
+    def test_newer_format(self):
+        self.make_stack()
+        for path in self.repository.glob("config*"):
+            whole = bytearray(path.read_bytes())
+            body = whole[:-32]
+            body[8] = 99  # docs/format.md: the version stands behind the magic
+            path.chmod(0o600)
+            path.write_bytes(bytes(body) + hashlib.sha256(body).digest())
+        self.refuse("points", status=NEWER_FORMAT, says="newer")
+
+    def test_init_over_a_repository(self):
+        self.make_stack()
+        self.refuse("init", status=ALREADY_EXISTS, says=str(self.repository))
+
+    def test_init_over_something_else(self):
+        self.write_config()
+        self.repository.mkdir()
+        (self.repository / "holiday.jpg").write_text("x")
+        self.refuse("init", status=TARGET_NOT_EMPTY, says=str(self.repository))
+
+    def test_restore_over_data(self):
+        self.make_stack()
+        self.refuse("restore", status=TARGET_NOT_EMPTY, says="a.txt")
+
+    def test_instant_before_the_window(self):
+        self.make_stack()
+        outcome = self.refuse("restore", "--at", "2001-01-01T00:00:00Z", "--to", self.scratch / "out", status=UNREACHABLE, says="window")
+        self.assertIn("data can't be restored to 200", outcome.err)
+
+    def test_instant_in_the_future(self):
+        self.make_stack()
+        self.refuse("restore", "--at", "2200-01-01T00:00:00Z", "--to", self.scratch / "out", status=UNREACHABLE, says="lies in the future")
+
+    def test_time_without_zone(self):
+        self.make_stack()
+        self.refuse("restore", "--at", "2026-01-01 00:00:00", "--to", self.scratch / "out", status=USAGE, says="--at")
+
+    def test_database_target_without_a_database(self):
+        self.make_stack()
+        self.refuse("restore", "--lsn", "0/3000000", "--to", self.scratch / "out", status=USAGE, says="PostgreSQL")
+
+    def test_unknown_point_and_component(self):
+        self.make_stack()
+        self.refuse("restore", "--point", "0123abcd", "--to", self.scratch / "out", status=NOT_FOUND, says="0123abcd")
+        self.refuse("restore", "--component", "dta", "--to", self.scratch / "out", status=NOT_FOUND,
+                    says="there is no component 'dta'", hint="did you mean 'data'?")
+        self.refuse("backup", "--component", "nope", status=NOT_FOUND, says="there is no component 'nope'")
+
+    def test_source_that_is_not_there(self):
+        self.write_config()
+        self.make_data()
+        self.holdfast("init")
+        (self.data / "sub" / "b.bin").unlink()
+        (self.data / "sub").rmdir()
+        (self.data / "a.txt").unlink()
+        self.data.rmdir()
+        self.refuse("backup", status=NOT_FOUND, says=str(self.data))
+
+    def test_prune_without_a_policy(self):
+        self.make_stack()
+        self.refuse("prune", status=REFUSED, says="retention")
+
+    def test_the_last_passphrase_can_not_be_removed(self):
+        self.make_stack(backup=False)
+        slot = self.holdfast("key", "list", "--json").json()["slots"][0]["id"]
+        self.refuse("key", "remove", slot[:12], status=REFUSED, says="last")
+
+    @unittest.skipUnless(is_root(), "needs another account to be refused by")
+    def test_no_permission(self):
+        self.make_stack()
+        prefix = as_user("nobody")
+        self.repository.chmod(0o700)
+        (self.scratch / "pass").chmod(0o644)
+        self.refuse("points", status=PERMISSION, says="ermission denied", prefix=prefix)
+        (self.scratch / "pass").chmod(0o600)
+        self.refuse("points", status=PERMISSION, says="pass", prefix=prefix)
+
+    @unittest.skipUnless(is_root(), "needs to mount a small file system")
+    def test_disk_too_small(self):
+        self.make_stack()
+        small = self.scratch / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", small], capture_output=True, check=False).returncode != 0:
+            self.skipTest("can't mount here")
+        self.addCleanup(subprocess.run, ["umount", small], check=False)
+        self.refuse("restore", "--to", small, status=NO_SPACE, says="space")
+
+
+class CommandLine(Case):
+    def test_unknown_command_option_and_argument(self):
+        self.refuse("bakup", status=USAGE, says="unknown command 'bakup'", hint="did you mean 'backup'?")
+        self.refuse("restore", "--dryrun", status=USAGE, says="unknown option '--dryrun'", hint="did you mean '--dry-run'?")
+        self.refuse("points", "extra", status=USAGE, says="unexpected argument 'extra'")
+        self.refuse("key", status=USAGE, says="a command is missing: list, add, remove, change, rotate")
+
+    def test_bad_values(self):
+        self.make_stack(backup=False)
+        self.refuse("check", "--read-data=200%", status=USAGE, says="from 1% to 100%")
+        self.refuse("prune", "--keep-within", "5", status=USAGE, says="--keep-within")
+        self.refuse("restore", "--tablespace", "x", status=USAGE, says="OLD=NEW")
+        self.refuse("restore", "--at", "latest", "--immediate", status=USAGE, says="exclude each other")
+        self.refuse("verify", "--boot", "--offline", status=USAGE, says="exclude each other")
+        self.refuse("points", "--passphrase", "hunter2", status=USAGE, says="must be a reference")
+
+    def test_errors_as_json(self):
+        self.write_config()
+        outcome = self.holdfast("points", "--json", expect=NO_REPOSITORY)
+        error = outcome.json()["error"]
+        self.assertEqual((error["code"], error["exit_status"]), ("no-repository", NO_REPOSITORY))
+        self.assertIn("init", error["hint"])
+        self.assertEqual(outcome.err, "")
+        self.assertEqual(self.holdfast("nonsense", "--json", expect=USAGE).json()["error"]["code"], "usage")
+
+    def test_wal_get_never_says_absent_when_it_does_not_know(self):
+        self.write_config()
+        name = "000000010000000000000001"
+        self.holdfast("wal", "get", name, "out", expect=126)              # no repository
+        self.holdfast("wal", "get", name, expect=126)                     # no path
+        self.holdfast("wal", "get", "--nonsense", name, "out", expect=126)
+        self.config.write_text("nonsense: [")
+        self.holdfast("wal", "get", name, "out", expect=126)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,88 @@
+"""Files: backed up and restored through the command line, whole and in part."""
+import os
+import unittest
+
+from harness import TARGET_NOT_EMPTY, Case, contents
+
+
+class Files(Case):
+    def restored(self, directory):
+        return self.scratch / directory / self.data.relative_to("/")
+
+    def test_whole(self):
+        self.make_stack()
+        os.symlink("a.txt", self.data / "link")
+        os.link(self.data / "a.txt", self.data / "hard")
+        os.mkfifo(self.data / "fifo")
+        (self.data / os.fsdecode(b"not utf-8 \xff")).write_text("x")
+        with open(self.data / "sparse", "wb") as file:
+            file.seek(10 << 20)
+            file.write(b"end")
+        os.utime(self.data / "a.txt", ns=(1_500_000_000_123_456_789, 1_500_000_000_123_456_789))
+        os.setxattr(self.data / "a.txt", "user.note", b"value")
+        self.holdfast("backup")
+        self.holdfast("restore", "--to", self.scratch / "out")
+        out = self.restored("out")
+        self.assertEqual(contents(self.data), contents(out))
+        self.assertEqual((out / "a.txt").stat().st_mtime_ns, 1_500_000_000_123_456_789)
+        self.assertEqual((out / "a.txt").stat().st_ino, (out / "hard").stat().st_ino)
+        self.assertEqual(os.getxattr(out / "a.txt", "user.note"), b"value")
+        self.assertLess((out / "sparse").stat().st_blocks * 512, 1 << 20)
+
+    def test_in_place_delta_and_extra(self):
+        self.make_stack()
+        before = contents(self.data)
+        (self.data / "a.txt").write_text("overwritten\n")
+        (self.data / "sub" / "b.bin").unlink()
+        (self.data / "intruder").write_text("x")
+        self.holdfast("restore", expect=TARGET_NOT_EMPTY)
+        plan = self.holdfast("restore", "--delta", "--dry-run", "--json").json()
+        self.assertTrue(any("a.txt" in change for change in plan["components"][0]["changes"]), plan)
+        self.assertEqual((self.data / "a.txt").read_text(), "overwritten\n")
+        self.holdfast("restore", "--delta")
+        self.assertEqual({**before, "intruder": contents(self.data)["intruder"]}, contents(self.data))
+        self.holdfast("restore", "--delta", "--remove-extra")
+        self.assertEqual(before, contents(self.data))
+
+    def test_part_of_it(self):
+        self.make_stack()
+        self.holdfast("restore", "--path", self.data / "sub", "--to", self.scratch / "out")
+        self.assertEqual(sorted(path.name for path in self.restored("out").iterdir()), ["sub"])
+
+    def test_an_earlier_point(self):
+        self.make_stack()
+        first = self.holdfast("latest").out.strip()
+        instant = self.holdfast("latest", "--json").json()["point"]["components"][0]["instant"]
+        (self.data / "a.txt").write_text("later\n")
+        self.holdfast("backup")
+        self.holdfast("restore", "--point", first[:8], "--to", self.scratch / "one")
+        self.assertEqual((self.restored("one") / "a.txt").read_text(), "alpha\n")
+        self.holdfast("restore", "--at", instant, "--to", self.scratch / "two")
+        self.assertEqual((self.restored("two") / "a.txt").read_text(), "alpha\n")
+        self.holdfast("restore", "--at", "latest", "--to", self.scratch / "three")
+        self.assertEqual((self.restored("three") / "a.txt").read_text(), "later\n")
+
+    def test_two_components_go_to_folders_of_their_names(self):
+        self.make_data()
+        (self.scratch / "other").mkdir()
+        (self.scratch / "other" / "o").write_text("o")
+        self.write_config(f"  - {{name: data, kind: files, paths: [{self.data}]}}\n  - {{name: other, kind: files, paths: [{self.scratch}/other]}}\n")
+        self.holdfast("init")
+        self.holdfast("backup")
+        point = self.holdfast("points", "--json").json()["points"]
+        self.assertEqual([snapshot["component"] for snapshot in point[0]["components"]], ["data", "other"])
+        self.holdfast("restore", "--to", self.scratch / "out")
+        self.assertEqual(sorted(path.name for path in (self.scratch / "out").iterdir()), ["data", "other"])
+
+    def test_nothing_is_touched_when_the_second_component_can_not_be_restored(self):
+        self.test_two_components_go_to_folders_of_their_names()
+        blocked = self.scratch / "again" / "other" / self.scratch.relative_to("/") / "other"
+        blocked.mkdir(parents=True)
+        (blocked / "o").write_text("mine")
+        before = contents(self.scratch / "again")
+        self.holdfast("restore", "--to", self.scratch / "again", expect=TARGET_NOT_EMPTY)
+        self.assertEqual(before, contents(self.scratch / "again"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

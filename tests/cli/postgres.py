@@ -1,0 +1,203 @@
+"""PostgreSQL through the command line, on a private cluster."""
+import shutil
+import unittest
+from pathlib import Path
+
+from harness import (MISMATCH, PROGRAM, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server, contents,
+                     wait_until)
+
+
+@unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
+class Postgres(Case):
+    def setUp(self):
+        super().setUp()
+        # The server's account reads configuration, passphrase and repository.
+        self.server = Server(self.scratch / "server", ["archive_mode = on", f"archive_command = '{self.program()} --config {self.config} wal push %p'"])
+        self.addCleanup(self.server.remove)
+        self.write_config(f"  - {{name: db, kind: postgres, connection: {self.server.connection}, rpo: 5m, rto: 1h}}\n")
+        self.give_to_server(self.scratch, self.config, self.scratch / "pass")
+        self.as_server("init")
+        self.server.start()
+        self.addCleanup(self.server.stop, mode="immediate")
+
+    def program(self):
+        """The program where the server's account can run it."""
+        copy = self.scratch / "holdfast"
+        if not copy.exists():
+            shutil.copy2(PROGRAM, copy)
+            copy.chmod(0o755)
+        return copy
+
+    def give_to_server(self, *paths):
+        if self.server.prefix:
+            for path in paths:
+                shutil.chown(path, "postgres", "postgres")
+
+    def as_server(self, *words, expect=0, **options):
+        argv = [*self.server.prefix]
+        outcome = self.holdfast(*words, prefix=argv, expect=expect, **options)
+        return outcome
+
+    def restored_value(self, directory, query):
+        self.server.start(directory)
+        try:
+            wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+            return self.server.sql(query)
+        finally:
+            self.server.stop(directory)
+
+    def write_history(self):
+        """A point, then one row each before and after two instants, all archived."""
+        self.server.sql("create table t (n int); insert into t values (1)")
+        self.as_server("backup")
+        self.server.sql("insert into t values (2)")
+        instant = self.server.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+        self.server.sql("select pg_create_restore_point('here')")
+        self.server.sql("insert into t values (3)")
+        segment = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        self.server.sql("select pg_switch_wal()")
+        wait_until("archiving", lambda: self.server.sql("select last_archived_wal from pg_stat_archiver") >= segment)
+        return instant
+
+    def test_every_target(self):
+        instant = self.write_history()
+        self.server.stop()
+        for words, rows in ((["--at", "latest"], "3"), (["--at", instant], "2"), (["--name", "here"], "2"),
+                            (["--immediate"], "1"), (["--point", "latest"], "1"), (["--point", "latest", "--at", "latest"], "3")):
+            with self.subTest(words=words):
+                to = self.scratch / "out"
+                outcome = self.as_server("restore", *words, "--to", to)
+                self.assertIn("start the server on", outcome.out)
+                self.assertEqual(self.restored_value(to, "select count(*) from t"), rows)
+                shutil.rmtree(to)
+
+    def test_in_place_and_delta(self):
+        self.write_history()
+        before = contents(self.server.data)
+        outcome = self.as_server("restore", expect=TARGET_RUNNING)
+        self.assertIn("hint: stop it", outcome.err)
+        self.server.stop()
+        self.as_server("restore", expect=TARGET_NOT_EMPTY)
+        for path in (self.server.data / "base").rglob("*"):
+            if path.is_file() and path.stat().st_size > 8192:
+                path.write_bytes(path.read_bytes()[:8192])
+        self.as_server("restore", "--delta")
+        self.assertEqual(self.restored_value(self.server.data, "select count(*) from t"), "3")
+        self.assertGreater(len(before), 100)
+
+    def test_unreachable_instants_say_the_window(self):
+        self.write_history()
+        before = contents(self.server.directory)
+        for words in (["--at", "2001-01-01T00:00:00Z"], ["--lsn", "F/0"], ["--xid", "4000000"], ["--name", "nowhere"]):
+            with self.subTest(words=words):
+                outcome = self.as_server("restore", *words, "--to", self.scratch / "out", expect=UNREACHABLE)
+                self.assertIn("window", outcome.err)
+                self.assertFalse((self.scratch / "out").exists())
+        self.assertEqual({name for name in before if "pg_wal" not in name and "stat" not in name} -
+                         {name for name in contents(self.server.directory)}, set())
+
+    def test_another_cluster(self):
+        self.write_history()
+        other = Server(self.scratch / "other")
+        self.addCleanup(other.remove)
+        self.server.stop()
+        outcome = self.as_server("restore", "--to", other.data, "--delta", expect=MISMATCH)
+        self.assertIn("system identifier", outcome.err)
+        wal = next(path for path in (other.data / "pg_wal").iterdir() if len(path.name) == 24)
+        self.as_server("wal", "push", wal)  # a stream of its own: another system identifier
+        mixed = self.scratch / "mixed" / "pg_wal"
+        mixed.mkdir(parents=True)
+        (mixed.parent / "global").mkdir()
+        shutil.copy(self.server.data / "global" / "pg_control", mixed.parent / "global")
+        shutil.copy(wal, mixed)
+        self.holdfast("wal", "push", mixed / wal.name, expect=MISMATCH)
+
+    def test_another_major_version(self):
+        self.write_history()
+        binaries = self.scratch / "bin"
+        binaries.mkdir()
+        for name in ("postgres", "pg_ctl", "pg_amcheck", "initdb"):
+            (binaries / name).write_text("#!/bin/sh\necho \"$(basename $0) (PostgreSQL) 11.22\"\n")
+            (binaries / name).chmod(0o755)
+        binaries.chmod(0o755)
+        self.config.write_text(self.config.read_text().replace("rpo: 5m", f"bin_directory: {binaries}"))
+        outcome = self.as_server("verify", "--boot", "--scratch", self.scratch, expect=MISMATCH)
+        self.assertIn("11", outcome.err)
+
+    def test_server_that_is_away(self):
+        self.server.stop()
+        outcome = self.as_server("backup", expect=UNAVAILABLE)
+        self.assertIn("component db", outcome.err)
+
+    def test_wal_push_and_get(self):
+        self.write_history()
+        log = self.as_server("log", "--json").json()["logs"][0]
+        name = self.server.sql("select last_archived_wal from pg_stat_archiver")
+        words = ["--component", "db", "--system-id", log["system_id"], "--segment-size", 16 << 20]
+        self.holdfast("wal", "get", *words, name, self.scratch / "segment")
+        self.assertEqual((self.scratch / "segment").stat().st_size, 16 << 20)
+        self.holdfast("wal", "get", *words, "0000000100000F0000000001", self.scratch / "none", expect=1)
+        self.holdfast("wal", "get", *words, "00000009.history", self.scratch / "none", expect=1)
+        self.assertFalse((self.scratch / "none").exists())
+        # In a data directory nothing needs to be said.
+        self.holdfast("wal", "get", name, self.scratch / "again", cwd=self.server.data)
+        self.assertEqual((self.scratch / "segment").read_bytes(), (self.scratch / "again").read_bytes())
+        # The repository is away, or damaged: never 1.
+        self.repository.rename(self.scratch / "away")
+        self.holdfast("wal", "get", *words, "0000000100000F0000000001", self.scratch / "none", expect=126)
+        (self.scratch / "away").rename(self.repository)
+        record = next(path for path in (self.repository / "log").rglob("*") if path.name == name)
+        record.chmod(0o600)
+        record.write_bytes(record.read_bytes()[:-100])
+        self.holdfast("wal", "get", *words, name, self.scratch / "none", expect=126)
+
+    def test_receive_and_log(self):
+        self.server.sql("create table t (n int)")
+        receiver = Background([*self.server.prefix, self.program(), "--config", self.config, "wal", "receive"], self.scratch / "receive.log")
+        self.addCleanup(receiver.process.kill)
+        wait_until("the slot", lambda: self.server.sql("select active from pg_replication_slots where slot_name = 'holdfast_db'") == "t")
+        self.as_server("backup")
+        self.server.sql("insert into t select generate_series(1, 1000)")
+        lsn = self.server.sql("select pg_current_wal_flush_lsn()")
+        wait_until("the flush", lambda: self.server.sql(
+            f"select coalesce(bool_or(flush_lsn >= '{lsn}'), false) from pg_stat_replication") == "t")
+        log = self.as_server("log", "--json").json()["logs"][0]
+        self.assertEqual((log["slot"]["exists"], log["slot"]["active"], log["window"]["gaps"]), (True, True, []))
+        self.assertEqual(receiver.end(), 0, (self.scratch / "receive.log").read_text())
+        self.assertIn("stopped: all that was received is stored", (self.scratch / "receive.log").read_text())
+        self.server.stop(mode="immediate")
+        self.as_server("restore", "--to", self.scratch / "out")
+        self.assertEqual(self.restored_value(self.scratch / "out", "select count(*) from t"), "1000")
+
+    def test_boot_runs_assertions(self):
+        self.config.write_text(self.config.read_text().replace("rpo: 5m", 'assertions: [{name: enough rows, sql: "select count(*) > 10 from t"}]'))
+        self.write_history()
+        outcome = self.as_server("verify", "--boot", "--scratch", self.scratch, expect=26)
+        self.assertIn("enough rows", outcome.out)
+        self.server.sql("insert into t select generate_series(1, 100)")
+        self.as_server("backup")
+        self.as_server("verify", "--boot", "--scratch", self.scratch)
+
+    def test_tablespace_and_standby(self):
+        space = self.server.directory / "space"
+        space.mkdir()
+        self.give_to_server(space)
+        self.server.sql(f"create tablespace s location '{space}'")
+        self.server.sql("create table t (n int) tablespace s")
+        self.server.sql("insert into t values (1)")
+        self.as_server("backup")
+        there = self.scratch / "space-there"
+        self.as_server("restore", "--to", self.scratch / "out", "--tablespace", f"{space}={there}", "--standby",
+                       "--primary-conninfo", self.server.connection)
+        self.server.sql("insert into t values (2)")
+        socket = Path(self.server.socket)
+        standby_words = f"-k {socket} -p 5433"
+        self.server.run("pg_ctl", "-D", self.scratch / "out", "-l", self.scratch / "out.log", "-o", standby_words, "-w", "start")
+        self.addCleanup(self.server.stop, self.scratch / "out", mode="immediate")
+        query = ["psql", "-XqAt", "-h", socket, "-p", 5433, "-U", "postgres", "-c", "select count(*) from t"]
+        wait_until("replication", lambda: self.server.run(*query, check=False).stdout.strip() == "2")
+        self.assertTrue(any(there.iterdir()))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
