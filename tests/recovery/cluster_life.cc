@@ -17,6 +17,10 @@ Result<std::unique_ptr<ClusterLife>> ClusterLife::begin(int major, uint64_t seed
   life->wrote(fmt::format("cluster of PostgreSQL {}, checksums {}, segments of {} MiB, WAL by {}", major,
                           options.postgres.checksums, options.postgres.wal_segment_mib,
                           options.streaming ? "wal receive" : "wal push"));
+  // Before the first capture: replay of CREATE TABLESPACE beside the cluster would write
+  // into the cluster's own tablespace, as PostgreSQL's documentation warns.
+  TRY(life->rig_->create_tablespace("space0"));
+  TRY(life->rig_->create_tablespace("space1"));
   TRY(life->workload_.create());
   TRY(life->workload_.start());
   TRY(life->create_table());
@@ -152,16 +156,10 @@ Result<void> ClusterLife::delete_and_vacuum() {
 }
 
 Result<void> ClusterLife::change_tablespace() {
-  if (tablespaces_made_ < 2) {
-    const std::string name = fmt::format("space{}", tablespaces_made_++);
-    wrote("create tablespace " + name);
-    TRY(rig_->create_tablespace(name));
-  }
   const std::string table = TRY(some_table());
   if (table.empty()) return create_table();
-  const size_t to = draw(3);
-  return sql(fmt::format("alter table {} set tablespace {}", table,
-                         to == 0 ? "pg_default" : fmt::format("space{}", to % static_cast<size_t>(tablespaces_made_))));
+  static const std::array<const char*, 3> spaces = {"pg_default", "space0", "space1"};
+  return sql(fmt::format("alter table {} set tablespace {}", table, spaces[draw(spaces.size())]));
 }
 
 Result<void> ClusterLife::create_database() {
@@ -190,9 +188,15 @@ Result<void> ClusterLife::promote() {
   workload_.stop();
   TRY(rig_->server().stop());
   TRY(run_command_checked(as_server_user({"touch", rig_->server().data_directory() + "/standby.signal"})));
+  // Where an earlier restore stopped is no target of this one.
+  auto& settings = rig_->server().options().settings;
+  const auto before = settings;
+  for (const char* target : {"name", "time", "lsn", "xid"}) settings[fmt::format("recovery_target_{}", target)] = "";
+  settings["recovery_target_timeline"] = "latest";
   TRY(rig_->server().start());
   TRY(rig_->server().value("select pg_promote()"));
   TRY(rig_->server().stop());
+  settings = before;
   return start_again();
 }
 
@@ -213,8 +217,10 @@ Result<void> ClusterLife::go_back() {
   TRY(rig_->restore_in_place(words));
   instants_.resize(chosen + 1);
   workload_.return_to(instants_[chosen]);
-  TRY(start_again());
-  return compare(rig_->server(), instants_[chosen]);
+  TRY(rig_->server().start_and_promote());
+  TRY(compare(rig_->server(), instants_[chosen]));
+  TRY(rig_->follow_wal());
+  return workload_.start();
 }
 
 std::vector<std::string> ClusterLife::target_words(const Instant& instant) {

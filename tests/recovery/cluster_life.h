@@ -68,7 +68,6 @@ class ClusterLife {
   std::vector<std::string> history_;
   int tables_made_ = 0;
   int instants_made_ = 0;
-  int tablespaces_made_ = 0;
 };
 
 }  // namespace holdfast::servers

@@ -14,7 +14,7 @@ bool wait_until(Condition condition, Duration deadline = Duration::seconds(30)) 
   const Duration end = system_clock().monotonic() + deadline;
   while (!condition()) {
     if (system_clock().monotonic() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   return true;
 }
