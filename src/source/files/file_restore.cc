@@ -11,9 +11,9 @@ namespace {
 
 constexpr size_t kCopyBytes = 1u << 20;
 constexpr size_t kExamples = 10;
-// From this size on the kernel is told to begin writing at once, so that making
-// it durable later does not have to wait for all of it.
-constexpr uint64_t kWritebackBytes = 1u << 20;
+// Whenever this much of a file was written the kernel is told to begin with the
+// disk at once, so that making it durable later does not have to wait for all of it.
+constexpr uint64_t kWritebackBytes = 16u << 20;
 
 bool has_hole(const repo::Content& content) {
   return !content.regions.empty() ||
@@ -29,9 +29,11 @@ mode_t type_of(repo::EntryKind kind) {
   }
 }
 
-void start_writeback(File& file, uint64_t offset, uint64_t length) {
-  if (length >= kWritebackBytes && file.descriptor() >= 0)
-    sync_file_range(file.descriptor(), static_cast<off64_t>(offset), static_cast<off64_t>(length), SYNC_FILE_RANGE_WRITE);
+void start_writeback(File& file, uint64_t begin, uint64_t end) {
+  const uint64_t behind = end / kWritebackBytes * kWritebackBytes;
+  if (begin >= behind || file.descriptor() < 0) return;
+  const uint64_t from = begin / kWritebackBytes * kWritebackBytes;
+  sync_file_range(file.descriptor(), static_cast<off64_t>(from), static_cast<off64_t>(behind - from), SYNC_FILE_RANGE_WRITE);
 }
 
 }  // namespace
@@ -81,7 +83,7 @@ Result<void> FileRestore::write_extent(File& file, ContentReader& reader, const 
   if (!placed.extent.block) return {};  // never written: stays a hole
   const ByteView bytes = TRY(reader.read(placed.extent));
   TRY(file.write_at(placed.offset, bytes));
-  start_writeback(file, placed.offset, bytes.size());
+  start_writeback(file, placed.offset, placed.offset + bytes.size());
   bytes_written_ += bytes.size();
   world_.progress.bytes_done += bytes.size();
   return {};

@@ -14,6 +14,7 @@
 
 #include "base/random.h"
 #include "repo/test_repository.h"
+#include "repo/tree.h"
 #include "source/files/capture.h"
 #include "source/files/restore.h"
 
@@ -52,7 +53,8 @@ class TestClock : public Clock {
   std::atomic<int64_t> offset_ns{Duration::hours(1).ns};
 };
 
-// Passes everything on, and calls `before_read(path, offset)` before each read
+// Passes everything on but syncing, which would wait for the whole machine and is
+// only counted among the `events` (names of calls, in order); and calls `before_read(path, offset)` before each read
 // and `on_open(path)` before each open: there a test can interfere.
 class MeddlingFileSystem : public FileSystem {
  public:
@@ -78,19 +80,44 @@ class MeddlingFileSystem : public FileSystem {
   }
   Result<std::vector<DirectoryEntry>> list(const std::string& path) override { return real_.list(path); }
   Result<void> make_directory(const std::string& path, mode_t mode) override { return real_.make_directory(path, mode); }
-  Result<void> rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
-  Result<void> rename_exclusive(const std::string& from, const std::string& to) override { return real_.rename_exclusive(from, to); }
-  Result<void> hard_link(const std::string& from, const std::string& to) override { return real_.hard_link(from, to); }
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    note("rename");
+    return real_.rename(from, to);
+  }
+  Result<void> rename_exclusive(const std::string& from, const std::string& to) override {
+    note("rename");
+    return real_.rename_exclusive(from, to);
+  }
+  Result<void> hard_link(const std::string& from, const std::string& to) override {
+    note("link");
+    return real_.hard_link(from, to);
+  }
   Result<void> symlink(const std::string& target, const std::string& path) override { return real_.symlink(target, path); }
   Result<std::string> read_link(const std::string& path) override { return real_.read_link(path); }
   Result<void> remove_file(const std::string& path) override { return real_.remove_file(path); }
   Result<void> remove_directory(const std::string& path) override { return real_.remove_directory(path); }
   Result<void> sync_directory(const std::string& path) override { return real_.sync_directory(path); }
-  Result<void> sync_all(const std::string& path) override { return real_.sync_all(path); }
+  Result<void> sync_all(const std::string&) override {
+    note("sync");
+    return {};
+  }
   Result<uint64_t> free_bytes(const std::string& path) override { return free.value_or(TRY(real_.free_bytes(path))); }
   std::optional<uint64_t> free;
 
+  // Calls that change names or contents, without repetitions.
+  std::vector<std::string> events() const {
+    std::lock_guard lock(mutex_);
+    return events_;
+  }
+
  private:
+  void note(const char* event) {
+    std::lock_guard lock(mutex_);
+    if (events_.empty() || events_.back() != event) events_.push_back(event);
+  }
+  mutable std::mutex mutex_;
+  std::vector<std::string> events_;
+
   class MeddlingFile : public File {
    public:
     MeddlingFile(MeddlingFileSystem& owner, std::unique_ptr<File> file, std::string path)
@@ -102,7 +129,10 @@ class MeddlingFileSystem : public FileSystem {
       }
       return file_->read_at(offset, out);
     }
-    Result<void> write_at(uint64_t offset, ByteView data) override { return file_->write_at(offset, data); }
+    Result<void> write_at(uint64_t offset, ByteView data) override {
+      owner_.note("write");
+      return file_->write_at(offset, data);
+    }
     Result<void> truncate(uint64_t size) override { return file_->truncate(size); }
     Result<void> sync() override { return file_->sync(); }
     Result<struct stat> stat() override { return file_->stat(); }
