@@ -99,6 +99,9 @@ Result<PruneReport> prune(Workspace& workspace, const PruneOptions& options) {
   repo::CollectOptions collect;
   collect.dry_run = options.dry_run;
   collect.grace = options.grace;
+  for (const auto& decision : report.decisions) {
+    if (!decision.keep) collect.as_if_removed.push_back(decision.id);
+  }
   workspace.machine().progress.phase = "collecting";
   report.collection = TRY(repo::collect(workspace.repository(), collect, workspace.machine().progress));
   return report;

@@ -38,6 +38,9 @@ struct CollectOptions {
   bool dry_run = false;
   Duration grace = Duration::hours(24);  // a tombstone is older than this before its pack goes
   double repack_below = 0.7;             // rewrite packs with a smaller live share
+  // For a dry run: points that count as removed, because the run for real would have
+  // removed them before.
+  std::vector<PointId> as_if_removed = {};
 };
 
 struct CollectReport {

@@ -60,7 +60,12 @@ class Planner {
     plan_.tombstones = TRY(load_tombstones(repository_.store()));
     TRY(look_at_leases());
     // 2. What is needed.
-    const auto points = TRY(repository_.points());
+    auto points = TRY(repository_.points());
+    if (options_.dry_run) {
+      std::erase_if(points, [&](const Point& point) {
+        return std::find(options_.as_if_removed.begin(), options_.as_if_removed.end(), point.id) != options_.as_if_removed.end();
+      });
+    }
     plan_.report.points_kept = points.size();
     TRY(repository_.refresh());
     BlockMarks marks(TRY(repository_.index()));

@@ -206,8 +206,13 @@ TEST_F(CollectTest, a_dry_run_changes_nothing_and_reports_the_same) {
   const Point first = take({{"a", pieces(0, 20)}, {"b", pieces(20, 24)}});
   const Point second = take({{"c", pieces(50, 60)}});
   take({{"b", pieces(20, 24)}});
+  const CollectReport foreseen =
+      run({.dry_run = true, .grace = {}, .repack_below = 0.7, .as_if_removed = {first.id, second.id}});
+  EXPECT_GT(foreseen.packs_tombstoned, dry_run().packs_tombstoned);
   ASSERT_TRUE(repository_->remove_point(first.id).ok());
   ASSERT_TRUE(repository_->remove_point(second.id).ok());
+  EXPECT_EQ(dry_run().packs_tombstoned, foreseen.packs_tombstoned);
+  EXPECT_EQ(dry_run().bytes_live, foreseen.bytes_live);
   for (int round = 0; round < 3; round++) {
     std::map<std::string, std::string> before;
     for (const std::string& name : scratch_.names()) before[name] = as_text(scratch_.get(name));
