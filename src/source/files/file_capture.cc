@@ -47,6 +47,7 @@ class FileCapture::Bundle {
     return {};
   }
   size_t entry_number = 0;  // of the file being read
+  std::optional<repo::BlockId> reused_last;  // neighbours share blocks
 
  private:
   struct Part {
@@ -107,12 +108,10 @@ std::optional<repo::Entry> FileCapture::give_up(const Candidate& candidate, cons
   return std::nullopt;
 }
 
-Result<bool> FileCapture::take_over(Candidate& candidate) {
+Result<bool> FileCapture::take_over(Candidate& candidate, Bundle* bundle) {
   repo::Entry& before = *candidate.previous;
-  static thread_local std::optional<repo::BlockId> last;
-  static thread_local const repo::WriteSession* last_session = nullptr;
-  if (std::exchange(last_session, &content_.session()) != &content_.session()) last.reset();
-  if (!TRY(reuse_content(content_.session(), before.content, last))) return false;
+  std::optional<repo::BlockId> none;
+  if (!TRY(reuse_content(content_.session(), before.content, bundle ? bundle->reused_last : none))) return false;
   candidate.entry.content = std::move(before.content);
   candidate.entry.xattrs = std::move(before.xattrs);
   candidate.entry.link_target = std::move(before.link_target);
@@ -121,7 +120,7 @@ Result<bool> FileCapture::take_over(Candidate& candidate) {
 }
 
 Result<std::optional<repo::Entry>> FileCapture::capture_one(Candidate& candidate, Bundle* bundle) {
-  if (candidate.unchanged && TRY(take_over(candidate))) return std::optional(std::move(candidate.entry));
+  if (candidate.unchanged && TRY(take_over(candidate, bundle))) return std::optional(std::move(candidate.entry));
   if (candidate.entry.kind != repo::EntryKind::kFile) return describe(candidate);
   for (int attempt = 1;; attempt++) {
     auto file = open_source(candidate);

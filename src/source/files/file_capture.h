@@ -46,7 +46,7 @@ class FileCapture {
   Result<Outcome> run_neighbours(WorkItem& item);
   Result<Outcome> run_piece(WorkItem& item);
   Result<std::optional<repo::Entry>> capture_one(Candidate& candidate, Bundle* bundle);
-  Result<bool> take_over(Candidate& candidate);
+  Result<bool> take_over(Candidate& candidate, Bundle* bundle);
   // Reads a file once. What the source fails in is in the outcome; Result errors
   // are of the repository and end the capture.
   struct Reading {
