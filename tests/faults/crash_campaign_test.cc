@@ -158,10 +158,16 @@ class Initialise final : public Workload {
   const std::string directory_ = join_path(campaign.target(), "new/repository");
 };
 
+repo::CollectOptions without_grace() {
+  repo::CollectOptions options;
+  options.grace = {};
+  return options;
+}
+
 Result<void> collect_at_once(repo::Repository& repository) {
   Progress progress;
   // The first marks, the second deletes what the first has marked.
-  for (int round = 0; round < 2; round++) TRY(repo::collect(repository, {.grace = {}}, progress));
+  for (int round = 0; round < 2; round++) TRY(repo::collect(repository, without_grace(), progress));
   return {};
 }
 
@@ -200,7 +206,7 @@ void remove_and_mark(Campaign& campaign, const repo::PointId& point) {
   const auto open = open_at(real_file_system(), campaign.pristine(), Campaign::kPassphrase);
   Progress progress;
   CHECK(open->repository->remove_point(point).ok());
-  const auto marked = repo::collect(*open->repository, {.grace = {}}, progress);
+  const auto marked = repo::collect(*open->repository, without_grace(), progress);
   CHECK(marked.ok() && marked->packs_tombstoned > 0);
 }
 
@@ -329,7 +335,8 @@ class RemoveKey final : public KeyWork {
   RemoveKey() { give_second_key(); }
   Result<void> run(FileSystem& fs, Duration ahead) override {
     const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
-    for (const auto& slot : TRY(repo::list_keys(*open.repository))) {
+    const auto slots = TRY(repo::list_keys(*open.repository));
+    for (const auto& slot : slots) {
       if (!slot.current) TRY(repo::remove_key(*open.repository, slot.id));
     }
     return {};
