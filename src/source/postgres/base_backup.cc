@@ -160,12 +160,13 @@ Result<std::optional<CaptureTask>> BaseBackup::begin_member(const TarMember& mem
     return std::optional<CaptureTask>();
   }
   const bool is_directory = member.kind == repo::EntryKind::kDirectory ||
-                            (member.kind == repo::EntryKind::kSymlink && (path.starts_with("pg_tblspc/") || path == "pg_wal"));
+                            (member.kind == repo::EntryKind::kSymlink && path == "pg_wal");
   if (path.starts_with(kWalPrefix) && !is_directory) {
     TRY(take_wal(path.substr(kWalPrefix.size()), member.size_bytes));
     return std::optional<CaptureTask>();
   }
-  if (treatment_of(path, is_directory) == Treatment::kSkip) return std::optional<CaptureTask>();
+  const bool is_link_of_tablespace = member.kind == repo::EntryKind::kSymlink && path.starts_with("pg_tblspc/");
+  if (is_link_of_tablespace || treatment_of(path, is_directory) == Treatment::kSkip) return std::optional<CaptureTask>();
   current_ = std::make_shared<CapturedFile>();
   repo::Entry& entry = current_->entry;
   entry.path = path;
@@ -231,7 +232,7 @@ Result<void> BaseBackup::store_held_wal(std::optional<Lsn> stop) {
   return archive_.push_part(address.timeline, have, content.view(have.value - address.start.value, stop->value - have.value));
 }
 
-Result<void> BaseBackup::add_root() {
+Result<void> BaseBackup::add_roots() {
   repo::Entry entry;
   entry.kind = repo::EntryKind::kDirectory;
   entry.mode = directory_mode_;
@@ -239,6 +240,11 @@ Result<void> BaseBackup::add_root() {
   entry.gid = gid_;
   entry.modified = began_;
   entries_.add(entry);
+  // The server sends a map instead of the links in pg_tblspc.
+  for (const SnapshotTablespace& space : outcome_.tablespaces) {
+    entry.path = space.directory;
+    entries_.add(entry);
+  }
   return {};
 }
 
@@ -252,7 +258,7 @@ Result<void> BaseBackup::finish() {
   TRY(store_held_wal(outcome_.end.stop));
   const auto gaps = TRY(archive_.gaps(outcome_.end.label.timeline, outcome_.end.label.start, outcome_.end.stop));
   if (!gaps.empty()) return make_error(ErrorCode::kIncomplete, "WAL that the copy needs is not in the repository: {}", gaps.front());
-  return add_root();
+  return add_roots();
 }
 
 Result<BaseBackup::Outcome> BaseBackup::run(const std::function<PageRules(Lsn start)>& rules, PreviousSnapshot* previous,

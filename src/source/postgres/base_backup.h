@@ -78,7 +78,7 @@ class BaseBackup {
   Result<void> take_wal(const std::string& name, uint64_t size);
   Result<void> store_held_wal(std::optional<Lsn> stop);
   Result<void> finish();
-  Result<void> add_root();
+  Result<void> add_roots();
 
   source::World& world_;
   repo::WriteSession& session_;

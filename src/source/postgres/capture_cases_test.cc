@@ -1,0 +1,273 @@
+// What has broken other tools while they copied a live cluster, one test each.
+
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <map>
+
+#include "repo/tree.h"
+#include "source/postgres/capture.h"
+#include "source/postgres/page.h"
+#include "source/postgres/region_reader.h"
+#include "source/postgres/test_meddling.h"
+#include "source/postgres/test_rig.h"
+#include "source/postgres/verify.h"
+
+namespace holdfast::postgres {
+namespace {
+
+// A relation file that no catalog knows: ours to play with.
+constexpr const char* kName = "base/1/999999";
+
+// A heap page without rows.
+Bytes make_page(uint32_t block, uint64_t lsn, uint8_t filler) {
+  Bytes page = Bytes::zeros(kPageBytes);
+  const uint32_t words[] = {static_cast<uint32_t>(lsn >> 32), static_cast<uint32_t>(lsn)};
+  std::memcpy(page.data(), words, 8);
+  const uint16_t header[] = {0, 0, 24, 4096, 8192, 8192 | 4};
+  std::memcpy(page.data() + 8, header, sizeof header);
+  std::memset(page.data() + 4096, filler, 4096);
+  const uint16_t sum = page_checksum(page.data(), block);
+  std::memcpy(page.data() + 8, &sum, 2);
+  return page;
+}
+
+class CaptureCases : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    SKIP_WITHOUT_SERVER();
+    auto made = TestCluster::create();
+    ASSERT_OK(made);
+    cluster_ = std::move(made).value();
+    rig_ = std::make_unique<TestRig>(fs_);
+  }
+  std::string path(const std::string& name = kName) const { return cluster_->data() + "/" + name; }
+  void write_pages(uint32_t count, uint64_t lsn, uint8_t filler, const std::string& name = kName) {
+    std::ofstream out(path(name), std::ios::binary | std::ios::trunc);
+    for (uint32_t block = 0; block < count; block++) {
+      const Bytes page = make_page(block, lsn, filler);
+      out.write(reinterpret_cast<const char*>(page.data()), kPageBytes);
+    }
+  }
+  std::map<std::string, repo::Entry> entries(const repo::Snapshot& snapshot) {
+    std::map<std::string, repo::Entry> all;
+    auto reader = repo::TreeReader::open(rig_->repository(), snapshot.root);
+    EXPECT_TRUE(reader.ok());
+    while (true) {
+      auto entry = reader.value()->next();
+      EXPECT_TRUE(entry.ok());
+      if (!entry.ok() || !entry.value()) return all;
+      all[entry.value()->path] = *entry.value();
+    }
+  }
+  Bytes content(const repo::Entry& entry) {
+    std::vector<repo::Extent> extents;
+    EXPECT_TRUE(repo::for_each_extent(rig_->repository(), entry.content, [&](uint64_t, const repo::Extent& extent) -> Result<void> {
+                  extents.push_back(extent);
+                  return {};
+                }).ok());
+    Bytes bytes(entry.size_bytes);
+    const auto read = RegionReader(rig_->repository()).read(extents, bytes.mutable_view());
+    EXPECT_TRUE(read.ok()) << read.error().text();
+    return bytes;
+  }
+  // An old LSN: pages that carry it count as unchanged since any snapshot.
+  static constexpr uint64_t kOldLsn = 0x1000028;
+
+  MeddlingFileSystem fs_;
+  std::unique_ptr<TestCluster> cluster_;
+  std::unique_ptr<TestRig> rig_;
+};
+
+// Anchor case 1. A file written within one tick of its timestamp, before and after
+// it was read, looks the same: it is not believed until the tick is well past.
+TEST_F(CaptureCases, Case01ChangesWithinOneTimestampTickAreSeen) {
+  write_pages(16, 0x7fffffffff, 'a', "base/1/999999_fsm");
+  auto first = rig_->capture(*cluster_);
+  ASSERT_OK(first);
+  struct stat before {};
+  ASSERT_EQ(::stat(path("base/1/999999_fsm").c_str(), &before), 0);
+  const repo::Entry entry = entries(first.value())["base/1/999999_fsm"];
+  ASSERT_LT((entry.captured - entry.modified), Duration::seconds(2)) << "the test was too slow to be meaningful";
+  // The snapshot's times are those on disk, yet the file is read again.
+  ASSERT_EQ(entry.modified.ns, before.st_mtim.tv_sec * 1'000'000'000 + before.st_mtim.tv_nsec);
+  bool opened = false;
+  fs_.before_open = [&](const std::string& opening) { opened = opened || opening == path("base/1/999999_fsm"); };
+  auto second = rig_->capture(*cluster_, &first.value());
+  ASSERT_OK(second);
+  EXPECT_TRUE(opened);
+}
+
+TEST_F(CaptureCases, SettledFilesAreTakenOverUnread) {
+  write_pages(16, kOldLsn, 'a');
+  const struct timespec long_ago[] = {{1'700'000'000, 0}, {1'700'000'000, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, path().c_str(), long_ago, 0), 0);
+  struct stat status {};
+  ASSERT_EQ(::stat(path().c_str(), &status), 0);
+  while (system_clock().now() < Time::from_unix_seconds(status.st_ctim.tv_sec + 4)) system_clock().sleep(Duration::milliseconds(50));
+  auto first = rig_->capture(*cluster_);
+  ASSERT_OK(first);
+  bool opened = false;
+  fs_.before_open = [&](const std::string& opening) { opened = opened || opening == path(); };
+  auto second = rig_->capture(*cluster_, &first.value());
+  ASSERT_OK(second);
+  EXPECT_FALSE(opened);
+  EXPECT_LT(second.value().read_bytes, first.value().read_bytes / 2);
+  EXPECT_TRUE(equal(content(entries(second.value())[kName]), content(entries(first.value())[kName])));
+}
+
+// Anchor case 2.
+TEST_F(CaptureCases, Case02FilesThatGrowShrinkOrVanishMeanwhile) {
+  write_pages(8, kOldLsn, 'g', "base/1/999991");
+  write_pages(8, kOldLsn, 's', "base/1/999992");
+  write_pages(8, kOldLsn, 'v', "base/1/999993");
+  fs_.before_open = [&](const std::string& opening) {
+    if (opening == path("base/1/999991")) {
+      std::ofstream(opening, std::ios::binary | std::ios::app) << std::string(3 * kPageBytes, '\0');
+    } else if (opening == path("base/1/999992")) {
+      EXPECT_EQ(::truncate(opening.c_str(), 3 * kPageBytes), 0);
+    } else if (opening == path("base/1/999993")) {
+      ::unlink(opening.c_str());
+    }
+  };
+  auto snapshot = rig_->capture(*cluster_);
+  ASSERT_OK(snapshot);
+  EXPECT_TRUE(snapshot.value().faults.empty());
+  auto all = entries(snapshot.value());
+  EXPECT_EQ(all["base/1/999991"].size_bytes, 8 * kPageBytes);
+  EXPECT_EQ(all["base/1/999992"].size_bytes, 3 * kPageBytes);
+  EXPECT_FALSE(all.contains("base/1/999993"));
+}
+
+// Anchor case 3. A file made again under the same name brings pages whose LSNs
+// say nothing about the file before.
+TEST_F(CaptureCases, Case03RelationDroppedAndMadeAgainBetweenIncrementals) {
+  write_pages(40, kOldLsn, 'a');
+  auto first = rig_->capture(*cluster_);
+  ASSERT_OK(first);
+  ASSERT_EQ(::unlink(path().c_str()), 0);
+  write_pages(40, kOldLsn, 'b');
+  auto second = rig_->capture(*cluster_, &first.value());
+  ASSERT_OK(second);
+  EXPECT_TRUE(second.value().incremental);
+  const Bytes bytes = content(entries(second.value())[kName]);
+  for (uint32_t block = 0; block < 40; block++) EXPECT_EQ(bytes[block * kPageBytes + 5000], 'b') << block;
+}
+
+// Anchor case 13, scaled to what a test may take.
+TEST_F(CaptureCases, Case13NoFileOfALongListIsLost) {
+  constexpr int kFiles = 20'000;
+  for (int i = 0; i < kFiles; i++) std::ofstream(path("base/1/" + std::to_string(1'000'000 + i)));
+  auto snapshot = rig_->capture(*cluster_);
+  ASSERT_OK(snapshot);
+  auto all = entries(snapshot.value());
+  for (int i = 0; i < kFiles; i++) ASSERT_TRUE(all.contains("base/1/" + std::to_string(1'000'000 + i))) << i;
+}
+
+// Anchor case 15.
+TEST_F(CaptureCases, Case15TheFirstSnapshotOfANewRepositoryLeavesNoHoleInTheWal) {
+  auto snapshot = rig_->capture(*cluster_);
+  ASSERT_OK(snapshot);
+  auto source = snapshot_source(snapshot.value());
+  ASSERT_OK(source);
+  auto archive = rig_->archive(snapshot.value());
+  ASSERT_OK(archive);
+  auto gaps = archive.value()->gaps(source.value().timeline, source.value().start, source.value().stop);
+  ASSERT_OK(gaps);
+  EXPECT_TRUE(gaps.value().empty());
+}
+
+// Anchor case 16.
+TEST_F(CaptureCases, Case16BadPagesAreReportedByRelationAndBlockEachTime) {
+  write_pages(20, kOldLsn, 'x');
+  const auto spoil = [&](uint32_t block, size_t offset, uint16_t value) {
+    std::fstream file(path(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(block * kPageBytes + offset));
+    file.write(reinterpret_cast<const char*>(&value), 2);
+  };
+  spoil(3, 8, 0);          // checksum 0
+  spoil(7, 12, 9000);      // header
+  spoil(11, 6000, 0x1234); // content
+  auto snapshot = rig_->capture(*cluster_);
+  ASSERT_OK(snapshot);
+  EXPECT_EQ(snapshot.value().faults,
+            (std::vector<std::string>{"bad page: base/1/999999, block 3: checksum is wrong",
+                                      "bad page: base/1/999999, block 7: header is not valid",
+                                      "bad page: base/1/999999, block 11: checksum is wrong"}));
+  EXPECT_EQ(snapshot.value().source["bad_pages"][1],
+            nlohmann::json({{"path", kName}, {"relation", 999999}, {"block", 7}, {"problem", "header is not valid"}}));
+  auto again = rig_->capture(*cluster_, &snapshot.value());
+  ASSERT_OK(again);
+  EXPECT_EQ(again.value().faults.size(), 3u);
+  auto verified = verify_offline(rig_->world, rig_->repository(), again.value());
+  ASSERT_OK(verified);
+  ASSERT_EQ(verified.value().findings.size(), 3u);
+  EXPECT_EQ(verified.value().findings[1].object, "base/1/999999, block 7");
+}
+
+// Anchor case 17. A page caught in the middle of being written is read again.
+TEST_F(CaptureCases, Case17TornPagesAreReadAgainUntilTheyAreWhole) {
+  write_pages(20, kOldLsn, 'x');
+  int torn_reads = 2;
+  fs_.after_read = [&](const std::string& reading, uint64_t offset, MutableByteView read) {
+    const uint64_t at = 5 * kPageBytes + 4096;
+    if (reading != path() || offset > at || at >= offset + read.size() || torn_reads == 0) return;
+    torn_reads--;
+    std::memset(read.data() + (at - offset), 'y', 512);
+  };
+  auto snapshot = rig_->capture(*cluster_);
+  ASSERT_OK(snapshot);
+  EXPECT_EQ(torn_reads, 0);
+  EXPECT_TRUE(snapshot.value().faults.empty());
+  EXPECT_EQ(content(entries(snapshot.value())[kName])[5 * kPageBytes + 5000], 'x');
+}
+
+// Its bytes keep changing and its LSN says that it was written since the start:
+// the WAL has it whole.
+TEST_F(CaptureCases, Case17APageThatKeepsChangingIsLeftToTheWalOnlyIfItIsNew) {
+  write_pages(20, 0x7f00000000, 'n', "base/1/999991");
+  write_pages(20, kOldLsn, 'o', "base/1/999992");
+  write_pages(20, 0x7f00000000, 's', "base/1/999994");
+  uint8_t count = 0;
+  fs_.after_read = [&](const std::string& reading, uint64_t offset, MutableByteView read) {
+    const uint64_t at = 5 * kPageBytes + 4096;
+    if (offset > at || at >= offset + read.size()) return;
+    if (reading == path("base/1/999991") || reading == path("base/1/999992")) read[at - offset] = ++count;
+    if (reading == path("base/1/999994")) read[at - offset] = 'z';
+  };
+  auto snapshot = rig_->capture(*cluster_);
+  ASSERT_OK(snapshot);
+  EXPECT_EQ(snapshot.value().faults,
+            (std::vector<std::string>{"bad page: base/1/999992, block 5: checksum is wrong",
+                                      "bad page: base/1/999994, block 5: checksum is wrong"}));
+  EXPECT_EQ(snapshot.value().source["torn_pages"].size(), 1u);
+  EXPECT_EQ(snapshot.value().source["torn_pages"][0]["path"], "base/1/999991");
+}
+
+TEST_F(CaptureCases, AServerThatStandsBeforeThePreviousSnapshotIsReadInFull) {
+  auto first = rig_->capture(*cluster_);
+  ASSERT_OK(first);
+  repo::Snapshot ahead = first.value();
+  ahead.source["stop_lsn"] = "FF/0";
+  auto second = rig_->capture(*cluster_, &ahead);
+  ASSERT_OK(second);
+  EXPECT_FALSE(second.value().incremental);
+}
+
+TEST_F(CaptureCases, EmptyAndFullyZeroFilesAreHoles) {
+  std::ofstream(path("base/1/999991"));
+  std::ofstream(path("base/1/999992"), std::ios::binary) << std::string(100 * kPageBytes, '\0');
+  auto snapshot = rig_->capture(*cluster_);
+  ASSERT_OK(snapshot);
+  auto all = entries(snapshot.value());
+  EXPECT_EQ(all["base/1/999991"].size_bytes, 0u);
+  ASSERT_EQ(all["base/1/999992"].content.extents.size(), 1u);
+  EXPECT_FALSE(all["base/1/999992"].content.extents[0].block);
+}
+
+}  // namespace
+}  // namespace holdfast::postgres
