@@ -59,6 +59,14 @@ Result<std::vector<Index::Part>> read_parts(RepositoryAccess& repository, const 
   return TRY_CONTEXT(decode_index(plain), "object {}", object);
 }
 
+// False only for what is proven absent.
+Result<bool> exists(store::ObjectStore& store, const std::string& object) {
+  const auto info = store.stat(object);
+  if (info.ok()) return true;
+  if (info.error().code() == ErrorCode::kNotFound) return false;
+  return info.error().clone();
+}
+
 }  // namespace
 
 Result<void> compact_index(RepositoryAccess& repository, const std::set<ObjectDigest>& deleted,
@@ -74,17 +82,18 @@ Result<void> compact_index(RepositoryAccess& repository, const std::set<ObjectDi
   Rewriter rewriter(repository);
   bool any = false;
   for (const auto& [object, size_bytes] : objects) {
-    if (digest_of_name(object).ok() == false) continue;  // nobody's: check names it
+    if (!digest_of_name(object).ok()) continue;  // nobody's: check names it
     auto parts = TRY(read_parts(repository, object));
-    const size_t before = parts.size();
-    std::erase_if(parts, [&](const Index::Part& part) {
+    std::vector<Index::Part> kept;
+    for (Index::Part& part : parts) {
+      const ObjectDigest& pack = part.pack.digest;
       // What a writer indexed after our listing exists, although we have not seen it.
-      return deleted.count(part.pack.digest) ||
-             (!stored.count(part.pack.digest) && !repository.store().stat(pack_name(part.pack.digest)).ok());
-    });
-    if (parts.size() == before && !(merge && size_bytes < kSmallBytes)) continue;
+      const bool stays = !deleted.count(pack) && (stored.count(pack) || TRY(exists(repository.store(), pack_name(pack))));
+      if (stays) kept.push_back(std::move(part));
+    }
+    if (kept.size() == parts.size() && !(merge && size_bytes < kSmallBytes)) continue;
     any = true;
-    TRY(rewriter.take(object, std::move(parts)));
+    TRY(rewriter.take(object, std::move(kept)));
   }
   return any ? rewriter.flush() : Result<void>();
 }
