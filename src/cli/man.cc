@@ -76,6 +76,7 @@ constexpr const char* kEnvironment =
     ".TP\n\\fBHOLDFAST_PASSPHRASE\\fR\nits passphrase\n"
     ".TP\n\\fBHOLDFAST_CONNECTION\\fR\nconnection of the only PostgreSQL component\n"
     ".TP\n\\fBHOLDFAST_THREADS\\fR, \\fBHOLDFAST_COMPRESSION\\fR\nas the keys of the file\n"
+    ".TP\n\\fBHOLDFAST_PG_BIN\\fR\ndirectory of PostgreSQL's server programs, for verify \\-\\-boot\n"
     ".TP\n\\fBHOLDFAST_LOG\\fR, \\fBHOLDFAST_LOG_FORMAT\\fR\nevents on standard error: debug, info, warn, error, off; text or json\n"
     ".TP\n\\fBDB_HOST\\fR, \\fBDB_PORT\\fR, \\fBDB_NAME\\fR, \\fBDB_USER\\fR, \\fBDB_PASSWORD\\fR\nthe only PostgreSQL component's server\n"
     ".TP\n\\fBBACKUP_ENCRYPTION_KEY\\fR\nthe passphrase, when HOLDFAST_PASSPHRASE is not set\n";

@@ -27,7 +27,7 @@ Result<void> run(Context& context, const PointsOptions& options) {
   const auto verified = TRY(repo::verified_points(workspace->repository()));
 
   Table table({{"ID"}, {"TIME"}, {"SIZE", Table::Align::kRight}, {"NEW", Table::Align::kRight},
-               {"TOOK", Table::Align::kRight}, {"FAULTS", Table::Align::kRight}, {"COMPONENTS"}});
+               {"TOOK", Table::Align::kRight}, {"FAULTS", Table::Align::kRight}, {"HOLDS"}});
   Json list = Json::array();
   for (const repo::Point& point : points) {
     const bool proven = std::find(verified.begin(), verified.end(), point.id) != verified.end();

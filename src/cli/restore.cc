@@ -134,7 +134,7 @@ void print_plan(Context& context, const recovery::RestorePlan& plan) {
 }
 
 void print_outcome(Context& context, const recovery::RestorePlan& plan, const std::vector<recovery::ComponentRestored>& outcomes,
-                   const recovery::StackConfig& stack) {
+                   const recovery::StackConfig& stack, bool aside) {
   for (size_t i = 0; i < outcomes.size(); i++) {
     const recovery::ComponentRestored& outcome = outcomes[i];
     for (const std::string& fault : outcome.faults) context.print("fault: {}: {}", outcome.component, printable(fault));
@@ -148,6 +148,7 @@ void print_outcome(Context& context, const recovery::RestorePlan& plan, const st
                   format_duration(outcome.took), format_bytes(outcome.bytes_written), objective);
     if (plan.components[i].kind == "postgres") {
       context.say("start the server on {} to replay its WAL", plan.components[i].to);
+      if (aside) context.say("if the original lives on, add '-c archive_mode=off': two clusters must not archive into one log");
     }
   }
 }
@@ -167,7 +168,7 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
                                              {"took_seconds", json_of(outcome.took)}, {"faults", outcome.faults}, {"notes", outcome.notes}};
   }
   context.set_document("restore", std::move(document));
-  print_outcome(context, plan, *outcomes, workspace.stack());
+  print_outcome(context, plan, *outcomes, workspace.stack(), !command.request.to.empty() && !command.request.standby);
   if (faults > 0) return make_error(ErrorCode::kIncomplete, "restored, with {}", counted(faults, "fault"));
   return {};
 }

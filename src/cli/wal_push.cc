@@ -16,12 +16,12 @@ struct PushOptions {
 // tells whose WAL it is. Elsewhere two folders up from the file is tried.
 Result<postgres::ClusterIdentity> identify(FileSystem& fs, const std::string& path) {
   auto here = postgres::identify_directory(fs, ".");
-  if (here.ok()) return here;
+  if (here.ok() || here.error().code() != ErrorCode::kNotFound) return here;
   const std::string wal_directory = parent_path(absolute_path(path));
   const std::string data_directory =
       base_name(wal_directory) == "archive_status" ? parent_path(parent_path(wal_directory)) : parent_path(wal_directory);
   auto beside = postgres::identify_directory(fs, data_directory);
-  if (beside.ok()) return beside;
+  if (beside.ok() || beside.error().code() != ErrorCode::kNotFound) return beside;
   return make_error(ErrorCode::kNotFound, "can't tell which cluster {} belongs to: neither the working directory nor {} is a data directory",
                     path, data_directory)
       .with_hint("archive_command runs in the data directory: there 'wal push %p' is enough");

@@ -13,6 +13,10 @@ bool names_an_instant(const source::RestoreTarget& target) {
   return target.time || target.lsn || target.xid || target.name || target.immediate;
 }
 
+// People and documents give times in microseconds: what was cut off must not
+// make a snapshot seem younger than its own time.
+bool not_after(Time instant, Time until) { return instant.ns / 1000 <= until.ns / 1000; }
+
 // Plans one restore: PostgreSQL first, since its WAL may settle the instant that
 // the files are then chosen by.
 class Planner {
@@ -79,7 +83,7 @@ class Planner {
     uint64_t chosen = TRY(cluster_facts(*all.back().snapshot)).system_id;
     if (request_.target.time) {
       for (const SnapshotRef& ref : all) {
-        if (ref.snapshot->instant <= *request_.target.time) chosen = TRY(cluster_facts(*ref.snapshot)).system_id;
+        if (not_after(ref.snapshot->instant, *request_.target.time)) chosen = TRY(cluster_facts(*ref.snapshot)).system_id;
       }
     }
     std::vector<SnapshotRef> result;
@@ -123,7 +127,7 @@ class Planner {
     const auto refs = snapshots_of(points_, component);
     const SnapshotRef* chosen = nullptr;
     for (const SnapshotRef& ref : refs) {
-      if (!until || ref.snapshot->instant <= *until) chosen = &ref;
+      if (!until || not_after(ref.snapshot->instant, *until)) chosen = &ref;
     }
     if (chosen == nullptr) {
       return make_error(ErrorCode::kUnreachableTarget, "{} can't be restored to {}: its window is {} to {}", component,

@@ -3,7 +3,7 @@ import shutil
 import unittest
 from pathlib import Path
 
-from harness import (MISMATCH, PROGRAM, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server, contents,
+from harness import (MISMATCH, NOT_FOUND, PROGRAM, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server, contents,
                      wait_until)
 
 
@@ -109,6 +109,7 @@ class Postgres(Case):
         mixed.mkdir(parents=True)
         (mixed.parent / "global").mkdir()
         shutil.copy(self.server.data / "global" / "pg_control", mixed.parent / "global")
+        shutil.copy(self.server.data / "PG_VERSION", mixed.parent)
         shutil.copy(wal, mixed)
         self.holdfast("wal", "push", mixed / wal.name, expect=MISMATCH)
 
@@ -121,8 +122,13 @@ class Postgres(Case):
             (binaries / name).chmod(0o755)
         binaries.chmod(0o755)
         self.config.write_text(self.config.read_text().replace("rpo: 5m", f"bin_directory: {binaries}"))
-        outcome = self.as_server("verify", "--boot", "--scratch", self.scratch, expect=MISMATCH)
-        self.assertIn("11", outcome.err)
+        major = (self.server.data / "PG_VERSION").read_text().strip()
+        outcome = self.as_server("verify", "--boot", "--scratch", self.scratch, expect=NOT_FOUND)
+        self.assertIn(f"no server programs of PostgreSQL {major} were found in {binaries}", outcome.err)
+        self.server.stop()
+        (self.server.data / "PG_VERSION").write_text("11\n")
+        outcome = self.as_server("restore", "--delta", expect=MISMATCH)
+        self.assertIn("PostgreSQL 11", outcome.err)
 
     def test_server_that_is_away(self):
         self.server.stop()
