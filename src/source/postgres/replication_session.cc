@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 
 #include "base/log.h"
 #include "source/postgres/timeline.h"
@@ -25,11 +26,19 @@ Result<T> number(std::string_view text, std::string_view what) {
   return value;
 }
 
-// Where each timeline's stored WAL ends without a gap behind its newest stretch.
-std::map<uint32_t, Lsn> stored_ends(const std::vector<WalPiece>& pieces, uint64_t segment_bytes) {
+// Where each timeline's stored WAL ends: at the first gap that the server can still
+// fill, since its slot reaches back to `kept_from` (a capture may have stored segments
+// behind what we have received), otherwise behind its newest stretch.
+std::map<uint32_t, Lsn> stored_ends(const std::vector<WalPiece>& pieces, uint64_t segment_bytes, std::optional<Lsn> kept_from) {
   std::map<uint32_t, Lsn> ends;
+  std::set<uint32_t> settled;
   for (const WalPiece& piece : pieces) {
+    if (settled.contains(piece.timeline)) continue;
     const auto known = ends.find(piece.timeline);
+    if (kept_from && known != ends.end() && known->second < piece.from && *kept_from <= known->second) {
+      settled.insert(piece.timeline);
+      continue;
+    }
     const bool joins = known != ends.end() && known->second == piece.from;
     const bool begins_segment = piece.from.value % segment_bytes == 0;
     // A part without the parts before it can't be gone on from: its segment is received again.
@@ -127,7 +136,9 @@ Result<std::optional<StreamStart>> ReplicationSession::finish() {
 Result<StreamStart> plan_stream(WalArchive& archive, uint32_t server_timeline, std::optional<Lsn> slot_restart, Lsn server_end) {
   const uint64_t segment_bytes = archive.identity().segment_bytes;
   const auto path = path_to(server_timeline, TRY(archive.history(server_timeline)));
-  const auto ends = stored_ends(TRY(archive.pieces()), segment_bytes);
+  std::optional<Lsn> kept_from;
+  if (slot_restart) kept_from = segment_start(*slot_restart, segment_bytes);
+  const auto ends = stored_ends(TRY(archive.pieces()), segment_bytes, kept_from);
   for (auto piece = path.rbegin(); piece != path.rend(); ++piece) {
     const auto end = ends.find(piece->timeline);
     if (end == ends.end()) continue;
