@@ -33,12 +33,12 @@ test:
 	@scripts/deps ensure build run test
 	@scripts/servers
 	@scripts/build release
-	@scripts/build fuzz
+	@scripts/build fuzz fuzzers
 	@HOLDFAST_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CTEST) --test-dir build -j $(JOBS)
 
 fuzz:
 	@scripts/deps ensure build test
-	@scripts/build fuzz
+	@scripts/build fuzz fuzzers
 	@HOLDFAST_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CTEST) --test-dir build-fuzz -j $(JOBS)
 
 lint:
