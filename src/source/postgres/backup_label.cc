@@ -38,7 +38,8 @@ Result<void> read_line(std::string_view line, BackupLabel& label) {
   if (key == "CHECKPOINT LOCATION") {
     label.checkpoint = TRY(parse_lsn(value));
   } else if (key == "BACKUP FROM") {
-    if (value != "primary" && value != "standby") return bad_line(line);
+    // PostgreSQL 13 says "master".
+    if (value != "primary" && value != "master" && value != "standby") return bad_line(line);
     label.from_standby = value == "standby";
   } else if (key == "START TIMELINE") {
     const auto timeline = number(value);

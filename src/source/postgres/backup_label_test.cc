@@ -25,6 +25,14 @@ TEST(BackupLabel, IsReadWhole) {
   EXPECT_EQ(label.value().label, "nightly: with colon");
 }
 
+TEST(BackupLabel, OfPostgreSql13CallsThePrimaryMaster) {
+  std::string text = kLabel;
+  text.replace(text.find("standby"), 7, "master");
+  auto label = parse_backup_label(text);
+  ASSERT_TRUE(label.ok()) << label.error().text();
+  EXPECT_FALSE(label.value().from_standby);
+}
+
 TEST(BackupLabel, AnyTruncationIsRefusedOrLosesNothingThatMatters) {
   const std::string text = kLabel;
   for (size_t length = 0; length + 2 < text.size(); length++) {
