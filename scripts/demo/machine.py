@@ -157,6 +157,9 @@ class Machine:
 
     # -- commands
 
+    def shown_base(self):
+        return self.base.relative_to(self.root) if self.base.is_relative_to(self.root) else self.base
+
     def prefix_words(self):
         return " ".join(self.prefix) + " " if self.prefix else ""
 
