@@ -3,6 +3,7 @@
 #include "cli/program.h"
 #include "cli/wal.h"
 #include "recovery/cluster.h"
+#include "source/postgres/wal_get.h"
 
 namespace holdfast::cli {
 
@@ -31,18 +32,28 @@ Result<postgres::WalArchive::Identity> identify(const GetOptions& options, const
   return identity;
 }
 
-// kNotFound from here means one thing alone: the file is proven absent.
+// kNotFound from here means one thing alone: the file is proven absent. The
+// repository is opened only when the segment was not read ahead by an earlier call.
 Result<void> run(Context& context, const GetOptions& options, bool& absent) {
-  auto workspace = TRY(context.open());
-  const auto identity = TRY(identify(options, workspace->stack()));
-  auto archive = TRY(recovery::open_archive(*workspace, identity.component, identity.system_id, identity.segment_bytes));
-  auto content = TRY(archive->fetch(options.name));
-  if (!content) {
+  const recovery::StackConfig stack = TRY(context.stack());
+  postgres::WalGetOptions get;
+  get.name = options.name;
+  get.destination = options.path;
+  get.identity = TRY(identify(options, stack));
+  std::unique_ptr<recovery::Workspace> workspace;
+  std::unique_ptr<postgres::WalArchive> archive;
+  auto report = postgres::wal_get(real_file_system(), get, [&]() -> Result<postgres::WalArchive*> {
+    workspace = TRY(context.open());
+    archive = TRY(recovery::open_archive(*workspace, get.identity.component, get.identity.system_id, get.identity.segment_bytes));
+    return archive.get();
+  });
+  if (report.error) return std::move(*report.error);
+  if (report.outcome != postgres::WalGetOutcome::kFound) {
     absent = true;
     return make_error(ErrorCode::kNotFound, "{} is not in the repository", options.name);
   }
-  TRY(write_file_durably(real_file_system(), options.path, content->view(), 0600));
-  context.set_document("wal-get", {{"component", identity.component}, {"name", options.name}, {"bytes", content->size()}});
+  const auto placed = TRY(real_file_system().stat(options.path));
+  context.set_document("wal-get", {{"component", get.identity.component}, {"name", options.name}, {"bytes", placed.st_size}});
   return {};
 }
 

@@ -55,6 +55,12 @@ class Spool {
     }
   }
 
+  // Recovery asks for something absent when it is at the end of the log, and for a
+  // history file when it is over: nothing that is here will be wanted.
+  void clear() {
+    ignore(remove_tree(fs_, directory_), "the spool is only a convenience");
+  }
+
   bool has(const std::string& name) {
     const auto entries = fs_.list(directory_);
     return entries.ok() && std::any_of(entries.value().begin(), entries.value().end(), [&](const DirectoryEntry& entry) {
@@ -140,7 +146,10 @@ Result<WalGetOutcome> get(FileSystem& fs, const WalGetOptions& options, const st
   }
   WalArchive* archive = TRY(open());
   const auto content = TRY(archive->fetch(options.name));
-  if (!content) return WalGetOutcome::kAbsent;
+  if (!content) {
+    spool.clear();
+    return WalGetOutcome::kAbsent;
+  }
   TRY(place(fs, options.destination, *content));
   if (segment && options.look_ahead > 0) read_ahead(*archive, spool, options);
   return WalGetOutcome::kFound;

@@ -35,7 +35,8 @@ struct WalGetReport {
 // fetched the segment already, into the spool. After a segment the next ones of its
 // timeline are fetched there, so that most calls need neither keys nor store. A
 // spooled file is used only when its own checksum, size, place, timeline and
-// cluster are right; otherwise it is fetched again. Look-ahead never changes the
+// cluster are right; otherwise it is fetched again. The spool is removed when
+// something is absent, which is how a recovery ends. Look-ahead never changes the
 // outcome of what was asked for. The archive outlives the call.
 WalGetReport wal_get(FileSystem& fs, const WalGetOptions& options, const std::function<Result<WalArchive*>()>& open);
 

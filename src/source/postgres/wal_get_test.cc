@@ -167,6 +167,13 @@ TEST_F(WalGetTest, LooksAheadPastNothing) {
   EXPECT_THAT(report.error->text(), HasSubstr("the log has a gap"));
 }
 
+TEST_F(WalGetTest, LeavesNoSpoolBehindWhenRecoveryEnds) {
+  ASSERT_EQ(get(wal_.segment_name(0)).outcome, WalGetOutcome::kFound);
+  ASSERT_EQ(spooled().size(), 3u);
+  EXPECT_EQ(get("00000002.history").outcome, WalGetOutcome::kAbsent);
+  EXPECT_FALSE(exists(fs_, directory_ + "/pg_wal/holdfast.spool").value());
+}
+
 TEST_F(WalGetTest, PushesAFileAndKnowsWhoseItIs) {
   const std::string path = directory_ + "/pg_wal/" + wal_.segment_name(5);
   ASSERT_TRUE(write_file_durably(fs_, path, wal_.segment(5)).ok());
