@@ -19,6 +19,7 @@ struct MountCommand {
 
 Result<void> serve(Context& context, const MountOptions& options, const std::function<void(size_t points)>& ready) {
   auto workspace = TRY(context.open());
+  TRY(workspace->hold_for_reading("mount"));
   recovery::PointBrowser browser(*workspace);
   const size_t points = TRY(browser.points()).size();
   // From here on these signals are libfuse's, which takes only those that nobody handles.

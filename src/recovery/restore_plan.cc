@@ -70,7 +70,19 @@ class Planner {
     if (request_.components.empty() && !request_.point && !workspace_.stack().components.empty()) {
       std::erase_if(components_, [&](const std::string& name) { return workspace_.stack().find(name) == nullptr; });
     }
+    TRY(leave_out_whole_components());
     if (components_.empty()) return make_error(ErrorCode::kNotFound, "the points hold no component that the stack describes");
+    return {};
+  }
+
+  // Paths inside a component are for files: a cluster is restored whole.
+  Result<void> leave_out_whole_components() {
+    if (request_.only.empty()) return {};
+    for (const std::string& component : request_.components) {
+      if (kind_of(component) == "files") continue;
+      return make_error(ErrorCode::kUsage, "component '{}' is restored whole: paths can be chosen in files components only", component);
+    }
+    std::erase_if(components_, [&](const std::string& component) { return kind_of(component) != "files"; });
     return {};
   }
 
@@ -193,6 +205,7 @@ uint64_t RestorePlan::bytes() const {
 }
 
 Result<RestorePlan> plan_restore(Workspace& workspace, const RestoreRequest& request) {
+  TRY(workspace.hold_for_reading("restore"));
   return Planner(workspace, request).run();
 }
 

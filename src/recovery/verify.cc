@@ -74,6 +74,7 @@ size_t VerifyOutcome::findings() const {
 
 Result<VerifyOutcome> verify_point(Workspace& workspace, const VerifyRequest& request) {
   VerifyOutcome outcome;
+  TRY(workspace.hold_for_reading("verify"));
   if (request.point == "latest") {
     auto points = TRY(stack_points(workspace));
     if (points.empty()) return make_error(ErrorCode::kNotFound, "there is no recovery point to verify").with_hint("take one with 'holdfast backup'");

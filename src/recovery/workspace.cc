@@ -1,5 +1,6 @@
 #include "recovery/workspace.h"
 
+#include "base/log.h"
 #include "base/secret.h"
 #include "store/local_store.h"
 
@@ -38,6 +39,19 @@ Result<std::unique_ptr<Workspace>> Workspace::create(const StackConfig& stack, M
   workspace->environment_ = std::make_unique<repo::Environment>(repo::Environment{*workspace->store_, machine.clock, machine.random});
   workspace->repository_ = TRY(repo::init_repository(*workspace->environment_, passphrase));
   return workspace;
+}
+
+Result<void> Workspace::hold_for_reading(const std::string& purpose) {
+  if (lease_) return {};
+  auto lease = repo::Lease::take(*environment_, {.kind = repo::LeaseKind::kReader, .purpose = purpose});
+  if (lease.ok()) {
+    lease_ = std::move(lease).value();
+    return {};
+  }
+  const ErrorCode code = lease.error().code();
+  if (code != ErrorCode::kPermission && code != ErrorCode::kNoSpace) return std::move(lease).error();
+  log_warn("recovery.reading_without_lease", {{"error", lease.error().text()}});
+  return {};
 }
 
 }  // namespace holdfast::recovery

@@ -6,6 +6,7 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "recovery/stack.h"
+#include "repo/lease.h"
 #include "repo/repository.h"
 #include "source/source.h"
 #include "store/object_store.h"
@@ -30,6 +31,12 @@ class Workspace {
   // Makes the repository: kAlreadyExists, kTargetNotEmpty.
   static Result<std::unique_ptr<Workspace>> create(const StackConfig& stack, Machine machine);
 
+  // Says to collectors that this process reads, from now until the workspace goes:
+  // no pack that is there now is deleted meanwhile. Call it before points are
+  // listed. A location that can't be written to (a copy, a read-only mount) can't
+  // be collected through it either: then it is read without a lease.
+  Result<void> hold_for_reading(const std::string& purpose);
+
   const StackConfig& stack() const { return stack_; }
   repo::Repository& repository() { return *repository_; }
   Machine& machine() { return machine_; }
@@ -43,6 +50,7 @@ class Workspace {
   std::unique_ptr<store::ObjectStore> store_;
   std::unique_ptr<repo::Environment> environment_;
   std::unique_ptr<repo::Repository> repository_;  // goes before the store it reads
+  std::unique_ptr<repo::Lease> lease_;            // goes before all of them
 };
 
 }  // namespace holdfast::recovery
