@@ -61,8 +61,8 @@ void become_server_user() {
 std::optional<std::string> find_postgres(int major) {
   const std::string debian = fmt::format("/usr/lib/postgresql/{}/bin", major);
   if (is_program(debian + "/postgres")) return debian;
-  const std::string fetched = fmt::format("{}/.cache/pg/{}/bin", HOLDFAST_SOURCE_DIR, major);
-  if (is_program(fetched + "/postgres")) return fetched;
+  const std::string fetched = fmt::format("{}/.cache/pg/{}", HOLDFAST_SOURCE_DIR, major);
+  if (is_program(fetched + "/bin/postgres")) return reachable(fetched) + "/bin";
   return std::nullopt;
 }
 

@@ -38,7 +38,7 @@ namespace {
 
 std::string holdfast_program() {
   const char* other = getenv("HOLDFAST_PROGRAM");
-  return other != nullptr ? other : HOLDFAST_PROGRAM;
+  return reachable(other != nullptr ? other : HOLDFAST_PROGRAM);
 }
 
 Result<CommandOutcome> run_holdfast(const std::vector<std::string>& words, Duration deadline) {

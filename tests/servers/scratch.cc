@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <map>
 
 #include "base/filesystem.h"
 
@@ -19,7 +20,32 @@ Result<void> give_to_server_user(const std::string& path) {
   return {};
 }
 
+Result<std::string> copy_for_server_user(const ScratchDirectory& scratch, const std::string& path) {
+  const std::string copy = scratch.file(base_name(path));
+  CommandOptions command;
+  command.argv = {"cp", "-a", path, copy};
+  TRY(run_command_checked(command));
+  command.argv = {"chmod", "-R", "a+rX", copy};
+  TRY(run_command_checked(command));
+  return copy;
+}
+
 }  // namespace
+
+std::string reachable(const std::string& path) {
+  static std::map<std::string, std::string> known;
+  const auto found = known.find(path);
+  if (found != known.end()) return found->second;
+  std::string usable = path;
+  const auto seen = run_command(as_server_user({"test", "-r", path}));
+  if (seen.ok() && seen.value().exit_status != 0) {
+    static const auto scratch = ScratchDirectory::create();
+    auto copy = scratch.ok() ? copy_for_server_user(*scratch, path) : scratch.error().clone();
+    CHECK_MSG(copy.ok(), "what the servers' user can't reach can't be copied either");
+    usable = *copy;
+  }
+  return known[path] = usable;
+}
 
 ServerUser server_user() {
   if (geteuid() != 0) return {};

@@ -44,6 +44,11 @@ class ScratchDirectory {
   std::string path_;
 };
 
+// A path by which the servers' user reaches a file or tree of this build: itself, or,
+// when root works in a place that is closed to others, a copy that lasts until the
+// program ends.
+std::string reachable(const std::string& path);
+
 // Makes a directory that belongs to the servers' user.
 Result<void> make_server_directory(const std::string& path);
 
