@@ -8,6 +8,7 @@
 namespace holdfast::repo {
 
 // zstd with one context per thread: making one costs more than compressing a page.
+// Where a sample shows that it helps, pages are rearranged first (repo/columns.h).
 
 // The bytes an uncompressed run of `size` may need at most.
 size_t compress_bound(size_t size);
