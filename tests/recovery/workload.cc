@@ -61,7 +61,7 @@ Result<void> Workload::start() {
     last_seq_[writer] = found[writer];
     ended_[writer] = false;
     const auto seed = static_cast<uint32_t>(found[writer]);
-    writers_.emplace_back([this, writer, seed](std::stop_token token) { write(writer, seed, std::move(token)); });
+    writers_.emplace_back([this, writer, seed](const std::stop_token& token) { write(writer, seed, token); });
   }
   return {};
 }
@@ -72,7 +72,7 @@ void Workload::return_to(const Instant& instant) {
   for (size_t writer = 0; writer < kWriters; writer++) last_seq_[writer] = instant.last_seq[writer];
 }
 
-void Workload::write(size_t writer, uint32_t seed, std::stop_token token) {
+void Workload::write(size_t writer, uint32_t seed, const std::stop_token& token) {
   std::mt19937 random(seed * kWriters + static_cast<uint32_t>(writer));
   auto session = server_.connect();
   while (session.ok() && !token.stop_requested()) {

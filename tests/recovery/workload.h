@@ -57,7 +57,7 @@ class Workload {
   Result<Instant> note_instant(const std::string& name);
 
  private:
-  void write(size_t writer, uint32_t seed, std::stop_token token);
+  void write(size_t writer, uint32_t seed, const std::stop_token& token);
   Result<void> write_one(postgres::ServerSession& session, size_t writer, std::mt19937& random);
 
   PrivatePostgres& server_;
