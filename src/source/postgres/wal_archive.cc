@@ -1,8 +1,10 @@
 #include "source/postgres/wal_archive.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "base/log.h"
 #include "source/postgres/crc32c.h"
@@ -15,6 +17,7 @@ namespace {
 
 // How long a listing of the log serves for finding parts that others stored.
 constexpr Duration kListingAge = Duration::seconds(60);
+constexpr Duration kRetirement = Duration::seconds(120);   // of parts whose segment is stored whole
 constexpr size_t kMaxCachedSummaries = 65'536;
 constexpr size_t kMaxTextFileBytes = 16u << 20;   // of .history and .backup files
 
@@ -46,21 +49,26 @@ class Archive final : public WalArchive {
   Result<std::vector<std::string>> expire_before(Lsn lsn, bool dry_run) override;
 
  private:
+  // Parts that this process stored itself, by where they begin, so that they need
+  // not be read back to be compared.
+  struct OwnPart {
+    uint64_t to = 0;
+    uint32_t checksum = 0;
+  };
+  using OwnParts = std::map<uint64_t, OwnPart>;
   // The segment that this process stores in parts at the moment, one for each timeline.
   struct OpenSegment {
     Lsn start;
     std::unique_ptr<SegmentScanner> scanner;
-    struct Own {
-      uint64_t from, to;
-      uint32_t checksum;
-    };
-    std::vector<Own> own;   // what we stored ourselves, so that it need not be read back
+    OwnParts own;
   };
 
   Result<void> put(const std::string& name, Bytes header, ByteView body);
   Result<void> push_segment(const std::string& name, ByteView content);
   Result<void> check_segment(const std::string& name, ByteView content, bool whole) const;
-  Result<void> check_against_parts(const std::string& name, Lsn start, ByteView content);
+  Result<void> check_against_parts(const std::string& name, const OwnParts& own, ByteView content);
+  OwnParts own_parts(const SegmentAddress& address);
+  void retire(const std::string& name, const OwnParts& own);
   Result<OpenSegment*> open_segment(uint32_t timeline, Lsn start);
   Result<std::vector<std::string>> names(Duration max_age);
   Result<WalInventory> inventory();
@@ -87,6 +95,11 @@ class Archive final : public WalArchive {
 
   std::mutex open_mutex_;
   std::map<uint32_t, OpenSegment> open_;
+  struct Retired {
+    Duration at;
+    std::string name;
+  };
+  std::deque<Retired> retired_;             // own parts whose whole segment is stored
 };
 
 // ---- storing
@@ -150,28 +163,54 @@ Result<void> Archive::push(const std::string& name, ByteView content) {
 Result<void> Archive::push_segment(const std::string& name, ByteView content) {
   TRY(check_segment(name, content, true));
   const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
-  TRY(check_against_parts(name, address.start, content));
+  const OwnParts own = own_parts(address);
+  TRY(check_against_parts(name, own, content));
   SegmentScanner scanner(address.start, identity_.segment_bytes);
   const WalSummary summary = scanner.scan(content);
   // The server has declared it done, and refusing would fill its disk: keep it, and say so.
   if (summary.fault)
     log_warn("postgres.wal.fault", {{"segment", name}, {"at", summary.fault->at.text()}, {"problem", summary.fault->problem}});
   TRY(put(name, encode_summary(summary), content));
-  std::lock_guard lock(open_mutex_);
-  const auto open = open_.find(address.timeline);
-  if (open != open_.end() && open->second.start == address.start) open_.erase(open);
-  return {};
-}
-
-// A segment must not differ from the parts of it that are stored.
-Result<void> Archive::check_against_parts(const std::string& name, Lsn start, ByteView content) {
-  std::vector<OpenSegment::Own> own;
-  const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
   {
     std::lock_guard lock(open_mutex_);
     const auto open = open_.find(address.timeline);
-    if (open != open_.end() && open->second.start == start) own = open->second.own;
+    if (open != open_.end() && open->second.start == address.start) open_.erase(open);
   }
+  retire(name, own);
+  return {};
+}
+
+Archive::OwnParts Archive::own_parts(const SegmentAddress& address) {
+  std::lock_guard lock(open_mutex_);
+  const auto open = open_.find(address.timeline);
+  if (open == open_.end() || open->second.start != address.start) return {};
+  return open->second.own;
+}
+
+// Removes what this process stored in parts once the whole segment is stored, after
+// a while: whoever is reading the parts has ended by then. A synchronous receiver
+// makes hundreds a second. Where removing is forbidden they stay until expiry.
+void Archive::retire(const std::string& name, const OwnParts& own) {
+  const Duration now = clock_.monotonic();
+  std::vector<std::string> due;
+  {
+    std::lock_guard lock(open_mutex_);
+    for (const auto& [from, part] : own) retired_.push_back({now, part_name(name, from, part.to)});
+    for (; !retired_.empty() && now - retired_.front().at >= kRetirement; retired_.pop_front())
+      due.push_back(std::move(retired_.front().name));
+  }
+  for (const std::string& part : due) {
+    const auto removed = store_.remove(stream_, part);
+    if (!removed.ok()) log_debug("postgres.wal.part_kept", {{"part", part}, {"problem", removed.error().text()}});
+  }
+  const std::set<std::string> gone(due.begin(), due.end());
+  std::lock_guard lock(names_mutex_);
+  std::erase_if(names_, [&](const std::string& other) { return gone.contains(other); });
+}
+
+// A segment must not differ from the parts of it that are stored.
+Result<void> Archive::check_against_parts(const std::string& name, const OwnParts& own, ByteView content) {
+  const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
   const auto differs = [&] {
     return make_error(ErrorCode::kMismatch, "WAL segment {} differs from the part of it that is stored already", name)
         .with_hint("two servers may be writing to one archive (a clone, or a machine that was rolled back): "
@@ -182,13 +221,13 @@ Result<void> Archive::check_against_parts(const std::string& name, Lsn start, By
   const WalInventory known = WalInventory::of(of_segment, identity_.segment_bytes);
   const auto timeline = known.timelines.find(address.timeline);
   if (timeline == known.timelines.end()) return {};
-  const auto segment = timeline->second.find(start);
+  const auto segment = timeline->second.find(address.start);
   if (segment == timeline->second.end() || segment->second.whole) return {};
   for (const auto& part : segment->second.parts) {
     const ByteView ours = content.subspan(part.from, part.to - part.from);
-    const auto mine = std::find_if(own.begin(), own.end(), [&](const auto& o) { return o.from == part.from && o.to == part.to; });
-    if (mine != own.end()) {
-      if (mine->checksum != checksum(ours)) return differs();
+    const auto mine = own.find(part.from);
+    if (mine != own.end() && mine->second.to == part.to) {
+      if (mine->second.checksum != checksum(ours)) return differs();
       continue;
     }
     const auto stored = TRY(get(part.record));
@@ -236,7 +275,7 @@ Result<void> Archive::push_part(uint32_t timeline, Lsn start, ByteView content) 
     open_.erase(timeline);  // its scanner has gone on; the next try begins from what is stored
     return stored;
   }
-  open->own.push_back({from, to, checksum(content)});
+  open->own[from] = {to, checksum(content)};
   return {};
 }
 
@@ -326,7 +365,12 @@ Result<std::optional<Bytes>> Archive::fetch_segment(const std::string& name) {
   }
   TRY(check_absence(known, address, name));
   if (!segment) return std::optional<Bytes>();
-  Bytes content = TRY(assemble(name, *segment));
+  auto assembled = assemble(name, *segment);
+  if (!assembled.ok()) {  // its parts may just have been replaced by the whole
+    if (auto whole = TRY(fetch_whole(name))) return whole;
+    return std::move(assembled).error();
+  }
+  Bytes content = std::move(assembled).value();
   const size_t stored = content.size();
   if (segment->parts.empty() || stored < segment->parts.back().from || stored == 0)
     return make_error(ErrorCode::kDamaged, "of WAL segment {} the part from byte {} on is missing", name, stored).with_data_loss();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "repo/test_clock.h"
 #include "source/postgres/test_log_store.h"
 #include "source/postgres/test_wal.h"
 #include "source/postgres/timeline.h"
@@ -210,6 +211,19 @@ TEST_F(WalArchiveTest, SaysWhatIsStoredAndHowFarItIsProven) {
   EXPECT_EQ(ranges[0].first_commit, kNoon);
   EXPECT_EQ(ranges[0].last_commit, kNoon + Duration::seconds(2));
   EXPECT_EQ(ranges[0].covered_until, kNoon + Duration::seconds(60));
+}
+
+TEST_F(WalArchiveTest, RemovesItsOwnPartsAWhileAfterTheWholeIsStored) {
+  repo::TestClock clock;
+  const TestWal wal = some_wal();
+  const auto archive = WalArchive::open(store_, clock, {"db", TestWal::kSystemId, kSegment}).value();
+  ASSERT_EQ(problem(archive->push_part(1, Lsn{kSegment}, wal.bytes().first(5000))), "");
+  ASSERT_EQ(problem(archive->push_part(1, Lsn{kSegment + 5000}, wal.bytes().subspan(5000, 5000))), "");
+  ASSERT_EQ(problem(archive->push(wal.segment_name(0), wal.segment(0))), "");
+  EXPECT_EQ(names().size(), 3u) << "someone may be reading them";
+  clock.advance(Duration::seconds(200));
+  ASSERT_EQ(problem(archive->push(wal.segment_name(1), wal.segment(1))), "");
+  EXPECT_THAT(names(), ElementsAre(wal.segment_name(0), wal.segment_name(1)));
 }
 
 TEST_F(WalArchiveTest, ExpiresWhatLiesWhollyBeforeAPosition) {
