@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "repo/checked_json.h"
 #include "repo/object_names.h"
+#include "repo/process_mark.h"
 
 namespace holdfast::repo {
 namespace {
@@ -53,7 +54,7 @@ nlohmann::json to_json(const LeaseInfo& lease) {
   return {{"kind", lease_kind_name(lease.kind)}, {"host", printable_text(lease.host)},
           {"user", printable_text(lease.user)},  {"pid", lease.pid},
           {"purpose", printable_text(lease.purpose)}, {"since_ns", lease.since.ns},
-          {"expires_ns", lease.expires.ns}};
+          {"expires_ns", lease.expires.ns},     {"process", lease.process}};
 }
 
 Result<LeaseKind> parse_kind(const std::string& name) {
@@ -76,6 +77,7 @@ Result<LeaseInfo> decode_lease(ByteView bytes, const std::string& object, const 
   lease.pid = TRY(signed_field(json, "pid"));
   lease.since.ns = TRY(signed_field(json, "since_ns"));
   lease.expires.ns = TRY(signed_field(json, "expires_ns"));
+  if (json.contains("process")) lease.process = TRY(string_field(json, "process"));
   return lease;
 }
 
@@ -131,6 +133,12 @@ Result<LeaseState> list_leases(store::ObjectStore& store, const OnDamagedObject&
   return state;
 }
 
+// By the store's clock, or because its holder was killed on this machine: such a one
+// does nothing more, and all that it did was done before we looked.
+bool has_ended(const LeaseInfo& lease, Time now) {
+  return lease.expires <= now || is_proven_dead(static_cast<pid_t>(lease.pid), lease.process);
+}
+
 }  // namespace
 
 std::string_view lease_kind_name(LeaseKind kind) {
@@ -150,6 +158,7 @@ Lease::Lease(Environment& environment, const LeaseOptions& options) : environmen
   info_.host = host_name();
   info_.user = user_name();
   info_.pid = getpid();
+  info_.process = own_process_mark();
   info_.purpose = options.purpose;
 }
 
@@ -177,7 +186,7 @@ Result<void> Lease::ensure_alone() {
     if (other.kind != LeaseKind::kCollector || other.id == info_.id) continue;
     return make_error(ErrorCode::kLocked, "{} collects already: process {} on {}, since {}", other.user, other.pid,
                       other.host, format_rfc3339(other.since))
-        .with_hint(fmt::format("wait for it; if it was killed, its lease ends at {}", format_rfc3339(other.expires)));
+        .with_hint(fmt::format("wait for it; if it was killed on another machine, its lease ends at {}", format_rfc3339(other.expires)));
   }
   return {};
 }
@@ -288,7 +297,7 @@ Result<std::vector<LeaseInfo>> live_leases(store::ObjectStore& store, const OnDa
   const Time now = TRY(store.server_time());
   std::vector<LeaseInfo> live;
   for (auto& [id, lease] : state.newest) {
-    if (lease.expires > now) live.push_back(std::move(lease));
+    if (!has_ended(lease, now)) live.push_back(std::move(lease));
   }
   for (const store::ObjectInfo& object : state.foreign) {
     LeaseInfo lease = unknown_lease(object, "");
@@ -309,7 +318,7 @@ Result<uint64_t> sweep_leases(store::ObjectStore& store) {
   };
   for (const auto& [object, name] : state.objects) {
     const auto newest = state.newest.find(name.id);
-    if (newest != state.newest.end() && newest->second.expires <= now) TRY(remove(object));
+    if (newest != state.newest.end() && has_ended(newest->second, now)) TRY(remove(object));
   }
   for (const store::ObjectInfo& object : state.foreign) {
     if (object.modified + kDamagedTerm <= now) TRY(remove(object.name));

@@ -30,6 +30,7 @@ struct LeaseInfo {
   LeaseKind kind = LeaseKind::kReader;
   std::string host, user, purpose;  // for people
   int64_t pid = 0;
+  std::string process;              // process_mark.h; "" when unknown
   Time since;              // when it was first taken: read before the object was made
   Time expires;
   std::string object;      // its newest object's name
@@ -89,7 +90,8 @@ class Lease {
   std::jthread renewer_;
 };
 
-// Leases that have not expired, the newest state of each, by id. An object that
+// Leases that have not expired and whose holder is not known to have been killed
+// (process_mark.h), the newest state of each, by id. An object that
 // can't be understood is told to `damaged` when given; it counts as a writer's who
 // began before everything, until kDamagedTerm after it was made.
 constexpr Duration kDamagedTerm = Duration::hours(24);

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+namespace holdfast::repo {
+
+// Tells a process of this machine from every other one that ever had its number:
+// "<boot id> <PID namespace> <start, in ticks since boot>". "" when /proc does not say.
+std::string own_process_mark();
+
+// True only when the process that made `mark` is known to have ended: it ran in this
+// boot of this machine and in our PID namespace, and its number is free or another's
+// now. Whatever is in doubt, also on other machines, may be alive.
+bool is_proven_dead(pid_t process, const std::string& mark);
+
+}  // namespace holdfast::repo
