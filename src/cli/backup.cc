@@ -18,7 +18,7 @@ void print_report(Context& context, const recovery::BackupReport& report) {
                {"FILES", Table::Align::kRight}, {"TOOK", Table::Align::kRight}, {"CAPTURE"}});
   for (const repo::Snapshot& snapshot : report.point.snapshots) {
     table.add({snapshot.component, format_bytes(snapshot.source_bytes), format_bytes(snapshot.read_bytes),
-               format_bytes(snapshot.stored_bytes), format_count(snapshot.files), format_duration(snapshot.took),
+               format_bytes(snapshot.stored_bytes), format_count(snapshot.files), duration_text(snapshot.took),
                snapshot.incremental ? "incremental" : "full"});
   }
   if (!context.quiet()) context.write(table.text());
@@ -26,7 +26,7 @@ void print_report(Context& context, const recovery::BackupReport& report) {
     for (const std::string& fault : snapshot.faults) context.print("fault: {}: {}", snapshot.component, printable(fault));
   }
   context.print("point {} at {}: {} stored in {}", short_id(report.point.id), format_local(report.point.time),
-                format_bytes(report.stats.stored_bytes), format_duration(report.took));
+                format_bytes(report.stats.stored_bytes), duration_text(report.took));
 }
 
 Result<void> run(Context& context, const recovery::BackupOptions& options) {

@@ -75,7 +75,7 @@ class Initialiser {
     fresh.stack = options_.stack.empty() ? "main" : options_.stack;
     const auto& overrides = context_.options().overrides;
     const char* location = environment("HOLDFAST_REPOSITORY");
-    fresh.repository = overrides.repository ? *overrides.repository : location != nullptr && *location != '\0' ? location : join_path(directory, "holdfast-repository");
+    fresh.repository = overrides.repository ? *overrides.repository : location != nullptr && *location != '\0' ? location : default_location(directory, fresh.stack);
     if (fresh.repository.find("://") == std::string::npos) fresh.repository = absolute_path(fresh.repository);
     fresh.passphrase = passphrase_reference(directory);
     fresh.servers = servers_;
@@ -86,6 +86,12 @@ class Initialiser {
     text_ = recovery::write_stack(fresh);
     stack_ = TRY(recovery::parse_stack(text_, file_));
     return {};
+  }
+
+  // Beside the file, unless that is where configuration lives.
+  static std::string default_location(const std::string& directory, const std::string& stack) {
+    const bool system_wide = directory == "/etc" || directory.starts_with("/etc/");
+    return system_wide ? "/var/lib/holdfast/" + stack : join_path(directory, "holdfast-repository");
   }
 
   std::string passphrase_reference(const std::string& directory) {

@@ -37,7 +37,8 @@ Json document_of(const recovery::LogState& state) {
 
 void print_slot(Context& context, const recovery::SlotState& slot) {
   if (!slot.problem.empty()) {
-    context.print("  slot {}: the server could not be asked: {}", slot.name, printable(slot.problem));
+    context.print("  slot {}: the server could not be asked:", slot.name);
+    for (const std::string& line : wrap(printable(one_line(slot.problem)), 74)) context.print("    {}", line);
   } else if (!slot.exists) {
     context.print("  slot {}: not there ('holdfast wal receive' makes it)", slot.name);
   } else {

@@ -34,7 +34,7 @@ Result<void> run(Context& context, const PointsOptions& options) {
     std::string names = component_names(point) + (proven ? " (verified)" : "");
     if (!point.tags.empty()) names += fmt::format(" [{}]", fmt::join(point.tags, ","));
     table.add({short_id(point.id), format_local(point.time), format_bytes(source_bytes(point)), format_bytes(stored_bytes(point)),
-               format_duration(took(point)), format_count(faults(point)), names});
+               duration_text(took(point)), format_count(faults(point)), names});
     Json json = json_of(point);
     json["verified"] = proven;
     list.push_back(std::move(json));

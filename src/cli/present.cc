@@ -11,6 +11,14 @@ std::string relative_time(Time time, Time now) {
   return format_duration(now - time) + " ago";
 }
 
+std::string duration_text(Duration duration) {
+  std::string text = format_duration(duration);
+  for (const std::string_view tail : {" 0 s", " 0 min", " 0 h"}) {
+    if (text.size() > tail.size() && text.ends_with(tail)) return text.substr(0, text.size() - tail.size());
+  }
+  return text;
+}
+
 Json json_of(Time time) { return format_rfc3339(time); }
 Json json_of(Duration duration) { return static_cast<double>(duration.in_milliseconds()) / 1000; }
 

@@ -16,6 +16,9 @@ std::string short_id(const repo::ObjectDigest& id);
 // "2 min ago", "in 5 s".
 std::string relative_time(Time time, Time now);
 
+// As format_duration(), without a second part that is zero: "5 min", "1 h".
+std::string duration_text(Duration duration);
+
 Json json_of(Time time);
 Json json_of(Duration duration);
 Json json_of(const repo::Snapshot& snapshot);

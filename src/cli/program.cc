@@ -23,12 +23,7 @@ constexpr size_t kWidestHelp = 100;
 std::string message_of(const Error& error) {
   std::string text;
   for (auto context = error.context().rbegin(); context != error.context().rend(); ++context) text += *context + ": ";
-  text += error.message();
-  // What servers say has lines and tabs.
-  for (char& c : text) {
-    if (c == '\n' || c == '\t') c = ' ';
-  }
-  return printable(text);
+  return printable(one_line(text + error.message()));
 }
 
 Json error_document(const Error& error) {

@@ -60,6 +60,13 @@ Json document_of(const recovery::PruneReport& report, bool dry_run) {
                           {"bytes_deleted", collection.bytes_deleted}, {"leases_live", collection.leases_live}, {"notes", collection.notes}}}};
 }
 
+// The first few: the document of --json has all.
+std::string reasons_of(const repo::RetentionDecision& decision) {
+  const size_t shown = std::min<size_t>(decision.reasons.size(), 3);
+  return fmt::format("{}{}", fmt::join(decision.reasons.begin(), decision.reasons.begin() + static_cast<ptrdiff_t>(shown), ", "),
+                     shown < decision.reasons.size() ? ", ..." : "");
+}
+
 void print_report(Context& context, const recovery::PruneReport& report, const recovery::PruneOptions& options) {
   if (context.json()) return;
   Table table({{"ID"}, {"TIME"}, {options.dry_run ? "WOULD" : "DONE"}, {"WHY"}});
@@ -67,7 +74,7 @@ void print_report(Context& context, const recovery::PruneReport& report, const r
   for (const auto& decision : report.decisions) {
     dropped += decision.keep ? 0 : 1;
     table.add({short_id(decision.id), format_local(decision.time), decision.keep ? "keep" : "remove",
-               decision.keep ? fmt::format("{}", fmt::join(decision.reasons, ", ")) : "no rule keeps it"});
+               decision.keep ? reasons_of(decision) : "no rule keeps it"});
   }
   if (!context.quiet()) context.write(table.text());
   const char* would = options.dry_run ? "would be " : "";
@@ -83,7 +90,7 @@ void print_report(Context& context, const recovery::PruneReport& report, const r
   context.print("packs: {} of {} in use; {} {}freed now, {} marked to go", format_bytes(collection.bytes_live), format_bytes(collection.bytes_total),
                 format_bytes(collection.bytes_deleted), would, format_bytes(collection.bytes_tombstoned));
   if (collection.packs_tombstoned > 0) {
-    context.say("marked packs go with a prune that comes more than {} later (collection_grace)", format_duration(options.grace));
+    context.say("marked packs go with a prune that comes more than {} later (collection_grace)", duration_text(options.grace));
   }
   for (const std::string& note : collection.notes) context.say("note: {}", note);
 }

@@ -125,7 +125,7 @@ void print_plan(Context& context, const recovery::RestorePlan& plan) {
     context.say("{} ({})", component.component, component.kind);
     row("point", fmt::format("{} of {}", short_id(component.point), format_local(component.point_time)));
     row("will be as at", format_local(component.instant));
-    row("later is lost", format_duration(plan.now - component.instant));
+    row("later is lost", duration_text(plan.now - component.instant));
     row("how", component.description);
     row("size", format_bytes(component.bytes));
     row("to", component.kind == "files" && component.to == "/" ? "where the files were" : component.to);
@@ -142,12 +142,14 @@ void print_outcome(Context& context, const recovery::RestorePlan& plan, const st
     std::string objective;
     const recovery::ComponentConfig* config = stack.find(outcome.component);
     if (config != nullptr && config->rto) {
-      objective = fmt::format("; objective {}: {}", format_duration(*config->rto), outcome.took <= *config->rto ? "met" : "MISSED");
+      objective = fmt::format("; objective {}: {}", duration_text(*config->rto), outcome.took <= *config->rto ? "met" : "MISSED");
     }
     context.print("restored {}: {}, {} in {} ({} written{})", outcome.component, counted(outcome.files, "file"), format_bytes(outcome.bytes),
-                  format_duration(outcome.took), format_bytes(outcome.bytes_written), objective);
+                  duration_text(outcome.took), format_bytes(outcome.bytes_written), objective);
     if (plan.components[i].kind == "postgres") {
       context.say("start the server on {} to replay its WAL", plan.components[i].to);
+      if (geteuid() == 0) context.say("its account must be able to read the configuration, the passphrase and the repository");
+      if (stack.passphrase.starts_with("env:")) context.say("its environment must hold {}, for its restore_command", stack.passphrase.substr(4));
       if (aside) context.say("if the original lives on, add '-c archive_mode=off': two clusters must not archive into one log");
     }
   }

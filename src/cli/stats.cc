@@ -11,7 +11,7 @@ namespace holdfast::cli {
 namespace {
 
 std::string objective(const std::optional<Duration>& promised) {
-  return promised ? format_duration(*promised) : "-";
+  return promised ? duration_text(*promised) : "-";
 }
 
 Json document_of(const recovery::RepositoryStats& stats, const std::vector<recovery::ObjectiveState>& objectives) {
@@ -46,11 +46,11 @@ Result<void> run(Context& context) {
   context.print("{} of {}: {} at the newest, {} in all", counted(stats.points, "point"), workspace->stack().stack,
                 format_bytes(stats.newest_source_bytes), format_bytes(stats.all_source_bytes));
   if (objectives.empty()) return {};
-  Table table({{"COMPONENT"}, {"PROTECTED UNTIL"}, {"WOULD LOSE", Table::Align::kRight}, {"RPO", Table::Align::kRight},
-               {"MET"}, {"RTO", Table::Align::kRight}, {"TO RESTORE", Table::Align::kRight}});
+  Table table({{"COMPONENT"}, {"PROTECTED UNTIL"}, {"LOSS NOW", Table::Align::kRight}, {"RPO", Table::Align::kRight},
+               {"MET"}, {"RTO", Table::Align::kRight}, {"SIZE", Table::Align::kRight}});
   for (const auto& state : objectives) {
     table.add({state.component, state.protected_until ? format_local(*state.protected_until) : "never",
-               state.exposure ? format_duration(*state.exposure) : "all", objective(state.rpo),
+               state.exposure ? duration_text(*state.exposure) : "all", objective(state.rpo),
                !state.rpo_met ? "-" : *state.rpo_met ? "yes" : "NO", objective(state.rto), format_bytes(state.newest_bytes)});
   }
   context.write("\n" + table.text());

@@ -16,6 +16,9 @@ size_t display_width(std::string_view text);
 // Lines of at most `width` columns, broken between words.
 std::vector<std::string> wrap(std::string_view text, size_t width);
 
+// Line feeds and tabs (what servers say has them) become spaces.
+std::string one_line(std::string_view text);
+
 // For terminals: control characters and bytes that are not UTF-8 become \xNN.
 std::string printable(std::string_view text);
 

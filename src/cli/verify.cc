@@ -23,7 +23,7 @@ void print_outcome(Context& context, const recovery::VerifyOutcome& outcome) {
       context.print("wrong: {}: {}: {}", component.component, printable(finding.object), printable(finding.problem));
     }
     context.print("{}: {}, {} checked in {}: {}", component.component, counted(component.report.checked_objects, "object"),
-                  format_bytes(component.report.checked_bytes), format_duration(component.took),
+                  format_bytes(component.report.checked_bytes), duration_text(component.took),
                   component.report.findings.empty() ? "right" : counted(component.report.findings.size(), "finding"));
   }
 }

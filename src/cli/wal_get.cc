@@ -48,10 +48,9 @@ Result<void> run(Context& context, const GetOptions& options, bool& absent) {
     return archive.get();
   });
   if (report.error) return std::move(*report.error);
-  if (report.outcome != postgres::WalGetOutcome::kFound) {
-    absent = true;
-    return make_error(ErrorCode::kNotFound, "{} is not in the repository", options.name);
-  }
+  absent = report.outcome == postgres::WalGetOutcome::kAbsent;
+  if (absent) return make_error(ErrorCode::kNotFound, "{} is not in the repository", options.name);
+  CHECK(report.outcome == postgres::WalGetOutcome::kFound);
   const auto placed = TRY(real_file_system().stat(options.path));
   context.set_document("wal-get", {{"component", get.identity.component}, {"name", options.name}, {"bytes", placed.st_size}});
   return {};
