@@ -36,6 +36,9 @@ std::map<uint32_t, Lsn> stored_ends(const std::vector<WalPiece>& pieces, uint64_
     if (settled.contains(piece.timeline)) continue;
     const auto known = ends.find(piece.timeline);
     if (kept_from && known != ends.end() && known->second < piece.from && *kept_from <= known->second) {
+      // From the segment's beginning: the archive gives no part of a segment out that
+      // others follow, since for a recovery that is a gap.
+      known->second = segment_start(known->second, segment_bytes);
       settled.insert(piece.timeline);
       continue;
     }

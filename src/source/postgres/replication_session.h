@@ -52,9 +52,10 @@ class ReplicationSession {
   Lsn end_;
 };
 
-// Where to go on: at the first gap behind `slot_restart` in what the archive holds of
-// the way to the server's timeline; when there is none, behind all that it holds; when
-// it holds nothing, at the segment of `slot_restart`, else at that of the server's end.
+// Where to go on: at the segment of the first gap behind `slot_restart` in what the
+// archive holds of the way to the server's timeline; when there is none, behind all that
+// it holds; when it holds nothing, at the segment of `slot_restart`, else at that of the
+// server's end.
 Result<StreamStart> plan_stream(WalArchive& archive, uint32_t server_timeline, std::optional<Lsn> slot_restart, Lsn server_end);
 
 }  // namespace holdfast::postgres
