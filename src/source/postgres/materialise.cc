@@ -126,7 +126,7 @@ Result<void> Materialiser::prepare() {
     TRY(make_directory(root, 0700));
   }
   const std::string marker = join_path(plan_.data_directory(), kRestoreMarker);
-  TRY(write_file_durably(world_.fs, marker, as_bytes(fmt::format("{}\n", plan_.source().system_id))));
+  TRY(write_file_durably(world_.fs, marker, as_bytes(restore_marker(plan_.source().system_id, plan_.tablespaces()))));
   TRY(own(marker, -1, 0));
   const std::string global = join_path(plan_.data_directory(), "global");
   const std::string control = join_path(plan_.data_directory(), kControlPath);

@@ -18,6 +18,7 @@ namespace {
 
 // Left free on each file system, for the WAL that recovery fetches.
 constexpr uint64_t kSpareBytes = 64 << 20;
+constexpr uint64_t kMaxMarkerBytes = 1 << 20;
 const std::string kTablespacePrefix = "pg_tblspc/";
 
 // The nearest directory that exists.
@@ -37,10 +38,29 @@ Result<bool> is_absent_or_empty(FileSystem& fs, const std::string& path) {
 
 bool is_inside(const std::string& path, const std::string& directory) { return path == directory || path.starts_with(directory + "/"); }
 
+// What a restore leaves that was interrupted while it made its marker.
+Result<bool> holds_only_temporaries(FileSystem& fs, const std::string& directory) {
+  const std::string temporary = fmt::format(".{}.", kRestoreMarker);
+  const auto listed = TRY(fs.list(directory));
+  return std::all_of(listed.begin(), listed.end(),
+                     [&](const DirectoryEntry& entry) { return entry.name.starts_with(temporary); });
+}
+
+std::string read_marker(FileSystem& fs, const std::string& directory) {
+  const auto marker = read_file(fs, join_path(directory, kRestoreMarker), kMaxMarkerBytes);
+  return marker.ok() ? std::string(as_text(marker.value())) : std::string();
+}
+
 std::optional<uint64_t> marked_system_id(FileSystem& fs, const std::string& directory) {
-  const auto marker = read_file(fs, join_path(directory, kRestoreMarker), 4096);
-  if (!marker.ok()) return std::nullopt;
-  return std::strtoull(std::string(as_text(marker.value())).c_str(), nullptr, 10);
+  const std::string marker = read_marker(fs, directory);
+  if (marker.empty()) return std::nullopt;
+  return std::strtoull(marker.c_str(), nullptr, 10);
+}
+
+// Whether the restore that was interrupted there was filling this tablespace: its
+// link may have been lost with the machine's power.
+bool marks_tablespace(FileSystem& fs, const std::string& directory, const std::string& location) {
+  return read_marker(fs, directory).find("\n" + location + "\n") != std::string::npos;
 }
 
 uint64_t size_of_tree(FileSystem& fs, const std::string& path) {
@@ -55,6 +75,12 @@ uint64_t size_of_tree(FileSystem& fs, const std::string& path) {
 }
 
 }  // namespace
+
+std::string restore_marker(uint64_t system_id, const std::map<std::string, std::string>& tablespaces) {
+  std::string text = fmt::format("{}\n", system_id);
+  for (const auto& [oid, location] : tablespaces) text += location + "\n";
+  return text;
+}
 
 Result<void> refuse_running(FileSystem& fs, const std::string& data_directory) {
   const auto content = read_file(fs, join_path(data_directory, "postmaster.pid"), 64 << 10);
@@ -113,6 +139,7 @@ Result<void> MaterialisePlan::look_at_target(source::World& world, const Materia
         .with_hint("give an empty directory, or --delta to reuse what is left of the same cluster there");
   }
   over_old_ = true;
+  if (TRY(holds_only_temporaries(world.fs, directory_))) return {};
   auto there = marked_system_id(world.fs, directory_);
   if (!there) {
     auto identity = identify_directory(world.fs, directory_);
@@ -133,9 +160,10 @@ Result<void> MaterialisePlan::look_at_tablespaces(source::World& world, const Ma
   for (const auto& [oid, location] : tablespaces_) {
     if (!TRY(exists(world.fs, location))) continue;
     if (options.delta) {
-      // Ours only if the old data directory refers to it.
+      // Ours only if the old data directory refers to it, or an interrupted restore did.
       const auto link = world.fs.read_link(join_path(directory_, kTablespacePrefix + oid));
       if (link.ok() && absolute_path(link.value()) == location) continue;
+      if (marks_tablespace(world.fs, directory_, location)) continue;
     }
     const auto listed = TRY(world.fs.list(location));
     for (const DirectoryEntry& entry : listed) {

@@ -11,8 +11,11 @@
 namespace holdfast::postgres {
 
 // While a restore is under way its directory holds this file; it names the
-// cluster, so that the restore can be repeated over what it has left.
+// cluster and the places of its tablespaces, so that the restore can be repeated over
+// what it has left.
 constexpr const char* kRestoreMarker = ".holdfast-restore";
+// The marker's content: the system identifier, then each location, on lines of their own.
+std::string restore_marker(uint64_t system_id, const std::map<std::string, std::string>& tablespaces);
 
 // Where a snapshot's files go, and the proof that they may.
 class MaterialisePlan {
