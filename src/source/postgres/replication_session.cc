@@ -26,28 +26,18 @@ Result<T> number(std::string_view text, std::string_view what) {
   return value;
 }
 
-// Where each timeline's stored WAL ends: at the first gap that the server can still
-// fill, since its slot reaches back to `kept_from` (a capture may have stored segments
-// behind what we have received), otherwise behind its newest stretch.
-std::map<uint32_t, Lsn> stored_ends(const std::vector<WalPiece>& pieces, uint64_t segment_bytes, std::optional<Lsn> kept_from) {
+// Where each timeline's stored WAL ends, behind its newest stretch; or before the
+// first gap that the slot can still fill.
+std::map<uint32_t, Lsn> stored_ends(const std::vector<WalPiece>& pieces, uint64_t segment_bytes, std::optional<Lsn> slot_restart) {
   std::map<uint32_t, Lsn> ends;
-  std::set<uint32_t> settled;
   for (const WalPiece& piece : pieces) {
-    if (settled.contains(piece.timeline)) continue;
     const auto known = ends.find(piece.timeline);
-    if (kept_from && known != ends.end() && known->second < piece.from && *kept_from <= known->second) {
-      // From the segment's beginning: the archive gives no part of a segment out that
-      // others follow, since for a recovery that is a gap.
-      known->second = segment_start(known->second, segment_bytes);
-      settled.insert(piece.timeline);
-      continue;
-    }
-    const bool joins = known != ends.end() && known->second == piece.from;
-    const bool begins_segment = piece.from.value % segment_bytes == 0;
+    const bool joins = known != ends.end() && known->second >= piece.from;
+    if (known != ends.end() && !joins && slot_restart && known->second >= *slot_restart) continue;
     // A part without the parts before it can't be gone on from: its segment is received again.
-    if (joins || begins_segment) ends[piece.timeline] = piece.to;
-    else if (known == ends.end() || known->second < piece.from) ends[piece.timeline] = segment_start(piece.from, segment_bytes);
-    else known->second = std::max(known->second, piece.to);
+    const bool usable = joins || piece.from.value % segment_bytes == 0;
+    const Lsn end = usable ? piece.to : segment_start(piece.from, segment_bytes);
+    ends[piece.timeline] = known == ends.end() ? end : std::max(known->second, end);
   }
   return ends;
 }

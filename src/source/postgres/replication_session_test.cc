@@ -4,43 +4,91 @@
 
 #include "source/postgres/test_log_store.h"
 #include "source/postgres/test_wal.h"
+#include "source/postgres/timeline.h"
 
 namespace holdfast::postgres {
 namespace {
 
 constexpr uint64_t kSegment = TestWal::kSegmentBytes;
 
-// Segment 1 in part, as the receiver left it when its server was killed, and segment 2
-// whole, from a capture that was taken before the receiver came back.
-class PlanStream : public ::testing::Test {
+class PlanStreamTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    for (uint32_t i = 0; i < 2; i++) {
-      wal_.commit(700 + i, Time::from_unix_seconds(1'800'000'000 + i));
+    for (int i = 0; i < 5; i++) {
       wal_.fill_segment();
       wal_.switch_segment();
     }
-    ASSERT_TRUE(archive_->push_part(1, Lsn{kSegment}, wal_.segment(0).view().first(10'001)).ok());
-    ASSERT_TRUE(archive_->push(wal_.segment_name(1), wal_.segment(1)).ok());
+    wal_.filler(100);
   }
-  uint64_t start(std::optional<Lsn> slot_restart) {
-    return plan_stream(*archive_, 1, slot_restart, Lsn{9 * kSegment}).value().position.value;
+  void push(size_t number) { ASSERT_TRUE(archive_->push(wal_.segment_name(number), wal_.segment(number)).ok()); }
+  void push_history(uint32_t timeline, const std::string& content) {
+    ASSERT_TRUE(archive_->push(history_name(timeline), as_bytes(content)).ok());
+  }
+  std::string plan(uint32_t timeline, std::optional<Lsn> slot_restart, Lsn server_end = Lsn{9 * kSegment + 5}) {
+    const auto start = plan_stream(*archive_, timeline, slot_restart, server_end);
+    return start.ok() ? fmt::format("{} {}", start.value().timeline, start.value().position.text()) : start.error().text();
   }
 
-  TestWal wal_;
   TestLogStore store_;
   std::unique_ptr<WalArchive> archive_ =
       WalArchive::open(store_, system_clock(), {"db", TestWal::kSystemId, kSegment}).value();
+  TestWal wal_;
 };
 
-TEST_F(PlanStream, FillsAGapThatTheSlotStillCovers) {
-  EXPECT_EQ(start(Lsn{kSegment + 10'001}), kSegment);
-  EXPECT_EQ(start(Lsn{kSegment}), kSegment);
+TEST_F(PlanStreamTest, BeginsAtTheSegmentThatTheSlotKeeps) {
+  EXPECT_EQ(plan(1, Lsn{2 * kSegment + 77}), "1 0/200000");
+  EXPECT_EQ(plan(1, std::nullopt), "1 0/900000");
 }
 
-TEST_F(PlanStream, GoesOnBehindAGapThatTheServerCanNotFill) {
-  EXPECT_EQ(start(Lsn{2 * kSegment}), 3 * kSegment);
-  EXPECT_EQ(start(std::nullopt), 3 * kSegment);
+TEST_F(PlanStreamTest, GoesOnWhereTheArchiveEnds) {
+  push(0);
+  push(1);
+  EXPECT_EQ(plan(1, Lsn{kSegment}), "1 0/300000");
+  ASSERT_TRUE(archive_->push_part(1, Lsn{3 * kSegment}, wal_.bytes().subspan(2 * kSegment, 1000)).ok());
+  EXPECT_EQ(plan(1, Lsn{kSegment}), "1 0/3003E8");
+}
+
+TEST_F(PlanStreamTest, FillsAGapThatTheSlotStillKeeps) {
+  push(0);
+  push(2);
+  push(3);
+  EXPECT_EQ(plan(1, Lsn{2 * kSegment}), "1 0/200000");
+  EXPECT_EQ(plan(1, Lsn{3 * kSegment}), "1 0/500000") << "what is missing is gone";
+  EXPECT_EQ(plan(1, std::nullopt), "1 0/500000");
+}
+
+TEST_F(PlanStreamTest, GoesOverToTheNextTimelineWhereTheOldOneWasLeft) {
+  push(0);
+  push(1);
+  push_history(2, "1\t0/300000\tx\n");
+  EXPECT_EQ(plan(2, Lsn{kSegment}), "2 0/300000");
+  push(2);  // the old server went on
+  EXPECT_EQ(plan(2, Lsn{kSegment}), "2 0/300000");
+  push_history(3, "1\t0/450000\tx\n");
+  EXPECT_EQ(plan(3, Lsn{kSegment}), "1 0/400000") << "of timeline 1 something is still missing";
+  push(3);
+  EXPECT_EQ(plan(3, Lsn{kSegment}), "3 0/400000") << "the segment in which it was left, anew";
+  EXPECT_EQ(plan(4, Lsn{kSegment}), "the history of timeline 4 is not stored (push 00000004.history from the server's pg_wal directory)");
+}
+
+TEST(ReplicationMessages, AreReadAndWritten) {
+  std::string bytes = "w";
+  bytes.append("\0\0\0\0\1\0\0\0", 8).append("\0\0\0\0\2\0\0\0", 8).append("\0\0\0\0\0\0\0\1", 8).append("data");
+  const auto wal = parse_server_message(as_bytes(bytes));
+  ASSERT_TRUE(wal.ok());
+  EXPECT_EQ(std::get<WalData>(wal.value()).start, Lsn{0x1000000});
+  EXPECT_EQ(std::get<WalData>(wal.value()).server_end, Lsn{0x2000000});
+  EXPECT_EQ(format_rfc3339(std::get<WalData>(wal.value()).server_time), "2000-01-01T00:00:00.000001Z");
+  EXPECT_EQ(as_text(std::get<WalData>(wal.value()).data), "data");
+  bytes = "k";
+  bytes.append("\0\0\0\0\1\0\0\0", 8).append(8, '\0').append("\1");
+  const auto keepalive = parse_server_message(as_bytes(bytes));
+  ASSERT_TRUE(keepalive.ok());
+  EXPECT_TRUE(std::get<Keepalive>(keepalive.value()).reply_now);
+  EXPECT_EQ(parse_server_message(as_bytes("k")).error().text(), "the server sent a replication message of kind 107 with 1 bytes");
+  EXPECT_EQ(parse_server_message({}).error().code(), ErrorCode::kInvalidData);
+  const Bytes status = encode_standby_status({Lsn{1}, Lsn{2}, Lsn{3}, Time::from_unix_seconds(946'684'800), true});
+  EXPECT_EQ(to_hex(status), "72" "0000000000000001" "0000000000000002" "0000000000000003" "0000000000000000" "01");
 }
 
 }  // namespace

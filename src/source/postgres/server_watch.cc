@@ -63,6 +63,7 @@ void ServerWatch::wake() {
 
 void ServerWatch::loop(std::stop_token stop) {
   std::unique_ptr<ServerSession> session;
+  bool said = false;
   while (!stop.stop_requested()) {
     SessionOptions options;
     options.application_name = "holdfast watch";
@@ -70,8 +71,13 @@ void ServerWatch::loop(std::stop_token stop) {
     options.stop = &stopping_;
     if (!session) {
       auto connected = ServerSession::connect(connection_, options);
-      if (connected.ok()) session = std::move(connected).value();
-      else log_debug("postgres.watch.unavailable", {{"problem", connected.error().text()}});
+      if (connected.ok()) {
+        session = std::move(connected).value();
+      } else if (!stopping_) {
+        // Without it there are no marks: worth a word, once, since the stream tells of a server that is away.
+        log_event(said ? LogLevel::kDebug : LogLevel::kWarn, "postgres.watch.unavailable", {{"problem", connected.error().text()}});
+        said = true;
+      }
     }
     if (session) {
       auto state = ask_server_state(*session, slot_);
