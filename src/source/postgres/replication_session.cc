@@ -33,7 +33,12 @@ std::map<uint32_t, Lsn> stored_ends(const std::vector<WalPiece>& pieces, uint64_
   for (const WalPiece& piece : pieces) {
     const auto known = ends.find(piece.timeline);
     const bool joins = known != ends.end() && known->second >= piece.from;
-    if (known != ends.end() && !joins && slot_restart && known->second >= *slot_restart) continue;
+    if (known != ends.end() && !joins && slot_restart && known->second >= segment_start(*slot_restart, segment_bytes)) {
+      // From the segment's beginning: the archive gives no part of a segment out that
+      // others follow, since for a recovery that is a gap. The server keeps whole segments.
+      known->second = segment_start(known->second, segment_bytes);
+      continue;
+    }
     // A part without the parts before it can't be gone on from: its segment is received again.
     const bool usable = joins || piece.from.value % segment_bytes == 0;
     const Lsn end = usable ? piece.to : segment_start(piece.from, segment_bytes);

@@ -57,6 +57,14 @@ TEST_F(PlanStreamTest, FillsAGapThatTheSlotStillKeeps) {
   EXPECT_EQ(plan(1, std::nullopt), "1 0/500000");
 }
 
+TEST_F(PlanStreamTest, ReceivesASegmentAnewOfWhichOnlyAPartIsStoredBeforeOthers) {
+  push(0);
+  ASSERT_TRUE(archive_->push_part(1, Lsn{2 * kSegment}, wal_.bytes().subspan(kSegment, 1000)).ok());
+  push(2);
+  EXPECT_EQ(plan(1, Lsn{kSegment}), "1 0/200000");
+  EXPECT_EQ(plan(1, Lsn{2 * kSegment + 500}), "1 0/200000") << "the server keeps whole segments";
+}
+
 TEST_F(PlanStreamTest, GoesOverToTheNextTimelineWhereTheOldOneWasLeft) {
   push(0);
   push(1);
