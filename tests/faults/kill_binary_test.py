@@ -122,10 +122,11 @@ class KillBinary(Case):
         return self.random.randrange(max(1, total // 20), max(2, total * 19 // 20))
 
     def kill(self, total, *words):
-        """Runs a command and kills it at a random place of its way."""
+        """Runs a command and kills it at a random place of its way. Returns how long the way is, as far as known."""
         process = self.start(*words)
         seen = follow(process, self.until(total))
         self.killed(process, f"{' '.join(map(str, words))} after {seen} of about {total} calls")
+        return total if process.returncode == -9 else seen
 
     def killed(self, process, what):
         process.kill()
@@ -198,7 +199,7 @@ class KillBinary(Case):
             self.prune()
             self.change()
             before = self.listed()
-            self.kill(total, "backup")
+            total = self.kill(total, "backup")
             self.holds(before)
             self.backup()
 
@@ -209,7 +210,7 @@ class KillBinary(Case):
         for _ in self.until_killed(PRUNES):
             self.change()
             kept = self.backup()[-2:]
-            self.kill(total, "prune", "--grace", "0s")
+            total = self.kill(total, "prune", "--grace", "0s")
             self.holds(kept)
             self.prune()
             self.assertEqual(self.listed(), kept)
@@ -221,7 +222,7 @@ class KillBinary(Case):
         shutil.rmtree(to)
         for _ in self.until_killed(RESTORES):
             kept = self.listed()
-            self.kill(total, *words)
+            total = self.kill(total, *words)
             self.holds(kept)
             self.holdfast(*words, "--delta")
             self.same_as(kept[-1], to)
@@ -231,7 +232,7 @@ class KillBinary(Case):
         total = self.measure("key", "rotate", "--reseal")
         for _ in self.until_killed(ROTATIONS):
             kept = self.listed()
-            self.kill(total, "key", "rotate", "--reseal")
+            total = self.kill(total, "key", "rotate", "--reseal")
             self.holds(kept)
             self.holdfast("key", "rotate", "--reseal")
             self.prune()
