@@ -30,6 +30,7 @@ std::string time_left(const ProgressFigures& figures) {
   if (figures.recent_bytes_per_second == 0 || figures.bytes_done >= figures.bytes_total) return "";
   const uint64_t seconds = (figures.bytes_total - figures.bytes_done) / figures.recent_bytes_per_second;
   if (seconds > 100 * 3600) return "";
+  if (seconds < 59) return fmt::format("{} s left", seconds + 1);
   return format_duration(Duration::seconds(static_cast<int64_t>(seconds + 1))) + " left";
 }
 

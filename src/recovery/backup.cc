@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/stage.h"
 #include "source/files/capture.h"
 #include "source/postgres/capture.h"
 
@@ -62,6 +63,8 @@ Result<repo::Snapshot> capture_component(Workspace& workspace, repo::WriteSessio
   const auto earlier = snapshots_of(points, component.name);
   const repo::Snapshot* previous = nullptr;
   if (!earlier.empty() && earlier.back().snapshot->kind == component.kind) previous = earlier.back().snapshot;
+  // A component is about as large as it was.
+  begin_stage(workspace.machine().progress, previous == nullptr ? 0 : previous->source_bytes);
   auto snapshot = component.kind == "files" ? capture_files(workspace, session, component, options, previous)
                                             : capture_postgres(workspace, session, component, options, previous);
   if (!snapshot.ok()) return std::move(snapshot).error().with_context(fmt::format("component {}", component.name));

@@ -1,6 +1,7 @@
 #include "recovery/restore.h"
 
 #include "base/log.h"
+#include "recovery/stage.h"
 #include "source/files/restore.h"
 
 namespace holdfast::recovery {
@@ -46,7 +47,7 @@ Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, Compo
   }
   auto report = TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(request, plan, true)));
   plan.changes = std::move(report.changes);
-  plan.bytes = report.bytes;
+  if (report.bytes > 0) plan.bytes = report.bytes;  // of the paths chosen; over what is there it is not known
   return {};
 }
 
@@ -94,6 +95,7 @@ Result<std::vector<ComponentRestored>> carry_out(Workspace& workspace, const Res
   workspace.machine().progress.phase = "restoring";
   std::vector<ComponentRestored> outcomes;
   for (const ComponentPlan& component : plan.components) {
+    begin_stage(workspace.machine().progress, component.bytes);
     outcomes.push_back(TRY_CONTEXT(restore_component(workspace, request, component), "component {}", component.component));
   }
   return outcomes;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/stage.h"
 #include "repo/collect.h"
 #include "source/files/restore.h"
 #include "source/postgres/verify.h"
@@ -88,6 +89,7 @@ Result<VerifyOutcome> verify_point(Workspace& workspace, const VerifyRequest& re
     const auto& wanted = request.components;
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), snapshot.component) == wanted.end()) continue;
     const Duration began = clock.monotonic();
+    begin_stage(workspace.machine().progress, 0);
     ComponentVerified verified{snapshot.component, snapshot.kind, {}, {}};
     verified.report = TRY_CONTEXT(verify_snapshot(workspace, request, snapshot), "component {}", snapshot.component);
     verified.took = clock.monotonic() - began;
