@@ -172,7 +172,9 @@ class Restore {
     TRY(servers::make_server_directory(disk_));
     TRY(servers::make_server_directory(space_));
     TRY(servers::make_server_directory(wal_));
-    auto server = TRY(PrivatePostgres::create(cluster_));
+    servers::PostgresOptions options;
+    options.wal_segment_mib = 1;  // what --delta meets is copied for every run
+    auto server = TRY(PrivatePostgres::create(cluster_, options));
     TRY(server->start());
     // One database is enough, and makes a run short.
     TRY(server->exec("update pg_database set datistemplate = false, datallowconn = true"));
