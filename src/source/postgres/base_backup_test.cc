@@ -51,7 +51,9 @@ TEST(BaseBackup, AClusterIsCapturedOverTheProtocolAndItsIncrementalStoresChanged
   options.tablespaces[location] = cluster.scratch() + "/moved";
   auto restored = rig.restore(second.value(), options);
   ASSERT_OK(restored);
-  EXPECT_EQ(restored.value()->sql(kDigest).value(), digest);
+  auto after = restored.value()->sql(kDigest);
+  ASSERT_OK(after);
+  EXPECT_EQ(after.value(), digest);
   EXPECT_EQ(restored.value()->sql("select count(*) from t where m = 'changed'").value(), "10");
 }
 

@@ -122,7 +122,12 @@ Result<void> Capture::open_previous() {
     log_info("postgres.capture.full", {{"component", options_.component}, {"reason", reason}});
     return {};
   }
-  previous_ = TRY(PreviousSnapshot::open(session_.repository(), *given_previous_));
+  auto opened = PreviousSnapshot::open(session_.repository(), *given_previous_);
+  if (!opened.ok() && is_damage(opened.error())) {
+    log_warn("postgres.capture.previous_damaged", {{"component", options_.component}, {"error", opened.error().text()}});
+    return {};
+  }
+  previous_ = TRY(std::move(opened));
   return {};
 }
 
@@ -266,6 +271,9 @@ Result<repo::Snapshot> Capture::run() {
   TRY(connect());
   TRY(choose_method());
   TRY(open_previous());
+  // For the eyes only: a role that may not know leaves the total unknown.
+  const auto size = server_->value("select sum(pg_tablespace_size(oid)) from pg_tablespace");
+  if (size.ok()) world_.progress.bytes_total = std::strtoull(size.value().c_str(), nullptr, 10);
   if (source_.method == "files") TRY(by_files());
   else TRY(by_protocol());
   repo::Snapshot snapshot = TRY(finish());

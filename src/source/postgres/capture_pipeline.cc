@@ -50,7 +50,9 @@ Result<bool> CapturePipeline::open(CapturedFile& file) {
 
 // Whether everything that the previous snapshot says of the file can be referred to.
 Result<bool> CapturePipeline::take_over(const CapturedFile& file) {
-  return repo::reuse_content(session_, file.previous->content);
+  auto reused = repo::reuse_content(session_, file.previous->content);
+  if (!reused.ok() && is_damage(reused.error())) return false;
+  return reused;
 }
 
 Result<RegionOutcome> CapturePipeline::capture_region(CaptureTask& task) {

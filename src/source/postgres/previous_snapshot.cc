@@ -1,5 +1,6 @@
 #include "source/postgres/previous_snapshot.h"
 
+#include "base/log.h"
 #include "source/postgres/page.h"
 #include "source/postgres/snapshot_source.h"
 
@@ -31,7 +32,10 @@ Result<std::unique_ptr<PreviousSnapshot>> PreviousSnapshot::open(repo::Repositor
 Result<std::optional<repo::Entry>> PreviousSnapshot::next_at(const std::string& path) {
   while (!ended_) {
     if (!ahead_) {
-      ahead_ = TRY(reader_->next());
+      auto entry = reader_->next();
+      if (!entry.ok() && !is_damage(entry.error())) return std::move(entry).error();
+      if (!entry.ok()) log_warn("postgres.capture.previous_damaged", {{"error", entry.error().text()}});
+      ahead_ = entry.ok() ? std::move(entry).value() : std::nullopt;
       ended_ = !ahead_;
       continue;
     }
@@ -45,7 +49,9 @@ Result<std::optional<repo::Entry>> PreviousSnapshot::next_at(const std::string& 
 
 Result<std::optional<repo::Entry>> PreviousSnapshot::find(const std::string& path) {
   while (!loaded_) {
-    auto entry = TRY(reader_->next());
+    auto read = reader_->next();
+    if (!read.ok() && !is_damage(read.error())) return std::move(read).error();
+    std::optional<repo::Entry> entry = read.ok() ? std::move(read).value() : std::nullopt;
     loaded_ = !entry;
     if (entry && parse_relation_path(entry->path)) by_path_.emplace(entry->path, std::move(*entry));
   }

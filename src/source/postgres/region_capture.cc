@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "source/postgres/page.h"
+#include "source/postgres/region_reader.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -56,21 +57,30 @@ struct RegionCapture::Page {
 struct RegionCapture::Before {
   std::vector<std::optional<repo::Extent>> pages;
   const repo::RegionRef* region = nullptr;  // when it is one stored region
+  ByteView bytes;                           // of the pages, when they are to be compared
 };
+
+bool is_damage(const Error& error) {
+  return error.code() == ErrorCode::kDamaged || error.code() == ErrorCode::kInvalidData || error.code() == ErrorCode::kNotFound;
+}
+
+Result<std::vector<repo::Extent>> RegionCapture::extents_before(const Input& input, const repo::RegionRef*& region) {
+  const repo::Content& content = *input.previous;
+  const size_t index = input.offset / kRegionBytes;
+  if (content.regions.empty()) return slice(content.extents, input.offset, kRegionBytes);
+  const bool is_aligned = index < content.regions.size() &&
+                          (index + 1 == content.regions.size() || content.regions[index].length_bytes == kRegionBytes);
+  if (!is_aligned) return std::vector<repo::Extent>();
+  region = &content.regions[index];
+  return repo::read_region(session_.repository(), *region);
+}
 
 Result<RegionCapture::Before> RegionCapture::look_before(const Input& input) {
   Before before;
   if (!input.previous || input.previous_bytes <= input.offset) return before;
-  std::vector<repo::Extent> extents;
-  const repo::Content& content = *input.previous;
-  const size_t index = input.offset / kRegionBytes;
-  if (content.regions.empty()) {
-    extents = slice(content.extents, input.offset, kRegionBytes);
-  } else if (index < content.regions.size() &&
-             (index + 1 == content.regions.size() || content.regions[index].length_bytes == kRegionBytes)) {
-    before.region = &content.regions[index];
-    extents = TRY(repo::read_region(session_.repository(), *before.region));
-  }
+  auto found = extents_before(input, before.region);
+  if (!found.ok() && is_damage(found.error())) return Before();
+  const std::vector<repo::Extent> extents = TRY(std::move(found));
   uint64_t at = 0;  // of the extent, in the region
   for (const repo::Extent& extent : extents) {
     const uint64_t first = (at + kPageBytes - 1) / kPageBytes, last = (at + extent.length_bytes) / kPageBytes;
@@ -83,7 +93,22 @@ Result<RegionCapture::Before> RegionCapture::look_before(const Input& input) {
     }
     at += extent.length_bytes;
   }
+  if (rules_.checksums || before.pages.empty()) return before;
+  thread_local Bytes buffer;
+  if (buffer.size() < at) buffer.resize(at);
+  auto read = RegionReader(session_.repository()).read(extents, buffer.mutable_view().first(at));
+  if (!read.ok() && is_damage(read.error())) return Before();
+  TRY(std::move(read));
+  before.bytes = buffer.view(0, at);
   return before;
+}
+
+// Whether the previous snapshot has the page as it is.
+Result<bool> RegionCapture::is_unchanged(const Before& before, size_t index, ByteView page) {
+  if (index >= before.pages.size() || !before.pages[index]) return false;
+  if (!rules_.checksums) return equal(page, before.bytes.subspan(index * kPageBytes, kPageBytes));
+  const Lsn lsn = page_lsn(page.data());
+  return lsn < *rules_.unchanged_below && lsn.value >= kSmallestRealLsn;
 }
 
 // Checks one page; reads it again as long as it looks wrong and may only be in
@@ -178,14 +203,11 @@ Result<void> RegionCapture::capture_pages(const Input& input, MutableByteView by
     const PageState state = TRY(examine(input, page, input.offset + i * kPageBytes, outcome));
     if (state == PageState::kZero) {
       pages[i].fate = Page::Fate::kZero;
-    } else if (state == PageState::kGood && i < before.pages.size() && before.pages[i]) {
-      const Lsn lsn = page_lsn(page.data());
-      if (lsn < *rules_.unchanged_below && lsn.value >= kSmallestRealLsn) {
-        const repo::BlockId& block = *before.pages[i]->block;
-        auto known = reusable.find(block);
-        if (known == reusable.end()) known = reusable.emplace(block, TRY(session_.reuse(block))).first;
-        if (known->second) pages[i] = {Page::Fate::kBefore, *before.pages[i]};
-      }
+    } else if (state == PageState::kGood && TRY(is_unchanged(before, i, page))) {
+      const repo::BlockId& block = *before.pages[i]->block;
+      auto known = reusable.find(block);
+      if (known == reusable.end()) known = reusable.emplace(block, TRY(session_.reuse(block))).first;
+      if (known->second) pages[i] = {Page::Fate::kBefore, *before.pages[i]};
     }
     all_before = all_before && pages[i].fate == Page::Fate::kBefore;
   }

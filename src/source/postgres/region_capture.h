@@ -26,6 +26,9 @@ struct PageRules {
   uint32_t segment_pages = 131072;   // pages of one relation segment (1 GiB)
   Lsn start;                         // of this capture: recovery of the copy begins here
   // Pages below this LSN are as the previous snapshot has them; empty: none is.
+  // Without checksums a page can change and keep its LSN (a bit that says that all
+  // rows are visible, which must agree with the visibility map): then the bytes
+  // themselves are compared.
   std::optional<Lsn> unchanged_below;
 };
 
@@ -47,6 +50,10 @@ struct RegionOutcome {
   // capture writes them whole, which is why the copy is right nonetheless.
   std::vector<PageProblem> torn;
 };
+
+// Whether an error says that what the repository holds is damaged or gone. What
+// can't be read of a previous snapshot is stored anew instead of failing a capture.
+bool is_damage(const Error& error);
 
 // Turns the bytes of regions into extents: verifies pages, takes over those that
 // the previous snapshot has, stores the others. Thread-safe.
@@ -74,6 +81,8 @@ class RegionCapture {
   struct Before;
   Result<PageState> examine(const Input& input, MutableByteView page, uint64_t offset, RegionOutcome& outcome);
   Result<Before> look_before(const Input& input);
+  Result<std::vector<repo::Extent>> extents_before(const Input& input, const repo::RegionRef*& region);
+  Result<bool> is_unchanged(const Before& before, size_t index, ByteView page);
   Result<void> store_whole(ByteView bytes, std::vector<PagePacker::Extent>& extents);
   Result<void> capture_pages(const Input& input, MutableByteView bytes, RegionOutcome& outcome);
   Result<void> assemble(ByteView bytes, const std::vector<Page>& pages, RegionOutcome& outcome);
