@@ -32,9 +32,9 @@ build:
 test:
 	@scripts/deps ensure build run test
 	@scripts/servers
-	@scripts/build release
+	@scripts/build dev
 	@scripts/build fuzz fuzzers
-	@HOLDFAST_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CTEST) --test-dir build -j $(JOBS)
+	@HOLDFAST_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CTEST) --test-dir build-dev -j $(JOBS)
 
 fuzz:
 	@scripts/deps ensure build test
