@@ -12,6 +12,10 @@ import time
 import unittest
 from pathlib import Path
 
+# ctest ends a suite that takes too long with a signal: servers are then stopped
+# as at any other end.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+
 PROGRAM = Path(os.environ["HOLDFAST_PROGRAM"]).resolve()
 SOURCE = Path(os.environ["HOLDFAST_SOURCE_DIR"]).resolve()
 
