@@ -156,7 +156,7 @@ class LocalStore final : public ObjectStore {
     if (!file.ok()) return missing(name, std::move(file).error());
     const struct stat status = TRY((*file)->stat());
     if (!S_ISREG(status.st_mode)) return make_error(ErrorCode::kNotFound, "there is no object {}", name);
-    auto object = std::make_shared<OpenObject>(std::move(file).value(), static_cast<uint64_t>(status.st_size));
+    auto object = std::make_shared<OpenObject>(OpenObject{std::move(file).value(), static_cast<uint64_t>(status.st_size)});
     if (keep) descriptors_.keep(name, object);
     return object;
   }
