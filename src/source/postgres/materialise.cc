@@ -19,6 +19,10 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr size_t kTasksUnderWay = 16;
+// Large files are written past the page cache: filling it with what nobody reads
+// soon costs more than all the rest of a restore, and evicts what is in use.
+constexpr uint64_t kSmallestDirect = 1 << 20;
+constexpr uint64_t kDirectAlignment = 4096;
 const std::string kControlPath = "global/pg_control";
 const std::string kTemporaryControl = "global/pg_control.holdfast";
 
@@ -29,6 +33,7 @@ struct TargetFile {
   std::mutex mutex;
   std::unique_ptr<File> file;
   bool fresh = true;       // nothing was there before
+  bool direct = false;     // written past the page cache
 };
 
 struct WriteTask {
@@ -83,9 +88,16 @@ class Materialiser {
   RegionReader reader_;
   MaterialiseReport report_;
   std::unique_ptr<repo::TreeReader> tree_;
-  std::shared_ptr<TargetFile> current_;
-  size_t region_ = 0;
-  uint64_t offset_ = 0;
+  // Files under way, as many as there are workers: their regions are handed out in
+  // turn, because the kernel lets only one writer at a time into a file.
+  struct Lane {
+    std::shared_ptr<TargetFile> file;
+    size_t region = 0;
+    uint64_t offset = 0;
+  };
+  std::vector<Lane> lanes_;
+  size_t turn_ = 0;
+  bool all_listed_ = false;
   std::optional<repo::Entry> control_;
   std::vector<repo::Entry> configuration_;
   std::unordered_set<std::string> expected_;   // with --delta: paths of the tree
@@ -135,7 +147,7 @@ Result<void> Materialiser::prepare() {
   return world_.fs.sync_directory(global);
 }
 
-// Makes directories and links at once; a file becomes current_. False: nothing to write.
+// Makes directories and links at once; a file gets a lane. False: nothing to write.
 Result<bool> Materialiser::begin_entry(repo::Entry entry) {
   if (entry.path.starts_with(kConfigPrefix)) configuration_.push_back(entry);
   const auto place = plan_.place_of(entry.path);
@@ -159,11 +171,10 @@ Result<bool> Materialiser::begin_entry(repo::Entry entry) {
     return false;
   }
   if (entry.kind != repo::EntryKind::kFile) return false;
-  current_ = std::make_shared<TargetFile>();
-  current_->path = *place;
-  current_->entry = std::move(entry);
-  region_ = 0;
-  offset_ = 0;
+  auto file = std::make_shared<TargetFile>();
+  file->path = *place;
+  file->entry = std::move(entry);
+  lanes_.push_back({std::move(file), 0, 0});
   return true;
 }
 
@@ -172,26 +183,46 @@ Result<std::optional<WriteTask>> Materialiser::next() {
     return make_error(ErrorCode::kInterrupted, "the restore was stopped; {} is not a cluster", plan_.data_directory())
         .with_hint("go on with --delta");
   }
-  while (!current_) {
+  while (!all_listed_ && lanes_.size() < std::max<size_t>(world_.threads, 1)) {
     auto entry = TRY(tree_->next());
-    if (!entry) return std::optional<WriteTask>();
-    TRY(begin_entry(std::move(*entry)));
+    all_listed_ = !entry;
+    if (entry) TRY(begin_entry(std::move(*entry)));
   }
+  if (lanes_.empty()) return std::optional<WriteTask>();
+  const size_t index = turn_++ % lanes_.size();
+  Lane& lane = lanes_[index];
   WriteTask task;
-  task.file = current_;
-  task.offset = offset_;
-  const repo::Content& content = current_->entry.content;
+  task.file = lane.file;
+  task.offset = lane.offset;
+  const repo::Content& content = lane.file->entry.content;
   if (content.regions.empty()) {
-    task.length = current_->entry.size_bytes;
+    task.length = lane.file->entry.size_bytes;
     task.last = true;
   } else {
-    task.region = content.regions[region_++];
+    task.region = content.regions[lane.region++];
     task.length = task.region->length_bytes;
-    task.last = region_ == content.regions.size();
+    task.last = lane.region == content.regions.size();
   }
-  offset_ += task.length;
-  if (task.last) current_.reset();
+  lane.offset += task.length;
+  if (task.last) lanes_.erase(lanes_.begin() + static_cast<ptrdiff_t>(index));
   return std::optional<WriteTask>(std::move(task));
+}
+
+// Where the file system can't, the writes go through the cache as usual.
+void write_past_cache(TargetFile& file) {
+  const uint64_t size = file.entry.size_bytes;
+  const int descriptor = file.file->descriptor();
+  if (descriptor < 0 || size < kSmallestDirect || size % kPageBytes != 0 || !parse_relation_path(file.entry.path)) return;
+  const int flags = ::fcntl(descriptor, F_GETFL);
+  if (flags >= 0 && ::fcntl(descriptor, F_SETFL, flags | O_DIRECT) == 0) file.direct = true;
+}
+
+// Each worker's bytes on their way to the disk, aligned as direct writes want them.
+MutableByteView aligned_buffer(size_t size) {
+  thread_local Bytes buffer;
+  if (buffer.size() < size + kDirectAlignment) buffer = Bytes(size + kDirectAlignment);
+  const auto address = reinterpret_cast<uintptr_t>(buffer.data());
+  return buffer.mutable_view().subspan((kDirectAlignment - address % kDirectAlignment) % kDirectAlignment, size);
 }
 
 Result<void> Materialiser::open(TargetFile& file) {
@@ -210,6 +241,7 @@ Result<void> Materialiser::open(TargetFile& file) {
   options.create = true;
   options.no_follow = true;
   file.file = TRY(world_.fs.open(file.path, options));
+  if (file.fresh) write_past_cache(file);
   return own(file.path, file.file->descriptor(), file.entry.mode ? file.entry.mode : 0600);
 }
 
@@ -247,7 +279,7 @@ Result<uint64_t> Materialiser::write_fresh(TargetFile& file, uint64_t offset, co
     for (; i < extents.size() && !extents[i].block; i++) at += extents[i].length_bytes;
   }
   // The disk starts now instead of at the end, while the next regions are read.
-  if (written > 0 && file.file->descriptor() >= 0) {
+  if (written > 0 && !file.direct && file.file->descriptor() >= 0) {
     ::sync_file_range(file.file->descriptor(), static_cast<off_t>(offset), static_cast<off_t>(bytes.size()), SYNC_FILE_RANGE_WRITE);
   }
   return written;
@@ -287,10 +319,9 @@ Result<WriteOutcome> Materialiser::write(WriteTask& task) {
   const auto flush = [&]() -> Result<void> {
     if (stretch_bytes == 0) return {};
     if (file.fresh) {
-      thread_local Bytes buffer;
-      if (buffer.size() < stretch_bytes) buffer.resize(stretch_bytes);
-      TRY(reader_.read(stretch, buffer.mutable_view().first(stretch_bytes)));
-      outcome.written += TRY(write_fresh(file, offset, stretch, buffer.view(0, stretch_bytes)));
+      const MutableByteView buffer = aligned_buffer(stretch_bytes);
+      TRY(reader_.read(stretch, buffer));
+      outcome.written += TRY(write_fresh(file, offset, stretch, buffer));
     } else {
       outcome.written += TRY(write_changed(file, offset, stretch, stretch_bytes));
     }
