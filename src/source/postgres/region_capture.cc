@@ -9,7 +9,7 @@
 namespace holdfast::postgres {
 namespace {
 
-// Blocks of whole stretches of files. Measured on pgbench data: docs/decisions.
+// Blocks of whole stretches of files: docs/decisions/021-postgres-capture-and-restore.md.
 constexpr size_t kBlockBytes = 512 << 10;
 // A stretch of this size in which this share of the pages is new is stored whole:
 // a few more bytes now for far fewer pieces when it is read back.
