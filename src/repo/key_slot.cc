@@ -52,7 +52,7 @@ Result<const crypto::Key*> PassphraseKeys::key(const crypto::ArgonCost& cost) {
     if (derived->cost.memory_bytes == cost.memory_bytes && derived->cost.passes == cost.passes) return &derived->key;
   }
   const Bytes salt = from_hex(repository_id_);
-  derived_.push_back(std::make_unique<Derived>(cost, TRY(crypto::argon2id(passphrase_, salt.view(), cost))));
+  derived_.push_back(std::make_unique<Derived>(Derived{cost, TRY(crypto::argon2id(passphrase_, salt.view(), cost))}));
   return &derived_.back()->key;
 }
 

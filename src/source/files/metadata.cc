@@ -86,7 +86,7 @@ void set_attributes(const repo::Entry& entry, const Handle& handle, bool remove_
     auto present = read_attributes(handle);
     if (present.ok()) {
       for (const auto& [name, value] : present.value()) {
-        const auto same = [&](const auto& wanted) { return wanted.first == name; };
+        const auto same = [&name = name](const auto& wanted) { return wanted.first == name; };
         if (std::none_of(entry.xattrs.begin(), entry.xattrs.end(), same) && remove_attribute(handle, name) != 0)
           faults.add(entry.path, fmt::format("attribute {} not removed", display_path(name)),
                      Error::from_errno(errno, "removexattr"));
