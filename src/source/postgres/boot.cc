@@ -2,13 +2,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/parallel.h"
 #include "source/postgres/materialise.h"
 #include "source/postgres/private_server.h"
 #include "source/postgres/row_counts.h"
 #include "source/postgres/snapshot_source.h"
+#include "source/postgres/timeline.h"
 #include "source/postgres/verify.h"
+#include "source/postgres/wal_archive.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -46,6 +50,7 @@ class BootVerifier {
   Result<source::VerifyReport> run();
 
  private:
+  Result<std::string> stage_wal();
   Result<void> restore_aside();
   Result<void> boot();
   Result<void> wait_for_end_of_recovery();
@@ -72,6 +77,29 @@ class BootVerifier {
   std::unique_ptr<PrivateServer> server_;
 };
 
+// The server runs as another user than we when we are root, and that user need not
+// be able to read the repository or its passphrase: then the WAL is laid out for it.
+Result<std::string> BootVerifier::stage_wal() {
+  const std::string directory = join_path(root_, "wal");
+  TRY(world_.fs.make_directory(directory, 0755));
+  auto archive = TRY(WalArchive::open(repository_, {snapshot_.component, source_.system_id, source_.segment_bytes}));
+  const auto stage = [&](const std::string& name) -> Result<void> {
+    const auto content = TRY(archive->fetch(name));
+    if (!content) return {};
+    return write_file_durably(world_.fs, join_path(directory, name), *content, 0644);
+  };
+  const uint64_t size = source_.segment_bytes;
+  const std::vector<TimelineSwitch> ancestors = TRY(archive->history(target_.timeline));
+  for (const TimelinePiece& piece : path_to(target_.timeline, ancestors)) {
+    if (piece.timeline > 1) TRY(stage(history_name(piece.timeline)));
+    // A server that is to stop at once wants to see the record after that, too.
+    const uint64_t from = std::max(piece.from.value, target_.replay_from.value) / size * size;
+    const uint64_t to = std::min(piece.to.value, target_.replay_to.value + size);
+    for (uint64_t at = from; at < to; at += size) TRY(stage(segment_name(piece.timeline, {at}, size)));
+  }
+  return "cp '" + directory + "/%f' '%p'";
+}
+
 Result<void> BootVerifier::restore_aside() {
   user_ = TRY(server_user(root_));
   data_ = join_path(root_, "data");
@@ -83,7 +111,7 @@ Result<void> BootVerifier::restore_aside() {
   if (user_.uid && ::chown(root_.c_str(), *user_.uid, *user_.gid) != 0) return Error::from_errno(errno, root_);
   MaterialiseOptions options;
   options.to = data_;
-  options.restore_command = options_.restore_command;
+  options.restore_command = user_.uid ? TRY(stage_wal()) : options_.restore_command;
   options.action = AfterRecovery::kPromote;
   options.uid = user_.uid;
   options.gid = user_.gid;
@@ -110,7 +138,7 @@ Result<void> BootVerifier::boot() {
   options.log_path = join_path(root_, "log");
   options.user = user_;
   options.start_deadline = left();
-  options.settings = {{"data_directory", data_}, {"hba_file", hba}, {"ident_file", ident}, {"external_pid_file", ""},
+  options.settings = {{"data_directory", data_}, {"hba_file", hba}, {"ident_file", ident}, {"external_pid_file", join_path(root_, "external.pid")},
                       {"archive_mode", "off"}, {"primary_conninfo", ""}, {"primary_slot_name", ""},
                       {"synchronous_standby_names", ""}, {"ssl", "off"}, {"logging_collector", "off"},
                       {"log_destination", "stderr"}, {"fsync", "off"}, {"autovacuum", "off"}, {"hot_standby", "on"},

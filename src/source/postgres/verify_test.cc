@@ -40,6 +40,10 @@ TEST(Verify, BootingRunsChecksCountsAndAssertionsAndCleansUp) {
   ASSERT_OK(real_file_system().make_directory(options.scratch_directory, 0755));
   ResolvedTarget target;
   target.settings = {{"recovery_target_timeline", "latest"}, {"recovery_target", "immediate"}};
+  const SnapshotSource source = snapshot_source(snapshot).value();
+  target.timeline = source.timeline;
+  target.replay_from = source.start;
+  target.replay_to = source.stop;
   auto report = verify_by_booting(rig.world, rig.repository(), snapshot, target, options);
   ASSERT_OK(report);
   ASSERT_EQ(report.value().findings.size(), 1u);
