@@ -146,7 +146,7 @@ Result<void> Rig::wait_until_stored() {
   // A commit after whatever the caller wants to find again: recovery needs a later record to stop at.
   TRY(session->exec("create table if not exists public.later (i int); insert into public.later values (1)"));
   const std::string lsn = TRY(session->value("select pg_current_wal_insert_lsn()"));
-  const std::string segment = TRY(session->value("select pg_walfile_name($1::pg_lsn - 1)", {lsn}));
+  const std::string segment = TRY(session->value("select pg_walfile_name($1::pg_lsn)", {lsn}));
   if (!options_.streaming) TRY(session->value("select pg_switch_wal()"));
   std::optional<Error> failure;
   const bool stored = wait_until(
