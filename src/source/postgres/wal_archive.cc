@@ -436,7 +436,7 @@ std::vector<WalPiece> Archive::pieces_of(const WalInventory& known) const {
       }
       const auto gapless = segment.gapless();
       const uint64_t stored = gapless.empty() ? 0 : gapless.back().to;
-      const auto add = [&](const WalInventory::Part& part) {
+      const auto add = [&, timeline = timeline, start = start](const WalInventory::Part& part) {
         pieces.push_back({part.record, timeline, Lsn{start.value + part.from}, Lsn{start.value + part.to}, false});
       };
       std::for_each(gapless.begin(), gapless.end(), add);
