@@ -17,7 +17,8 @@ void Bytes::reserve(size_t capacity) {
 void Bytes::append(ByteView more) {
   if (more.empty()) return;
   const size_t old_size = size_;
-  if (more.size() > capacity_ - old_size && data_ && more.data() >= data_.get() && more.data() < data_.get() + capacity_) {
+  if (more.size() > capacity_ - old_size && data_ && more.data() >= data_.get() &&
+      more.data() < data_.get() + capacity_) {
     const Bytes copy = copy_of(more);  // a view of ourselves would dangle once we have grown
     return append(copy.view());
   }

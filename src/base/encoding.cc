@@ -65,14 +65,16 @@ Result<uint64_t> ByteReader::varint_at_most(uint64_t limit, std::string_view wha
   const uint64_t value = TRY(varint());
   if (value > limit) {
     offset_ = start;
-    return make_error(ErrorCode::kInvalidData, "{} at offset {} is {}, above the limit of {}", what, start, value, limit);
+    return make_error(ErrorCode::kInvalidData, "{} at offset {} is {}, above the limit of {}", what, start, value,
+                      limit);
   }
   return value;
 }
 
 Result<ByteView> ByteReader::raw(size_t size) {
   if (size > remaining()) {
-    return make_error(ErrorCode::kInvalidData, "wanted {} bytes at offset {}, but {} are left", size, offset_, remaining());
+    return make_error(ErrorCode::kInvalidData, "wanted {} bytes at offset {}, but {} are left", size, offset_,
+                      remaining());
   }
   const ByteView view = bytes_.subspan(offset_, size);
   offset_ += size;

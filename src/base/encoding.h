@@ -20,8 +20,14 @@ class ByteWriter {
   void varint(uint64_t value);
   void svarint(int64_t value) { varint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63)); }
   void raw(ByteView bytes) { out_.append(bytes); }
-  void string(std::string_view text) { varint(text.size()); out_.append(text); }
-  void bytes(ByteView content) { varint(content.size()); out_.append(content); }
+  void string(std::string_view text) {
+    varint(text.size());
+    out_.append(text);
+  }
+  void bytes(ByteView content) {
+    varint(content.size());
+    out_.append(content);
+  }
 
   size_t size() const { return out_.size(); }
   ByteView view() const { return out_.view(); }

@@ -44,7 +44,15 @@ Result<void> read_sample(ByteView bytes) {
 
 TEST(Encoding, BytesAreAsTheFormatSays) {
   EXPECT_EQ(to_hex(sample()),
-            "01" "0203" "04050607" "08090a0b0c0d0e0f" "ac02" "05" "046e616d65" "07636f6e74656e74" "7879");
+            "01"
+            "0203"
+            "04050607"
+            "08090a0b0c0d0e0f"
+            "ac02"
+            "05"
+            "046e616d65"
+            "07636f6e74656e74"
+            "7879");
 }
 
 TEST(Encoding, ReadsBackAndFailsWhenCutAnywhere) {

@@ -14,7 +14,8 @@ namespace {
 // Beside the final file, hidden, and never the name of another writer's.
 std::string temporary_name(const std::string& path) {
   static std::atomic<uint64_t> counter{0};
-  const std::string name = fmt::format(".{}.{:016x}{:x}.tmp", base_name(path).substr(0, 200), system_random().u64(), counter++);
+  const std::string name =
+      fmt::format(".{}.{:016x}{:x}.tmp", base_name(path).substr(0, 200), system_random().u64(), counter++);
   return join_path(parent_path(path), name);
 }
 
@@ -53,7 +54,9 @@ Result<bool> leads_to_directory(FileSystem& fs, const std::string& path) {
 Result<Bytes> read_file(FileSystem& fs, const std::string& path, uint64_t limit_bytes) {
   auto file = TRY(fs.open(path, {}));
   const auto status = TRY(file->stat());
-  const auto too_large = [&] { return make_error(ErrorCode::kInvalidData, "{} is larger than {} bytes", path, limit_bytes); };
+  const auto too_large = [&] {
+    return make_error(ErrorCode::kInvalidData, "{} is larger than {} bytes", path, limit_bytes);
+  };
   if (status.st_size > 0 && static_cast<uint64_t>(status.st_size) > limit_bytes) return too_large();
 
   // One byte of room more than expected shows whether the file grew, or says

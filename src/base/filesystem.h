@@ -103,7 +103,7 @@ Result<bool> exists(FileSystem& fs, const std::string& path);
 Result<bool> is_empty_directory(FileSystem& fs, const std::string& path);
 
 std::string join_path(std::string_view directory, std::string_view name);
-std::string parent_path(std::string_view path);   // "." when there is no '/'
+std::string parent_path(std::string_view path);  // "." when there is no '/'
 std::string base_name(std::string_view path);
 // Absolute and without "." and ".."; symbolic links stay. Never fails.
 std::string absolute_path(std::string_view path);

@@ -47,7 +47,8 @@ std::string text_of(const LogValue& value) {
 }
 
 std::string text_line(LogLevel level, std::string_view event, const std::vector<LogField>& fields) {
-  std::string line = fmt::format("{} {:5} {}", format_rfc3339(system_clock().now()), kLevelNames[static_cast<int>(level)], event);
+  std::string line =
+      fmt::format("{} {:5} {}", format_rfc3339(system_clock().now()), kLevelNames[static_cast<int>(level)], event);
   for (const auto& [name, value] : fields) line += fmt::format(" {}={}", name, text_of(value));
   return line;
 }

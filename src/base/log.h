@@ -22,9 +22,17 @@ using LogField = std::pair<std::string_view, LogValue>;
 void set_log_level(LogLevel level);
 void log_event(LogLevel level, std::string_view event, std::vector<LogField> fields = {});
 
-inline void log_debug(std::string_view event, std::vector<LogField> fields = {}) { log_event(LogLevel::kDebug, event, std::move(fields)); }
-inline void log_info(std::string_view event, std::vector<LogField> fields = {}) { log_event(LogLevel::kInfo, event, std::move(fields)); }
-inline void log_warn(std::string_view event, std::vector<LogField> fields = {}) { log_event(LogLevel::kWarn, event, std::move(fields)); }
-inline void log_error(std::string_view event, std::vector<LogField> fields = {}) { log_event(LogLevel::kError, event, std::move(fields)); }
+inline void log_debug(std::string_view event, std::vector<LogField> fields = {}) {
+  log_event(LogLevel::kDebug, event, std::move(fields));
+}
+inline void log_info(std::string_view event, std::vector<LogField> fields = {}) {
+  log_event(LogLevel::kInfo, event, std::move(fields));
+}
+inline void log_warn(std::string_view event, std::vector<LogField> fields = {}) {
+  log_event(LogLevel::kWarn, event, std::move(fields));
+}
+inline void log_error(std::string_view event, std::vector<LogField> fields = {}) {
+  log_event(LogLevel::kError, event, std::move(fields));
+}
 
 }  // namespace holdfast

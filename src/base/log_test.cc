@@ -16,7 +16,8 @@ std::string logged(const std::function<void()>& action) {
 TEST(Log, TextLineQuotesWhatCouldMislead) {
   set_log_level(LogLevel::kWarn);
   const std::string line = logged([] {
-    log_warn("repo.pack.written", {{"pack", std::string("ab12")}, {"bytes", uint64_t{42}}, {"why", std::string("a b\n\xff")}, {"ok", true}});
+    log_warn("repo.pack.written",
+             {{"pack", std::string("ab12")}, {"bytes", uint64_t{42}}, {"why", std::string("a b\n\xff")}, {"ok", true}});
   });
   ASSERT_GT(line.size(), 28u);
   EXPECT_EQ(line.substr(27), " warn  repo.pack.written pack=ab12 bytes=42 why=\"a b\\n\xef\xbf\xbd\" ok=true\n");

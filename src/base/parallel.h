@@ -25,8 +25,7 @@ Result<void> parallel_for(size_t count, size_t threads, const std::function<Resu
 //   sink: called in order, from one thread at a time.
 // The first error stops everything and is returned once all threads have joined.
 template <typename In, typename Out>
-Result<void> ordered_pipeline(size_t threads, size_t window,
-                              const std::function<Result<std::optional<In>>()>& next,
+Result<void> ordered_pipeline(size_t threads, size_t window, const std::function<Result<std::optional<In>>()>& next,
                               const std::function<Result<Out>(In&)>& work,
                               const std::function<Result<void>(Out)>& sink);
 
@@ -72,8 +71,7 @@ class BoundedQueue {
 // ---- implementation of ordered_pipeline
 
 template <typename In, typename Out>
-Result<void> ordered_pipeline(size_t threads, size_t window,
-                              const std::function<Result<std::optional<In>>()>& next,
+Result<void> ordered_pipeline(size_t threads, size_t window, const std::function<Result<std::optional<In>>()>& next,
                               const std::function<Result<Out>(In&)>& work,
                               const std::function<Result<void>(Out)>& sink) {
   struct Slot {
@@ -81,7 +79,7 @@ Result<void> ordered_pipeline(size_t threads, size_t window,
   };
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<Slot> slots;      // in flight, in order; slots.front() has number `base`
+  std::deque<Slot> slots;  // in flight, in order; slots.front() has number `base`
   uint64_t base = 0;
   bool ended = false, fetching = false, sinking = false;
   std::optional<Error> failure;

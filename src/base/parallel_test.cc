@@ -18,7 +18,8 @@ TEST(ParallelFor, RunsEveryItemOnce) {
                 }).ok());
     for (const auto& count : seen) EXPECT_EQ(count, 1);
   }
-  EXPECT_TRUE(parallel_for(0, 4, [](size_t) -> Result<void> { return make_error(ErrorCode::kIo, "never called"); }).ok());
+  EXPECT_TRUE(
+      parallel_for(0, 4, [](size_t) -> Result<void> { return make_error(ErrorCode::kIo, "never called"); }).ok());
 }
 
 TEST(ParallelFor, AnErrorStopsTheHandOut) {

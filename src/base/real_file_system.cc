@@ -65,7 +65,8 @@ class RealFile final : public File {
   }
 
   Result<void> truncate(uint64_t size_bytes) override {
-    if (retrying([&] { return ::ftruncate(fd_, static_cast<off_t>(size_bytes)); }) < 0) return failed("set the size of", path_);
+    if (retrying([&] { return ::ftruncate(fd_, static_cast<off_t>(size_bytes)); }) < 0)
+      return failed("set the size of", path_);
     return {};
   }
 
@@ -76,7 +77,7 @@ class RealFile final : public File {
   }
 
   Result<struct stat> stat() override {
-    struct stat status {};
+    struct stat status{};
     if (::fstat(fd_, &status) < 0) return failed("read the attributes of", path_);
     return status;
   }
@@ -120,8 +121,9 @@ class RealFileSystem final : public FileSystem {
   }
 
   Result<struct stat> stat(const std::string& path) override {
-    struct stat status {};
-    if (::fstatat(AT_FDCWD, path.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return failed("read the attributes of", path);
+    struct stat status{};
+    if (::fstatat(AT_FDCWD, path.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0)
+      return failed("read the attributes of", path);
     return status;
   }
 
@@ -201,7 +203,7 @@ class RealFileSystem final : public FileSystem {
   }
 
   Result<uint64_t> free_bytes(const std::string& path) override {
-    struct statvfs status {};
+    struct statvfs status{};
     if (retrying([&] { return ::statvfs(path.c_str(), &status); }) < 0) return failed("read the free space of", path);
     return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
   }

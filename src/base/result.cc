@@ -10,19 +10,14 @@ namespace {
 
 ErrorCode code_of_errno(int errno_value) {
   switch (errno_value) {
-    case ENOENT:
-      return ErrorCode::kNotFound;
+    case ENOENT: return ErrorCode::kNotFound;
     case EACCES:
     case EPERM:
-    case EROFS:
-      return ErrorCode::kPermission;
+    case EROFS: return ErrorCode::kPermission;
     case ENOSPC:
-    case EDQUOT:
-      return ErrorCode::kNoSpace;
-    case EEXIST:
-      return ErrorCode::kAlreadyExists;
-    default:
-      return ErrorCode::kIo;
+    case EDQUOT: return ErrorCode::kNoSpace;
+    case EEXIST: return ErrorCode::kAlreadyExists;
+    default: return ErrorCode::kIo;
   }
 }
 

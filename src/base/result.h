@@ -70,7 +70,7 @@ class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) : data_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
+  Result(T value) : data_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit by design
   Result(Error error) : data_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
   template <typename U>
     requires(std::is_convertible_v<U, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
@@ -80,18 +80,36 @@ class [[nodiscard]] Result {
   bool ok() const { return data_.index() == 0; }
   explicit operator bool() const { return ok(); }
 
-  T& value() & { CHECK_MSG(ok(), "value() of an error"); return std::get<0>(data_); }
-  const T& value() const& { CHECK_MSG(ok(), "value() of an error"); return std::get<0>(data_); }
+  T& value() & {
+    CHECK_MSG(ok(), "value() of an error");
+    return std::get<0>(data_);
+  }
+  const T& value() const& {
+    CHECK_MSG(ok(), "value() of an error");
+    return std::get<0>(data_);
+  }
   // By value, so that a loop over f().value() does not walk over what is gone.
-  T value() && { CHECK_MSG(ok(), "value() of an error"); return std::get<0>(std::move(data_)); }
+  T value() && {
+    CHECK_MSG(ok(), "value() of an error");
+    return std::get<0>(std::move(data_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
-  Error& error() & { CHECK_MSG(!ok(), "error() of a value"); return std::get<1>(data_); }
-  const Error& error() const& { CHECK_MSG(!ok(), "error() of a value"); return std::get<1>(data_); }
-  Error&& error() && { CHECK_MSG(!ok(), "error() of a value"); return std::get<1>(std::move(data_)); }
+  Error& error() & {
+    CHECK_MSG(!ok(), "error() of a value");
+    return std::get<1>(data_);
+  }
+  const Error& error() const& {
+    CHECK_MSG(!ok(), "error() of a value");
+    return std::get<1>(data_);
+  }
+  Error&& error() && {
+    CHECK_MSG(!ok(), "error() of a value");
+    return std::get<1>(std::move(data_));
+  }
 
   // Adds what was being done to an error; leaves a value alone.
   Result&& context(std::string what) && {
@@ -110,7 +128,7 @@ class [[nodiscard]] Result<void> : public Result<Unit> {
  public:
   using value_type = void;
   Result() : Result<Unit>(Unit{}) {}
-  Result(Error error) : Result<Unit>(std::move(error)) {}  // NOLINT
+  Result(Error error) : Result<Unit>(std::move(error)) {}         // NOLINT
   Result(Result<Unit> other) : Result<Unit>(std::move(other)) {}  // NOLINT
   Result&& context(std::string what) && {
     ignore_base(static_cast<Result<Unit>&&>(*this).context(std::move(what)));
@@ -135,19 +153,20 @@ T take(Result<T>& result) {
 }  // namespace internal
 
 // TRY(expression): the value, or returns the error from the enclosing function.
-#define TRY(expression)                                                          \
-  __extension__({                                                                \
-    auto try_result_ = (expression);                                             \
-    if (!try_result_.ok()) [[unlikely]] return std::move(try_result_).error();   \
+#define TRY(expression)                                                                  \
+  __extension__({                                                                        \
+    auto try_result_ = (expression);                                                     \
+    if (!try_result_.ok()) [[unlikely]]                                                  \
+      return std::move(try_result_).error();                                             \
     ::holdfast::internal::take<typename decltype(try_result_)::value_type>(try_result_); \
   })
 
 // The same, with a line of context (fmt arguments) added to the error.
-#define TRY_CONTEXT(expression, ...)                                             \
-  __extension__({                                                                \
-    auto try_result_ = (expression);                                             \
-    if (!try_result_.ok()) [[unlikely]]                                          \
-      return std::move(try_result_).error().with_context(fmt::format(__VA_ARGS__)); \
+#define TRY_CONTEXT(expression, ...)                                                     \
+  __extension__({                                                                        \
+    auto try_result_ = (expression);                                                     \
+    if (!try_result_.ok()) [[unlikely]]                                                  \
+      return std::move(try_result_).error().with_context(fmt::format(__VA_ARGS__));      \
     ::holdfast::internal::take<typename decltype(try_result_)::value_type>(try_result_); \
   })
 

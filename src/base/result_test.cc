@@ -42,7 +42,8 @@ TEST(Result, TextIsOneLine) {
 }
 
 TEST(Result, CloneKeepsEverything) {
-  const Error error = make_error(ErrorCode::kIo, "broken").with_context("c").with_hint("h").with_retryable().with_data_loss();
+  const Error error =
+      make_error(ErrorCode::kIo, "broken").with_context("c").with_hint("h").with_retryable().with_data_loss();
   const Error copy = error.clone();
   EXPECT_EQ(copy.text(), "c: broken (h)");
   EXPECT_EQ(copy.code(), ErrorCode::kIo);
@@ -52,11 +53,14 @@ TEST(Result, CloneKeepsEverything) {
 
 TEST(Result, ErrnoIsMappedToTheNearestCode) {
   const std::pair<int, ErrorCode> cases[] = {
-      {ENOENT, ErrorCode::kNotFound},    {EACCES, ErrorCode::kPermission}, {EPERM, ErrorCode::kPermission},
-      {EROFS, ErrorCode::kPermission},   {ENOSPC, ErrorCode::kNoSpace},    {EDQUOT, ErrorCode::kNoSpace},
-      {EEXIST, ErrorCode::kAlreadyExists}, {EIO, ErrorCode::kIo},          {ENOTDIR, ErrorCode::kIo},
+      {ENOENT, ErrorCode::kNotFound},      {EACCES, ErrorCode::kPermission},
+      {EPERM, ErrorCode::kPermission},     {EROFS, ErrorCode::kPermission},
+      {ENOSPC, ErrorCode::kNoSpace},       {EDQUOT, ErrorCode::kNoSpace},
+      {EEXIST, ErrorCode::kAlreadyExists}, {EIO, ErrorCode::kIo},
+      {ENOTDIR, ErrorCode::kIo},
   };
-  for (const auto& [errno_value, code] : cases) EXPECT_EQ(Error::from_errno(errno_value, "x").code(), code) << errno_value;
+  for (const auto& [errno_value, code] : cases)
+    EXPECT_EQ(Error::from_errno(errno_value, "x").code(), code) << errno_value;
   EXPECT_EQ(Error::from_errno(ENOENT, "can't open /a").text(), "can't open /a: no such file or directory");
 }
 

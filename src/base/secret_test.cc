@@ -33,7 +33,8 @@ TEST(Secret, ComesFromAFileWithoutItsNewline) {
   ASSERT_TRUE(write_file_durably(real_file_system(), path, as_bytes("\n")).ok());
   EXPECT_EQ(resolved("file:" + path), "error: secret file:" + path + ": it is empty");
   ASSERT_TRUE(real_file_system().remove_file(path).ok());
-  EXPECT_EQ(resolved("file:" + path), "error: secret file:" + path + ": can't open " + path + ": no such file or directory");
+  EXPECT_EQ(resolved("file:" + path),
+            "error: secret file:" + path + ": can't open " + path + ": no such file or directory");
 }
 
 TEST(Secret, ComesFromACommand) {
@@ -44,8 +45,9 @@ TEST(Secret, ComesFromACommand) {
 
 TEST(Secret, ABareValueIsRefusedAndNotRepeated) {
   for (const char* value : {"hunter2", "hunter2:more", ""}) {
-    EXPECT_EQ(resolved(value),
-              "error: a secret was given where a reference to one is wanted (write env:NAME, file:PATH or exec:COMMAND)");
+    EXPECT_EQ(
+        resolved(value),
+        "error: a secret was given where a reference to one is wanted (write env:NAME, file:PATH or exec:COMMAND)");
   }
 }
 

@@ -96,7 +96,8 @@ Result<std::string> find_program(const std::string& name, const std::vector<std:
     if (end > 0 && ::access(candidate.c_str(), X_OK) == 0) return candidate;
     search.remove_prefix(std::min(end + 1, search.size()));
   }
-  return make_error(ErrorCode::kNotFound, "the program {} was not found", name).with_hint("install it, or add its folder to PATH");
+  return make_error(ErrorCode::kNotFound, "the program {} was not found", name)
+      .with_hint("install it, or add its folder to PATH");
 }
 
 Result<Launch> prepare(const CommandOptions& options) {
@@ -150,7 +151,7 @@ bool become_user(const CommandOptions& options) {
   ::dup2(error_output, STDERR_FILENO);
   mark_close_on_exec();
 
-  struct sigaction plain {};
+  struct sigaction plain{};
   plain.sa_handler = SIG_DFL;
   for (int number = 1; number < NSIG; number++) ::sigaction(number, &plain, nullptr);
   sigset_t none;
@@ -280,7 +281,8 @@ class Running {
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) continue;
     if (timed_out_) {
-      return make_error(ErrorCode::kTimeout, "{} did not end within {}", options_.argv[0], format_duration(options_.deadline));
+      return make_error(ErrorCode::kTimeout, "{} did not end within {}", options_.argv[0],
+                        format_duration(options_.deadline));
     }
     CommandOutcome outcome;
     outcome.exit_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);

@@ -16,18 +16,18 @@
 namespace holdfast {
 
 struct CommandOptions {
-  std::vector<std::string> argv;  // argv[0] is looked up in PATH
+  std::vector<std::string> argv;                                 // argv[0] is looked up in PATH
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
   std::string working_directory;
-  std::string input;              // given on standard input, then closed
+  std::string input;  // given on standard input, then closed
   Duration deadline = Duration::seconds(60);
   size_t output_limit_bytes = 16 << 20;  // per stream; more is dropped and said so
-  std::optional<uid_t> uid;       // with root: run as this user (and its group `gid`)
+  std::optional<uid_t> uid;              // with root: run as this user (and its group `gid`)
   std::optional<gid_t> gid;
 };
 
 struct CommandOutcome {
-  int exit_status = 0;   // 128 + signal when it was killed
+  int exit_status = 0;  // 128 + signal when it was killed
   std::string output;
   std::string error_output;
 };

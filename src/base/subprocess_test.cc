@@ -126,7 +126,8 @@ class LifeLine {
 
 TEST(Subprocess, TheDeadlineEndsTheWholeGroup) {
   const LifeLine line;
-  auto options = shell("exec 3>" + line.path() + "; trap 'echo term >&3; exit 0' TERM; echo begun >&3; sleep 1000 & wait");
+  auto options =
+      shell("exec 3>" + line.path() + "; trap 'echo term >&3; exit 0' TERM; echo begun >&3; sleep 1000 & wait");
   options.deadline = Duration::milliseconds(300);
   const auto outcome = run_command(options);
   ASSERT_FALSE(outcome.ok());

@@ -103,8 +103,9 @@ bool scan_zone(Scanner& scanner, int64_t& offset_s) {
 }
 
 bool valid(const Civil& civil) {
-  return civil.month >= 1 && civil.month <= 12 && civil.day >= 1 && civil.day <= days_in_month(civil.year, civil.month) &&
-         civil.hour <= 23 && civil.minute <= 59 && civil.second <= 60;
+  return civil.month >= 1 && civil.month <= 12 && civil.day >= 1 &&
+         civil.day <= days_in_month(civil.year, civil.month) && civil.hour <= 23 && civil.minute <= 59 &&
+         civil.second <= 60;
 }
 
 Result<Time> parse_rfc3339(std::string_view text) {
@@ -114,7 +115,8 @@ Result<Time> parse_rfc3339(std::string_view text) {
   const bool date = scanner.digits(4, civil.year) && scanner.one_of("-") && scanner.digits(2, civil.month) &&
                     scanner.one_of("-") && scanner.digits(2, civil.day);
   if (!date || !scanner.one_of("Tt ")) return not_a_time(text);
-  if (!scanner.digits(2, civil.hour) || !scanner.one_of(":") || !scanner.digits(2, civil.minute)) return not_a_time(text);
+  if (!scanner.digits(2, civil.hour) || !scanner.one_of(":") || !scanner.digits(2, civil.minute))
+    return not_a_time(text);
   if (scanner.one_of(":") && !scanner.digits(2, civil.second)) return not_a_time(text);
   if (scanner.one_of(".,") && !scanner.fraction(nanoseconds)) return not_a_time(text);
   if (!valid(civil)) return not_a_time(text);
@@ -127,7 +129,8 @@ Result<Time> parse_rfc3339(std::string_view text) {
   const int64_t days = days_from_civil(civil.year, civil.month, civil.day);
   const int64_t seconds = days * kSecondsPerDay + civil.hour * 3600 + civil.minute * 60 + civil.second - offset_s;
   int64_t result = 0;
-  if (__builtin_mul_overflow(seconds, kNanosecondsPerSecond, &result) || __builtin_add_overflow(result, nanoseconds, &result)) {
+  if (__builtin_mul_overflow(seconds, kNanosecondsPerSecond, &result) ||
+      __builtin_add_overflow(result, nanoseconds, &result)) {
     return not_a_time(text);
   }
   return Time{result};
@@ -139,8 +142,18 @@ struct UnitName {
 };
 
 constexpr UnitName kAgoUnits[] = {
-    {"second", 1}, {"sec", 1}, {"s", 1}, {"minute", 60}, {"min", 60}, {"m", 60}, {"hour", 3600},
-    {"h", 3600},   {"day", kSecondsPerDay}, {"d", kSecondsPerDay}, {"week", 7 * kSecondsPerDay}, {"w", 7 * kSecondsPerDay},
+    {"second", 1},
+    {"sec", 1},
+    {"s", 1},
+    {"minute", 60},
+    {"min", 60},
+    {"m", 60},
+    {"hour", 3600},
+    {"h", 3600},
+    {"day", kSecondsPerDay},
+    {"d", kSecondsPerDay},
+    {"week", 7 * kSecondsPerDay},
+    {"w", 7 * kSecondsPerDay},
 };
 
 std::string lower(std::string_view text) {
@@ -192,8 +205,8 @@ constexpr DurationUnit kDurationUnits[] = {
     {"m", 60 * kNanosecondsPerSecond},
     {"min", 60 * kNanosecondsPerSecond},
     {"h", 3600 * kNanosecondsPerSecond},
-    {"d", kSecondsPerDay * kNanosecondsPerSecond},
-    {"w", 7 * kSecondsPerDay * kNanosecondsPerSecond},
+    {"d", kSecondsPerDay* kNanosecondsPerSecond},
+    {"w", 7 * kSecondsPerDay* kNanosecondsPerSecond},
 };
 
 // Takes "NUMBER UNIT" from the front of `rest`; in nanoseconds.
@@ -240,8 +253,8 @@ std::string format_rfc3339(Time time) {
   const int64_t microseconds = (time.ns - seconds * kNanosecondsPerSecond) / 1000;
   tm broken{};
   gmtime_r(&seconds, &broken);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", broken.tm_year + 1900, broken.tm_mon + 1, broken.tm_mday,
-                     broken.tm_hour, broken.tm_min, broken.tm_sec, microseconds);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", broken.tm_year + 1900, broken.tm_mon + 1,
+                     broken.tm_mday, broken.tm_hour, broken.tm_min, broken.tm_sec, microseconds);
 }
 
 std::string format_local(Time time) {
@@ -280,7 +293,8 @@ Result<Duration> parse_duration(std::string_view text) {
 std::string format_duration(Duration duration) {
   if (duration.ns < 0) return "-" + format_duration({duration.ns == INT64_MIN ? INT64_MAX : -duration.ns});
   if (duration.ns < 9'995'000'000) return fmt::format("{:.2f} s", duration.in_seconds());
-  const int64_t seconds = duration.ns / kNanosecondsPerSecond + (duration.ns % kNanosecondsPerSecond >= 500'000'000 ? 1 : 0);
+  const int64_t seconds =
+      duration.ns / kNanosecondsPerSecond + (duration.ns % kNanosecondsPerSecond >= 500'000'000 ? 1 : 0);
   if (seconds < 60) return fmt::format("{} s", seconds);
   if (seconds < 3600) return fmt::format("{} min {} s", seconds / 60, seconds % 60);
   if (seconds < kSecondsPerDay) return fmt::format("{} h {} min", seconds / 3600, seconds / 60 % 60);

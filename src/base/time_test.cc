@@ -39,10 +39,10 @@ TEST(Time, FormatsTheLocalZoneWithItsOffset) {
 TEST(Time, ReadsEveryZoneForm) {
   for (const char* text :
        {"2023-11-14T22:13:20Z", "2023-11-14t22:13:20z", "2023-11-14 22:13:20Z", "2023-11-14 22:13:20 Z",
-        "2023-11-14T22:13:20+00:00", "2023-11-14T22:13:20-00:00", "2023-11-15T03:58:20+05:45", "2023-11-15T03:58:20+0545",
-        "2023-11-14 18:43:20-03:30", "2023-11-14 18:43:20 -0330", "2023-11-15 12:13:20+14", "2023-11-14 23:13:20+01",
-        "2023-11-14T10:13:20-12:00", "  2023-11-14T22:13:20Z  ", "2023-11-14T22:13:20.000000000999Z",
-        "2023-11-14T22:13:20,0Z"}) {
+        "2023-11-14T22:13:20+00:00", "2023-11-14T22:13:20-00:00", "2023-11-15T03:58:20+05:45",
+        "2023-11-15T03:58:20+0545", "2023-11-14 18:43:20-03:30", "2023-11-14 18:43:20 -0330", "2023-11-15 12:13:20+14",
+        "2023-11-14 23:13:20+01", "2023-11-14T10:13:20-12:00", "  2023-11-14T22:13:20Z  ",
+        "2023-11-14T22:13:20.000000000999Z", "2023-11-14T22:13:20,0Z"}) {
     EXPECT_EQ(parsed_seconds(text), 1'700'000'000) << text;
   }
   EXPECT_EQ(parsed_seconds("2023-11-14T22:13Z"), 1'699'999'980 + 0);
@@ -63,13 +63,37 @@ TEST(Time, RefusesATimeWithoutZoneAndSaysWhy) {
 }
 
 TEST(Time, RefusesWhatIsNoTime) {
-  for (const char* text :
-       {"", " ", "yesterday", "2023-11-14", "2023-11-14Z", "2023-13-01T00:00:00Z", "2023-00-01T00:00:00Z",
-        "2023-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2023-04-31T00:00:00Z", "2023-01-01T24:00:00Z",
-        "2023-01-01T00:60:00Z", "2023-01-01T00:00:61Z", "2023-01-01T00:00:00.Z", "2023-01-01T00:00:00+24:00",
-        "2023-01-01T00:00:00+01:60", "2023-01-01T00:00:00+1:00", "2023-01-01T00:00:00+01:", "2023-01-01T00:00:00Zx",
-        "2023-1-1T00:00:00Z", "20230101T000000Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "ago", "10 ago",
-        "minutes ago", "-5 minutes ago", "10 fortnights ago", "99999999999999 weeks ago", "10minutess ago", "1.5 hours ago"}) {
+  for (const char* text : {"",
+                           " ",
+                           "yesterday",
+                           "2023-11-14",
+                           "2023-11-14Z",
+                           "2023-13-01T00:00:00Z",
+                           "2023-00-01T00:00:00Z",
+                           "2023-02-29T00:00:00Z",
+                           "2100-02-29T00:00:00Z",
+                           "2023-04-31T00:00:00Z",
+                           "2023-01-01T24:00:00Z",
+                           "2023-01-01T00:60:00Z",
+                           "2023-01-01T00:00:61Z",
+                           "2023-01-01T00:00:00.Z",
+                           "2023-01-01T00:00:00+24:00",
+                           "2023-01-01T00:00:00+01:60",
+                           "2023-01-01T00:00:00+1:00",
+                           "2023-01-01T00:00:00+01:",
+                           "2023-01-01T00:00:00Zx",
+                           "2023-1-1T00:00:00Z",
+                           "20230101T000000Z",
+                           "9999-12-31T23:59:59Z",
+                           "0001-01-01T00:00:00Z",
+                           "ago",
+                           "10 ago",
+                           "minutes ago",
+                           "-5 minutes ago",
+                           "10 fortnights ago",
+                           "99999999999999 weeks ago",
+                           "10minutess ago",
+                           "1.5 hours ago"}) {
     const auto time = parse_time(text, kNow);
     EXPECT_FALSE(time.ok()) << text;
     if (!time.ok()) {
@@ -106,9 +130,11 @@ TEST(Time, AnyTimeReadsBackAsItWasFormatted) {
 
 TEST(Duration, ReadsNumbersWithUnits) {
   const std::pair<const char*, Duration> cases[] = {
-      {"250ms", Duration::milliseconds(250)}, {"30s", Duration::seconds(30)}, {"5m", Duration::seconds(300)},
-      {"5min", Duration::seconds(300)}, {"1h30m", Duration::seconds(5400)}, {"7d", Duration::hours(168)},
-      {"2w", Duration::hours(336)}, {"0s", Duration{}}, {"15us", Duration::microseconds(15)}, {" 3s ", Duration::seconds(3)},
+      {"250ms", Duration::milliseconds(250)}, {"30s", Duration::seconds(30)},
+      {"5m", Duration::seconds(300)},         {"5min", Duration::seconds(300)},
+      {"1h30m", Duration::seconds(5400)},     {"7d", Duration::hours(168)},
+      {"2w", Duration::hours(336)},           {"0s", Duration{}},
+      {"15us", Duration::microseconds(15)},   {" 3s ", Duration::seconds(3)},
   };
   for (const auto& [text, duration] : cases) EXPECT_EQ(parse_duration(text)->ns, duration.ns) << text;
 }
@@ -116,8 +142,8 @@ TEST(Duration, ReadsNumbersWithUnits) {
 TEST(Duration, RefusesABareNumberAndNonsense) {
   EXPECT_EQ(parse_duration("30").error().text(),
             "'30' is not a duration (write numbers with units, such as 250ms, 30s, 5m, 1h30m, 7d or 2w)");
-  for (const char* text : {"", " ", "s", "-5s", "5", "1h30", "5 m", "5x", "1.5h", "5M", "99999999999w", "9223372036854775807s",
-                           "150000w150000w"}) {
+  for (const char* text : {"", " ", "s", "-5s", "5", "1h30", "5 m", "5x", "1.5h", "5M", "99999999999w",
+                           "9223372036854775807s", "150000w150000w"}) {
     EXPECT_FALSE(parse_duration(text).ok()) << text;
   }
 }

@@ -21,7 +21,8 @@ std::string format_bytes(uint64_t bytes) {
 
 Result<uint64_t> parse_bytes(std::string_view text) {
   const auto refuse = [&] {
-    return make_error(ErrorCode::kUsage, "'{}' is not a size", text).with_hint("write a number and a unit, such as 64MiB, 500K or 1GB");
+    return make_error(ErrorCode::kUsage, "'{}' is not a size", text)
+        .with_hint("write a number and a unit, such as 64MiB, 500K or 1GB");
   };
   uint64_t number = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);

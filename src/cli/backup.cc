@@ -14,8 +14,13 @@ namespace {
 
 void print_report(Context& context, const recovery::BackupReport& report) {
   if (context.json()) return;
-  Table table({{"COMPONENT"}, {"SIZE", Table::Align::kRight}, {"READ", Table::Align::kRight}, {"NEW", Table::Align::kRight},
-               {"FILES", Table::Align::kRight}, {"TOOK", Table::Align::kRight}, {"CAPTURE"}});
+  Table table({{"COMPONENT"},
+               {"SIZE", Table::Align::kRight},
+               {"READ", Table::Align::kRight},
+               {"NEW", Table::Align::kRight},
+               {"FILES", Table::Align::kRight},
+               {"TOOK", Table::Align::kRight},
+               {"CAPTURE"}});
   for (const repo::Snapshot& snapshot : report.point.snapshots) {
     table.add({snapshot.component, format_bytes(snapshot.source_bytes), format_bytes(snapshot.read_bytes),
                format_bytes(snapshot.stored_bytes), format_count(snapshot.files), duration_text(snapshot.took),
@@ -23,7 +28,8 @@ void print_report(Context& context, const recovery::BackupReport& report) {
   }
   if (!context.quiet()) context.write(table.text());
   for (const repo::Snapshot& snapshot : report.point.snapshots) {
-    for (const std::string& fault : snapshot.faults) context.print("fault: {}: {}", snapshot.component, printable(fault));
+    for (const std::string& fault : snapshot.faults)
+      context.print("fault: {}: {}", snapshot.component, printable(fault));
   }
   context.print("point {} at {}: {} stored in {}", short_id(report.point.id), format_local(report.point.time),
                 format_bytes(report.stats.stored_bytes), duration_text(report.took));
@@ -54,11 +60,11 @@ void add_backup(Program& program) {
   command->add_option("--tag", options->tags, "mark the point; tags in retention.keep_tags hold it")->type_name("TAG");
   command->add_flag("--full", options->full, "read everything, whatever looks unchanged");
   program.examples(command,
-      "holdfast backup\n"
-      "holdfast backup --component db --tag before-upgrade\n"
-      "holdfast backup --json | jq .point.id\n"
-      "# exit status 28: taken, but the database has bad pages\n"
-      "# exit status 27: taken, but some files could not be read whole");
+                   "holdfast backup\n"
+                   "holdfast backup --component db --tag before-upgrade\n"
+                   "holdfast backup --json | jq .point.id\n"
+                   "# exit status 28: taken, but the database has bad pages\n"
+                   "# exit status 27: taken, but some files could not be read whole");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

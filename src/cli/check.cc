@@ -34,7 +34,8 @@ Result<int> share_of(const CheckCommand& options) {
 }
 
 void print_report(Context& context, const repo::CheckReport& report, int share) {
-  for (const repo::Damage& damage : report.damage) context.print("damaged: {}: {}", printable(damage.object), printable(damage.problem));
+  for (const repo::Damage& damage : report.damage)
+    context.print("damaged: {}: {}", printable(damage.object), printable(damage.problem));
   context.print("checked {}: {}, {}, {}, {}", counted(report.objects, "object"), counted(report.points, "point"),
                 counted(report.packs, "pack"), counted(report.blocks, "block"), counted(report.records, "log record"));
   if (share > 0) {
@@ -43,7 +44,8 @@ void print_report(Context& context, const repo::CheckReport& report, int share) 
     context.say("structure only: --read-data also reads every byte");
   }
   if (report.garbage_packs > 0) {
-    context.say("{} ({}) belong to no point: 'holdfast prune' collects them", counted(report.garbage_packs, "pack"), format_bytes(report.garbage_bytes));
+    context.say("{} ({}) belong to no point: 'holdfast prune' collects them", counted(report.garbage_packs, "pack"),
+                format_bytes(report.garbage_bytes));
   }
 }
 
@@ -65,14 +67,21 @@ Result<void> run(Context& context, const CheckCommand& options) {
   const repo::CheckReport& report = *checked;
   Json damage = Json::array();
   for (const repo::Damage& item : report.damage) damage.push_back({{"object", item.object}, {"problem", item.problem}});
-  document.update(Json{{"objects", report.objects}, {"points", report.points}, {"packs", report.packs}, {"blocks", report.blocks},
-                       {"records", report.records}, {"read_data_percent", share}, {"bytes_read", report.bytes_read},
-                       {"garbage_packs", report.garbage_packs}, {"garbage_bytes", report.garbage_bytes}, {"damage", damage}});
+  document.update(Json{{"objects", report.objects},
+                       {"points", report.points},
+                       {"packs", report.packs},
+                       {"blocks", report.blocks},
+                       {"records", report.records},
+                       {"read_data_percent", share},
+                       {"bytes_read", report.bytes_read},
+                       {"garbage_packs", report.garbage_packs},
+                       {"garbage_bytes", report.garbage_bytes},
+                       {"damage", damage}});
   context.set_document("check", std::move(document));
   print_report(context, report, share);
   if (!report.damage.empty()) {
-    return make_error(ErrorCode::kDamaged, "{} of the repository {} damaged or missing", counted(report.damage.size(), "object"),
-                      report.damage.size() == 1 ? "is" : "are")
+    return make_error(ErrorCode::kDamaged, "{} of the repository {} damaged or missing",
+                      counted(report.damage.size(), "object"), report.damage.size() == 1 ? "is" : "are")
         .with_hint("'holdfast explain' lists the points and files that this touches");
   }
   context.print("no damage found");
@@ -83,15 +92,19 @@ Result<void> run(Context& context, const CheckCommand& options) {
 
 void add_check(Program& program) {
   auto options = std::make_shared<CheckCommand>();
-  CLI::App* command = program.command("check", "Prove the repository: every object is there, reads, and refers to what exists.");
+  CLI::App* command =
+      program.command("check", "Prove the repository: every object is there, reads, and refers to what exists.");
   options->read_data_option =
-      command->add_option("--read-data", options->read_data, "also read the bytes: all, or a share (10%) that moves on from run to run")
-          ->type_name("[=N%]")->expected(0, 1);
+      command
+          ->add_option("--read-data", options->read_data,
+                       "also read the bytes: all, or a share (10%) that moves on from run to run")
+          ->type_name("[=N%]")
+          ->expected(0, 1);
   command->add_flag("--repair-index", options->repair_index, "first rebuild a lost or damaged index from the packs");
   program.examples(command,
-      "holdfast check\n"
-      "holdfast check --read-data=10%     # nightly: all is read within ten nights\n"
-      "holdfast check --repair-index --read-data");
+                   "holdfast check\n"
+                   "holdfast check --read-data=10%     # nightly: all is read within ten nights\n"
+                   "holdfast check --repair-index --read-data");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

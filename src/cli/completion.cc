@@ -47,24 +47,29 @@ std::string bash_script(const CommandHelp& root, const std::vector<OptionHelp>& 
       for (const OptionHelp& option : *options) {
         for (const std::string& name : option.long_names) {
           std::string& into = takes_path(option.value) ? path_options : value_options;
-          if (!option.value.empty() && ("|" + into + "|").find("|" + name + "|") == std::string::npos) into += (into.empty() ? "" : "|") + name;
+          if (!option.value.empty() && ("|" + into + "|").find("|" + name + "|") == std::string::npos)
+            into += (into.empty() ? "" : "|") + name;
         }
       }
     }
   });
   out += "    " + path_options + ") COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n";
-  out += "    --point) COMPREPLY=($(compgen -W \"$(holdfast points --json 2>/dev/null | sed -n 's/^ *\"id\": \"\\(........\\).*/\\1/p') latest\" -- \"$word\")); return ;;\n";
+  out +=
+      "    --point) COMPREPLY=($(compgen -W \"$(holdfast points --json 2>/dev/null | sed -n 's/^ *\"id\": "
+      "\"\\(........\\).*/\\1/p') latest\" -- \"$word\")); return ;;\n";
   out += "    " + value_options + ") return ;;\n  esac\n";
   out +=
       "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
       "    case \"$path ${COMP_WORDS[i]}\" in\n";
   visit(root, [&](const CommandHelp& command) {
-    if (!command.name.empty()) out += "      " + shell_word(" " + command.name) + ") path=" + shell_word(" " + command.name) + " ;;\n";
+    if (!command.name.empty())
+      out += "      " + shell_word(" " + command.name) + ") path=" + shell_word(" " + command.name) + " ;;\n";
   });
   out += "    esac\n  done\n  case $path in\n";
   visit(root, [&](const CommandHelp& command) {
     const std::string label = command.name.empty() ? "''" : shell_word(" " + command.name);
-    out += "    " + label + ") COMPREPLY=($(compgen -W " + shell_word(words_of(command, global)) + " -- \"$word\")) ;;\n";
+    out +=
+        "    " + label + ") COMPREPLY=($(compgen -W " + shell_word(words_of(command, global)) + " -- \"$word\")) ;;\n";
   });
   out +=
       "  esac\n"
@@ -97,7 +102,9 @@ std::string zsh_function(const CommandHelp& command, const std::vector<OptionHel
   }
   out += "  )\n";
   if (command.commands.empty()) return out + "  _arguments -s $options '*: :_files'\n}\n";
-  out += "  _arguments -s -C $options '1: :->command' '*:: :->arguments'\n  case $state in\n    command)\n      local -a commands=(\n";
+  out +=
+      "  _arguments -s -C $options '1: :->command' '*:: :->arguments'\n  case $state in\n    command)\n      local -a "
+      "commands=(\n";
   std::string cases;
   for (const CommandHelp& below : command.commands) {
     const std::string leaf = below.name.substr(below.name.rfind(' ') + 1);
@@ -108,7 +115,8 @@ std::string zsh_function(const CommandHelp& command, const std::vector<OptionHel
     for (char& c : target) c = c == ' ' ? '_' : c;
     cases += "        " + leaf + ") " + target + " ;;\n";
   }
-  return out + "      )\n      _describe command commands ;;\n    arguments)\n      case $line[1] in\n" + cases + "      esac ;;\n  esac\n}\n";
+  return out + "      )\n      _describe command commands ;;\n    arguments)\n      case $line[1] in\n" + cases +
+         "      esac ;;\n  esac\n}\n";
 }
 
 std::string zsh_script(const CommandHelp& root, const std::vector<OptionHelp>& global) {
@@ -160,15 +168,20 @@ std::string fish_script(const CommandHelp& root, const std::vector<OptionHelp>& 
 void add_completion(Program& program) {
   auto shell = std::make_shared<std::string>();
   CLI::App* command = program.command("completion", "Print the completion script of a shell.");
-  command->add_option("shell", *shell, "bash, zsh or fish")->type_name("SHELL")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}).description(""));
+  command->add_option("shell", *shell, "bash, zsh or fish")
+      ->type_name("SHELL")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}).description(""));
   program.examples(command,
-      "source <(holdfast completion bash)\n"
-      "holdfast completion zsh > \"${fpath[1]}/_holdfast\"\n"
-      "holdfast completion fish > ~/.config/fish/completions/holdfast.fish");
+                   "source <(holdfast completion bash)\n"
+                   "holdfast completion zsh > \"${fpath[1]}/_holdfast\"\n"
+                   "holdfast completion fish > ~/.config/fish/completions/holdfast.fish");
   program.on(command, [&program, shell](Context& context) -> Result<void> {
     const CommandHelp root = describe(program.root());
     const auto global = global_options(program.root());
-    context.write(*shell == "bash" ? bash_script(root, global) : *shell == "zsh" ? zsh_script(root, global) : fish_script(root, global));
+    context.write(*shell == "bash"  ? bash_script(root, global)
+                  : *shell == "zsh" ? zsh_script(root, global)
+                                    : fish_script(root, global));
     return {};
   });
 }

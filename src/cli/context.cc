@@ -11,25 +11,20 @@ Context::Context() = default;
 
 Progress& Context::progress() { return process_progress(); }
 
-recovery::Machine Context::machine() {
-  return {real_file_system(), system_clock(), system_random(), progress()};
-}
+recovery::Machine Context::machine() { return {real_file_system(), system_clock(), system_random(), progress()}; }
 
 Result<recovery::StackConfig> Context::stack() {
-  return recovery::settle_stack(real_file_system(), options_.overrides, [](const char* name) { return std::getenv(name); });
+  return recovery::settle_stack(real_file_system(), options_.overrides,
+                                [](const char* name) { return std::getenv(name); });
 }
 
 Result<std::unique_ptr<recovery::Workspace>> Context::open() {
   return recovery::Workspace::open(TRY(stack()), machine());
 }
 
-void Context::write(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
+void Context::write(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void Context::write_line(const std::string& line) {
-  write(line + "\n");
-}
+void Context::write_line(const std::string& line) { write(line + "\n"); }
 
 void Context::set_document(const std::string& schema, Json document) {
   Json whole = {{"schema", "holdfast." + schema + "/1"}};

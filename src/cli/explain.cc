@@ -11,14 +11,18 @@ namespace holdfast::cli {
 namespace {
 
 std::string range_of(const repo::Touched& touched) {
-  if (touched.entries > 1) return fmt::format(" and what follows it: {} ({})", format_count(touched.entries) + " entries", format_bytes(touched.length_bytes));
+  if (touched.entries > 1)
+    return fmt::format(" and what follows it: {} ({})", format_count(touched.entries) + " entries",
+                       format_bytes(touched.length_bytes));
   if (touched.length_bytes == 0) return "";
-  return fmt::format(" (bytes {} to {})", format_count(touched.offset), format_count(touched.offset + touched.length_bytes));
+  return fmt::format(" (bytes {} to {})", format_count(touched.offset),
+                     format_count(touched.offset + touched.length_bytes));
 }
 
 void print_touched(Context& context, const repo::Touched& touched, bool new_point) {
   const bool of_point = touched.point != repo::PointId{};
-  if (new_point && of_point) context.print("point {} of {}:", short_id(touched.point), format_local(touched.point_time));
+  if (new_point && of_point)
+    context.print("point {} of {}:", short_id(touched.point), format_local(touched.point_time));
   if (new_point && !of_point) context.print("logs:");
   if (touched.component.empty()) {
     context.print("  all of it: {}", touched.cause);
@@ -38,14 +42,20 @@ Result<void> run(Context& context, const std::string& object) {
   Json list = Json::array();
   const repo::PointId* last = nullptr;
   for (const repo::Touched& touched : *explained) {
-    list.push_back({{"point", touched.point.hex()}, {"point_time", json_of(touched.point_time)}, {"component", touched.component},
-                    {"path", printable(touched.path)}, {"offset", touched.offset}, {"length_bytes", touched.length_bytes},
-                    {"entries", touched.entries}, {"cause", touched.cause}});
+    list.push_back({{"point", touched.point.hex()},
+                    {"point_time", json_of(touched.point_time)},
+                    {"component", touched.component},
+                    {"path", printable(touched.path)},
+                    {"offset", touched.offset},
+                    {"length_bytes", touched.length_bytes},
+                    {"entries", touched.entries},
+                    {"cause", touched.cause}});
     print_touched(context, touched, last == nullptr || *last != touched.point);
     last = &touched.point;
   }
   context.set_document("explain", {{"object", object}, {"touched", list}});
-  if (explained->empty()) context.print("{} touches no recovery point", object.empty() ? "no damage was found: it" : object);
+  if (explained->empty())
+    context.print("{} touches no recovery point", object.empty() ? "no damage was found: it" : object);
   return {};
 }
 
@@ -54,10 +64,12 @@ Result<void> run(Context& context, const std::string& object) {
 void add_explain(Program& program) {
   auto object = std::make_shared<std::string>();
   CLI::App* command = program.command("explain", "List exactly which points and files damage touches.");
-  command->add_option("object", *object, "an object of the repository, as check names it (default: all that is damaged)")->type_name("OBJECT");
+  command
+      ->add_option("object", *object, "an object of the repository, as check names it (default: all that is damaged)")
+      ->type_name("OBJECT");
   program.examples(command,
-      "holdfast explain\n"
-      "holdfast explain packs/3f/3f0a...   # what would be lost with this object");
+                   "holdfast explain\n"
+                   "holdfast explain packs/3f/3f0a...   # what would be lost with this object");
   program.on(command, [object](Context& context) { return run(context, *object); });
 }
 

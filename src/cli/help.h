@@ -11,21 +11,21 @@ namespace holdfast::cli {
 // all three are made from what the commands declared.
 
 struct OptionHelp {
-  std::string names;        // "-d, --delta"; of a positional: "PATH"
-  std::string value;        // "TIME"; "" for a flag
+  std::string names;  // "-d, --delta"; of a positional: "PATH"
+  std::string value;  // "TIME"; "" for a flag
   std::string description;
-  std::vector<std::string> long_names, short_names;   // with their dashes
+  std::vector<std::string> long_names, short_names;  // with their dashes
   bool positional = false;
   bool many = false;
   bool required = false;
 };
 
 struct CommandHelp {
-  std::string name;         // "key add"; "" for the program itself
+  std::string name;  // "key add"; "" for the program itself
   std::string summary;
   std::string usage;
   std::vector<OptionHelp> positionals, options;
-  std::string examples;     // as declared: command lines indented by nothing, comments with '#'
+  std::string examples;  // as declared: command lines indented by nothing, comments with '#'
   std::vector<CommandHelp> commands;
 };
 

@@ -23,7 +23,8 @@ const char* environment(const char* name) { return std::getenv(name); }
 // The steps of init, and what to take back when one fails.
 class Initialiser {
  public:
-  Initialiser(Context& context, const InitOptions& options) : context_(context), options_(options), fs_(real_file_system()) {}
+  Initialiser(Context& context, const InitOptions& options)
+      : context_(context), options_(options), fs_(real_file_system()) {}
 
   Result<void> run() {
     TRY(choose_file());
@@ -63,7 +64,8 @@ class Initialiser {
     }
     if (!options_.connections.empty() || options_.no_discover) return {};
     recovery::Discovery discovery = recovery::discover_servers(fs_, environment);
-    for (const std::string& refused : discovery.refused) context_.say("note: a server does not let us in: {}", printable(refused));
+    for (const std::string& refused : discovery.refused)
+      context_.say("note: a server does not let us in: {}", printable(refused));
     servers_ = std::move(discovery.servers);
     return {};
   }
@@ -75,7 +77,9 @@ class Initialiser {
     fresh.stack = options_.stack.empty() ? "main" : options_.stack;
     const auto& overrides = context_.options().overrides;
     const char* location = environment("HOLDFAST_REPOSITORY");
-    fresh.repository = overrides.repository ? *overrides.repository : location != nullptr && *location != '\0' ? location : default_location(directory, fresh.stack);
+    fresh.repository = overrides.repository                       ? *overrides.repository
+                       : location != nullptr && *location != '\0' ? location
+                                                                  : default_location(directory, fresh.stack);
     if (fresh.repository.find("://") == std::string::npos) fresh.repository = absolute_path(fresh.repository);
     fresh.passphrase = passphrase_reference(directory);
     fresh.servers = servers_;
@@ -121,17 +125,25 @@ class Initialiser {
 
   void tell() {
     Json components = Json::array();
-    for (const auto& component : stack_.components) components.push_back({{"name", component.name}, {"kind", component.kind}});
-    context_.set_document("init", {{"config", file_}, {"config_written", !text_.empty()}, {"stack", stack_.stack},
-                                   {"repository", stack_.repository}, {"repository_id", repository_id_},
-                                   {"passphrase", stack_.passphrase}, {"passphrase_generated", made_passphrase_}, {"components", components}});
+    for (const auto& component : stack_.components)
+      components.push_back({{"name", component.name}, {"kind", component.kind}});
+    context_.set_document("init", {{"config", file_},
+                                   {"config_written", !text_.empty()},
+                                   {"stack", stack_.stack},
+                                   {"repository", stack_.repository},
+                                   {"repository_id", repository_id_},
+                                   {"passphrase", stack_.passphrase},
+                                   {"passphrase_generated", made_passphrase_},
+                                   {"components", components}});
     if (!text_.empty()) context_.print("wrote {}", file_);
     context_.print("created the repository at {}", stack_.repository);
     if (made_passphrase_) {
-      context_.print("wrote a new passphrase to {}: keep a copy where this machine's loss can't reach it", passphrase_file_);
+      context_.print("wrote a new passphrase to {}: keep a copy where this machine's loss can't reach it",
+                     passphrase_file_);
     }
     for (const auto& server : servers_) {
-      context_.print("found PostgreSQL {} ({}), data directory {}", server.identity.major, server.connection, server.identity.data_directory);
+      context_.print("found PostgreSQL {} ({}), data directory {}", server.identity.major, server.connection,
+                     server.identity.data_directory);
       if (!server.identity.checksums) {
         context_.say("  its pages carry no checksums: holdfast can't tell a bad page (see pg_checksums --enable)");
       }
@@ -155,7 +167,8 @@ class Initialiser {
     const bool several = std::count_if(stack_.components.begin(), stack_.components.end(), is_postgres) > 1;
     const std::string more = several ? " --component " + component.name : "";
     context_.say("To make {} restorable to any instant, let its WAL reach the repository: either", component.name);
-    context_.say("  holdfast{} wal receive{}            # streams it through the slot {}", config, more, component.postgres.slot);
+    context_.say("  holdfast{} wal receive{}            # streams it through the slot {}", config, more,
+                 component.postgres.slot);
     context_.say("or, in postgresql.conf (the server's user must be able to read {}):", file_);
     context_.say("  archive_mode = on");
     context_.say("  archive_command = 'holdfast --config {} wal push{} \"%p\"'", file_, more);
@@ -177,15 +190,18 @@ void add_init(Program& program) {
   auto options = std::make_shared<InitOptions>();
   CLI::App* command = program.command("init", "Describe the stack in holdfast.yaml and create its repository.");
   command->add_option("--stack", options->stack, "name of the stack (default: main)")->type_name("NAME");
-  command->add_option("--postgres", options->connections, "protect this server (may be repeated; default: what is found here)")->type_name("CONNINFO");
+  command
+      ->add_option("--postgres", options->connections,
+                   "protect this server (may be repeated; default: what is found here)")
+      ->type_name("CONNINFO");
   command->add_option("--files", options->paths, "protect this directory or file (may be repeated)")->type_name("PATH");
   command->add_flag("--no-discover", options->no_discover, "do not look for PostgreSQL");
   program.examples(command,
-      "holdfast init              # finds a local PostgreSQL\n"
-      "holdfast init --stack shop --repository /backup/shop --files /srv/uploads\n"
-      "holdfast init --postgres 'host=db1 user=holdfast dbname=postgres' \\\n"
-      "    --passphrase env:HF_PASS\n"
-      "# with a holdfast.yaml there, init creates the repository that it names");
+                   "holdfast init              # finds a local PostgreSQL\n"
+                   "holdfast init --stack shop --repository /backup/shop --files /srv/uploads\n"
+                   "holdfast init --postgres 'host=db1 user=holdfast dbname=postgres' \\\n"
+                   "    --passphrase env:HF_PASS\n"
+                   "# with a holdfast.yaml there, init creates the repository that it names");
   program.on(command, [options](Context& context) { return Initialiser(context, *options).run(); });
 }
 

@@ -12,12 +12,20 @@ namespace holdfast::cli {
 namespace {
 
 Json slot_json(const repo::KeySlot& slot) {
-  return {{"id", slot.id}, {"label", slot.label}, {"host", slot.host}, {"created", json_of(slot.created)},
-          {"kdf_memory_bytes", slot.kdf_memory_bytes}, {"kdf_passes", slot.kdf_passes}, {"current", slot.current}};
+  return {{"id", slot.id},
+          {"label", slot.label},
+          {"host", slot.host},
+          {"created", json_of(slot.created)},
+          {"kdf_memory_bytes", slot.kdf_memory_bytes},
+          {"kdf_passes", slot.kdf_passes},
+          {"current", slot.current}};
 }
 
 Json epoch_json(const repo::Epoch& epoch) {
-  return {{"number", epoch.number}, {"created", json_of(epoch.created)}, {"packs", epoch.packs}, {"packed_bytes", epoch.packed_bytes}};
+  return {{"number", epoch.number},
+          {"created", json_of(epoch.created)},
+          {"packs", epoch.packs},
+          {"packed_bytes", epoch.packed_bytes}};
 }
 
 Result<void> list(Context& context) {
@@ -28,13 +36,16 @@ Result<void> list(Context& context) {
   Table slot_table({{"PASSPHRASE"}, {"LABEL"}, {"HOST"}, {"CREATED"}, {"ARGON2ID"}});
   for (const repo::KeySlot& slot : slots) {
     slots_json.push_back(slot_json(slot));
-    slot_table.add({slot.id.substr(0, 8) + (slot.current ? " *" : ""), slot.label, slot.host, format_local(slot.created),
+    slot_table.add({slot.id.substr(0, 8) + (slot.current ? " *" : ""), slot.label, slot.host,
+                    format_local(slot.created),
                     fmt::format("{} x {}", format_bytes(slot.kdf_memory_bytes), slot.kdf_passes)});
   }
-  Table epoch_table({{"EPOCH", Table::Align::kRight}, {"CREATED"}, {"PACKS", Table::Align::kRight}, {"SIZE", Table::Align::kRight}});
+  Table epoch_table(
+      {{"EPOCH", Table::Align::kRight}, {"CREATED"}, {"PACKS", Table::Align::kRight}, {"SIZE", Table::Align::kRight}});
   for (const repo::Epoch& epoch : epochs) {
     epochs_json.push_back(epoch_json(epoch));
-    epoch_table.add({std::to_string(epoch.number), format_local(epoch.created), format_count(epoch.packs), format_bytes(epoch.packed_bytes)});
+    epoch_table.add({std::to_string(epoch.number), format_local(epoch.created), format_count(epoch.packs),
+                     format_bytes(epoch.packed_bytes)});
   }
   context.set_document("keys", {{"slots", slots_json}, {"epochs", epochs_json}});
   if (!context.json()) context.write(slot_table.text() + "\n" + epoch_table.text());
@@ -93,7 +104,9 @@ Result<void> rotate(Context& context, bool reseal) {
 CLI::App* add_new_key_command(Program& program, CLI::App* key, const char* name, const char* summary,
                               const std::shared_ptr<NewKeyOptions>& options) {
   CLI::App* command = program.command(name, summary, key);
-  command->add_option("--new-passphrase", options->passphrase, "where the new one is: file:PATH, env:NAME, exec:COMMAND (default: asked for)")
+  command
+      ->add_option("--new-passphrase", options->passphrase,
+                   "where the new one is: file:PATH, env:NAME, exec:COMMAND (default: asked for)")
       ->type_name("REF");
   return command;
 }
@@ -104,9 +117,9 @@ void add_key(Program& program) {
   CLI::App* key = program.command("key", "Manage the passphrases and the sealing keys of the repository.");
   key->require_subcommand(1);
   program.examples(key,
-      "holdfast key list\n"
-      "holdfast key add --label safe --new-passphrase file:/media/safe/holdfast.pass\n"
-      "holdfast key rotate --reseal");
+                   "holdfast key list\n"
+                   "holdfast key add --label safe --new-passphrase file:/media/safe/holdfast.pass\n"
+                   "holdfast key rotate --reseal");
 
   CLI::App* list_command = program.command("list", "List passphrases (the one in use has a *) and epochs.", key);
   program.examples(list_command, "holdfast key list");
@@ -115,17 +128,22 @@ void add_key(Program& program) {
   auto adding = std::make_shared<NewKeyOptions>();
   CLI::App* add_command = add_new_key_command(program, key, "add", "Add a passphrase; those there stay good.", adding);
   add_command->add_option("--label", adding->label, "what it is for")->type_name("TEXT");
-  program.examples(add_command, "holdfast key add --label operator\nholdfast key add --label safe --new-passphrase file:/media/safe/pass");
+  program.examples(
+      add_command,
+      "holdfast key add --label operator\nholdfast key add --label safe --new-passphrase file:/media/safe/pass");
   program.on(add_command, [adding](Context& context) { return add(context, *adding); });
 
   auto slot = std::make_shared<std::string>();
   CLI::App* remove_command = program.command("remove", "Remove a passphrase; never the last one.", key);
-  remove_command->add_option("id", *slot, "the beginning of its id, as 'key list' shows it")->type_name("ID")->required();
+  remove_command->add_option("id", *slot, "the beginning of its id, as 'key list' shows it")
+      ->type_name("ID")
+      ->required();
   program.examples(remove_command, "holdfast key remove 3f0a91c2");
   program.on(remove_command, [slot](Context& context) { return remove(context, *slot); });
 
   auto changing = std::make_shared<NewKeyOptions>();
-  CLI::App* change_command = add_new_key_command(program, key, "change", "Replace the passphrase in use by a new one.", changing);
+  CLI::App* change_command =
+      add_new_key_command(program, key, "change", "Replace the passphrase in use by a new one.", changing);
   program.examples(change_command, "holdfast key change --new-passphrase file:/etc/holdfast/new.pass");
   program.on(change_command, [changing](Context& context) { return change(context, *changing); });
 

@@ -37,8 +37,8 @@ void add_latest(Program& program) {
   command->add_option("--component", options->component, "that holds this component")->type_name("NAME");
   command->add_flag("--verified", options->verified, "that was verified");
   program.examples(command,
-      "holdfast latest\n"
-      "holdfast restore --point \"$(holdfast latest --verified)\" --to /srv/restored");
+                   "holdfast latest\n"
+                   "holdfast restore --point \"$(holdfast latest --verified)\" --to /srv/restored");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

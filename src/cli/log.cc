@@ -19,18 +19,33 @@ Json json_of_optional(const std::optional<Time>& time) { return time ? json_of(*
 Json document_of(const recovery::LogState& state) {
   Json ranges = Json::array();
   for (const postgres::WalRange& range : state.ranges) {
-    ranges.push_back({{"timeline", range.timeline}, {"from", range.from.text()}, {"to", range.to.text()},
-                      {"bytes", range.to.value - range.from.value}, {"first_commit", json_of_optional(range.first_commit)},
-                      {"last_commit", json_of_optional(range.last_commit)}, {"covered_until", json_of_optional(range.covered_until)}});
+    ranges.push_back({{"timeline", range.timeline},
+                      {"from", range.from.text()},
+                      {"to", range.to.text()},
+                      {"bytes", range.to.value - range.from.value},
+                      {"first_commit", json_of_optional(range.first_commit)},
+                      {"last_commit", json_of_optional(range.last_commit)},
+                      {"covered_until", json_of_optional(range.covered_until)}});
   }
-  Json json = {{"component", state.component}, {"system_id", std::to_string(state.system_id)}, {"records", state.records},
-               {"stored_bytes", state.stored_bytes}, {"ranges", ranges},
-               {"window", {{"from", json_of_optional(state.window.from)}, {"until", json_of_optional(state.window.until)},
-                           {"timeline", state.window.timeline}, {"end", state.window.end.text()}, {"gaps", state.window.gaps}}}};
+  Json json = {{"component", state.component},
+               {"system_id", std::to_string(state.system_id)},
+               {"records", state.records},
+               {"stored_bytes", state.stored_bytes},
+               {"ranges", ranges},
+               {"window",
+                {{"from", json_of_optional(state.window.from)},
+                 {"until", json_of_optional(state.window.until)},
+                 {"timeline", state.window.timeline},
+                 {"end", state.window.end.text()},
+                 {"gaps", state.window.gaps}}}};
   if (state.slot) {
-    json["slot"] = {{"name", state.slot->name}, {"exists", state.slot->exists}, {"active", state.slot->active},
-                    {"wal_status", state.slot->wal_status}, {"restart_lsn", state.slot->restart_lsn},
-                    {"retained_bytes", state.slot->retained_bytes}, {"problem", state.slot->problem}};
+    json["slot"] = {{"name", state.slot->name},
+                    {"exists", state.slot->exists},
+                    {"active", state.slot->active},
+                    {"wal_status", state.slot->wal_status},
+                    {"restart_lsn", state.slot->restart_lsn},
+                    {"retained_bytes", state.slot->retained_bytes},
+                    {"problem", state.slot->problem}};
   }
   return json;
 }
@@ -48,10 +63,13 @@ void print_slot(Context& context, const recovery::SlotState& slot) {
 }
 
 void print_state(Context& context, const recovery::LogState& state) {
-  context.print("{} (system identifier {}): {}, {} stored", state.component, state.system_id, counted(state.records, "record"), format_bytes(state.stored_bytes));
-  Table table({{"  TIMELINE", Table::Align::kRight}, {"FROM"}, {"TO"}, {"SIZE", Table::Align::kRight}, {"LAST COMMIT"}});
+  context.print("{} (system identifier {}): {}, {} stored", state.component, state.system_id,
+                counted(state.records, "record"), format_bytes(state.stored_bytes));
+  Table table(
+      {{"  TIMELINE", Table::Align::kRight}, {"FROM"}, {"TO"}, {"SIZE", Table::Align::kRight}, {"LAST COMMIT"}});
   for (const postgres::WalRange& range : state.ranges) {
-    table.add({std::to_string(range.timeline), range.from.text(), range.to.text(), format_bytes(range.to.value - range.from.value),
+    table.add({std::to_string(range.timeline), range.from.text(), range.to.text(),
+               format_bytes(range.to.value - range.from.value),
                range.last_commit ? format_local(*range.last_commit) : "-"});
   }
   if (!table.empty() && !context.json()) context.write(table.text());

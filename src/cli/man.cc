@@ -62,11 +62,13 @@ std::string command_pages(const CommandHelp& command) {
 
 std::string exit_statuses() {
   std::string out = ".TP\n\\fB0\\fR\ndone\n";
-#define X(identifier, name, exit_status, meaning) out += ".TP\n\\fB" #exit_status "\\fR " + roff(name) + "\n" + roff(meaning) + "\n";
+#define X(identifier, name, exit_status, meaning) \
+  out += ".TP\n\\fB" #exit_status "\\fR " + roff(name) + "\n" + roff(meaning) + "\n";
   HOLDFAST_ERROR_CODES(X)
 #undef X
   return out +
-         ".PP\n\\fBholdfast wal get\\fR has its own: 0, 1 (the file is proven absent), 126 (any other trouble), as PostgreSQL's "
+         ".PP\n\\fBholdfast wal get\\fR has its own: 0, 1 (the file is proven absent), 126 (any other trouble), as "
+         "PostgreSQL's "
          "restore_command needs.\n";
 }
 
@@ -77,8 +79,10 @@ constexpr const char* kEnvironment =
     ".TP\n\\fBHOLDFAST_CONNECTION\\fR\nconnection of the only PostgreSQL component\n"
     ".TP\n\\fBHOLDFAST_THREADS\\fR, \\fBHOLDFAST_COMPRESSION\\fR\nas the keys of the file\n"
     ".TP\n\\fBHOLDFAST_PG_BIN\\fR\ndirectory of PostgreSQL's server programs, for verify \\-\\-boot\n"
-    ".TP\n\\fBHOLDFAST_LOG\\fR, \\fBHOLDFAST_LOG_FORMAT\\fR\nevents on standard error: debug, info, warn, error, off; text or json\n"
-    ".TP\n\\fBDB_HOST\\fR, \\fBDB_PORT\\fR, \\fBDB_NAME\\fR, \\fBDB_USER\\fR, \\fBDB_PASSWORD\\fR\nthe only PostgreSQL component's server\n"
+    ".TP\n\\fBHOLDFAST_LOG\\fR, \\fBHOLDFAST_LOG_FORMAT\\fR\nevents on standard error: debug, info, warn, error, off; "
+    "text or json\n"
+    ".TP\n\\fBDB_HOST\\fR, \\fBDB_PORT\\fR, \\fBDB_NAME\\fR, \\fBDB_USER\\fR, \\fBDB_PASSWORD\\fR\nthe only PostgreSQL "
+    "component's server\n"
     ".TP\n\\fBBACKUP_ENCRYPTION_KEY\\fR\nthe passphrase, when HOLDFAST_PASSPHRASE is not set\n";
 
 std::string man_page(const CLI::App& app) {
@@ -86,14 +90,19 @@ std::string man_page(const CLI::App& app) {
   std::string out = fmt::format(".TH HOLDFAST 1 \"\" \"holdfast {}\" \"User Commands\"\n", kVersion);
   out += ".SH NAME\nholdfast \\- protect, prove and restore PostgreSQL and files\n";
   out += ".SH SYNOPSIS\n\\fBholdfast\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR]\n";
-  out += ".SH DESCRIPTION\nholdfast keeps recovery points of a stack, described in holdfast.yaml, in an encrypted and deduplicated "
-         "repository, with PostgreSQL's WAL between them, and restores components to any instant of their recovery window. "
-         "It says what will happen, and how much will be lost, before it changes anything.\n";
+  out +=
+      ".SH DESCRIPTION\nholdfast keeps recovery points of a stack, described in holdfast.yaml, in an encrypted and "
+      "deduplicated "
+      "repository, with PostgreSQL's WAL between them, and restores components to any instant of their recovery "
+      "window. "
+      "It says what will happen, and how much will be lost, before it changes anything.\n";
   out += ".SH COMMANDS\n" + command_pages(root);
   out += ".SH GLOBAL OPTIONS\n" + options_of(global_options(app));
   out += ".SH EXIT STATUS\n" + exit_statuses();
   out += std::string(".SH ENVIRONMENT\n") + kEnvironment;
-  out += ".SH FILES\n.TP\n\\fB./holdfast.yaml\\fR, \\fB/etc/holdfast/holdfast.yaml\\fR\nthe stack, when neither \\-\\-config nor HOLDFAST_CONFIG names it\n";
+  out +=
+      ".SH FILES\n.TP\n\\fB./holdfast.yaml\\fR, \\fB/etc/holdfast/holdfast.yaml\\fR\nthe stack, when neither "
+      "\\-\\-config nor HOLDFAST_CONFIG names it\n";
   out += ".SH EXAMPLES\n" + examples_of(root.examples);
   return out;
 }
@@ -132,7 +141,8 @@ std::string command_reference(const CLI::App& app) {
       "Made by `holdfast man --markdown`; a test compares this file with it. Exit statuses are in "
       "[exit-codes.md](exit-codes.md), the documents of `--json` in [json.md](json.md), the keys of holdfast.yaml in "
       "[configuration.md](configuration.md).\n\n"
-      "Times are shown in the local zone with its offset; times are given as RFC 3339 with a zone, or like `10 minutes ago`. "
+      "Times are shown in the local zone with its offset; times are given as RFC 3339 with a zone, or like `10 minutes "
+      "ago`. "
       "Results go to standard output, everything else to standard error. SIGINT and SIGTERM end a command cleanly "
       "(exit status 33); a second one ends it at once.\n\n```sh\n" +
       root.examples + "\n```\n\n## Global options\n";

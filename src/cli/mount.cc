@@ -55,7 +55,8 @@ Result<void> serve_in_background(Context& context, const MountOptions& options) 
   close(ends[0]);
   if (serving) {
     context.set_document("mount", {{"directory", options.directory}, {"pid", child}});
-    context.say("serving at {} as process {}; 'fusermount3 -u {}' ends it", options.directory, child, options.directory);
+    context.say("serving at {} as process {}; 'fusermount3 -u {}' ends it", options.directory, child,
+                options.directory);
     return {};
   }
   int status = 0;
@@ -71,7 +72,8 @@ Result<void> run(Context& context, const MountCommand& command) {
   if (!S_ISDIR(info.st_mode)) return make_error(ErrorCode::kUsage, "{} is not a directory", options.directory);
   if (command.daemon) return serve_in_background(context, options);
   return serve(context, options, [&](size_t points) {
-    context.say("serving {} point{} at {}; Ctrl-C or 'fusermount3 -u' ends it", points, points == 1 ? "" : "s", options.directory);
+    context.say("serving {} point{} at {}; Ctrl-C or 'fusermount3 -u' ends it", points, points == 1 ? "" : "s",
+                options.directory);
     std::fflush(stdout);
   });
 }
@@ -81,14 +83,17 @@ Result<void> run(Context& context, const MountCommand& command) {
 void add_mount(Program& program) {
   auto mount = std::make_shared<MountCommand>();
   CLI::App* command = program.command("mount", "Browse the points as a read-only file system (FUSE).");
-  command->add_option("directory", mount->options.directory, "an empty directory to mount on")->type_name("DIR")->required();
+  command->add_option("directory", mount->options.directory, "an empty directory to mount on")
+      ->type_name("DIR")
+      ->required();
   command->add_flag("-d,--daemon", mount->daemon, "go to the background once it is mounted");
-  command->add_flag("--allow-other", mount->options.allow_other, "let other users in (needs user_allow_other in /etc/fuse.conf)");
+  command->add_flag("--allow-other", mount->options.allow_other,
+                    "let other users in (needs user_allow_other in /etc/fuse.conf)");
   program.examples(command,
-      "holdfast mount /mnt/points\n"
-      "ls /mnt/points/latest/files\n"
-      "cp /mnt/points/points/2026-03-01T09-30-00Z-3f0a91c2/files/srv/lost .\n"
-      "holdfast mount -d /mnt/points; fusermount3 -u /mnt/points");
+                   "holdfast mount /mnt/points\n"
+                   "ls /mnt/points/latest/files\n"
+                   "cp /mnt/points/points/2026-03-01T09-30-00Z-3f0a91c2/files/srv/lost .\n"
+                   "holdfast mount -d /mnt/points; fusermount3 -u /mnt/points");
   program.on(command, [mount](Context& context) { return run(context, *mount); });
 }
 

@@ -54,7 +54,8 @@ Place place_of(const char* text) {
   const std::string point = path.substr(7, point_end == std::string::npos ? std::string::npos : point_end - 7);
   if (point_end == std::string::npos) return {Place::kPoint, point, "", ""};
   const size_t component_end = path.find('/', point_end + 1);
-  const std::string component = path.substr(point_end + 1, component_end == std::string::npos ? std::string::npos : component_end - point_end - 1);
+  const std::string component = path.substr(
+      point_end + 1, component_end == std::string::npos ? std::string::npos : component_end - point_end - 1);
   return {Place::kInside, point, component, component_end == std::string::npos ? "" : path.substr(component_end + 1)};
 }
 
@@ -97,7 +98,8 @@ void fill_entry(struct stat* out, const repo::Entry& entry) {
   out->st_nlink = entry.kind == repo::EntryKind::kDirectory ? 2 : 1;
   out->st_uid = entry.uid;
   out->st_gid = entry.gid;
-  out->st_size = static_cast<off_t>(entry.kind == repo::EntryKind::kSymlink ? entry.link_target.size() : entry.size_bytes);
+  out->st_size =
+      static_cast<off_t>(entry.kind == repo::EntryKind::kSymlink ? entry.link_target.size() : entry.size_bytes);
   out->st_blocks = static_cast<blkcnt_t>((entry.size_bytes + 511) / 512);
   out->st_blksize = 128 << 10;
   out->st_rdev = entry.device_number;
@@ -105,7 +107,8 @@ void fill_entry(struct stat* out, const repo::Entry& entry) {
   out->st_ctim = timespec_of(entry.changed);
 }
 
-Result<const repo::Point*> point_named(const std::vector<recovery::PointBrowser::Listed>& points, const std::string& name) {
+Result<const repo::Point*> point_named(const std::vector<recovery::PointBrowser::Listed>& points,
+                                       const std::string& name) {
   for (const auto& listed : points) {
     if (listed.name == name) return &listed.point;
   }
@@ -117,9 +120,7 @@ Result<void> get_attributes(const Place& place, struct stat* out) {
   const Time newest = points.empty() ? Time{} : points.back().point.time;
   switch (place.kind) {
     case Place::kRoot:
-    case Place::kPoints:
-      fill_directory(out, newest);
-      return {};
+    case Place::kPoints: fill_directory(out, newest); return {};
     case Place::kLatest:
       if (points.empty()) break;
       fill_directory(out, newest);
@@ -127,12 +128,8 @@ Result<void> get_attributes(const Place& place, struct stat* out) {
       out->st_nlink = 1;
       out->st_size = static_cast<off_t>(std::strlen("points/") + points.back().name.size());
       return {};
-    case Place::kPoint:
-      fill_directory(out, TRY(point_named(points, place.point))->time);
-      return {};
-    case Place::kInside:
-      fill_entry(out, TRY(entry_at(place)));
-      return {};
+    case Place::kPoint: fill_directory(out, TRY(point_named(points, place.point))->time); return {};
+    case Place::kInside: fill_entry(out, TRY(entry_at(place))); return {};
     case Place::kNowhere: break;
   }
   return make_error(ErrorCode::kNotFound, "no such file");
@@ -184,7 +181,8 @@ Result<std::vector<recovery::SnapshotTree::Child>> children_of(const Place& plac
   return children;
 }
 
-int on_readdir(const char* path, void* buffer, fuse_fill_dir_t fill, off_t, struct fuse_file_info*, enum fuse_readdir_flags) {
+int on_readdir(const char* path, void* buffer, fuse_fill_dir_t fill, off_t, struct fuse_file_info*,
+               enum fuse_readdir_flags) {
   const auto children = children_of(place_of(path));
   if (!children.ok()) return errno_of(children.error());
   fill(buffer, ".", nullptr, 0, static_cast<fuse_fill_dir_flags>(0));
@@ -217,7 +215,8 @@ int on_open(const char* path, struct fuse_file_info* info) {
 int on_read(const char*, char* out, size_t size, off_t offset, struct fuse_file_info* info) {
   Handle& handle = *reinterpret_cast<Handle*>(info->fh);
   std::lock_guard lock(handle.mutex);
-  const auto length = handle.file.read_at(static_cast<uint64_t>(offset), MutableByteView(reinterpret_cast<uint8_t*>(out), size));
+  const auto length =
+      handle.file.read_at(static_cast<uint64_t>(offset), MutableByteView(reinterpret_cast<uint8_t*>(out), size));
   return length.ok() ? static_cast<int>(*length) : errno_of(length.error());
 }
 
@@ -298,14 +297,19 @@ class Mount {
     const struct fuse_operations table = operations();
     std::string settings = "ro,default_permissions,fsname=holdfast,subtype=holdfast";
     if (options.allow_other) settings += ",allow_other";
-    for (const std::string& word : {std::string("holdfast"), std::string("-o"), settings}) fuse_opt_add_arg(&arguments_, word.c_str());
+    for (const std::string& word : {std::string("holdfast"), std::string("-o"), settings})
+      fuse_opt_add_arg(&arguments_, word.c_str());
     fuse_ = fuse_new(&arguments_, &table, sizeof table, &served);
-    if (fuse_ == nullptr) return make_error(ErrorCode::kUnsupported, "FUSE can't be used here").with_hint("is /dev/fuse there, and fusermount3 installed?");
+    if (fuse_ == nullptr)
+      return make_error(ErrorCode::kUnsupported, "FUSE can't be used here")
+          .with_hint("is /dev/fuse there, and fusermount3 installed?");
     if (fuse_mount(fuse_, options.directory.c_str()) != 0) {
-      return make_error(ErrorCode::kPermission, "{} can't be mounted on", options.directory).with_hint("is it a directory of yours, and is /dev/fuse there?");
+      return make_error(ErrorCode::kPermission, "{} can't be mounted on", options.directory)
+          .with_hint("is it a directory of yours, and is /dev/fuse there?");
     }
     mounted_ = true;
-    if (fuse_set_signal_handlers(fuse_get_session(fuse_)) != 0) return make_error(ErrorCode::kInternal, "can't take signals");
+    if (fuse_set_signal_handlers(fuse_get_session(fuse_)) != 0)
+      return make_error(ErrorCode::kInternal, "can't take signals");
     handlers_ = true;
     ready();
     struct fuse_loop_config loop = {};

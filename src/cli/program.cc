@@ -38,7 +38,8 @@ Json error_document(const Error& error) {
 
 std::vector<std::string> command_names(const CLI::App& app) {
   std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
   return names;
 }
 
@@ -71,14 +72,21 @@ void Program::add_global_options() {
   const auto text = [&](const char* name, std::optional<std::string>& out, const char* type, const char* description) {
     root_.add_option(name, out, description)->type_name(type)->group("Global options");
   };
-  text("--config", options.overrides.config, "FILE", "the stack's file (else $HOLDFAST_CONFIG, ./holdfast.yaml, /etc/holdfast/holdfast.yaml)");
+  text("--config", options.overrides.config, "FILE",
+       "the stack's file (else $HOLDFAST_CONFIG, ./holdfast.yaml, /etc/holdfast/holdfast.yaml)");
   text("--repository", options.overrides.repository, "DIR", "location of the repository, instead of the file's");
-  text("--passphrase", options.overrides.passphrase, "REF", "where its passphrase is: file:PATH, env:NAME or exec:COMMAND");
+  text("--passphrase", options.overrides.passphrase, "REF",
+       "where its passphrase is: file:PATH, env:NAME or exec:COMMAND");
   root_.add_option("--threads", options.overrides.threads, "workers (default: as many as cores)")
-      ->type_name("N")->check(CLI::Range(1, 256).description(""))->group("Global options");
-  root_.add_flag("--json", options.json, "one JSON document on standard output (docs/json.md)")->group("Global options");
-  root_.add_flag("-q,--quiet", options.quiet, "only results and errors: no progress, no notes")->group("Global options");
-  root_.add_flag("-v,--verbose", options.verbose, "say more of what is done (events on standard error)")->group("Global options");
+      ->type_name("N")
+      ->check(CLI::Range(1, 256).description(""))
+      ->group("Global options");
+  root_.add_flag("--json", options.json, "one JSON document on standard output (docs/json.md)")
+      ->group("Global options");
+  root_.add_flag("-q,--quiet", options.quiet, "only results and errors: no progress, no notes")
+      ->group("Global options");
+  root_.add_flag("-v,--verbose", options.verbose, "say more of what is done (events on standard error)")
+      ->group("Global options");
   root_.add_flag("-h,--help", help_, "show help and end")->group("Global options");
   root_.add_flag("--version", version_, "show the version and end")->group("Global options");
 }
@@ -129,7 +137,8 @@ int Program::show_help() {
 
 int Program::parse_failure(const CLI::ParseError& error) {
   const CLI::App& app = *chosen();
-  const std::string see = fmt::format("see 'holdfast{}{} --help'", &app == &root_ ? "" : " ", &app == &root_ ? "" : app.get_name());
+  const std::string see =
+      fmt::format("see 'holdfast{}{} --help'", &app == &root_ ? "" : " ", &app == &root_ ? "" : app.get_name());
   const auto remaining = root_.remaining(true);
   if (!remaining.empty()) {
     const std::string& word = remaining.front();
@@ -138,14 +147,20 @@ int Program::parse_failure(const CLI::ParseError& error) {
     const std::string nearest = option    ? recovery::nearest_word(word.substr(0, word.find('=')), option_names(app))
                                 : command ? recovery::nearest_word(word, command_names(app))
                                           : "";
-    return finish(make_error(ErrorCode::kUsage, "{} '{}'", option ? "unknown option" : command ? "unknown command" : "unexpected argument", word)
+    return finish(make_error(ErrorCode::kUsage, "{} '{}'",
+                             option    ? "unknown option"
+                             : command ? "unknown command"
+                                       : "unexpected argument",
+                             word)
                       .with_hint(nearest.empty() ? see : fmt::format("did you mean '{}'? {}", nearest, see)));
   }
   if (!command_names(app).empty()) {
-    return finish(make_error(ErrorCode::kUsage, "a command is missing: {}", fmt::join(command_names(app), ", ")).with_hint(std::string(see)));
+    return finish(make_error(ErrorCode::kUsage, "a command is missing: {}", fmt::join(command_names(app), ", "))
+                      .with_hint(std::string(see)));
   }
   std::string message = error.what();
-  if (message.size() > 1 && std::isupper(static_cast<unsigned char>(message[0])) && std::islower(static_cast<unsigned char>(message[1]))) {
+  if (message.size() > 1 && std::isupper(static_cast<unsigned char>(message[0])) &&
+      std::islower(static_cast<unsigned char>(message[1]))) {
     message[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
   }
   return finish(make_error(ErrorCode::kUsage, "{}", message).with_hint(std::string(see)));

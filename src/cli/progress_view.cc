@@ -39,7 +39,8 @@ std::string time_left(const ProgressFigures& figures) {
 std::string progress_line(const ProgressFigures& figures, size_t width, bool bar) {
   std::vector<std::string> parts;
   const bool sized = figures.bytes_total > 0;
-  const double share = sized ? std::min(1.0, static_cast<double>(figures.bytes_done) / static_cast<double>(figures.bytes_total)) : 0;
+  const double share =
+      sized ? std::min(1.0, static_cast<double>(figures.bytes_done) / static_cast<double>(figures.bytes_total)) : 0;
   parts.push_back(figures.phase.empty() ? "working" : figures.phase);
   if (sized) {
     if (bar) parts.push_back(drawn_bar(share));
@@ -66,8 +67,7 @@ std::string progress_line(const ProgressFigures& figures, size_t width, bool bar
   return line;
 }
 
-ProgressView::ProgressView(Context& context)
-    : progress_(context.progress()), terminal_(isatty(STDERR_FILENO) == 1) {
+ProgressView::ProgressView(Context& context) : progress_(context.progress()), terminal_(isatty(STDERR_FILENO) == 1) {
   // Plain lines beside a document on standard output would be read by no one.
   if (context.quiet() || (context.json() && !terminal_)) return;
   thread_ = std::jthread([this](std::stop_token stop) { watch(std::move(stop)); });

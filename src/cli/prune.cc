@@ -26,7 +26,8 @@ Result<recovery::PruneOptions> settle(const PruneCommand& command, const recover
   options.policy = stack.retention;
   options.grace = stack.collection_grace;
   if (command.grace) options.grace = TRY_CONTEXT(parse_duration(*command.grace), "--grace");
-  const bool given = command.last || command.hourly || command.daily || command.weekly || command.monthly || command.yearly || command.within;
+  const bool given = command.last || command.hourly || command.daily || command.weekly || command.monthly ||
+                     command.yearly || command.within;
   if (given) {
     repo::RetentionPolicy policy;
     policy.keep_last = command.last.value_or(0);
@@ -46,25 +47,39 @@ Result<recovery::PruneOptions> settle(const PruneCommand& command, const recover
 Json document_of(const recovery::PruneReport& report, bool dry_run) {
   Json points = Json::array(), logs = Json::array();
   for (const auto& decision : report.decisions) {
-    points.push_back({{"id", decision.id.hex()}, {"time", json_of(decision.time)}, {"keep", decision.keep}, {"reasons", decision.reasons}});
+    points.push_back({{"id", decision.id.hex()},
+                      {"time", json_of(decision.time)},
+                      {"keep", decision.keep},
+                      {"reasons", decision.reasons}});
   }
   for (const auto& log : report.logs) {
-    logs.push_back({{"stream", log.stream}, {"before", log.before}, {"records", log.records.size()}, {"note", log.note}});
+    logs.push_back(
+        {{"stream", log.stream}, {"before", log.before}, {"records", log.records.size()}, {"note", log.note}});
   }
   const repo::CollectReport& collection = report.collection;
-  return {{"dry_run", dry_run}, {"points", points}, {"logs", logs},
-          {"collection", {{"packs_total", collection.packs_total}, {"packs_tombstoned", collection.packs_tombstoned},
-                          {"packs_resurrected", collection.packs_resurrected}, {"packs_deleted", collection.packs_deleted},
-                          {"packs_repacked", collection.packs_repacked}, {"bytes_total", collection.bytes_total},
-                          {"bytes_live", collection.bytes_live}, {"bytes_tombstoned", collection.bytes_tombstoned},
-                          {"bytes_deleted", collection.bytes_deleted}, {"leases_live", collection.leases_live}, {"notes", collection.notes}}}};
+  return {{"dry_run", dry_run},
+          {"points", points},
+          {"logs", logs},
+          {"collection",
+           {{"packs_total", collection.packs_total},
+            {"packs_tombstoned", collection.packs_tombstoned},
+            {"packs_resurrected", collection.packs_resurrected},
+            {"packs_deleted", collection.packs_deleted},
+            {"packs_repacked", collection.packs_repacked},
+            {"bytes_total", collection.bytes_total},
+            {"bytes_live", collection.bytes_live},
+            {"bytes_tombstoned", collection.bytes_tombstoned},
+            {"bytes_deleted", collection.bytes_deleted},
+            {"leases_live", collection.leases_live},
+            {"notes", collection.notes}}}};
 }
 
 // The first few: the document of --json has all.
 std::string reasons_of(const repo::RetentionDecision& decision) {
   const size_t shown = std::min<size_t>(decision.reasons.size(), 3);
-  return fmt::format("{}{}", fmt::join(decision.reasons.begin(), decision.reasons.begin() + static_cast<ptrdiff_t>(shown), ", "),
-                     shown < decision.reasons.size() ? ", ..." : "");
+  return fmt::format(
+      "{}{}", fmt::join(decision.reasons.begin(), decision.reasons.begin() + static_cast<ptrdiff_t>(shown), ", "),
+      shown < decision.reasons.size() ? ", ..." : "");
 }
 
 void print_report(Context& context, const recovery::PruneReport& report, const recovery::PruneOptions& options) {
@@ -78,19 +93,23 @@ void print_report(Context& context, const recovery::PruneReport& report, const r
   }
   if (!context.quiet()) context.write(table.text());
   const char* would = options.dry_run ? "would be " : "";
-  context.print("{}: {} {}removed, {} kept", counted(report.decisions.size(), "point"), dropped, would, report.decisions.size() - dropped);
+  context.print("{}: {} {}removed, {} kept", counted(report.decisions.size(), "point"), dropped, would,
+                report.decisions.size() - dropped);
   for (const auto& log : report.logs) {
     if (log.note.empty()) {
-      context.print("log {}: {} before {} {}removed", log.stream, counted(log.records.size(), "record"), log.before, would);
+      context.print("log {}: {} before {} {}removed", log.stream, counted(log.records.size(), "record"), log.before,
+                    would);
     } else {
       context.say("log {}: {}", log.stream, log.note);
     }
   }
   const repo::CollectReport& collection = report.collection;
-  context.print("packs: {} of {} in use; {} {}freed now, {} marked to go", format_bytes(collection.bytes_live), format_bytes(collection.bytes_total),
-                format_bytes(collection.bytes_deleted), would, format_bytes(collection.bytes_tombstoned));
+  context.print("packs: {} of {} in use; {} {}freed now, {} marked to go", format_bytes(collection.bytes_live),
+                format_bytes(collection.bytes_total), format_bytes(collection.bytes_deleted), would,
+                format_bytes(collection.bytes_tombstoned));
   if (collection.packs_tombstoned > 0) {
-    context.say("marked packs go with a prune that comes more than {} later (collection_grace)", duration_text(options.grace));
+    context.say("marked packs go with a prune that comes more than {} later (collection_grace)",
+                duration_text(options.grace));
   }
   for (const std::string& note : collection.notes) context.say("note: {}", note);
 }
@@ -125,13 +144,15 @@ void add_prune(Program& program) {
   keep("--keep-yearly", options->yearly, "of N years");
   command->add_option("--keep-within", options->within, "and everything younger than this (2d)")->type_name("DURATION");
   command->add_option("--keep-tag", options->tags, "hold points with this tag (may be repeated)")->type_name("TAG");
-  command->add_option("--grace", options->grace, "wait this long before unused packs go (default: collection_grace, 24h)")->type_name("DURATION");
+  command
+      ->add_option("--grace", options->grace, "wait this long before unused packs go (default: collection_grace, 24h)")
+      ->type_name("DURATION");
   program.examples(command,
-      "holdfast prune --dry-run\n"
-      "holdfast prune                       # by 'retention:' of holdfast.yaml\n"
-      "holdfast prune --keep-daily 14 --keep-monthly 12\n"
-      "# never dropped: the newest point, the newest verified one, held ones,\n"
-      "# and WAL that a kept point needs");
+                   "holdfast prune --dry-run\n"
+                   "holdfast prune                       # by 'retention:' of holdfast.yaml\n"
+                   "holdfast prune --keep-daily 14 --keep-monthly 12\n"
+                   "# never dropped: the newest point, the newest verified one, held ones,\n"
+                   "# and WAL that a kept point needs");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

@@ -30,16 +30,19 @@ struct RestoreCommand {
 
 Result<void> settle_target(RestoreCommand& command, Time now) {
   source::RestoreTarget& target = command.request.target;
-  const int targets = (command.at ? 1 : 0) + (command.lsn ? 1 : 0) + (command.xid ? 1 : 0) + (command.name ? 1 : 0) + (command.immediate ? 1 : 0);
+  const int targets = (command.at ? 1 : 0) + (command.lsn ? 1 : 0) + (command.xid ? 1 : 0) + (command.name ? 1 : 0) +
+                      (command.immediate ? 1 : 0);
   if (targets > 1) {
-    return make_error(ErrorCode::kUsage, "--at, --lsn, --xid, --name and --immediate exclude each other").with_hint("give one of them");
+    return make_error(ErrorCode::kUsage, "--at, --lsn, --xid, --name and --immediate exclude each other")
+        .with_hint("give one of them");
   }
   if (command.at && *command.at == "latest") {
     command.request.newest = true;
   } else if (command.at) {
     target.time = TRY_CONTEXT(parse_time(*command.at, now), "--at");
     if (*target.time > now) {
-      return make_error(ErrorCode::kUnreachableTarget, "{} lies in the future", format_local(*target.time)).with_hint("--at latest is the newest instant there is");
+      return make_error(ErrorCode::kUnreachableTarget, "{} lies in the future", format_local(*target.time))
+          .with_hint("--at latest is the newest instant there is");
     }
   }
   target.lsn = command.lsn;
@@ -82,10 +85,12 @@ Result<void> settle(RestoreCommand& command, Time now) {
     }
     request.tablespaces[mapping.substr(0, equals)] = absolute_path(mapping.substr(equals + 1));
   }
-  if (!request.primary_conninfo.empty() && !request.standby) return make_error(ErrorCode::kUsage, "--primary-conninfo needs --standby");
+  if (!request.primary_conninfo.empty() && !request.standby)
+    return make_error(ErrorCode::kUsage, "--primary-conninfo needs --standby");
   if (request.remove_extra && !request.delta) return make_error(ErrorCode::kUsage, "--remove-extra needs --delta");
   if (command.action) {
-    if (request.standby) return make_error(ErrorCode::kUsage, "--action says what comes after recovery, and a standby stays in it");
+    if (request.standby)
+      return make_error(ErrorCode::kUsage, "--action says what comes after recovery, and a standby stays in it");
     request.action = *command.action == "pause"      ? postgres::AfterRecovery::kPause
                      : *command.action == "shutdown" ? postgres::AfterRecovery::kShutdown
                                                      : postgres::AfterRecovery::kPromote;
@@ -96,10 +101,15 @@ Result<void> settle(RestoreCommand& command, Time now) {
 Json document_of(const recovery::RestorePlan& plan) {
   Json components = Json::array();
   for (const recovery::ComponentPlan& component : plan.components) {
-    Json json = {{"component", component.component}, {"kind", component.kind}, {"point", component.point.hex()},
-                 {"point_time", json_of(component.point_time)}, {"instant", json_of(component.instant)},
-                 {"expected_loss_seconds", json_of(plan.now - component.instant)}, {"description", component.description},
-                 {"bytes", component.bytes}, {"to", component.to}};
+    Json json = {{"component", component.component},
+                 {"kind", component.kind},
+                 {"point", component.point.hex()},
+                 {"point_time", json_of(component.point_time)},
+                 {"instant", json_of(component.instant)},
+                 {"expected_loss_seconds", json_of(plan.now - component.instant)},
+                 {"description", component.description},
+                 {"bytes", component.bytes},
+                 {"to", component.to}};
     if (component.target) {
       json["timeline"] = component.target->timeline;
       json["replay_from"] = component.target->replay_from.text();
@@ -133,8 +143,9 @@ void print_plan(Context& context, const recovery::RestorePlan& plan) {
   }
 }
 
-void print_outcome(Context& context, const recovery::RestorePlan& plan, const std::vector<recovery::ComponentRestored>& outcomes,
-                   const recovery::StackConfig& stack, bool aside) {
+void print_outcome(Context& context, const recovery::RestorePlan& plan,
+                   const std::vector<recovery::ComponentRestored>& outcomes, const recovery::StackConfig& stack,
+                   bool aside) {
   for (size_t i = 0; i < outcomes.size(); i++) {
     const recovery::ComponentRestored& outcome = outcomes[i];
     for (const std::string& fault : outcome.faults) context.print("fault: {}: {}", outcome.component, printable(fault));
@@ -142,20 +153,26 @@ void print_outcome(Context& context, const recovery::RestorePlan& plan, const st
     std::string objective;
     const recovery::ComponentConfig* config = stack.find(outcome.component);
     if (config != nullptr && config->rto) {
-      objective = fmt::format("; objective {}: {}", duration_text(*config->rto), outcome.took <= *config->rto ? "met" : "MISSED");
+      objective = fmt::format("; objective {}: {}", duration_text(*config->rto),
+                              outcome.took <= *config->rto ? "met" : "MISSED");
     }
-    context.print("restored {}: {}, {} in {} ({} written{})", outcome.component, counted(outcome.files, "file"), format_bytes(outcome.bytes),
-                  duration_text(outcome.took), format_bytes(outcome.bytes_written), objective);
+    context.print("restored {}: {}, {} in {} ({} written{})", outcome.component, counted(outcome.files, "file"),
+                  format_bytes(outcome.bytes), duration_text(outcome.took), format_bytes(outcome.bytes_written),
+                  objective);
     if (plan.components[i].kind == "postgres") {
       context.say("start the server on {} to replay its WAL", plan.components[i].to);
-      if (geteuid() == 0) context.say("its account must be able to read the configuration, the passphrase and the repository");
-      if (stack.passphrase.starts_with("env:")) context.say("its environment must hold {}, for its restore_command", stack.passphrase.substr(4));
-      if (aside) context.say("if the original lives on, add '-c archive_mode=off': two clusters must not archive into one log");
+      if (geteuid() == 0)
+        context.say("its account must be able to read the configuration, the passphrase and the repository");
+      if (stack.passphrase.starts_with("env:"))
+        context.say("its environment must hold {}, for its restore_command", stack.passphrase.substr(4));
+      if (aside)
+        context.say("if the original lives on, add '-c archive_mode=off': two clusters must not archive into one log");
     }
   }
 }
 
-Result<void> carry_out(Context& context, recovery::Workspace& workspace, const RestoreCommand& command, recovery::RestorePlan& plan) {
+Result<void> carry_out(Context& context, recovery::Workspace& workspace, const RestoreCommand& command,
+                       recovery::RestorePlan& plan) {
   Result<std::vector<recovery::ComponentRestored>> outcomes = [&] {
     ProgressView view(context);
     return recovery::carry_out(workspace, command.request, plan);
@@ -166,8 +183,12 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
   for (size_t i = 0; i < outcomes->size(); i++) {
     const recovery::ComponentRestored& outcome = (*outcomes)[i];
     faults += outcome.faults.size();
-    document["components"][i]["restored"] = {{"files", outcome.files}, {"bytes", outcome.bytes}, {"bytes_written", outcome.bytes_written},
-                                             {"took_seconds", json_of(outcome.took)}, {"faults", outcome.faults}, {"notes", outcome.notes}};
+    document["components"][i]["restored"] = {{"files", outcome.files},
+                                             {"bytes", outcome.bytes},
+                                             {"bytes_written", outcome.bytes_written},
+                                             {"took_seconds", json_of(outcome.took)},
+                                             {"faults", outcome.faults},
+                                             {"notes", outcome.notes}};
   }
   context.set_document("restore", std::move(document));
   print_outcome(context, plan, *outcomes, workspace.stack(), !command.request.to.empty() && !command.request.standby);
@@ -194,13 +215,17 @@ Result<void> run(Context& context, RestoreCommand& command) {
     for (const std::string& change : component.changes) context.print("would {}", printable(change));
   }
   context.set_document("restore", {{"dry_run", true}, {"components", document_of(plan)}});
-  context.print("{}", command.dry_run ? "nothing was written (--dry-run)" : "the target is reachable; nothing was written (--validate-only)");
+  context.print("{}", command.dry_run ? "nothing was written (--dry-run)"
+                                      : "the target is reachable; nothing was written (--validate-only)");
   return {};
 }
 
 void add_target_options(CLI::App* command, RestoreCommand& options) {
-  command->add_option("--at", options.at, "as it was then: RFC 3339 with zone, '10 minutes ago', or latest (default)")->type_name("TIME");
-  command->add_option("--point", options.point, "as this recovery point has it (with --at latest: and all WAL after it)")->type_name("ID");
+  command->add_option("--at", options.at, "as it was then: RFC 3339 with zone, '10 minutes ago', or latest (default)")
+      ->type_name("TIME");
+  command
+      ->add_option("--point", options.point, "as this recovery point has it (with --at latest: and all WAL after it)")
+      ->type_name("ID");
   command->add_option("--lsn", options.lsn, "PostgreSQL: up to this place in the WAL")->type_name("LSN");
   command->add_option("--xid", options.xid, "PostgreSQL: up to this transaction's commit")->type_name("XID");
   command->add_option("--name", options.name, "PostgreSQL: up to this restore point")->type_name("NAME");
@@ -212,17 +237,27 @@ void add_target_options(CLI::App* command, RestoreCommand& options) {
 void add_place_options(CLI::App* command, RestoreCommand& options) {
   recovery::RestoreRequest& request = options.request;
   command->add_option("--component", request.components, "only this component (may be repeated)")->type_name("NAME");
-  command->add_option("--to", request.to, "into this directory (several components: each in DIR/NAME) instead of the original places")->type_name("DIR");
-  command->add_option("--path", request.only, "only this path or pattern of a files component (may be repeated)")->type_name("PATH");
+  command
+      ->add_option("--to", request.to,
+                   "into this directory (several components: each in DIR/NAME) instead of the original places")
+      ->type_name("DIR");
+  command->add_option("--path", request.only, "only this path or pattern of a files component (may be repeated)")
+      ->type_name("PATH");
   command->add_flag("--delta", request.delta, "over what is there: keep what is right, rewrite what is not");
   command->add_flag("--remove-extra", request.remove_extra, "with --delta: remove files that the point does not have");
   command->add_flag("--numeric-ids", request.numeric_ids, "owners by number, not by name");
-  command->add_option("--owner", options.owner, "owner of a restored cluster (default: as it was)")->type_name("USER[:GROUP]");
-  command->add_option("--tablespace", options.tablespaces, "put a tablespace (its oid or old place) elsewhere (may be repeated)")->type_name("OLD=NEW");
+  command->add_option("--owner", options.owner, "owner of a restored cluster (default: as it was)")
+      ->type_name("USER[:GROUP]");
+  command
+      ->add_option("--tablespace", options.tablespaces,
+                   "put a tablespace (its oid or old place) elsewhere (may be repeated)")
+      ->type_name("OLD=NEW");
   command->add_flag("--standby", request.standby, "PostgreSQL: make a standby that goes on following");
-  command->add_option("--primary-conninfo", request.primary_conninfo, "with --standby: the server to stream from")->type_name("CONNINFO");
+  command->add_option("--primary-conninfo", request.primary_conninfo, "with --standby: the server to stream from")
+      ->type_name("CONNINFO");
   command->add_option("--action", options.action, "PostgreSQL, at the target: promote (default), pause or shutdown")
-      ->type_name("WHAT")->check(CLI::IsMember({"promote", "pause", "shutdown"}).description(""));
+      ->type_name("WHAT")
+      ->check(CLI::IsMember({"promote", "pause", "shutdown"}).description(""));
   command->add_flag("--validate-only", options.validate_only, "prove that the target can be reached, write nothing");
   command->add_flag("--dry-run", options.dry_run, "also look at the target directories, and say what would be done");
 }
@@ -235,15 +270,15 @@ void add_restore(Program& program) {
   add_target_options(command, *options);
   add_place_options(command, *options);
   program.examples(command,
-      "holdfast restore --dry-run    # what would happen, how much would be lost\n"
-      "holdfast restore              # all, newest instant, original places\n"
-      "holdfast restore --component db --at '10 minutes ago' --to /srv/aside\n"
-      "holdfast restore --component db --delta   # over a damaged cluster\n"
-      "holdfast restore --component db --to /srv/replica --standby \\\n"
-      "    --primary-conninfo 'host=db1 user=replicator'\n"
-      "holdfast restore --component files --path srv/data/bills --to /tmp/out\n"
-      "# refused: a running target (23), one with data unless --delta (22),\n"
-      "# an instant that can't be reached (24)");
+                   "holdfast restore --dry-run    # what would happen, how much would be lost\n"
+                   "holdfast restore              # all, newest instant, original places\n"
+                   "holdfast restore --component db --at '10 minutes ago' --to /srv/aside\n"
+                   "holdfast restore --component db --delta   # over a damaged cluster\n"
+                   "holdfast restore --component db --to /srv/replica --standby \\\n"
+                   "    --primary-conninfo 'host=db1 user=replicator'\n"
+                   "holdfast restore --component files --path srv/data/bills --to /tmp/out\n"
+                   "# refused: a running target (23), one with data unless --delta (22),\n"
+                   "# an instant that can't be reached (24)");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

@@ -10,9 +10,7 @@ namespace holdfast::cli {
 
 namespace {
 
-std::string objective(const std::optional<Duration>& promised) {
-  return promised ? duration_text(*promised) : "-";
-}
+std::string objective(const std::optional<Duration>& promised) { return promised ? duration_text(*promised) : "-"; }
 
 Json document_of(const recovery::RepositoryStats& stats, const std::vector<recovery::ObjectiveState>& objectives) {
   Json kinds = Json::object(), components = Json::array();
@@ -27,8 +25,10 @@ Json document_of(const recovery::RepositoryStats& stats, const std::vector<recov
     components.push_back(std::move(json));
   }
   return {{"repository", {{"objects", stats.total.objects}, {"bytes", stats.total.bytes}, {"kinds", kinds}}},
-          {"points", stats.points}, {"newest_source_bytes", stats.newest_source_bytes},
-          {"all_source_bytes", stats.all_source_bytes}, {"components", components}};
+          {"points", stats.points},
+          {"newest_source_bytes", stats.newest_source_bytes},
+          {"all_source_bytes", stats.all_source_bytes},
+          {"components", components}};
 }
 
 Result<void> run(Context& context) {
@@ -40,18 +40,27 @@ Result<void> run(Context& context) {
 
   context.print("repository {}", workspace->stack().repository);
   Table kinds({{"KIND"}, {"OBJECTS", Table::Align::kRight}, {"SIZE", Table::Align::kRight}});
-  for (const auto& [kind, count] : stats.by_kind) kinds.add({kind, format_count(count.objects), format_bytes(count.bytes)});
+  for (const auto& [kind, count] : stats.by_kind)
+    kinds.add({kind, format_count(count.objects), format_bytes(count.bytes)});
   kinds.add({"total", format_count(stats.total.objects), format_bytes(stats.total.bytes)});
   context.write(kinds.text());
   context.print("{} of {}: {} at the newest, {} in all", counted(stats.points, "point"), workspace->stack().stack,
                 format_bytes(stats.newest_source_bytes), format_bytes(stats.all_source_bytes));
   if (objectives.empty()) return {};
-  Table table({{"COMPONENT"}, {"PROTECTED UNTIL"}, {"LOSS NOW", Table::Align::kRight}, {"RPO", Table::Align::kRight},
-               {"MET"}, {"RTO", Table::Align::kRight}, {"SIZE", Table::Align::kRight}});
+  Table table({{"COMPONENT"},
+               {"PROTECTED UNTIL"},
+               {"LOSS NOW", Table::Align::kRight},
+               {"RPO", Table::Align::kRight},
+               {"MET"},
+               {"RTO", Table::Align::kRight},
+               {"SIZE", Table::Align::kRight}});
   for (const auto& state : objectives) {
     table.add({state.component, state.protected_until ? format_local(*state.protected_until) : "never",
                state.exposure ? duration_text(*state.exposure) : "all", objective(state.rpo),
-               !state.rpo_met ? "-" : *state.rpo_met ? "yes" : "NO", objective(state.rto), format_bytes(state.newest_bytes)});
+               !state.rpo_met   ? "-"
+               : *state.rpo_met ? "yes"
+                                : "NO",
+               objective(state.rto), format_bytes(state.newest_bytes)});
   }
   context.write("\n" + table.text());
   return {};

@@ -61,7 +61,11 @@ namespace {
 // Length of the UTF-8 sequence at the beginning of `text`; 0 when it is none.
 size_t sequence_length(std::string_view text) {
   const auto first = static_cast<unsigned char>(text[0]);
-  const size_t length = first < 0x80 ? 1 : first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+  const size_t length = first < 0x80                    ? 1
+                        : first >= 0xf0 && first < 0xf5 ? 4
+                        : first >= 0xe0                 ? 3
+                        : first >= 0xc2                 ? 2
+                                                        : 0;
   if (length == 0 || first >= 0xf5 || length > text.size()) return 0;
   for (size_t i = 1; i < length; i++) {
     if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) return 0;

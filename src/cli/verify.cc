@@ -22,8 +22,9 @@ void print_outcome(Context& context, const recovery::VerifyOutcome& outcome) {
     for (const auto& finding : component.report.findings) {
       context.print("wrong: {}: {}: {}", component.component, printable(finding.object), printable(finding.problem));
     }
-    context.print("{}: {}, {} checked in {}: {}", component.component, counted(component.report.checked_objects, "object"),
-                  format_bytes(component.report.checked_bytes), duration_text(component.took),
+    context.print("{}: {}, {} checked in {}: {}", component.component,
+                  counted(component.report.checked_objects, "object"), format_bytes(component.report.checked_bytes),
+                  duration_text(component.took),
                   component.report.findings.empty() ? "right" : counted(component.report.findings.size(), "finding"));
   }
 }
@@ -43,17 +44,26 @@ Result<void> run(Context& context, VerifyCommand& command) {
   Json components = Json::array();
   for (const recovery::ComponentVerified& component : outcome.components) {
     Json findings = Json::array();
-    for (const auto& finding : component.report.findings) findings.push_back({{"object", printable(finding.object)}, {"problem", finding.problem}});
-    components.push_back({{"component", component.component}, {"kind", component.kind}, {"checked_objects", component.report.checked_objects},
-                          {"checked_bytes", component.report.checked_bytes}, {"took_seconds", json_of(component.took)},
-                          {"findings", findings}, {"details", component.report.details}});
+    for (const auto& finding : component.report.findings)
+      findings.push_back({{"object", printable(finding.object)}, {"problem", finding.problem}});
+    components.push_back({{"component", component.component},
+                          {"kind", component.kind},
+                          {"checked_objects", component.report.checked_objects},
+                          {"checked_bytes", component.report.checked_bytes},
+                          {"took_seconds", json_of(component.took)},
+                          {"findings", findings},
+                          {"details", component.report.details}});
   }
-  context.set_document("verify", {{"point", outcome.point.id.hex()}, {"point_time", json_of(outcome.point.time)},
-                                  {"mode", command.boot ? "boot" : "offline"}, {"components", components}});
+  context.set_document("verify", {{"point", outcome.point.id.hex()},
+                                  {"point_time", json_of(outcome.point.time)},
+                                  {"mode", command.boot ? "boot" : "offline"},
+                                  {"components", components}});
   print_outcome(context, outcome);
   if (outcome.findings() > 0) {
-    return make_error(ErrorCode::kVerifyFailed, "point {} is not right: {}", short_id(outcome.point.id), counted(outcome.findings(), "finding"))
-        .with_hint("'holdfast check --read-data' tells whether the repository is damaged; an earlier point may be right");
+    return make_error(ErrorCode::kVerifyFailed, "point {} is not right: {}", short_id(outcome.point.id),
+                      counted(outcome.findings(), "finding"))
+        .with_hint(
+            "'holdfast check --read-data' tells whether the repository is damaged; an earlier point may be right");
   }
   context.print("point {} of {} is right", short_id(outcome.point.id), format_local(outcome.point.time));
   if (!command.boot) context.say("--boot also starts the database aside and asks it");
@@ -66,17 +76,23 @@ void add_verify(Program& program) {
   auto options = std::make_shared<VerifyCommand>();
   CLI::App* command = program.command("verify", "Prove a recovery point: its data is all there and right.");
   command->add_option("--point", options->request.point, "which one (default: latest)")->type_name("ID");
-  command->add_option("--component", options->request.components, "only this component (may be repeated)")->type_name("NAME");
+  command->add_option("--component", options->request.components, "only this component (may be repeated)")
+      ->type_name("NAME");
   command->add_flag("--offline", options->offline, "read and check every page and byte (default)");
-  command->add_flag("--boot", options->boot, "restore aside, start the database there, run pg_amcheck, compare row counts, run the assertions");
-  command->add_option("--scratch", options->request.scratch_directory, "with --boot: where there is room (default: $TMPDIR or /tmp)")->type_name("DIR");
+  command->add_flag("--boot", options->boot,
+                    "restore aside, start the database there, run pg_amcheck, compare row counts, run the assertions");
+  command
+      ->add_option("--scratch", options->request.scratch_directory,
+                   "with --boot: where there is room (default: $TMPDIR or /tmp)")
+      ->type_name("DIR");
   command->add_flag("--no-amcheck", options->no_amcheck, "with --boot: leave pg_amcheck out");
-  command->add_option("--deadline", options->deadline, "with --boot: give up after this long (default: 1h)")->type_name("DURATION");
+  command->add_option("--deadline", options->deadline, "with --boot: give up after this long (default: 1h)")
+      ->type_name("DURATION");
   program.examples(command,
-      "holdfast verify\n"
-      "holdfast verify --boot --scratch /srv/scratch\n"
-      "holdfast verify --point 3f0a91c2 --component db\n"
-      "# prune never drops the newest point that was verified whole");
+                   "holdfast verify\n"
+                   "holdfast verify --boot --scratch /srv/scratch\n"
+                   "holdfast verify --point 3f0a91c2 --component db\n"
+                   "# prune never drops the newest point that was verified whole");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

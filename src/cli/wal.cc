@@ -9,9 +9,9 @@ void add_wal(Program& program) {
   CLI::App* wal = program.command("wal", "PostgreSQL's side: take WAL in, give it back.");
   wal->require_subcommand(1);
   program.examples(wal,
-      "archive_command = 'holdfast --config /etc/hf.yaml wal push \"%p\"'\n"
-      "restore_command = 'holdfast --config /etc/hf.yaml wal get \"%f\" \"%p\"'\n"
-      "holdfast wal receive");
+                   "archive_command = 'holdfast --config /etc/hf.yaml wal push \"%p\"'\n"
+                   "restore_command = 'holdfast --config /etc/hf.yaml wal get \"%f\" \"%p\"'\n"
+                   "holdfast wal receive");
   add_wal_push(program, wal);
   add_wal_get(program, wal);
   add_wal_receive(program, wal);
@@ -22,7 +22,8 @@ Result<const recovery::ComponentConfig*> wal_component(const recovery::StackConf
   for (const recovery::ComponentConfig& component : stack.components) {
     if (component.kind != "postgres" || (!name.empty() && component.name != name)) continue;
     if (found != nullptr) {
-      return make_error(ErrorCode::kUsage, "the stack has several PostgreSQL components").with_hint("say which one with --component NAME");
+      return make_error(ErrorCode::kUsage, "the stack has several PostgreSQL components")
+          .with_hint("say which one with --component NAME");
     }
     found = &component;
   }

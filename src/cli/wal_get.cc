@@ -1,9 +1,9 @@
+#include "source/postgres/wal_get.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/program.h"
 #include "cli/wal.h"
 #include "recovery/cluster.h"
-#include "source/postgres/wal_get.h"
 
 namespace holdfast::cli {
 
@@ -44,7 +44,8 @@ Result<void> run(Context& context, const GetOptions& options, bool& absent) {
   std::unique_ptr<postgres::WalArchive> archive;
   auto report = postgres::wal_get(real_file_system(), get, [&]() -> Result<postgres::WalArchive*> {
     workspace = TRY(context.open());
-    archive = TRY(recovery::open_archive(*workspace, get.identity.component, get.identity.system_id, get.identity.segment_bytes));
+    archive = TRY(
+        recovery::open_archive(*workspace, get.identity.component, get.identity.system_id, get.identity.segment_bytes));
     return archive.get();
   });
   if (report.error) return std::move(*report.error);
@@ -52,7 +53,8 @@ Result<void> run(Context& context, const GetOptions& options, bool& absent) {
   if (absent) return make_error(ErrorCode::kNotFound, "{} is not in the repository", options.name);
   CHECK(report.outcome == postgres::WalGetOutcome::kFound);
   const auto placed = TRY(real_file_system().stat(options.path));
-  context.set_document("wal-get", {{"component", get.identity.component}, {"name", options.name}, {"bytes", placed.st_size}});
+  context.set_document("wal-get",
+                       {{"component", get.identity.component}, {"name", options.name}, {"bytes", placed.st_size}});
   return {};
 }
 
@@ -63,13 +65,17 @@ void add_wal_get(Program& program, CLI::App* wal) {
   CLI::App* command = program.command("get", "Give a WAL segment or history file back: for restore_command.", wal);
   command->add_option("name", options->name, "its name, as %f gives it")->type_name("NAME")->required();
   command->add_option("path", options->path, "where to put it, as %p gives it")->type_name("PATH")->required();
-  command->add_option("--component", options->component, "whose WAL it is (when the stack has several PostgreSQL components)")->type_name("NAME");
-  command->add_option("--system-id", options->system_id, "of which cluster (default: that of the working directory)")->type_name("ID");
+  command
+      ->add_option("--component", options->component,
+                   "whose WAL it is (when the stack has several PostgreSQL components)")
+      ->type_name("NAME");
+  command->add_option("--system-id", options->system_id, "of which cluster (default: that of the working directory)")
+      ->type_name("ID");
   command->add_option("--segment-size", options->segment_bytes, "its segment size in bytes")->type_name("BYTES");
   program.examples(command,
-      "restore_command = 'holdfast --config /etc/hf.yaml wal get \"%f\" \"%p\"'\n"
-      "# exit status 0: here it is; 1: it is proven absent; 126: other trouble,\n"
-      "# so that PostgreSQL stops instead of ending recovery early");
+                   "restore_command = 'holdfast --config /etc/hf.yaml wal get \"%f\" \"%p\"'\n"
+                   "# exit status 0: here it is; 1: it is proven absent; 126: other trouble,\n"
+                   "# so that PostgreSQL stops instead of ending recovery early");
   program.on(command, [&program, options](Context& context) {
     auto absent = std::make_shared<bool>(false);
     program.set_exit_status([absent](const Error&) { return *absent ? kProvenAbsent : kRestoreCommandTrouble; });

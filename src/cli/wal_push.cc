@@ -18,11 +18,13 @@ Result<postgres::ClusterIdentity> identify(FileSystem& fs, const std::string& pa
   auto here = postgres::identify_directory(fs, ".");
   if (here.ok() || here.error().code() != ErrorCode::kNotFound) return here;
   const std::string wal_directory = parent_path(absolute_path(path));
-  const std::string data_directory =
-      base_name(wal_directory) == "archive_status" ? parent_path(parent_path(wal_directory)) : parent_path(wal_directory);
+  const std::string data_directory = base_name(wal_directory) == "archive_status"
+                                         ? parent_path(parent_path(wal_directory))
+                                         : parent_path(wal_directory);
   auto beside = postgres::identify_directory(fs, data_directory);
   if (beside.ok() || beside.error().code() != ErrorCode::kNotFound) return beside;
-  return make_error(ErrorCode::kNotFound, "can't tell which cluster {} belongs to: neither the working directory nor {} is a data directory",
+  return make_error(ErrorCode::kNotFound,
+                    "can't tell which cluster {} belongs to: neither the working directory nor {} is a data directory",
                     path, data_directory)
       .with_hint("archive_command runs in the data directory: there 'wal push %p' is enough");
 }
@@ -47,10 +49,13 @@ void add_wal_push(Program& program, CLI::App* wal) {
   auto options = std::make_shared<PushOptions>();
   CLI::App* command = program.command("push", "Store a WAL segment or history file: for archive_command.", wal);
   command->add_option("path", options->path, "the file, as %p gives it")->type_name("PATH")->required();
-  command->add_option("--component", options->component, "whose WAL it is (when the stack has several PostgreSQL components)")->type_name("NAME");
+  command
+      ->add_option("--component", options->component,
+                   "whose WAL it is (when the stack has several PostgreSQL components)")
+      ->type_name("NAME");
   program.examples(command,
-      "archive_command = 'holdfast --config /etc/hf.yaml wal push \"%p\"'\n"
-      "# the same bytes again are accepted, other bytes are refused (25)");
+                   "archive_command = 'holdfast --config /etc/hf.yaml wal push \"%p\"'\n"
+                   "# the same bytes again are accepted, other bytes are refused (25)");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

@@ -25,7 +25,8 @@ class Reporter {
 
   void on_state(const postgres::ReceiverState& state) {
     const Duration now = clock_.monotonic();
-    const bool changed = state.connected != last_.connected || state.trouble != last_.trouble || state.timeline != last_.timeline;
+    const bool changed =
+        state.connected != last_.connected || state.trouble != last_.trouble || state.timeline != last_.timeline;
     if (changed || now - said_at_ >= kReportInterval) {
       say(state);
       said_at_ = now;
@@ -42,8 +43,9 @@ class Reporter {
     } else if (!state.connected) {
       context_.say("{}  not connected", time);
     } else {
-      context_.say("{}  timeline {}: stored up to {}, {} behind; the server keeps {} for the slot", time, state.timeline,
-                   state.stored.text(), format_bytes(state.lag_bytes()), format_bytes(state.slot_kept_bytes));
+      context_.say("{}  timeline {}: stored up to {}, {} behind; the server keeps {} for the slot", time,
+                   state.timeline, state.stored.text(), format_bytes(state.lag_bytes()),
+                   format_bytes(state.slot_kept_bytes));
     }
     std::fflush(stdout);
   }
@@ -81,17 +83,22 @@ Result<void> run(Context& context, const ReceiveCommand& command) {
   options.slot = component->postgres.slot;
   options.application_name = component->postgres.slot;
   options.synchronous = command.synchronous || component->postgres.synchronous;
-  context.say("receiving the WAL of {} (PostgreSQL {}) into {} through slot {}{}", component->name, identity.major, workspace->stack().repository,
-              options.slot, options.synchronous ? fmt::format(", as synchronous standby '{}'", options.application_name) : "");
+  context.say("receiving the WAL of {} (PostgreSQL {}) into {} through slot {}{}", component->name, identity.major,
+              workspace->stack().repository, options.slot,
+              options.synchronous ? fmt::format(", as synchronous standby '{}'", options.application_name) : "");
   std::fflush(stdout);
   Clock& clock = context.machine().clock;
   Reporter reporter(context, clock);
   const auto received = postgres::receive_wal(connection, *archive, clock, options, context.progress().stop,
                                               [&](const postgres::ReceiverState& state) { reporter.on_state(state); });
   const postgres::ReceiverState& state = reporter.last();
-  context.set_document("wal-receive", {{"component", component->name}, {"slot", options.slot}, {"timeline", state.timeline},
-                                       {"stored_up_to", state.stored.text()}, {"received_bytes", state.received_bytes},
-                                       {"reconnects", state.reconnects}, {"gaps", state.gaps}});
+  context.set_document("wal-receive", {{"component", component->name},
+                                       {"slot", options.slot},
+                                       {"timeline", state.timeline},
+                                       {"stored_up_to", state.stored.text()},
+                                       {"received_bytes", state.received_bytes},
+                                       {"reconnects", state.reconnects},
+                                       {"gaps", state.gaps}});
   if (!received.ok()) return received.error().clone();
   context.say("stopped: all that was received is stored, up to {}", state.stored.text());
   return {};
@@ -102,13 +109,15 @@ Result<void> run(Context& context, const ReceiveCommand& command) {
 void add_wal_receive(Program& program, CLI::App* wal) {
   auto options = std::make_shared<ReceiveCommand>();
   CLI::App* command = program.command("receive", "Stream a server's WAL into the repository until stopped.", wal);
-  command->add_option("--component", options->component, "whose WAL (when the stack has several PostgreSQL components)")->type_name("NAME");
-  command->add_flag("--synchronous", options->synchronous, "acknowledge at once, as a synchronous standby (also: synchronous: true)");
+  command->add_option("--component", options->component, "whose WAL (when the stack has several PostgreSQL components)")
+      ->type_name("NAME");
+  command->add_flag("--synchronous", options->synchronous,
+                    "acknowledge at once, as a synchronous standby (also: synchronous: true)");
   program.examples(command,
-      "holdfast wal receive     # a service; SIGTERM stores what is in hand\n"
-      "# no acknowledged commit is lost when the server waits for it:\n"
-      "#   synchronous: true                           in holdfast.yaml\n"
-      "#   synchronous_standby_names = 'holdfast_db'   in postgresql.conf");
+                   "holdfast wal receive     # a service; SIGTERM stores what is in hand\n"
+                   "# no acknowledged commit is lost when the server waits for it:\n"
+                   "#   synchronous: true                           in holdfast.yaml\n"
+                   "#   synchronous_standby_names = 'holdfast_db'   in postgresql.conf");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

@@ -44,7 +44,8 @@ void seal(const Key& key, const Nonce& nonce, const AssociatedData& aad, ByteVie
   int length = 0;
   CHECK(EVP_EncryptInit_ex2(context, gcm_algorithm(), key.reveal().data(), nonce.data(), nullptr) == 1);
   for (const ByteView& part : {aad.first, aad.second}) {
-    if (!part.empty()) CHECK(EVP_EncryptUpdate(context, nullptr, &length, part.data(), static_cast<int>(part.size())) == 1);
+    if (!part.empty())
+      CHECK(EVP_EncryptUpdate(context, nullptr, &length, part.data(), static_cast<int>(part.size())) == 1);
   }
   if (!plain.empty()) {
     CHECK(EVP_EncryptUpdate(context, out.data(), &length, plain.data(), static_cast<int>(plain.size())) == 1);
@@ -62,7 +63,8 @@ bool open(const Key& key, const Nonce& nonce, const AssociatedData& aad, ByteVie
   int length = 0;
   CHECK(EVP_DecryptInit_ex2(context, gcm_algorithm(), key.reveal().data(), nonce.data(), nullptr) == 1);
   for (const ByteView& part : {aad.first, aad.second}) {
-    if (!part.empty()) CHECK(EVP_DecryptUpdate(context, nullptr, &length, part.data(), static_cast<int>(part.size())) == 1);
+    if (!part.empty())
+      CHECK(EVP_DecryptUpdate(context, nullptr, &length, part.data(), static_cast<int>(part.size())) == 1);
   }
   // The tag is copied first: `out` may be `sealed`.
   uint8_t tag[kTagBytes];

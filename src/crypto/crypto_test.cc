@@ -76,13 +76,15 @@ TEST(Aead, RefusesEveryChange) {
   Bytes out(plain.size());
   for (size_t i = 0; i < sealed.size(); i++) {
     sealed[i] ^= 1;
-    EXPECT_FALSE(open(key, counter_nonce(1), {as_bytes("header"), {}}, sealed.view(), out.mutable_view())) << "byte " << i;
+    EXPECT_FALSE(open(key, counter_nonce(1), {as_bytes("header"), {}}, sealed.view(), out.mutable_view()))
+        << "byte " << i;
     EXPECT_TRUE(all_zero(out.view()));
     sealed[i] ^= 1;
   }
   EXPECT_FALSE(open(key, counter_nonce(2), {as_bytes("header"), {}}, sealed.view(), out.mutable_view()));
   EXPECT_FALSE(open(key, counter_nonce(1), {as_bytes("Header"), {}}, sealed.view(), out.mutable_view()));
-  EXPECT_FALSE(open(Key::generate(*random), counter_nonce(1), {as_bytes("header"), {}}, sealed.view(), out.mutable_view()));
+  EXPECT_FALSE(
+      open(Key::generate(*random), counter_nonce(1), {as_bytes("header"), {}}, sealed.view(), out.mutable_view()));
   EXPECT_FALSE(open(key, counter_nonce(1), {}, sealed.view(0, kTagBytes - 1), {}));
   EXPECT_TRUE(open(key, counter_nonce(1), {as_bytes("header"), {}}, sealed.view(), out.mutable_view()));
 }

@@ -38,17 +38,18 @@ Result<Key> argon2id(const Secret& passphrase, ByteView salt, const ArgonCost& c
   if (salt.size() != kArgonSaltBytes || cost.memory_bytes < kArgonMinimum.memory_bytes ||
       cost.memory_bytes > kArgonLimit.memory_bytes || cost.passes < kArgonMinimum.passes ||
       cost.passes > kArgonLimit.passes) {
-    return make_error(ErrorCode::kInvalidData, "key derivation with {} bytes of memory and {} passes is outside the limits",
-                      cost.memory_bytes, cost.passes);
+    return make_error(ErrorCode::kInvalidData,
+                      "key derivation with {} bytes of memory and {} passes is outside the limits", cost.memory_bytes,
+                      cost.passes);
   }
   static_assert(kArgonSaltBytes == crypto_pwhash_argon2id_SALTBYTES);
   static_assert(kArgonMinimum.memory_bytes == crypto_pwhash_argon2id_MEMLIMIT_MIN);
   CHECK_MSG(sodium_init() >= 0, "libsodium does not start");
   Key key;
   const ByteView text = passphrase.reveal();
-  const int outcome = crypto_pwhash_argon2id(key.mutable_bytes().data(), kKeyBytes, as_text(text).data(), text.size(),
-                                             salt.data(), cost.passes, cost.memory_bytes,
-                                             crypto_pwhash_argon2id_ALG_ARGON2ID13);
+  const int outcome =
+      crypto_pwhash_argon2id(key.mutable_bytes().data(), kKeyBytes, as_text(text).data(), text.size(), salt.data(),
+                             cost.passes, cost.memory_bytes, crypto_pwhash_argon2id_ALG_ARGON2ID13);
   if (outcome != 0) {
     return make_error(ErrorCode::kNoSpace, "no memory to derive the key: {} bytes are needed", cost.memory_bytes);
   }

@@ -25,8 +25,9 @@ std::string host_name() {
   return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
 }
 
-Result<repo::Snapshot> capture_files(Workspace& workspace, repo::WriteSession& session, const ComponentConfig& component,
-                                     const BackupOptions& options, const repo::Snapshot* previous) {
+Result<repo::Snapshot> capture_files(Workspace& workspace, repo::WriteSession& session,
+                                     const ComponentConfig& component, const BackupOptions& options,
+                                     const repo::Snapshot* previous) {
   files::CaptureOptions capture;
   capture.paths = component.files.paths;
   capture.excludes = component.files.excludes;
@@ -36,8 +37,9 @@ Result<repo::Snapshot> capture_files(Workspace& workspace, repo::WriteSession& s
   return files::capture(world, session, capture, previous);
 }
 
-Result<repo::Snapshot> capture_postgres(Workspace& workspace, repo::WriteSession& session, const ComponentConfig& component,
-                                        const BackupOptions& options, const repo::Snapshot* previous) {
+Result<repo::Snapshot> capture_postgres(Workspace& workspace, repo::WriteSession& session,
+                                        const ComponentConfig& component, const BackupOptions& options,
+                                        const repo::Snapshot* previous) {
   const postgres::Connection connection = TRY(connection_of(component));
   postgres::CaptureOptions capture;
   capture.component = component.name;
@@ -58,8 +60,9 @@ Result<repo::Snapshot> capture_postgres(Workspace& workspace, repo::WriteSession
   return snapshot;
 }
 
-Result<repo::Snapshot> capture_component(Workspace& workspace, repo::WriteSession& session, const ComponentConfig& component,
-                                         const BackupOptions& options, const std::vector<repo::Point>& points) {
+Result<repo::Snapshot> capture_component(Workspace& workspace, repo::WriteSession& session,
+                                         const ComponentConfig& component, const BackupOptions& options,
+                                         const std::vector<repo::Point>& points) {
   const auto earlier = snapshots_of(points, component.name);
   const repo::Snapshot* previous = nullptr;
   if (!earlier.empty() && earlier.back().snapshot->kind == component.kind) previous = earlier.back().snapshot;

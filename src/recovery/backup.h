@@ -11,7 +11,7 @@ namespace holdfast::recovery {
 struct BackupOptions {
   std::vector<std::string> components;  // empty: all of the stack
   std::vector<std::string> tags;
-  bool full = false;                    // look at nothing that is stored: read everything
+  bool full = false;  // look at nothing that is stored: read everything
 };
 
 struct BackupReport {

@@ -90,7 +90,8 @@ Result<std::unique_ptr<SnapshotTree>> SnapshotTree::open(repo::Repository& repos
 Result<repo::Entry> SnapshotTree::find_locked(const std::string& path) {
   const repo::Entry* entry = TRY(lookup_->at_or_after(path));
   if (entry != nullptr && entry->path == path) return *entry;
-  if (path.empty() || (entry != nullptr && entry->path.starts_with(below(path)))) return implied_directory(path, instant_);
+  if (path.empty() || (entry != nullptr && entry->path.starts_with(below(path))))
+    return implied_directory(path, instant_);
   return make_error(ErrorCode::kNotFound, "the snapshot has no '{}'", path);
 }
 

@@ -30,7 +30,7 @@ class SnapshotFile {
   repo::Repository& repository_;
   repo::Entry entry_;
   std::vector<repo::Extent> extents_;
-  uint64_t region_begin_ = 0, region_end_ = 0;   // of extents_, in the file
+  uint64_t region_begin_ = 0, region_end_ = 0;  // of extents_, in the file
 };
 
 // One snapshot as a read-only tree of files, looked up by path. Parents that the
@@ -51,11 +51,12 @@ class SnapshotTree {
   Result<std::vector<Child>> list(const std::string& path);
 
  private:
-  SnapshotTree(std::unique_ptr<repo::TreeLookup> lookup, Time instant) : lookup_(std::move(lookup)), instant_(instant) {}
+  SnapshotTree(std::unique_ptr<repo::TreeLookup> lookup, Time instant)
+      : lookup_(std::move(lookup)), instant_(instant) {}
   Result<repo::Entry> find_locked(const std::string& path);
 
   std::mutex mutex_;
-  std::unique_ptr<repo::TreeLookup> lookup_;   // guarded by mutex_
+  std::unique_ptr<repo::TreeLookup> lookup_;  // guarded by mutex_
   const Time instant_;
 };
 
@@ -65,7 +66,7 @@ class PointBrowser {
   explicit PointBrowser(Workspace& workspace) : workspace_(workspace) {}
 
   struct Listed {
-    std::string name;      // "2026-03-01T09-30-00Z-3f0a91c2"
+    std::string name;  // "2026-03-01T09-30-00Z-3f0a91c2"
     repo::Point point;
   };
   // Oldest first. Read again when older than a few seconds: points come and go.
@@ -75,9 +76,9 @@ class PointBrowser {
  private:
   Workspace& workspace_;
   std::mutex mutex_;
-  std::vector<Listed> listed_;                                     // guarded by mutex_
+  std::vector<Listed> listed_;  // guarded by mutex_
   std::optional<Duration> listed_at_;
-  std::map<repo::BlockId, std::shared_ptr<SnapshotTree>> trees_;   // by root; the most recent ones
+  std::map<repo::BlockId, std::shared_ptr<SnapshotTree>> trees_;  // by root; the most recent ones
 };
 
 }  // namespace holdfast::recovery

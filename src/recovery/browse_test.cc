@@ -22,7 +22,8 @@ repo::Entry entry_of(const std::string& path, repo::EntryKind kind, uint64_t siz
 class Browse : public testing::Test {
  protected:
   repo::Snapshot write_tree(std::vector<repo::Entry> entries) {
-    std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return repo::compare_paths(a.path, b.path) < 0; });
+    std::sort(entries.begin(), entries.end(),
+              [](const auto& a, const auto& b) { return repo::compare_paths(a.path, b.path) < 0; });
     repo::TreeWriter writer(session_);
     for (const repo::Entry& entry : entries) {
       const auto added = writer.add(entry);
@@ -80,7 +81,9 @@ TEST_F(Browse, ParentsThatTheTreeDoesNotListAreDirectories) {
 TEST_F(Browse, AHardLinkIsTheFileItNames) {
   repo::Entry link = entry_of("z", repo::EntryKind::kHardLink);
   link.link_target = "a";
-  auto tree = SnapshotTree::open(repository_, write_tree({entry_of("", repo::EntryKind::kDirectory), entry_of("a", repo::EntryKind::kFile), link})).value();
+  auto tree = SnapshotTree::open(repository_, write_tree({entry_of("", repo::EntryKind::kDirectory),
+                                                          entry_of("a", repo::EntryKind::kFile), link}))
+                  .value();
   EXPECT_EQ(tree->find("z").value().path, "a");
 }
 
@@ -95,7 +98,8 @@ TEST_F(Browse, ReadsAnyRangeOfExtentsAndHoles) {
   std::copy_n(block.data(), 400, expected.begin() + 1100);
 
   SnapshotFile file(repository_, entry);
-  for (const auto& [offset, length] : std::vector<std::pair<uint64_t, size_t>>{{0, 1500}, {599, 2}, {650, 600}, {1499, 100}, {1100, 400}, {1500, 1}, {9000, 5}}) {
+  for (const auto& [offset, length] : std::vector<std::pair<uint64_t, size_t>>{
+           {0, 1500}, {599, 2}, {650, 600}, {1499, 100}, {1100, 400}, {1500, 1}, {9000, 5}}) {
     std::vector<uint8_t> out(length, 0xee);
     const size_t wanted = offset >= 1500 ? 0 : std::min<size_t>(length, 1500 - offset);
     EXPECT_EQ(file.read_at(offset, out).value(), wanted) << offset;

@@ -51,7 +51,8 @@ Result<postgres::Connection> connection_of(const ComponentConfig& component) {
   postgres::Connection connection;
   connection.conninfo = component.postgres.connection;
   if (!component.postgres.password.empty()) {
-    connection.password = TRY_CONTEXT(resolve_secret(component.postgres.password), "password of component {}", component.name);
+    connection.password =
+        TRY_CONTEXT(resolve_secret(component.postgres.password), "password of component {}", component.name);
   }
   return connection;
 }

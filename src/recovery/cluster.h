@@ -21,8 +21,8 @@ struct ClusterFacts {
   uint64_t segment_bytes = 16u << 20;
   int major = 0;
   uint32_t timeline = 1;
-  postgres::Lsn start;          // WAL from here on is needed to restore it
-  std::string data_directory;   // where the cluster was
+  postgres::Lsn start;         // WAL from here on is needed to restore it
+  std::string data_directory;  // where the cluster was
 };
 // kInvalidData when the snapshot does not say what it must.
 Result<ClusterFacts> cluster_facts(const repo::Snapshot& snapshot);

@@ -92,7 +92,8 @@ class Discoverer {
   void ask(const Place& place) {
     const bool from_seeds = !value("DB_HOST").empty() || !value("DB_PORT").empty();
     std::vector<std::string> users;
-    for (const std::string& user : {from_seeds ? value("DB_USER") : std::string(), value("PGUSER"), std::string("postgres"), current_user()}) {
+    for (const std::string& user :
+         {from_seeds ? value("DB_USER") : std::string(), value("PGUSER"), std::string("postgres"), current_user()}) {
       if (!user.empty() && std::find(users.begin(), users.end(), user) == users.end()) users.push_back(user);
     }
     std::string database = from_seeds ? value("DB_NAME") : "";
@@ -171,7 +172,8 @@ std::string write_stack(const NewStack& stack) {
     out = out.substr(0, out.size() - std::string_view("components:\n").size());
     out +=
         "# components:\n"
-        "#   - {name: db, kind: postgres, rpo: 5m, rto: 1h, connection: host=/run/postgresql port=5432 user=postgres dbname=postgres}\n"
+        "#   - {name: db, kind: postgres, rpo: 5m, rto: 1h, connection: host=/run/postgresql port=5432 user=postgres "
+        "dbname=postgres}\n"
         "#   - {name: files, kind: files, rpo: 24h, rto: 4h, paths: [/srv/data]}\n";
   }
   out += "retention: {keep_last: 7, keep_daily: 14, keep_weekly: 8, keep_monthly: 12, keep_within: 2d}\n";

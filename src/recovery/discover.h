@@ -10,8 +10,8 @@ namespace holdfast::recovery {
 
 // A PostgreSQL server that was found on this machine (or where DB_HOST points).
 struct FoundServer {
-  std::string connection;             // without a password
-  std::string password;               // secret reference or ""
+  std::string connection;  // without a password
+  std::string password;    // secret reference or ""
   postgres::ClusterIdentity identity;
 };
 
@@ -28,10 +28,10 @@ Discovery discover_servers(FileSystem& fs, const EnvironmentLookup& environment)
 // What `holdfast init` writes: a commented holdfast.yaml.
 struct NewStack {
   std::string stack;
-  std::string repository;             // absolute
-  std::string passphrase;             // secret reference
+  std::string repository;  // absolute
+  std::string passphrase;  // secret reference
   std::vector<FoundServer> servers;
-  std::vector<std::string> paths;     // of one files component; empty: none
+  std::vector<std::string> paths;  // of one files component; empty: none
 };
 std::string write_stack(const NewStack& stack);
 

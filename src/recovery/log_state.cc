@@ -17,12 +17,12 @@ Result<void> read_slot(const ComponentConfig& component, SlotState& slot) {
   options.connect_deadline = Duration::seconds(5);
   options.deadline = Duration::seconds(10);
   auto session = TRY(postgres::ServerSession::connect(connection, options));
-  const postgres::Rows rows = TRY(session->exec(
-      "select active, coalesce(wal_status, ''), coalesce(restart_lsn::text, ''),"
-      " coalesce(pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_receive_lsn()"
-      " else pg_current_wal_lsn() end, restart_lsn), 0)::bigint"
-      " from pg_replication_slots where slot_name = $1",
-      {slot.name}));
+  const postgres::Rows rows =
+      TRY(session->exec("select active, coalesce(wal_status, ''), coalesce(restart_lsn::text, ''),"
+                        " coalesce(pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_receive_lsn()"
+                        " else pg_current_wal_lsn() end, restart_lsn), 0)::bigint"
+                        " from pg_replication_slots where slot_name = $1",
+                        {slot.name}));
   if (rows.size() == 0) return {};
   slot.exists = true;
   slot.active = rows.at(0, 0) == "t";

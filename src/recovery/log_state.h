@@ -14,10 +14,10 @@ namespace holdfast::recovery {
 struct SlotState {
   std::string name;
   bool exists = false, active = false;
-  std::string wal_status;          // reserved, extended, unreserved, lost
+  std::string wal_status;  // reserved, extended, unreserved, lost
   std::string restart_lsn;
-  uint64_t retained_bytes = 0;     // WAL that the server keeps for it
-  std::string problem;             // the server could not be asked
+  uint64_t retained_bytes = 0;  // WAL that the server keeps for it
+  std::string problem;          // the server could not be asked
 };
 
 // The WAL of one cluster.
@@ -27,7 +27,7 @@ struct LogState {
   uint64_t records = 0, stored_bytes = 0;
   std::vector<postgres::WalRange> ranges;
   postgres::RecoveryWindow window;
-  std::optional<SlotState> slot;   // of the cluster that is connected, if any
+  std::optional<SlotState> slot;  // of the cluster that is connected, if any
 };
 
 // Looks at every log of the stack. With `ask_server` the components' servers are

@@ -48,13 +48,15 @@ Result<std::vector<const ComponentConfig*>> select_components(const StackConfig&
   std::vector<std::string> known;
   for (const ComponentConfig& component : stack.components) {
     known.push_back(component.name);
-    if (names.empty() || std::find(names.begin(), names.end(), component.name) != names.end()) result.push_back(&component);
+    if (names.empty() || std::find(names.begin(), names.end(), component.name) != names.end())
+      result.push_back(&component);
   }
   for (const std::string& name : names) {
     if (stack.find(name) == nullptr) return no_such_component(name, known);
   }
   if (result.empty()) {
-    return make_error(ErrorCode::kConfig, "{} describes no component", stack.path.empty() ? "the configuration" : stack.path)
+    return make_error(ErrorCode::kConfig, "{} describes no component",
+                      stack.path.empty() ? "the configuration" : stack.path)
         .with_hint("add a 'components:' list, see docs/configuration.md");
   }
   return result;

@@ -68,7 +68,8 @@ Result<void> drop_points(Workspace& workspace, const PruneOptions& options, std:
   for (const repo::RetentionDecision& decision : decisions) {
     if (decision.keep) continue;
     if (!options.dry_run) {
-      TRY_CONTEXT(workspace.repository().remove_point(decision.id), "removing point {}", decision.id.hex().substr(0, 8));
+      TRY_CONTEXT(workspace.repository().remove_point(decision.id), "removing point {}",
+                  decision.id.hex().substr(0, 8));
       log_info("recovery.point.removed", {{"point", decision.id.hex()}});
     }
     std::erase_if(points, [&](const repo::Point& point) { return point.id == decision.id; });

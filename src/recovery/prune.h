@@ -17,13 +17,13 @@ struct PruneOptions {
 // What expiry did (or, dry, would do) to one log.
 struct LogExpiry {
   std::string stream;
-  std::string before;               // WAL position that the oldest kept snapshot needs
+  std::string before;  // WAL position that the oldest kept snapshot needs
   std::vector<std::string> records;
-  std::string note;                 // why nothing was looked at
+  std::string note;  // why nothing was looked at
 };
 
 struct PruneReport {
-  std::vector<repo::RetentionDecision> decisions;   // newest first
+  std::vector<repo::RetentionDecision> decisions;  // newest first
   std::vector<LogExpiry> logs;
   repo::CollectReport collection;
 };

@@ -8,7 +8,8 @@ namespace holdfast::recovery {
 
 namespace {
 
-postgres::MaterialiseOptions materialise_options(const RestoreRequest& request, const ComponentPlan& plan, bool dry_run) {
+postgres::MaterialiseOptions materialise_options(const RestoreRequest& request, const ComponentPlan& plan,
+                                                 bool dry_run) {
   postgres::MaterialiseOptions options;
   options.to = plan.to;
   options.tablespaces = request.tablespaces;
@@ -51,7 +52,8 @@ Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, Compo
   return {};
 }
 
-Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreRequest& request, const ComponentPlan& plan) {
+Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreRequest& request,
+                                            const ComponentPlan& plan) {
   source::World world = workspace.world();
   const Duration began = world.clock.monotonic();
   ComponentRestored outcome;
@@ -64,7 +66,8 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
     outcome.bytes_written = report.bytes_written;
     outcome.notes = std::move(report.notes);
   } else {
-    auto report = TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(request, plan, false)));
+    auto report =
+        TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(request, plan, false)));
     outcome.files = report.files;
     outcome.bytes = report.bytes;
     outcome.bytes_written = report.bytes_written;
@@ -84,7 +87,8 @@ Result<void> rehearse_restore(Workspace& workspace, const RestoreRequest& reques
   return {};
 }
 
-Result<std::vector<ComponentRestored>> carry_out(Workspace& workspace, const RestoreRequest& request, RestorePlan& plan) {
+Result<std::vector<ComponentRestored>> carry_out(Workspace& workspace, const RestoreRequest& request,
+                                                 RestorePlan& plan) {
   // A component alone refuses by itself before it writes. Over files that are
   // there (delta) a rehearsal would read them all and could refuse nothing.
   workspace.machine().progress.phase = "checking the targets";
@@ -96,7 +100,8 @@ Result<std::vector<ComponentRestored>> carry_out(Workspace& workspace, const Res
   std::vector<ComponentRestored> outcomes;
   for (const ComponentPlan& component : plan.components) {
     begin_stage(workspace.machine().progress, component.bytes);
-    outcomes.push_back(TRY_CONTEXT(restore_component(workspace, request, component), "component {}", component.component));
+    outcomes.push_back(
+        TRY_CONTEXT(restore_component(workspace, request, component), "component {}", component.component));
   }
   return outcomes;
 }

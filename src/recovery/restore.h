@@ -14,20 +14,20 @@ namespace holdfast::recovery {
 
 // What a person asks for.
 struct RestoreRequest {
-  std::vector<std::string> components;    // empty: all that the point holds
-  std::optional<std::string> point;       // id prefix or "latest": its state, unless a target says otherwise
+  std::vector<std::string> components;  // empty: all that the point holds
+  std::optional<std::string> point;     // id prefix or "latest": its state, unless a target says otherwise
   source::RestoreTarget target;
-  bool newest = false;                    // --at latest: with `point`, replay on from it
-  std::string to;                         // "" : where each component was
-  std::vector<std::string> only;          // paths inside files components
+  bool newest = false;            // --at latest: with `point`, replay on from it
+  std::string to;                 // "" : where each component was
+  std::vector<std::string> only;  // paths inside files components
   bool delta = false;
-  bool remove_extra = false;              // with delta, files components: what the point lacks goes
+  bool remove_extra = false;  // with delta, files components: what the point lacks goes
   bool numeric_ids = false;
   bool standby = false;
   std::string primary_conninfo;
   postgres::AfterRecovery action = postgres::AfterRecovery::kPromote;
   std::map<std::string, std::string> tablespaces;
-  std::optional<uint32_t> uid, gid;       // owner of a restored cluster; when root and not set, as it was
+  std::optional<uint32_t> uid, gid;  // owner of a restored cluster; when root and not set, as it was
 };
 
 // One component of a restore, resolved: nothing is written before all are.
@@ -36,13 +36,13 @@ struct ComponentPlan {
   repo::PointId point;
   Time point_time;
   repo::Snapshot snapshot;
-  std::optional<postgres::ResolvedTarget> target;   // postgres
-  std::string restore_command;                      // postgres
+  std::optional<postgres::ResolvedTarget> target;  // postgres
+  std::string restore_command;                     // postgres
   std::string to;
-  Time instant;                    // what will exist afterwards
-  std::string description;         // for people
+  Time instant;             // what will exist afterwards
+  std::string description;  // for people
   uint64_t bytes = 0;
-  std::vector<std::string> changes;   // what a dry run of the component said
+  std::vector<std::string> changes;  // what a dry run of the component said
   std::vector<std::string> notes;
 };
 
@@ -71,6 +71,7 @@ struct ComponentRestored {
 // Carries a plan out, after rehearsing it whole: a component that can't be
 // restored stops the others from being touched. kIncomplete faults are in the
 // outcome, not an error.
-Result<std::vector<ComponentRestored>> carry_out(Workspace& workspace, const RestoreRequest& request, RestorePlan& plan);
+Result<std::vector<ComponentRestored>> carry_out(Workspace& workspace, const RestoreRequest& request,
+                                                 RestorePlan& plan);
 
 }  // namespace holdfast::recovery

@@ -41,8 +41,8 @@ class Planner {
   Result<void> load_points() {
     points_ = TRY(stack_points(workspace_));
     if (points_.empty()) {
-      return make_error(ErrorCode::kNotFound, "there is no recovery point of stack '{}' in {}", workspace_.stack().stack,
-                        workspace_.stack().repository)
+      return make_error(ErrorCode::kNotFound, "there is no recovery point of stack '{}' in {}",
+                        workspace_.stack().stack, workspace_.stack().repository)
           .with_hint("take one with 'holdfast backup'");
     }
     if (!request_.point) return {};
@@ -71,7 +71,8 @@ class Planner {
       std::erase_if(components_, [&](const std::string& name) { return workspace_.stack().find(name) == nullptr; });
     }
     TRY(leave_out_whole_components());
-    if (components_.empty()) return make_error(ErrorCode::kNotFound, "the points hold no component that the stack describes");
+    if (components_.empty())
+      return make_error(ErrorCode::kNotFound, "the points hold no component that the stack describes");
     return {};
   }
 
@@ -80,13 +81,16 @@ class Planner {
     if (request_.only.empty()) return {};
     for (const std::string& component : request_.components) {
       if (kind_of(component) == "files") continue;
-      return make_error(ErrorCode::kUsage, "component '{}' is restored whole: paths can be chosen in files components only", component);
+      return make_error(ErrorCode::kUsage,
+                        "component '{}' is restored whole: paths can be chosen in files components only", component);
     }
     std::erase_if(components_, [&](const std::string& component) { return kind_of(component) != "files"; });
     return {};
   }
 
-  std::string kind_of(const std::string& component) const { return snapshots_of(points_, component).back().snapshot->kind; }
+  std::string kind_of(const std::string& component) const {
+    return snapshots_of(points_, component).back().snapshot->kind;
+  }
 
   // Snapshots of one cluster. Which cluster, when the component was initialised
   // anew or upgraded between points: the one that was in use at the time asked for.
@@ -95,7 +99,8 @@ class Planner {
     uint64_t chosen = TRY(cluster_facts(*all.back().snapshot)).system_id;
     if (request_.target.time) {
       for (const SnapshotRef& ref : all) {
-        if (not_after(ref.snapshot->instant, *request_.target.time)) chosen = TRY(cluster_facts(*ref.snapshot)).system_id;
+        if (not_after(ref.snapshot->instant, *request_.target.time))
+          chosen = TRY(cluster_facts(*ref.snapshot)).system_id;
       }
     }
     std::vector<SnapshotRef> result;
@@ -131,7 +136,8 @@ class Planner {
     std::optional<Time> until = request_.target.time;
     if (!until && !request_.point && (request_.target.lsn || request_.target.xid || request_.target.name)) {
       if (!settled_) {
-        return make_error(ErrorCode::kUsage, "--lsn, --xid and --name speak of a PostgreSQL component, and none is restored here")
+        return make_error(ErrorCode::kUsage,
+                          "--lsn, --xid and --name speak of a PostgreSQL component, and none is restored here")
             .with_hint("use --at TIME or --point ID");
       }
       until = settled_;
@@ -181,7 +187,8 @@ class Planner {
     plan.to = config != nullptr ? config->postgres.data_directory : "";
     if (plan.to.empty()) plan.to = TRY(cluster_facts(plan.snapshot)).data_directory;
     if (plan.to.empty()) {
-      return make_error(ErrorCode::kUsage, "component {}: the point does not say where its data directory was", plan.component)
+      return make_error(ErrorCode::kUsage, "component {}: the point does not say where its data directory was",
+                        plan.component)
           .with_hint("say where to restore it with --to DIR");
     }
     return {};
@@ -193,7 +200,7 @@ class Planner {
   std::vector<repo::Point> points_;
   std::optional<repo::Point> only_point_;
   std::vector<std::string> components_;
-  std::optional<Time> settled_;   // the instant that PostgreSQL's WAL settled
+  std::optional<Time> settled_;  // the instant that PostgreSQL's WAL settled
 };
 
 }  // namespace

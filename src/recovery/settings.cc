@@ -27,7 +27,8 @@ Result<std::string> as_secret_reference(const std::string& reference, const char
   for (const char* scheme : {"env:", "file:", "exec:"}) {
     if (reference.starts_with(scheme)) return reference;
   }
-  return make_error(ErrorCode::kUsage, "{} must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself", from);
+  return make_error(ErrorCode::kUsage,
+                    "{} must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself", from);
 }
 
 // The only PostgreSQL component of the stack: DB_* says nothing about which one
@@ -89,7 +90,8 @@ std::string percent_encoded(const std::string& text) {
 
 }  // namespace
 
-std::string with_connection_keyword(const std::string& connection, const std::string& keyword, const std::string& value) {
+std::string with_connection_keyword(const std::string& connection, const std::string& keyword,
+                                    const std::string& value) {
   // libpq takes the last of several values of one keyword, in both forms.
   if (connection.find("://") != std::string::npos) {
     const char joint = connection.find('?') == std::string::npos ? '?' : '&';
@@ -124,7 +126,8 @@ Result<StackConfig> settle_stack(FileSystem& fs, const Overrides& overrides, con
   if (overrides.compression_level) config.compression_level = *overrides.compression_level;
 
   if (path.empty() && config.repository.empty()) {
-    return make_error(ErrorCode::kConfig, "there is no configuration: neither ./holdfast.yaml nor /etc/holdfast/holdfast.yaml exists")
+    return make_error(ErrorCode::kConfig,
+                      "there is no configuration: neither ./holdfast.yaml nor /etc/holdfast/holdfast.yaml exists")
         .with_hint("run 'holdfast init' to write one, or name it with --config or $HOLDFAST_CONFIG");
   }
   if (config.passphrase.empty()) {

@@ -11,9 +11,9 @@ namespace holdfast::recovery {
 
 // What the command line says above the file and the environment.
 struct Overrides {
-  std::optional<std::string> config;       // path of the file
-  std::optional<std::string> repository;   // location
-  std::optional<std::string> passphrase;   // secret reference
+  std::optional<std::string> config;      // path of the file
+  std::optional<std::string> repository;  // location
+  std::optional<std::string> passphrase;  // secret reference
   std::optional<unsigned> threads;
   std::optional<int> compression_level;
 };
@@ -33,6 +33,7 @@ Result<StackConfig> settle_stack(FileSystem& fs, const Overrides& overrides, con
 
 // Connection string in which `keyword` has this value, whatever it had before.
 // Takes both forms of libpq ("host=... port=..." and postgresql://...).
-std::string with_connection_keyword(const std::string& connection, const std::string& keyword, const std::string& value);
+std::string with_connection_keyword(const std::string& connection, const std::string& keyword,
+                                    const std::string& value);
 
 }  // namespace holdfast::recovery

@@ -15,9 +15,7 @@ namespace {
 // Component names become parts of stream names, slot names and directories.
 bool is_plain_name(const std::string& name) {
   if (name.empty() || name.size() > 40) return false;
-  return std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return std::isalnum(c) || c == '_' || c == '-';
-  });
+  return std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; });
 }
 
 size_t edit_distance(const std::string& a, const std::string& b) {
@@ -47,20 +45,24 @@ class StackParser {
     const std::vector<YamlReader::Key> keys = {
         {"stack", [&](const YAML::Node& node) { return read_name(node, "stack", config_.stack); }},
         {"repository", [&](const YAML::Node& node) { return read_repository(node); }},
-        {"threads", [&](const YAML::Node& node) -> Result<void> {
+        {"threads",
+         [&](const YAML::Node& node) -> Result<void> {
            config_.threads = static_cast<unsigned>(TRY(yaml_.integer(node, "threads", 0, 256)));
            return {};
          }},
-        {"components", [&](const YAML::Node& node) {
+        {"components",
+         [&](const YAML::Node& node) {
            return yaml_.list(node, "components", [&](const YAML::Node& item) { return read_component(item); });
          }},
         {"retention", [&](const YAML::Node& node) { return read_retention(node); }},
-        {"collection_grace", [&](const YAML::Node& node) { return read_duration(node, "collection_grace", config_.collection_grace); }},
+        {"collection_grace",
+         [&](const YAML::Node& node) { return read_duration(node, "collection_grace", config_.collection_grace); }},
     };
     TRY(yaml_.map(root, "at the top level", keys));
     if (config_.stack.empty()) return yaml_.error(root, "there is no 'stack': give the stack a name");
     if (config_.repository.empty()) return yaml_.error(root, "there is no 'repository.location'");
-    if (config_.passphrase.empty()) return yaml_.error(root, "there is no 'repository.passphrase' (file:PATH, env:NAME or exec:COMMAND)");
+    if (config_.passphrase.empty())
+      return yaml_.error(root, "there is no 'repository.passphrase' (file:PATH, env:NAME or exec:COMMAND)");
     return {};
   }
 
@@ -92,9 +94,11 @@ class StackParser {
   Result<void> read_name(const YAML::Node& node, const char* key, std::string& out) {
     out = TRY(yaml_.text(node, key));
     if (is_plain_name(out)) return {};
-    return yaml_.error(node, fmt::format("'{}' must be made of letters, digits, '-' and '_' (at most 40), not '{}'", key, out));
+    return yaml_.error(
+        node, fmt::format("'{}' must be made of letters, digits, '-' and '_' (at most 40), not '{}'", key, out));
   }
-  Result<void> read_choice(const YAML::Node& node, const char* key, const std::vector<std::string>& choices, std::string& out) {
+  Result<void> read_choice(const YAML::Node& node, const char* key, const std::vector<std::string>& choices,
+                           std::string& out) {
     out = TRY(yaml_.text(node, key));
     if (std::find(choices.begin(), choices.end(), out) != choices.end()) return {};
     return yaml_.error(node, fmt::format("'{}' must be one of {}, not '{}'", key, fmt::join(choices, ", "), out));
@@ -107,7 +111,9 @@ class StackParser {
       out = reference;
     } else {
       // The value may be the secret itself: it is not repeated.
-      return yaml_.error(node, fmt::format("'{}' must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself", key));
+      return yaml_.error(
+          node,
+          fmt::format("'{}' must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself", key));
     }
     return {};
   }
@@ -118,14 +124,18 @@ class StackParser {
   }
 
   Result<void> read_repository(const YAML::Node& node) {
-    return yaml_.map(node, "in repository", {
-        {"location", [&](const YAML::Node& value) { return read_path(value, "location", config_.repository); }},
-        {"passphrase", [&](const YAML::Node& value) { return read_secret(value, "passphrase", config_.passphrase); }},
-        {"compression", [&](const YAML::Node& value) -> Result<void> {
-           config_.compression_level = static_cast<int>(TRY(yaml_.integer(value, "compression", 1, 19)));
-           return {};
-         }},
-    });
+    return yaml_.map(
+        node, "in repository",
+        {
+            {"location", [&](const YAML::Node& value) { return read_path(value, "location", config_.repository); }},
+            {"passphrase",
+             [&](const YAML::Node& value) { return read_secret(value, "passphrase", config_.passphrase); }},
+            {"compression",
+             [&](const YAML::Node& value) -> Result<void> {
+               config_.compression_level = static_cast<int>(TRY(yaml_.integer(value, "compression", 1, 19)));
+               return {};
+             }},
+        });
   }
 
   Result<void> read_retention(const YAML::Node& node) {
@@ -136,16 +146,19 @@ class StackParser {
                 return {};
               }};
     };
-    return yaml_.map(node, "in retention", {
-        count("keep_last", policy.keep_last),
-        count("keep_hourly", policy.keep_hourly),
-        count("keep_daily", policy.keep_daily),
-        count("keep_weekly", policy.keep_weekly),
-        count("keep_monthly", policy.keep_monthly),
-        count("keep_yearly", policy.keep_yearly),
-        {"keep_within", [&](const YAML::Node& value) { return read_duration(value, "keep_within", policy.keep_within); }},
-        {"keep_tags", [&](const YAML::Node& value) { return read_texts(value, "keep_tags", policy.keep_tags); }},
-    });
+    return yaml_.map(
+        node, "in retention",
+        {
+            count("keep_last", policy.keep_last),
+            count("keep_hourly", policy.keep_hourly),
+            count("keep_daily", policy.keep_daily),
+            count("keep_weekly", policy.keep_weekly),
+            count("keep_monthly", policy.keep_monthly),
+            count("keep_yearly", policy.keep_yearly),
+            {"keep_within",
+             [&](const YAML::Node& value) { return read_duration(value, "keep_within", policy.keep_within); }},
+            {"keep_tags", [&](const YAML::Node& value) { return read_texts(value, "keep_tags", policy.keep_tags); }},
+        });
   }
 
   Result<void> read_component(const YAML::Node& node) {
@@ -165,7 +178,8 @@ class StackParser {
     if (component.kind == "postgres" && component.postgres.slot.empty()) {
       component.postgres.slot = "holdfast_" + component.name;
       // Slot names are [a-z0-9_]+.
-      for (char& c : component.postgres.slot) c = c == '-' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      for (char& c : component.postgres.slot)
+        c = c == '-' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     }
     config_.components.push_back(std::move(component));
     return {};
@@ -188,40 +202,50 @@ class StackParser {
     return {
         {"connection", [&](const YAML::Node& value) { return read_connection(value, postgres.connection); }},
         {"password", [&](const YAML::Node& value) { return read_secret(value, "password", postgres.password); }},
-        {"data_directory", [&](const YAML::Node& value) { return read_path(value, "data_directory", postgres.data_directory); }},
-        {"method", [&](const YAML::Node& value) { return read_choice(value, "method", {"auto", "files", "protocol"}, postgres.method); }},
-        {"bin_directory", [&](const YAML::Node& value) { return read_path(value, "bin_directory", postgres.bin_directory); }},
+        {"data_directory",
+         [&](const YAML::Node& value) { return read_path(value, "data_directory", postgres.data_directory); }},
+        {"method",
+         [&](const YAML::Node& value) {
+           return read_choice(value, "method", {"auto", "files", "protocol"}, postgres.method);
+         }},
+        {"bin_directory",
+         [&](const YAML::Node& value) { return read_path(value, "bin_directory", postgres.bin_directory); }},
         {"slot", [&](const YAML::Node& value) { return read_slot(value, postgres.slot); }},
         {"synchronous", [&](const YAML::Node& value) { return read_bool(value, "synchronous", postgres.synchronous); }},
-        {"assertions", [&](const YAML::Node& value) {
-           return yaml_.list(value, "assertions", [&](const YAML::Node& item) { return read_assertion(item, postgres); });
+        {"assertions",
+         [&](const YAML::Node& value) {
+           return yaml_.list(value, "assertions",
+                             [&](const YAML::Node& item) { return read_assertion(item, postgres); });
          }},
     };
   }
 
   std::vector<YamlReader::Key> files_keys(FilesConfig& files) {
     return {
-        {"paths", [&](const YAML::Node& value) -> Result<void> {
+        {"paths",
+         [&](const YAML::Node& value) -> Result<void> {
            TRY(read_texts(value, "paths", files.paths));
            for (std::string& path : files.paths) path = resolve(path);
            return {};
          }},
         {"exclude", [&](const YAML::Node& value) { return read_texts(value, "exclude", files.excludes); }},
-        {"one_file_system", [&](const YAML::Node& value) { return read_bool(value, "one_file_system", files.one_file_system); }},
+        {"one_file_system",
+         [&](const YAML::Node& value) { return read_bool(value, "one_file_system", files.one_file_system); }},
     };
   }
 
   Result<void> read_connection(const YAML::Node& node, std::string& out) {
     out = TRY(yaml_.text(node, "connection"));
     if (out.find("password") == std::string::npos) return {};
-    return yaml_.error(node, "'connection' holds a password: put it beside, as 'password: file:PATH' or 'password: env:NAME'");
+    return yaml_.error(
+        node, "'connection' holds a password: put it beside, as 'password: file:PATH' or 'password: env:NAME'");
   }
 
   Result<void> read_slot(const YAML::Node& node, std::string& out) {
     out = TRY(yaml_.text(node, "slot"));
     const bool good = out.size() <= 63 && std::all_of(out.begin(), out.end(), [](unsigned char c) {
-      return std::islower(c) || std::isdigit(c) || c == '_';
-    });
+                        return std::islower(c) || std::isdigit(c) || c == '_';
+                      });
     if (good) return {};
     return yaml_.error(node, fmt::format("'slot' must be made of lower-case letters, digits and '_', not '{}'", out));
   }
@@ -289,7 +313,10 @@ Result<StackConfig> load_stack(const std::string& path) {
   auto content = read_file(real_file_system(), path, 1 << 20);
   if (!content.ok()) {
     const ErrorCode code = content.error().code();
-    return std::move(content).error().with_code(code == ErrorCode::kNotFound ? ErrorCode::kConfig : code).with_context("configuration");
+    return std::move(content)
+        .error()
+        .with_code(code == ErrorCode::kNotFound ? ErrorCode::kConfig : code)
+        .with_context("configuration");
   }
   return parse_stack(std::string(as_text(content.value().view())), path);
 }

@@ -14,13 +14,13 @@ namespace holdfast::recovery {
 // What one holdfast.yaml describes. docs/configuration.md is its reference.
 
 struct PostgresConfig {
-  std::string connection;          // libpq string, no password in it
-  std::string password;            // secret reference or ""
-  std::string data_directory;      // "" : as the server says
-  std::string method = "auto";     // auto | files | protocol
-  std::string bin_directory;       // "" : looked for
-  std::string slot;                // of `wal receive`; set to holdfast_<component> when not given
-  bool synchronous = false;        // `wal receive` acknowledges flushes as a synchronous standby
+  std::string connection;       // libpq string, no password in it
+  std::string password;         // secret reference or ""
+  std::string data_directory;   // "" : as the server says
+  std::string method = "auto";  // auto | files | protocol
+  std::string bin_directory;    // "" : looked for
+  std::string slot;             // of `wal receive`; set to holdfast_<component> when not given
+  bool synchronous = false;     // `wal receive` acknowledges flushes as a synchronous standby
   std::vector<postgres::Assertion> assertions;
 };
 
@@ -32,7 +32,7 @@ struct FilesConfig {
 
 struct ComponentConfig {
   std::string name;
-  std::string kind;                // "postgres" | "files"
+  std::string kind;  // "postgres" | "files"
   std::optional<Duration> rto, rpo;
   std::string priority;
   PostgresConfig postgres;
@@ -40,12 +40,12 @@ struct ComponentConfig {
 };
 
 struct StackConfig {
-  std::string path;                // of the file it came from, absolute; "" when there is none
+  std::string path;  // of the file it came from, absolute; "" when there is none
   std::string stack;
-  std::string repository;          // location
-  std::string passphrase;          // secret reference
+  std::string repository;  // location
+  std::string passphrase;  // secret reference
   int compression_level = 3;
-  unsigned threads = 0;            // 0: as many as cores
+  unsigned threads = 0;  // 0: as many as cores
   std::vector<ComponentConfig> components;
   repo::RetentionPolicy retention;
   Duration collection_grace = Duration::hours(24);

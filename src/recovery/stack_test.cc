@@ -96,8 +96,11 @@ TEST(Stack, BadValuesNameFileLineAndKey) {
 
 TEST(Stack, NeverRepeatsASecretThatStandsInTheFile) {
   const std::string error = error_of("stack: a\nrepository:\n  location: /r\n  passphrase: hunter2\n");
-  EXPECT_EQ(error, "holdfast.yaml:4: 'passphrase' must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself");
-  EXPECT_NE(error_of("components:\n  - {name: d, kind: postgres, connection: host=x password=hunter2}\n").find("holds a password"),
+  EXPECT_EQ(
+      error,
+      "holdfast.yaml:4: 'passphrase' must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself");
+  EXPECT_NE(error_of("components:\n  - {name: d, kind: postgres, connection: host=x password=hunter2}\n")
+                .find("holds a password"),
             std::string::npos);
 }
 

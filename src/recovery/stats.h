@@ -14,11 +14,11 @@ struct ObjectCount {
 };
 
 struct RepositoryStats {
-  std::map<std::string, ObjectCount> by_kind;   // "packs", "index", "points", "log", "keys", ...
+  std::map<std::string, ObjectCount> by_kind;  // "packs", "index", "points", "log", "keys", ...
   ObjectCount total;
   uint64_t points = 0;
-  uint64_t newest_source_bytes = 0;             // what the newest point stands for
-  uint64_t all_source_bytes = 0;                // the sum over all points
+  uint64_t newest_source_bytes = 0;  // what the newest point stands for
+  uint64_t all_source_bytes = 0;     // the sum over all points
 };
 Result<RepositoryStats> repository_stats(Workspace& workspace);
 
@@ -26,10 +26,10 @@ Result<RepositoryStats> repository_stats(Workspace& workspace);
 struct ObjectiveState {
   std::string component, kind;
   std::optional<Duration> rpo, rto;
-  std::optional<Time> protected_until;   // every change up to here can be restored
-  std::optional<Duration> exposure;      // now - protected_until: what would be lost now
+  std::optional<Time> protected_until;  // every change up to here can be restored
+  std::optional<Duration> exposure;     // now - protected_until: what would be lost now
   std::optional<bool> rpo_met;
-  uint64_t newest_bytes = 0;             // to be restored
+  uint64_t newest_bytes = 0;  // to be restored
 };
 Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace);
 

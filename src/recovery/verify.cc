@@ -20,7 +20,8 @@ std::string scratch_of(const VerifyRequest& request) {
   return temporary != nullptr && *temporary != '\0' ? temporary : "/tmp";
 }
 
-Result<source::VerifyReport> boot_postgres(Workspace& workspace, const VerifyRequest& request, const repo::Snapshot& snapshot) {
+Result<source::VerifyReport> boot_postgres(Workspace& workspace, const VerifyRequest& request,
+                                           const repo::Snapshot& snapshot) {
   const ClusterFacts facts = TRY(cluster_facts(snapshot));
   auto archive = TRY(open_archive(workspace, snapshot.component, facts.system_id, facts.segment_bytes));
   source::RestoreTarget target;
@@ -40,29 +41,34 @@ Result<source::VerifyReport> boot_postgres(Workspace& workspace, const VerifyReq
 }
 
 // Restores files aside and compares them with the snapshot, byte for byte.
-Result<source::VerifyReport> restore_files_aside(Workspace& workspace, const VerifyRequest& request, const repo::Snapshot& snapshot) {
+Result<source::VerifyReport> restore_files_aside(Workspace& workspace, const VerifyRequest& request,
+                                                 const repo::Snapshot& snapshot) {
   FileSystem& fs = workspace.machine().fs;
   const std::string directory =
-      join_path(scratch_of(request), fmt::format("holdfast-verify-{}-{:08x}", getpid(), workspace.machine().random.u64() & 0xffffffff));
+      join_path(scratch_of(request),
+                fmt::format("holdfast-verify-{}-{:08x}", getpid(), workspace.machine().random.u64() & 0xffffffff));
   TRY(make_directories(fs, directory));
   source::World world = workspace.world();
   files::RestoreOptions options;
   options.to = directory;
   auto restored = files::restore(world, workspace.repository(), snapshot, options);
-  Result<source::VerifyReport> report =
-      restored.ok() ? files::verify(world, workspace.repository(), snapshot, directory) : Result<source::VerifyReport>(std::move(restored).error());
+  Result<source::VerifyReport> report = restored.ok()
+                                            ? files::verify(world, workspace.repository(), snapshot, directory)
+                                            : Result<source::VerifyReport>(std::move(restored).error());
   TRY_CONTEXT(remove_tree(fs, directory), "removing what was restored to verify it");
   return report;
 }
 
-Result<source::VerifyReport> verify_snapshot(Workspace& workspace, const VerifyRequest& request, const repo::Snapshot& snapshot) {
+Result<source::VerifyReport> verify_snapshot(Workspace& workspace, const VerifyRequest& request,
+                                             const repo::Snapshot& snapshot) {
   const bool boot = request.mode == VerifyMode::kBoot;
   source::World world = workspace.world();
   if (snapshot.kind == "postgres") {
     return boot ? boot_postgres(workspace, request, snapshot)
                 : postgres::verify_offline(world, workspace.repository(), snapshot);
   }
-  return boot ? restore_files_aside(workspace, request, snapshot) : verify_readable(world, workspace.repository(), snapshot);
+  return boot ? restore_files_aside(workspace, request, snapshot)
+              : verify_readable(world, workspace.repository(), snapshot);
 }
 
 }  // namespace
@@ -78,7 +84,9 @@ Result<VerifyOutcome> verify_point(Workspace& workspace, const VerifyRequest& re
   TRY(workspace.hold_for_reading("verify"));
   if (request.point == "latest") {
     auto points = TRY(stack_points(workspace));
-    if (points.empty()) return make_error(ErrorCode::kNotFound, "there is no recovery point to verify").with_hint("take one with 'holdfast backup'");
+    if (points.empty())
+      return make_error(ErrorCode::kNotFound, "there is no recovery point to verify")
+          .with_hint("take one with 'holdfast backup'");
     outcome.point = std::move(points.back());
   } else {
     outcome.point = TRY(workspace.repository().find_point(request.point));

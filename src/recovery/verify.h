@@ -16,10 +16,10 @@ enum class VerifyMode {
 };
 
 struct VerifyRequest {
-  std::string point = "latest";           // id prefix or "latest"
-  std::vector<std::string> components;    // empty: all of the point
+  std::string point = "latest";         // id prefix or "latest"
+  std::vector<std::string> components;  // empty: all of the point
   VerifyMode mode = VerifyMode::kOffline;
-  std::string scratch_directory;          // kBoot: where there is room; "" : the system's temporary directory
+  std::string scratch_directory;  // kBoot: where there is room; "" : the system's temporary directory
   bool amcheck = true;
   Duration deadline = Duration::hours(1);
 };

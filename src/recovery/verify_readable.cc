@@ -13,7 +13,7 @@ constexpr size_t kBatchBlocks = 4096;
 
 struct WantedBlock {
   repo::BlockId id;
-  std::string path;   // of a file that needs it
+  std::string path;  // of a file that needs it
 };
 
 class Reader {
@@ -40,24 +40,27 @@ class Reader {
  private:
   Result<void> take_file(const repo::Entry& entry) {
     uint64_t length = 0;
-    auto walked = repo::for_each_extent(repository_, entry.content, [&](uint64_t, const repo::Extent& extent) -> Result<void> {
-      length += extent.length_bytes;
-      if (!extent.block || !seen_.insert(*extent.block).second) return {};
-      wanted_.push_back({*extent.block, entry.path});
-      if (wanted_.size() >= kBatchBlocks) return flush();
-      return {};
-    });
+    auto walked =
+        repo::for_each_extent(repository_, entry.content, [&](uint64_t, const repo::Extent& extent) -> Result<void> {
+          length += extent.length_bytes;
+          if (!extent.block || !seen_.insert(*extent.block).second) return {};
+          wanted_.push_back({*extent.block, entry.path});
+          if (wanted_.size() >= kBatchBlocks) return flush();
+          return {};
+        });
     if (!walked.ok()) {
       if (!is_damage(walked.error())) return std::move(walked).error();
       report_.findings.push_back({entry.path, walked.error().text()});
     } else if (length != entry.size_bytes) {
-      report_.findings.push_back({entry.path, fmt::format("its content is {} bytes long, not {}", length, entry.size_bytes)});
+      report_.findings.push_back(
+          {entry.path, fmt::format("its content is {} bytes long, not {}", length, entry.size_bytes)});
     }
     return {};
   }
 
   static bool is_damage(const Error& error) {
-    return error.code() == ErrorCode::kDamaged || error.code() == ErrorCode::kNotFound || error.code() == ErrorCode::kInvalidData;
+    return error.code() == ErrorCode::kDamaged || error.code() == ErrorCode::kNotFound ||
+           error.code() == ErrorCode::kInvalidData;
   }
 
   Result<void> flush() {
@@ -92,7 +95,8 @@ class Reader {
 
 }  // namespace
 
-Result<source::VerifyReport> verify_readable(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot) {
+Result<source::VerifyReport> verify_readable(source::World& world, repo::Repository& repository,
+                                             const repo::Snapshot& snapshot) {
   return Reader(world, repository).run(snapshot);
 }
 

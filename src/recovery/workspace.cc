@@ -10,7 +10,8 @@ namespace {
 
 Result<std::unique_ptr<store::ObjectStore>> open_store(Machine& machine, const std::string& location, bool must_exist) {
   if (location.find("://") != std::string::npos) {
-    return make_error(ErrorCode::kUnsupported, "this version keeps repositories in directories only, not at {}", location)
+    return make_error(ErrorCode::kUnsupported, "this version keeps repositories in directories only, not at {}",
+                      location)
         .with_hint("give repository.location as a path");
   }
   auto store = store::open_local_store(machine.fs, location, must_exist);
@@ -26,7 +27,8 @@ Result<std::unique_ptr<store::ObjectStore>> open_store(Machine& machine, const s
 Result<std::unique_ptr<Workspace>> Workspace::open(const StackConfig& stack, Machine machine) {
   std::unique_ptr<Workspace> workspace(new Workspace(stack, machine));
   workspace->store_ = TRY(open_store(machine, stack.repository, true));
-  workspace->environment_ = std::make_unique<repo::Environment>(repo::Environment{*workspace->store_, machine.clock, machine.random});
+  workspace->environment_ =
+      std::make_unique<repo::Environment>(repo::Environment{*workspace->store_, machine.clock, machine.random});
   const Secret passphrase = TRY_CONTEXT(resolve_secret(stack.passphrase), "passphrase of the repository");
   workspace->repository_ = TRY(repo::open_repository(*workspace->environment_, passphrase));
   return workspace;
@@ -36,7 +38,8 @@ Result<std::unique_ptr<Workspace>> Workspace::create(const StackConfig& stack, M
   std::unique_ptr<Workspace> workspace(new Workspace(stack, machine));
   const Secret passphrase = TRY_CONTEXT(resolve_secret(stack.passphrase), "passphrase of the repository");
   workspace->store_ = TRY(open_store(machine, stack.repository, false));
-  workspace->environment_ = std::make_unique<repo::Environment>(repo::Environment{*workspace->store_, machine.clock, machine.random});
+  workspace->environment_ =
+      std::make_unique<repo::Environment>(repo::Environment{*workspace->store_, machine.clock, machine.random});
   workspace->repository_ = TRY(repo::init_repository(*workspace->environment_, passphrase));
   return workspace;
 }

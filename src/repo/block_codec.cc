@@ -47,9 +47,11 @@ bool columns_help(ByteView plain) {
   constexpr size_t kSampleBytes = kSamplePages * kColumnsPageBytes;
   uint8_t sample[kSampleBytes], columns[kSampleBytes], out[kSampleBytes + kSampleBytes / 64];
   const size_t step = plain.size() / kColumnsPageBytes / kSamplePages * kColumnsPageBytes;
-  for (size_t i = 0; i < kSamplePages; i++) std::memcpy(sample + i * kColumnsPageBytes, plain.data() + i * step, kColumnsPageBytes);
+  for (size_t i = 0; i < kSamplePages; i++)
+    std::memcpy(sample + i * kColumnsPageBytes, plain.data() + i * step, kColumnsPageBytes);
   to_columns(sample, columns);
-  const size_t as_it_is = zstd_compress(sample, kSampleLevel, out), rearranged = zstd_compress(columns, kSampleLevel, out);
+  const size_t as_it_is = zstd_compress(sample, kSampleLevel, out),
+               rearranged = zstd_compress(columns, kSampleLevel, out);
   if (ZSTD_isError(rearranged)) return false;
   return ZSTD_isError(as_it_is) || rearranged + rearranged / 4 < as_it_is;
 }
@@ -62,7 +64,8 @@ Result<void> zstd_expand(ByteView compressed, MutableByteView out) {
     return make_error(ErrorCode::kInvalidData, "the compressed bytes do not expand: {}", ZSTD_getErrorName(size));
   }
   if (size != out.size()) {
-    return make_error(ErrorCode::kInvalidData, "the compressed bytes expand to {} bytes instead of {}", size, out.size());
+    return make_error(ErrorCode::kInvalidData, "the compressed bytes expand to {} bytes instead of {}", size,
+                      out.size());
   }
   return {};
 }
@@ -83,7 +86,8 @@ std::optional<size_t> compress(ByteView plain, int level, MutableByteView out) {
   }
   const size_t size = zstd_compress(content, level, out.subspan(prefix));
   // With room for the bound it can fail only for lack of memory: the block is kept as it is.
-  if (ZSTD_isError(size) || prefix + size > plain.size() - plain.size() / 32 || prefix + size >= plain.size()) return std::nullopt;
+  if (ZSTD_isError(size) || prefix + size > plain.size() - plain.size() / 32 || prefix + size >= plain.size())
+    return std::nullopt;
   return prefix + size;
 }
 

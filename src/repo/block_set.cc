@@ -35,7 +35,8 @@ size_t BlockSet::slot_of(const BlockId& id) const {
 }
 
 void BlockSet::grow() {
-  std::vector<BlockId> old = std::exchange(slots_, std::vector<BlockId>(slots_.empty() ? kFirstSlots : slots_.size() * 2));
+  std::vector<BlockId> old =
+      std::exchange(slots_, std::vector<BlockId>(slots_.empty() ? kFirstSlots : slots_.size() * 2));
   for (const BlockId& id : old) {
     if (id != kFree) slots_[slot_of(id)] = id;
   }

@@ -22,7 +22,7 @@ class BlockSet {
 
   std::vector<BlockId> slots_;  // a power of two; the zero id marks a free slot
   size_t size_ = 0;
-  bool has_zero_ = false;       // the zero id itself
+  bool has_zero_ = false;  // the zero id itself
 };
 
 }  // namespace holdfast::repo

@@ -76,7 +76,8 @@ class Checker : private WalkSink {
         const auto bytes = repository_.store().read_all(name);
         if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) continue;  // removed meanwhile
         if (!bytes.ok() && !is_damage(bytes.error())) return bytes.error().clone();
-        const auto json = bytes.ok() ? decode_checked_json(*bytes, name) : Result<nlohmann::json>(bytes.error().clone());
+        const auto json =
+            bytes.ok() ? decode_checked_json(*bytes, name) : Result<nlohmann::json>(bytes.error().clone());
         if (!json.ok()) damage_.add(name, json.error());
       }
     }
@@ -86,8 +87,10 @@ class Checker : private WalkSink {
   Result<void> check_packs_exist() {
     TRY(repository_.store().list(kPacksPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
       const auto digest = digest_of_name(info.name);
-      if (digest.ok()) stored_[*digest] = info.size_bytes;
-      else damage_.add(info.name, "it is not named as a pack is");
+      if (digest.ok())
+        stored_[*digest] = info.size_bytes;
+      else
+        damage_.add(info.name, "it is not named as a pack is");
       return {};
     }));
     report_.packs = stored_.size();
@@ -95,8 +98,11 @@ class Checker : private WalkSink {
       const auto found = stored_.find(pack.digest);
       const bool whole = found != stored_.end() && found->second == pack.size_bytes;
       whole_.push_back(whole);
-      if (found == stored_.end()) damage_.add(pack_name(pack.digest), "it is gone");
-      else if (!whole) damage_.add(pack_name(pack.digest), fmt::format("it has {} bytes instead of {}", found->second, pack.size_bytes));
+      if (found == stored_.end())
+        damage_.add(pack_name(pack.digest), "it is gone");
+      else if (!whole)
+        damage_.add(pack_name(pack.digest),
+                    fmt::format("it has {} bytes instead of {}", found->second, pack.size_bytes));
     }
     return {};
   }
@@ -132,9 +138,11 @@ class Checker : private WalkSink {
   // Blocks that points need and that no whole pack has; and packs that nobody needs.
   void note_lost_blocks() {
     if (!unknown_.empty()) {
-      damage_.add(std::string(kIndexPrefix),
-                  fmt::format("{} blocks that points need (the first is {}) are in no index object: try holdfast check --rebuild-index",
-                              unknown_.size(), unknown_.begin()->hex()));
+      damage_.add(
+          std::string(kIndexPrefix),
+          fmt::format(
+              "{} blocks that points need (the first is {}) are in no index object: try holdfast check --rebuild-index",
+              unknown_.size(), unknown_.begin()->hex()));
     }
     std::vector<uint64_t> lost(index_->packs().size());
     std::vector<bool> needed(index_->packs().size());
@@ -151,7 +159,8 @@ class Checker : private WalkSink {
     }
     for (size_t pack = 0; pack < lost.size(); pack++) {
       const PackInfo& info = index_->packs()[pack];
-      if (lost[pack]) damage_.add(pack_name(info.digest), fmt::format("{} blocks that points need were only in it", lost[pack]));
+      if (lost[pack])
+        damage_.add(pack_name(info.digest), fmt::format("{} blocks that points need were only in it", lost[pack]));
     }
     count_garbage(needed);
   }
@@ -178,7 +187,8 @@ class Checker : private WalkSink {
         const std::string object = log_object_name(stream, record.name);
         report_.records++;
         const bool whole = share_.takes(object);
-        const auto read = whole ? discard(logs->get(stream, record.name)) : check_log_frame(*logs, stream, record, object);
+        const auto read =
+            whole ? discard(logs->get(stream, record.name)) : check_log_frame(*logs, stream, record, object);
         if (whole) add_bytes_read(record.stored_bytes);
         if (read.ok() || read.error().code() == ErrorCode::kNotFound) continue;  // not found: removed meanwhile
         if (!is_damage(read.error())) return read.error().clone();
@@ -189,13 +199,15 @@ class Checker : private WalkSink {
   }
 
   // The record's header opens, and the object is as long as its lengths add up to.
-  Result<void> check_log_frame(LogStore& logs, const std::string& stream, const LogStore::Info& record, const std::string& object) {
+  Result<void> check_log_frame(LogStore& logs, const std::string& stream, const LogStore::Info& record,
+                               const std::string& object) {
     TRY(logs.get_header(stream, record.name));
     const Bytes bytes = TRY(repository_.store().read(object, 0, kLogPrefixBytes));
     const LogPrefix prefix = TRY(parse_log_prefix(bytes, object));
     const uint64_t expected = kLogPrefixBytes + uint64_t{prefix.header_length} + prefix.body_length;
     if (record.stored_bytes == expected) return {};
-    return make_error(ErrorCode::kDamaged, "object {} is damaged: it has {} bytes instead of {}", object, record.stored_bytes, expected);
+    return make_error(ErrorCode::kDamaged, "object {} is damaged: it has {} bytes instead of {}", object,
+                      record.stored_bytes, expected);
   }
 
   template <typename T>
@@ -257,7 +269,7 @@ class Checker : private WalkSink {
   std::vector<bool> whole_;                  // by position in the index's packs: there, and as long as it should be
   std::unique_ptr<BlockMarks> marks_;
   std::mutex mutex_;
-  std::set<BlockId> unknown_;                // guarded by mutex_
+  std::set<BlockId> unknown_;  // guarded by mutex_
   std::atomic<uint64_t> bytes_read_{0};
 };
 

@@ -17,15 +17,15 @@ struct CheckOptions {
 };
 
 struct Damage {
-  std::string object;    // store name of the damaged or missing object
+  std::string object;  // store name of the damaged or missing object
   std::string problem;
 };
 
 struct CheckReport {
   uint64_t objects = 0, packs = 0, blocks = 0, points = 0, records = 0;
   uint64_t bytes_read = 0;
-  uint64_t garbage_packs = 0, garbage_bytes = 0;   // referred to by no point: not an error
-  std::vector<Damage> damage;                      // empty: clean
+  uint64_t garbage_packs = 0, garbage_bytes = 0;  // referred to by no point: not an error
+  std::vector<Damage> damage;                     // empty: clean
 };
 
 Result<CheckReport> check(Repository& repository, const CheckOptions& options, Progress& progress);
@@ -38,7 +38,7 @@ struct Touched {
   std::string component;
   std::string path;
   uint64_t offset = 0, length_bytes = 0;
-  std::string cause;     // the object
+  std::string cause;  // the object
   // More than 1: names are lost, too; `path` is the first of so many files and
   // directories that follow each other, `length_bytes` their size together.
   uint64_t entries = 1;

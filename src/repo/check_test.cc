@@ -168,16 +168,20 @@ TEST_F(CheckTest, every_flipped_or_missing_byte_is_named_and_never_read_as_right
       if (repository.ok()) {
         const auto report = check(**repository, {}, progress);
         ASSERT_TRUE(report.ok()) << object << " cut to " << size << ": " << report.error().text();
-        EXPECT_TRUE(objects(*report).count(object)) << object << " cut to " << size << " is not named:\n" << text(*report);
+        EXPECT_TRUE(objects(*report).count(object)) << object << " cut to " << size << " is not named:\n"
+                                                    << text(*report);
       }
       expect_right_or_named(scratch_, object);
       scratch_.replace(object, good);
     }
     // The cursor of a check is replaced by the next one.
-    ignore(scratch_.store->list("checks/", [&](const store::ObjectInfo& info) -> Result<void> {
-      if (info.name != object && object.starts_with("checks/")) return scratch_.store->remove(info.name);
-      return {};
-    }), "memory does not fail");
+    ignore(scratch_.store->list("checks/",
+                                [&](const store::ObjectInfo& info) -> Result<void> {
+                                  if (info.name != object && object.starts_with("checks/"))
+                                    return scratch_.store->remove(info.name);
+                                  return {};
+                                }),
+           "memory does not fail");
   }
   EXPECT_EQ(kinds, (std::set<std::string>{"checks", "config", "config.copy", "epochs", "index", "keys", "leases", "log",
                                           "packs", "points", "tombs", "verified"}));
@@ -219,7 +223,8 @@ std::set<LostPiece> lost_by_trying(Repository& repository, const std::map<PointI
   return lost;
 }
 
-std::set<LostPiece> lost_as_explained(const std::vector<Touched>& touched, const std::map<PointId, std::vector<TestFile>>& points) {
+std::set<LostPiece> lost_as_explained(const std::vector<Touched>& touched,
+                                      const std::map<PointId, std::vector<TestFile>>& points) {
   std::set<LostPiece> lost;
   for (const Touched& each : touched) {
     const std::vector<TestFile>& files = points.at(each.point);
@@ -247,7 +252,8 @@ class ExplainTest : public CheckTest {
     take({{"e", {20, 21, 22, 23, 24, 25}}, {"f", {}}});
     std::vector<TestFile> many;
     for (uint64_t i = 0; i < 4000; i++) many.push_back({fmt::format("dir{}/file-{:06}", i / 100, i), {i % 7 + 1}});
-    std::sort(many.begin(), many.end(), [](const TestFile& a, const TestFile& b) { return compare_paths(a.path, b.path) < 0; });
+    std::sort(many.begin(), many.end(),
+              [](const TestFile& a, const TestFile& b) { return compare_paths(a.path, b.path) < 0; });
     take(many);
   }
   std::vector<Touched> run_explain(const std::string& object) {
@@ -337,8 +343,10 @@ TEST_F(CheckTest, a_lost_or_damaged_index_is_rebuilt_from_the_packs) {
   ASSERT_EQ(indexes.size(), 3u);
   for (const bool lose_all : {false, true}) {
     for (const std::string& object : lose_all ? scratch_.names("index/") : std::vector{indexes[1]}) {
-      if (lose_all) lose(object);
-      else scratch_.flip(object, 100);
+      if (lose_all)
+        lose(object);
+      else
+        scratch_.flip(object, 100);
     }
     EXPECT_FALSE(run(0).damage.empty());
     Progress progress;

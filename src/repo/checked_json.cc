@@ -54,7 +54,8 @@ Result<nlohmann::json> decode_checked_json(ByteView bytes, std::string_view name
     return make_error(ErrorCode::kDamaged, "object {} is damaged: its digest is not that of its content", name);
   }
   auto json = parse_json_object(body);
-  if (!json.ok()) return std::move(json).error().with_code(ErrorCode::kDamaged).with_context(fmt::format("object {}", name));
+  if (!json.ok())
+    return std::move(json).error().with_code(ErrorCode::kDamaged).with_context(fmt::format("object {}", name));
   return json;
 }
 

@@ -143,7 +143,8 @@ class Collector {
       return {};
     }));
     TRY(repository_.store().list(kVerifiedPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
-      const auto point = ObjectDigest::from_hex(std::string_view(info.name).substr(kVerifiedPrefix.size()).substr(0, 64));
+      const auto point =
+          ObjectDigest::from_hex(std::string_view(info.name).substr(kVerifiedPrefix.size()).substr(0, 64));
       if (!point.ok()) return {};
       const auto there = repository_.store().stat(point_name(point.value()));
       if (!there.ok() && there.error().code() == ErrorCode::kNotFound) stale.push_back(info.name);
@@ -170,7 +171,8 @@ Result<CollectReport> collect(Repository& repository, const CollectOptions& opti
   CollectPlan plan = TRY(plan_collection(ours, options, lease->info().id, progress));
   if (!options.dry_run) TRY(Collector(ours, *lease, plan, progress).run());
   TRY(lease->release());
-  log_info("repo.collected", {{"packs_deleted", plan.report.packs_deleted}, {"bytes_deleted", plan.report.bytes_deleted},
+  log_info("repo.collected", {{"packs_deleted", plan.report.packs_deleted},
+                              {"bytes_deleted", plan.report.bytes_deleted},
                               {"packs_tombstoned", plan.report.packs_tombstoned}});
   return std::move(plan.report);
 }

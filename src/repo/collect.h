@@ -15,8 +15,8 @@ namespace holdfast::repo {
 
 struct RetentionPolicy {
   uint32_t keep_last = 0, keep_hourly = 0, keep_daily = 0, keep_weekly = 0, keep_monthly = 0, keep_yearly = 0;
-  Duration keep_within{};                // everything younger than this
-  std::vector<std::string> keep_tags;    // a point with one of these is held
+  Duration keep_within{};              // everything younger than this
+  std::vector<std::string> keep_tags;  // a point with one of these is held
   bool empty() const;
 };
 
@@ -24,7 +24,7 @@ struct RetentionDecision {
   PointId id;
   Time time;
   bool keep = true;
-  std::vector<std::string> reasons;      // "last 3", "daily 2026-03-01", "newest", "last verified", "held"
+  std::vector<std::string> reasons;  // "last 3", "daily 2026-03-01", "newest", "last verified", "held"
 };
 
 // Never drops the newest point, nor the newest that was verified, nor a held one.
@@ -48,7 +48,7 @@ struct CollectReport {
   uint64_t packs_total = 0, packs_tombstoned = 0, packs_resurrected = 0, packs_deleted = 0, packs_repacked = 0;
   uint64_t bytes_total = 0, bytes_live = 0, bytes_deleted = 0, bytes_tombstoned = 0;
   uint64_t leases_live = 0;
-  std::vector<std::string> notes;        // "pack ... stays: writer on host ... since ..."
+  std::vector<std::string> notes;  // "pack ... stays: writer on host ... since ..."
 };
 
 Result<CollectReport> collect(Repository& repository, const CollectOptions& options, Progress& progress);

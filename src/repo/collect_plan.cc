@@ -39,8 +39,8 @@ class NeededBlocks : public WalkSink {
   }
 
   static Error damaged(const BlockId& id, const std::string& problem) {
-    return make_error(ErrorCode::kDamaged, "nothing was collected: block {}, which a point needs, is damaged: {}", id.hex(),
-                      problem)
+    return make_error(ErrorCode::kDamaged, "nothing was collected: block {}, which a point needs, is damaged: {}",
+                      id.hex(), problem)
         .with_hint("see what it touches: holdfast explain");
   }
 
@@ -63,7 +63,8 @@ class Planner {
     auto points = TRY(repository_.points());
     if (options_.dry_run) {
       std::erase_if(points, [&](const Point& point) {
-        return std::find(options_.as_if_removed.begin(), options_.as_if_removed.end(), point.id) != options_.as_if_removed.end();
+        return std::find(options_.as_if_removed.begin(), options_.as_if_removed.end(), point.id) !=
+               options_.as_if_removed.end();
       });
     }
     plan_.report.points_kept = points.size();
@@ -155,8 +156,8 @@ class Planner {
     return for_each_needed(marks, [&](std::span<const IndexEntry> places) -> Result<void> {
       const IndexEntry* place = place_of(places);
       if (!place) {
-        return NeededBlocks::damaged(places[0].id, fmt::format("its pack {} is gone",
-                                                               pack_name(marks.index().packs()[places[0].pack].digest)));
+        return NeededBlocks::damaged(
+            places[0].id, fmt::format("its pack {} is gone", pack_name(marks.index().packs()[places[0].pack].digest)));
       }
       states_[place->pack]->live_bytes += place->length;
       plan_.report.bytes_live += place->length;
@@ -200,9 +201,10 @@ class Planner {
     if (!tombstone.settled || now_ - *tombstone.settled < options_.grace) return;
     for (const LeaseInfo& lease : leases_) {
       if (lease.since > *tombstone.settled) continue;
-      plan_.report.notes.push_back(fmt::format("pack {} stays: {} \"{}\" (process {}) on {} since {}", digest.hex().substr(0, 8),
-                                               lease_kind_name(lease.kind), lease.purpose, lease.pid, lease.host,
-                                               lease.since.ns == INT64_MIN ? "an unknown time" : format_rfc3339(lease.since)));
+      plan_.report.notes.push_back(
+          fmt::format("pack {} stays: {} \"{}\" (process {}) on {} since {}", digest.hex().substr(0, 8),
+                      lease_kind_name(lease.kind), lease.purpose, lease.pid, lease.host,
+                      lease.since.ns == INT64_MIN ? "an unknown time" : format_rfc3339(lease.since)));
       return;
     }
     plan_.deleted.insert(digest);
@@ -231,7 +233,7 @@ class Planner {
   Time now_;
   std::map<ObjectDigest, PackState> packs_;
   std::vector<std::tuple<double, ObjectDigest, uint64_t>> sparse_;  // live share, pack, size
-  std::vector<PackState*> states_;  // by position in the index's packs; null: gone
+  std::vector<PackState*> states_;                                  // by position in the index's packs; null: gone
 };
 
 }  // namespace

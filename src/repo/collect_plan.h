@@ -17,12 +17,12 @@ namespace holdfast::repo {
 // What a collection would do, decided before it does anything. src/repo/README.md,
 // "Collection", has the rules and why they are safe.
 struct CollectPlan {
-  std::set<ObjectDigest> deleted;              // condemned, waited for, still unneeded
-  std::set<ObjectDigest> condemned;            // to be tombstoned: nothing in them is needed
-  std::map<ObjectDigest, std::set<BlockId>> repacked;  // to be tombstoned once these blocks are elsewhere
-  std::vector<Tombstone> tombstones;           // as they were found
+  std::set<ObjectDigest> deleted;                             // condemned, waited for, still unneeded
+  std::set<ObjectDigest> condemned;                           // to be tombstoned: nothing in them is needed
+  std::map<ObjectDigest, std::set<BlockId>> repacked;         // to be tombstoned once these blocks are elsewhere
+  std::vector<Tombstone> tombstones;                          // as they were found
   std::map<std::string, std::set<ObjectDigest>> resurrected;  // by tombstone
-  std::set<ObjectDigest> stored;               // packs that exist
+  std::set<ObjectDigest> stored;                              // packs that exist
   CollectReport report;
 };
 

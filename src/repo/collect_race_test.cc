@@ -72,16 +72,35 @@ class Schedule {
 class SteppingStore : public store::ObjectStore {
  public:
   SteppingStore(store::ObjectStore& inner, Schedule& schedule) : inner_(inner), schedule_(schedule) {}
-  Result<void> create(std::string_view name, ByteView content) override { schedule_.step(); return inner_.create(name, content); }
-  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override { schedule_.step(); return inner_.read(name, offset, length); }
-  Result<Bytes> read_all(std::string_view name) override { schedule_.step(); return inner_.read_all(name); }
-  Result<store::ObjectInfo> stat(std::string_view name) override { schedule_.step(); return inner_.stat(name); }
-  Result<void> list(std::string_view prefix, const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
+  Result<void> create(std::string_view name, ByteView content) override {
+    schedule_.step();
+    return inner_.create(name, content);
+  }
+  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override {
+    schedule_.step();
+    return inner_.read(name, offset, length);
+  }
+  Result<Bytes> read_all(std::string_view name) override {
+    schedule_.step();
+    return inner_.read_all(name);
+  }
+  Result<store::ObjectInfo> stat(std::string_view name) override {
+    schedule_.step();
+    return inner_.stat(name);
+  }
+  Result<void> list(std::string_view prefix,
+                    const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
     schedule_.step();
     return inner_.list(prefix, visit);
   }
-  Result<void> remove(std::string_view name) override { schedule_.step(); return inner_.remove(name); }
-  Result<Time> server_time() override { schedule_.step(); return inner_.server_time(); }
+  Result<void> remove(std::string_view name) override {
+    schedule_.step();
+    return inner_.remove(name);
+  }
+  Result<Time> server_time() override {
+    schedule_.step();
+    return inner_.server_time();
+  }
   std::string location() const override { return "memory, step by step"; }
 
  private:
@@ -95,14 +114,16 @@ struct Outcomes {
 
 class Race {
  public:
-  explicit Race(uint64_t seed) : seed_(seed), schedule_(seed, clock_), scratch_(seed, clock_), stepping_(*scratch_.store, schedule_) {}
+  explicit Race(uint64_t seed)
+      : seed_(seed), schedule_(seed, clock_), scratch_(seed, clock_), stepping_(*scratch_.store, schedule_) {}
 
   void run(Outcomes& outcomes) {
     const auto repository = scratch_.init();
     for (uint64_t i = 0; i < 3; i++) ASSERT_TRUE(take_test_point(*repository, files(i), clock_.now()).ok());
     {
       std::vector<std::jthread> actors;
-      for (uint64_t i = 0; i < 2; i++) actors.emplace_back([&, i] { act([&](Repository& ours) { write(ours, seed_ * 10 + i, outcomes); }); });
+      for (uint64_t i = 0; i < 2; i++)
+        actors.emplace_back([&, i] { act([&](Repository& ours) { write(ours, seed_ * 10 + i, outcomes); }); });
       actors.emplace_back([&] { act([&](Repository& ours) { remove(ours, seed_ * 10 + 5); }); });
       actors.emplace_back([&] { act([&](Repository& ours) { collect_often(ours, outcomes); }); });
       const size_t count = actors.size();
@@ -131,8 +152,10 @@ class Race {
     const auto repository = open_repository(environment, ScratchRepository::passphrase());
     schedule_.join();
     schedule_.step();
-    if (repository.ok()) work(**repository);
-    else ADD_FAILURE() << repository.error().text();
+    if (repository.ok())
+      work(**repository);
+    else
+      ADD_FAILURE() << repository.error().text();
     schedule_.leave();
   }
 
@@ -140,7 +163,8 @@ class Race {
     std::mt19937_64 random(seed);
     for (int round = 0; round < 3; round++) {
       const Time begun = clock_.now();
-      const auto point = random() % 2 ? take_test_point(repository, files(random()), clock_.now()) : copy_newest(repository);
+      const auto point =
+          random() % 2 ? take_test_point(repository, files(random()), clock_.now()) : copy_newest(repository);
       if (point.ok()) {
         outcomes.commits++;
         continue;
@@ -229,7 +253,8 @@ class Race {
     Progress progress;
     const auto report = check(*repository, {.read_data_percent = 100}, progress);
     ASSERT_TRUE(report.ok()) << "seed " << seed_ << ": " << report.error().text();
-    for (const Damage& damage : report->damage) ADD_FAILURE() << "seed " << seed_ << ": " << damage.object << ": " << damage.problem;
+    for (const Damage& damage : report->damage)
+      ADD_FAILURE() << "seed " << seed_ << ": " << damage.object << ": " << damage.problem;
   }
 
   const uint64_t seed_;

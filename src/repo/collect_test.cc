@@ -159,7 +159,8 @@ TEST_F(CollectTest, a_crashed_writers_packs_go_once_its_lease_ended) {
   clock_.advance(Duration::seconds(10));
   // What a crash leaves that never came to the index.
   const Bytes orphan = Bytes::copy_of(as_bytes("not even a pack"));
-  const auto crashed = Lease::take(scratch_.environment, {LeaseKind::kWriter, "backup", Duration::hours(1), false}).value();
+  const auto crashed =
+      Lease::take(scratch_.environment, {LeaseKind::kWriter, "backup", Duration::hours(1), false}).value();
   ASSERT_TRUE(create_digested(*scratch_.store, "packs/", orphan).ok());
   EXPECT_EQ(run().packs_tombstoned, 1u);
   clock_.advance(Duration::hours(2));
@@ -267,7 +268,8 @@ TEST_F(CollectTest, refuses_when_a_needed_pack_is_gone) {
 
 TEST_F(CollectTest, two_at_once_are_refused) {
   take({{"a", pieces(0, 20)}});
-  const auto other = Lease::take(scratch_.environment, {LeaseKind::kCollector, "collection", Duration::hours(1), false}).value();
+  const auto other =
+      Lease::take(scratch_.environment, {LeaseKind::kCollector, "collection", Duration::hours(1), false}).value();
   EXPECT_EQ(collect(*repository_, {.grace = {}}, progress_).error().code(), ErrorCode::kLocked);
   EXPECT_TRUE(collect(*repository_, {.dry_run = true}, progress_).ok());
 }

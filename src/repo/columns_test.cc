@@ -17,12 +17,14 @@ Bytes random_bytes(size_t size, uint32_t seed) {
 }
 
 TEST(Columns, AreTheBytesOfTheFormatAndGoBack) {
-  for (const size_t size : {size_t{0}, size_t{1}, kColumnsPageBytes - 1, kColumnsPageBytes, 3 * kColumnsPageBytes + 100}) {
+  for (const size_t size :
+       {size_t{0}, size_t{1}, kColumnsPageBytes - 1, kColumnsPageBytes, 3 * kColumnsPageBytes + 100}) {
     const Bytes plain = random_bytes(size, 7);
     Bytes columns(size), back(size);
     to_columns(plain, columns.mutable_view());
     for (size_t i = 0; i < size / kColumnsPageBytes * kColumnsPageBytes; i++) {
-      const size_t page = i / kColumnsPageBytes * kColumnsPageBytes, row = i % 512, column = i % kColumnsPageBytes / 512;
+      const size_t page = i / kColumnsPageBytes * kColumnsPageBytes, row = i % 512,
+                   column = i % kColumnsPageBytes / 512;
       const uint8_t before = row == 0 ? 0 : plain[page + (row - 1) * 16 + column];
       ASSERT_EQ(columns[i], static_cast<uint8_t>(plain[page + row * 16 + column] - before)) << i;
     }
@@ -60,7 +62,8 @@ TEST(Columns, AreUsedWhereTheyHelpAndExpandToTheSame) {
 TEST(Columns, AreNotUsedForText) {
   std::string text;
   std::mt19937 random(5);
-  while (text.size() < 300'000) text += "the quick brown fox " + std::to_string(random() % 100'000) + " jumps over the lazy dog\n";
+  while (text.size() < 300'000)
+    text += "the quick brown fox " + std::to_string(random() % 100'000) + " jumps over the lazy dog\n";
   Bytes out(compress_bound(text.size()));
   const auto size = compress(as_bytes(text), 3, out.mutable_view());
   ASSERT_TRUE(size);

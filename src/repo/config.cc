@@ -57,7 +57,8 @@ Result<Config> read_config(store::ObjectStore& store) {
   bool all_absent = true;
   for (const std::string_view name : {kConfigName, kConfigCopyName}) {
     const auto object = store.read_all(name);
-    auto config = object.ok() ? decode_config(object->view(), std::string(name)) : Result<Config>(object.error().clone());
+    auto config =
+        object.ok() ? decode_config(object->view(), std::string(name)) : Result<Config>(object.error().clone());
     if (config.ok()) {
       if (first) log_warn("repo.config.copy-used", {{"error", first->text()}});
       return config;

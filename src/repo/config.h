@@ -11,7 +11,7 @@ namespace holdfast::repo {
 
 // The object `config`: what is known of a repository without a passphrase.
 struct Config {
-  std::string repository_id;   // 32 hexadecimal digits
+  std::string repository_id;  // 32 hexadecimal digits
   Time created;
 };
 

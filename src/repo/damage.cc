@@ -8,8 +8,10 @@ void DamageList::add(const std::string& object, const std::string& problem) {
   std::lock_guard lock(mutex_);
   Problems& problems = objects_[object];
   if (std::find(problems.told.begin(), problems.told.end(), problem) != problems.told.end()) return;
-  if (problems.told.size() < kMaxPerObject) problems.told.push_back(problem);
-  else problems.untold++;
+  if (problems.told.size() < kMaxPerObject)
+    problems.told.push_back(problem);
+  else
+    problems.untold++;
 }
 
 bool DamageList::contains(const std::string& object) const {
@@ -38,7 +40,8 @@ bool is_damage(const Error& error) {
   }
 }
 
-Result<std::shared_ptr<const Index>> load_index_despite_damage(RepositoryAccess& repository, const Index::OnDamaged& damaged) {
+Result<std::shared_ptr<const Index>> load_index_despite_damage(RepositoryAccess& repository,
+                                                               const Index::OnDamaged& damaged) {
   TRY(repository.keys().load_epochs(repository.store()));
   constexpr int kAttempts = 5;  // an object that is gone was replaced while we read
   for (int attempt = 1;; attempt++) {

@@ -36,6 +36,7 @@ class DamageList {
 bool is_damage(const Error& error);
 
 // The index without its damaged objects, which are told to `damaged`.
-Result<std::shared_ptr<const Index>> load_index_despite_damage(RepositoryAccess& repository, const Index::OnDamaged& damaged);
+Result<std::shared_ptr<const Index>> load_index_despite_damage(RepositoryAccess& repository,
+                                                               const Index::OnDamaged& damaged);
 
 }  // namespace holdfast::repo

@@ -159,17 +159,21 @@ class Explainer {
   Explainer(RepositoryAccess& repository, Progress& progress) : repository_(repository), progress_(progress) {}
 
   Result<std::vector<Touched>> run(const std::set<std::string>& objects) {
-    const auto index = TRY(load_index_despite_damage(repository_, [&](const std::string& name, const Error&) {
-      damaged_index_.insert(name);
-    }));
+    const auto index = TRY(load_index_despite_damage(
+        repository_, [&](const std::string& name, const Error&) { damaged_index_.insert(name); }));
     SalvageRepository blocks(repository_, index);
     std::string unknown_cause;
     for (const std::string& object : objects) {
-      if (object.starts_with(kPacksPrefix)) TRY(try_blocks_of_pack(blocks, object));
-      else if (object.starts_with(kPointsPrefix)) TRY(try_point(object));
-      else if (object.starts_with(kLogPrefix)) TRY(try_log_record(object));
-      else if (object.starts_with(kIndexPrefix)) unknown_cause = TRY(index_cause(object, unknown_cause));
-      else if (const auto id = block_of_text(object)) TRY(try_block(blocks, *id, object, unknown_cause));
+      if (object.starts_with(kPacksPrefix))
+        TRY(try_blocks_of_pack(blocks, object));
+      else if (object.starts_with(kPointsPrefix))
+        TRY(try_point(object));
+      else if (object.starts_with(kLogPrefix))
+        TRY(try_log_record(object));
+      else if (object.starts_with(kIndexPrefix))
+        unknown_cause = TRY(index_cause(object, unknown_cause));
+      else if (const auto id = block_of_text(object))
+        TRY(try_block(blocks, *id, object, unknown_cause));
     }
     if (!bad_.empty() || !unknown_cause.empty()) TRY(find_in_points(blocks, unknown_cause));
     return std::move(touched_);
@@ -193,7 +197,8 @@ class Explainer {
     return {};
   }
 
-  Result<void> try_block(SalvageRepository& blocks, const BlockId& id, const std::string& name, std::string& unknown_cause) {
+  Result<void> try_block(SalvageRepository& blocks, const BlockId& id, const std::string& name,
+                         std::string& unknown_cause) {
     const auto places = blocks.index().find(id);
     if (!places.empty()) return try_one(blocks, id, pack_name(blocks.index().packs()[places[0].pack].digest));
     bad_.emplace(id, unknown_cause.empty() ? "block " + name : unknown_cause);
@@ -267,7 +272,8 @@ Result<std::vector<Touched>> explain(Repository& repository, const std::string& 
   std::set<std::string> objects{object};
   if (object.empty()) {
     objects.clear();
-    for (const Damage& damage : TRY(check(repository, {.read_data_percent = 100}, progress)).damage) objects.insert(damage.object);
+    for (const Damage& damage : TRY(check(repository, {.read_data_percent = 100}, progress)).damage)
+      objects.insert(damage.object);
   }
   return Explainer(access(repository), progress).run(objects);
 }

@@ -48,12 +48,14 @@ Result<Index::Part> decode_part(ByteReader& reader) {
     record.offset = TRY(reader.u32());
     record.length = TRY(reader.u32());
     const uint64_t end = uint64_t{record.offset} + record.length;
-    if (record.offset < kPackHeaderBytes || record.length < kRecordHeaderBytes || end > part.pack.size_bytes) return bad();
+    if (record.offset < kPackHeaderBytes || record.length < kRecordHeaderBytes || end > part.pack.size_bytes)
+      return bad();
   }
   return part;
 }
 
-Result<std::vector<Index::Part>> read_index_object(store::ObjectStore& store, const KeySet& keys, const std::string& name) {
+Result<std::vector<Index::Part>> read_index_object(store::ObjectStore& store, const KeySet& keys,
+                                                   const std::string& name) {
   const Bytes object = TRY(read_digested(store, name));
   const Bytes plain = TRY(keys.open(ObjectType::kIndex, object.view(), {}, name));
   auto parts = decode_index(plain.view());
@@ -84,7 +86,8 @@ Bytes encode_index(std::span<const Index::Part> parts) {
 Result<std::vector<Index::Part>> decode_index(ByteView plain) {
   ByteReader reader(plain);
   const uint32_t count = TRY(reader.u32());
-  if (count > reader.remaining() / kPackEntryBytes) return make_error(ErrorCode::kInvalidData, "it counts more packs than it holds");
+  if (count > reader.remaining() / kPackEntryBytes)
+    return make_error(ErrorCode::kInvalidData, "it counts more packs than it holds");
   std::vector<Index::Part> parts;
   parts.reserve(count);
   for (uint32_t i = 0; i < count; i++) parts.push_back(TRY(decode_part(reader)));
@@ -102,10 +105,12 @@ Result<std::unique_ptr<Index>> Index::load(store::ObjectStore& store, const KeyS
   }));
   std::unique_ptr<Index> index(new Index());
   index->entries_.reserve(total_bytes / kRecordEntryBytes);
-  std::set<ObjectDigest> seen;  // a pack may be in two objects: after a crash between the new one and the removal of the old
+  std::set<ObjectDigest>
+      seen;  // a pack may be in two objects: after a crash between the new one and the removal of the old
   for (const std::string& name : names) {
     auto digest = digest_of_name(name);
-    auto parts = digest.ok() ? read_index_object(store, keys, name) : Result<std::vector<Part>>(digest.error().clone().with_code(ErrorCode::kDamaged));
+    auto parts = digest.ok() ? read_index_object(store, keys, name)
+                             : Result<std::vector<Part>>(digest.error().clone().with_code(ErrorCode::kDamaged));
     if (!parts.ok()) {
       if (!damaged || parts.error().code() == ErrorCode::kNotFound) return std::move(parts).error();
       damaged(name, parts.error());
@@ -140,7 +145,8 @@ void Index::finish() {
   buckets_.assign(kBuckets + 1, static_cast<uint32_t>(entries_.size()));
   size_t next = 0;
   for (size_t i = 0; i < entries_.size(); i++) {
-    for (const size_t bucket = bucket_of(entries_[i].id); next <= bucket; next++) buckets_[next] = static_cast<uint32_t>(i);
+    for (const size_t bucket = bucket_of(entries_[i].id); next <= bucket; next++)
+      buckets_[next] = static_cast<uint32_t>(i);
   }
 }
 

@@ -19,17 +19,17 @@ namespace holdfast::repo {
 struct PackInfo {
   ObjectDigest digest;
   uint64_t size_bytes = 0;
-  ObjectType type = ObjectType::kDataPack;   // or kMetadataPack
+  ObjectType type = ObjectType::kDataPack;  // or kMetadataPack
   uint32_t epoch = 0;
-  uint32_t index_object = 0;                 // position in Index::objects()
+  uint32_t index_object = 0;  // position in Index::objects()
 };
 
 // Where a block lies: 28 bytes, so that a million blocks take 28 MB.
 struct IndexEntry {
   BlockId id;
-  uint32_t pack = 0;     // position in Index::packs()
-  uint32_t offset = 0;   // of its record in the pack
-  uint32_t length = 0;   // of the whole record
+  uint32_t pack = 0;    // position in Index::packs()
+  uint32_t offset = 0;  // of its record in the pack
+  uint32_t length = 0;  // of the whole record
 };
 static_assert(sizeof(IndexEntry) == 28);
 
@@ -41,7 +41,7 @@ class Index {
   // What one index object holds: packs and their records.
   struct Part {
     PackInfo pack;
-    std::vector<PackRecord> records;   // raw_length and kind are not stored in the index: 0
+    std::vector<PackRecord> records;  // raw_length and kind are not stored in the index: 0
   };
   using OnDamaged = std::function<void(const std::string& object, const Error& error)>;
 
@@ -51,7 +51,7 @@ class Index {
                                              const OnDamaged& damaged = nullptr);
   static std::unique_ptr<Index> from_parts(std::vector<Part> parts);
 
-  std::span<const IndexEntry> find(const BlockId& id) const;   // all places of it
+  std::span<const IndexEntry> find(const BlockId& id) const;        // all places of it
   std::span<const IndexEntry> entries() const { return entries_; }  // sorted by id
   std::span<const PackInfo> packs() const { return packs_; }
   std::span<const ObjectDigest> objects() const { return objects_; }  // index objects that were read

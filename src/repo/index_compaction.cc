@@ -30,7 +30,8 @@ class Rewriter {
 
   Result<void> flush() {
     std::set<std::string> written;
-    for (const ObjectDigest& object : TRY(write_index(repository_.store(), repository_.keys(), repository_.random(), parts_))) {
+    for (const ObjectDigest& object :
+         TRY(write_index(repository_.store(), repository_.keys(), repository_.random(), parts_))) {
       written.insert(index_name(object));
     }
     for (const std::string& object : replaced_) {
@@ -88,7 +89,8 @@ Result<void> compact_index(RepositoryAccess& repository, const std::set<ObjectDi
     for (Index::Part& part : parts) {
       const ObjectDigest& pack = part.pack.digest;
       // What a writer indexed after our listing exists, although we have not seen it.
-      const bool stays = !deleted.count(pack) && (stored.count(pack) || TRY(exists(repository.store(), pack_name(pack))));
+      const bool stays =
+          !deleted.count(pack) && (stored.count(pack) || TRY(exists(repository.store(), pack_name(pack))));
       if (stays) kept.push_back(std::move(part));
     }
     if (kept.size() == parts.size() && !(merge && size_bytes < kSmallBytes)) continue;

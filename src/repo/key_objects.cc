@@ -17,9 +17,11 @@ using Report = std::function<void(const std::string&, const Error&)>;
 Result<void> check_config(RepositoryAccess& repository, const Report& damaged) {
   for (const std::string& name : {std::string(kConfigName), std::string(kConfigCopyName)}) {
     const auto object = repository.store().read_all(name);
-    if (!object.ok() && object.error().code() == ErrorCode::kNotFound && name == kConfigCopyName) continue;  // init was cut short
+    if (!object.ok() && object.error().code() == ErrorCode::kNotFound && name == kConfigCopyName)
+      continue;  // init was cut short
     const auto config = object.ok() ? decode_config(object->view(), name) : Result<Config>(object.error().clone());
-    if (!config.ok()) damaged(name, config.error());
+    if (!config.ok())
+      damaged(name, config.error());
     else if (config->repository_id != repository.id()) {
       damaged(name, make_error(ErrorCode::kDamaged, "object {} is of repository {}", name, config->repository_id));
     }
@@ -43,7 +45,8 @@ Result<void> check_epochs(RepositoryAccess& repository, const Report& damaged) {
   }));
   for (const std::string& name : names) {
     const auto object = repository.store().read_all(name);
-    const auto checked = object.ok() ? check_epoch(repository.keys(), object->view(), name) : Result<void>(object.error().clone());
+    const auto checked =
+        object.ok() ? check_epoch(repository.keys(), object->view(), name) : Result<void>(object.error().clone());
     if (!checked.ok()) damaged(name, checked.error());
   }
   for (const uint32_t number : repository.keys().epochs()) {

@@ -33,14 +33,16 @@ Result<OpenedEpoch> open_epoch(const KeySet& keys, uint32_t number, ByteView obj
 
 }  // namespace
 
-KeySet::KeySet(std::string repository_id, crypto::Key root) : repository_id_(std::move(repository_id)), root_(std::move(root)) {}
+KeySet::KeySet(std::string repository_id, crypto::Key root)
+    : repository_id_(std::move(repository_id)), root_(std::move(root)) {}
 
 Result<void> KeySet::load_epoch(store::ObjectStore& store, uint32_t number) {
   const std::string name = epoch_name(number, repository_id_);
   std::optional<Error> first;
   for (const std::string& copy : {name, name + std::string(kCopySuffix)}) {
     const auto object = store.read_all(copy);
-    auto opened = object.ok() ? open_epoch(*this, number, object->view(), copy) : Result<OpenedEpoch>(object.error().clone());
+    auto opened =
+        object.ok() ? open_epoch(*this, number, object->view(), copy) : Result<OpenedEpoch>(object.error().clone());
     if (opened.ok()) {
       if (first) log_warn("repo.epoch.copy-used", {{"object", name}, {"error", first->text()}});
       add_epoch(std::move(opened->epoch), opened->id_key);
@@ -151,7 +153,8 @@ Bytes encode_epoch(const KeySet& keys, const EpochKey& epoch, const crypto::Key&
   writer.raw(epoch.key.reveal());
   writer.raw(id_key.reveal());
   writer.u64(static_cast<uint64_t>(epoch.created.ns));
-  return seal_object(keys.root(), epoch.number, ObjectType::kEpoch, writer.view(), as_bytes(keys.repository_id()), random);
+  return seal_object(keys.root(), epoch.number, ObjectType::kEpoch, writer.view(), as_bytes(keys.repository_id()),
+                     random);
 }
 
 }  // namespace holdfast::repo

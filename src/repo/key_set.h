@@ -58,7 +58,7 @@ class KeySet {
   const crypto::Key root_;
   mutable std::mutex mutex_;
   std::map<uint32_t, std::unique_ptr<EpochKey>> epochs_;  // guarded by mutex_; entries are never removed
-  std::unique_ptr<crypto::Key> id_key_;                    // set once, with the first epoch
+  std::unique_ptr<crypto::Key> id_key_;                   // set once, with the first epoch
   std::unique_ptr<crypto::HmacSha256> id_hmac_;
 };
 

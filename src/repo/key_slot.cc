@@ -67,8 +67,10 @@ Result<Bytes> encode_slot(PassphraseKeys& passphrase, const std::string& reposit
   writer.u32(fields.cost.passes);
   CHECK(writer.size() == kPrefixBytes);
   const Bytes prefix = Bytes::copy_of(writer.view());
-  writer.raw(sealed_under(crypto::hkdf(*passphrase_key, header.salt, kRootPurpose), prefix.view(), root.reveal()).view());
-  writer.raw(sealed_under(crypto::hkdf(root, header.salt, kFieldsPurpose), prefix.view(), encode_fields(fields).view()).view());
+  writer.raw(
+      sealed_under(crypto::hkdf(*passphrase_key, header.salt, kRootPurpose), prefix.view(), root.reveal()).view());
+  writer.raw(sealed_under(crypto::hkdf(root, header.salt, kFieldsPurpose), prefix.view(), encode_fields(fields).view())
+                 .view());
   return writer.take();
 }
 
@@ -131,11 +133,14 @@ Result<std::vector<StoredSlot>> read_slots(store::ObjectStore& store, const std:
     std::optional<StoredSlot> good;
     for (const std::string& name : objects) {
       auto object = store.read_all(name);
-      if (object.ok() && to_hex(crypto::sha256(object->view())) != id) object = damaged(name, "its bytes are not those that its name stands for");
+      if (object.ok() && to_hex(crypto::sha256(object->view())) != id)
+        object = damaged(name, "its bytes are not those that its name stands for");
       auto header = object.ok() ? decode_slot_header(object->view(), name) : Result<SlotHeader>(object.error().clone());
       if (header.ok() && header->repository_id != repository_id) continue;  // left by an init that lost a race
-      if (!header.ok()) on_damaged(name, header.error());
-      else if (!good) good = StoredSlot{id, name, std::move(object).value()};
+      if (!header.ok())
+        on_damaged(name, header.error());
+      else if (!good)
+        good = StoredSlot{id, name, std::move(object).value()};
     }
     if (good) slots.push_back(std::move(*good));
   }

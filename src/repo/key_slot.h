@@ -17,7 +17,7 @@ namespace holdfast::repo {
 // passphrase. Its name is the digest of its bytes (docs/format.md, "Key slots").
 struct SlotFields {
   crypto::ArgonCost cost;
-  std::string label;      // sealed under the root key, as are those that follow
+  std::string label;  // sealed under the root key, as are those that follow
   std::string host;
   Time created;
 };
@@ -55,8 +55,8 @@ Result<SlotFields> decode_slot_fields(const crypto::Key& root, ByteView object, 
 
 // An intact slot object, or its copy, of this repository.
 struct StoredSlot {
-  std::string id;      // digest, in hex
-  std::string name;    // of the object that was read
+  std::string id;    // digest, in hex
+  std::string name;  // of the object that was read
   Bytes object;
 };
 // All slots of the repository that can be read; the others go to `damaged`.

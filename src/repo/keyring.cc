@@ -28,8 +28,10 @@ Result<std::vector<OpenedSlot>> good_slots(RepositoryAccess& repository) {
   std::vector<OpenedSlot> good;
   for (StoredSlot& stored : TRY(read_slots(repository.store(), repository.id(), warn))) {
     auto fields = decode_slot_fields(repository.keys().root(), stored.object.view(), stored.name);
-    if (fields.ok()) good.push_back({std::move(stored), std::move(fields).value()});
-    else warn(stored.name, fields.error());
+    if (fields.ok())
+      good.push_back({std::move(stored), std::move(fields).value()});
+    else
+      warn(stored.name, fields.error());
   }
   std::sort(good.begin(), good.end(), [](const OpenedSlot& a, const OpenedSlot& b) {
     return std::tie(a.fields.created, a.stored.id) < std::tie(b.fields.created, b.stored.id);
@@ -38,7 +40,12 @@ Result<std::vector<OpenedSlot>> good_slots(RepositoryAccess& repository) {
 }
 
 KeySlot describe(const std::string& id, const SlotFields& fields, const RepositoryAccess& repository) {
-  return {id, fields.label, fields.host, fields.created, fields.cost.memory_bytes, fields.cost.passes,
+  return {id,
+          fields.label,
+          fields.host,
+          fields.created,
+          fields.cost.memory_bytes,
+          fields.cost.passes,
           id == repository.current_slot()};
 }
 
@@ -60,9 +67,11 @@ Result<std::string> match_slot(RepositoryAccess& repository, const std::string& 
     return {};
   }));
   if (found.empty() || prefix.empty()) {
-    return make_error(ErrorCode::kNotFound, "there is no key {}", prefix).with_hint("list them with: holdfast key list");
+    return make_error(ErrorCode::kNotFound, "there is no key {}", prefix)
+        .with_hint("list them with: holdfast key list");
   }
-  if (found.size() > 1) return make_error(ErrorCode::kUsage, "{} keys begin with {}: give more digits", found.size(), prefix);
+  if (found.size() > 1)
+    return make_error(ErrorCode::kUsage, "{} keys begin with {}: give more digits", found.size(), prefix);
   return *found.begin();
 }
 
@@ -138,9 +147,11 @@ Result<void> remove_key(Repository& repository, const std::string& slot) {
   // Two removals at once could each count on the key that the other removes.
   const auto lease = TRY(Lease::take(ours.environment(), {.kind = LeaseKind::kCollector, .purpose = "key removal"}));
   const auto slots = TRY(good_slots(ours));
-  const bool others = std::any_of(slots.begin(), slots.end(), [&](const OpenedSlot& each) { return each.stored.id != id; });
+  const bool others =
+      std::any_of(slots.begin(), slots.end(), [&](const OpenedSlot& each) { return each.stored.id != id; });
   if (!others) {
-    return make_error(ErrorCode::kRefused, "key {} is the last one: without it nobody could open the repository", id.substr(0, 8))
+    return make_error(ErrorCode::kRefused, "key {} is the last one: without it nobody could open the repository",
+                      id.substr(0, 8))
         .with_hint("add another first: holdfast key add");
   }
   TRY(remove_slot(ours.store(), id));
@@ -173,17 +184,19 @@ Result<Epoch> rotate_epoch(Repository& repository, bool reseal_all, Progress& pr
   EpochKey epoch{TRY(next_epoch_number(ours)), ours.clock().now(), crypto::Key::generate(ours.random())};
   auto stored = store_epoch(ours.store(), ours.keys(), epoch, ours.keys().id_key(), ours.random());
   if (!stored.ok() && stored.error().code() == ErrorCode::kAlreadyExists) {
-    return make_error(ErrorCode::kLocked, "another rotation made epoch {} at the same time", epoch.number).with_retryable();
+    return make_error(ErrorCode::kLocked, "another rotation made epoch {} at the same time", epoch.number)
+        .with_retryable();
   }
   TRY(std::move(stored));
   const Epoch described = describe(epoch);
   ours.keys().add_epoch(std::move(epoch), ours.keys().id_key());
   log_info("repo.epoch.begun", {{"epoch", uint64_t{described.number}}});
   if (!reseal_all) return described;
-  const auto failures = TRY_CONTEXT(reseal(ours, described.number, progress), "epoch {} has begun, but", described.number);
+  const auto failures =
+      TRY_CONTEXT(reseal(ours, described.number, progress), "epoch {} has begun, but", described.number);
   if (failures.empty()) return described;
-  return make_error(ErrorCode::kIncomplete, "epoch {} has begun, but {} objects stay under older keys: {}: {}", described.number,
-                    failures.size(), failures.front().object, failures.front().problem)
+  return make_error(ErrorCode::kIncomplete, "epoch {} has begun, but {} objects stay under older keys: {}: {}",
+                    described.number, failures.size(), failures.front().object, failures.front().problem)
       .with_hint("see what it touches: holdfast explain");
 }
 

@@ -13,7 +13,7 @@ namespace holdfast::repo {
 
 // One passphrase that opens the repository.
 struct KeySlot {
-  std::string id;        // digest of the slot's object; people see 8 digits
+  std::string id;  // digest of the slot's object; people see 8 digits
   std::string label;
   std::string host;
   Time created;
@@ -26,7 +26,7 @@ struct KeySlot {
 struct Epoch {
   uint32_t number = 0;
   Time created;
-  uint64_t packs = 0;          // sealed under it
+  uint64_t packs = 0;  // sealed under it
   uint64_t packed_bytes = 0;
 };
 

@@ -141,10 +141,13 @@ class StoppingStore final : public store::ObjectStore {
     TRY(change());
     return inner_.remove(name);
   }
-  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override { return inner_.read(name, offset, length); }
+  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override {
+    return inner_.read(name, offset, length);
+  }
   Result<Bytes> read_all(std::string_view name) override { return inner_.read_all(name); }
   Result<store::ObjectInfo> stat(std::string_view name) override { return inner_.stat(name); }
-  Result<void> list(std::string_view prefix, const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
+  Result<void> list(std::string_view prefix,
+                    const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
     return inner_.list(prefix, visit);
   }
   Result<Time> server_time() override { return inner_.server_time(); }
@@ -164,13 +167,15 @@ struct Filled {
   std::vector<std::pair<BlockId, std::string>> blocks;
   StoppingStore store{*scratch.store};
   Environment environment{store, system_clock(), *scratch.random};
-  std::unique_ptr<Repository> repository = init_repository(environment, ScratchRepository::passphrase(), {8192, 1}).value();
+  std::unique_ptr<Repository> repository =
+      init_repository(environment, ScratchRepository::passphrase(), {8192, 1}).value();
 
   Filled() {
     const auto session = WriteSession::begin(*repository, {.pack_bytes = 2000}).value();
     for (int i = 0; i < 6; i++) {
       Bytes plain = ScratchRepository::text(*scratch.random, 1500);
-      blocks.emplace_back(session->put(i % 2 ? BlockKind::kData : BlockKind::kRegion, plain.view()).value(), as_text(plain.view()));
+      blocks.emplace_back(session->put(i % 2 ? BlockKind::kData : BlockKind::kRegion, plain.view()).value(),
+                          as_text(plain.view()));
     }
     Point point = ScratchRepository::point();
     CHECK(session->commit(point).ok());
@@ -230,7 +235,8 @@ TEST(Reseal, KeepsWhatItCanNotReadAndSaysSo) {
   const auto rotated = rotate_epoch(*filled.repository, true, progress);
   ASSERT_FALSE(rotated.ok());
   EXPECT_EQ(rotated.error().code(), ErrorCode::kIncomplete);
-  EXPECT_NE(rotated.error().message().find("epoch 2 has begun, but 2 objects stay under older keys: " + pack), std::string::npos)
+  EXPECT_NE(rotated.error().message().find("epoch 2 has begun, but 2 objects stay under older keys: " + pack),
+            std::string::npos)
       << rotated.error().message();
   EXPECT_FALSE(tombstoned_packs(*filled.scratch.store)->contains(digest_of_name(pack).value()));
   EXPECT_EQ(filled.scratch.names("log/").size(), 3u);
@@ -249,7 +255,8 @@ TEST(Reseal, LosesNothingWhereverItIsStopped) {
     }
     filled.expect_whole(fmt::format("stopped after {} changes", changes));
     // Leases of the machine that was switched off would end by themselves.
-    for (const std::string& name : filled.scratch.names("leases/")) ASSERT_TRUE(filled.scratch.store->remove(name).ok());
+    for (const std::string& name : filled.scratch.names("leases/"))
+      ASSERT_TRUE(filled.scratch.store->remove(name).ok());
     const auto again = filled.scratch.open().value();
     const auto finished = rotate_epoch(*again, true, progress);
     ASSERT_TRUE(finished.ok()) << "after " << changes << " changes: " << finished.error().text();

@@ -46,15 +46,16 @@ std::string user_name() {
   std::array<char, 4096> buffer;
   struct passwd entry;
   struct passwd* found = nullptr;
-  if (getpwuid_r(geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || !found) return std::to_string(geteuid());
+  if (getpwuid_r(geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || !found)
+    return std::to_string(geteuid());
   return found->pw_name;
 }
 
 nlohmann::json to_json(const LeaseInfo& lease) {
-  return {{"kind", lease_kind_name(lease.kind)}, {"host", printable_text(lease.host)},
-          {"user", printable_text(lease.user)},  {"pid", lease.pid},
+  return {{"kind", lease_kind_name(lease.kind)},      {"host", printable_text(lease.host)},
+          {"user", printable_text(lease.user)},       {"pid", lease.pid},
           {"purpose", printable_text(lease.purpose)}, {"since_ns", lease.since.ns},
-          {"expires_ns", lease.expires.ns},     {"process", lease.process}};
+          {"expires_ns", lease.expires.ns},           {"process", lease.process}};
 }
 
 Result<LeaseKind> parse_kind(const std::string& name) {
@@ -110,7 +111,8 @@ Result<LeaseState> list_leases(store::ObjectStore& store, const OnDamagedObject&
     const auto name = parse_lease_name(object.name);
     if (!name) {
       state.foreign.push_back(object);
-      if (damaged) damaged(object.name, make_error(ErrorCode::kInvalidData, "object {} is not named as a lease is", object.name));
+      if (damaged)
+        damaged(object.name, make_error(ErrorCode::kInvalidData, "object {} is not named as a lease is", object.name));
       return {};
     }
     state.objects.emplace_back(object.name, *name);
@@ -126,7 +128,8 @@ Result<LeaseState> list_leases(store::ObjectStore& store, const OnDamagedObject&
       continue;
     }
     if (!bytes.ok() && bytes.error().code() != ErrorCode::kDamaged) return std::move(bytes).error();
-    auto lease = bytes.ok() ? decode_lease(bytes.value(), object.name, name) : Result<LeaseInfo>(std::move(bytes).error());
+    auto lease =
+        bytes.ok() ? decode_lease(bytes.value(), object.name, name) : Result<LeaseInfo>(std::move(bytes).error());
     if (!lease.ok() && damaged) damaged(object.name, lease.error());
     state.newest[id] = lease.ok() ? std::move(lease).value() : unknown_lease(object, id);
   }
@@ -176,7 +179,8 @@ Result<std::unique_ptr<Lease>> Lease::take(Environment& environment, const Lease
 
 Lease::~Lease() {
   const auto released = release();
-  if (!released.ok()) log_warn("repo.lease.not_released", {{"lease", info_.object}, {"error", released.error().text()}});
+  if (!released.ok())
+    log_warn("repo.lease.not_released", {{"lease", info_.object}, {"error", released.error().text()}});
 }
 
 // Two collectors that begin at once both see the other and both give up: each
@@ -186,7 +190,8 @@ Result<void> Lease::ensure_alone() {
     if (other.kind != LeaseKind::kCollector || other.id == info_.id) continue;
     return make_error(ErrorCode::kLocked, "{} collects already: process {} on {}, since {}", other.user, other.pid,
                       other.host, format_rfc3339(other.since))
-        .with_hint(fmt::format("wait for it; if it was killed on another machine, its lease ends at {}", format_rfc3339(other.expires)));
+        .with_hint(fmt::format("wait for it; if it was killed on another machine, its lease ends at {}",
+                               format_rfc3339(other.expires)));
   }
   return {};
 }

@@ -25,15 +25,15 @@ enum class LeaseKind { kWriter, kReader, kCollector };
 std::string_view lease_kind_name(LeaseKind kind);
 
 struct LeaseInfo {
-  std::string id;          // 16 hex digits, random
+  std::string id;  // 16 hex digits, random
   uint32_t sequence = 0;
   LeaseKind kind = LeaseKind::kReader;
   std::string host, user, purpose;  // for people
   int64_t pid = 0;
-  std::string process;              // process_mark.h; "" when unknown
-  Time since;              // when it was first taken: read before the object was made
+  std::string process;  // process_mark.h; "" when unknown
+  Time since;           // when it was first taken: read before the object was made
   Time expires;
-  std::string object;      // its newest object's name
+  std::string object;  // its newest object's name
 };
 
 struct LeaseOptions {

@@ -23,10 +23,13 @@ class LeaseTest : public testing::Test {
   }
   std::vector<std::string> objects(const std::string& prefix) {
     std::vector<std::string> names;
-    EXPECT_TRUE(store_->list(prefix, [&](const store::ObjectInfo& object) -> Result<void> {
-      names.push_back(object.name);
-      return {};
-    }).ok());
+    EXPECT_TRUE(store_
+                    ->list(prefix,
+                           [&](const store::ObjectInfo& object) -> Result<void> {
+                             names.push_back(object.name);
+                             return {};
+                           })
+                    .ok());
     return names;
   }
   void flip(const std::string& name, size_t at) {
@@ -171,9 +174,9 @@ TEST_F(LeaseTest, damage_to_any_object_of_a_tombstone_disarms_it) {
       flip(object, at);
       std::string damaged;
       const auto loaded = load_tombstones(*store_, [&](const std::string& name, const Error& error) {
-        damaged = name;
-        EXPECT_EQ(error.code(), ErrorCode::kDamaged);
-      }).value();
+                            damaged = name;
+                            EXPECT_EQ(error.code(), ErrorCode::kDamaged);
+                          }).value();
       ASSERT_EQ(loaded.size(), 1u);
       EXPECT_TRUE(loaded[0].damaged);
       EXPECT_EQ(damaged, object);

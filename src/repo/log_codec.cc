@@ -44,8 +44,10 @@ Result<LogPrefix> parse_log_prefix(ByteView object, std::string_view name) {
   prefix.body_length = TRY(reader.u32());
   prefix.raw_length = TRY(reader.u32());
   const bool compressed = prefix.header.flags & ObjectHeader::kCompressed;
-  const bool header_fits = prefix.header_length >= crypto::kTagBytes && prefix.header_length <= kMaxLogHeaderBytes + crypto::kTagBytes;
-  const bool body_fits = prefix.body_length >= crypto::kTagBytes && prefix.body_length <= kMaxLogBodyBytes + crypto::kTagBytes;
+  const bool header_fits =
+      prefix.header_length >= crypto::kTagBytes && prefix.header_length <= kMaxLogHeaderBytes + crypto::kTagBytes;
+  const bool body_fits =
+      prefix.body_length >= crypto::kTagBytes && prefix.body_length <= kMaxLogBodyBytes + crypto::kTagBytes;
   if (!header_fits || !body_fits || prefix.raw_length > kMaxLogBodyBytes ||
       (!compressed && prefix.raw_length != prefix.body_length - crypto::kTagBytes)) {
     return damaged(name, "its lengths make no sense");
@@ -54,13 +56,18 @@ Result<LogPrefix> parse_log_prefix(ByteView object, std::string_view name) {
 }
 
 std::string log_context(std::string_view stream, std::string_view name) { return fmt::format("{}/{}", stream, name); }
-std::string log_object_name(std::string_view stream, std::string_view name) { return fmt::format("{}{}/{}", kLogPrefix, stream, name); }
-std::string log_moving_name(std::string_view stream, std::string_view name) { return fmt::format("{}{}/{}", kLogMovingPrefix, stream, name); }
+std::string log_object_name(std::string_view stream, std::string_view name) {
+  return fmt::format("{}{}/{}", kLogPrefix, stream, name);
+}
+std::string log_moving_name(std::string_view stream, std::string_view name) {
+  return fmt::format("{}{}/{}", kLogMovingPrefix, stream, name);
+}
 
-Result<Bytes> encode_log_record(const KeySet& keys, Random& random, std::string_view context, ByteView header, ByteView body,
-                                int compression_level) {
+Result<Bytes> encode_log_record(const KeySet& keys, Random& random, std::string_view context, ByteView header,
+                                ByteView body, int compression_level) {
   if (header.size() > kMaxLogHeaderBytes || body.size() > kMaxLogBodyBytes) {
-    return make_error(ErrorCode::kInternal, "log record {} is too large: {} bytes of header, {} of body", context, header.size(), body.size());
+    return make_error(ErrorCode::kInternal, "log record {} is too large: {} bytes of header, {} of body", context,
+                      header.size(), body.size());
   }
   const EpochKey& epoch = keys.newest();
   LogPrefix prefix;
@@ -72,8 +79,10 @@ Result<Bytes> encode_log_record(const KeySet& keys, Random& random, std::string_
   Bytes object(body_at + compress_bound(body.size()) + crypto::kTagBytes);
   const MutableByteView room = object.mutable_view().subspan(body_at, compress_bound(body.size()));
   const auto compressed = compress(body, compression_level, room);
-  if (compressed) prefix.header.flags |= ObjectHeader::kCompressed;
-  else std::copy(body.begin(), body.end(), room.begin());
+  if (compressed)
+    prefix.header.flags |= ObjectHeader::kCompressed;
+  else
+    std::copy(body.begin(), body.end(), room.begin());
   const size_t content_bytes = compressed.value_or(body.size());
   prefix.body_length = static_cast<uint32_t>(content_bytes + crypto::kTagBytes);
 
@@ -113,7 +122,8 @@ Result<Bytes> decode_log_body(const KeySet& keys, ByteView object, std::string_v
   }
   if (!(prefix.header.flags & ObjectHeader::kCompressed)) return content;
   Bytes body(prefix.raw_length);  // authentic by now
-  if (auto expanded = expand(content.view(), body.mutable_view()); !expanded.ok()) return damaged(name, expanded.error().message());
+  if (auto expanded = expand(content.view(), body.mutable_view()); !expanded.ok())
+    return damaged(name, expanded.error().message());
   return body;
 }
 

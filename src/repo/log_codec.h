@@ -16,13 +16,13 @@ namespace holdfast::repo {
 
 constexpr size_t kLogPrefixBytes = ObjectHeader::kBytes + 12;
 constexpr size_t kMaxLogHeaderBytes = 64u << 10;
-constexpr size_t kMaxLogBodyBytes = 1u << 30;   // PostgreSQL's largest WAL segment
+constexpr size_t kMaxLogBodyBytes = 1u << 30;  // PostgreSQL's largest WAL segment
 
 struct LogPrefix {
   ObjectHeader header;
-  uint32_t header_length = 0;   // sealed
-  uint32_t body_length = 0;     // sealed
-  uint32_t raw_length = 0;      // of the body
+  uint32_t header_length = 0;  // sealed
+  uint32_t body_length = 0;    // sealed
+  uint32_t raw_length = 0;     // of the body
 };
 // Bounds-checked; `object` may be the beginning only.
 Result<LogPrefix> parse_log_prefix(ByteView object, std::string_view name);
@@ -30,8 +30,8 @@ Result<LogPrefix> parse_log_prefix(ByteView object, std::string_view name);
 // What the seals are bound to: "<stream>/<name>".
 std::string log_context(std::string_view stream, std::string_view name);
 
-Result<Bytes> encode_log_record(const KeySet& keys, Random& random, std::string_view context, ByteView header, ByteView body,
-                                int compression_level);
+Result<Bytes> encode_log_record(const KeySet& keys, Random& random, std::string_view context, ByteView header,
+                                ByteView body, int compression_level);
 // `object` is the whole object; `name` is for messages.
 Result<Bytes> decode_log_header(const KeySet& keys, ByteView object, std::string_view context, std::string_view name);
 Result<Bytes> decode_log_body(const KeySet& keys, ByteView object, std::string_view context, std::string_view name);

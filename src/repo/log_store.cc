@@ -19,7 +19,8 @@ namespace {
 
 Result<void> check_part(std::string_view what, const std::string& part) {
   const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+           c == '-';
   };
   if (!part.empty() && part != "." && part != ".." && std::all_of(part.begin(), part.end(), allowed)) return {};
   return make_error(ErrorCode::kInvalidData, "\"{}\" is not a name for a {}", part, what);
@@ -35,15 +36,17 @@ class StoredLogs final : public LogStore {
     const bool moving = TRY(exists(log_moving_name(stream, record.name)));
     if (!moving) {
       TRY(notice_rotation());
-      const Bytes object = TRY(encode_log_record(repository_.keys(), repository_.random(), log_context(stream, record.name),
-                                                 record.header.view(), record.body.view(), level_));
+      const Bytes object =
+          TRY(encode_log_record(repository_.keys(), repository_.random(), log_context(stream, record.name),
+                                record.header.view(), record.body.view(), level_));
       auto created = repository_.store().create(log_object_name(stream, record.name), object.view());
       if (created.ok()) return Outcome::kStored;
       if (created.error().code() != ErrorCode::kAlreadyExists) return std::move(created).error();
     }
     const LogRecord existing = TRY_CONTEXT(get(stream, record.name), "can't compare with the record that is there");
     if (equal(existing.body.view(), record.body.view())) return Outcome::kAlreadyThere;
-    return make_error(ErrorCode::kMismatch, "record {} of log {} is there already with other bytes", record.name, stream)
+    return make_error(ErrorCode::kMismatch, "record {} of log {} is there already with other bytes", record.name,
+                      stream)
         .with_hint("another cluster writes to the same log, or this one was set back: give it a repository of its own");
   }
 
@@ -81,7 +84,8 @@ class StoredLogs final : public LogStore {
     TRY(list_at(log_object_name(stream, ""), from, found));
     const size_t before = found.size();
     TRY(list_at(log_moving_name(stream, ""), from, found));
-    if (found.size() > before || repository_.keys().epochs().size() > 1) TRY(list_at(log_object_name(stream, ""), from, found));
+    if (found.size() > before || repository_.keys().epochs().size() > 1)
+      TRY(list_at(log_object_name(stream, ""), from, found));
     std::vector<Info> infos;
     for (auto& [name, info] : found) infos.push_back(std::move(info));
     return infos;

@@ -18,8 +18,8 @@ namespace holdfast::repo {
 // its name as associated data, with a small sealed header that can be read
 // without the body.
 struct LogRecord {
-  std::string name;      // within the stream; [A-Za-z0-9._-]+
-  Bytes header;          // at most 64 KiB; opaque here
+  std::string name;  // within the stream; [A-Za-z0-9._-]+
+  Bytes header;      // at most 64 KiB; opaque here
   Bytes body;
 };
 

@@ -54,7 +54,8 @@ TEST_F(LogStoreTest, TakesTheSameBytesAgainAndRefusesOthers) {
 TEST_F(LogStoreTest, DoesNotTakeADamagedRecordForTheSame) {
   ASSERT_TRUE(logs->put("db", record("0001", "a", "body")).ok());
   scratch.flip("log/db/0001", scratch.get("log/db/0001").size() - 1);
-  EXPECT_EQ(outcome(logs->put("db", record("0001", "a", "body"))), "damaged: object log/db/0001 is damaged: its body does not open");
+  EXPECT_EQ(outcome(logs->put("db", record("0001", "a", "body"))),
+            "damaged: object log/db/0001 is damaged: its body does not open");
 }
 
 TEST_F(LogStoreTest, SaysThatARecordIsAbsent) {

@@ -22,7 +22,7 @@ constexpr std::string_view kVerifiedPrefix = "verified/";
 // The second copy of an object whose loss would cost everything (config, key slots, epochs).
 constexpr std::string_view kCopySuffix = ".copy";
 
-std::string pack_name(const ObjectDigest& digest);    // packs/<2 hex>/<64 hex>
+std::string pack_name(const ObjectDigest& digest);  // packs/<2 hex>/<64 hex>
 std::string index_name(const ObjectDigest& digest);
 std::string point_name(const PointId& id);
 // The digest at the end of a pack's, index object's or point's name; kInvalidData otherwise.

@@ -9,10 +9,11 @@
 namespace holdfast::repo {
 
 // An open repository, given its keys; `slot` is the id of the key slot that opened it.
-std::unique_ptr<Repository> make_open_repository(Environment environment, std::unique_ptr<KeySet> keys, std::string slot);
+std::unique_ptr<Repository> make_open_repository(Environment environment, std::unique_ptr<KeySet> keys,
+                                                 std::string slot);
 
 // Creates an epoch's object and its copy; kAlreadyExists when another made that number. Durable.
-Result<void> store_epoch(store::ObjectStore& store, const KeySet& keys, const EpochKey& epoch, const crypto::Key& id_key,
-                         Random& random);
+Result<void> store_epoch(store::ObjectStore& store, const KeySet& keys, const EpochKey& epoch,
+                         const crypto::Key& id_key, Random& random);
 
 }  // namespace holdfast::repo

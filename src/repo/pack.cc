@@ -51,8 +51,8 @@ Result<RecordHeader> check_record(ByteView record, const BlockId* expected, std:
   return header;
 }
 
-Result<void> check_id(const KeySet& keys, const RecordHeader& header, ByteView plain, const BlockId* expected, BlockId& id,
-                      std::string_view pack_name) {
+Result<void> check_id(const KeySet& keys, const RecordHeader& header, ByteView plain, const BlockId* expected,
+                      BlockId& id, std::string_view pack_name) {
   id = keys.id_of(static_cast<BlockKind>(header.kind), plain);
   if (expected && id != *expected) return damaged_block(pack_name, expected, "holds other bytes than its id says");
   return {};
@@ -60,7 +60,8 @@ Result<void> check_id(const KeySet& keys, const RecordHeader& header, ByteView p
 
 bool open_content(const PackKey& pack, const RecordHeader& header, ByteView record, MutableByteView content) {
   return crypto::open(pack.key(), crypto::counter_nonce(header.ordinal),
-                      {pack.associated_data(), record.first(kRecordHeaderBytes)}, record.subspan(kRecordHeaderBytes), content);
+                      {pack.associated_data(), record.first(kRecordHeaderBytes)}, record.subspan(kRecordHeaderBytes),
+                      content);
 }
 
 // The plaintext of a checked record into `plain` of its raw length. `content` is
@@ -117,7 +118,9 @@ std::array<uint8_t, kRecordHeaderBytes> RecordHeader::encode() const {
 }
 
 Result<RecordHeader> parse_record_header(ByteView bytes) {
-  const auto bad = [](std::string_view why) { return make_error(ErrorCode::kInvalidData, "not a record header: {}", why); };
+  const auto bad = [](std::string_view why) {
+    return make_error(ErrorCode::kInvalidData, "not a record header: {}", why);
+  };
   ByteReader reader(bytes.first(std::min(bytes.size(), kRecordHeaderBytes)));
   if (as_text(TRY(reader.raw(kRecordMagic.size()))) != kRecordMagic) return bad("wrong magic");
   RecordHeader header;
@@ -143,7 +146,9 @@ Result<RecordHeader> parse_record_header(ByteView bytes) {
 }
 
 PackKey::PackKey(const crypto::Key& epoch_key, const ObjectHeader& header)
-    : header_(header), encoded_(header.encode()), key_(crypto::hkdf(epoch_key, header.salt, object_purpose(header.type))) {}
+    : header_(header),
+      encoded_(header.encode()),
+      key_(crypto::hkdf(epoch_key, header.salt, object_purpose(header.type))) {}
 
 Bytes encode_pack_header(const ObjectHeader& header) {
   ByteWriter writer;
@@ -218,8 +223,9 @@ Result<std::vector<PackRecord>> decode_directory(ByteView plain, uint64_t footer
     record.raw_length = TRY(reader.u32());
     const uint8_t kind = TRY(reader.u8());
     const uint64_t end = uint64_t{record.offset} + record.length;
-    if (!is_block_kind(kind) || record.offset < previous_end || record.length < kRecordHeaderBytes + crypto::kTagBytes ||
-        end > footer_offset || record.raw_length > WriteSession::kMaxBlockBytes) {
+    if (!is_block_kind(kind) || record.offset < previous_end ||
+        record.length < kRecordHeaderBytes + crypto::kTagBytes || end > footer_offset ||
+        record.raw_length > WriteSession::kMaxBlockBytes) {
       return bad();
     }
     record.kind = static_cast<BlockKind>(kind);
@@ -234,8 +240,8 @@ Result<std::vector<PackRecord>> read_directory(const KeySet& keys, ByteView pack
   return open_directory(keys, trailer, pack.subspan(trailer.footer_offset, trailer.footer_length), name);
 }
 
-Result<std::vector<PackRecord>> read_directory(store::ObjectStore& store, const KeySet& keys, const ObjectDigest& digest,
-                                               uint64_t size_bytes) {
+Result<std::vector<PackRecord>> read_directory(store::ObjectStore& store, const KeySet& keys,
+                                               const ObjectDigest& digest, uint64_t size_bytes) {
   const std::string name = pack_name(digest);
   if (size_bytes < kPackHeaderBytes + kPackTrailerBytes) return damaged(name, "it is cut short");
   const Bytes last = TRY(store.read(name, size_bytes - kPackTrailerBytes, kPackTrailerBytes));
@@ -251,7 +257,8 @@ Result<OpenedRecord> open_record(const KeySet& keys, const PackKey& pack, ByteVi
   const bool compressed = opened.header.flags & RecordHeader::kCompressed;
   Bytes content(compressed ? opened.header.sealed_length - crypto::kTagBytes : 0);
   opened.plain = Bytes(opened.header.raw_length);
-  TRY(open_plain(pack, opened.header, record, expected, pack_name, content.mutable_view(), opened.plain.mutable_view()));
+  TRY(open_plain(pack, opened.header, record, expected, pack_name, content.mutable_view(),
+                 opened.plain.mutable_view()));
   TRY(check_id(keys, opened.header, opened.plain.view(), expected, opened.id, pack_name));
   return opened;
 }
@@ -260,8 +267,8 @@ Result<void> open_record_into(const KeySet& keys, const PackKey& pack, MutableBy
                               std::string_view pack_name, MutableByteView out) {
   const RecordHeader header = TRY(check_record(record, &expected, pack_name));
   if (header.raw_length != out.size()) {
-    return make_error(ErrorCode::kDamaged, "block {} has {} bytes where {} were expected", expected.hex(), header.raw_length,
-                      out.size());
+    return make_error(ErrorCode::kDamaged, "block {} has {} bytes where {} were expected", expected.hex(),
+                      header.raw_length, out.size());
   }
   const MutableByteView content = record.subspan(kRecordHeaderBytes, header.sealed_length - crypto::kTagBytes);
   TRY(open_plain(pack, header, record, &expected, pack_name, content, out));

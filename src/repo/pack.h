@@ -27,7 +27,7 @@ namespace holdfast::repo {
 constexpr size_t kPackHeaderBytes = ObjectHeader::kBytes + 8;
 constexpr size_t kPackTrailerBytes = kPackHeaderBytes + 16;
 constexpr size_t kRecordHeaderBytes = 24;
-constexpr size_t kMaxPackBytes = 64u << 20;     // a reader refuses more
+constexpr size_t kMaxPackBytes = 64u << 20;  // a reader refuses more
 constexpr std::string_view kRecordMagic = "HFRC";
 constexpr uint8_t kFooterKind = 255;
 constexpr uint32_t kFooterOrdinal = 0xFFFFFFFF;
@@ -44,10 +44,10 @@ struct PackRecord {
 
 struct RecordHeader {
   static constexpr uint8_t kCompressed = 1;
-  uint32_t ordinal = 0;       // the nonce
+  uint32_t ordinal = 0;        // the nonce
   uint32_t sealed_length = 0;  // ciphertext and tag
   uint32_t raw_length = 0;
-  uint8_t kind = 0;            // BlockKind or kFooterKind
+  uint8_t kind = 0;  // BlockKind or kFooterKind
   uint8_t flags = 0;
   std::array<uint8_t, kRecordHeaderBytes> encode() const;
 };
@@ -76,9 +76,9 @@ Result<std::vector<PackRecord>> read_directory(store::ObjectStore& store, const 
                                                const ObjectDigest& digest, uint64_t size_bytes);
 
 struct PackDamage {
-  std::optional<BlockId> block;   // when the footer tells which block stood there
+  std::optional<BlockId> block;  // when the footer tells which block stood there
   uint64_t offset = 0;
-  uint64_t length = 0;      // 0: not known
+  uint64_t length = 0;  // 0: not known
   std::string problem;
 };
 

@@ -26,7 +26,8 @@ PackBuilder::PackBuilder(ObjectType type, const EpochKey& epoch, size_t capacity
 
 bool PackBuilder::fits(size_t content_bytes) const {
   if (records_.empty()) return true;
-  return records_.size() < kMaxPackRecords && used_ + record_bytes(content_bytes) + end_bytes(records_.size() + 1) <= capacity_;
+  return records_.size() < kMaxPackRecords &&
+         used_ + record_bytes(content_bytes) + end_bytes(records_.size() + 1) <= capacity_;
 }
 
 PackBuilder::Place PackBuilder::reserve(const BlockId& id, BlockKind kind, size_t raw_length, size_t content_bytes) {
@@ -58,7 +59,8 @@ Bytes PackBuilder::finish() {
   header.sealed_length = static_cast<uint32_t>(directory.size() + crypto::kTagBytes);
   header.raw_length = static_cast<uint32_t>(directory.size());
   seal_record(key_, header, directory.view(), buffer_.mutable_view().subspan(used_, footer_length));
-  const Bytes trailer = encode_pack_trailer({key_.header(), static_cast<uint32_t>(used_), static_cast<uint32_t>(footer_length)});
+  const Bytes trailer =
+      encode_pack_trailer({key_.header(), static_cast<uint32_t>(used_), static_cast<uint32_t>(footer_length)});
   std::copy(trailer.begin(), trailer.end(), buffer_.data() + used_ + footer_length);
   return std::move(buffer_);
 }

@@ -17,13 +17,15 @@ namespace {
 constexpr size_t kAttemptFactor = 4;
 
 // Each record that the footer lists, opened.
-PackScan scan_by_directory(const KeySet& keys, const PackKey& key, ByteView pack, const std::vector<PackRecord>& directory,
-                           std::string_view name) {
+PackScan scan_by_directory(const KeySet& keys, const PackKey& key, ByteView pack,
+                           const std::vector<PackRecord>& directory, std::string_view name) {
   PackScan scan;
   for (const PackRecord& record : directory) {
     const auto opened = open_record(keys, key, pack.subspan(record.offset, record.length), &record.id, name);
-    if (opened.ok()) scan.records.push_back(record);
-    else scan.damage.push_back({record.id, record.offset, record.length, opened.error().message()});
+    if (opened.ok())
+      scan.records.push_back(record);
+    else
+      scan.damage.push_back({record.id, record.offset, record.length, opened.error().message()});
   }
   return scan;
 }
@@ -52,8 +54,8 @@ PackScan scan_by_headers(const KeySet& keys, const PackKey& key, ByteView pack, 
     attempts_left_bytes -= length;
     const auto opened = open_record(keys, key, pack.subspan(offset, length), nullptr, name);
     if (!opened.ok()) continue;
-    scan.records.push_back({opened->id, offset, static_cast<uint32_t>(length), header.raw_length,
-                            static_cast<BlockKind>(header.kind)});
+    scan.records.push_back(
+        {opened->id, offset, static_cast<uint32_t>(length), header.raw_length, static_cast<BlockKind>(header.kind)});
     end = offset + length;
   }
   report_gaps(scan, pack.size());

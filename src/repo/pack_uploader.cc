@@ -9,7 +9,8 @@ namespace {
 constexpr size_t kSpareBuffers = 2;
 }  // namespace
 
-PackUploader::PackUploader(store::ObjectStore& store, OnStored on_stored) : store_(store), on_stored_(std::move(on_stored)) {
+PackUploader::PackUploader(store::ObjectStore& store, OnStored on_stored)
+    : store_(store), on_stored_(std::move(on_stored)) {
   for (size_t i = 0; i < kThreads; i++) threads_.emplace_back([this] { run(); });
 }
 
@@ -65,7 +66,8 @@ void PackUploader::run() {
 Result<void> PackUploader::upload(PackBuilder& pack) {
   Bytes bytes = pack.finish();
   const ObjectDigest digest = TRY_CONTEXT(create_digested(store_, kPacksPrefix, bytes.view()), "can't store a pack");
-  log_debug("repo.pack.stored", {{"pack", digest.hex()}, {"bytes", uint64_t{bytes.size()}}, {"blocks", uint64_t{pack.records().size()}}});
+  log_debug("repo.pack.stored",
+            {{"pack", digest.hex()}, {"bytes", uint64_t{bytes.size()}}, {"blocks", uint64_t{pack.records().size()}}});
   Index::Part part;
   part.pack = {digest, bytes.size(), pack.type(), pack.epoch(), 0};
   part.records.assign(pack.records().begin(), pack.records().end());

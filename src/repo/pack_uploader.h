@@ -45,7 +45,7 @@ class PackUploader {
   BoundedQueue<std::unique_ptr<PackBuilder>> queue_{kQueueLimit};
   std::mutex mutex_;
   std::condition_variable idle_;
-  size_t unfinished_ = 0;            // guarded by mutex_, as are the following
+  size_t unfinished_ = 0;  // guarded by mutex_, as are the following
   std::optional<Error> failure_;
   std::vector<Bytes> spare_buffers_;
   std::vector<std::jthread> threads_;

@@ -36,7 +36,8 @@ nlohmann::json snapshot_to_json(const Snapshot& snapshot) {
 Result<BlockId> parse_block_id(const std::string& hex) {
   BlockId id;
   const Bytes bytes = from_hex(hex);
-  if (bytes.size() != id.bytes.size()) return make_error(ErrorCode::kInvalidData, "\"{}\" is not the id of a block", hex);
+  if (bytes.size() != id.bytes.size())
+    return make_error(ErrorCode::kInvalidData, "\"{}\" is not the id of a block", hex);
   std::copy(bytes.begin(), bytes.end(), id.bytes.begin());
   return id;
 }

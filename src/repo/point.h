@@ -14,27 +14,27 @@ namespace holdfast::repo {
 
 // The stored state of one component at one instant.
 struct Snapshot {
-  std::string component;   // name in the stack
-  std::string kind;        // "postgres", "files", "redis"
-  BlockId root;            // of its tree
-  Time instant;            // what it stands for
-  uint64_t source_bytes = 0;   // size of what was captured
-  uint64_t read_bytes = 0;     // read to capture it
-  uint64_t stored_bytes = 0;   // new bytes that it added to the repository
+  std::string component;      // name in the stack
+  std::string kind;           // "postgres", "files", "redis"
+  BlockId root;               // of its tree
+  Time instant;               // what it stands for
+  uint64_t source_bytes = 0;  // size of what was captured
+  uint64_t read_bytes = 0;    // read to capture it
+  uint64_t stored_bytes = 0;  // new bytes that it added to the repository
   uint64_t files = 0;
   Duration took;
   bool incremental = false;
-  nlohmann::json source;   // what the source needs to restore it; opaque here
+  nlohmann::json source;            // what the source needs to restore it; opaque here
   std::vector<std::string> faults;  // what was wrong with it ("bad page ..."): shown, kept
 };
 
 // A set of snapshots committed together: what a person restores.
 struct Point {
-  PointId id;              // set when read or committed; not stored inside
-  Time time;               // commit, by the clock of the machine that took it
+  PointId id;  // set when read or committed; not stored inside
+  Time time;   // commit, by the clock of the machine that took it
   std::string stack;
   std::string host;
-  std::string version;     // of holdfast
+  std::string version;  // of holdfast
   std::vector<Snapshot> snapshots;
   std::vector<std::string> tags;
 };

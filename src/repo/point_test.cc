@@ -110,11 +110,11 @@ TEST(Retention, keeps_the_newest_of_each_day_week_month_year) {
   policy.keep_weekly = 2;
   policy.keep_monthly = 2;
   policy.keep_yearly = 5;
-  EXPECT_EQ(kept(decide(policy, points, {}, kNow)),
-            (std::vector<std::string>{
-                "2026-03-06T12: newest; last 1; daily 2026-03-06; weekly 2026-W10; monthly 2026-03; yearly 2026;",
-                "2026-03-05T12: daily 2026-03-05;", "2026-03-01T12: weekly 2026-W09;",
-                "2026-02-28T12: monthly 2026-02;"}));
+  EXPECT_EQ(
+      kept(decide(policy, points, {}, kNow)),
+      (std::vector<std::string>{
+          "2026-03-06T12: newest; last 1; daily 2026-03-06; weekly 2026-W10; monthly 2026-03; yearly 2026;",
+          "2026-03-05T12: daily 2026-03-05;", "2026-03-01T12: weekly 2026-W09;", "2026-02-28T12: monthly 2026-02;"}));
 }
 
 TEST(Retention, weeks_follow_iso_8601_over_the_turn_of_the_year) {
@@ -140,8 +140,10 @@ TEST(Retention, without_a_policy_everything_stays) {
 TEST(Retention, a_point_of_one_component_does_not_push_out_another) {
   RetentionPolicy policy;
   policy.keep_last = 1;
-  const auto decisions = decide(policy, {point_at(kNow - Duration::hours(50), 1, "files"), point_at(kNow, 2, "db"),
-                                         point_at(kNow - Duration::hours(1), 3, "db")}, {}, kNow);
+  const auto decisions = decide(policy,
+                                {point_at(kNow - Duration::hours(50), 1, "files"), point_at(kNow, 2, "db"),
+                                 point_at(kNow - Duration::hours(1), 3, "db")},
+                                {}, kNow);
   EXPECT_TRUE(decisions[0].keep);
   EXPECT_TRUE(decisions[1].keep);
   EXPECT_FALSE(decisions[2].keep);
@@ -161,8 +163,8 @@ TEST(Retention, never_drops_newest_verified_or_held_and_is_idempotent) {
     std::vector<PointId> verified;
     const size_t count = 1 + random() % 40;
     for (size_t i = 0; i < count; i++) {
-      points.push_back(point_at(kNow - Duration::seconds(static_cast<int64_t>(random() % (1u << (10 + random() % 16)))), i,
-                                random() % 2 ? "db" : "files"));
+      points.push_back(point_at(kNow - Duration::seconds(static_cast<int64_t>(random() % (1u << (10 + random() % 16)))),
+                                i, random() % 2 ? "db" : "files"));
       if (random() % 5 == 0) points.back().tags = {"hold"};
       if (random() % 4 == 0) verified.push_back(points.back().id);
     }

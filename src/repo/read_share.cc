@@ -30,7 +30,8 @@ Result<ReadShare> ReadShare::next(RepositoryAccess& repository, int percent) {
   const auto bytes = repository.store().read_all(share.older_.back());
   if (!bytes.ok() && bytes.error().code() != ErrorCode::kNotFound) return bytes.error().clone();
   // A damaged one only costs the place where to go on; check itself names it.
-  const auto json = bytes.ok() ? decode_checked_json(bytes.value(), share.older_.back()) : Result<nlohmann::json>(nlohmann::json::object());
+  const auto json = bytes.ok() ? decode_checked_json(bytes.value(), share.older_.back())
+                               : Result<nlohmann::json>(nlohmann::json::object());
   const auto end = json.ok() ? unsigned_field(json.value(), "end") : Result<uint64_t>(uint64_t{0});
   share.begin_ = end.ok() ? static_cast<int>(end.value() % kBuckets) : 0;
   return share;
@@ -49,7 +50,8 @@ Result<void> ReadShare::finish(RepositoryAccess& repository) const {
   const nlohmann::json json = {{"begin", begin_}, {"end", (begin_ + count_) % kBuckets}};
   auto created = repository.store().create(object, encode_checked_json(json));
   if (!created.ok()) {
-    const bool expected = created.error().code() == ErrorCode::kPermission || created.error().code() == ErrorCode::kAlreadyExists;
+    const bool expected =
+        created.error().code() == ErrorCode::kPermission || created.error().code() == ErrorCode::kAlreadyExists;
     return expected ? Result<void>() : std::move(created);
   }
   for (const std::string& older : older_) {

@@ -19,9 +19,8 @@ class Rebuilder {
   Result<uint64_t> run() {
     progress_.phase = "rebuilding the index";
     std::vector<std::string> damaged;
-    const auto index = TRY(load_index_despite_damage(repository_, [&](const std::string& object, const Error&) {
-      damaged.push_back(object);
-    }));
+    const auto index = TRY(load_index_despite_damage(
+        repository_, [&](const std::string& object, const Error&) { damaged.push_back(object); }));
     std::set<ObjectDigest> known;
     for (const PackInfo& pack : index->packs()) known.insert(pack.digest);
     std::map<ObjectDigest, uint64_t> missing;
@@ -93,7 +92,8 @@ class Rebuilder {
 Result<uint64_t> rebuild_index(Repository& repository, Progress& progress) {
   RepositoryAccess& ours = access(repository);
   TRY(ours.keys().load_epochs(ours.store()));
-  const auto lease = TRY(Lease::take(ours.environment(), {.kind = LeaseKind::kReader, .purpose = "rebuilding the index"}));
+  const auto lease =
+      TRY(Lease::take(ours.environment(), {.kind = LeaseKind::kReader, .purpose = "rebuilding the index"}));
   return Rebuilder(ours, progress).run();
 }
 

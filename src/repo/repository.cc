@@ -20,7 +20,7 @@ namespace holdfast::repo {
 namespace {
 
 constexpr size_t kDefaultCacheBytes = 32u << 20;
-constexpr size_t kMaxPackKeys = 16 * 1024;   // about 200 bytes each
+constexpr size_t kMaxPackKeys = 16 * 1024;  // about 200 bytes each
 constexpr int kLoadAttempts = 5;
 constexpr size_t kMinPointDigits = 4;
 
@@ -71,7 +71,8 @@ class OpenRepository final : public RepositoryAccess {
       const std::string name = pack_name(pack.digest);
       const Bytes bytes = TRY(read_record(name, id, entry.offset, kRecordHeaderBytes));
       const auto header = parse_record_header(bytes.view());
-      if (!header.ok()) return make_error(ErrorCode::kDamaged, "pack {} is damaged: block {} has a broken header", name, id.hex());
+      if (!header.ok())
+        return make_error(ErrorCode::kDamaged, "pack {} is damaged: block {} has a broken header", name, id.hex());
       size = header->raw_length;
       return {};
     };
@@ -89,10 +90,14 @@ class OpenRepository final : public RepositoryAccess {
     for (const std::string& name : names) {
       auto id = digest_of_name(name);
       auto point = id.ok() ? read_point(*id) : Result<Point>(id.error().clone().with_code(ErrorCode::kDamaged));
-      if (point.ok()) points.push_back(std::move(point).value());
-      else if (point.error().code() == ErrorCode::kNotFound) continue;  // removed meanwhile
-      else if (damaged && point.error().code() == ErrorCode::kDamaged) damaged(name, point.error());
-      else return std::move(point).error();
+      if (point.ok())
+        points.push_back(std::move(point).value());
+      else if (point.error().code() == ErrorCode::kNotFound)
+        continue;  // removed meanwhile
+      else if (damaged && point.error().code() == ErrorCode::kDamaged)
+        damaged(name, point.error());
+      else
+        return std::move(point).error();
     }
     std::sort(points.begin(), points.end(),
               [](const Point& a, const Point& b) { return std::tie(a.time, a.id) < std::tie(b.time, b.id); });
@@ -103,7 +108,8 @@ class OpenRepository final : public RepositoryAccess {
     if (id_or_latest == "latest") return latest_point();
     const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
     if (id_or_latest.size() < kMinPointDigits || !std::all_of(id_or_latest.begin(), id_or_latest.end(), is_digit)) {
-      return make_error(ErrorCode::kUsage, "\"{}\" is not a point: give at least {} hexadecimal digits of its id, or \"latest\"",
+      return make_error(ErrorCode::kUsage,
+                        "\"{}\" is not a point: give at least {} hexadecimal digits of its id, or \"latest\"",
                         id_or_latest, kMinPointDigits);
     }
     std::vector<std::string> names;
@@ -111,8 +117,11 @@ class OpenRepository final : public RepositoryAccess {
     std::erase_if(names, [&](const std::string& name) {
       return !std::string_view(name).substr(kPointsPrefix.size()).starts_with(id_or_latest);
     });
-    if (names.empty()) return make_error(ErrorCode::kNotFound, "there is no point {}", id_or_latest).with_hint("list them with: holdfast points");
-    if (names.size() > 1) return make_error(ErrorCode::kUsage, "{} points begin with {}: give more digits", names.size(), id_or_latest);
+    if (names.empty())
+      return make_error(ErrorCode::kNotFound, "there is no point {}", id_or_latest)
+          .with_hint("list them with: holdfast points");
+    if (names.size() > 1)
+      return make_error(ErrorCode::kUsage, "{} points begin with {}: give more digits", names.size(), id_or_latest);
     return read_point(TRY(digest_of_name(names.front())));
   }
 
@@ -171,7 +180,8 @@ class OpenRepository final : public RepositoryAccess {
     const Bytes object = TRY(read_digested(store(), name));
     const Bytes plain = TRY(open_sealed(ObjectType::kPoint, object.view(), name));
     const auto json = nlohmann::json::parse(as_text(plain.view()), nullptr, /*allow_exceptions=*/false);
-    auto point = json.is_discarded() ? Result<Point>(make_error(ErrorCode::kDamaged, "it is not JSON")) : point_from_json(json);
+    auto point =
+        json.is_discarded() ? Result<Point>(make_error(ErrorCode::kDamaged, "it is not JSON")) : point_from_json(json);
     if (!point.ok()) return make_error(ErrorCode::kDamaged, "object {} is damaged: {}", name, point.error().message());
     point->id = id;
     return point;
@@ -206,7 +216,8 @@ class OpenRepository final : public RepositoryAccess {
   Result<Bytes> read_record(const std::string& name, const BlockId& id, uint32_t offset, uint32_t length) {
     auto record = store().read(name, offset, length);
     if (record.ok() || record.error().code() != ErrorCode::kDamaged) return record;
-    return make_error(ErrorCode::kDamaged, "pack {} is damaged: block {} can't be read: {}", name, id.hex(), record.error().message());
+    return make_error(ErrorCode::kDamaged, "pack {} is damaged: block {} can't be read: {}", name, id.hex(),
+                      record.error().message());
   }
 
   Result<PackKey> read_pack_key(const PackInfo& pack) {
@@ -240,7 +251,10 @@ class OpenRepository final : public RepositoryAccess {
       auto index = Index::load(store(), *keys_);
       if (index.ok()) return std::shared_ptr<const Index>(std::move(index).value());
       if (index.error().code() != ErrorCode::kNotFound || attempt == kLoadAttempts) {
-        return std::move(index).error().with_context("can't load the index").with_hint("rebuild it with: holdfast check --repair-index");
+        return std::move(index)
+            .error()
+            .with_context("can't load the index")
+            .with_hint("rebuild it with: holdfast check --repair-index");
       }
     }
   }
@@ -254,7 +268,9 @@ class OpenRepository final : public RepositoryAccess {
 
   Result<Point> latest_point() {
     auto all = TRY(points(nullptr));
-    if (all.empty()) return make_error(ErrorCode::kNotFound, "the repository has no point yet").with_hint("take one with: holdfast backup");
+    if (all.empty())
+      return make_error(ErrorCode::kNotFound, "the repository has no point yet")
+          .with_hint("take one with: holdfast backup");
     return std::move(all.back());
   }
 
@@ -276,7 +292,8 @@ RepositoryAccess& access(Repository& repository) {
   return *ours;
 }
 
-std::unique_ptr<Repository> make_open_repository(Environment environment, std::unique_ptr<KeySet> keys, std::string slot) {
+std::unique_ptr<Repository> make_open_repository(Environment environment, std::unique_ptr<KeySet> keys,
+                                                 std::string slot) {
   return std::make_unique<OpenRepository>(environment, std::move(keys), std::move(slot));
 }
 
@@ -284,7 +301,8 @@ Result<Bytes> read_digested(store::ObjectStore& store, const std::string& name) 
   const ObjectDigest expected = TRY(digest_of_name(name));
   Bytes object = TRY(store.read_all(name));
   if (crypto::sha256(object.view()) != expected.bytes) {
-    return make_error(ErrorCode::kDamaged, "object {} is damaged: its bytes are not those that its name stands for", name);
+    return make_error(ErrorCode::kDamaged, "object {} is damaged: its bytes are not those that its name stands for",
+                      name);
   }
   return object;
 }

@@ -22,7 +22,8 @@ Result<void> ensure_empty(store::ObjectStore& store) {
           .with_hint("open it, or give another location");
     }
     if (info.name.starts_with(kKeysPrefix) || info.name.starts_with(kEpochsPrefix)) return {};
-    return make_error(ErrorCode::kTargetNotEmpty, "{} holds {}, which is not of a repository", store.location(), info.name)
+    return make_error(ErrorCode::kTargetNotEmpty, "{} holds {}, which is not of a repository", store.location(),
+                      info.name)
         .with_hint("give an empty or new location");
   });
 }
@@ -38,7 +39,8 @@ struct OpenedSlot {
   std::string id;
 };
 
-Result<OpenedSlot> open_any_slot(store::ObjectStore& store, const std::string& repository_id, const Secret& passphrase) {
+Result<OpenedSlot> open_any_slot(store::ObjectStore& store, const std::string& repository_id,
+                                 const Secret& passphrase) {
   std::vector<std::string> broken;
   const auto slots = TRY(read_slots(store, repository_id, [&](const std::string& name, const Error& error) {
     log_warn("repo.key.damaged", {{"object", name}, {"error", error.text()}});
@@ -54,22 +56,24 @@ Result<OpenedSlot> open_any_slot(store::ObjectStore& store, const std::string& r
     return make_error(ErrorCode::kDamaged, "no key slot of the repository at {} can be read", store.location())
         .with_hint("bring back any object of its keys/ folder from a copy");
   }
-  Error wrong = make_error(ErrorCode::kWrongPassphrase, "no key of the repository at {} opens with this passphrase", store.location());
+  Error wrong = make_error(ErrorCode::kWrongPassphrase, "no key of the repository at {} opens with this passphrase",
+                           store.location());
   if (broken.empty()) return wrong;
   return std::move(wrong).with_hint(fmt::format("object {} is damaged and could not be tried", broken.front()));
 }
 
 }  // namespace
 
-Result<void> store_epoch(store::ObjectStore& store, const KeySet& keys, const EpochKey& epoch, const crypto::Key& id_key,
-                         Random& random) {
+Result<void> store_epoch(store::ObjectStore& store, const KeySet& keys, const EpochKey& epoch,
+                         const crypto::Key& id_key, Random& random) {
   const std::string name = epoch_name(epoch.number, keys.repository_id());
   const Bytes object = encode_epoch(keys, epoch, id_key, random);
   TRY(store.create(name, object.view()));
   return store.create(name + std::string(kCopySuffix), object.view());
 }
 
-Result<std::unique_ptr<Repository>> init_repository(Environment environment, const Secret& passphrase, const InitOptions& options) {
+Result<std::unique_ptr<Repository>> init_repository(Environment environment, const Secret& passphrase,
+                                                    const InitOptions& options) {
   // 1. Nothing else may be there.
   store::ObjectStore& store = environment.store;
   if (passphrase.empty()) return make_error(ErrorCode::kUsage, "the passphrase is empty");
@@ -97,7 +101,8 @@ Result<std::unique_ptr<Repository>> open_repository(Environment environment, con
   const Config config = TRY(read_config(environment.store));
   OpenedSlot slot = TRY(open_any_slot(environment.store, config.repository_id, passphrase));
   auto keys = std::make_unique<KeySet>(config.repository_id, std::move(slot.root));
-  TRY_CONTEXT(keys->load_epochs(environment.store), "can't read the keys of the repository at {}", environment.store.location());
+  TRY_CONTEXT(keys->load_epochs(environment.store), "can't read the keys of the repository at {}",
+              environment.store.location());
   return make_open_repository(environment, std::move(keys), std::move(slot.id));
 }
 

@@ -103,7 +103,9 @@ TEST(Repository, SurvivesDamageToOneCopyOfEachKeyObjectAndNamesIt) {
       const auto opened = scratch.open();
       ASSERT_TRUE(opened.ok()) << name << " byte " << at << ": " << opened.error().text();
       std::vector<std::string> damaged;
-      ASSERT_TRUE(check_key_objects(access(**opened), [&](const std::string& object, const Error&) { damaged.push_back(object); }).ok());
+      ASSERT_TRUE(check_key_objects(access(**opened), [&](const std::string& object, const Error&) {
+                    damaged.push_back(object);
+                  }).ok());
       ASSERT_EQ(damaged, (std::vector<std::string>{name})) << "byte " << at;
       scratch.replace(name, intact.view());
     }
@@ -161,7 +163,8 @@ TEST(Repository, NamesADamagedPointWhateverByteIsFlipped) {
   for (size_t at = 0; at < intact.size(); at++) {
     scratch.flip(name, at);
     const auto failed = repository->points();
-    ASSERT_EQ(outcome(failed), "damaged: object " + name + " is damaged: its bytes are not those that its name stands for");
+    ASSERT_EQ(outcome(failed),
+              "damaged: object " + name + " is damaged: its bytes are not those that its name stands for");
     std::vector<std::string> damaged;
     const auto rest = repository->points([&](const std::string& object, const Error&) { damaged.push_back(object); });
     ASSERT_TRUE(rest.ok());

@@ -35,7 +35,8 @@ class Resealer {
 
  private:
   Result<void> go_on() {
-    if (progress_.stop) return make_error(ErrorCode::kInterrupted, "re-sealing was stopped; the next rotation goes on with it");
+    if (progress_.stop)
+      return make_error(ErrorCode::kInterrupted, "re-sealing was stopped; the next rotation goes on with it");
     return lease_.ensure_held(Lease::kCommitMargin);
   }
 
@@ -71,7 +72,8 @@ class Resealer {
       auto copied = copy_pack(*session, pack);
       progress_.bytes_done += pack.size_bytes;
       if (copied.ok()) continue;
-      if (copied.error().code() != ErrorCode::kDamaged && copied.error().code() != ErrorCode::kNotFound) return std::move(copied).error();
+      if (copied.error().code() != ErrorCode::kDamaged && copied.error().code() != ErrorCode::kNotFound)
+        return std::move(copied).error();
       failures_.push_back({pack_name(pack.digest), copied.error().text()});
       failed.insert(pack.digest);
     }
@@ -185,7 +187,8 @@ class Resealer {
 }  // namespace
 
 Result<std::vector<ResealFailure>> reseal(RepositoryAccess& repository, uint32_t epoch, Progress& progress) {
-  const auto lease = TRY(Lease::take(repository.environment(), {.kind = LeaseKind::kCollector, .purpose = "key rotation"}));
+  const auto lease =
+      TRY(Lease::take(repository.environment(), {.kind = LeaseKind::kCollector, .purpose = "key rotation"}));
   auto failures = Resealer(repository, epoch, *lease, progress).run();
   ignore(lease->release(), "it ends by itself");
   return failures;

@@ -14,7 +14,8 @@ namespace {
 using Label = std::string (*)(Time);
 
 std::chrono::year_month_day day_of(Time time) {
-  return std::chrono::floor<std::chrono::days>(std::chrono::sys_time<std::chrono::nanoseconds>(std::chrono::nanoseconds(time.ns)));
+  return std::chrono::floor<std::chrono::days>(
+      std::chrono::sys_time<std::chrono::nanoseconds>(std::chrono::nanoseconds(time.ns)));
 }
 
 std::string day_label(Time time) {
@@ -49,12 +50,12 @@ struct Rule {
 
 class Decider {
  public:
-  Decider(const RetentionPolicy& policy, const std::vector<Point>& points, const std::vector<PointId>& verified, Time now)
+  Decider(const RetentionPolicy& policy, const std::vector<Point>& points, const std::vector<PointId>& verified,
+          Time now)
       : policy_(policy), verified_(verified.begin(), verified.end()), now_(now) {
     for (const Point& point : points) by_age_.push_back(&point);
-    std::sort(by_age_.begin(), by_age_.end(), [](const Point* a, const Point* b) {
-      return a->time != b->time ? a->time > b->time : a->id < b->id;
-    });
+    std::sort(by_age_.begin(), by_age_.end(),
+              [](const Point* a, const Point* b) { return a->time != b->time ? a->time > b->time : a->id < b->id; });
   }
 
   std::map<PointId, std::vector<std::string>> reasons() {
@@ -106,8 +107,10 @@ class Decider {
   }
 
   void keep_by_rules() {
-    const Rule rules[] = {{policy_.keep_hourly, "hourly", hour_label}, {policy_.keep_daily, "daily", day_label},
-                          {policy_.keep_weekly, "weekly", week_label}, {policy_.keep_monthly, "monthly", month_label},
+    const Rule rules[] = {{policy_.keep_hourly, "hourly", hour_label},
+                          {policy_.keep_daily, "daily", day_label},
+                          {policy_.keep_weekly, "weekly", week_label},
+                          {policy_.keep_monthly, "monthly", month_label},
                           {policy_.keep_yearly, "yearly", year_label}};
     std::map<std::string, std::vector<const Point*>> groups;
     for (const Point* point : by_age_) groups[group_of(*point)].push_back(point);

@@ -17,7 +17,8 @@ Result<std::shared_ptr<const Bytes>> SalvageRepository::read_block(const BlockId
 
 Result<void> SalvageRepository::read_block_into(const BlockId& id, MutableByteView out) {
   const auto block = TRY(read_block(id));
-  if (block->size() != out.size()) return make_error(ErrorCode::kDamaged, "block {} has {} bytes", id.hex(), block->size());
+  if (block->size() != out.size())
+    return make_error(ErrorCode::kDamaged, "block {} has {} bytes", id.hex(), block->size());
   std::copy(block->begin(), block->end(), out.begin());
   return {};
 }

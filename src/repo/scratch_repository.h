@@ -24,10 +24,12 @@ struct ScratchRepository {
 
   std::vector<std::string> names(std::string_view prefix = "") {
     std::vector<std::string> found;
-    ignore(store->list(prefix, [&](const store::ObjectInfo& info) -> Result<void> {
-      found.push_back(info.name);
-      return {};
-    }), "memory does not fail");
+    ignore(store->list(prefix,
+                       [&](const store::ObjectInfo& info) -> Result<void> {
+                         found.push_back(info.name);
+                         return {};
+                       }),
+           "memory does not fail");
     return found;
   }
   Bytes get(const std::string& name) { return store->read_all(name).value(); }

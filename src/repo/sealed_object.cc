@@ -33,8 +33,8 @@ Result<Bytes> expanded_content(ByteView content, size_t limit_bytes, std::string
   ByteReader reader(content);
   const uint32_t size = TRY(reader.u32());
   if (size > limit_bytes) {
-    return make_error(ErrorCode::kDamaged, "object {} says that it holds {} bytes, more than the limit of {}", name, size,
-                      limit_bytes);
+    return make_error(ErrorCode::kDamaged, "object {} says that it holds {} bytes, more than the limit of {}", name,
+                      size, limit_bytes);
   }
   Bytes plain(size);
   if (auto expanded = expand(content.subspan(kRawLengthBytes), plain.mutable_view()); !expanded.ok()) {
@@ -131,7 +131,8 @@ Result<Bytes> open_object(const crypto::Key& key, const ObjectHeader& header, By
   }
   const ByteView sealed = bytes.subspan(encoded.size());
   Bytes content(sealed.size() - crypto::kTagBytes);
-  if (!crypto::open(object_key(key, header), crypto::counter_nonce(0), {encoded, context}, sealed, content.mutable_view())) {
+  if (!crypto::open(object_key(key, header), crypto::counter_nonce(0), {encoded, context}, sealed,
+                    content.mutable_view())) {
     return make_error(ErrorCode::kDamaged, "object {} is damaged: its seal does not open", name);
   }
   if (!(header.flags & ObjectHeader::kCompressed)) return content;

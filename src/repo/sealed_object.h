@@ -15,8 +15,17 @@ namespace holdfast::repo {
 
 // What an object is. In its header, hence in its associated data and its key.
 enum class ObjectType : uint8_t {
-  kConfig = 1, kKeySlot = 2, kEpoch = 3, kDataPack = 4, kMetadataPack = 5, kIndex = 6,
-  kPoint = 7, kLogRecord = 8, kLease = 9, kTombstone = 10, kVerified = 11,
+  kConfig = 1,
+  kKeySlot = 2,
+  kEpoch = 3,
+  kDataPack = 4,
+  kMetadataPack = 5,
+  kIndex = 6,
+  kPoint = 7,
+  kLogRecord = 8,
+  kLease = 9,
+  kTombstone = 10,
+  kVerified = 11,
 };
 
 constexpr uint16_t kFormatVersion = 1;

@@ -110,7 +110,9 @@ class TestRepository : public Repository {
     Result<Bytes> read(std::string_view, uint64_t, size_t) override { return none(); }
     Result<Bytes> read_all(std::string_view) override { return none(); }
     Result<store::ObjectInfo> stat(std::string_view) override { return none(); }
-    Result<void> list(std::string_view, const std::function<Result<void>(const store::ObjectInfo&)>&) override { return none(); }
+    Result<void> list(std::string_view, const std::function<Result<void>(const store::ObjectInfo&)>&) override {
+      return none();
+    }
     Result<void> remove(std::string_view) override { return none(); }
     Result<Time> server_time() override { return none(); }
     std::string location() const override { return "nowhere"; }
@@ -140,7 +142,8 @@ class TestSession : public WriteSession {
     return id;
   }
   Result<void> put_known(const BlockId& id, BlockKind, ByteView plain) override {
-    if (plain.size() > kMaxBlockBytes) return make_error(ErrorCode::kInternal, "a block of {} bytes is too large", plain.size());
+    if (plain.size() > kMaxBlockBytes)
+      return make_error(ErrorCode::kInternal, "a block of {} bytes is too large", plain.size());
     std::lock_guard lock(mutex_);
     if (repository_.put(id, plain)) {
       stats_.blocks_new++;

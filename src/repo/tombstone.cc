@@ -117,7 +117,8 @@ Result<std::vector<Tombstone>> load_tombstones(store::ObjectStore& store, const 
     events.tombstone.objects.push_back(object);
     const auto read = read_event(store, object, name.substr(std::min(dot + 1, name.size())), events);
     if (read.ok() || read.error().code() == ErrorCode::kNotFound) continue;  // not found: removed meanwhile
-    if (read.error().code() != ErrorCode::kDamaged && read.error().code() != ErrorCode::kInvalidData) return read.error().clone();
+    if (read.error().code() != ErrorCode::kDamaged && read.error().code() != ErrorCode::kInvalidData)
+      return read.error().clone();
     if (damaged) damaged(object, read.error());
     log_warn("repo.tombstone.damaged", {{"object", object}, {"error", read.error().text()}});
     events.tombstone.damaged = true;

@@ -22,12 +22,12 @@ namespace holdfast::repo {
 // what forbids its use. Only the collector, which holds the exclusive lease, writes.
 
 struct Tombstone {
-  std::string id;                   // 16 hex digits, random
-  Time announced;                   // read before `packs` was made
-  std::optional<Time> settled;      // read after `packs` was there for all to see
-  std::set<ObjectDigest> packs;     // without those that were resurrected
-  bool damaged = false;             // an event can't be read: the collector gives the tombstone up
-  std::vector<std::string> objects; // names, in the order in which they are removed
+  std::string id;                    // 16 hex digits, random
+  Time announced;                    // read before `packs` was made
+  std::optional<Time> settled;       // read after `packs` was there for all to see
+  std::set<ObjectDigest> packs;      // without those that were resurrected
+  bool damaged = false;              // an event can't be read: the collector gives the tombstone up
+  std::vector<std::string> objects;  // names, in the order in which they are removed
 };
 
 // Announces that these packs will go.

@@ -46,24 +46,30 @@ struct Content {
 };
 
 enum class EntryKind : uint8_t {
-  kFile = 1, kDirectory = 2, kSymlink = 3, kHardLink = 4,
-  kFifo = 5, kCharDevice = 6, kBlockDevice = 7, kSocket = 8,
+  kFile = 1,
+  kDirectory = 2,
+  kSymlink = 3,
+  kHardLink = 4,
+  kFifo = 5,
+  kCharDevice = 6,
+  kBlockDevice = 7,
+  kSocket = 8,
 };
 
 struct Entry {
-  std::string path;         // bytes, relative to the snapshot's root; no leading '/'; "" is the root itself
+  std::string path;  // bytes, relative to the snapshot's root; no leading '/'; "" is the root itself
   EntryKind kind = EntryKind::kFile;
   uint64_t size_bytes = 0;  // of a file
   uint32_t mode = 0;        // permission bits with setuid, setgid, sticky
   uint32_t uid = 0, gid = 0;
   std::string user, group;  // names; may be empty
   Time modified;
-  Time changed;             // ctime at capture: only to tell an unchanged file
-  uint64_t inode = 0;       // likewise
+  Time changed;                // ctime at capture: only to tell an unchanged file
+  uint64_t inode = 0;          // likewise
   uint64_t device_number = 0;  // rdev of a device
-  std::string link_target;  // of a symlink: its text; of a hard link: the path of the first name
+  std::string link_target;     // of a symlink: its text; of a hard link: the path of the first name
   std::vector<std::pair<std::string, std::string>> xattrs;  // sorted by name; values are bytes (ACLs too)
-  Content content;          // of a file
+  Content content;                                          // of a file
   // The time at which the capture began to read the file. A file whose mtime or
   // ctime is not well before this may have changed again within one clock tick:
   // it is not taken as unchanged next time.
@@ -79,7 +85,7 @@ class ContentBuilder {
  public:
   static constexpr size_t kInlineExtents = 4;
   ContentBuilder(WriteSession& session, uint64_t region_bytes);
-  Result<void> add(const Extent& extent);         // split at region borders as needed
+  Result<void> add(const Extent& extent);  // split at region borders as needed
   // Takes over whole region(s) as they were; only at a region border.
   Result<void> add_region(const RegionRef& region);
   Result<Content> finish();
@@ -88,7 +94,7 @@ class ContentBuilder {
   Result<void> store_region(uint64_t length_bytes);
   WriteSession& session_;
   const uint64_t region_bytes_;
-  std::vector<Extent> pending_;   // joined, not yet in a region
+  std::vector<Extent> pending_;  // joined, not yet in a region
   uint64_t pending_bytes_ = 0;
   Content content_;
 };

@@ -12,8 +12,8 @@ constexpr uint8_t kPageVersion = 1;
 
 // Bits of an entry's flags.
 enum Flag : uint64_t {
-  kSameOwner = 1,    // uid, gid, user and group are those of the entry before
-  kHasChanged = 2,   // ctime differs from mtime
+  kSameOwner = 1,   // uid, gid, user and group are those of the entry before
+  kHasChanged = 2,  // ctime differs from mtime
   kHasCaptured = 4,
   kHasXattrs = 8,
   kHasSourceData = 16,
@@ -25,7 +25,7 @@ constexpr size_t kMaxNameBytes = 1024;
 constexpr size_t kMaxXattrs = 65536;
 constexpr size_t kMaxXattrBytes = 1u << 20;
 constexpr size_t kMaxSourceDataBytes = 4u << 20;
-constexpr uint64_t kMaxChunkPathBytes = 64u << 20;   // after expansion
+constexpr uint64_t kMaxChunkPathBytes = 64u << 20;  // after expansion
 constexpr uint64_t kMaxPageRefs = 1u << 20;
 
 bool is_device(EntryKind kind) { return kind == EntryKind::kCharDevice || kind == EntryKind::kBlockDevice; }
@@ -35,9 +35,7 @@ bool is_link(EntryKind kind) { return kind == EntryKind::kSymlink || kind == Ent
 int64_t difference(int64_t a, int64_t b) {
   return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
 }
-int64_t sum(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-}
+int64_t sum(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); }
 
 bool path_is_good(std::string_view path) {
   if (path.size() > kMaxPathBytes || path.find('\0') != std::string_view::npos) return false;
@@ -52,7 +50,8 @@ bool path_is_good(std::string_view path) {
 }
 
 size_t shared_prefix(std::string_view a, std::string_view b) {
-  const auto [at_a, at_b] = std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(std::min(a.size(), b.size())), b.begin());
+  const auto [at_a, at_b] =
+      std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(std::min(a.size(), b.size())), b.begin());
   return static_cast<size_t>(at_a - a.begin());
 }
 
@@ -79,7 +78,8 @@ std::string content_fault(const Entry& entry) {
   }
   if (!entry.content.extents.empty() && !entry.content.regions.empty()) return "both extents and regions";
   uint64_t total = 0;
-  if (!add_lengths(entry.content.extents, total) || !add_lengths(entry.content.regions, total)) return "a length out of range";
+  if (!add_lengths(entry.content.extents, total) || !add_lengths(entry.content.regions, total))
+    return "a length out of range";
   if (total != entry.size_bytes) {
     return fmt::format("{} bytes of content in a file of {} bytes", total, entry.size_bytes);
   }
@@ -131,13 +131,15 @@ class ChunkDecoder {
     Entry entry;
     entry.kind = static_cast<EntryKind>(TRY(in_.u8()));
     const uint64_t flags = TRY(in_.varint_at_most(kAllFlags, "flags of an entry"));
-    if (!last && (flags & kSameOwner)) return make_error(ErrorCode::kInvalidData, "tree chunk: no entry before the first");
+    if (!last && (flags & kSameOwner))
+      return make_error(ErrorCode::kInvalidData, "tree chunk: no entry before the first");
     TRY(read_path(entry, before));
     TRY(read_attributes(entry, before, flags));
     TRY(read_kind_data(entry, flags));
     TRY(read_extras(entry, flags));
     const std::string fault = entry_fault(entry);
-    if (!fault.empty()) return make_error(ErrorCode::kInvalidData, "tree chunk: entry {}: {}", printable(entry.path), fault);
+    if (!fault.empty())
+      return make_error(ErrorCode::kInvalidData, "tree chunk: entry {}: {}", printable(entry.path), fault);
     if (last && compare_paths(before.path, entry.path) >= 0) {
       return make_error(ErrorCode::kInvalidData, "tree chunk: {} is out of order", printable(entry.path));
     }
@@ -153,7 +155,8 @@ class ChunkDecoder {
     entry.path.reserve(shared + rest.size());
     entry.path.assign(before.path, 0, shared);
     entry.path.append(rest);
-    if (entry.path.size() > path_budget_) return make_error(ErrorCode::kInvalidData, "tree chunk: paths are too long together");
+    if (entry.path.size() > path_budget_)
+      return make_error(ErrorCode::kInvalidData, "tree chunk: paths are too long together");
     path_budget_ -= entry.path.size();
     return {};
   }
@@ -194,7 +197,8 @@ class ChunkDecoder {
 
   Result<void> read_extras(Entry& entry, uint64_t flags) {
     if (flags & kHasXattrs) {
-      const uint64_t count = TRY(in_.varint_at_most(std::min<uint64_t>(kMaxXattrs, in_.remaining()), "number of attributes"));
+      const uint64_t count =
+          TRY(in_.varint_at_most(std::min<uint64_t>(kMaxXattrs, in_.remaining()), "number of attributes"));
       for (uint64_t i = 0; i < count; i++) {
         std::string name(TRY(in_.string(kMaxNameBytes)));
         entry.xattrs.emplace_back(std::move(name), TRY(in_.string(kMaxXattrBytes)));
@@ -229,14 +233,17 @@ std::string entry_fault(const Entry& entry) {
   if (entry.content.regions.size() > kMaxChunkRegions / 2) return "too many regions: larger ones are needed";
   if (entry.mode > 07777) return fmt::format("mode {:o}", entry.mode);
   if (entry.user.size() > kMaxNameBytes || entry.group.size() > kMaxNameBytes) return "an owner's name is too long";
-  if (is_link(entry.kind) ? entry.link_target.empty() || entry.link_target.size() > kMaxPathBytes : !entry.link_target.empty()) {
+  if (is_link(entry.kind) ? entry.link_target.empty() || entry.link_target.size() > kMaxPathBytes
+                          : !entry.link_target.empty()) {
     return "link target";
   }
   if (entry.kind == EntryKind::kHardLink && !path_is_good(entry.link_target)) return "a hard link out of the tree";
   if (!is_device(entry.kind) && entry.device_number != 0) return "device number";
-  if (entry.xattrs.size() > kMaxXattrs || entry.source_data.size() > kMaxSourceDataBytes) return "too much beside the content";
+  if (entry.xattrs.size() > kMaxXattrs || entry.source_data.size() > kMaxSourceDataBytes)
+    return "too much beside the content";
   for (size_t i = 0; i < entry.xattrs.size(); i++) {
-    if (entry.xattrs[i].first.size() > kMaxNameBytes || entry.xattrs[i].second.size() > kMaxXattrBytes) return "an attribute is too long";
+    if (entry.xattrs[i].first.size() > kMaxNameBytes || entry.xattrs[i].second.size() > kMaxXattrBytes)
+      return "an attribute is too long";
     if (i > 0 && entry.xattrs[i - 1].first >= entry.xattrs[i].first) return "attributes are out of order";
   }
   return content_fault(entry);
@@ -274,8 +281,10 @@ Result<void> ChunkEncoder::add(const Entry& entry) {
   if (is_device(entry.kind)) out_.varint(entry.device_number);
   if (entry.kind == EntryKind::kFile) {
     out_.varint(entry.size_bytes);
-    if (entry.content.regions.empty()) encode_extents(out_, entry.content.extents);
-    else encode_regions(out_, entry.content.regions);
+    if (entry.content.regions.empty())
+      encode_extents(out_, entry.content.extents);
+    else
+      encode_regions(out_, entry.content.regions);
   }
   if (!entry.xattrs.empty()) {
     out_.varint(entry.xattrs.size());
@@ -309,7 +318,8 @@ Bytes ChunkEncoder::take() {
 Result<std::vector<Entry>> decode_chunk(ByteView bytes) {
   ByteReader in(bytes);
   const uint8_t version = TRY(in.u8());
-  if (version != kChunkVersion) return make_error(ErrorCode::kInvalidData, "tree chunk: version {} is not known", version);
+  if (version != kChunkVersion)
+    return make_error(ErrorCode::kInvalidData, "tree chunk: version {} is not known", version);
   std::vector<Entry> entries;
   ChunkDecoder decoder(in);
   while (in.remaining() > 0) {
@@ -337,11 +347,14 @@ Bytes encode_page(const TreePage& page) {
 Result<TreePage> decode_page(ByteView bytes) {
   ByteReader in(bytes);
   const uint8_t version = TRY(in.u8());
-  if (version != kPageVersion) return make_error(ErrorCode::kInvalidData, "tree page: version {} is not known", version);
+  if (version != kPageVersion)
+    return make_error(ErrorCode::kInvalidData, "tree page: version {} is not known", version);
   TreePage page;
   page.level = TRY(in.u8());
-  if (page.level > kMaxTreeLevel) return make_error(ErrorCode::kInvalidData, "tree page: level {} is too high", page.level);
-  const uint64_t count = TRY(in.varint_at_most(std::min<uint64_t>(kMaxPageRefs, in.remaining() / sizeof(BlockId)), "number of references"));
+  if (page.level > kMaxTreeLevel)
+    return make_error(ErrorCode::kInvalidData, "tree page: level {} is too high", page.level);
+  const uint64_t count = TRY(
+      in.varint_at_most(std::min<uint64_t>(kMaxPageRefs, in.remaining() / sizeof(BlockId)), "number of references"));
   if (count == 0 && page.level > 0) return make_error(ErrorCode::kInvalidData, "tree page: empty");
   page.refs.resize(count);
   for (size_t i = 0; i < count; i++) {

@@ -16,13 +16,13 @@ namespace holdfast::repo {
 struct TreeRef {
   BlockId id;
   uint64_t entries = 0;
-  uint64_t file_bytes = 0;   // sizes of the files in it
-  std::string first_path;    // tells which files a lost chunk held
+  uint64_t file_bytes = 0;  // sizes of the files in it
+  std::string first_path;   // tells which files a lost chunk held
   bool operator==(const TreeRef&) const = default;
 };
 
 struct TreePage {
-  uint8_t level = 0;         // 0: lists chunks
+  uint8_t level = 0;  // 0: lists chunks
   std::vector<TreeRef> refs;
 };
 

@@ -33,13 +33,14 @@ class Lookup : public TreeLookup {
 
  private:
   bool covers(std::string_view path) const {
-    return !entries_.empty() && compare_paths(entries_.front().path, path) <= 0 && compare_paths(path, entries_.back().path) <= 0;
+    return !entries_.empty() && compare_paths(entries_.front().path, path) <= 0 &&
+           compare_paths(path, entries_.back().path) <= 0;
   }
 
   const Entry* search(std::string_view path) const {
-    const auto found = std::lower_bound(entries_.begin(), entries_.end(), path, [](const Entry& entry, std::string_view wanted) {
-      return compare_paths(entry.path, wanted) < 0;
-    });
+    const auto found = std::lower_bound(
+        entries_.begin(), entries_.end(), path,
+        [](const Entry& entry, std::string_view wanted) { return compare_paths(entry.path, wanted) < 0; });
     return found == entries_.end() ? nullptr : &*found;
   }
 
@@ -57,11 +58,12 @@ class Lookup : public TreeLookup {
     std::optional<uint8_t> level;
     while (true) {
       const TreePage page = TRY(read_page(id));
-      if (level && page.level + 1 != *level) return make_error(ErrorCode::kInvalidData, "tree page {} is not of its parent's level", id.hex());
+      if (level && page.level + 1 != *level)
+        return make_error(ErrorCode::kInvalidData, "tree page {} is not of its parent's level", id.hex());
       if (page.refs.empty()) return {};
-      const auto after = std::upper_bound(page.refs.begin(), page.refs.end(), path, [](std::string_view wanted, const TreeRef& ref) {
-        return compare_paths(wanted, ref.first_path) < 0;
-      });
+      const auto after = std::upper_bound(
+          page.refs.begin(), page.refs.end(), path,
+          [](std::string_view wanted, const TreeRef& ref) { return compare_paths(wanted, ref.first_path) < 0; });
       if (after != page.refs.end()) next_first_path_ = after->first_path;
       const TreeRef& ref = after == page.refs.begin() ? page.refs.front() : *std::prev(after);
       if (page.level == 0) return load(ref);
@@ -82,8 +84,8 @@ class Lookup : public TreeLookup {
 
   Repository& repository_;
   const BlockId root_;
-  std::vector<Entry> entries_;                    // of the chunk in hand
-  std::optional<std::string> next_first_path_;    // of the chunk after it
+  std::vector<Entry> entries_;                  // of the chunk in hand
+  std::optional<std::string> next_first_path_;  // of the chunk after it
 };
 
 }  // namespace

@@ -73,7 +73,7 @@ class Reader : public TreeReader {
 
   Repository& repository_;
   const BlockId root_;
-  std::vector<Step> path_;   // from the root to the page in hand
+  std::vector<Step> path_;  // from the root to the page in hand
   std::vector<Entry> entries_;
   size_t position_ = 0;
   std::string last_path_;

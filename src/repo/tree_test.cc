@@ -39,9 +39,10 @@ Entry file_entry(std::string path, uint64_t size = 0) {
 
 bool same(const Entry& a, const Entry& b) {
   return a.path == b.path && a.kind == b.kind && a.size_bytes == b.size_bytes && a.mode == b.mode && a.uid == b.uid &&
-         a.gid == b.gid && a.user == b.user && a.group == b.group && a.modified == b.modified && a.changed == b.changed &&
-         a.inode == b.inode && a.device_number == b.device_number && a.link_target == b.link_target &&
-         a.xattrs == b.xattrs && a.content == b.content && a.captured == b.captured && a.source_data == b.source_data;
+         a.gid == b.gid && a.user == b.user && a.group == b.group && a.modified == b.modified &&
+         a.changed == b.changed && a.inode == b.inode && a.device_number == b.device_number &&
+         a.link_target == b.link_target && a.xattrs == b.xattrs && a.content == b.content && a.captured == b.captured &&
+         a.source_data == b.source_data;
 }
 
 std::vector<Entry> read_tree(Repository& repository, const BlockId& root) {
@@ -95,8 +96,10 @@ TEST(Region, is_compact_for_whole_blocks_and_for_scattered_pages) {
   // Every second page of 4 MiB changed: the base blocks alternate with one patch block.
   std::vector<Extent> scattered;
   for (uint32_t page = 0; page < 512; page++) {
-    if (page % 2) scattered.push_back({8192, block_number(page / 32), (page % 32) * 8192});
-    else scattered.push_back({8192, block_number(1000), page / 2 * 8192});
+    if (page % 2)
+      scattered.push_back({8192, block_number(page / 32), (page % 32) * 8192});
+    else
+      scattered.push_back({8192, block_number(1000), page / 2 * 8192});
   }
   EXPECT_LE(encode_region(scattered).size(), 17u * 16 + 512 * 4);
   EXPECT_EQ(decode_region(encode_region(scattered)).value(), scattered);
@@ -115,7 +118,9 @@ TEST(Region, every_truncation_is_refused_and_no_flip_reads_out_of_bounds) {
       if (!result.ok()) continue;
       for (const Extent& extent : result.value()) {
         EXPECT_GT(extent.length_bytes, 0u);
-        if (extent.block) { EXPECT_LE(extent.block_offset + extent.length_bytes, WriteSession::kMaxBlockBytes); }
+        if (extent.block) {
+          EXPECT_LE(extent.block_offset + extent.length_bytes, WriteSession::kMaxBlockBytes);
+        }
       }
     }
   }
@@ -155,7 +160,8 @@ TEST(ContentBuilder, cuts_regions_at_their_borders_and_keeps_every_byte) {
     const size_t count = 1 + random() % 60;
     for (size_t i = 0; i < count; i++) {
       Extent extent{512 * (1 + random() % 100), std::nullopt, 0};
-      if (random() % 4) extent = {extent.length_bytes, block_number(random() % 5), static_cast<uint32_t>(512 * (random() % 50))};
+      if (random() % 4)
+        extent = {extent.length_bytes, block_number(random() % 5), static_cast<uint32_t>(512 * (random() % 50))};
       ASSERT_TRUE(builder.add(extent).ok());
       for (uint64_t at = 0; at < extent.length_bytes; at += 512) {
         bytes_of.push_back({512, extent.block, extent.block ? static_cast<uint32_t>(extent.block_offset + at) : 0});
@@ -166,14 +172,15 @@ TEST(ContentBuilder, cuts_regions_at_their_borders_and_keeps_every_byte) {
     ASSERT_TRUE(content.extents.size() <= ContentBuilder::kInlineExtents);
     ASSERT_TRUE(content.extents.empty() || content.regions.empty());
     size_t index = 0;
-    const auto walked = for_each_extent(repository, content, [&](uint64_t offset, const Extent& extent) -> Result<void> {
-      EXPECT_EQ(offset, index * 512) << "seed " << seed;
-      for (uint64_t at = 0; at < extent.length_bytes; at += 512) {
-        const Extent piece{512, extent.block, extent.block ? static_cast<uint32_t>(extent.block_offset + at) : 0};
-        EXPECT_EQ(piece, bytes_of.at(index++)) << "seed " << seed;
-      }
-      return {};
-    });
+    const auto walked =
+        for_each_extent(repository, content, [&](uint64_t offset, const Extent& extent) -> Result<void> {
+          EXPECT_EQ(offset, index * 512) << "seed " << seed;
+          for (uint64_t at = 0; at < extent.length_bytes; at += 512) {
+            const Extent piece{512, extent.block, extent.block ? static_cast<uint32_t>(extent.block_offset + at) : 0};
+            EXPECT_EQ(piece, bytes_of.at(index++)) << "seed " << seed;
+          }
+          return {};
+        });
     ASSERT_TRUE(walked.ok()) << walked.error().text();
     ASSERT_EQ(index, bytes_of.size());
   }
@@ -246,9 +253,10 @@ TEST(Tree, keeps_every_field_of_every_kind) {
   entries.push_back(sparse);
   Entry regions = file_entry("c", 4096 * 3 + 100);
   regions.content.extents.clear();
-  regions.content.regions = {{4096, block_number(1)}, {4096, block_number(1)}, {4096, block_number(2)}, {100, block_number(3)}};
+  regions.content.regions = {
+      {4096, block_number(1)}, {4096, block_number(1)}, {4096, block_number(2)}, {100, block_number(3)}};
   entries.push_back(regions);
-  const EntryKind kinds[] = {EntryKind::kSymlink, EntryKind::kHardLink, EntryKind::kFifo,
+  const EntryKind kinds[] = {EntryKind::kSymlink,    EntryKind::kHardLink,    EntryKind::kFifo,
                              EntryKind::kCharDevice, EntryKind::kBlockDevice, EntryKind::kSocket};
   char name = 'd';
   for (const EntryKind kind : kinds) {
@@ -367,7 +375,8 @@ TEST(Tree, swapped_or_missing_blocks_are_errors) {
   std::swap(page.refs[0].id, page.refs[1].id);
   const BlockId swapped = session.put(BlockKind::kTreeRoot, encode_page(page)).value();
   auto reader = TreeReader::open(repository, swapped).value();
-  EXPECT_EQ(reader->next().error().message(), "tree chunk " + page.refs[0].id.hex() + " is not the one that its page lists");
+  EXPECT_EQ(reader->next().error().message(),
+            "tree chunk " + page.refs[0].id.hex() + " is not the one that its page lists");
   std::swap(page.refs[0].id, page.refs[1].id);
   repository.lose(page.refs[0].id);
   const BlockId lost = session.put(BlockKind::kTreeRoot, encode_page(page)).value();
@@ -393,7 +402,8 @@ TEST(Tree, decoders_survive_truncated_and_flipped_bytes) {
   for (size_t cut = 0; cut < page.size(); cut++) EXPECT_FALSE(decode_page(page.view(0, cut)).ok());
   for (int round = 0; round < 20'000; round++) {
     Bytes bad = Bytes::copy_of(round % 2 ? chunk : page);
-    for (uint64_t flips = 1 + random() % 3; flips > 0; flips--) bad[random() % bad.size()] ^= static_cast<uint8_t>(1 + random() % 255);
+    for (uint64_t flips = 1 + random() % 3; flips > 0; flips--)
+      bad[random() % bad.size()] ^= static_cast<uint8_t>(1 + random() % 255);
     const ByteView view = bad.view(0, 1 + random() % bad.size());
     const auto entries = decode_chunk(view);
     if (entries.ok()) {

@@ -9,7 +9,8 @@ namespace {
 
 class Walk {
  public:
-  Walk(Repository& repository, size_t threads, WalkSink& sink) : repository_(repository), threads_(threads), sink_(sink) {}
+  Walk(Repository& repository, size_t threads, WalkSink& sink)
+      : repository_(repository), threads_(threads), sink_(sink) {}
 
   Result<void> page(const BlockId& id) {
     if (!TRY(sink_.enter(BlockKind::kTreeRoot, id))) return {};

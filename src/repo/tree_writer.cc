@@ -16,10 +16,10 @@ namespace {
 
 constexpr size_t kTargetBytes = 64u << 10;
 constexpr size_t kMaxBytes = 1u << 20;
-constexpr size_t kMaxChunkPaths = 8u << 20;      // bytes of paths, expanded
-constexpr size_t kMaxEntryBytes = 6u << 20;      // leaves room below the largest block
-constexpr size_t kUsualEntryBytes = 48;          // beside the path
-constexpr size_t kPageRefs = 1024;               // in a page, at most
+constexpr size_t kMaxChunkPaths = 8u << 20;  // bytes of paths, expanded
+constexpr size_t kMaxEntryBytes = 6u << 20;  // leaves room below the largest block
+constexpr size_t kUsualEntryBytes = 48;      // beside the path
+constexpr size_t kPageRefs = 1024;           // in a page, at most
 constexpr size_t kPageBytes = 1u << 20;
 
 // FNV-1a with a finish that mixes the high bits down. It only has to be the same

@@ -23,9 +23,9 @@ namespace holdfast::repo {
 
 namespace {
 
-constexpr size_t kMetadataPackBytes = 8u << 20;     // at most; they are read back in small pieces
-constexpr size_t kIndexBatchRecords = 256 * 1024;   // a first backup of terabytes does not hold its whole index
-constexpr size_t kStatLimit = 64;                   // more packs than this are looked up by one listing
+constexpr size_t kMetadataPackBytes = 8u << 20;    // at most; they are read back in small pieces
+constexpr size_t kIndexBatchRecords = 256 * 1024;  // a first backup of terabytes does not hold its whole index
+constexpr size_t kStatLimit = 64;                  // more packs than this are looked up by one listing
 
 size_t class_of(BlockKind kind) { return kind == BlockKind::kData ? 0 : 1; }
 
@@ -59,7 +59,8 @@ class Session final : public WriteSession {
 
   Result<void> put_known(const BlockId& id, BlockKind kind, ByteView plain) override {
     if (plain.size() > kMaxBlockBytes) {
-      return make_error(ErrorCode::kInternal, "a block of {} bytes is larger than the limit of {}", plain.size(), kMaxBlockBytes);
+      return make_error(ErrorCode::kInternal, "a block of {} bytes is larger than the limit of {}", plain.size(),
+                        kMaxBlockBytes);
     }
     TRY(uploader_.status());
     {
@@ -229,7 +230,8 @@ class Session final : public WriteSession {
       }
     }
     const auto gone = [](const PackInfo& pack) {
-      return make_error(ErrorCode::kLeaseLost, "pack {} that this writer builds on is gone or cut short", pack_name(pack.digest))
+      return make_error(ErrorCode::kLeaseLost, "pack {} that this writer builds on is gone or cut short",
+                        pack_name(pack.digest))
           .with_retryable()
           .with_hint("nothing was committed; run it again");
     };
@@ -254,15 +256,15 @@ class Session final : public WriteSession {
   const EpochKey& epoch_;
   const std::unique_ptr<Lease> lease_;
   const std::shared_ptr<const Index> index_;
-  const std::vector<uint8_t> usable_;   // by position in index_->packs()
+  const std::vector<uint8_t> usable_;  // by position in index_->packs()
   mutable std::mutex mutex_;
-  std::vector<uint8_t> used_;           // guarded by mutex_, as is what follows
+  std::vector<uint8_t> used_;  // guarded by mutex_, as is what follows
   BlockSet ids_;
-  std::shared_ptr<Filling> open_[2];    // by class_of()
+  std::shared_ptr<Filling> open_[2];  // by class_of()
   std::vector<Index::Part> unindexed_;
   size_t unindexed_records_ = 0;
   WriteStats stats_;
-  PackUploader uploader_;               // last: its threads use what is above
+  PackUploader uploader_;  // last: its threads use what is above
 };
 
 }  // namespace
@@ -270,7 +272,8 @@ class Session final : public WriteSession {
 Result<std::unique_ptr<WriteSession>> begin_session(Repository& repository, const WriteOptions& options,
                                                     const SessionInternals& internals) {
   RepositoryAccess& ours = access(repository);
-  auto lease = TRY(Lease::take(ours.environment(), {.kind = LeaseKind::kWriter, .purpose = options.purpose, .term = options.lease}));
+  auto lease = TRY(
+      Lease::take(ours.environment(), {.kind = LeaseKind::kWriter, .purpose = options.purpose, .term = options.lease}));
   const std::set<ObjectDigest> tombstoned = TRY(tombstoned_packs(ours.store()));
   TRY(ours.refresh());
   auto index = TRY(ours.index());

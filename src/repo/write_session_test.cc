@@ -64,7 +64,8 @@ TEST(WriteSession, GivesBackBlocksOfEverySizeAndKind) {
   {
     const auto session = w.begin();
     for (const size_t size : {0u, 1u, 100u, 8192u, 300'000u, 1'000'000u}) w.put(*session, size);
-    for (const BlockKind kind : {BlockKind::kRegion, BlockKind::kTreeChunk, BlockKind::kTreeRoot}) w.put(*session, 5000, kind);
+    for (const BlockKind kind : {BlockKind::kRegion, BlockKind::kTreeChunk, BlockKind::kTreeRoot})
+      w.put(*session, 5000, kind);
     Bytes noise(70'000);
     w.content->fill(noise.mutable_view());
     w.blocks.emplace_back(session->put(BlockKind::kData, noise.view()).value(), std::move(noise));
@@ -228,7 +229,8 @@ TEST(WriteSession, DoesNotCommitWhenAPackThatItBuildsOnIsGone) {
   const std::string pack = w.pack();
   ASSERT_TRUE(w.scratch.store->remove(pack).ok());
   Point point = ScratchRepository::point("again");
-  EXPECT_EQ(outcome(session->commit(point)), "lease-lost: pack " + pack + " that this writer builds on is gone or cut short");
+  EXPECT_EQ(outcome(session->commit(point)),
+            "lease-lost: pack " + pack + " that this writer builds on is gone or cut short");
   EXPECT_EQ(w.scratch.names("points/").size(), 1u);
 }
 
@@ -250,13 +252,17 @@ class FailingStore final : public store::ObjectStore {
  public:
   FailingStore(store::ObjectStore& inner, std::string prefix) : inner_(inner), prefix_(std::move(prefix)) {}
   Result<void> create(std::string_view name, ByteView content) override {
-    if (name.starts_with(prefix_)) return make_error(ErrorCode::kNoSpace, "no space for {}", name.substr(0, name.find('/')));
+    if (name.starts_with(prefix_))
+      return make_error(ErrorCode::kNoSpace, "no space for {}", name.substr(0, name.find('/')));
     return inner_.create(name, content);
   }
-  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override { return inner_.read(name, offset, length); }
+  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override {
+    return inner_.read(name, offset, length);
+  }
   Result<Bytes> read_all(std::string_view name) override { return inner_.read_all(name); }
   Result<store::ObjectInfo> stat(std::string_view name) override { return inner_.stat(name); }
-  Result<void> list(std::string_view prefix, const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
+  Result<void> list(std::string_view prefix,
+                    const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
     return inner_.list(prefix, visit);
   }
   Result<void> remove(std::string_view name) override { return inner_.remove(name); }
@@ -272,7 +278,8 @@ TEST(WriteSession, TellsAFailureOfTheStore) {
   for (const std::string prefix : {"packs", "index", "points"}) {
     Written w;
     FailingStore failing(*w.scratch.store, prefix);
-    const auto repository = open_repository({failing, system_clock(), *w.scratch.random}, ScratchRepository::passphrase()).value();
+    const auto repository =
+        open_repository({failing, system_clock(), *w.scratch.random}, ScratchRepository::passphrase()).value();
     const auto session = WriteSession::begin(*repository, {.pack_bytes = 20'000}).value();
     Result<void> put;
     for (int i = 0; i < 1000 && put.ok(); i++) {
@@ -350,7 +357,8 @@ TEST(Damage, OfTheFooterIsMadeGoodByScanning) {
   const auto directory = read_directory(keys, pack.view(), name).value();
   ASSERT_EQ(directory.size(), 4u);
   for (size_t i = directory.back().offset + directory.back().length; i < pack.size(); i++) pack[i] = 0xAA;
-  EXPECT_EQ(outcome(read_directory(keys, pack.view(), name)), "damaged: pack " + name + " is damaged: its trailer is broken");
+  EXPECT_EQ(outcome(read_directory(keys, pack.view(), name)),
+            "damaged: pack " + name + " is damaged: its trailer is broken");
   const auto scan = scan_pack(keys, pack.view(), name).value();
   ASSERT_EQ(scan.records.size(), 4u);
   for (size_t i = 0; i < 4; i++) {

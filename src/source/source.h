@@ -28,16 +28,16 @@ struct World {
 // besides `timeline`; none means the newest.
 struct RestoreTarget {
   std::optional<Time> time;
-  std::optional<std::string> lsn;      // "0/3000148"
+  std::optional<std::string> lsn;  // "0/3000148"
   std::optional<uint64_t> xid;
-  std::optional<std::string> name;     // of a restore point
-  bool immediate = false;              // as soon as the snapshot is consistent
+  std::optional<std::string> name;  // of a restore point
+  bool immediate = false;           // as soon as the snapshot is consistent
   bool inclusive = true;
   std::optional<uint32_t> timeline;
 };
 
 struct VerifyFinding {
-  std::string object;   // "relation public.t, block 17", "srv/data/a.txt"
+  std::string object;  // "relation public.t, block 17", "srv/data/a.txt"
   std::string problem;
 };
 

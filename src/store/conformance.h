@@ -33,7 +33,8 @@ class ObjectStoreConformance : public testing::TestWithParam<StoreMaker> {
   }
   std::string get(std::string_view name) {
     const auto content = store_->read_all(name);
-    return content.ok() ? std::string(as_text(content->view())) : "error: " + std::string(error_name(content.error().code()));
+    return content.ok() ? std::string(as_text(content->view()))
+                        : "error: " + std::string(error_name(content.error().code()));
   }
   std::vector<std::string> names(std::string_view prefix) {
     std::vector<std::string> found;
@@ -134,9 +135,9 @@ TEST_P(ObjectStoreConformance, RemovesForGoodAndLetsTheNameBeUsedAgain) {
 
 TEST_P(ObjectStoreConformance, RefusesNamesOutsideTheContract) {
   const std::string long_name(513, 'a');
-  for (const std::string& name : {std::string(), std::string("/a"), std::string("a/"), std::string("a//b"), std::string("../a"),
-                                 std::string("a/../b"), std::string("."), std::string("a b"), std::string("a\\b"),
-                                 std::string("a\0b", 3), std::string("\xc3\xa9"), long_name}) {
+  for (const std::string& name : {std::string(), std::string("/a"), std::string("a/"), std::string("a//b"),
+                                  std::string("../a"), std::string("a/../b"), std::string("."), std::string("a b"),
+                                  std::string("a\\b"), std::string("a\0b", 3), std::string("\xc3\xa9"), long_name}) {
     EXPECT_EQ(store_->create(name, {}).error().code(), ErrorCode::kInvalidData) << name;
     EXPECT_EQ(store_->read_all(name).error().code(), ErrorCode::kInvalidData) << name;
     EXPECT_EQ(store_->remove(name).error().code(), ErrorCode::kInvalidData) << name;
@@ -160,8 +161,10 @@ TEST_P(ObjectStoreConformance, LetsOneOfManyCreate) {
     for (int i = 0; i < 8; i++) {
       threads.emplace_back([&, i] {
         const auto created = store_->create("contended", as_bytes(std::string(1000, static_cast<char>('a' + i))));
-        if (created.ok()) winners++;
-        else if (created.error().code() == ErrorCode::kAlreadyExists) refused++;
+        if (created.ok())
+          winners++;
+        else if (created.error().code() == ErrorCode::kAlreadyExists)
+          refused++;
       });
     }
   }

@@ -34,7 +34,7 @@ class DescriptorCache {
     std::shared_ptr<OpenObject> object;
   };
   std::mutex mutex_;
-  std::list<Item> items_;  // most recently used first
+  std::list<Item> items_;                                                    // most recently used first
   std::unordered_map<std::string_view, std::list<Item>::iterator> by_name_;  // keys live in items_
 };
 

@@ -156,15 +156,16 @@ class LocalStore final : public ObjectStore {
     if (!file.ok()) return missing(name, std::move(file).error());
     const struct stat status = TRY((*file)->stat());
     if (!S_ISREG(status.st_mode)) return make_error(ErrorCode::kNotFound, "there is no object {}", name);
-    auto object = std::make_shared<OpenObject>(OpenObject{std::move(file).value(), static_cast<uint64_t>(status.st_size)});
+    auto object =
+        std::make_shared<OpenObject>(OpenObject{std::move(file).value(), static_cast<uint64_t>(status.st_size)});
     if (keep) descriptors_.keep(name, object);
     return object;
   }
 
   static Result<Bytes> read_from(OpenObject& object, std::string_view name, uint64_t offset, size_t length) {
     const auto cut_short = [&](uint64_t size) {
-      return make_error(ErrorCode::kDamaged, "object {} is cut short: it has {} bytes, {} at {} were wanted", name, size,
-                        length, offset);
+      return make_error(ErrorCode::kDamaged, "object {} is cut short: it has {} bytes, {} at {} were wanted", name,
+                        size, length, offset);
     };
     if (offset > object.size_bytes || length > object.size_bytes - offset) return cut_short(object.size_bytes);
     Bytes bytes(length);
@@ -192,7 +193,8 @@ class LocalStore final : public ObjectStore {
     if (!expected) return {};  // never made: nothing is in it
     const auto status = fs_.stat(directory_);
     if (status.ok() && Identity{status->st_dev, status->st_ino} == *expected) return {};
-    return make_error(ErrorCode::kUnavailable, "{} is not the directory that it was: its file system is gone", directory_)
+    return make_error(ErrorCode::kUnavailable, "{} is not the directory that it was: its file system is gone",
+                      directory_)
         .with_retryable()
         .with_hint("mount it again");
   }
@@ -234,8 +236,8 @@ class LocalStore final : public ObjectStore {
   const std::string directory_;
   DescriptorCache descriptors_;
   std::mutex mutex_;
-  std::set<std::string> durable_;      // guarded by mutex_
-  std::optional<Identity> identity_;   // guarded by mutex_; empty until the directory exists
+  std::set<std::string> durable_;     // guarded by mutex_
+  std::optional<Identity> identity_;  // guarded by mutex_; empty until the directory exists
 };
 
 }  // namespace

@@ -70,9 +70,7 @@ class MemoryStore final : public ObjectStore {
     Time modified;
   };
 
-  static Error absent(std::string_view name) {
-    return make_error(ErrorCode::kNotFound, "there is no object {}", name);
-  }
+  static Error absent(std::string_view name) { return make_error(ErrorCode::kNotFound, "there is no object {}", name); }
 
   Result<Object> find(std::string_view name) {
     TRY(check_name(name));

@@ -24,7 +24,8 @@ Result<void> check_name(std::string_view name) {
     if (slash == std::string_view::npos) break;
     rest.remove_prefix(slash + 1);
   }
-  if (!good) return make_error(ErrorCode::kInvalidData, "\"{}\" is not a name for an object", name.substr(0, kMaxNameBytes));
+  if (!good)
+    return make_error(ErrorCode::kInvalidData, "\"{}\" is not a name for an object", name.substr(0, kMaxNameBytes));
   return {};
 }
 

@@ -34,8 +34,9 @@ std::shared_ptr<ObjectStore> make_local() {
 
 INSTANTIATE_TEST_SUITE_P(Memory, ObjectStoreConformance,
                          testing::Values(StoreMaker{"memory", [] {
-                           return std::shared_ptr<ObjectStore>(make_memory_store(system_clock()));
-                         }}));
+                                                      return std::shared_ptr<ObjectStore>(
+                                                          make_memory_store(system_clock()));
+                                                    }}));
 INSTANTIATE_TEST_SUITE_P(Local, ObjectStoreConformance, testing::Values(StoreMaker{"local", make_local}));
 
 TEST(LocalStore, WantsTheDirectoryWhenToldSo) {
@@ -95,7 +96,8 @@ TEST(LocalStore, DoesNotCallAnObjectAbsentWhenItsFileSystemIsGone) {
   ASSERT_FALSE(read.ok());
   EXPECT_EQ(read.error().code(), ErrorCode::kUnavailable);
   EXPECT_TRUE(read.error().retryable());
-  EXPECT_EQ(store->list("b/", [](const ObjectInfo&) -> Result<void> { return {}; }).error().code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(store->list("b/", [](const ObjectInfo&) -> Result<void> { return {}; }).error().code(),
+            ErrorCode::kUnavailable);
 }
 
 TEST(LocalStore, KeepsFewDescriptorsOpen) {

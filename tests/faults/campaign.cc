@@ -84,7 +84,8 @@ std::string difference(const Description& expected, const Description& found) {
   return text;
 }
 
-Result<OpenRepository> open_at(FileSystem& fs, const std::string& directory, const std::string& passphrase, Duration ahead) {
+Result<OpenRepository> open_at(FileSystem& fs, const std::string& directory, const std::string& passphrase,
+                               Duration ahead) {
   OpenRepository open;
   open.store = std::make_unique<ShiftedStore>(TRY(store::open_local_store(fs, directory, true)), ahead);
   open.repository =
@@ -102,7 +103,8 @@ Campaign::Campaign() {
   target_ = join_path(base_, "target");
   CHECK(real_file_system().make_directory(pristine_, 0700).ok());
   const auto store = store::open_local_store(real_file_system(), pristine_, true).value();
-  const auto made = repo::init_repository({*store, system_clock(), system_random()}, Secret::from_text(kPassphrase), {8192, 1});
+  const auto made =
+      repo::init_repository({*store, system_clock(), system_random()}, Secret::from_text(kPassphrase), {8192, 1});
   CHECK_MSG(made.ok(), made.ok() ? "" : made.error().text().c_str());
 }
 
@@ -112,8 +114,8 @@ void Campaign::change_source(int state) {
   FileSystem& fs = real_file_system();
   CHECK(remove_tree(fs, source_).ok() && make_directories(fs, join_path(source_, "deep/er")).ok());
   const auto seed = static_cast<uint64_t>(state);
-  put(join_path(source_, "same"), content(1, 150'000));            // in every state
-  put(join_path(source_, "every"), content(100 + seed, 40'000));   // another in every state
+  put(join_path(source_, "same"), content(1, 150'000));              // in every state
+  put(join_path(source_, "every"), content(100 + seed, 40'000));     // another in every state
   put(join_path(source_, "half"), content(200 + seed / 2, 60'000));  // shared by two states
   for (int i = 0; i < 6; i++) {
     put(join_path(source_, fmt::format("deep/small-{}", i)), content(300 + seed * static_cast<uint64_t>(i % 2), 700));
@@ -124,8 +126,10 @@ void Campaign::change_source(int state) {
   int seconds = 0;
   std::vector<std::string> directories = {source_};
   for (const auto& entry : stdfs::recursive_directory_iterator(source_)) {
-    if (entry.is_directory() && !entry.is_symlink()) directories.push_back(entry.path());
-    else set_old_time(entry.path(), 7);
+    if (entry.is_directory() && !entry.is_symlink())
+      directories.push_back(entry.path());
+    else
+      set_old_time(entry.path(), 7);
   }
   for (const auto& directory : directories) set_old_time(directory, ++seconds);
   remember_source();

@@ -27,10 +27,13 @@ class ShiftedStore final : public store::ObjectStore {
  public:
   ShiftedStore(std::unique_ptr<store::ObjectStore> inner, Duration ahead) : inner_(std::move(inner)), ahead_(ahead) {}
   Result<void> create(std::string_view name, ByteView content) override { return inner_->create(name, content); }
-  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override { return inner_->read(name, offset, length); }
+  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override {
+    return inner_->read(name, offset, length);
+  }
   Result<Bytes> read_all(std::string_view name) override { return inner_->read_all(name); }
   Result<store::ObjectInfo> stat(std::string_view name) override { return inner_->stat(name); }
-  Result<void> list(std::string_view prefix, const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
+  Result<void> list(std::string_view prefix,
+                    const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
     return inner_->list(prefix, visit);
   }
   Result<void> remove(std::string_view name) override { return inner_->remove(name); }

@@ -52,7 +52,7 @@ struct Variant {
 };
 
 constexpr Variant kVariants[] = {
-    {FaultKind::kNoSpace, true},    {FaultKind::kIoError, false},   {FaultKind::kKill, true},
+    {FaultKind::kNoSpace, true},    {FaultKind::kIoError, false},  {FaultKind::kKill, true},
     {FaultKind::kPowerLoss, false}, {FaultKind::kPowerLoss, true}, {FaultKind::kPowerLoss, true},
 };
 
@@ -108,7 +108,8 @@ void crash_everywhere(Workload& work) {
 }
 
 // What is wrong with the repository in campaign.copy().
-std::string repository_trouble(Campaign& campaign, const std::string& passphrase, const std::vector<Expected>& must_exist) {
+std::string repository_trouble(Campaign& campaign, const std::string& passphrase,
+                               const std::vector<Expected>& must_exist) {
   const auto open = open_at(real_file_system(), campaign.copy(), passphrase);
   if (!open.ok()) return "can't be opened: " + open.error().text();
   repo::Repository& repository = *open->repository;
@@ -144,7 +145,8 @@ class Initialise final : public Workload {
   Result<void> run(FileSystem& fs, Duration) override {
     if (open_at(fs, directory_, Campaign::kPassphrase).ok()) return {};
     const auto store = TRY(store::open_local_store(fs, directory_, false));
-    TRY(repo::init_repository({*store, system_clock(), system_random()}, Secret::from_text(Campaign::kPassphrase), {8192, 1}));
+    TRY(repo::init_repository({*store, system_clock(), system_random()}, Secret::from_text(Campaign::kPassphrase),
+                              {8192, 1}));
     return {};
   }
   std::string judge(bool done) override {
@@ -380,7 +382,8 @@ class Log final : public Workload {
  private:
   static constexpr const char* kNames[] = {"000000010000000000000001", "000000010000000000000002", "00000002.history"};
   static repo::LogRecord record(const std::string& name) {
-    return {name, Bytes::copy_of(as_bytes("header of " + name)), Bytes::copy_of(as_bytes(std::string(9000, 'w') + name))};
+    return {name, Bytes::copy_of(as_bytes("header of " + name)),
+            Bytes::copy_of(as_bytes(std::string(9000, 'w') + name))};
   }
 };
 
@@ -393,9 +396,7 @@ class RebuildIndex final : public Workload {
       campaign.protect();
     }
   }
-  void prepare() override {
-    CHECK(remove_tree(real_file_system(), join_path(campaign.copy(), "index")).ok());
-  }
+  void prepare() override { CHECK(remove_tree(real_file_system(), join_path(campaign.copy(), "index")).ok()); }
   Result<void> run(FileSystem& fs, Duration ahead) override {
     const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
     Progress progress;
@@ -477,19 +478,58 @@ class RestoreOver final : public Restore {
   }
 };
 
-TEST(CrashCampaign, Initialise) { Initialise work; crash_everywhere(work); }
-TEST(CrashCampaign, Backup) { Backup work; crash_everywhere(work); }
-TEST(CrashCampaign, BackupOverMarks) { BackupOverMarks work; crash_everywhere(work); }
-TEST(CrashCampaign, Resurrect) { Resurrect work; crash_everywhere(work); }
-TEST(CrashCampaign, Prune) { Prune work; crash_everywhere(work); }
-TEST(CrashCampaign, Rotate) { Rotate work; crash_everywhere(work); }
-TEST(CrashCampaign, AddKey) { AddKey work; crash_everywhere(work); }
-TEST(CrashCampaign, ChangeKey) { ChangeKey work; crash_everywhere(work); }
-TEST(CrashCampaign, RemoveKey) { RemoveKey work; crash_everywhere(work); }
-TEST(CrashCampaign, Log) { Log work; crash_everywhere(work); }
-TEST(CrashCampaign, RebuildIndex) { RebuildIndex work; crash_everywhere(work); }
-TEST(CrashCampaign, RestoreOver) { RestoreOver work; crash_everywhere(work); }
-TEST(CrashCampaign, Restore) { Restore work; crash_everywhere(work); }
+TEST(CrashCampaign, Initialise) {
+  Initialise work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, Backup) {
+  Backup work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, BackupOverMarks) {
+  BackupOverMarks work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, Resurrect) {
+  Resurrect work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, Prune) {
+  Prune work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, Rotate) {
+  Rotate work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, AddKey) {
+  AddKey work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, ChangeKey) {
+  ChangeKey work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, RemoveKey) {
+  RemoveKey work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, Log) {
+  Log work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, RebuildIndex) {
+  RebuildIndex work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, RestoreOver) {
+  RestoreOver work;
+  crash_everywhere(work);
+}
+TEST(CrashCampaign, Restore) {
+  Restore work;
+  crash_everywhere(work);
+}
 
 }  // namespace
 }  // namespace holdfast::faults

@@ -9,16 +9,11 @@ namespace holdfast::faults {
 
 std::string_view fault_name(FaultKind kind) {
   switch (kind) {
-    case FaultKind::kNone:
-      return "no fault";
-    case FaultKind::kNoSpace:
-      return "no space";
-    case FaultKind::kIoError:
-      return "i/o error";
-    case FaultKind::kKill:
-      return "kill";
-    case FaultKind::kPowerLoss:
-      return "power loss";
+    case FaultKind::kNone: return "no fault";
+    case FaultKind::kNoSpace: return "no space";
+    case FaultKind::kIoError: return "i/o error";
+    case FaultKind::kKill: return "kill";
+    case FaultKind::kPowerLoss: return "power loss";
   }
   return "";
 }

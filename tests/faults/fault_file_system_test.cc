@@ -87,9 +87,10 @@ TEST_F(FaultFileSystemTest, NumbersWhatChangesTheDiskAndNothingElse) {
     const size_t dot = line.find("/.a.");
     if (dot != std::string::npos) line.replace(dot + 1, line.find(".tmp", dot) + 3 - dot, "TMP");
   }
-  EXPECT_EQ(trace, (std::vector<std::string>{"1 make directory d", "2 sync directory .", "3 create d/TMP", "4 write d/TMP 0+3",
-                                             "5 sync d/TMP", "6 rename d/TMP to d/a", "7 sync directory d",
-                                             "8 link d/a to d/b", "9 remove d/a", "10 sync everything"}));
+  EXPECT_EQ(trace,
+            (std::vector<std::string>{"1 make directory d", "2 sync directory .", "3 create d/TMP", "4 write d/TMP 0+3",
+                                      "5 sync d/TMP", "6 rename d/TMP to d/a", "7 sync directory d",
+                                      "8 link d/a to d/b", "9 remove d/a", "10 sync everything"}));
   EXPECT_EQ(faulty_->operations(), 10u);
   EXPECT_FALSE(faulty_->fired());
 }
@@ -305,30 +306,15 @@ TEST_F(FaultFileSystemTest, OperationsUndoneAndRedoneAtRandomNeverConfuseIt) {
       // Most fail, as the kernel sees fit; none may be undone that was not done.
       switch (random->below(10)) {
         case 0:
-        case 1:
-          ignore(faulty_->make_directory(path(any()), 0700), "may exist");
-          break;
+        case 1: ignore(faulty_->make_directory(path(any()), 0700), "may exist"); break;
         case 2:
-        case 3:
-          ignore(put(any(), "content " + std::to_string(i), random->below(2) == 0), "may be a directory");
-          break;
-        case 4:
-          ignore(faulty_->rename(path(any()), path(any())), "may be absent");
-          break;
-        case 5:
-          ignore(faulty_->rename_exclusive(path(any()), path(any())), "may exist");
-          break;
-        case 6:
-          ignore(faulty_->hard_link(path(any()), path(any())), "may be absent");
-          break;
-        case 7:
-          ignore(faulty_->remove_file(path(any())), "may be absent");
-          break;
-        case 8:
-          ignore(faulty_->remove_directory(path(any())), "may be absent");
-          break;
-        default:
-          ignore(faulty_->sync_directory(path(random->below(2) == 0 ? "" : any())), "may be absent");
+        case 3: ignore(put(any(), "content " + std::to_string(i), random->below(2) == 0), "may be a directory"); break;
+        case 4: ignore(faulty_->rename(path(any()), path(any())), "may be absent"); break;
+        case 5: ignore(faulty_->rename_exclusive(path(any()), path(any())), "may exist"); break;
+        case 6: ignore(faulty_->hard_link(path(any()), path(any())), "may be absent"); break;
+        case 7: ignore(faulty_->remove_file(path(any())), "may be absent"); break;
+        case 8: ignore(faulty_->remove_directory(path(any())), "may be absent"); break;
+        default: ignore(faulty_->sync_directory(path(random->below(2) == 0 ? "" : any())), "may be absent");
       }
     }
     const auto settled = faulty_->settle();

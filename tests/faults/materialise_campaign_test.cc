@@ -34,11 +34,11 @@ namespace {
 namespace stdfs = std::filesystem;
 using servers::PrivatePostgres;
 
-constexpr uint64_t kEdge = 60;           // operations of the beginning and of the end: all of them
-constexpr uint64_t kSampled = 12;        // of those in between, for each variant
+constexpr uint64_t kEdge = 60;     // operations of the beginning and of the end: all of them
+constexpr uint64_t kSampled = 12;  // of those in between, for each variant
 constexpr uint64_t kBeyondTheEnd = 2;
 constexpr uint64_t kSeed = 20240517;
-constexpr size_t kStarted = 4;           // servers tried, of what a fault left and of what a second run left
+constexpr size_t kStarted = 4;  // servers tried, of what a fault left and of what a second run left
 constexpr size_t kShownFailures = 8;
 constexpr uint64_t kRoomInMemory = 1 << 30;
 constexpr const char* kDigest =
@@ -50,7 +50,7 @@ struct Variant {
   bool torn;
 };
 constexpr Variant kVariants[] = {
-    {FaultKind::kNoSpace, true}, {FaultKind::kKill, false},     {FaultKind::kKill, true},
+    {FaultKind::kNoSpace, true},    {FaultKind::kKill, false},     {FaultKind::kKill, true},
     {FaultKind::kPowerLoss, false}, {FaultKind::kPowerLoss, true},
 };
 
@@ -165,8 +165,13 @@ class Restore {
 
  private:
   Restore(servers::ScratchDirectory scratch, bool over)
-      : scratch_(std::move(scratch)), over_(over), disk_(scratch_.file("disk")), cluster_(disk_ + "/cluster"),
-        space_(disk_ + "/space"), saved_(scratch_.file("saved")), wal_(scratch_.file("wal")) {}
+      : scratch_(std::move(scratch)),
+        over_(over),
+        disk_(scratch_.file("disk")),
+        cluster_(disk_ + "/cluster"),
+        space_(disk_ + "/space"),
+        saved_(scratch_.file("saved")),
+        wal_(scratch_.file("wal")) {}
 
   Result<void> make_cluster() {
     TRY(servers::make_server_directory(disk_));
@@ -178,11 +183,13 @@ class Restore {
     TRY(server->start());
     // One database is enough, and makes a run short.
     TRY(server->exec("update pg_database set datistemplate = false, datallowconn = true"));
-    for (const char* name : {"template0", "template1"}) TRY(server->exec(fmt::format("drop database {} with (force)", name)));
+    for (const char* name : {"template0", "template1"})
+      TRY(server->exec(fmt::format("drop database {} with (force)", name)));
     TRY(server->exec("create tablespace aside location '" + space_ + "'"));
     TRY(server->exec("create table public.t as select g, md5(g::text) m from generate_series(1, 20000) g"));
     TRY(server->exec("create index on public.t (g)"));
-    TRY(server->exec("create table public.s tablespace aside as select g, md5(g::text) m from generate_series(1, 3000) g"));
+    TRY(server->exec(
+        "create table public.s tablespace aside as select g, md5(g::text) m from generate_series(1, 3000) g"));
     TRY(server->exec("vacuum freeze"));
     TRY(server->exec("checkpoint"));
     rows_ = TRY(server->value(kDigest));
@@ -202,7 +209,8 @@ class Restore {
   Result<void> capture(const PrivatePostgres& server) {
     const std::string location = TRY(scratch_.make("repository"));
     const auto store = TRY(store::open_local_store(real_file_system(), location, true));
-    TRY(repo::init_repository({*store, system_clock(), system_random()}, Secret::from_text(Campaign::kPassphrase), {8192, 1}));
+    TRY(repo::init_repository({*store, system_clock(), system_random()}, Secret::from_text(Campaign::kPassphrase),
+                              {8192, 1}));
     open_ = TRY(open_at(real_file_system(), location, Campaign::kPassphrase));
     Progress progress;
     source::World world{real_file_system(), system_clock(), progress, 2};

@@ -22,7 +22,7 @@ Error failed(const std::string& what) {
 }
 
 Result<Bytes> content_of(int fd) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) < 0) return failed("look at a file");
   Bytes content(static_cast<size_t>(status.st_size));
   size_t done = 0;
@@ -94,7 +94,7 @@ Result<VolatileDisk::Place> VolatileDisk::place_of(const std::string& path) {
   if (fd < 0) return Error::from_errno(errno, "can't open the directory " + parent);
   auto directory = std::make_shared<Directory>();
   directory->fd = fd;
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) < 0) return failed("look at " + parent);
   auto& known = directories_[{status.st_dev, status.st_ino}];
   if (auto same = known.lock()) return Place{same, base_name(path)};
@@ -104,7 +104,8 @@ Result<VolatileDisk::Place> VolatileDisk::place_of(const std::string& path) {
 
 std::string VolatileDisk::attic_name() { return join_path(attic_, std::to_string(buried_++)); }
 
-void VolatileDisk::record(std::vector<DirectoryRef> directories, std::function<Result<void>()> undo, std::string in_attic) {
+void VolatileDisk::record(std::vector<DirectoryRef> directories, std::function<Result<void>()> undo,
+                          std::string in_attic) {
   pending_.push_back({std::move(directories), std::move(undo), std::move(in_attic)});
 }
 
@@ -116,7 +117,7 @@ void VolatileDisk::clean(const Inode& inode) {
 }
 
 Result<void> VolatileDisk::created(const std::string& path, int fd) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) < 0) return failed("look at " + path);
   const Inode inode{status.st_dev, status.st_ino};
   clean(inode);  // an earlier file of that number is gone for good
@@ -133,7 +134,7 @@ Result<void> VolatileDisk::created(const std::string& path, int fd) {
 }
 
 Result<void> VolatileDisk::will_change(int fd) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) < 0) return failed("look at a file");
   const Inode inode{status.st_dev, status.st_ino};
   if (dirty_.contains(inode)) return {};
@@ -146,7 +147,7 @@ Result<void> VolatileDisk::will_change(int fd) {
 }
 
 void VolatileDisk::file_synced(int fd) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) == 0) clean({status.st_dev, status.st_ino});
 }
 
@@ -157,11 +158,13 @@ Result<void> VolatileDisk::directory_synced(const std::string& path) {
   for (auto operation = pending_.end(); operation != pending_.begin();) {
     --operation;
     const auto& touched = operation->directories;
-    const bool durable = touched.front() == place.directory ||
-                         std::any_of(touched.begin(), touched.end(), [&](const auto& d) { return settled.contains(d); });
+    const bool durable =
+        touched.front() == place.directory ||
+        std::any_of(touched.begin(), touched.end(), [&](const auto& d) { return settled.contains(d); });
     if (!durable) continue;
     settled.insert(touched.begin(), touched.end());
-    if (!operation->in_attic.empty()) ignore(remove_tree(real_file_system(), operation->in_attic), "it is only clutter");
+    if (!operation->in_attic.empty())
+      ignore(remove_tree(real_file_system(), operation->in_attic), "it is only clutter");
     operation = pending_.erase(operation);
   }
   return {};
@@ -210,16 +213,19 @@ Result<void> VolatileDisk::rename(const std::string& from, const std::string& to
   const bool plain = replaces && !S_ISDIR(moved->st_mode) && !S_ISDIR(replaced->st_mode);
   if (plain || (directories && TRY(is_empty_directory(real, to)))) grave = TRY(bury(to, directories));
   TRY(exclusive ? real.rename_exclusive(from, to) : real.rename(from, to));
-  record({target.directory, source.directory}, [source, target, grave, directories]() -> Result<void> {
-    if (::renameat(target.directory->fd, target.name.c_str(), source.directory->fd, source.name.c_str()) < 0) {
-      return failed("undo the renaming of " + source.name + " to " + target.name);
-    }
-    if (grave.empty()) return {};
-    const int back = directories ? ::renameat(AT_FDCWD, grave.c_str(), target.directory->fd, target.name.c_str())
-                                 : ::linkat(AT_FDCWD, grave.c_str(), target.directory->fd, target.name.c_str(), 0);
-    if (back < 0) return failed("bring back the replaced " + target.name);
-    return {};
-  }, grave);
+  record(
+      {target.directory, source.directory},
+      [source, target, grave, directories]() -> Result<void> {
+        if (::renameat(target.directory->fd, target.name.c_str(), source.directory->fd, source.name.c_str()) < 0) {
+          return failed("undo the renaming of " + source.name + " to " + target.name);
+        }
+        if (grave.empty()) return {};
+        const int back = directories ? ::renameat(AT_FDCWD, grave.c_str(), target.directory->fd, target.name.c_str())
+                                     : ::linkat(AT_FDCWD, grave.c_str(), target.directory->fd, target.name.c_str(), 0);
+        if (back < 0) return failed("bring back the replaced " + target.name);
+        return {};
+      },
+      grave);
   return {};
 }
 
@@ -249,12 +255,15 @@ Result<void> VolatileDisk::remove_file(const std::string& path) {
   if (S_ISDIR(status.st_mode)) return real_file_system().remove_file(path);  // the kernel's own refusal
   const std::string grave = TRY(bury(path, false));
   TRY(real_file_system().remove_file(path));
-  record({place.directory}, [place, grave]() -> Result<void> {
-    if (::linkat(AT_FDCWD, grave.c_str(), place.directory->fd, place.name.c_str(), 0) < 0) {
-      return failed("undo the removal of " + place.name);
-    }
-    return {};
-  }, grave);
+  record(
+      {place.directory},
+      [place, grave]() -> Result<void> {
+        if (::linkat(AT_FDCWD, grave.c_str(), place.directory->fd, place.name.c_str(), 0) < 0) {
+          return failed("undo the removal of " + place.name);
+        }
+        return {};
+      },
+      grave);
   return {};
 }
 

@@ -61,9 +61,9 @@ class VolatileDisk {
   };
   // A file whose content is not durable.
   struct Dirty {
-    int fd = -1;       // ours
+    int fd = -1;  // ours
     bool is_new = false;
-    Bytes durable;     // content at the last sync, unless new
+    Bytes durable;  // content at the last sync, unless new
   };
 
   explicit VolatileDisk(std::string attic) : attic_(std::move(attic)) {}

@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   constexpr size_t kCrcOffset = 288;  // of 13 to 16
   Bytes bytes = Bytes::zeros(postgres::kControlFileBytes);
   std::memcpy(bytes.data(), data, std::min(size, kCrcOffset));
-  const uint32_t crc = postgres::crc32c_finish(postgres::crc32c_update(postgres::kCrc32cStart, bytes.view(0, kCrcOffset)));
+  const uint32_t crc =
+      postgres::crc32c_finish(postgres::crc32c_update(postgres::kCrc32cStart, bytes.view(0, kCrcOffset)));
   std::memcpy(bytes.data() + kCrcOffset, &crc, sizeof crc);
   const auto control = postgres::parse_control_file(bytes);
   if (control.ok()) CHECK(control.value().segment_bytes >= 1u << 20);

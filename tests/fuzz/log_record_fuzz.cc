@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ignore(repo::decode_slot_fields(fuzz::keys().root(), input, "fuzz"), "must not crash");
   if (size < 3) return 0;
   const auto random = seeded_random(3);
-  Bytes object = repo::encode_log_record(fuzz::keys(), *random, "a/b", input.first(size / 4), input.subspan(size / 4), 1).value();
+  Bytes object =
+      repo::encode_log_record(fuzz::keys(), *random, "a/b", input.first(size / 4), input.subspan(size / 4), 1).value();
   const size_t at = (static_cast<size_t>(data[0]) << 8 | data[1]) % object.size();
   object[at] ^= data[2];
   const auto body = repo::decode_log_body(fuzz::keys(), object.view(), "a/b", "fuzz");

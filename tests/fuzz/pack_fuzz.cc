@@ -16,7 +16,8 @@ void damage_a_sound_pack(ByteView input) {
   repo::PackBuilder builder(repo::ObjectType::kDataPack, keys().newest(), 64 << 10, {}, *random);
   const ByteView content = input.subspan(4).first(std::min<size_t>(input.size() - 4, 4096));
   for (const ByteView block : {content, content.first(content.size() / 2)}) {
-    const auto place = builder.reserve(keys().id_of(repo::BlockKind::kData, block), repo::BlockKind::kData, block.size(), block.size());
+    const auto place = builder.reserve(keys().id_of(repo::BlockKind::kData, block), repo::BlockKind::kData,
+                                       block.size(), block.size());
     builder.fill(place, repo::BlockKind::kData, block.size(), false, block);
   }
   Bytes pack = builder.finish();

@@ -26,7 +26,8 @@ void try_chunk(ByteView input) {
   const auto entries = repo::decode_chunk(input);
   if (!entries.ok()) return;
   repo::ChunkEncoder encoder;
-  for (const repo::Entry& entry : *entries) CHECK_MSG(encoder.add(entry).ok(), "a decoded entry must be one that may be stored");
+  for (const repo::Entry& entry : *entries)
+    CHECK_MSG(encoder.add(entry).ok(), "a decoded entry must be one that may be stored");
   const auto again = repo::decode_chunk(encoder.take());
   CHECK_MSG(again.ok() && again->size() == entries->size(), "a chunk must survive encoding");
   for (size_t i = 0; i < again->size(); i++) {

@@ -20,7 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (choice % 4 == 1) {
     const auto summary = decode_summary(input);
-    if (summary.ok()) CHECK(equal(encode_summary(decode_summary(encode_summary(summary.value())).value()), encode_summary(summary.value())));
+    if (summary.ok())
+      CHECK(equal(encode_summary(decode_summary(encode_summary(summary.value())).value()),
+                  encode_summary(summary.value())));
     return 0;
   }
   // The same stream in one piece and in many must say the same.

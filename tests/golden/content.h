@@ -31,7 +31,7 @@ struct File {
   std::string path;
   uint32_t seed = 0;
   size_t size = 0;
-  size_t hole_bytes = 0;    // of zeros, after the content
+  size_t hole_bytes = 0;  // of zeros, after the content
 };
 
 // In tree order.

@@ -23,15 +23,16 @@ struct GoldenTest : testing::TestWithParam<std::string> {
 
 std::string read_content(repo::Repository& repository, const repo::Content& content) {
   std::string text;
-  const auto read = repo::for_each_extent(repository, content, [&](uint64_t, const repo::Extent& extent) -> Result<void> {
-    if (!extent.block) {
-      text.append(extent.length_bytes, '\0');
-      return {};
-    }
-    const auto block = TRY(repository.read_block(*extent.block));
-    text += as_text(block->view(extent.block_offset, extent.length_bytes));
-    return {};
-  });
+  const auto read =
+      repo::for_each_extent(repository, content, [&](uint64_t, const repo::Extent& extent) -> Result<void> {
+        if (!extent.block) {
+          text.append(extent.length_bytes, '\0');
+          return {};
+        }
+        const auto block = TRY(repository.read_block(*extent.block));
+        text += as_text(block->view(extent.block_offset, extent.length_bytes));
+        return {};
+      });
   EXPECT_TRUE(read.ok()) << read.error().text();
   return text;
 }
@@ -63,7 +64,8 @@ TEST_P(GoldenTest, GivesBackEveryFileOfEveryPoint) {
       for (const File& file : files(round)) {
         const repo::Entry& entry = entries[file.path];
         const Bytes bytes = content(file.seed, file.size);
-        EXPECT_EQ(read_content(**repository, entry.content), std::string(as_text(bytes.view())) + std::string(file.hole_bytes, '\0'));
+        EXPECT_EQ(read_content(**repository, entry.content),
+                  std::string(as_text(bytes.view())) + std::string(file.hole_bytes, '\0'));
         EXPECT_EQ(entry.modified, (Time{kTimeSeconds * 1'000'000'000 + 123'456'789}));
         EXPECT_EQ(entry.xattrs, (std::vector<std::pair<std::string, std::string>>{{"user.note", "golden"}}));
       }
@@ -88,11 +90,12 @@ TEST_P(GoldenTest, ListsItsKeys) {
   EXPECT_EQ(slots.size(), 2u);
   EXPECT_EQ(repo::list_epochs(*repository)->size(), 2u);
   ASSERT_TRUE(repo::check_key_objects(repo::access(*repository), [](const std::string& object, const Error& error) {
-    ADD_FAILURE() << object << ": " << error.text();
-  }).ok());
+                ADD_FAILURE() << object << ": " << error.text();
+              }).ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryVersion, GoldenTest, testing::Values("v1"), [](const auto& version) { return version.param; });
+INSTANTIATE_TEST_SUITE_P(EveryVersion, GoldenTest, testing::Values("v1"),
+                         [](const auto& version) { return version.param; });
 
 }  // namespace
 }  // namespace holdfast::golden

@@ -76,7 +76,8 @@ Result<void> commit_round(repo::Repository& repository, int round) {
   point.snapshots.push_back(std::move(snapshot));
   TRY(session->commit(point));
   const auto logs = repo::open_log_store(repository);
-  TRY(logs->put("db", {fmt::format("{:08d}", round), Bytes::copy_of(as_bytes("header")), content(100u + static_cast<uint32_t>(round), 5000)}));
+  TRY(logs->put("db", {fmt::format("{:08d}", round), Bytes::copy_of(as_bytes("header")),
+                       content(100u + static_cast<uint32_t>(round), 5000)}));
   return {};
 }
 

@@ -41,13 +41,22 @@ std::string ClusterLife::draw_method() {
 }
 
 Result<void> ClusterLife::live_a_while() {
-  static const std::vector<Act> acts = {
-      &ClusterLife::write,         &ClusterLife::note,          &ClusterLife::capture,
-      &ClusterLife::capture,       &ClusterLife::capture_under_changes,
-      &ClusterLife::create_table,  &ClusterLife::drop_table,    &ClusterLife::drop_and_create_again,
-      &ClusterLife::truncate,      &ClusterLife::vacuum_full,   &ClusterLife::delete_and_vacuum,
-      &ClusterLife::change_tablespace, &ClusterLife::create_database, &ClusterLife::kill_and_start,
-      &ClusterLife::promote,       &ClusterLife::go_back};
+  static const std::vector<Act> acts = {&ClusterLife::write,
+                                        &ClusterLife::note,
+                                        &ClusterLife::capture,
+                                        &ClusterLife::capture,
+                                        &ClusterLife::capture_under_changes,
+                                        &ClusterLife::create_table,
+                                        &ClusterLife::drop_table,
+                                        &ClusterLife::drop_and_create_again,
+                                        &ClusterLife::truncate,
+                                        &ClusterLife::vacuum_full,
+                                        &ClusterLife::delete_and_vacuum,
+                                        &ClusterLife::change_tablespace,
+                                        &ClusterLife::create_database,
+                                        &ClusterLife::kill_and_start,
+                                        &ClusterLife::promote,
+                                        &ClusterLife::go_back};
   for (size_t left = 3 + draw(5); left > 0; left--) {
     TRY((this->*acts[draw(acts.size())])());
     TRY(workload_.let_commit(static_cast<int64_t>(1 + draw(20))));
@@ -64,8 +73,9 @@ Result<void> ClusterLife::sql(const std::string& statement) {
 
 Result<std::string> ClusterLife::some_table() {
   auto session = TRY(rig_->server().connect());
-  auto tables = TRY(session->exec("select oid::regclass::text from pg_catalog.pg_class where relnamespace = 'app'::regnamespace "
-                                  "and relkind = 'r' and relname like 't%' order by relname"));
+  auto tables =
+      TRY(session->exec("select oid::regclass::text from pg_catalog.pg_class where relnamespace = 'app'::regnamespace "
+                        "and relkind = 'r' and relname like 't%' order by relname"));
   if (tables.size() == 0) return std::string();
   return std::string(tables.at(draw(tables.size()), 0));
 }
@@ -93,8 +103,9 @@ Result<void> ClusterLife::capture() {
 }
 
 Result<void> ClusterLife::change_relations() {
-  static const std::vector<Act> acts = {&ClusterLife::create_table, &ClusterLife::drop_table, &ClusterLife::truncate,
-                                        &ClusterLife::vacuum_full,  &ClusterLife::write,      &ClusterLife::delete_and_vacuum};
+  static const std::vector<Act> acts = {&ClusterLife::create_table, &ClusterLife::drop_table,
+                                        &ClusterLife::truncate,     &ClusterLife::vacuum_full,
+                                        &ClusterLife::write,        &ClusterLife::delete_and_vacuum};
   return (this->*acts[draw(acts.size())])();
 }
 
@@ -117,8 +128,10 @@ Result<void> ClusterLife::capture_under_changes() {
 Result<void> ClusterLife::create_table() {
   const std::string table = fmt::format("app.t{}", tables_made_++);
   const size_t rows = 1 + draw(3000);
-  TRY(sql(fmt::format("create table {0} as select i, md5(i::text) as k, repeat(md5((i * 7)::text), 1 + i % {2}) as v "
-                      "from generate_series(1, {1}) i", table, rows, 1 + draw(100))));
+  TRY(
+      sql(fmt::format("create table {0} as select i, md5(i::text) as k, repeat(md5((i * 7)::text), 1 + i % {2}) as v "
+                      "from generate_series(1, {1}) i",
+                      table, rows, 1 + draw(100))));
   return sql(fmt::format("create index on {} (k)", table));
 }
 
@@ -131,8 +144,8 @@ Result<void> ClusterLife::drop_and_create_again() {
   const std::string table = TRY(some_table());
   if (table.empty()) return create_table();
   TRY(sql("drop table " + table));
-  return sql(fmt::format("create table {0} as select i, md5((i + {1})::text) as k from generate_series(1, {1}) i", table,
-                         1 + draw(2000)));
+  return sql(fmt::format("create table {0} as select i, md5((i + {1})::text) as k from generate_series(1, {1}) i",
+                         table, 1 + draw(2000)));
 }
 
 Result<void> ClusterLife::truncate() {

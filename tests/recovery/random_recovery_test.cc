@@ -30,8 +30,8 @@ TEST(RandomRecovery, ContentsEqualTheLedgerAtAnyInstant) {
   const auto major = static_cast<int>(number_from("HOLDFAST_MAJOR", 15));
   const uint64_t seed = number_from("HOLDFAST_SEED", std::random_device()());
   const auto rounds = static_cast<int>(number_from("HOLDFAST_ROUNDS", 3));
-  fmt::print("PostgreSQL {}, {} rounds; again with HOLDFAST_MAJOR={} HOLDFAST_SEED={} HOLDFAST_ROUNDS={}\n", major, rounds,
-             major, seed, rounds);
+  fmt::print("PostgreSQL {}, {} rounds; again with HOLDFAST_MAJOR={} HOLDFAST_SEED={} HOLDFAST_ROUNDS={}\n", major,
+             rounds, major, seed, rounds);
   if (!find_postgres(major)) GTEST_SKIP() << "there is no PostgreSQL " << major << " here: scripts/servers fetches it";
 
   std::unique_ptr<ClusterLife> life;

@@ -25,7 +25,8 @@ Result<std::unique_ptr<Rig>> Rig::create(const RigOptions& options) {
   settings["synchronous_commit"] = "local";
   if (!options.streaming) {
     settings["archive_mode"] = "on";
-    settings["archive_command"] = fmt::format("{} --config {} wal push --component db %p", holdfast_program(), rig->config_);
+    settings["archive_command"] =
+        fmt::format("{} --config {} wal push --component db %p", holdfast_program(), rig->config_);
   }
   rig->server_ = TRY(PrivatePostgres::create(rig->scratch_.file("data"), rig->options_.postgres));
   TRY(write_for_server(rig->scratch_.file("passphrase"), "a passphrase for tests\n"));
@@ -138,7 +139,8 @@ Result<bool> Rig::all_stored(postgres::ServerSession& session, const std::string
     return archived.substr(0, 24) >= segment;
   }
   TRY(follow_wal());
-  return TRY(session.value("select count(*) from pg_catalog.pg_stat_replication where flush_lsn >= $1::pg_lsn", {lsn})) != "0";
+  return TRY(session.value("select count(*) from pg_catalog.pg_stat_replication where flush_lsn >= $1::pg_lsn",
+                           {lsn})) != "0";
 }
 
 Result<void> Rig::wait_until_stored() {

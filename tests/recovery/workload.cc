@@ -12,8 +12,8 @@ Result<std::array<int64_t, kWriters>> ledger_of(const PrivatePostgres& server) {
                                   {std::to_string(writer)}));
     last[writer] = std::stoll(std::string(rows.at(0, 1)));
     if (rows.at(0, 0) != rows.at(0, 1)) {
-      return make_error(ErrorCode::kVerifyFailed, "writer {}: {} commits are there, the last is {}", writer, rows.at(0, 0),
-                        rows.at(0, 1));
+      return make_error(ErrorCode::kVerifyFailed, "writer {}: {} commits are there, the last is {}", writer,
+                        rows.at(0, 0), rows.at(0, 1));
     }
   }
   return last;
@@ -25,7 +25,8 @@ Result<std::string> digest_of(const PrivatePostgres& server) {
   std::string digest = "databases:";
   for (size_t row = 0; row < databases.size(); row++) digest += fmt::format(" {}", databases.at(row, 0));
   auto relations = TRY(session->exec(
-      "select c.oid::regclass::text, c.relkind, coalesce((select count(*) from pg_catalog.pg_index i where i.indrelid = c.oid), 0) "
+      "select c.oid::regclass::text, c.relkind, coalesce((select count(*) from pg_catalog.pg_index i where i.indrelid "
+      "= c.oid), 0) "
       "from pg_catalog.pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'S') order by 1"));
   for (size_t row = 0; row < relations.size(); row++) {
     const std::string name(relations.at(row, 0));
@@ -33,7 +34,8 @@ Result<std::string> digest_of(const PrivatePostgres& server) {
         relations.at(row, 1) == "S"
             ? TRY(session->value(fmt::format("select last_value >= 1 from {}", name)))
             : TRY(session->value(fmt::format("select count(*) || ' ' || "
-                                             "coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) from {} t", name)));
+                                             "coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) from {} t",
+                                             name)));
     digest += fmt::format("\n{} {} indexes, {}", name, relations.at(row, 2), rows);
   }
   return digest;
@@ -41,7 +43,8 @@ Result<std::string> digest_of(const PrivatePostgres& server) {
 
 Result<void> Workload::create() {
   auto session = TRY(server_.connect());
-  TRY(session->exec("create schema app; "
+  TRY(
+      session->exec("create schema app; "
                     "create table app.ledger (writer int, seq bigint, primary key (writer, seq)); "
                     "create table app.accounts (id int primary key, balance bigint, note text); "
                     "insert into app.accounts select i, 0, repeat('x', 200) from generate_series(1, 5000) i; "
@@ -55,8 +58,8 @@ Result<void> Workload::start() {
   for (size_t writer = 0; writer < kWriters; writer++) {
     const int64_t acknowledged = last_seq_[writer];
     if (found[writer] != acknowledged && found[writer] != acknowledged + 1) {
-      return make_error(ErrorCode::kVerifyFailed, "writer {}: {} commits were acknowledged, the server holds {}", writer,
-                        acknowledged, found[writer]);
+      return make_error(ErrorCode::kVerifyFailed, "writer {}: {} commits were acknowledged, the server holds {}",
+                        writer, acknowledged, found[writer]);
     }
     last_seq_[writer] = found[writer];
     ended_[writer] = false;
@@ -76,7 +79,9 @@ void Workload::write(size_t writer, uint32_t seed, const std::stop_token& token)
   std::mt19937 random(seed * kWriters + static_cast<uint32_t>(writer));
   auto session = server_.connect();
   while (session.ok() && !token.stop_requested()) {
-    { const std::lock_guard pass(turnstile_); }
+    {
+      const std::lock_guard pass(turnstile_);
+    }
     const std::shared_lock lock(in_flight_);
     if (!write_one(**session, writer, random).ok()) break;
     last_seq_[writer]++;
@@ -89,9 +94,11 @@ Result<void> Workload::write_one(postgres::ServerSession& session, size_t writer
   const auto account = static_cast<uint32_t>(1 + random() % 5000);
   std::string sql = fmt::format("begin; insert into app.ledger values ({}, {}); ", writer, seq);
   sql += fmt::format("update app.accounts set balance = balance + {} where id = {}; ", random() % 100, account);
-  if (random() % 8 == 0) sql += fmt::format("select nextval('app.numbers'); delete from app.accounts where id = {}; ", account);
-  if (random() % 8 == 0) sql += fmt::format("insert into app.accounts values ({}, 0, repeat(md5('{}'), {})) on conflict (id) do nothing; ",
-                                            account, seq, 1 + random() % 200);
+  if (random() % 8 == 0)
+    sql += fmt::format("select nextval('app.numbers'); delete from app.accounts where id = {}; ", account);
+  if (random() % 8 == 0)
+    sql += fmt::format("insert into app.accounts values ({}, 0, repeat(md5('{}'), {})) on conflict (id) do nothing; ",
+                       account, seq, 1 + random() % 200);
   // A steady load, not one that takes the machine from what is tested.
   TRY(session.exec(sql + "commit; select pg_sleep(0.002)"));
   return {};
@@ -125,8 +132,8 @@ Result<Instant> Workload::note_instant(const std::string& name) {
   instant.name = name;
   TRY(session->value("select pg_create_restore_point($1)", {name}));
   instant.lsn = TRY(session->value("select pg_current_wal_insert_lsn()"));
-  instant.time = TRY(session->value(
-      "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"));
+  instant.time =
+      TRY(session->value("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"));
   return instant;
 }
 

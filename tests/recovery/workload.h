@@ -1,7 +1,7 @@
 #pragma once
 
-#include <atomic>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -21,12 +21,12 @@ constexpr size_t kWriters = 2;
 // An instant when no transaction was in flight, with all names it can be restored by
 // and what the database held then.
 struct Instant {
-  std::string time;                         // RFC 3339, of the server
-  std::string lsn;                          // the next record begins here
-  std::string name;                         // of a restore point
-  std::string xid;                          // of the last transaction that committed
-  std::array<int64_t, kWriters> last_seq{}; // the ledger: every commit acknowledged until then
-  std::string contents;                     // digest of every relation
+  std::string time;                          // RFC 3339, of the server
+  std::string lsn;                           // the next record begins here
+  std::string name;                          // of a restore point
+  std::string xid;                           // of the last transaction that committed
+  std::array<int64_t, kWriters> last_seq{};  // the ledger: every commit acknowledged until then
+  std::string contents;                      // digest of every relation
 };
 
 // What a database holds, for comparison: for each database its name, for each

@@ -64,7 +64,9 @@ std::shared_mutex in_flight;
 std::mutex turnstile;
 
 Result<void> write_one(postgres::ServerSession& session, Client& client, LedgerFile& ledger) {
-  { const std::lock_guard pass(turnstile); }
+  {
+    const std::lock_guard pass(turnstile);
+  }
   const std::shared_lock lock(in_flight);
   const int64_t seq = client.last_seq + 1;
   const int64_t begun = now_us();
@@ -79,8 +81,8 @@ Result<void> write_one(postgres::ServerSession& session, Client& client, LedgerF
 Result<void> run_client(const postgres::Connection& connection, Client& client, LedgerFile& ledger) {
   auto session = TRY(postgres::ServerSession::connect(connection));
   TRY(session->exec(fmt::format("set synchronous_commit = {}", client.synchronous_commit)));
-  client.last_seq = std::stoll(
-      TRY(session->value("select coalesce(max(seq), 0) from public.ledger where mode = $1", {client.mode})));
+  client.last_seq =
+      std::stoll(TRY(session->value("select coalesce(max(seq), 0) from public.ledger where mode = $1", {client.mode})));
   while (!stop && !failed) {
     TRY(write_one(*session, client, ledger));
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -106,7 +108,8 @@ void note_instants(Client& sync, Client& async, LedgerFile& ledger) {
 
 Result<void> prepare(const postgres::Connection& connection) {
   auto session = TRY(postgres::ServerSession::connect(connection));
-  TRY(session->exec("create table if not exists public.ledger (mode text, seq bigint, "
+  TRY(
+      session->exec("create table if not exists public.ledger (mode text, seq bigint, "
                     "made timestamptz default clock_timestamp(), primary key (mode, seq))"));
   return {};
 }

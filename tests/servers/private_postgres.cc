@@ -105,8 +105,17 @@ Result<std::unique_ptr<PrivatePostgres>> PrivatePostgres::adopt(const std::strin
 Result<std::unique_ptr<PrivatePostgres>> PrivatePostgres::create(const std::string& data_directory,
                                                                  const PostgresOptions& options) {
   auto server = TRY(adopt(data_directory, options));
-  std::vector<std::string> argv = {server->bin_directory_ + "/initdb", "-D", data_directory, "-U", "postgres",
-                                   "-A", "trust", "-E", "UTF8", "--locale=C", "-N",
+  std::vector<std::string> argv = {server->bin_directory_ + "/initdb",
+                                   "-D",
+                                   data_directory,
+                                   "-U",
+                                   "postgres",
+                                   "-A",
+                                   "trust",
+                                   "-E",
+                                   "UTF8",
+                                   "--locale=C",
+                                   "-N",
                                    fmt::format("--wal-segsize={}", options.wal_segment_mib)};
   if (options.checksums) argv.push_back("--data-checksums");
   if (!options.checksums && options.major >= 18) argv.push_back("--no-data-checksums");
@@ -119,13 +128,18 @@ PrivatePostgres::~PrivatePostgres() {
 }
 
 std::vector<std::string> PrivatePostgres::command_line() const {
-  std::map<std::string, std::string> settings = {
-      {"listen_addresses", ""},     {"unix_socket_directories", socket_directory_},
-      {"port", "5432"},             {"fsync", "off"},
-      {"shared_buffers", "32MB"},   {"max_connections", "40"},
-      {"wal_level", "replica"},     {"max_wal_senders", "10"},
-      {"hot_standby", "on"},        {"logging_collector", "off"},
-      {"autovacuum_naptime", "5s"}, {"log_line_prefix", "%m [%p] "}};
+  std::map<std::string, std::string> settings = {{"listen_addresses", ""},
+                                                 {"unix_socket_directories", socket_directory_},
+                                                 {"port", "5432"},
+                                                 {"fsync", "off"},
+                                                 {"shared_buffers", "32MB"},
+                                                 {"max_connections", "40"},
+                                                 {"wal_level", "replica"},
+                                                 {"max_wal_senders", "10"},
+                                                 {"hot_standby", "on"},
+                                                 {"logging_collector", "off"},
+                                                 {"autovacuum_naptime", "5s"},
+                                                 {"log_line_prefix", "%m [%p] "}};
   for (const auto& [name, value] : options_.settings) settings[name] = value;
   std::vector<std::string> argv = {bin_directory_ + "/postgres", "-D", data_directory_};
   for (const auto& [name, value] : settings) {
@@ -261,8 +275,10 @@ Result<std::string> PrivatePostgres::check_indexes() {
     auto session = TRY(connect(std::string(databases.at(row, 0))));
     TRY(session->exec("create extension if not exists amcheck schema pg_catalog"));
     auto checked = session->exec(
-        "select bt_index_check(c.oid, true) from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid "
-        "join pg_catalog.pg_am a on a.oid = c.relam where a.amname = 'btree' and i.indisvalid and c.relpersistence <> 't'");
+        "select bt_index_check(c.oid, true) from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = "
+        "i.indexrelid "
+        "join pg_catalog.pg_am a on a.oid = c.relam where a.amname = 'btree' and i.indisvalid and c.relpersistence <> "
+        "'t'");
     if (!checked.ok()) return checked.error().text();
   }
   return std::string();
@@ -270,14 +286,15 @@ Result<std::string> PrivatePostgres::check_indexes() {
 
 Result<std::string> PrivatePostgres::amcheck() {
   if (options_.major < 14) return check_indexes();
-  const auto outcome = TRY(run_command(as_server_user(
-      {client_directory() + "/pg_amcheck", "-h", socket_directory_, "-p", "5432", "-U", "postgres", "--all",
-       "--install-missing", "--heapallindexed", "--no-strict-names"},
-      Duration::seconds(300))));
+  const auto outcome = TRY(
+      run_command(as_server_user({client_directory() + "/pg_amcheck", "-h", socket_directory_, "-p", "5432", "-U",
+                                  "postgres", "--all", "--install-missing", "--heapallindexed", "--no-strict-names"},
+                                 Duration::seconds(300))));
   std::string said = outcome.output + outcome.error_output;
   if (outcome.exit_status != 0) return fmt::format("pg_amcheck ended with {}: {}", outcome.exit_status, said);
-  return TRY(value("select coalesce(string_agg(indexrelid::regclass::text, ' '), '') "
-                   "from pg_catalog.pg_index where not indisvalid"));
+  return TRY(
+      value("select coalesce(string_agg(indexrelid::regclass::text, ' '), '') "
+            "from pg_catalog.pg_index where not indisvalid"));
 }
 
 std::string PrivatePostgres::log_tail(size_t bytes) const {

@@ -48,8 +48,8 @@ class PrivatePostgres {
   Result<void> start(Duration deadline = Duration::seconds(60));
   // start(), then waits until recovery is over and the server takes writes.
   Result<void> start_and_promote(Duration deadline = Duration::seconds(120));
-  Result<void> stop();         // fast shutdown, with a checkpoint
-  Result<void> stop_at_once(); // immediate shutdown: no checkpoint
+  Result<void> stop();          // fast shutdown, with a checkpoint
+  Result<void> stop_at_once();  // immediate shutdown: no checkpoint
   // SIGKILL to the postmaster and every child; returns when all are gone.
   void kill();
   bool running();

@@ -17,12 +17,10 @@ namespace holdfast::servers {
 std::string holdfast_program();
 
 // Runs `holdfast WORDS...` as the servers' user and waits.
-Result<CommandOutcome> run_holdfast(const std::vector<std::string>& words,
-                                    Duration deadline = Duration::seconds(300));
+Result<CommandOutcome> run_holdfast(const std::vector<std::string>& words, Duration deadline = Duration::seconds(300));
 // The same with --json: the document that it printed. A status other than 0 is an error
 // that holds all that was said.
-Result<nlohmann::json> run_holdfast_json(std::vector<std::string> words,
-                                         Duration deadline = Duration::seconds(300));
+Result<nlohmann::json> run_holdfast_json(std::vector<std::string> words, Duration deadline = Duration::seconds(300));
 
 // A holdfast that goes on running (`wal receive`), as the servers' user, its output in a file.
 class BackgroundProgram {

@@ -29,7 +29,10 @@ class ReceiverTest : public ::testing::Test {
   void SetUp() override {
     if (!servers::find_postgres(15)) GTEST_SKIP() << "there is no PostgreSQL 15 here";
   }
-  void insert(int rows) { server_->sql(fmt::format("INSERT INTO public.t (s) SELECT repeat(md5(i::text), 20) FROM generate_series(1, {}) i", rows)); }
+  void insert(int rows) {
+    server_->sql(
+        fmt::format("INSERT INTO public.t (s) SELECT repeat(md5(i::text), 20) FROM generate_series(1, {}) i", rows));
+  }
   bool wait_until_stored(Lsn lsn, uint32_t timeline = 1) {
     return wait_until([&] { return stored_end(server_->archive(), timeline) >= lsn; });
   }
@@ -60,7 +63,8 @@ TEST_F(ReceiverTest, ReceivesAllAndGoesOnWithinASegment) {
   for (int round = 0; round < 3; round++) {
     LiveReceiver receiver(*server_, receiver_options());
     insert(500);
-    if (round == 0) first = server_->archive().ranges().value().empty() ? Lsn{} : server_->archive().ranges().value()[0].from;
+    if (round == 0)
+      first = server_->archive().ranges().value().empty() ? Lsn{} : server_->archive().ranges().value()[0].from;
     insert(700);
     const Lsn end = server_->flushed();
     ASSERT_TRUE(wait_until_stored(end)) << receiver.state().trouble;
@@ -117,7 +121,8 @@ TEST_F(ReceiverTest, LosesNothingThatASynchronousServerAcknowledged) {
       auto session = server_->server().connect();
       if (!session.ok()) return;
       while (!killed) {
-        const auto xid = session.value()->value("INSERT INTO public.t (s) VALUES ('x') RETURNING pg_current_xact_id()::xid");
+        const auto xid =
+            session.value()->value("INSERT INTO public.t (s) VALUES ('x') RETURNING pg_current_xact_id()::xid");
         if (!xid.ok()) return;
         std::lock_guard lock(mutex);
         acknowledged.push_back(static_cast<uint32_t>(std::stoul(xid.value())));
@@ -243,9 +248,10 @@ TEST_F(ReceiverTest, RefusesAnotherCluster) {
   const std::atomic<bool> stop{false};
   const auto outcome = receive_wal(server_->connection(), *archive, system_clock(), receiver_options(), stop, nullptr);
   EXPECT_EQ(outcome.error().code(), ErrorCode::kMismatch);
-  EXPECT_EQ(outcome.error().text(), fmt::format("the server is of the cluster with system identifier {}, not 42 (this is another "
-                                                "cluster (or one made anew by initdb): give it its own component)",
-                                                server_->identity().system_id));
+  EXPECT_EQ(outcome.error().text(),
+            fmt::format("the server is of the cluster with system identifier {}, not 42 (this is another "
+                        "cluster (or one made anew by initdb): give it its own component)",
+                        server_->identity().system_id));
 }
 
 TEST_F(ReceiverTest, StopsAtOnceWhenThereIsNoServer) {

@@ -45,11 +45,12 @@ class RecoveryTest : public ::testing::TestWithParam<int> {
     const auto copied = run_command_checked(
         servers::as_server_user({"cp", "-a", server_->server().data_directory(), copy_}, Duration::seconds(60)));
     ASSERT_TRUE(copied.ok()) << copied.error().text();
-    const auto stopped = session.value()->exec(
-        old ? "SELECT lsn, labelfile, clock_timestamp() FROM pg_stop_backup(false, false)"
-            : "SELECT lsn, labelfile, clock_timestamp() FROM pg_backup_stop(false)");
+    const auto stopped =
+        session.value()->exec(old ? "SELECT lsn, labelfile, clock_timestamp() FROM pg_stop_backup(false, false)"
+                                  : "SELECT lsn, labelfile, clock_timestamp() FROM pg_backup_stop(false)");
     ASSERT_TRUE(stopped.ok()) << stopped.error().text();
-    ASSERT_TRUE(write_file_durably(real_file_system(), copy_ + "/backup_label", as_bytes(stopped.value().at(0, 1)), 0644).ok());
+    ASSERT_TRUE(
+        write_file_durably(real_file_system(), copy_ + "/backup_label", as_bytes(stopped.value().at(0, 1)), 0644).ok());
     ASSERT_TRUE(remove_tree(real_file_system(), copy_ + "/pg_wal").ok());
     ASSERT_TRUE(servers::make_server_directory(copy_ + "/pg_wal").ok());
     ignore(real_file_system().remove_file(copy_ + "/postmaster.pid"), "it was in the copy");
@@ -69,11 +70,13 @@ class RecoveryTest : public ::testing::TestWithParam<int> {
   }
 
   Time now() {
-    return Time::from_unix_microseconds(std::stoll(server_->sql("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")));
+    return Time::from_unix_microseconds(
+        std::stoll(server_->sql("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")));
   }
   // Adds a row; returns the xid that did.
   uint64_t add(int value) {
-    return std::stoull(server_->sql(fmt::format("INSERT INTO public.t VALUES ({}) RETURNING pg_current_xact_id()", value)));
+    return std::stoull(
+        server_->sql(fmt::format("INSERT INTO public.t VALUES ({}) RETURNING pg_current_xact_id()", value)));
   }
   void store_all() {
     const Lsn end = server_->flushed();
@@ -99,7 +102,8 @@ class RecoveryTest : public ::testing::TestWithParam<int> {
     const std::string data = server_->scratch().file("restored" + std::to_string(exports_));
     const auto copied = run_command_checked(servers::as_server_user({"cp", "-a", copy_, data}, Duration::seconds(60)));
     if (!copied.ok()) return copied.error().text();
-    std::string settings = fmt::format("\nrestore_command = 'cp {}/%f %p'\nrecovery_target_action = promote\n", export_wal());
+    std::string settings =
+        fmt::format("\nrestore_command = 'cp {}/%f %p'\nrecovery_target_action = promote\n", export_wal());
     for (const auto& [name, value] : resolved.value().settings) settings += fmt::format("{} = '{}'\n", name, value);
     Bytes old = read_file(real_file_system(), data + "/postgresql.auto.conf").value();
     old.append(settings);

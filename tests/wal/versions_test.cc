@@ -47,7 +47,8 @@ TEST_P(VersionsTest, ReadsTheServersWal) {
 
   const WalRange range = server.archive().ranges().value().at(0);
   std::vector<WalEvent> events;
-  WalReader reader(range.from, server.identity().segment_bytes, [&](const WalEvent& event) { events.push_back(event); });
+  WalReader reader(range.from, server.identity().segment_bytes,
+                   [&](const WalEvent& event) { events.push_back(event); });
   for (Lsn at = range.from; at < range.to; at.value += server.identity().segment_bytes) {
     const Bytes content =
         std::move(*server.archive().fetch(segment_name(1, at, server.identity().segment_bytes)).value());
@@ -100,18 +101,20 @@ GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(VersionsTest);
 // Record by record the same as PostgreSQL's own tool sees it.
 TEST(WalDump, AgreesWithPgWaldump) {
   const std::string tool = "/usr/lib/postgresql/15/bin/pg_waldump";
-  if (!servers::find_postgres(15) || !exists(real_file_system(), tool).value()) GTEST_SKIP() << "there is no pg_waldump 15 here";
+  if (!servers::find_postgres(15) || !exists(real_file_system(), tool).value())
+    GTEST_SKIP() << "there is no pg_waldump 15 here";
   auto made = WalServer::create(15, 1);
   ASSERT_TRUE(made.ok()) << made.error().text();
   WalServer& server = *made.value();
   const Lsn start = segment_start(server.flushed(), 1 << 20);
   server.sql("CREATE TABLE public.t (i int, s text)");
-  for (int i = 0; i < 20; i++) server.sql("INSERT INTO public.t SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 100) i");
+  for (int i = 0; i < 20; i++)
+    server.sql("INSERT INTO public.t SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 100) i");
   const Lsn end = server.flushed();
   const auto dumped = run_command_checked(servers::as_server_user(
       {tool, "-p", server.server().data_directory() + "/pg_wal", "-s", start.text(), "-e", end.text()}));
   ASSERT_TRUE(dumped.ok()) << dumped.error().text();
-  std::vector<std::string> expected;   // of records that begin in these segments
+  std::vector<std::string> expected;  // of records that begin in these segments
   const std::string& text = dumped.value().output;
   size_t commits = 0;
   for (size_t line = 0; line < text.size(); line = text.find('\n', line) + 1) {

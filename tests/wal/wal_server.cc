@@ -52,10 +52,11 @@ Bytes WalServer::segment_file(const std::string& name) {
 
 LiveReceiver::LiveReceiver(WalServer& server, const ReceiverOptions& options) : archive_(server.another_archive()) {
   thread_ = std::jthread([this, &server, options] {
-    auto outcome = receive_wal(server.connection(), *archive_, system_clock(), options, stop_, [this](const ReceiverState& state) {
-      std::lock_guard lock(mutex_);
-      state_ = state;
-    });
+    auto outcome =
+        receive_wal(server.connection(), *archive_, system_clock(), options, stop_, [this](const ReceiverState& state) {
+          std::lock_guard lock(mutex_);
+          state_ = state;
+        });
     std::lock_guard lock(mutex_);
     if (!outcome.ok()) problem_ = outcome.error().text();
     ended_ = true;

@@ -33,8 +33,8 @@ class WalServer {
   // An archive on the same records, as another process would have it.
   std::unique_ptr<postgres::WalArchive> another_archive();
 
-  std::string sql(const std::string& statement);              // the first value; fails the test on an error
-  postgres::Lsn flushed();                                    // the server's end of WAL
+  std::string sql(const std::string& statement);  // the first value; fails the test on an error
+  postgres::Lsn flushed();                        // the server's end of WAL
   // What the server has in pg_wal under that name.
   Bytes segment_file(const std::string& name);
 

@@ -14,7 +14,7 @@ namespace holdfast::files {
 
 // Something found by the walk, on its way into the new tree.
 struct Candidate {
-  repo::Entry entry;     // what lstat said; its content is what is still to do
+  repo::Entry entry;  // what lstat said; its content is what is still to do
   struct stat status{};
   std::optional<repo::Entry> previous;  // of the same path and kind, in the snapshot before
   bool unchanged = false;               // `previous` can be taken over without reading

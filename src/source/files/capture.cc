@@ -89,8 +89,8 @@ class TreeSink {
   FileCapture& capture_;
   repo::WriteSession& session_;
   repo::TreeWriter tree_;
-  std::optional<repo::ContentBuilder> builder_;  // of the large file whose pieces are coming in
-  bool unsteady_ = false;                        // one of its pieces can't be relied on
+  std::optional<repo::ContentBuilder> builder_;   // of the large file whose pieces are coming in
+  bool unsteady_ = false;                         // one of its pieces can't be relied on
   std::map<std::string, std::string> stand_ins_;  // lost first name of a hard link -> name in its place
   uint64_t files_ = 0, bytes_ = 0;
 };
@@ -108,7 +108,8 @@ nlohmann::json describe(const std::vector<std::string>& roots, const Walker& wal
 
 Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options,
                                const repo::Snapshot* previous) {
-  if (options.paths.empty()) return make_error(ErrorCode::kConfig, "no paths to capture").with_hint("name them in 'paths'");
+  if (options.paths.empty())
+    return make_error(ErrorCode::kConfig, "no paths to capture").with_hint("name them in 'paths'");
   const ExcludePatterns excludes = TRY(ExcludePatterns::create(options.excludes));
   const std::vector<std::string> roots = TRY(resolve_roots(options.paths));
 
@@ -141,7 +142,8 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
   snapshot.took = world.clock.monotonic() - began;
   snapshot.source = describe(roots, walker, worker);
   snapshot.faults = faults.take();
-  log_info("files.captured", {{"files", snapshot.files}, {"bytes", snapshot.source_bytes}, {"read_bytes", snapshot.read_bytes}});
+  log_info("files.captured",
+           {{"files", snapshot.files}, {"bytes", snapshot.source_bytes}, {"read_bytes", snapshot.read_bytes}});
   return snapshot;
 }
 

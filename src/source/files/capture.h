@@ -10,10 +10,10 @@
 namespace holdfast::files {
 
 struct CaptureOptions {
-  std::vector<std::string> paths;      // absolute; several roots keep their whole path in the tree
-  std::vector<std::string> excludes;   // gitignore-like patterns: "*.tmp", "/srv/data/cache/", "**/node_modules"
+  std::vector<std::string> paths;     // absolute; several roots keep their whole path in the tree
+  std::vector<std::string> excludes;  // gitignore-like patterns: "*.tmp", "/srv/data/cache/", "**/node_modules"
   bool one_file_system = false;
-  bool force = false;                  // read every file even when it looks unchanged
+  bool force = false;  // read every file even when it looks unchanged
 };
 
 // Captures trees into `session`. `previous`: the last snapshot of this component, if
@@ -21,7 +21,7 @@ struct CaptureOptions {
 // well before that capture read them) are taken over without being read. A file that
 // changes while it is read is read again (up to 3 times), then recorded as a fault.
 // The returned snapshot has no component name yet.
-Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session,
-                               const CaptureOptions& options, const repo::Snapshot* previous);
+Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options,
+                               const repo::Snapshot* previous);
 
 }  // namespace holdfast::files

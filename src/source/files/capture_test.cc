@@ -299,7 +299,8 @@ TEST_F(CaptureTest, CaseAFileReplacedByAFifoDoesNotBlock) {
 
 TEST_F(CaptureTest, CaseDevices) {
   NEEDS_ROOT();
-  if (mknod((source + "/null").c_str(), S_IFCHR | 0666, makedev(1, 3)) != 0) GTEST_SKIP() << "devices can't be made here";
+  if (mknod((source + "/null").c_str(), S_IFCHR | 0666, makedev(1, 3)) != 0)
+    GTEST_SKIP() << "devices can't be made here";
   ASSERT_EQ(mknod((source + "/loop").c_str(), S_IFBLK | 0600, makedev(7, 9)), 0);
   const auto snapshot = take();
   EXPECT_EQ(snapshot.read_bytes, 0u);
@@ -320,7 +321,8 @@ TEST_F(CaptureTest, CaseNamesThatAreNotUtf8) {
   fs.opened = 0;
   const auto damaged = take();  // the fault's text must be valid in JSON
   ASSERT_EQ(damaged.faults.size(), 1u);
-  EXPECT_TRUE(damaged.faults[0].starts_with(in_tree("caf\\xe9 \\x01\\xff\\x0a\"x\\\\: not read: "))) << damaged.faults[0];
+  EXPECT_TRUE(damaged.faults[0].starts_with(in_tree("caf\\xe9 \\x01\\xff\\x0a\"x\\\\: not read: ")))
+      << damaged.faults[0];
   EXPECT_NO_THROW(nlohmann::json(damaged.faults[0]).dump());
   fs.read_error = nullptr;
   const auto snapshot = take();
@@ -343,7 +345,8 @@ TEST_F(CaptureTest, CaseOneDirectoryWithVeryManyEntries) {
     }
   }
   const auto first = take();
-  EXPECT_EQ(entries(first).size(), static_cast<size_t>(kEntries) + 2 + static_cast<size_t>(std::count(source.begin(), source.end(), '/')) - 1);
+  EXPECT_EQ(entries(first).size(),
+            static_cast<size_t>(kEntries) + 2 + static_cast<size_t>(std::count(source.begin(), source.end(), '/')) - 1);
   const auto second = take(&first);
   EXPECT_EQ(second.read_bytes, 0u);
   put_back(second);
@@ -409,7 +412,9 @@ TEST_F(CaptureTest, AFailingRepositoryIsNotMistakenForAFault) {
   class FullSession : public repo::TestSession {
    public:
     using TestSession::TestSession;
-    Result<repo::BlockId> put(repo::BlockKind, ByteView) override { return make_error(ErrorCode::kIo, "the store is broken"); }
+    Result<repo::BlockId> put(repo::BlockKind, ByteView) override {
+      return make_error(ErrorCode::kIo, "the store is broken");
+    }
   } broken(repository);
   write_source("a", "a");
   auto w = world();

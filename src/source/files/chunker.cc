@@ -36,13 +36,17 @@ size_t Chunker::scan(ByteView data, size_t from, size_t to, uint64_t threshold) 
   // Four steps a turn: the loop's own cost would be a third of the whole.
   for (; i + 4 <= to; i += 4) {
     hash = (hash << 1) + gear[bytes[i]];
-    if (hash < threshold) [[unlikely]] return i + 1;
+    if (hash < threshold) [[unlikely]]
+      return i + 1;
     hash = (hash << 1) + gear[bytes[i + 1]];
-    if (hash < threshold) [[unlikely]] return i + 2;
+    if (hash < threshold) [[unlikely]]
+      return i + 2;
     hash = (hash << 1) + gear[bytes[i + 2]];
-    if (hash < threshold) [[unlikely]] return i + 3;
+    if (hash < threshold) [[unlikely]]
+      return i + 3;
     hash = (hash << 1) + gear[bytes[i + 3]];
-    if (hash < threshold) [[unlikely]] return i + 4;
+    if (hash < threshold) [[unlikely]]
+      return i + 4;
   }
   for (; i < to; i++) {
     hash = (hash << 1) + gear[bytes[i]];

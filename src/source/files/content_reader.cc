@@ -31,8 +31,8 @@ Result<ByteView> ContentReader::read(const repo::Extent& extent) {
     last_id_ = extent.block;
   }
   if (extent.block_offset > last_->size() || extent.length_bytes > last_->size() - extent.block_offset)
-    return make_error(ErrorCode::kDamaged, "block {} has {} bytes, but a file refers to {} bytes at {}", extent.block->hex(),
-                      last_->size(), extent.length_bytes, extent.block_offset);
+    return make_error(ErrorCode::kDamaged, "block {} has {} bytes, but a file refers to {} bytes at {}",
+                      extent.block->hex(), last_->size(), extent.length_bytes, extent.block_offset);
   return last_->view(extent.block_offset, extent.length_bytes);
 }
 
@@ -53,7 +53,8 @@ Result<bool> ContentReader::holds(File& file, const PlacedExtent& placed) {
   const repo::Extent& extent = placed.extent;
   if (!extent.block) return holds_zeros(file, placed.offset, extent.length_bytes);
   if (extent.length_bytes > repo::WriteSession::kMaxBlockBytes)
-    return make_error(ErrorCode::kDamaged, "a file refers to {} bytes of block {}", extent.length_bytes, extent.block->hex());
+    return make_error(ErrorCode::kDamaged, "a file refers to {} bytes of block {}", extent.length_bytes,
+                      extent.block->hex());
   if (buffer_.size() < extent.length_bytes) buffer_.resize(extent.length_bytes);
   const MutableByteView bytes{buffer_.data(), extent.length_bytes};
   if (TRY(file.read_at(placed.offset, bytes)) != bytes.size()) return false;

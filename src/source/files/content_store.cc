@@ -46,7 +46,8 @@ Result<ContentStore::Stored> ContentStore::store(File& file, const Range& range,
     if (stream.available().empty()) break;
     if (!TRY(take_known(stream, cursor))) TRY(take_cut(stream, cursor));
   }
-  Stored stored{.extents = std::move(cursor.extents), .truncated = stream.truncated(), .failure = stream.take_failure()};
+  Stored stored{
+      .extents = std::move(cursor.extents), .truncated = stream.truncated(), .failure = stream.take_failure()};
   if (cursor.end < range.end() && !stored.truncated)
     stored.extents.push_back({.length_bytes = range.end() - cursor.end, .block = std::nullopt});
   return stored;
@@ -54,12 +55,14 @@ Result<ContentStore::Stored> ContentStore::store(File& file, const Range& range,
 
 Result<bool> ContentStore::take_known(DataStream& stream, Cursor& cursor) {
   const Range here = stream.current();
-  while (!cursor.previous.empty() && cursor.previous.front().offset < here.offset) cursor.previous = cursor.previous.subspan(1);
+  while (!cursor.previous.empty() && cursor.previous.front().offset < here.offset)
+    cursor.previous = cursor.previous.subspan(1);
   if (cursor.previous.empty() || cursor.previous.front().offset != here.offset) return false;
   const repo::Extent& known = cursor.previous.front().extent;
   // A block that the extent holds only a part of will not match; one this small
   // is cheaper to store again than to look for.
-  if (known.block_offset != 0 || known.length_bytes > here.length || known.length_bytes > Chunker::kMaximumBytes) return false;
+  if (known.block_offset != 0 || known.length_bytes > here.length || known.length_bytes > Chunker::kMaximumBytes)
+    return false;
   stream.ensure(known.length_bytes);
   if (stream.available().size() < known.length_bytes) return false;
   const ByteView bytes = stream.available().first(known.length_bytes);

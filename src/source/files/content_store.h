@@ -18,8 +18,7 @@ class ContentStore {
   // region, each on its own, so that several threads can work on one file.
   static constexpr uint64_t kRegionBytes = 64ull << 20;
 
-  explicit ContentStore(repo::WriteSession& session)
-      : session_(session), table_(GearTable::of(session.repository())) {}
+  explicit ContentStore(repo::WriteSession& session) : session_(session), table_(GearTable::of(session.repository())) {}
 
   struct Stored {
     std::vector<repo::Extent> extents;  // holes among them

@@ -46,7 +46,7 @@ class FileCapture::Bundle {
     world_.progress.bytes_stored = content_.session().stats().stored_bytes;
     return {};
   }
-  size_t entry_number = 0;  // of the file being read
+  size_t entry_number = 0;                   // of the file being read
   std::optional<repo::BlockId> reused_last;  // neighbours share blocks
 
  private:
@@ -87,7 +87,8 @@ Result<FileCapture::Outcome> FileCapture::run_piece(WorkItem& item) {
     std::vector<PlacedExtent> known;
     const Range range{outcome.item.offset, outcome.item.length};
     if (candidate.previous)
-      known = previous_extents(content_.session().repository(), candidate.previous->content, range.offset, range.length);
+      known =
+          previous_extents(content_.session().repository(), candidate.previous->content, range.offset, range.length);
     auto stored = TRY(content_.store(*file.value(), range, may_have_holes(candidate.status), known));
     if (judge(candidate, *file.value(), !stored.truncated).steady) outcome.piece = std::move(stored);
   }
@@ -103,8 +104,10 @@ Result<std::unique_ptr<File>> FileCapture::open_source(const Candidate& candidat
 }
 
 std::optional<repo::Entry> FileCapture::give_up(const Candidate& candidate, const Error& error) {
-  if (error.code() == ErrorCode::kNotFound) vanished_++;
-  else faults_.add(candidate.entry.path, "not read", error);
+  if (error.code() == ErrorCode::kNotFound)
+    vanished_++;
+  else
+    faults_.add(candidate.entry.path, "not read", error);
   return std::nullopt;
 }
 
@@ -136,12 +139,14 @@ Result<std::optional<repo::Entry>> FileCapture::capture_one(Candidate& candidate
     const bool last = attempt == kAttempts;
     const Reading reading = TRY(read_once(candidate, *file.value(), bundle, last));
     // A failure at first may be that of another object in the file's place.
-    if (reading.failure && (attempt > 1 || judge(candidate, *file.value(), true).steady)) return give_up(candidate, *reading.failure);
+    if (reading.failure && (attempt > 1 || judge(candidate, *file.value(), true).steady))
+      return give_up(candidate, *reading.failure);
     if (!reading.steady && !last) {
       read_again_++;
       continue;
     }
-    if (!reading.steady) faults_.add(candidate.entry.path, fmt::format("changed while it was read, {} times over", kAttempts));
+    if (!reading.steady)
+      faults_.add(candidate.entry.path, fmt::format("changed while it was read, {} times over", kAttempts));
     read_file_attributes(candidate, *file.value());
     return std::optional(std::move(candidate.entry));
   }
@@ -165,8 +170,10 @@ Result<std::optional<repo::Entry>> FileCapture::finish_large(const LargeFile& la
 
 void FileCapture::read_file_attributes(Candidate& candidate, const File& file) {
   auto attributes = read_attributes({file.descriptor(), source_path(candidate)});
-  if (attributes.ok()) candidate.entry.xattrs = std::move(attributes).value();
-  else faults_.add(candidate.entry.path, "extended attributes not read", attributes.error());
+  if (attributes.ok())
+    candidate.entry.xattrs = std::move(attributes).value();
+  else
+    faults_.add(candidate.entry.path, "extended attributes not read", attributes.error());
 }
 
 FileCapture::Reading FileCapture::judge(const Candidate& candidate, File& file, bool whole) {
@@ -178,7 +185,8 @@ FileCapture::Reading FileCapture::judge(const Candidate& candidate, File& file, 
 Result<FileCapture::Reading> FileCapture::read_once(Candidate& candidate, File& file, Bundle* bundle, bool keep) {
   repo::Entry& entry = candidate.entry;
   const bool holes = may_have_holes(candidate.status);
-  if (bundle && entry.size_bytes <= Planner::kSmallFileBytes && !holes) return read_small(candidate, file, *bundle, keep);
+  if (bundle && entry.size_bytes <= Planner::kSmallFileBytes && !holes)
+    return read_small(candidate, file, *bundle, keep);
   const repo::Content* previous = candidate.previous ? &candidate.previous->content : nullptr;
   auto whole = TRY(content_.store_whole(file, entry.size_bytes, holes, previous));
   if (whole.failure) return Reading{.steady = false, .failure = std::move(whole.failure)};
@@ -208,7 +216,8 @@ Result<bool> FileCapture::take_over_equal(Candidate& candidate, ByteView bytes) 
   const auto block = content_.session().repository().read_block(*extents[0].block);
   if (!block.ok()) return false;  // stored anew, then
   const size_t begin = extents[0].block_offset;
-  if (block.value()->size() < begin + bytes.size() || !equal(block.value()->view(begin, bytes.size()), bytes)) return false;
+  if (block.value()->size() < begin + bytes.size() || !equal(block.value()->view(begin, bytes.size()), bytes))
+    return false;
   if (!TRY(content_.session().reuse(*extents[0].block))) return false;
   candidate.entry.content.extents = extents;
   return true;
@@ -224,9 +233,12 @@ std::optional<repo::Entry> FileCapture::describe(const Candidate& candidate) {
     entry.link_target = std::move(target).value();
   }
   auto attributes = read_attributes({-1, path});
-  if (attributes.ok()) entry.xattrs = std::move(attributes).value();
-  else if (attributes.error().code() == ErrorCode::kNotFound) vanished_++;
-  else faults_.add(entry.path, "extended attributes not read", attributes.error());
+  if (attributes.ok())
+    entry.xattrs = std::move(attributes).value();
+  else if (attributes.error().code() == ErrorCode::kNotFound)
+    vanished_++;
+  else
+    faults_.add(entry.path, "extended attributes not read", attributes.error());
   return entry;
 }
 

@@ -50,7 +50,7 @@ class FileCapture {
   // Reads a file once. What the source fails in is in the outcome; Result errors
   // are of the repository and end the capture.
   struct Reading {
-    bool steady = false;           // nothing changed meanwhile
+    bool steady = false;  // nothing changed meanwhile
     std::optional<Error> failure;
   };
   // `keep`: also content that is not steady. The entry follows what was read.

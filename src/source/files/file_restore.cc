@@ -33,7 +33,8 @@ void start_writeback(File& file, uint64_t begin, uint64_t end) {
   const uint64_t behind = end / kWritebackBytes * kWritebackBytes;
   if (begin >= behind || file.descriptor() < 0) return;
   const uint64_t from = begin / kWritebackBytes * kWritebackBytes;
-  sync_file_range(file.descriptor(), static_cast<off64_t>(from), static_cast<off64_t>(behind - from), SYNC_FILE_RANGE_WRITE);
+  sync_file_range(file.descriptor(), static_cast<off64_t>(from), static_cast<off64_t>(behind - from),
+                  SYNC_FILE_RANGE_WRITE);
 }
 
 }  // namespace
@@ -99,7 +100,8 @@ Result<void> FileRestore::write_anew(const repo::Entry& entry) {
 }
 
 Result<void> FileRestore::finish_file(const repo::Entry& entry, File& file) {
-  apply_metadata(entry, {file.descriptor(), target_.temporary_of(entry.path)}, {.numeric_ids = options_.numeric_ids}, names_, faults_);
+  apply_metadata(entry, {file.descriptor(), target_.temporary_of(entry.path)}, {.numeric_ids = options_.numeric_ids},
+                 names_, faults_);
   TRY(file.close());
   target_.ready(entry.path);
   return {};

@@ -95,7 +95,8 @@ void set_attributes(const repo::Entry& entry, const Handle& handle, bool remove_
   }
   for (const auto& [name, value] : entry.xattrs) {
     if (set_attribute(handle, name, value) != 0)
-      faults.add(entry.path, fmt::format("attribute {} not set", display_path(name)), Error::from_errno(errno, "setxattr"));
+      faults.add(entry.path, fmt::format("attribute {} not set", display_path(name)),
+                 Error::from_errno(errno, "setxattr"));
   }
 }
 
@@ -140,7 +141,8 @@ uid_t OwnerNames::uid_of(const std::string& name, uid_t fallback) {
   if (fresh) {
     std::string buffer(kLookupBytes, '\0');
     struct passwd record{}, *found = nullptr;
-    if (getpwnam_r(name.c_str(), &record, buffer.data(), buffer.size(), &found) == 0 && found) known->second = found->pw_uid;
+    if (getpwnam_r(name.c_str(), &record, buffer.data(), buffer.size(), &found) == 0 && found)
+      known->second = found->pw_uid;
   }
   return known->second.value_or(fallback);
 }
@@ -152,7 +154,8 @@ gid_t OwnerNames::gid_of(const std::string& name, gid_t fallback) {
   if (fresh) {
     std::string buffer(kLookupBytes, '\0');
     struct group record{}, *found = nullptr;
-    if (getgrnam_r(name.c_str(), &record, buffer.data(), buffer.size(), &found) == 0 && found) known->second = found->gr_gid;
+    if (getgrnam_r(name.c_str(), &record, buffer.data(), buffer.size(), &found) == 0 && found)
+      known->second = found->gr_gid;
   }
   return known->second.value_or(fallback);
 }
@@ -229,8 +232,8 @@ void apply_metadata(const repo::Entry& entry, const Handle& handle, const ApplyO
   set_times(entry, handle, faults);
 }
 
-std::vector<std::string> metadata_differences(const repo::Entry& entry, const struct stat& status,
-                                              const Handle& handle, OwnerNames& names) {
+std::vector<std::string> metadata_differences(const repo::Entry& entry, const struct stat& status, const Handle& handle,
+                                              OwnerNames& names) {
   std::vector<std::string> differences;
   const bool has_mode = entry.kind != repo::EntryKind::kSymlink;
   if (has_mode && (status.st_mode & 07777) != entry.mode)
@@ -240,7 +243,8 @@ std::vector<std::string> metadata_differences(const repo::Entry& entry, const st
   if (status.st_uid != uid || status.st_gid != gid)
     differences.push_back(fmt::format("owner is {}:{}, not {}:{}", status.st_uid, status.st_gid, uid, gid));
   if (modified_of(status) != entry.modified)
-    differences.push_back(fmt::format("modified {}, not {}", format_rfc3339(modified_of(status)), format_rfc3339(entry.modified)));
+    differences.push_back(
+        fmt::format("modified {}, not {}", format_rfc3339(modified_of(status)), format_rfc3339(entry.modified)));
   auto attributes = read_attributes(handle);
   if (!attributes.ok()) {
     differences.push_back(display_path(attributes.error().text()));

@@ -70,7 +70,7 @@ void apply_metadata(const repo::Entry& entry, const Handle& handle, const ApplyO
                     Faults& faults);
 
 // How an object's metadata differs from the entry, in words; empty if it does not.
-std::vector<std::string> metadata_differences(const repo::Entry& entry, const struct stat& status,
-                                              const Handle& handle, OwnerNames& names);
+std::vector<std::string> metadata_differences(const repo::Entry& entry, const struct stat& status, const Handle& handle,
+                                              OwnerNames& names);
 
 }  // namespace holdfast::files

@@ -115,8 +115,10 @@ Result<ExcludePatterns::Pattern> ExcludePatterns::parse(std::string_view text) {
   }
   if (text.empty()) return refuse("is empty");
   for (size_t i = 0; i < text.size(); i++) {
-    if (text[i] == '\\') i++;
-    else if (text[i] == '[' && text.find(']', i + 2) == std::string_view::npos) return refuse("has '[' without ']'");
+    if (text[i] == '\\')
+      i++;
+    else if (text[i] == '[' && text.find(']', i + 2) == std::string_view::npos)
+      return refuse("has '[' without ']'");
   }
   pattern.text = text;
   return pattern;

@@ -22,8 +22,8 @@ uint64_t name_hash(std::string_view path) {
 bool looks_unchanged(const repo::Entry& now, const repo::Entry& before) {
   const auto well_before = [&](Time time) { return time + kRacyMargin <= before.captured; };
   return now.kind == before.kind && now.size_bytes == before.size_bytes && now.inode == before.inode &&
-         now.modified == before.modified && now.changed == before.changed && now.device_number == before.device_number &&
-         well_before(now.modified) && well_before(now.changed);
+         now.modified == before.modified && now.changed == before.changed &&
+         now.device_number == before.device_number && well_before(now.modified) && well_before(now.changed);
 }
 
 Planner::Planner(Walker& walker, PreviousTree& previous, OwnerNames& names, Clock& clock, bool force)

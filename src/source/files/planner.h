@@ -40,8 +40,8 @@ class Planner {
   Clock& clock_;
   const bool force_;
   struct Link {
-    std::string first;      // name met first
-    uint64_t missing = 0;   // names not met yet
+    std::string first;     // name met first
+    uint64_t missing = 0;  // names not met yet
   };
   std::map<std::pair<dev_t, ino_t>, Link> links_;
   std::optional<Candidate> ahead_;

@@ -72,7 +72,8 @@ std::vector<PlacedExtent> previous_extents(repo::Repository& repository, const r
   return placed;
 }
 
-Result<bool> reuse_content(repo::WriteSession& session, const repo::Content& content, std::optional<repo::BlockId>& last) {
+Result<bool> reuse_content(repo::WriteSession& session, const repo::Content& content,
+                           std::optional<repo::BlockId>& last) {
   const auto reuse = [&](const std::vector<repo::Extent>& extents) -> Result<bool> {
     for (const auto& extent : extents) {
       if (!extent.block || extent.block == last) continue;

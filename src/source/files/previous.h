@@ -41,6 +41,7 @@ std::vector<PlacedExtent> previous_extents(repo::Repository& repository, const r
 // Takes content over without its bytes: remembers every block and region that it
 // needs as reused. False when one of them is not there any more.
 // `last` is the block reused last: neighbours in a tree share blocks.
-Result<bool> reuse_content(repo::WriteSession& session, const repo::Content& content, std::optional<repo::BlockId>& last);
+Result<bool> reuse_content(repo::WriteSession& session, const repo::Content& content,
+                           std::optional<repo::BlockId>& last);
 
 }  // namespace holdfast::files

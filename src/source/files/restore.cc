@@ -37,12 +37,18 @@ class Restorer {
  public:
   Restorer(source::World& world, repo::Repository& repository, Target& target, const RestoreOptions& options,
            RestorePlan& plan, const Choice& choice, OwnerNames& names, Faults& faults)
-      : world_(world), repository_(repository), target_(target), options_(options), plan_(plan), choice_(choice),
+      : world_(world),
+        repository_(repository),
+        target_(target),
+        options_(options),
+        plan_(plan),
+        choice_(choice),
         files_(world, repository, target, options, names, faults) {}
 
   Result<void> run(const repo::BlockId& root) {
     const auto skipped = [this](const repo::Entry& entry) {
-      if (const auto found = plan_.detached.find(entry.path); found != plan_.detached.end()) found->second.entry = entry;
+      if (const auto found = plan_.detached.find(entry.path); found != plan_.detached.end())
+        found->second.entry = entry;
     };
     auto selection = TRY(Selection::open(repository_, root, choice_, skipped));
     selection_.emplace(std::move(selection));
@@ -86,7 +92,8 @@ class Restorer {
         break;
       }
       const bool is_large = entry->content.regions.size() > 1 && !TRY(may_be_kept(*entry));
-      if ((is_large && !task.neighbours.empty()) || (bytes >= kSplitBytes && !shares_block(task.neighbours.back(), *entry))) {
+      if ((is_large && !task.neighbours.empty()) ||
+          (bytes >= kSplitBytes && !shares_block(task.neighbours.back(), *entry))) {
         ahead_ = std::move(entry);
         break;
       }
@@ -136,7 +143,8 @@ class Restorer {
       const auto status = TRY(target_.fs().stat(path));
       if (S_ISDIR(status.st_mode)) return {};
       if (!options_.remove_extra)
-        return make_error(ErrorCode::kRefused, "'{}' is not a directory; the restore would write through it", display_path(path));
+        return make_error(ErrorCode::kRefused, "'{}' is not a directory; the restore would write through it",
+                          display_path(path));
       TRY(target_.fs().remove_file(path));
       outcome = target_.fs().make_directory(path, 0700);
     }
@@ -206,7 +214,8 @@ Error damage_error(const FileRestore::Damage& damage) {
   return make_error(ErrorCode::kDamaged, "{} of the files can't be restored, as their stored content is damaged: {}{}",
                     format_count(damage.files), fmt::join(damage.examples, "; "),
                     damage.files > damage.examples.size() ? "; ..." : "")
-      .with_hint("everything else was restored; `check` and `explain` tell what is damaged, an older point may have the files")
+      .with_hint(
+          "everything else was restored; `check` and `explain` tell what is damaged, an older point may have the files")
       .with_data_loss();
 }
 
@@ -248,7 +257,8 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
   report.faults = faults.take();
   const auto damage = restorer.files().damage();
   if (damage.files > 0) return damage_error(damage);
-  log_info("files.restored", {{"files", report.files}, {"bytes", report.bytes}, {"bytes_written", report.bytes_written}});
+  log_info("files.restored",
+           {{"files", report.files}, {"bytes", report.bytes}, {"bytes_written", report.bytes_written}});
   return report;
 }
 

@@ -10,30 +10,30 @@
 namespace holdfast::files {
 
 struct RestoreOptions {
-  std::string to = {};                  // directory below which paths appear; "" or "/": where they were
-  std::vector<std::string> only = {};   // paths or patterns inside the tree; empty: all
-  bool delta = false;                   // target may hold data: right blocks are kept, wrong ones rewritten
-  bool remove_extra = false;            // with delta: files that the snapshot does not have go
+  std::string to = {};                 // directory below which paths appear; "" or "/": where they were
+  std::vector<std::string> only = {};  // paths or patterns inside the tree; empty: all
+  bool delta = false;                  // target may hold data: right blocks are kept, wrong ones rewritten
+  bool remove_extra = false;           // with delta: files that the snapshot does not have go
   bool dry_run = false;
-  bool numeric_ids = false;             // do not map owners by name
+  bool numeric_ids = false;  // do not map owners by name
 };
 
 struct RestoreReport {
   uint64_t files = 0, directories = 0, others = 0;
-  uint64_t bytes = 0;                   // of content in place now
-  uint64_t bytes_written = 0;           // of it, written by this restore
-  std::vector<std::string> changes;     // dry run: one line for each thing that would be done
-  std::vector<std::string> faults;      // "srv/x: owner not set: permission denied"
+  uint64_t bytes = 0;                // of content in place now
+  uint64_t bytes_written = 0;        // of it, written by this restore
+  std::vector<std::string> changes;  // dry run: one line for each thing that would be done
+  std::vector<std::string> faults;   // "srv/x: owner not set: permission denied"
 };
 
 // Each file appears whole or not at all (temporary beside it, fsync, rename).
 // Everything written is durable when this returns. kTargetNotEmpty without `delta`
 // when something that would be written exists. Free space is checked first.
-Result<RestoreReport> restore(source::World& world, repo::Repository& repository,
-                              const repo::Snapshot& snapshot, const RestoreOptions& options);
+Result<RestoreReport> restore(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
+                              const RestoreOptions& options);
 
 // Compares a directory with the snapshot, byte for byte, without writing.
-Result<source::VerifyReport> verify(source::World& world, repo::Repository& repository,
-                                    const repo::Snapshot& snapshot, const std::string& directory);
+Result<source::VerifyReport> verify(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
+                                    const std::string& directory);
 
 }  // namespace holdfast::files

@@ -17,7 +17,13 @@ class RestoreFinish {
  public:
   RestoreFinish(source::World& world, repo::Repository& repository, Target& target, const RestoreOptions& options,
                 const RestorePlan& plan, OwnerNames& names, Faults& faults)
-      : world_(world), repository_(repository), target_(target), options_(options), plan_(plan), names_(names), faults_(faults) {}
+      : world_(world),
+        repository_(repository),
+        target_(target),
+        options_(options),
+        plan_(plan),
+        names_(names),
+        faults_(faults) {}
 
   // `made`: directories that this restore made, of those that it would otherwise
   // leave as they are (the ones above what was asked for).
@@ -28,8 +34,8 @@ class RestoreFinish {
  private:
   struct Directory {
     repo::Entry entry;
-    bool leave = false;             // as it is: it is none of ours
-    std::set<std::string> names;    // that the snapshot has in it
+    bool leave = false;           // as it is: it is none of ours
+    std::set<std::string> names;  // that the snapshot has in it
   };
   Result<void> visit(Selected selected, const std::set<std::string>& made);
   Result<void> leave(const Directory& directory);

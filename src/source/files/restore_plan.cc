@@ -32,7 +32,8 @@ class Planning {
     if (wanted <= available) return {};
     if (sparse_) wanted = TRY(data_bytes(root));
     if (wanted <= available) return {};
-    return make_error(ErrorCode::kNoSpace, "{} has {} free, the restore needs {}", place, format_bytes(available), format_bytes(wanted))
+    return make_error(ErrorCode::kNoSpace, "{} has {} free, the restore needs {}", place, format_bytes(available),
+                      format_bytes(wanted))
         .with_hint("free space there, restore to another directory, or restore a part");
   }
 
@@ -51,7 +52,8 @@ class Planning {
 
   Result<std::optional<struct stat>> look_at(const repo::Entry& entry) {
     // Below a directory that is absent nothing needs to be looked for.
-    if (absent_ && entry.path.size() > absent_->size() && entry.path.starts_with(*absent_) && entry.path[absent_->size()] == '/')
+    if (absent_ && entry.path.size() > absent_->size() && entry.path.starts_with(*absent_) &&
+        entry.path[absent_->size()] == '/')
       return std::optional<struct stat>();
     if (absent_ && absent_->empty()) return std::optional<struct stat>();
     absent_.reset();
@@ -89,11 +91,12 @@ class Planning {
           .with_hint("restore to an empty directory, or with --delta over what is there");
     if (is_directory || S_ISDIR(status.st_mode)) {
       if (!options_.remove_extra)
-        return make_error(ErrorCode::kTargetNotEmpty, "'{}' is a {}, but a {} is to be restored there", display_path(path),
-                          kind_name(kind_of(status.st_mode)), kind_name(entry.kind))
+        return make_error(ErrorCode::kTargetNotEmpty, "'{}' is a {}, but a {} is to be restored there",
+                          display_path(path), kind_name(kind_of(status.st_mode)), kind_name(entry.kind))
             .with_hint("remove it, or let the restore remove what the snapshot does not have");
       if (options_.dry_run)
-        plan.changes.push_back(fmt::format("remove {} {}", kind_name(kind_of(status.st_mode)), display_path(entry.path)));
+        plan.changes.push_back(
+            fmt::format("remove {} {}", kind_name(kind_of(status.st_mode)), display_path(entry.path)));
       return note_missing(selected);
     }
     if (entry.kind == repo::EntryKind::kFile) largest_rewrite_ = std::max(largest_rewrite_, entry.size_bytes);

@@ -22,9 +22,9 @@ struct Detached {
 // What a look at the snapshot and the target told, before anything is written.
 struct RestorePlan {
   uint64_t files = 0;
-  uint64_t bytes = 0;                       // of content
+  uint64_t bytes = 0;                        // of content
   std::map<std::string, Detached> detached;  // by path
-  std::vector<std::string> changes;         // of a dry run
+  std::vector<std::string> changes;          // of a dry run
 };
 
 // Looks at everything that a restore would touch. kTargetNotEmpty: something is

@@ -20,7 +20,8 @@ std::vector<Range> layout(const std::string& path) {
 }
 
 TEST_F(RestoreTest, CaseSparseFilesKeepTheirHolesExactly) {
-  const auto make = [&](const std::string& name, uint64_t size, const std::vector<std::pair<uint64_t, std::string>>& parts) {
+  const auto make = [&](const std::string& name, uint64_t size,
+                        const std::vector<std::pair<uint64_t, std::string>>& parts) {
     auto file = real_file_system().open(source + "/" + name, {.write = true, .create = true, .mode = 0644});
     ASSERT_TRUE(file.value()->truncate(size).ok());
     for (const auto& [offset, text] : parts) ASSERT_TRUE(file.value()->write_at(offset, as_bytes(text)).ok());
@@ -77,13 +78,15 @@ TEST_F(RestoreTest, CaseExtendedAttributesAclsAndSetuid) {
   write_source("a", "content");
   mkdir((source + "/d").c_str(), 0755);
   const std::string file = source + "/a", directory = source + "/d";
-  if (setxattr(file.c_str(), "user.note", "b\0c", 3, 0) != 0) GTEST_SKIP() << "no extended attributes on this file system";
+  if (setxattr(file.c_str(), "user.note", "b\0c", 3, 0) != 0)
+    GTEST_SKIP() << "no extended attributes on this file system";
   const std::string large(3000, 'x');
   ASSERT_EQ(setxattr(file.c_str(), "user.large", large.data(), large.size(), 0), 0);
   ASSERT_EQ(setxattr(directory.c_str(), "user.dir", "1", 1, 0), 0);
   // rwx for the owner, r-- for user 12345, mask rwx: POSIX ACL version 2.
-  const uint8_t acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 0x39, 0x30, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255,
-                         16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
+  const uint8_t acl[] = {2, 0,    0,    0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,  4,
+                         0, 0x39, 0x30, 0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
+                         6, 0,    255,  255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255};
   const bool acls = setxattr(file.c_str(), "system.posix_acl_access", acl, sizeof acl, 0) == 0 &&
                     setxattr(directory.c_str(), "system.posix_acl_default", acl, sizeof acl, 0) == 0;
   write_source("setuid", "x");
@@ -97,11 +100,13 @@ TEST_F(RestoreTest, CaseExtendedAttributesAclsAndSetuid) {
   char value[64];
   EXPECT_EQ(getxattr(restored("a").c_str(), "user.note", value, sizeof value), 3);
   if (acls) {
-    EXPECT_EQ(getxattr(restored("a").c_str(), "system.posix_acl_access", value, sizeof value), static_cast<ssize_t>(sizeof acl));
+    EXPECT_EQ(getxattr(restored("a").c_str(), "system.posix_acl_access", value, sizeof value),
+              static_cast<ssize_t>(sizeof acl));
     EXPECT_EQ(std::memcmp(value, acl, sizeof acl), 0);
   }
   if (is_root()) {
-    const uint8_t capability[] = {1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};  // cap_net_bind_service=ep
+    const uint8_t capability[] = {1, 0, 0, 2, 0, 4, 0, 0, 0, 0,
+                                  0, 0, 0, 0, 0, 0, 0, 0, 0, 0};  // cap_net_bind_service=ep
     write_source("capable", "x");
     if (setxattr((source + "/capable").c_str(), "security.capability", capability, sizeof capability, 0) == 0) {
       ASSERT_EQ(chown((source + "/capable").c_str(), 12, 13), 0);  // takes it away again
@@ -153,7 +158,9 @@ TEST_F(RestoreTest, CaseTargetNotEmptyIsRefused) {
   const auto outcome = try_put_back(snapshot, {.to = target});
   ASSERT_FALSE(outcome.ok());
   EXPECT_EQ(outcome.error().code(), ErrorCode::kTargetNotEmpty);
-  EXPECT_EQ(outcome.error().text(), "'" + restored("b") + "' exists already (restore to an empty directory, or with --delta over what is there)");
+  EXPECT_EQ(
+      outcome.error().text(),
+      "'" + restored("b") + "' exists already (restore to an empty directory, or with --delta over what is there)");
   EXPECT_FALSE(present(restored("a")));  // nothing was written
 }
 
@@ -232,7 +239,8 @@ TEST_F(RestoreTest, CaseDryRunChangesNothing) {
   write(restored("a"), "A");
   write(restored("extra"), "x");
   report = put_back(snapshot, {.delta = true, .remove_extra = true, .dry_run = true});
-  EXPECT_EQ(report.changes, (std::vector<std::string>{"replace file " + in_tree("a"), "remove file " + in_tree("extra")}));
+  EXPECT_EQ(report.changes,
+            (std::vector<std::string>{"replace file " + in_tree("a"), "remove file " + in_tree("extra")}));
   EXPECT_EQ(read(restored("a")), "A");
 }
 
@@ -315,12 +323,14 @@ TEST_F(HostileTree, CasePathTraversalIsRefused) {
 }
 
 TEST_F(HostileTree, AFileBelowASymbolicLinkOfTheTreeIsRefused) {
-  const auto snapshot = snapshot_of({entry("", repo::EntryKind::kDirectory), entry("a", repo::EntryKind::kSymlink, scratch.path()),
-                                     entry("a/evil", repo::EntryKind::kFile)});
+  const auto snapshot =
+      snapshot_of({entry("", repo::EntryKind::kDirectory), entry("a", repo::EntryKind::kSymlink, scratch.path()),
+                   entry("a/evil", repo::EntryKind::kFile)});
   const auto outcome = try_put_back(snapshot, {.to = target});
   ASSERT_FALSE(outcome.ok());
   EXPECT_EQ(outcome.error().code(), ErrorCode::kInvalidData);
-  EXPECT_EQ(outcome.error().message(), "the snapshot's tree has the path 'a/evil', which does not lie in a directory of it");
+  EXPECT_EQ(outcome.error().message(),
+            "the snapshot's tree has the path 'a/evil', which does not lie in a directory of it");
   EXPECT_FALSE(present(scratch / "evil"));
 }
 
@@ -328,8 +338,8 @@ TEST_F(HostileTree, ASymbolicLinkInTheTargetIsNotWrittenThrough) {
   mkdir((scratch / "victim").c_str(), 0755);
   mkdir(target.c_str(), 0755);
   ASSERT_EQ(symlink((scratch / "victim").c_str(), (target + "/a").c_str()), 0);
-  const auto snapshot = snapshot_of(
-      {entry("", repo::EntryKind::kDirectory), entry("a", repo::EntryKind::kDirectory), entry("a/evil", repo::EntryKind::kFile)});
+  const auto snapshot = snapshot_of({entry("", repo::EntryKind::kDirectory), entry("a", repo::EntryKind::kDirectory),
+                                     entry("a/evil", repo::EntryKind::kFile)});
   for (const bool delta : {false, true}) {
     const auto outcome = try_put_back(snapshot, {.to = target, .delta = delta});
     ASSERT_FALSE(outcome.ok());
@@ -421,8 +431,9 @@ TEST_F(RestoreTest, VerifyNamesEveryDifference) {
   keep_time(restored("mode"), [&] { chmod(restored("mode").c_str(), 0600); });
   keep_time(restored(), [&] { unlink(restored("missing").c_str()); });
   EXPECT_EQ(differences(snapshot, target),
-            (std::vector<std::string>{in_tree("content") + ": content differs behind byte 0", in_tree("longer") + ": has 2 bytes, not 1",
-                                      in_tree("missing") + ": missing", in_tree("mode") + ": mode is 0600, not 0644"}));
+            (std::vector<std::string>{in_tree("content") + ": content differs behind byte 0",
+                                      in_tree("longer") + ": has 2 bytes, not 1", in_tree("missing") + ": missing",
+                                      in_tree("mode") + ": mode is 0600, not 0644"}));
 }
 
 }  // namespace

@@ -26,7 +26,10 @@ class RandomTree {
       switch (random_->below(6)) {
         case 0: write(path, random_->below(1 << 20), bytes(random_->below(200'000))); break;
         case 1: ASSERT_EQ(truncate(path.c_str(), static_cast<off_t>(random_->below(300'000))), 0); break;
-        case 2: unlink(path.c_str()); files_.erase(files_.begin() + static_cast<ptrdiff_t>(which)); break;
+        case 2:
+          unlink(path.c_str());
+          files_.erase(files_.begin() + static_cast<ptrdiff_t>(which));
+          break;
         case 3: ASSERT_EQ(chmod(path.c_str(), random_mode()), 0); break;
         case 4: set_time(path); break;
         case 5: {
@@ -40,7 +43,8 @@ class RandomTree {
 
  private:
   std::string new_path() {
-    static const char* const kNames[] = {"a", "b.txt", "-", " space", "caf\xc3\xa9", "\xff\xfe", "a-b", "new\nline", "..x", "\x01"};
+    static const char* const kNames[] = {"a",        "b.txt", "-",         " space", "caf\xc3\xa9",
+                                         "\xff\xfe", "a-b",   "new\nline", "..x",    "\x01"};
     const std::string name = kNames[random_->below(10)] + std::to_string(number_++);
     return directories_[random_->below(directories_.size())] + "/" + name;
   }
@@ -57,7 +61,8 @@ class RandomTree {
     ASSERT_TRUE(file.value()->write_at(offset, as_bytes(content)).ok());
   }
   void set_time(const std::string& path) {
-    const struct timespec time{static_cast<time_t>(random_->below(2'000'000'000)), static_cast<long>(random_->below(1'000'000'000))};
+    const struct timespec time{static_cast<time_t>(random_->below(2'000'000'000)),
+                               static_cast<long>(random_->below(1'000'000'000))};
     const struct timespec times[2] = {time, time};
     ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW), 0);
   }
@@ -70,7 +75,10 @@ class RandomTree {
         ASSERT_EQ(mkdir(path.c_str(), 0700 | static_cast<mode_t>(random_->below(01000))), 0);
         directories_.push_back(path);
         return;
-      case 2: ASSERT_EQ(symlink(("to " + path).c_str(), path.c_str()), 0); set_time(path); return;
+      case 2:
+        ASSERT_EQ(symlink(("to " + path).c_str(), path.c_str()), 0);
+        set_time(path);
+        return;
       case 3: ASSERT_EQ(mkfifo(path.c_str(), 0600), 0); return;
       case 4: ASSERT_EQ(mknod(path.c_str(), S_IFSOCK | 0666, 0), 0); return;
       case 5:
@@ -91,7 +99,9 @@ class RandomTree {
       ASSERT_EQ(chmod(path.c_str(), random_mode()), 0);
     }
     if (is_root() && random_->below(4) == 0) {
-      ASSERT_EQ(chown(path.c_str(), static_cast<uid_t>(random_->below(50'000)), static_cast<gid_t>(random_->below(50'000))), 0);
+      ASSERT_EQ(
+          chown(path.c_str(), static_cast<uid_t>(random_->below(50'000)), static_cast<gid_t>(random_->below(50'000))),
+          0);
     }
     if (random_->below(2) == 0) set_time(path);
   }
@@ -157,9 +167,8 @@ TEST_P(RoundTripTest, RandomTreesComeBackAsTheyWere) {
 }
 
 // The seed is in the name of each case.
-INSTANTIATE_TEST_SUITE_P(Seeds, RoundTripTest, testing::Range<uint64_t>(1, 9), [](const auto& seed) {
-  return "Seed" + std::to_string(seed.param);
-});
+INSTANTIATE_TEST_SUITE_P(Seeds, RoundTripTest, testing::Range<uint64_t>(1, 9),
+                         [](const auto& seed) { return "Seed" + std::to_string(seed.param); });
 
 }  // namespace
 }  // namespace holdfast::files

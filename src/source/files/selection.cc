@@ -41,11 +41,13 @@ Result<std::optional<Selected>> Selection::next() {
 
 Result<void> Selection::check(const repo::Entry& entry) {
   const auto refuse = [&](const char* why) {
-    return make_error(ErrorCode::kInvalidData, "the snapshot's tree has the path '{}', which {}", display_path(entry.path), why)
+    return make_error(ErrorCode::kInvalidData, "the snapshot's tree has the path '{}', which {}",
+                      display_path(entry.path), why)
         .with_hint("nothing of it was written; `check` tells whether the repository is damaged");
   };
   if (!is_clean_path(entry.path)) return refuse("could lead out of the target");
-  if (entry.kind == repo::EntryKind::kHardLink && !is_clean_path(entry.link_target)) return refuse("links out of the target");
+  if (entry.kind == repo::EntryKind::kHardLink && !is_clean_path(entry.link_target))
+    return refuse("links out of the target");
   if (last_path_ && repo::compare_paths(*last_path_, entry.path) >= 0) return refuse("is out of order");
   last_path_ = entry.path;
   const std::string_view parent = tree_parent(entry.path);

@@ -79,7 +79,9 @@ class MeddlingFileSystem : public FileSystem {
     return status;
   }
   Result<std::vector<DirectoryEntry>> list(const std::string& path) override { return real_.list(path); }
-  Result<void> make_directory(const std::string& path, mode_t mode) override { return real_.make_directory(path, mode); }
+  Result<void> make_directory(const std::string& path, mode_t mode) override {
+    return real_.make_directory(path, mode);
+  }
   Result<void> rename(const std::string& from, const std::string& to) override {
     note("rename");
     return real_.rename(from, to);
@@ -92,7 +94,9 @@ class MeddlingFileSystem : public FileSystem {
     note("link");
     return real_.hard_link(from, to);
   }
-  Result<void> symlink(const std::string& target, const std::string& path) override { return real_.symlink(target, path); }
+  Result<void> symlink(const std::string& target, const std::string& path) override {
+    return real_.symlink(target, path);
+  }
   Result<std::string> read_link(const std::string& path) override { return real_.read_link(path); }
   Result<void> remove_file(const std::string& path) override { return real_.remove_file(path); }
   Result<void> remove_directory(const std::string& path) override { return real_.remove_directory(path); }
@@ -195,7 +199,9 @@ class FilesTest : public testing::Test {
   }
 
   // Where a file of the source is after a restore into `target`.
-  std::string restored(const std::string& name = "") const { return target + source + (name.empty() ? "" : "/" + name); }
+  std::string restored(const std::string& name = "") const {
+    return target + source + (name.empty() ? "" : "/" + name);
+  }
 
   void write(const std::string& path, std::string_view content) {
     auto file = real_file_system().open(path, {.write = true, .create = true, .truncate = true, .mode = 0644});
@@ -226,7 +232,9 @@ class FilesTest : public testing::Test {
       all[entry.value()->path] = *entry.value();
     }
   }
-  std::string in_tree(const std::string& name = "") const { return (source + (name.empty() ? "" : "/" + name)).substr(1); }
+  std::string in_tree(const std::string& name = "") const {
+    return (source + (name.empty() ? "" : "/" + name)).substr(1);
+  }
 
   static std::string noise(size_t size, uint64_t seed) {
     std::string bytes(size, '\0');

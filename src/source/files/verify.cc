@@ -22,7 +22,9 @@ class Comparison {
       : world_(world), repository_(repository), target_(target) {}
 
   Result<void> compare(const repo::Entry& entry, Findings& findings) {
-    const auto report = [&](std::string problem) { findings.push_back({display_path(entry.path), std::move(problem)}); };
+    const auto report = [&](std::string problem) {
+      findings.push_back({display_path(entry.path), std::move(problem)});
+    };
     const std::string path = target_.path_of(entry.path);
     const auto status = world_.fs.stat(path);
     if (!status.ok()) {
@@ -35,7 +37,8 @@ class Comparison {
       report(fmt::format("is a {}, not a {}", kind_name(kind_of(status.value().st_mode)), kind_name(entry.kind)));
       return {};
     }
-    for (auto& difference : metadata_differences(entry, status.value(), {-1, path}, names_)) report(std::move(difference));
+    for (auto& difference : metadata_differences(entry, status.value(), {-1, path}, names_))
+      report(std::move(difference));
     if (entry.kind == repo::EntryKind::kFile) return compare_content(entry, path, report);
     if (entry.kind == repo::EntryKind::kSymlink && TRY(world_.fs.read_link(path)) != entry.link_target)
       report("points elsewhere");
@@ -63,8 +66,10 @@ class Comparison {
     const auto different = TRY(reader.first_difference(*file.value(), entry));
     if (!different) return {};
     const auto size = static_cast<uint64_t>(TRY(file.value()->stat()).st_size);
-    if (size != entry.size_bytes) report(fmt::format("has {} bytes, not {}", size, entry.size_bytes));
-    else report(fmt::format("content differs behind byte {}", *different));
+    if (size != entry.size_bytes)
+      report(fmt::format("has {} bytes, not {}", size, entry.size_bytes));
+    else
+      report(fmt::format("content differs behind byte {}", *different));
     return {};
   }
 

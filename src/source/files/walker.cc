@@ -65,8 +65,10 @@ std::optional<Found> Walker::next() {
   if (to_enter_) {
     const Found found = std::move(*to_enter_);
     to_enter_.reset();
-    if (found.is_parent) enter_parent(found.path);
-    else enter(found);
+    if (found.is_parent)
+      enter_parent(found.path);
+    else
+      enter(found);
   }
   while (!levels_.empty()) {
     Level& level = levels_.back();
@@ -97,8 +99,10 @@ void Walker::enter_parent(const std::string& path) {
 void Walker::enter(const Found& found) {
   auto names = fs_.list("/" + found.path);
   if (!names.ok()) {
-    if (names.error().code() == ErrorCode::kNotFound) vanished_++;
-    else faults_.add(found.path, "directory not read", names.error());
+    if (names.error().code() == ErrorCode::kNotFound)
+      vanished_++;
+    else
+      faults_.add(found.path, "directory not read", names.error());
     return;
   }
   Level level{.path = found.path, .names = std::move(names).value()};
@@ -112,14 +116,17 @@ void Walker::enter(const Found& found) {
 std::optional<Found> Walker::look_at(const Level& level, const DirectoryEntry& name) {
   Found found{.path = child_path(level.path, name.name)};
   const auto excluded = [&](bool is_directory) {
-    return !level.is_parent && excludes_.excludes(found.path, std::string_view(found.path).substr(level.below_root), is_directory);
+    return !level.is_parent &&
+           excludes_.excludes(found.path, std::string_view(found.path).substr(level.below_root), is_directory);
   };
   const bool check_excludes = !excludes_.empty();
   if (check_excludes && name.type != DT_UNKNOWN && excluded(name.type == DT_DIR)) return std::nullopt;
   auto status = fs_.stat("/" + found.path);
   if (!status.ok()) {
-    if (status.error().code() == ErrorCode::kNotFound && !level.is_parent) vanished_++;
-    else faults_.add(found.path, "not read", status.error());
+    if (status.error().code() == ErrorCode::kNotFound && !level.is_parent)
+      vanished_++;
+    else
+      faults_.add(found.path, "not read", status.error());
     return std::nullopt;
   }
   found.status = status.value();

@@ -14,7 +14,7 @@ namespace holdfast::files {
 
 // Something that the walk came by.
 struct Found {
-  std::string path;        // relative to "/", as in the tree
+  std::string path;  // relative to "/", as in the tree
   struct stat status{};
   bool is_parent = false;  // above the roots: in the tree only for its metadata
 };

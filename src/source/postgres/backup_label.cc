@@ -48,7 +48,8 @@ Result<void> read_line(std::string_view line, BackupLabel& label) {
   } else if (key == "LABEL") {
     label.label = value;
   } else if (key.starts_with("INCREMENTAL FROM")) {
-    return make_error(ErrorCode::kUnsupported, "backup_label is of an incremental backup made by the server's own tools");
+    return make_error(ErrorCode::kUnsupported,
+                      "backup_label is of an incremental backup made by the server's own tools");
   }
   return {};  // method, time: nothing that we need; later servers may add more
 }
@@ -56,7 +57,8 @@ Result<void> read_line(std::string_view line, BackupLabel& label) {
 }  // namespace
 
 Result<BackupLabel> parse_backup_label(std::string_view text) {
-  if (text.size() > kLongestLabel) return make_error(ErrorCode::kInvalidData, "backup_label is {} bytes long", text.size());
+  if (text.size() > kLongestLabel)
+    return make_error(ErrorCode::kInvalidData, "backup_label is {} bytes long", text.size());
   BackupLabel label;
   while (!text.empty()) {
     const size_t end = text.find('\n');

@@ -13,11 +13,11 @@ namespace holdfast::postgres {
 // it out at the end of a backup; without it in the data directory a server would
 // start from pg_control's checkpoint, which is wrong for a copy, and silently so.
 struct BackupLabel {
-  Lsn start;               // of the WAL that the copy needs
+  Lsn start;  // of the WAL that the copy needs
   std::string start_segment;
-  Lsn checkpoint;          // location of the checkpoint record
+  Lsn checkpoint;  // location of the checkpoint record
   bool from_standby = false;
-  uint32_t timeline = 0;   // at the start
+  uint32_t timeline = 0;  // at the start
   std::string label;
 };
 

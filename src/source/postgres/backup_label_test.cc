@@ -42,8 +42,10 @@ TEST(BackupLabel, AnyTruncationIsRefusedOrLosesNothingThatMatters) {
 
 TEST(BackupLabel, SaysWhatIsWrong) {
   EXPECT_EQ(parse_backup_label("").error().message(), "backup_label lacks the start, the checkpoint or the timeline");
-  EXPECT_EQ(parse_backup_label("nonsense\n").error().message(), "backup_label has a line that can't be understood: 'nonsense'");
-  EXPECT_EQ(parse_backup_label(std::string(kLabel) + "INCREMENTAL FROM LSN: 0/1\n").error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(parse_backup_label("nonsense\n").error().message(),
+            "backup_label has a line that can't be understood: 'nonsense'");
+  EXPECT_EQ(parse_backup_label(std::string(kLabel) + "INCREMENTAL FROM LSN: 0/1\n").error().code(),
+            ErrorCode::kUnsupported);
 }
 
 TEST(TablespaceMap, UnescapesLocations) {

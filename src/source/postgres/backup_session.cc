@@ -72,7 +72,8 @@ Result<std::unique_ptr<BackupSession>> BackupSession::start(std::unique_ptr<Serv
                                                             Duration deadline) {
   std::unique_ptr<BackupSession> backup(new BackupSession(std::move(session), facts.major));
   TRY(backup->reserve_wal());
-  const char* start = facts.major >= 15 ? "select pg_backup_start($1, true)" : "select pg_start_backup($1, true, false)";
+  const char* start =
+      facts.major >= 15 ? "select pg_backup_start($1, true)" : "select pg_start_backup($1, true, false)";
   const Rows rows = TRY_CONTEXT(backup->session_->exec(start, {label}, deadline), "starting a backup");
   backup->start_ = TRY(parse_lsn(rows.at(0, 0)));
   return backup;

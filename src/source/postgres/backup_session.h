@@ -15,19 +15,19 @@ namespace holdfast::postgres {
 // What a server says of itself.
 struct ServerFacts {
   uint64_t system_id = 0;
-  int version = 0;                    // 150004
+  int version = 0;  // 150004
   int major = 0;
   uint32_t timeline = 0;
   uint64_t segment_bytes = 0;
   uint32_t page_bytes = 0;
-  uint32_t segment_pages = 0;         // of one relation segment
-  uint32_t catalog_version = 0;       // part of the name of tablespaces' directories
+  uint32_t segment_pages = 0;    // of one relation segment
+  uint32_t catalog_version = 0;  // part of the name of tablespaces' directories
   bool checksums = false;
   bool in_recovery = false;
-  Lsn position;                       // end of WAL written, or replayed
-  std::string data_directory;         // "" when we may not know
-  int64_t start_unix_seconds = 0;     // of the server
-  bool archives = false;              // archive_mode is on and a command is set
+  Lsn position;                    // end of WAL written, or replayed
+  std::string data_directory;      // "" when we may not know
+  int64_t start_unix_seconds = 0;  // of the server
+  bool archives = false;           // archive_mode is on and a command is set
 };
 Result<ServerFacts> read_facts(ServerSession& session);
 
@@ -37,10 +37,10 @@ Result<Time> server_time(ServerSession& session);
 // The end of a backup, as the server reports it.
 struct BackupEnd {
   Lsn stop;
-  std::string label_text;             // becomes backup_label
-  std::string tablespace_map_text;    // becomes tablespace_map; may be empty
+  std::string label_text;           // becomes backup_label
+  std::string tablespace_map_text;  // becomes tablespace_map; may be empty
   BackupLabel label;
-  Time time;                          // the server's clock afterwards
+  Time time;  // the server's clock afterwards
 };
 
 // A non-exclusive backup in progress. While the object lives the server writes

@@ -14,7 +14,7 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr Duration kCheckpointDeadline = Duration::hours(1);
-constexpr uint64_t kLargestSmallFile = 1 << 20;   // label, map
+constexpr uint64_t kLargestSmallFile = 1 << 20;  // label, map
 const std::string kWalPrefix = "pg_wal/";
 
 Result<std::string> text_up_to_zero(ByteView& rest) {
@@ -39,11 +39,8 @@ Result<ArchiveMessage> parse_archive_message(ByteView message) {
       return parsed;
     case 'm': parsed.kind = ArchiveMessage::Kind::kManifest; return parsed;
     case 'p': parsed.kind = ArchiveMessage::Kind::kProgress; return parsed;
-    case 'd':
-      parsed.data = rest;
-      return parsed;
-    default:
-      return make_error(ErrorCode::kInvalidData, "a base backup message of unknown type {}", message[0]);
+    case 'd': parsed.data = rest; return parsed;
+    default: return make_error(ErrorCode::kInvalidData, "a base backup message of unknown type {}", message[0]);
   }
 }
 
@@ -52,7 +49,8 @@ Result<void> BaseBackup::begin() {
   options.kind = SessionKind::kReplication;
   options.stop = &world_.progress.stop;
   server_ = TRY(ServerSession::connect(connection_, options));
-  const std::string slot = fmt::format("CREATE_REPLICATION_SLOT \"holdfast_backup_{}\" TEMPORARY PHYSICAL RESERVE_WAL", getpid());
+  const std::string slot =
+      fmt::format("CREATE_REPLICATION_SLOT \"holdfast_backup_{}\" TEMPORARY PHYSICAL RESERVE_WAL", getpid());
   auto reserved = server_->exec(slot);
   if (!reserved.ok()) log_warn("postgres.backup.no_slot", {{"error", reserved.error().text()}});
   world_.progress.phase = "waiting for a checkpoint";
@@ -61,7 +59,8 @@ Result<void> BaseBackup::begin() {
                           " MANIFEST 'no', VERIFY_CHECKSUMS false)"
                         : "BASE_BACKUP LABEL 'holdfast' FAST WAL NOWAIT TABLESPACE_MAP NOVERIFY_CHECKSUMS"));
   auto first = TRY(server_->take(kCheckpointDeadline));
-  if (!first || first->rows.size() != 1) return make_error(ErrorCode::kServer, "the server did not say where the base backup starts");
+  if (!first || first->rows.size() != 1)
+    return make_error(ErrorCode::kServer, "the server did not say where the base backup starts");
   start_ = TRY(parse_lsn(first->rows.at(0, 0)));
   auto second = TRY(server_->take());
   if (!second) return make_error(ErrorCode::kServer, "the server did not list its tablespaces");
@@ -94,9 +93,11 @@ Result<ByteView> BaseBackup::pull_message() {
       return ByteView();
     }
     ArchiveMessage parsed = TRY(parse_archive_message(message.data));
-    if (parsed.kind == ArchiveMessage::Kind::kManifest) return make_error(ErrorCode::kInvalidData, "the server sent a manifest that nobody asked for");
+    if (parsed.kind == ArchiveMessage::Kind::kManifest)
+      return make_error(ErrorCode::kInvalidData, "the server sent a manifest that nobody asked for");
     if (parsed.kind == ArchiveMessage::Kind::kNewArchive) {
-      if (!parsed.archive.ends_with(".tar")) return make_error(ErrorCode::kInvalidData, "the server sent an archive '{}'", parsed.archive);
+      if (!parsed.archive.ends_with(".tar"))
+        return make_error(ErrorCode::kInvalidData, "the server sent an archive '{}'", parsed.archive);
       archive_name_ = parsed.location.empty() ? "" : parsed.archive.substr(0, parsed.archive.size() - 4);
       new_archive_ = true;
       return ByteView();
@@ -154,19 +155,21 @@ Result<std::optional<CaptureTask>> BaseBackup::next_of_archive() {
 Result<std::optional<CaptureTask>> BaseBackup::begin_member(const TarMember& member) {
   const std::string path = prefix_ + member.path;
   if (path == "backup_label" || path == "tablespace_map") {
-    if (member.size_bytes > kLargestSmallFile) return make_error(ErrorCode::kInvalidData, "{} has {} bytes", path, member.size_bytes);
+    if (member.size_bytes > kLargestSmallFile)
+      return make_error(ErrorCode::kInvalidData, "{} has {} bytes", path, member.size_bytes);
     const Bytes content = TRY(read_member(member.size_bytes));
     (path == "backup_label" ? outcome_.end.label_text : outcome_.end.tablespace_map_text) = as_text(content);
     return std::optional<CaptureTask>();
   }
-  const bool is_directory = member.kind == repo::EntryKind::kDirectory ||
-                            (member.kind == repo::EntryKind::kSymlink && path == "pg_wal");
+  const bool is_directory =
+      member.kind == repo::EntryKind::kDirectory || (member.kind == repo::EntryKind::kSymlink && path == "pg_wal");
   if (path.starts_with(kWalPrefix) && !is_directory) {
     TRY(take_wal(path.substr(kWalPrefix.size()), member.size_bytes));
     return std::optional<CaptureTask>();
   }
   const bool is_link_of_tablespace = member.kind == repo::EntryKind::kSymlink && path.starts_with("pg_tblspc/");
-  if (is_link_of_tablespace || treatment_of(path, is_directory) == Treatment::kSkip) return std::optional<CaptureTask>();
+  if (is_link_of_tablespace || treatment_of(path, is_directory) == Treatment::kSkip)
+    return std::optional<CaptureTask>();
   current_ = std::make_shared<CapturedFile>();
   repo::Entry& entry = current_->entry;
   entry.path = path;
@@ -209,7 +212,8 @@ Result<Bytes> BaseBackup::read_member(uint64_t size) {
 Result<void> BaseBackup::take_wal(const std::string& name, uint64_t size) {
   if (is_history_name(name)) return archive_.push(name, TRY(read_member(size)));
   if (!is_segment_name(name)) return {};
-  if (size != facts_.segment_bytes) return make_error(ErrorCode::kInvalidData, "the server sent WAL segment {} with {} bytes", name, size);
+  if (size != facts_.segment_bytes)
+    return make_error(ErrorCode::kInvalidData, "the server sent WAL segment {} with {} bytes", name, size);
   TRY(store_held_wal(std::nullopt));
   held_ = TRY(read_member(size));
   held_name_ = name;
@@ -229,7 +233,8 @@ Result<void> BaseBackup::store_held_wal(std::optional<Lsn> stop) {
     if (range.timeline == address.timeline && range.from <= address.start) have = std::max(have, range.to);
   }
   if (have >= *stop) return {};
-  return archive_.push_part(address.timeline, have, content.view(have.value - address.start.value, stop->value - have.value));
+  return archive_.push_part(address.timeline, have,
+                            content.view(have.value - address.start.value, stop->value - have.value));
 }
 
 Result<void> BaseBackup::add_roots() {
@@ -250,19 +255,21 @@ Result<void> BaseBackup::add_roots() {
 
 Result<void> BaseBackup::finish() {
   auto last = TRY(server_->take());
-  if (!last || last->rows.size() != 1) return make_error(ErrorCode::kServer, "the server did not say where the base backup stops");
+  if (!last || last->rows.size() != 1)
+    return make_error(ErrorCode::kServer, "the server did not say where the base backup stops");
   outcome_.end.stop = TRY(parse_lsn(last->rows.at(0, 0)));
   while (TRY(server_->take())) {
   }
   outcome_.end.label = TRY(parse_backup_label(outcome_.end.label_text));
   TRY(store_held_wal(outcome_.end.stop));
   const auto gaps = TRY(archive_.gaps(outcome_.end.label.timeline, outcome_.end.label.start, outcome_.end.stop));
-  if (!gaps.empty()) return make_error(ErrorCode::kIncomplete, "WAL that the copy needs is not in the repository: {}", gaps.front());
+  if (!gaps.empty())
+    return make_error(ErrorCode::kIncomplete, "WAL that the copy needs is not in the repository: {}", gaps.front());
   return add_roots();
 }
 
-Result<BaseBackup::Outcome> BaseBackup::run(const std::function<PageRules(Lsn start)>& rules, PreviousSnapshot* previous,
-                                            Time began) {
+Result<BaseBackup::Outcome> BaseBackup::run(const std::function<PageRules(Lsn start)>& rules,
+                                            PreviousSnapshot* previous, Time began) {
   previous_ = previous;
   began_ = began;
   TRY(begin());

@@ -17,9 +17,9 @@ namespace holdfast::postgres {
 // A message of the single COPY stream of servers from 15 on.
 struct ArchiveMessage {
   enum class Kind { kNewArchive, kManifest, kData, kProgress } kind = Kind::kData;
-  std::string archive;       // kNewArchive: "base.tar", "16385.tar"
-  std::string location;      // kNewArchive: of the tablespace; "" for the base
-  ByteView data;             // kData
+  std::string archive;   // kNewArchive: "base.tar", "16385.tar"
+  std::string location;  // kNewArchive: of the tablespace; "" for the base
+  ByteView data;         // kData
 };
 Result<ArchiveMessage> parse_archive_message(ByteView message);
 
@@ -56,10 +56,15 @@ class BaseBackup {
  public:
   BaseBackup(source::World& world, repo::WriteSession& session, const Connection& connection, const ServerFacts& facts,
              WalArchive& archive, EntrySpool& entries)
-      : world_(world), session_(session), connection_(connection), facts_(facts), archive_(archive), entries_(entries) {}
+      : world_(world),
+        session_(session),
+        connection_(connection),
+        facts_(facts),
+        archive_(archive),
+        entries_(entries) {}
 
   struct Outcome {
-    BackupEnd end;     // without time
+    BackupEnd end;  // without time
     CaptureTotals totals;
     std::vector<SnapshotTablespace> tablespaces;
   };
@@ -91,16 +96,16 @@ class BaseBackup {
   std::unique_ptr<ServerSession> server_;
   Outcome outcome_;
   Lsn start_;
-  std::vector<std::string> archives_;      // 13, 14: oids in the order of their streams, "" the base
+  std::vector<std::string> archives_;  // 13, 14: oids in the order of their streams, "" the base
   size_t next_archive_ = 0;
   bool in_copy_ = false, copy_ended_ = false, new_archive_ = false;
-  std::string archive_name_;               // of the one begun: oid, or "" for the base
-  std::string prefix_;                     // its members' place in the tree
+  std::string archive_name_;  // of the one begun: oid, or "" for the base
+  std::string prefix_;        // its members' place in the tree
   std::unique_ptr<TarReader> tar_;
   std::shared_ptr<CapturedFile> current_;
   uint64_t offset_ = 0;
   uint32_t directory_mode_ = 0700, uid_ = 0, gid_ = 0;
-  std::string held_name_;                  // the newest WAL segment: where it ends is known last
+  std::string held_name_;  // the newest WAL segment: where it ends is known last
   Bytes held_;
 };
 

@@ -17,7 +17,8 @@ TEST(BaseBackup, MessagesAreUnderstoodAndBrokenOnesRefused) {
   EXPECT_EQ(message.value().kind, ArchiveMessage::Kind::kNewArchive);
   EXPECT_EQ(message.value().archive, "16385.tar");
   EXPECT_EQ(message.value().location, "/srv/space");
-  for (size_t length = 0; length < begin.size(); length++) EXPECT_FALSE(parse_archive_message(as_bytes(begin.substr(0, length))).ok()) << length;
+  for (size_t length = 0; length < begin.size(); length++)
+    EXPECT_FALSE(parse_archive_message(as_bytes(begin.substr(0, length))).ok()) << length;
   EXPECT_EQ(parse_archive_message(as_bytes("x")).error().message(), "a base backup message of unknown type 120");
   EXPECT_EQ(as_text(parse_archive_message(as_bytes("dabc")).value().data), "abc");
 }
@@ -31,7 +32,9 @@ TEST(BaseBackup, AClusterIsCapturedOverTheProtocolAndItsIncrementalStoresChanged
   ASSERT_OK(real_file_system().make_directory(location, 0700));
   cluster.own(location);
   ASSERT_OK(cluster.sql("create tablespace s location '" + location + "'"));
-  ASSERT_OK(cluster.sql("create table t tablespace s as select g, md5(g::text) || md5((g + 1)::text) m from generate_series(1, 200000) g"));
+  ASSERT_OK(
+      cluster.sql("create table t tablespace s as select g, md5(g::text) || md5((g + 1)::text) m from "
+                  "generate_series(1, 200000) g"));
   ASSERT_OK(cluster.sql("create index on t (g)"));
   ASSERT_OK(cluster.sql("vacuum freeze t"));
   TestRig rig;

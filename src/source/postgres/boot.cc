@@ -46,7 +46,12 @@ class BootVerifier {
  public:
   BootVerifier(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
                const ResolvedTarget& target, const BootOptions& options, SnapshotSource source)
-      : world_(world), repository_(repository), snapshot_(snapshot), target_(target), options_(options), source_(std::move(source)) {}
+      : world_(world),
+        repository_(repository),
+        snapshot_(snapshot),
+        target_(target),
+        options_(options),
+        source_(std::move(source)) {}
   Result<source::VerifyReport> run();
 
  private:
@@ -62,7 +67,9 @@ class BootVerifier {
   Result<void> run_assertions();
   Result<void> run_assertion(const Assertion& assertion);
   Duration left() const { return until_ - world_.clock.monotonic(); }
-  void add(std::string object, std::string problem) { report_.findings.push_back({std::move(object), std::move(problem)}); }
+  void add(std::string object, std::string problem) {
+    report_.findings.push_back({std::move(object), std::move(problem)});
+  }
 
   source::World& world_;
   repo::Repository& repository_;
@@ -138,11 +145,23 @@ Result<void> BootVerifier::boot() {
   options.log_path = join_path(root_, "log");
   options.user = user_;
   options.start_deadline = left();
-  options.settings = {{"data_directory", data_}, {"hba_file", hba}, {"ident_file", ident}, {"external_pid_file", join_path(root_, "external.pid")},
-                      {"archive_mode", "off"}, {"primary_conninfo", ""}, {"primary_slot_name", ""},
-                      {"synchronous_standby_names", ""}, {"ssl", "off"}, {"logging_collector", "off"},
-                      {"log_destination", "stderr"}, {"fsync", "off"}, {"autovacuum", "off"}, {"hot_standby", "on"},
-                      {"shared_preload_libraries", ""}, {"session_preload_libraries", ""}, {"local_preload_libraries", ""},
+  options.settings = {{"data_directory", data_},
+                      {"hba_file", hba},
+                      {"ident_file", ident},
+                      {"external_pid_file", join_path(root_, "external.pid")},
+                      {"archive_mode", "off"},
+                      {"primary_conninfo", ""},
+                      {"primary_slot_name", ""},
+                      {"synchronous_standby_names", ""},
+                      {"ssl", "off"},
+                      {"logging_collector", "off"},
+                      {"log_destination", "stderr"},
+                      {"fsync", "off"},
+                      {"autovacuum", "off"},
+                      {"hot_standby", "on"},
+                      {"shared_preload_libraries", ""},
+                      {"session_preload_libraries", ""},
+                      {"local_preload_libraries", ""},
                       {"cluster_name", "holdfast-boot"}};
   server_ = TRY(PrivateServer::start(std::move(options)));
   return wait_for_end_of_recovery();
@@ -157,7 +176,9 @@ Result<void> BootVerifier::wait_for_end_of_recovery() {
       if (recovering.ok() && recovering.value() == "f") return {};
     }
     if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "the verification was stopped");
-    if (left().ns <= 0) return make_error(ErrorCode::kTimeout, "recovery did not end in time; the server's log ends with: {}", server_->log_tail());
+    if (left().ns <= 0)
+      return make_error(ErrorCode::kTimeout, "recovery did not end in time; the server's log ends with: {}",
+                        server_->log_tail());
     world_.clock.sleep(kPollInterval);
   }
 }
@@ -166,8 +187,12 @@ Result<void> BootVerifier::check_with_amcheck() {
   world_.progress.phase = "checking tables and indexes";
   report_.details["amcheck"] = false;
   if (!options_.amcheck || source_.major < 14) return {};
-  std::vector<std::string> argv = {"pg_amcheck", "--all", "--install-missing", "--no-strict-names",
-                                   fmt::format("--jobs={}", std::max<size_t>(world_.threads, 1)), "--heapallindexed"};
+  std::vector<std::string> argv = {"pg_amcheck",
+                                   "--all",
+                                   "--install-missing",
+                                   "--no-strict-names",
+                                   fmt::format("--jobs={}", std::max<size_t>(world_.threads, 1)),
+                                   "--heapallindexed"};
   auto checked = server_->run(argv, left());
   if (checked.ok()) {
     report_.details["amcheck"] = true;
@@ -204,7 +229,8 @@ Result<void> BootVerifier::check_database(const std::string& database) {
   const Rows invalid = TRY(session->exec(
       "select format('%I.%I', n.nspname, c.relname) from pg_index i join pg_class c on c.oid = i.indexrelid"
       " join pg_namespace n on n.oid = c.relnamespace where not i.indisvalid and c.relkind = 'i' order by 1"));
-  for (size_t i = 0; i < invalid.size(); i++) add(fmt::format("{}: index {}", database, invalid.at(i, 0)), "is marked invalid");
+  for (size_t i = 0; i < invalid.size(); i++)
+    add(fmt::format("{}: index {}", database, invalid.at(i, 0)), "is marked invalid");
   return revalidate(*session, database);
 }
 
@@ -254,9 +280,12 @@ Result<void> BootVerifier::run_assertion(const Assertion& assertion) {
   TRY(session.value()->exec("reset search_path"));
   auto rows = session.value()->exec(assertion.sql);
   report_.checked_objects++;
-  if (!rows.ok()) add(object, rows.error().message());
-  else if (rows.value().size() != 1) add(object, fmt::format("returned {} rows instead of one", rows.value().size()));
-  else if (rows.value().at(0, 0) != "t") add(object, fmt::format("does not hold: {}", rows.value().is_null(0, 0) ? "null" : rows.value().at(0, 0)));
+  if (!rows.ok())
+    add(object, rows.error().message());
+  else if (rows.value().size() != 1)
+    add(object, fmt::format("returned {} rows instead of one", rows.value().size()));
+  else if (rows.value().at(0, 0) != "t")
+    add(object, fmt::format("does not hold: {}", rows.value().is_null(0, 0) ? "null" : rows.value().at(0, 0)));
   return {};
 }
 

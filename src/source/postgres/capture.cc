@@ -21,7 +21,8 @@ constexpr int64_t kStartDifferenceSeconds = 3;
 
 // Why the data directory can't be read here as that of the server; "" when it can.
 std::string reason_against_files(source::World& world, const std::string& directory, const ServerFacts& facts) {
-  if (directory.empty()) return "the server does not tell its data directory (the role is no member of pg_read_all_settings)";
+  if (directory.empty())
+    return "the server does not tell its data directory (the role is no member of pg_read_all_settings)";
   const auto control = read_control_file(world.fs, world.clock, directory);
   if (!control.ok()) return control.error().text();
   if (control.value().fields.system_id != facts.system_id) return directory + " holds another cluster";
@@ -50,7 +51,8 @@ std::string trimmed(std::string text) {
 // One capture, step by step.
 class Capture {
  public:
-  Capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options, const repo::Snapshot* previous)
+  Capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options,
+          const repo::Snapshot* previous)
       : world_(world), session_(session), options_(options), given_previous_(previous) {}
   Result<repo::Snapshot> run();
 
@@ -124,7 +126,8 @@ Result<void> Capture::open_previous() {
   }
   auto opened = PreviousSnapshot::open(session_.repository(), *given_previous_);
   if (!opened.ok() && is_damage(opened.error())) {
-    log_warn("postgres.capture.previous_damaged", {{"component", options_.component}, {"error", opened.error().text()}});
+    log_warn("postgres.capture.previous_damaged",
+             {{"component", options_.component}, {"error", opened.error().text()}});
     return {};
   }
   previous_ = TRY(std::move(opened));
@@ -145,7 +148,8 @@ PageRules Capture::rules(Lsn start) const {
 Result<void> Capture::capture_control_file() {
   const ControlFileRead control = TRY(read_control_file(world_.fs, world_.clock, directory_));
   if (control.fields.system_id != facts_.system_id) {
-    return make_error(ErrorCode::kMismatch, "{}/global/pg_control changed to another cluster during the capture", directory_);
+    return make_error(ErrorCode::kMismatch, "{}/global/pg_control changed to another cluster during the capture",
+                      directory_);
   }
   const struct stat status = TRY(world_.fs.stat(join_path(directory_, "global/pg_control")));
   return add_small_file(session_, entries_, entry_of("global/pg_control", status), control.bytes);
@@ -217,7 +221,8 @@ Result<void> Capture::by_files() {
   TRY(capture_control_file());
   TRY(count(*backup));
   const BackupEnd end = TRY(backup->stop());
-  for (const auto& [oid, location] : files.tablespaces()) source_.tablespaces.push_back({oid, location, "pg_tblspc/" + oid});
+  for (const auto& [oid, location] : files.tablespaces())
+    source_.tablespaces.push_back({oid, location, "pg_tblspc/" + oid});
   totals_ = std::move(pipeline.totals());
   TRY(add_label(end));
   return gather(end);
@@ -274,8 +279,10 @@ Result<repo::Snapshot> Capture::run() {
   // For the eyes only: a role that may not know leaves the total unknown.
   const auto size = server_->value("select sum(pg_tablespace_size(oid)) from pg_tablespace");
   if (size.ok()) world_.progress.bytes_total = std::strtoull(size.value().c_str(), nullptr, 10);
-  if (source_.method == "files") TRY(by_files());
-  else TRY(by_protocol());
+  if (source_.method == "files")
+    TRY(by_files());
+  else
+    TRY(by_protocol());
   repo::Snapshot snapshot = TRY(finish());
   snapshot.stored_bytes = session_.stats().stored_bytes - stored_before;
   return snapshot;

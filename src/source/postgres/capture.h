@@ -21,7 +21,7 @@ struct CaptureOptions {
   CaptureMethod method = CaptureMethod::kAuto;  // files when the data directory is readable here
   std::string data_directory;                   // "": as the server says
   int compression_level = 3;
-  bool force_full = false;                      // do not look at the previous snapshot
+  bool force_full = false;  // do not look at the previous snapshot
   Duration wal_timeout = Duration::seconds(600);
 };
 
@@ -32,13 +32,13 @@ struct CaptureOptions {
 // id, timeline or checksum setting) are taken over without being stored again.
 // Bad pages are re-read; those that stay bad become faults of the snapshot.
 // Snapshot::source: docs/format.md, "PostgreSQL snapshots".
-Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session,
-                               const CaptureOptions& options, const repo::Snapshot* previous);
+Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options,
+                               const repo::Snapshot* previous);
 
 // What is at a connection or in a data directory; used by init, check, restore.
 struct ClusterIdentity {
   uint64_t system_id = 0;
-  int major = 0;               // 13..18
+  int major = 0;  // 13..18
   uint32_t timeline = 0;
   uint64_t segment_bytes = 0;
   uint32_t page_bytes = 8192;

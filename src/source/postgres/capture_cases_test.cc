@@ -66,10 +66,12 @@ class CaptureCases : public ::testing::Test {
   }
   Bytes content(const repo::Entry& entry) {
     std::vector<repo::Extent> extents;
-    EXPECT_TRUE(repo::for_each_extent(rig_->repository(), entry.content, [&](uint64_t, const repo::Extent& extent) -> Result<void> {
-                  extents.push_back(extent);
-                  return {};
-                }).ok());
+    EXPECT_TRUE(repo::for_each_extent(rig_->repository(), entry.content,
+                                      [&](uint64_t, const repo::Extent& extent) -> Result<void> {
+                                        extents.push_back(extent);
+                                        return {};
+                                      })
+                    .ok());
     Bytes bytes(entry.size_bytes);
     const auto read = RegionReader(rig_->repository()).read(extents, bytes.mutable_view());
     EXPECT_TRUE(read.ok()) << read.error().text();
@@ -89,7 +91,7 @@ TEST_F(CaptureCases, Case01ChangesWithinOneTimestampTickAreSeen) {
   write_pages(16, 0x7fffffffff, 'a', "base/1/999999_fsm");
   auto first = rig_->capture(*cluster_);
   ASSERT_OK(first);
-  struct stat before {};
+  struct stat before{};
   ASSERT_EQ(::stat(path("base/1/999999_fsm").c_str(), &before), 0);
   const repo::Entry entry = entries(first.value())["base/1/999999_fsm"];
   ASSERT_LT((entry.captured - entry.modified), Duration::seconds(2)) << "the test was too slow to be meaningful";
@@ -106,9 +108,10 @@ TEST_F(CaptureCases, SettledFilesAreTakenOverUnread) {
   write_pages(16, kOldLsn, 'a');
   const struct timespec long_ago[] = {{1'700'000'000, 0}, {1'700'000'000, 0}};
   ASSERT_EQ(::utimensat(AT_FDCWD, path().c_str(), long_ago, 0), 0);
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(path().c_str(), &status), 0);
-  while (system_clock().now() < Time::from_unix_seconds(status.st_ctim.tv_sec + 4)) system_clock().sleep(Duration::milliseconds(50));
+  while (system_clock().now() < Time::from_unix_seconds(status.st_ctim.tv_sec + 4))
+    system_clock().sleep(Duration::milliseconds(50));
   auto first = rig_->capture(*cluster_);
   ASSERT_OK(first);
   bool opened = false;
@@ -189,9 +192,9 @@ TEST_F(CaptureCases, Case16BadPagesAreReportedByRelationAndBlockEachTime) {
     file.seekp(static_cast<std::streamoff>(block * kPageBytes + offset));
     file.write(reinterpret_cast<const char*>(&value), 2);
   };
-  spoil(3, 8, 0);          // checksum 0
-  spoil(7, 12, 9000);      // header
-  spoil(11, 6000, 0x1234); // content
+  spoil(3, 8, 0);           // checksum 0
+  spoil(7, 12, 9000);       // header
+  spoil(11, 6000, 0x1234);  // content
   auto snapshot = rig_->capture(*cluster_);
   ASSERT_OK(snapshot);
   EXPECT_EQ(snapshot.value().faults,
@@ -241,9 +244,8 @@ TEST_F(CaptureCases, Case17APageThatKeepsChangingIsLeftToTheWalOnlyIfItIsNew) {
   };
   auto snapshot = rig_->capture(*cluster_);
   ASSERT_OK(snapshot);
-  EXPECT_EQ(snapshot.value().faults,
-            (std::vector<std::string>{"bad page: base/1/999992, block 5: checksum is wrong",
-                                      "bad page: base/1/999994, block 5: checksum is wrong"}));
+  EXPECT_EQ(snapshot.value().faults, (std::vector<std::string>{"bad page: base/1/999992, block 5: checksum is wrong",
+                                                               "bad page: base/1/999994, block 5: checksum is wrong"}));
   EXPECT_EQ(snapshot.value().source["torn_pages"].size(), 1u);
   EXPECT_EQ(snapshot.value().source["torn_pages"][0]["path"], "base/1/999991");
 }

@@ -19,7 +19,7 @@ Time time_of(const struct timespec& time) { return {time.tv_sec * 1'000'000'000 
 // When the file was made, as text; "" where the file system does not say. Inode
 // numbers are used again soon after a drop, birth times are not.
 std::string birth_of(const std::string& path) {
-  struct statx status {};
+  struct statx status{};
   if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_BTIME, &status) != 0) return "";
   if (!(status.stx_mask & STATX_BTIME)) return "";
   return std::to_string(status.stx_btime.tv_sec * 1'000'000'000 + status.stx_btime.tv_nsec);

@@ -19,7 +19,10 @@ class DirectorySource {
   // are captured as plain bytes.
   DirectorySource(source::World& world, const std::string& data_directory, const std::string& version_directory,
                   PreviousSnapshot* previous, bool with_pages)
-      : world_(world), walk_(world.fs, data_directory, version_directory), previous_(previous), with_pages_(with_pages) {}
+      : world_(world),
+        walk_(world.fs, data_directory, version_directory),
+        previous_(previous),
+        with_pages_(with_pages) {}
   Result<std::optional<CaptureTask>> next();
   // "oid", location, directory of those passed so far.
   const std::vector<std::pair<std::string, std::string>>& tablespaces() const { return tablespaces_; }
@@ -31,7 +34,7 @@ class DirectorySource {
   FileWalk walk_;
   PreviousSnapshot* previous_;
   const bool with_pages_;
-  std::shared_ptr<CapturedFile> current_;   // whose regions are being handed out
+  std::shared_ptr<CapturedFile> current_;  // whose regions are being handed out
   uint64_t offset_ = 0;
   std::vector<std::pair<std::string, std::string>> tablespaces_;  // oid, location
 };

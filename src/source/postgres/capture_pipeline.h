@@ -19,11 +19,11 @@ namespace holdfast::postgres {
 
 // One file (or directory, or link) on its way into the snapshot.
 struct CapturedFile {
-  repo::Entry entry;                      // without content; its size is what is to be read
-  std::string full_path;                  // where it is read; "" when tasks carry the bytes
-  std::optional<RelationFile> relation;   // a file of pages
-  std::optional<repo::Entry> previous;    // the same file in the previous snapshot
-  bool take_over = false;                 // unchanged since `previous`: not read at all
+  repo::Entry entry;                     // without content; its size is what is to be read
+  std::string full_path;                 // where it is read; "" when tasks carry the bytes
+  std::optional<RelationFile> relation;  // a file of pages
+  std::optional<repo::Entry> previous;   // the same file in the previous snapshot
+  bool take_over = false;                // unchanged since `previous`: not read at all
 
   // For the workers, under the mutex: opened at the first need.
   std::mutex mutex;
@@ -36,8 +36,8 @@ struct CaptureTask {
   std::shared_ptr<CapturedFile> file;
   uint64_t offset = 0;
   uint64_t length = 0;
-  bool last = false;              // of its file
-  std::optional<Bytes> bytes;     // when they came over a connection
+  bool last = false;           // of its file
+  std::optional<Bytes> bytes;  // when they came over a connection
 };
 
 // A page problem as the snapshot records it.
@@ -88,7 +88,7 @@ class CapturePipeline {
   RegionCapture regions_;
   EntrySpool& entries_;
   CaptureTotals totals_;
-  std::deque<Outcome> waiting_;              // in order, for blocks to be stored
+  std::deque<Outcome> waiting_;                    // in order, for blocks to be stored
   std::unique_ptr<repo::ContentBuilder> builder_;  // of the file being put together
   uint64_t built_bytes_ = 0;
   bool cut_short_ = false;

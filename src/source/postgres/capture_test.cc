@@ -15,7 +15,8 @@ TEST(Capture, AFullSnapshotRestoresToTheSameContents) {
   auto made = TestCluster::create();
   ASSERT_OK(made);
   TestCluster& cluster = *made.value();
-  ASSERT_OK(cluster.sql("create table t as select g, repeat(md5(g::text), 5) from generate_series(1, 30000) g; create index on t (g)"));
+  ASSERT_OK(cluster.sql(
+      "create table t as select g, repeat(md5(g::text), 5) from generate_series(1, 30000) g; create index on t (g)"));
   const std::string digest = cluster.sql(kDigest).value();
   TestRig rig;
   auto snapshot = rig.capture(cluster);
@@ -36,7 +37,9 @@ TEST(Capture, AnIncrementalStoresTheChangedPagesAndRestoresWhole) {
   auto made = TestCluster::create();
   ASSERT_OK(made);
   TestCluster& cluster = *made.value();
-  ASSERT_OK(cluster.sql("create table t as select g, md5(g::text) || md5((g + 1)::text) m from generate_series(1, 300000) g; create index on t (g)"));
+  ASSERT_OK(
+      cluster.sql("create table t as select g, md5(g::text) || md5((g + 1)::text) m from generate_series(1, 300000) g; "
+                  "create index on t (g)"));
   ASSERT_OK(cluster.sql("vacuum freeze t"));  // no hint is left to be set by reading
   TestRig rig;
   auto first = rig.capture(cluster);
@@ -45,7 +48,8 @@ TEST(Capture, AnIncrementalStoresTheChangedPagesAndRestoresWhole) {
   std::vector<repo::Snapshot> later;
   later.reserve(3);
   for (int round = 0; round < 3; round++) {
-    ASSERT_OK(cluster.sql("update t set m = 'round " + std::to_string(round) + "' where g % 9000 = " + std::to_string(round)));
+    ASSERT_OK(cluster.sql("update t set m = 'round " + std::to_string(round) +
+                          "' where g % 9000 = " + std::to_string(round)));
     auto next = rig.capture(cluster, previous);
     ASSERT_OK(next);
     EXPECT_TRUE(next.value().incremental);
@@ -70,7 +74,8 @@ TEST(Capture, WithoutChecksumsPagesAreComparedByteByByte) {
   auto made = TestCluster::create(options);
   ASSERT_OK(made);
   TestCluster& cluster = *made.value();
-  ASSERT_OK(cluster.sql("create table t as select g, md5(g::text) m from generate_series(1, 100000) g; create index on t (g)"));
+  ASSERT_OK(cluster.sql(
+      "create table t as select g, md5(g::text) m from generate_series(1, 100000) g; create index on t (g)"));
   ASSERT_OK(cluster.sql("select count(*) from t"));  // sets the hints
   TestRig rig;
   auto first = rig.capture(cluster);
@@ -82,7 +87,10 @@ TEST(Capture, WithoutChecksumsPagesAreComparedByteByByte) {
   auto restored = rig.restore(second.value());
   ASSERT_OK(restored);
   ASSERT_OK(restored.value()->sql("delete from t where g % 2 = 0"));
-  EXPECT_EQ(restored.value()->sql("set enable_seqscan = off; set enable_bitmapscan = off; select count(*) from t where g > 0").value(), "50000");
+  EXPECT_EQ(restored.value()
+                ->sql("set enable_seqscan = off; set enable_bitmapscan = off; select count(*) from t where g > 0")
+                .value(),
+            "50000");
 }
 
 }  // namespace

@@ -47,8 +47,10 @@ Result<std::map<std::string, std::string>> connect_keywords(const Connection& co
     return make_error(ErrorCode::kConfig, "the connection string can't be understood: {}", text)
         .with_hint("write it like host=/run/postgresql port=5432 user=postgres dbname=postgres");
   }
-  std::map<std::string, std::string> keywords = {{"tcp_user_timeout", "15000"}, {"keepalives_idle", "30"},
-                                                 {"keepalives_interval", "10"}, {"keepalives_count", "3"}};
+  std::map<std::string, std::string> keywords = {{"tcp_user_timeout", "15000"},
+                                                 {"keepalives_idle", "30"},
+                                                 {"keepalives_interval", "10"},
+                                                 {"keepalives_count", "3"}};
   for (const PQconninfoOption* option = parsed.get(); option->keyword; option++)
     if (option->val) keywords[option->keyword] = option->val;
   keywords["application_name"] = options.application_name;
@@ -161,9 +163,11 @@ Result<std::unique_ptr<ServerSession>> ServerSession::connect(const Connection& 
   PQsetNoticeProcessor(raw, [](void*, const char*) {}, nullptr);
   if (options.kind == SessionKind::kSql) {
     TRY(session->exec(
-        "SELECT pg_catalog.set_config('DateStyle', 'ISO, YMD', false), pg_catalog.set_config('TimeZone', 'UTC', false), "
+        "SELECT pg_catalog.set_config('DateStyle', 'ISO, YMD', false), pg_catalog.set_config('TimeZone', 'UTC', "
+        "false), "
         "pg_catalog.set_config('search_path', '', false);"
-        "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('statement_timeout', "
+        "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN "
+        "('statement_timeout', "
         "'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')"));
   }
   return session;
@@ -213,7 +217,8 @@ Result<pg_result*> ServerSession::next_result(Duration until) {
     }
     if (!ready) {
       cancel();
-      return make_error(ErrorCode::kTimeout, "the PostgreSQL server did not answer in time; the statement was cancelled")
+      return make_error(ErrorCode::kTimeout,
+                        "the PostgreSQL server did not answer in time; the statement was cancelled")
           .with_retryable();
     }
     if (PQconsumeInput(connection_) == 0) return failure("reading from the PostgreSQL server");
@@ -253,10 +258,9 @@ Result<Rows> ServerSession::exec(const std::string& sql, const std::vector<std::
   const Duration until = now() + deadline.value_or(options_.deadline);
   std::vector<const char*> values;
   for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
-  const int sent = parameters.empty()
-                       ? PQsendQuery(connection_, sql.c_str())
-                       : PQsendQueryParams(connection_, sql.c_str(), static_cast<int>(values.size()), nullptr,
-                                           values.data(), nullptr, nullptr, 0);
+  const int sent = parameters.empty() ? PQsendQuery(connection_, sql.c_str())
+                                      : PQsendQueryParams(connection_, sql.c_str(), static_cast<int>(values.size()),
+                                                          nullptr, values.data(), nullptr, nullptr, 0);
   if (sent == 0) return failure("sending a statement to the PostgreSQL server");
   TRY(flush(until));
   std::optional<Rows> last;
@@ -301,7 +305,8 @@ Result<std::optional<ServerSession::Taken>> ServerSession::take(std::optional<Du
 Result<ServerSession::CopyMessage> ServerSession::read_copy() {
   auto message = TRY(read_copy_within(options_.deadline));
   if (message.state == CopyState::kNothingYet)
-    return make_error(ErrorCode::kTimeout, "the PostgreSQL server sent nothing for {}", format_duration(options_.deadline))
+    return make_error(ErrorCode::kTimeout, "the PostgreSQL server sent nothing for {}",
+                      format_duration(options_.deadline))
         .with_retryable();
   return message;
 }
@@ -313,7 +318,8 @@ Result<ServerSession::CopyMessage> ServerSession::read_copy_within(Duration wait
   for (bool first = true;; first = false) {
     const int size = PQgetCopyData(connection_, &copy_buffer_, 1);
     if (size > 0)
-      return CopyMessage{CopyState::kData, ByteView(reinterpret_cast<uint8_t*>(copy_buffer_), static_cast<size_t>(size))};
+      return CopyMessage{CopyState::kData,
+                         ByteView(reinterpret_cast<uint8_t*>(copy_buffer_), static_cast<size_t>(size))};
     if (size == -1) return CopyMessage{CopyState::kEnd, {}};
     if (size < -1) return failure("reading from the PostgreSQL server");
     if (!first) {

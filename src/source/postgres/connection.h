@@ -23,7 +23,7 @@ namespace holdfast::postgres {
 // ("host=/run/postgresql port=5432 user=postgres dbname=postgres") and the password beside it.
 struct Connection {
   std::string conninfo;
-  Secret password;          // empty: none, or ~/.pgpass
+  Secret password;  // empty: none, or ~/.pgpass
 };
 
 enum class SessionKind {
@@ -34,10 +34,10 @@ enum class SessionKind {
 struct SessionOptions {
   SessionKind kind = SessionKind::kSql;
   std::string application_name = "holdfast";
-  std::string database;                          // "": as the connection string says
+  std::string database;  // "": as the connection string says
   Duration connect_deadline = Duration::seconds(15);
-  Duration deadline = Duration::seconds(120);    // of each later call without its own
-  const std::atomic<bool>* stop = nullptr;       // when it becomes true, calls end with kInterrupted
+  Duration deadline = Duration::seconds(120);  // of each later call without its own
+  const std::atomic<bool>* stop = nullptr;     // when it becomes true, calls end with kInterrupted
 };
 
 // The rows that a statement returned. Values are text; a view lives as long as the rows.
@@ -93,7 +93,7 @@ class ServerSession {
   Result<void> send(const std::string& sql);
   struct Taken {
     Rows rows;
-    bool copy_out = false;   // COPY OUT (or BOTH) begins: read_copy()
+    bool copy_out = false;  // COPY OUT (or BOTH) begins: read_copy()
     bool copy_both = false;
   };
   Result<std::optional<Taken>> take(std::optional<Duration> deadline = std::nullopt);
@@ -113,14 +113,14 @@ class ServerSession {
   // Ends our side of a COPY BOTH; read_copy() until kEnd, then take() follow.
   Result<void> end_copy();
 
-  int server_version() const;          // 150004
-  int major() const;                   // 15
+  int server_version() const;  // 150004
+  int major() const;           // 15
   // A server setting that is reported at connect ("server_version"), or "".
   std::string parameter(const std::string& name) const;
   // Quoted for SQL as a literal or an identifier.
   Result<std::string> quote_literal(std::string_view text);
   Result<std::string> quote_identifier(std::string_view text);
-  int descriptor() const;              // of the socket, for poll
+  int descriptor() const;  // of the socket, for poll
 
  private:
   ServerSession(pg_conn* connection, const SessionOptions& options);

@@ -81,7 +81,8 @@ Result<ControlFile> parse_control_file(ByteView bytes) {
   control.checksum_version = read_at<uint32_t>(bytes, *marker + kChecksumVersion);
   if (!is_power_of_two_within(control.page_bytes, 1024, 32768) ||
       !is_power_of_two_within(control.segment_bytes, 1 << 20, 1 << 30) || control.relation_segment_pages == 0) {
-    return make_error(ErrorCode::kUnsupported, "pg_control names page size {}, WAL segment size {}, relation segment of {} pages",
+    return make_error(ErrorCode::kUnsupported,
+                      "pg_control names page size {}, WAL segment size {}, relation segment of {} pages",
                       control.page_bytes, control.segment_bytes, control.relation_segment_pages);
   }
   return control;

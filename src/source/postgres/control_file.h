@@ -15,12 +15,12 @@ namespace holdfast::postgres {
 // versions 13 to 18; what does differ is found, not assumed (control_file.cc).
 struct ControlFile {
   uint64_t system_id = 0;
-  uint32_t control_version = 0;   // 1300, 1700, 1800
+  uint32_t control_version = 0;  // 1300, 1700, 1800
   uint32_t catalog_version = 0;
-  uint32_t state = 0;             // DBState: 1 is "shut down", 6 is "in production"
-  Lsn checkpoint;                 // of the latest checkpoint record
-  Lsn redo;                       // where recovery from it begins
-  uint32_t timeline = 0;          // of that checkpoint
+  uint32_t state = 0;     // DBState: 1 is "shut down", 6 is "in production"
+  Lsn checkpoint;         // of the latest checkpoint record
+  Lsn redo;               // where recovery from it begins
+  uint32_t timeline = 0;  // of that checkpoint
   uint32_t page_bytes = 0;
   uint32_t relation_segment_pages = 0;
   uint32_t wal_page_bytes = 0;

@@ -36,7 +36,8 @@ Result<repo::Extent> get_extent(ByteReader& in) {
 void put_entry(ByteWriter& out, const repo::Entry& entry) {
   out.string(entry.path);
   out.u8(static_cast<uint8_t>(entry.kind));
-  for (const uint64_t value : {entry.size_bytes, uint64_t{entry.mode}, uint64_t{entry.uid}, uint64_t{entry.gid}, entry.inode}) {
+  for (const uint64_t value :
+       {entry.size_bytes, uint64_t{entry.mode}, uint64_t{entry.uid}, uint64_t{entry.gid}, entry.inode}) {
     out.varint(value);
   }
   for (const Time time : {entry.modified, entry.changed, entry.captured}) out.svarint(time.ns);

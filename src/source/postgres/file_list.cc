@@ -33,10 +33,14 @@ std::optional<RelationFile> parse_relation_name(std::string_view name) {
   const size_t underscore = name.find('_');
   if (underscore != std::string_view::npos) {
     const std::string_view fork = name.substr(underscore + 1);
-    if (fork == "fsm") file.fork = Fork::kFreeSpace;
-    else if (fork == "vm") file.fork = Fork::kVisibility;
-    else if (fork == "init") file.fork = Fork::kInit;
-    else return std::nullopt;
+    if (fork == "fsm")
+      file.fork = Fork::kFreeSpace;
+    else if (fork == "vm")
+      file.fork = Fork::kVisibility;
+    else if (fork == "init")
+      file.fork = Fork::kInit;
+    else
+      return std::nullopt;
     name = name.substr(0, underscore);
   }
   const auto relation = number(name);
@@ -64,11 +68,13 @@ bool is_relation_directory(std::string_view directory) {
 }
 
 constexpr std::array<std::string_view, 8> kEmptiedDirectories = {
-    "pg_dynshmem", "pg_notify", "pg_replslot", "pg_serial", "pg_snapshots", "pg_stat_tmp", "pg_subtrans", "pg_wal/archive_status"};
+    "pg_dynshmem",  "pg_notify",   "pg_replslot", "pg_serial",
+    "pg_snapshots", "pg_stat_tmp", "pg_subtrans", "pg_wal/archive_status"};
 // Files of the data directory itself that belong to a running server or to another copy.
 constexpr std::array<std::string_view, 9> kRunningFiles = {
-    "postmaster.pid", "postmaster.opts", "backup_label", "backup_label.old", "tablespace_map", "tablespace_map.old",
-    "backup_manifest", "postgresql.auto.conf.tmp", "current_logfiles.tmp"};
+    "postmaster.pid",   "postmaster.opts",          "backup_label",
+    "backup_label.old", "tablespace_map",           "tablespace_map.old",
+    "backup_manifest",  "postgresql.auto.conf.tmp", "current_logfiles.tmp"};
 
 template <typename List>
 bool contains(const List& list, std::string_view item) {
@@ -112,8 +118,8 @@ Treatment treatment_of(std::string_view path, bool is_directory) {
 
 struct FileWalk::Level {
   std::string path, full_path;
-  std::vector<std::string> names;   // sorted, the last one first
-  std::set<uint32_t> unlogged;      // relations that have an init fork here
+  std::vector<std::string> names;  // sorted, the last one first
+  std::set<uint32_t> unlogged;     // relations that have an init fork here
 };
 
 FileWalk::FileWalk(FileSystem& fs, std::string data_directory, std::string version_directory)

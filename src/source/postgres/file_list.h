@@ -20,10 +20,10 @@ enum class Fork { kMain, kFreeSpace, kVisibility, kInit };
 // What the name of a relation file says. Paths are those of the tree: relative to
 // the data directory, a tablespace being the directory pg_tblspc/<oid>.
 struct RelationFile {
-  std::string directory;    // "base/16384": what is before the name
-  uint32_t relation = 0;    // the file node number
+  std::string directory;  // "base/16384": what is before the name
+  uint32_t relation = 0;  // the file node number
   Fork fork = Fork::kMain;
-  uint32_t segment = 0;     // .1, .2, ... of a relation above 1 GiB
+  uint32_t segment = 0;  // .1, .2, ... of a relation above 1 GiB
 };
 std::optional<RelationFile> parse_relation_path(std::string_view path);
 
@@ -32,8 +32,8 @@ bool is_temporary_relation(std::string_view file_name);
 
 enum class Treatment {
   kCapture,
-  kSkip,             // not in the snapshot at all
-  kDirectoryOnly,    // the directory is kept, what it holds is not
+  kSkip,           // not in the snapshot at all
+  kDirectoryOnly,  // the directory is kept, what it holds is not
 };
 // What becomes of a path, by the rules of PostgreSQL's own base backup. Unlogged
 // relations are not its business: they are known by their neighbours.
@@ -41,9 +41,9 @@ Treatment treatment_of(std::string_view path, bool is_directory);
 
 // One thing found in a data directory.
 struct FoundFile {
-  std::string path;         // in the tree
-  std::string full_path;    // on disk
-  struct stat status {};
+  std::string path;       // in the tree
+  std::string full_path;  // on disk
+  struct stat status{};
   bool is_directory = false;
   bool is_symlink = false;
   std::string link_target;

@@ -17,8 +17,9 @@ TEST(FileList, RelationNames) {
   EXPECT_EQ(file->segment, 12u);
   EXPECT_EQ(parse_relation_path("global/1262_fsm")->fork, Fork::kFreeSpace);
   EXPECT_EQ(parse_relation_path("base/1/2619_init")->fork, Fork::kInit);
-  for (const char* other : {"16384", "base/16384", "base/1/pg_filenode.map", "base/1/PG_VERSION", "base/1/1.0", "base/1/1_x",
-                            "base/1/t3_16384", "base/1/99999999999", "global/pg_control", "pg_xact/0000", "base/x/1", "base/1/2/3"}) {
+  for (const char* other :
+       {"16384", "base/16384", "base/1/pg_filenode.map", "base/1/PG_VERSION", "base/1/1.0", "base/1/1_x",
+        "base/1/t3_16384", "base/1/99999999999", "global/pg_control", "pg_xact/0000", "base/x/1", "base/1/2/3"}) {
     EXPECT_FALSE(parse_relation_path(other)) << other;
   }
 }
@@ -33,8 +34,8 @@ TEST(FileList, LeavesOutWhatBaseBackupsLeaveOut) {
     EXPECT_EQ(treatment_of(path, true), Treatment::kDirectoryOnly) << path;
   }
   EXPECT_EQ(treatment_of("base/pgsql_tmp", true), Treatment::kSkip);
-  for (const char* path : {"PG_VERSION", "global/pg_control", "pg_xact/0000", "pg_logical/replorigin_checkpoint", "base/5/t7",
-                           "postgresql.auto.conf", "sub/postmaster.pid", "standby.signal"}) {
+  for (const char* path : {"PG_VERSION", "global/pg_control", "pg_xact/0000", "pg_logical/replorigin_checkpoint",
+                           "base/5/t7", "postgresql.auto.conf", "sub/postmaster.pid", "standby.signal"}) {
     EXPECT_EQ(treatment_of(path, false), Treatment::kCapture) << path;
   }
 }

@@ -55,8 +55,8 @@ Result<SegmentAddress> parse_segment_name(std::string_view name, uint64_t segmen
   const uint64_t per_file_id = 0x100000000ull / segment_bytes;
   const uint64_t high = *hex32(name.substr(8, 8)), low = *hex32(name.substr(16, 8));
   if (low >= per_file_id)
-    return make_error(ErrorCode::kMismatch, "'{}' can't be a WAL segment of {} bytes: its last part is above {:08X}", name,
-                      segment_bytes, per_file_id - 1);
+    return make_error(ErrorCode::kMismatch, "'{}' can't be a WAL segment of {} bytes: its last part is above {:08X}",
+                      name, segment_bytes, per_file_id - 1);
   return SegmentAddress{*hex32(name.substr(0, 8)), Lsn{(high * per_file_id + low) * segment_bytes}};
 }
 

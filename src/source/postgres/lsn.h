@@ -25,7 +25,7 @@ struct SegmentAddress {
   Lsn start;
 };
 bool is_segment_name(std::string_view name);
-bool is_history_name(std::string_view name);      // "00000002.history"
+bool is_history_name(std::string_view name);  // "00000002.history"
 Result<SegmentAddress> parse_segment_name(std::string_view name, uint64_t segment_bytes);
 
 }  // namespace holdfast::postgres

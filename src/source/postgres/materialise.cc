@@ -32,14 +32,14 @@ struct TargetFile {
   std::string path;
   std::mutex mutex;
   std::unique_ptr<File> file;
-  bool fresh = true;       // nothing was there before
-  bool direct = false;     // written past the page cache
+  bool fresh = true;    // nothing was there before
+  bool direct = false;  // written past the page cache
 };
 
 struct WriteTask {
   std::shared_ptr<TargetFile> file;
   uint64_t offset = 0, length = 0;
-  std::optional<repo::RegionRef> region;   // empty: the entry's own extents
+  std::optional<repo::RegionRef> region;  // empty: the entry's own extents
   bool last = false;
 };
 
@@ -53,7 +53,12 @@ class Materialiser {
  public:
   Materialiser(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
                const ResolvedTarget& target, const MaterialiseOptions& options, const MaterialisePlan& plan)
-      : world_(world), repository_(repository), snapshot_(snapshot), target_(target), options_(options), plan_(plan),
+      : world_(world),
+        repository_(repository),
+        snapshot_(snapshot),
+        target_(target),
+        options_(options),
+        plan_(plan),
         reader_(repository) {}
   Result<void> run();
   MaterialiseReport& report() { return report_; }
@@ -67,8 +72,10 @@ class Materialiser {
   Result<bool> begin_entry(repo::Entry entry);
   Result<void> open(TargetFile& file);
   Result<WriteOutcome> write(WriteTask& task);
-  Result<uint64_t> write_fresh(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents, ByteView bytes);
-  Result<uint64_t> write_changed(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents, uint64_t length);
+  Result<uint64_t> write_fresh(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents,
+                               ByteView bytes);
+  Result<uint64_t> write_changed(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents,
+                                 uint64_t length);
   Result<bool> is_there(const std::vector<repo::Extent>& extents, ByteView bytes);
   Result<void> finish_file(WriteOutcome outcome);
   Result<void> remove_extra(const std::string& directory, const std::string& tree_path);
@@ -100,7 +107,7 @@ class Materialiser {
   bool all_listed_ = false;
   std::optional<repo::Entry> control_;
   std::vector<repo::Entry> configuration_;
-  std::unordered_set<std::string> expected_;   // with --delta: paths of the tree
+  std::unordered_set<std::string> expected_;  // with --delta: paths of the tree
 };
 
 Result<void> Materialiser::own(const std::string& path, int descriptor, uint32_t mode) {
@@ -212,7 +219,8 @@ Result<std::optional<WriteTask>> Materialiser::next() {
 void write_past_cache(TargetFile& file) {
   const uint64_t size = file.entry.size_bytes;
   const int descriptor = file.file->descriptor();
-  if (descriptor < 0 || size < kSmallestDirect || size % kPageBytes != 0 || !parse_relation_path(file.entry.path)) return;
+  if (descriptor < 0 || size < kSmallestDirect || size % kPageBytes != 0 || !parse_relation_path(file.entry.path))
+    return;
   const int flags = ::fcntl(descriptor, F_GETFL);
   if (flags >= 0 && ::fcntl(descriptor, F_SETFL, flags | O_DIRECT) == 0) file.direct = true;
 }
@@ -267,7 +275,8 @@ Result<bool> Materialiser::is_there(const std::vector<repo::Extent>& extents, By
   return true;
 }
 
-Result<uint64_t> Materialiser::write_fresh(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents, ByteView bytes) {
+Result<uint64_t> Materialiser::write_fresh(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents,
+                                           ByteView bytes) {
   uint64_t at = 0, written = 0;
   size_t i = 0;
   while (i < extents.size()) {
@@ -280,12 +289,14 @@ Result<uint64_t> Materialiser::write_fresh(TargetFile& file, uint64_t offset, co
   }
   // The disk starts now instead of at the end, while the next regions are read.
   if (written > 0 && !file.direct && file.file->descriptor() >= 0) {
-    ::sync_file_range(file.file->descriptor(), static_cast<off_t>(offset), static_cast<off_t>(bytes.size()), SYNC_FILE_RANGE_WRITE);
+    ::sync_file_range(file.file->descriptor(), static_cast<off_t>(offset), static_cast<off_t>(bytes.size()),
+                      SYNC_FILE_RANGE_WRITE);
   }
   return written;
 }
 
-Result<uint64_t> Materialiser::write_changed(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents, uint64_t length) {
+Result<uint64_t> Materialiser::write_changed(TargetFile& file, uint64_t offset,
+                                             const std::vector<repo::Extent>& extents, uint64_t length) {
   Bytes there(length);
   const size_t got = TRY(file.file->read_at(offset, there.mutable_view()));
   if (got == length && TRY(is_there(extents, there))) return uint64_t{0};
@@ -311,7 +322,8 @@ Result<WriteOutcome> Materialiser::write(WriteTask& task) {
   TargetFile& file = *task.file;
   TRY(open(file));
   WriteOutcome outcome{task.file, task.length, 0, task.last};
-  std::vector<repo::Extent> extents = task.region ? TRY(repo::read_region(repository_, *task.region)) : file.entry.content.extents;
+  std::vector<repo::Extent> extents =
+      task.region ? TRY(repo::read_region(repository_, *task.region)) : file.entry.content.extents;
   // Stretches are bounded: an entry's own extents may be one large hole.
   uint64_t offset = task.offset;
   std::vector<repo::Extent> stretch;
@@ -462,7 +474,8 @@ Result<void> Materialiser::finish() {
   const Bytes control = TRY(content_of(*control_));
   const ControlFile fields = TRY(parse_control_file(control));
   if (fields.system_id != plan_.source().system_id) {
-    return make_error(ErrorCode::kDamaged, "the snapshot of '{}' holds the pg_control of another cluster", snapshot_.component);
+    return make_error(ErrorCode::kDamaged, "the snapshot of '{}' holds the pg_control of another cluster",
+                      snapshot_.component);
   }
   world_.progress.phase = "making durable";
   TRY(write_text(kTemporaryControl, as_text(control)));
@@ -504,8 +517,9 @@ Result<void> Materialiser::run() {
 
 }  // namespace
 
-Result<MaterialiseReport> materialise(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
-                                      const ResolvedTarget& target, const MaterialiseOptions& options) {
+Result<MaterialiseReport> materialise(source::World& world, repo::Repository& repository,
+                                      const repo::Snapshot& snapshot, const ResolvedTarget& target,
+                                      const MaterialiseOptions& options) {
   const MaterialisePlan plan =
       TRY_CONTEXT(MaterialisePlan::make(world, repository, snapshot, options), "restoring '{}'", snapshot.component);
   if (options.dry_run) {

@@ -15,21 +15,21 @@ namespace holdfast::postgres {
 enum class AfterRecovery { kPromote, kPause, kShutdown };
 
 struct MaterialiseOptions {
-  std::string to;                                   // data directory
-  std::map<std::string, std::string> tablespaces;   // oid or old location -> new location
+  std::string to;                                  // data directory
+  std::map<std::string, std::string> tablespaces;  // oid or old location -> new location
   bool delta = false;
-  bool standby = false;                             // standby.signal instead of recovery.signal
-  std::string primary_conninfo;                     // with standby
+  bool standby = false;          // standby.signal instead of recovery.signal
+  std::string primary_conninfo;  // with standby
   AfterRecovery action = AfterRecovery::kPromote;
-  std::string restore_command;                      // "" : no WAL replay settings are written
+  std::string restore_command;  // "" : no WAL replay settings are written
   bool dry_run = false;
-  std::optional<uint32_t> uid, gid;                 // owner of what is written, when root
+  std::optional<uint32_t> uid, gid;  // owner of what is written, when root
 };
 
 struct MaterialiseReport {
   uint64_t files = 0;
   uint64_t bytes = 0, bytes_written = 0;
-  std::vector<std::string> tablespaces;   // "16385 -> /path"
+  std::vector<std::string> tablespaces;  // "16385 -> /path"
   std::vector<std::string> notes;
 };
 

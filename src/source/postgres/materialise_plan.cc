@@ -36,7 +36,9 @@ Result<bool> is_absent_or_empty(FileSystem& fs, const std::string& path) {
   return is_empty_directory(fs, path);
 }
 
-bool is_inside(const std::string& path, const std::string& directory) { return path == directory || path.starts_with(directory + "/"); }
+bool is_inside(const std::string& path, const std::string& directory) {
+  return path == directory || path.starts_with(directory + "/");
+}
 
 // What a restore leaves that was interrupted while it made its marker.
 Result<bool> holds_only_temporaries(FileSystem& fs, const std::string& directory) {
@@ -113,13 +115,14 @@ Result<void> MaterialisePlan::place_tablespaces(const MaterialiseOptions& option
     }
     location = absolute_path(location);
     if (is_inside(directory_, location) || is_inside(location, directory_)) {
-      return make_error(ErrorCode::kRefused, "tablespace {} would be restored to {}, which is not apart from {}", space.oid,
-                        location, directory_)
+      return make_error(ErrorCode::kRefused, "tablespace {} would be restored to {}, which is not apart from {}",
+                        space.oid, location, directory_)
           .with_hint("choose another place for it with --tablespace " + space.oid + "=DIR");
     }
     for (const auto& [oid, other] : tablespaces_) {
       if (is_inside(other, location) || is_inside(location, other)) {
-        return make_error(ErrorCode::kRefused, "tablespaces {} and {} would be restored to one place, {}", oid, space.oid, location);
+        return make_error(ErrorCode::kRefused, "tablespaces {} and {} would be restored to one place, {}", oid,
+                          space.oid, location);
       }
     }
     tablespaces_[space.oid] = location;
@@ -189,7 +192,8 @@ Result<void> MaterialisePlan::measure(repo::Repository& repository, const repo::
     std::string root = directory_;
     if (entry->path.starts_with(kTablespacePrefix)) {
       const size_t end = entry->path.find('/', kTablespacePrefix.size());
-      const auto space = tablespaces_.find(entry->path.substr(kTablespacePrefix.size(), end - kTablespacePrefix.size()));
+      const auto space =
+          tablespaces_.find(entry->path.substr(kTablespacePrefix.size(), end - kTablespacePrefix.size()));
       if (space != tablespaces_.end()) root = space->second;
     }
     bytes_by_root_[root] += entry->size_bytes;
@@ -199,12 +203,16 @@ Result<void> MaterialisePlan::measure(repo::Repository& repository, const repo::
 }
 
 Result<void> MaterialisePlan::look_at_space(source::World& world) {
-  struct Need { uint64_t bytes = 0; std::string path; };
+  struct Need {
+    uint64_t bytes = 0;
+    std::string path;
+  };
   std::map<dev_t, Need> needs;
   for (const auto& [root, bytes] : bytes_by_root_) {
     const std::string nearest = existing_part(world.fs, root);
     if (::access(nearest.c_str(), W_OK | X_OK) != 0) {
-      return make_error(ErrorCode::kPermission, "{} can't be written", nearest).with_hint("run as its owner or as root");
+      return make_error(ErrorCode::kPermission, "{} can't be written", nearest)
+          .with_hint("run as its owner or as root");
     }
     const struct stat status = TRY(world.fs.stat(nearest + "/."));
     const uint64_t there = over_old_ ? size_of_tree(world.fs, root) : 0;
@@ -232,7 +240,8 @@ void MaterialisePlan::choose_owner(const MaterialiseOptions& options, source::Wo
   if (options.uid) return take(*options.uid, options.gid.value_or(*options.uid));
   const auto status = world.fs.stat(directory_);
   if (status.ok() && status.value().st_uid != 0) return take(status.value().st_uid, status.value().st_gid);
-  if (captured_uid_ && *captured_uid_ != 0 && ::getpwuid(*captured_uid_)) return take(*captured_uid_, captured_gid_.value_or(*captured_uid_));
+  if (captured_uid_ && *captured_uid_ != 0 && ::getpwuid(*captured_uid_))
+    return take(*captured_uid_, captured_gid_.value_or(*captured_uid_));
   if (const struct passwd* entry = ::getpwnam("postgres")) return take(entry->pw_uid, entry->pw_gid);
 }
 
@@ -259,7 +268,8 @@ std::optional<std::string> MaterialisePlan::place_of(const std::string& path) co
   if (path.starts_with(".holdfast/")) return std::nullopt;
   if (path.starts_with(kTablespacePrefix)) {
     const size_t end = path.find('/', kTablespacePrefix.size());
-    const auto space = tablespaces_.find(path.substr(kTablespacePrefix.size(), end == std::string::npos ? end : end - kTablespacePrefix.size()));
+    const auto space = tablespaces_.find(
+        path.substr(kTablespacePrefix.size(), end == std::string::npos ? end : end - kTablespacePrefix.size()));
     if (space != tablespaces_.end()) return end == std::string::npos ? space->second : space->second + path.substr(end);
   }
   return path.empty() ? directory_ : join_path(directory_, path);

@@ -21,8 +21,8 @@ std::string restore_marker(uint64_t system_id, const std::map<std::string, std::
 class MaterialisePlan {
  public:
   // Looks at the target without changing anything. Refuses as materialise() says.
-  static Result<MaterialisePlan> make(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
-                                      const MaterialiseOptions& options);
+  static Result<MaterialisePlan> make(source::World& world, repo::Repository& repository,
+                                      const repo::Snapshot& snapshot, const MaterialiseOptions& options);
 
   // The place of a path of the tree; empty when it is not restored.
   std::optional<std::string> place_of(const std::string& path) const;
@@ -37,7 +37,7 @@ class MaterialisePlan {
   uint64_t bytes() const { return bytes_; }
   std::optional<uint32_t> uid() const { return uid_; }
   std::optional<uint32_t> gid() const { return gid_; }
-  bool over_old() const { return over_old_; }   // --delta over something
+  bool over_old() const { return over_old_; }  // --delta over something
 
  private:
   Result<void> place_tablespaces(const MaterialiseOptions& options);

@@ -19,7 +19,8 @@ class Materialise : public ::testing::Test {
   void SetUp() override { SKIP_WITHOUT_SERVER(); }
   Result<std::unique_ptr<TestCluster>> with_table() {
     auto cluster = TRY(TestCluster::create());
-    TRY(cluster->sql("create table t as select g, md5(g::text) m from generate_series(1, 50000) g; create index on t (g)"));
+    TRY(cluster->sql(
+        "create table t as select g, md5(g::text) m from generate_series(1, 50000) g; create index on t (g)"));
     TRY(cluster->sql("vacuum freeze t"));
     return cluster;
   }
@@ -207,7 +208,8 @@ TEST_F(Materialise, AStandbyFollowsThePrimary) {
   // Anchor case 4: captured from the standby, where a file may be longer than on
   // the primary; and restored from there as a primary.
   const std::string digest = primary.sql(kDigest).value();
-  const std::string file = standby.value()->data() + "/" + standby.value()->sql("select pg_relation_filepath('t')").value();
+  const std::string file =
+      standby.value()->data() + "/" + standby.value()->sql("select pg_relation_filepath('t')").value();
   std::ofstream(file, std::ios::binary | std::ios::app) << std::string(5 * kPageBytes, '\0');
   TestRig other;
   auto of_standby = other.capture(*standby.value());
@@ -219,8 +221,10 @@ TEST_F(Materialise, AStandbyFollowsThePrimary) {
 }
 
 TEST(RecoverySettings, StaleOnesAreCommentedOutAndTheRestIsKept) {
-  EXPECT_EQ(comment_out_settings("a = 1\n  Recovery_Target_Time='x'\n# restore_command = 'y'\nrestore_command = 'z'", is_recovery_setting),
-            "a = 1\n# Disabled by holdfast:   Recovery_Target_Time='x'\n# restore_command = 'y'\n# Disabled by holdfast: restore_command = 'z'");
+  EXPECT_EQ(comment_out_settings("a = 1\n  Recovery_Target_Time='x'\n# restore_command = 'y'\nrestore_command = 'z'",
+                                 is_recovery_setting),
+            "a = 1\n# Disabled by holdfast:   Recovery_Target_Time='x'\n# restore_command = 'y'\n# Disabled by "
+            "holdfast: restore_command = 'z'");
   EXPECT_EQ(format_settings({{"restore_command", "h 'a b' %f \\n"}}), "restore_command = 'h ''a b'' %f \\\\n'\n");
 }
 

@@ -26,9 +26,9 @@ inline Lsn page_lsn(const uint8_t* page) {
 
 enum class PageState {
   kGood,
-  kZero,             // all zeros: allocated and not used yet, which is right
-  kBadHeader,        // offsets, flags, size or version that no page can have
-  kBadChecksum,      // the bytes are not those that were written
+  kZero,         // all zeros: allocated and not used yet, which is right
+  kBadHeader,    // offsets, flags, size or version that no page can have
+  kBadChecksum,  // the bytes are not those that were written
 };
 
 // `with_checksums`: the cluster has them switched on; then a stored checksum of 0

@@ -43,8 +43,12 @@ TEST(Page, ChecksumZeroIsNeverGood) {
 }
 
 TEST(Page, InvalidHeadersAreBadWithAndWithoutChecksums) {
-  struct Case { size_t offset; uint16_t value; };
-  for (const Case c : {Case{10, 0x0008}, Case{12, 23}, Case{12, 8193}, Case{14, 8193}, Case{16, 8191}, Case{16, 8200}, Case{18, 4096 | 4}, Case{18, 8192 | 3}}) {
+  struct Case {
+    size_t offset;
+    uint16_t value;
+  };
+  for (const Case c : {Case{10, 0x0008}, Case{12, 23}, Case{12, 8193}, Case{14, 8193}, Case{16, 8191}, Case{16, 8200},
+                       Case{18, 4096 | 4}, Case{18, 8192 | 3}}) {
     for (const bool with_checksums : {false, true}) {
       Bytes page = empty_page(3);
       set16(page, c.offset, c.value);
@@ -76,7 +80,8 @@ TEST(Page, EveryPageOfARealClusterIsGood) {
   auto made = TestCluster::create();
   ASSERT_OK(made);
   TestCluster& cluster = *made.value();
-  ASSERT_OK(cluster.sql("create table t as select g, repeat('x', g % 900) from generate_series(1, 20000) g; create index on t (g)"));
+  ASSERT_OK(cluster.sql(
+      "create table t as select g, repeat('x', g % 900) from generate_series(1, 20000) g; create index on t (g)"));
   ASSERT_OK(cluster.stop());
   FileWalk walk(real_file_system(), cluster.data(), "none");
   uint64_t pages = 0;

@@ -68,13 +68,14 @@ Result<std::string> find_bin_directory(int major, const std::string& preferred) 
   }
   return make_error(ErrorCode::kNotFound, "no server programs of PostgreSQL {} were found{}", major,
                     preferred.empty() ? "" : " in " + preferred)
-      .with_hint(fmt::format("install the package postgresql-{}, or set HOLDFAST_PG_BIN to the directory of its programs", major));
+      .with_hint(fmt::format(
+          "install the package postgresql-{}, or set HOLDFAST_PG_BIN to the directory of its programs", major));
 }
 
 Result<ServerUser> server_user(const std::string& path) {
   ServerUser user;
   if (geteuid() != 0) return user;
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) == 0 && status.st_uid != 0) {
     user.uid = status.st_uid;
     user.gid = status.st_gid;
@@ -91,8 +92,7 @@ Result<ServerUser> server_user(const std::string& path) {
 }
 
 PrivateServer::PrivateServer(Options options) : options_(std::move(options)) {
-  connection_.conninfo =
-      fmt::format("host={} port={} user=postgres dbname=postgres", options_.socket_directory, kPort);
+  connection_.conninfo = fmt::format("host={} port={} user=postgres dbname=postgres", options_.socket_directory, kPort);
 }
 
 PrivateServer::~PrivateServer() {
@@ -106,12 +106,22 @@ Result<std::unique_ptr<PrivateServer>> PrivateServer::start(Options options) {
   }
   std::unique_ptr<PrivateServer> server(new PrivateServer(std::move(options)));
   const Options& given = server->options_;
-  std::string arguments = fmt::format("-k {} -p {} -c listen_addresses=''", shell_quoted(given.socket_directory), kPort);
+  std::string arguments =
+      fmt::format("-k {} -p {} -c listen_addresses=''", shell_quoted(given.socket_directory), kPort);
   for (const auto& [name, value] : given.settings) arguments += " -c " + shell_quoted(name + "=" + value);
   CommandOptions command;
-  command.argv = {join_path(given.bin_directory, "pg_ctl"), "start", "-w", "-s", "-t",
-                  std::to_string(given.start_deadline.in_milliseconds() / 1000 + 1), "-D", given.data_directory,
-                  "-l", given.log_path, "-o", arguments};
+  command.argv = {join_path(given.bin_directory, "pg_ctl"),
+                  "start",
+                  "-w",
+                  "-s",
+                  "-t",
+                  std::to_string(given.start_deadline.in_milliseconds() / 1000 + 1),
+                  "-D",
+                  given.data_directory,
+                  "-l",
+                  given.log_path,
+                  "-o",
+                  arguments};
   command.uid = given.user.uid;
   command.gid = given.user.gid;
   command.working_directory = given.socket_directory;
@@ -127,7 +137,8 @@ Result<std::unique_ptr<PrivateServer>> PrivateServer::start(Options options) {
 
 Result<void> PrivateServer::stop(const std::string& mode) {
   CommandOptions command;
-  command.argv = {join_path(options_.bin_directory, "pg_ctl"), "stop", "-w", "-s", "-m", mode, "-D", options_.data_directory};
+  command.argv = {
+      join_path(options_.bin_directory, "pg_ctl"), "stop", "-w", "-s", "-m", mode, "-D", options_.data_directory};
   command.uid = options_.user.uid;
   command.gid = options_.user.gid;
   command.working_directory = options_.socket_directory;
@@ -141,8 +152,8 @@ Result<std::string> PrivateServer::run(std::vector<std::string> argv, Duration d
   const std::string own = join_path(options_.bin_directory, argv[0]);
   if (is_executable(own)) argv[0] = own;
   command.argv = std::move(argv);
-  command.environment = {{"PGHOST", options_.socket_directory}, {"PGPORT", kPort}, {"PGUSER", "postgres"},
-                         {"PGDATABASE", "postgres"}};
+  command.environment = {
+      {"PGHOST", options_.socket_directory}, {"PGPORT", kPort}, {"PGUSER", "postgres"}, {"PGDATABASE", "postgres"}};
   command.uid = options_.user.uid;
   command.gid = options_.user.gid;
   command.working_directory = options_.socket_directory;

@@ -34,7 +34,7 @@ class PrivateServer {
   struct Options {
     std::string bin_directory;
     std::string data_directory;
-    std::string socket_directory;    // private; its path at most 90 bytes
+    std::string socket_directory;  // private; its path at most 90 bytes
     std::string log_path;
     std::vector<std::pair<std::string, std::string>> settings;  // above those of the files
     ServerUser user;

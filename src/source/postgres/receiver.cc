@@ -29,8 +29,8 @@ namespace {
 constexpr Duration kLoopInterval = Duration::milliseconds(100);
 constexpr Duration kStateInterval = Duration::seconds(1);
 constexpr Duration kFirstPause = Duration::milliseconds(250);
-constexpr Duration kSteady = Duration::seconds(5);          // a connection that lasted so long was a good one
-constexpr Duration kLastWords = Duration::seconds(2);       // for what is still on its way when we are stopped
+constexpr Duration kSteady = Duration::seconds(5);     // a connection that lasted so long was a good one
+constexpr Duration kLastWords = Duration::seconds(2);  // for what is still on its way when we are stopped
 
 bool has_state(const Error& error, std::string_view sqlstate) {
   return error.message().find(fmt::format("SQLSTATE {}", sqlstate)) != std::string::npos;
@@ -67,9 +67,10 @@ class Receiver {
         options_(options),
         stop_(stop),
         on_state_(on_state),
-        sink_(archive, clock,
-              {options.synchronous, options.flush_interval, options.flush_bytes, options.storers, Duration::seconds(10)},
-              [this] { bell_.ring(); }) {}
+        sink_(
+            archive, clock,
+            {options.synchronous, options.flush_interval, options.flush_bytes, options.storers, Duration::seconds(10)},
+            [this] { bell_.ring(); }) {}
 
   Result<void> run();
 
@@ -102,16 +103,16 @@ class Receiver {
   std::unique_ptr<ReplicationSession> session_;
 
   ReceiverState state_;
-  bool gap_follows_ = false;         // the server lacks what we would need next
+  bool gap_follows_ = false;  // the server lacks what we would need next
   bool reply_now_ = false;
   Lsn told_;
   Duration told_at_, reported_at_, marks_at_;
 
   std::atomic<bool> stopping_{false};
-  std::atomic<uint64_t> answers_{0};   // of the watch
+  std::atomic<uint64_t> answers_{0};  // of the watch
   std::mutex watch_mutex_;
   std::optional<ServerState> server_state_;
-  WalMark written_;                  // the newest mark
+  WalMark written_;                     // the newest mark
   std::unique_ptr<ServerWatch> watch_;  // last: its thread uses the others
 };
 
@@ -175,9 +176,11 @@ Result<void> Receiver::session() {
   while (true) {
     const auto next = TRY(stream(from));
     if (stop_) return stop_stream();
-    if (!next) return make_error(ErrorCode::kUnavailable, "the server ended the stream; it is shutting down").with_retryable();
+    if (!next)
+      return make_error(ErrorCode::kUnavailable, "the server ended the stream; it is shutting down").with_retryable();
     TRY(session_->fetch_histories(archive_, next->timeline));
-    if (!settle(options_.stop_patience)) return make_error(ErrorCode::kTimeout, "storing WAL takes too long").with_retryable();
+    if (!settle(options_.stop_patience))
+      return make_error(ErrorCode::kTimeout, "storing WAL takes too long").with_retryable();
     log_info("postgres.receive.timeline", {{"timeline", uint64_t{next->timeline}}, {"at", next->position.text()}});
     from = {next->timeline, segment_start(next->position, archive_.identity().segment_bytes)};
   }
@@ -195,7 +198,8 @@ Result<StreamStart> Receiver::plan() {
   const Lsn oldest = segment_start(slot_restart.value_or(session_->end()), archive_.identity().segment_bytes);
   if (oldest <= from.position) return from;
   state_.gaps++;
-  log_error("postgres.receive.gap", {{"from", from.position.text()}, {"to", oldest.text()},
+  log_error("postgres.receive.gap", {{"from", from.position.text()},
+                                     {"to", oldest.text()},
                                      {"advice", "take a backup now; raise max_slot_wal_keep_size"}});
   return StreamStart{session_->timeline(), oldest};
 }
@@ -282,7 +286,8 @@ void Receiver::pause(Duration until_due) {
   pollfd entries[2] = {{bell_.descriptor(), POLLIN, 0}, {session_->session().descriptor(), POLLIN, 0}};
   // While the sink is full the stream has to wait, and with it, by TCP, the server.
   const nfds_t count = sink_.full() ? 1 : 2;
-  if (poll(entries, count, static_cast<int>((longest.ns + 999'999) / 1'000'000)) > 0 && (entries[0].revents & POLLIN)) bell_.silence();
+  if (poll(entries, count, static_cast<int>((longest.ns + 999'999) / 1'000'000)) > 0 && (entries[0].revents & POLLIN))
+    bell_.silence();
 }
 
 // Only what the archive has durably is told as flushed (and applied, for remote_apply).
@@ -344,7 +349,8 @@ void Receiver::write_marks() {
     state_.slot_kept_bytes = server_state_->slot_kept_bytes;
     const bool endangered = server_state_->slot_status == "unreserved" || server_state_->slot_status == "lost";
     if (endangered && server_state_->slot_status != state_.slot_status)
-      log_warn("postgres.receive.slot", {{"status", server_state_->slot_status}, {"kept_bytes", server_state_->slot_kept_bytes},
+      log_warn("postgres.receive.slot", {{"status", server_state_->slot_status},
+                                         {"kept_bytes", server_state_->slot_kept_bytes},
                                          {"max_slot_wal_keep_size", server_state_->slot_limit}});
     state_.slot_status = server_state_->slot_status;
     mark = server_state_->end;
@@ -376,8 +382,9 @@ void Receiver::report(bool now) {
 
 }  // namespace
 
-Result<void> receive_wal(const Connection& connection, WalArchive& archive, Clock& clock, const ReceiverOptions& options,
-                         const std::atomic<bool>& stop, const std::function<void(const ReceiverState&)>& on_state) {
+Result<void> receive_wal(const Connection& connection, WalArchive& archive, Clock& clock,
+                         const ReceiverOptions& options, const std::atomic<bool>& stop,
+                         const std::function<void(const ReceiverState&)>& on_state) {
   return Receiver(connection, archive, clock, options, stop, on_state).run();
 }
 

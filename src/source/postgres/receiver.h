@@ -20,24 +20,24 @@ struct ReceiverOptions {
   Duration flush_interval = Duration::milliseconds(500);  // nothing waits longer in memory,
   uint64_t flush_bytes = 4u << 20;                        // and no more than this
   Duration mark_interval = Duration::seconds(10);
-  Duration status_interval = Duration::seconds(5);        // of telling the server, when nothing changes
+  Duration status_interval = Duration::seconds(5);  // of telling the server, when nothing changes
   size_t storers = 2;
-  Duration longest_pause = Duration::seconds(5);          // between tries to connect
-  Duration stop_patience = Duration::seconds(30);         // for storing what is in memory at the end
+  Duration longest_pause = Duration::seconds(5);   // between tries to connect
+  Duration stop_patience = Duration::seconds(30);  // for storing what is in memory at the end
 };
 
 struct ReceiverState {
   bool connected = false;
   uint32_t timeline = 0;
-  Lsn received, stored, server_end;    // server_end: flushed by the server, as far as known
+  Lsn received, stored, server_end;  // server_end: flushed by the server, as far as known
   uint64_t received_bytes = 0;
   uint64_t parts = 0, segments = 0;
   uint64_t reconnects = 0, store_retries = 0;
-  uint64_t gaps = 0;                   // times that the server had removed WAL that we lacked
-  std::optional<Time> proven_until;    // the newest mark
-  uint64_t slot_kept_bytes = 0;        // WAL that the server keeps for us
+  uint64_t gaps = 0;                 // times that the server had removed WAL that we lacked
+  std::optional<Time> proven_until;  // the newest mark
+  uint64_t slot_kept_bytes = 0;      // WAL that the server keeps for us
   std::string slot_status;
-  std::string trouble;                 // "" when all is well
+  std::string trouble;  // "" when all is well
   uint64_t lag_bytes() const { return server_end > stored ? server_end.value - stored.value : 0; }
 };
 
@@ -52,7 +52,8 @@ struct ReceiverState {
 // (kMismatch), refused by authentication at the first try (kPermission), WAL that
 // contradicts what is stored (kMismatch). `on_state` is called from this thread
 // about once a second and on every change of connection.
-Result<void> receive_wal(const Connection& connection, WalArchive& archive, Clock& clock, const ReceiverOptions& options,
-                         const std::atomic<bool>& stop, const std::function<void(const ReceiverState&)>& on_state);
+Result<void> receive_wal(const Connection& connection, WalArchive& archive, Clock& clock,
+                         const ReceiverOptions& options, const std::atomic<bool>& stop,
+                         const std::function<void(const ReceiverState&)>& on_state);
 
 }  // namespace holdfast::postgres

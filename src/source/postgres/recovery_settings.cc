@@ -12,9 +12,12 @@ std::string setting_name(std::string_view line) {
   size_t begin = 0;
   while (begin < line.size() && (line[begin] == ' ' || line[begin] == '\t')) begin++;
   size_t end = begin;
-  while (end < line.size() && (std::isalnum(static_cast<unsigned char>(line[end])) || line[end] == '_' || line[end] == '.')) end++;
+  while (end < line.size() &&
+         (std::isalnum(static_cast<unsigned char>(line[end])) || line[end] == '_' || line[end] == '.'))
+    end++;
   std::string name(line.substr(begin, end - begin));
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return name;
 }
 
@@ -39,13 +42,15 @@ std::string comment_out_settings(std::string_view text, bool (*matches)(std::str
 bool is_target_setting(std::string_view name) { return name.starts_with("recovery_target"); }
 
 bool is_recovery_setting(std::string_view name) {
-  static constexpr std::array<std::string_view, 6> kNames = {"restore_command",     "archive_cleanup_command", "recovery_end_command",
-                                                             "primary_conninfo",    "primary_slot_name",       "promote_trigger_file"};
+  static constexpr std::array<std::string_view, 6> kNames = {"restore_command",      "archive_cleanup_command",
+                                                             "recovery_end_command", "primary_conninfo",
+                                                             "primary_slot_name",    "promote_trigger_file"};
   return is_target_setting(name) || std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
 bool is_place_setting(std::string_view name) {
-  static constexpr std::array<std::string_view, 5> kNames = {"data_directory", "hba_file", "ident_file", "external_pid_file", "config_file"};
+  static constexpr std::array<std::string_view, 5> kNames = {"data_directory", "hba_file", "ident_file",
+                                                             "external_pid_file", "config_file"};
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 

@@ -49,7 +49,7 @@ std::vector<repo::Extent> slice(const std::vector<repo::Extent>& extents, uint64
 // that it has to be stored, or that it is zeros.
 struct RegionCapture::Page {
   enum class Fate : uint8_t { kStore, kZero, kBefore } fate = Fate::kStore;
-  repo::Extent before;   // with kBefore
+  repo::Extent before;  // with kBefore
 };
 
 // The previous snapshot's pages of a region: one extent of a page each, or none
@@ -61,7 +61,8 @@ struct RegionCapture::Before {
 };
 
 bool is_damage(const Error& error) {
-  return error.code() == ErrorCode::kDamaged || error.code() == ErrorCode::kInvalidData || error.code() == ErrorCode::kNotFound;
+  return error.code() == ErrorCode::kDamaged || error.code() == ErrorCode::kInvalidData ||
+         error.code() == ErrorCode::kNotFound;
 }
 
 Result<std::vector<repo::Extent>> RegionCapture::extents_before(const Input& input, const repo::RegionRef*& region) {
@@ -153,8 +154,9 @@ Result<void> RegionCapture::assemble(ByteView bytes, const std::vector<Page>& pa
   for (size_t first = 0; first < pages.size(); first += kPagesOfBlock) {
     const size_t count = std::min(kPagesOfBlock, pages.size() - first);
     const auto begin = pages.begin() + static_cast<ptrdiff_t>(first);
-    const auto fresh = static_cast<size_t>(std::count_if(
-        begin, begin + static_cast<ptrdiff_t>(count), [](const Page& page) { return page.fate == Page::Fate::kStore; }));
+    const auto fresh =
+        static_cast<size_t>(std::count_if(begin, begin + static_cast<ptrdiff_t>(count),
+                                          [](const Page& page) { return page.fate == Page::Fate::kStore; }));
     if (fresh * kWholeShareDenominator >= count * kWholeShareNumerator) {
       TRY(store_whole(bytes.subspan(first * kPageBytes, count * kPageBytes), outcome.extents));
       outcome.stored_pages += count;
@@ -181,9 +183,10 @@ size_t count_pieces(const std::vector<PagePacker::Extent>& extents) {
   size_t pieces = 0;
   const PagePacker::Extent* last = nullptr;
   for (const PagePacker::Extent& item : extents) {
-    const bool continues = last && last->block == item.block && last->extent.block == item.extent.block &&
-                           (!item.extent.block ? !item.block
-                                               : last->extent.block_offset + last->extent.length_bytes == item.extent.block_offset);
+    const bool continues =
+        last && last->block == item.block && last->extent.block == item.extent.block &&
+        (!item.extent.block ? !item.block
+                            : last->extent.block_offset + last->extent.length_bytes == item.extent.block_offset);
     if (!continues) pieces++;
     last = &item;
   }

@@ -23,8 +23,8 @@ constexpr uint64_t kRegionBytes = 4u << 20;
 // What holds for a whole capture.
 struct PageRules {
   bool checksums = false;
-  uint32_t segment_pages = 131072;   // pages of one relation segment (1 GiB)
-  Lsn start;                         // of this capture: recovery of the copy begins here
+  uint32_t segment_pages = 131072;  // pages of one relation segment (1 GiB)
+  Lsn start;                        // of this capture: recovery of the copy begins here
   // Pages below this LSN are as the previous snapshot has them; empty: none is.
   // Without checksums a page can change and keep its LSN (a bit that says that all
   // rows are visible, which must agree with the visibility map): then the bytes
@@ -34,7 +34,7 @@ struct PageRules {
 
 // A page that was not right.
 struct PageProblem {
-  uint32_t block = 0;          // in the relation, counted over its segments
+  uint32_t block = 0;  // in the relation, counted over its segments
   std::string problem;
   bool operator==(const PageProblem&) const = default;
 };
@@ -45,7 +45,7 @@ struct RegionOutcome {
   uint64_t stored_pages = 0;                  // of relations: not taken over from before
   std::optional<repo::RegionRef> taken_over;  // all as before; otherwise:
   std::vector<PagePacker::Extent> extents;
-  std::vector<PageProblem> bad;               // stayed bad however often it was read
+  std::vector<PageProblem> bad;  // stayed bad however often it was read
   // Caught in the middle of being written: WAL replay from the start of the
   // capture writes them whole, which is why the copy is right nonetheless.
   std::vector<PageProblem> torn;
@@ -63,10 +63,10 @@ class RegionCapture {
       : session_(session), clock_(clock), rules_(rules), packer_(session) {}
 
   struct Input {
-    const RelationFile* relation = nullptr;  // null: a file without pages
-    uint64_t offset = 0;                     // in the file; a multiple of kRegionBytes
-    const repo::Content* previous = nullptr; // the file's content before, if it is the same file
-    uint64_t previous_bytes = 0;             // its size
+    const RelationFile* relation = nullptr;   // null: a file without pages
+    uint64_t offset = 0;                      // in the file; a multiple of kRegionBytes
+    const repo::Content* previous = nullptr;  // the file's content before, if it is the same file
+    uint64_t previous_bytes = 0;              // its size
     // Reads again, to tell a page that is being written from a bad one; null when
     // the bytes came over a connection.
     std::function<Result<size_t>(uint64_t offset, MutableByteView out)> read_again;

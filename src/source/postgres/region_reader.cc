@@ -28,8 +28,10 @@ Result<void> RegionReader::read(const std::vector<repo::Extent>& extents, Mutabl
   std::map<Placement, uint64_t> bytes_of;
   uint64_t at = 0;
   for (const repo::Extent& extent : extents) {
-    if (extent.length_bytes > out.size() - at) return make_error(ErrorCode::kInvalidData, "extents are longer than their file");
-    if (extent.block && extent.block_offset <= at) bytes_of[{*extent.block, at - extent.block_offset}] += extent.length_bytes;
+    if (extent.length_bytes > out.size() - at)
+      return make_error(ErrorCode::kInvalidData, "extents are longer than their file");
+    if (extent.block && extent.block_offset <= at)
+      bytes_of[{*extent.block, at - extent.block_offset}] += extent.length_bytes;
     at += extent.length_bytes;
   }
   if (at != out.size()) return make_error(ErrorCode::kInvalidData, "extents are shorter than their file");
@@ -37,7 +39,8 @@ Result<void> RegionReader::read(const std::vector<repo::Extent>& extents, Mutabl
   std::vector<Interval> taken;
   for (const auto& [placement, bytes] : bytes_of) {
     const uint64_t size = TRY(repository_.block_size(placement.block));
-    if (bytes * 2 < size || placement.at + size > out.size() || overlaps(taken, placement.at, placement.at + size)) continue;
+    if (bytes * 2 < size || placement.at + size > out.size() || overlaps(taken, placement.at, placement.at + size))
+      continue;
     TRY(repository_.read_block_into(placement.block, out.subspan(placement.at, size)));
     taken.push_back({placement.at, placement.at + size});
     direct[placement] = true;

@@ -12,13 +12,13 @@ namespace holdfast::postgres {
 // Messages of the streaming replication protocol inside CopyData.
 
 struct WalData {
-  Lsn start;           // of `data`
-  Lsn server_end;      // the server's flushed end of WAL
+  Lsn start;       // of `data`
+  Lsn server_end;  // the server's flushed end of WAL
   Time server_time;
-  ByteView data;       // within the message
+  ByteView data;  // within the message
 };
 struct Keepalive {
-  Lsn server_end;      // what the server has sent so far
+  Lsn server_end;  // what the server has sent so far
   Time server_time;
   bool reply_now = false;
 };

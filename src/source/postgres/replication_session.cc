@@ -28,7 +28,8 @@ Result<T> number(std::string_view text, std::string_view what) {
 
 // Where each timeline's stored WAL ends, behind its newest stretch; or before the
 // first gap that the slot can still fill.
-std::map<uint32_t, Lsn> stored_ends(const std::vector<WalPiece>& pieces, uint64_t segment_bytes, std::optional<Lsn> slot_restart) {
+std::map<uint32_t, Lsn> stored_ends(const std::vector<WalPiece>& pieces, uint64_t segment_bytes,
+                                    std::optional<Lsn> slot_restart) {
   std::map<uint32_t, Lsn> ends;
   for (const WalPiece& piece : pieces) {
     const auto known = ends.find(piece.timeline);
@@ -65,10 +66,11 @@ Result<std::unique_ptr<ReplicationSession>> ReplicationSession::connect(const Co
 
 Result<void> ReplicationSession::identify(const WalArchive::Identity& identity) {
   const Rows rows = TRY(session_->exec("IDENTIFY_SYSTEM"));
-  if (rows.size() != 1 || rows.columns() < 3) return make_error(ErrorCode::kServer, "the server does not identify itself");
+  if (rows.size() != 1 || rows.columns() < 3)
+    return make_error(ErrorCode::kServer, "the server does not identify itself");
   if (rows.at(0, 0) != std::to_string(identity.system_id))
-    return make_error(ErrorCode::kMismatch, "the server is of the cluster with system identifier {}, not {}", rows.at(0, 0),
-                      identity.system_id)
+    return make_error(ErrorCode::kMismatch, "the server is of the cluster with system identifier {}, not {}",
+                      rows.at(0, 0), identity.system_id)
         .with_hint("this is another cluster (or one made anew by initdb): give it its own component");
   timeline_ = TRY(number<uint32_t>(rows.at(0, 1), "its timeline"));
   end_ = TRY(parse_lsn(rows.at(0, 2)));
@@ -78,8 +80,10 @@ Result<void> ReplicationSession::identify(const WalArchive::Identity& identity) 
 Result<std::optional<Lsn>> ReplicationSession::ensure_slot(const std::string& slot) {
   const std::string name = TRY(session_->quote_identifier(slot));
   auto created = session_->exec(fmt::format("CREATE_REPLICATION_SLOT {} PHYSICAL RESERVE_WAL", name));
-  if (created.ok()) log_info("postgres.receive.slot_created", {{"slot", slot}});
-  else if (!has_state(created.error(), "42710")) return std::move(created).error().with_context("creating the slot " + slot);
+  if (created.ok())
+    log_info("postgres.receive.slot_created", {{"slot", slot}});
+  else if (!has_state(created.error(), "42710"))
+    return std::move(created).error().with_context("creating the slot " + slot);
   if (session_->major() < 15) return std::optional<Lsn>();
   const Rows rows = TRY(session_->exec(fmt::format("READ_REPLICATION_SLOT {}", name)));
   if (rows.size() != 1 || rows.columns() < 2 || rows.is_null(0, 1)) return std::optional<Lsn>();
@@ -94,8 +98,10 @@ Result<void> ReplicationSession::drop_slot(const std::string& slot) {
 
 Result<void> ReplicationSession::fetch_histories(WalArchive& archive, uint32_t timeline) {
   if (timeline <= 1) return {};
-  const Rows rows = TRY_CONTEXT(session_->exec(fmt::format("TIMELINE_HISTORY {}", timeline)), "fetching the history of timeline {}", timeline);
-  if (rows.size() != 1 || rows.columns() < 2) return make_error(ErrorCode::kServer, "the server sent no history of timeline {}", timeline);
+  const Rows rows = TRY_CONTEXT(session_->exec(fmt::format("TIMELINE_HISTORY {}", timeline)),
+                                "fetching the history of timeline {}", timeline);
+  if (rows.size() != 1 || rows.columns() < 2)
+    return make_error(ErrorCode::kServer, "the server sent no history of timeline {}", timeline);
   const std::string_view content = rows.at(0, 1);
   const auto ancestors = TRY(parse_history(as_bytes(content), timeline));
   // Oldest first: a history in the archive is worth something only with its ancestors' beside it.
@@ -109,10 +115,13 @@ Result<void> ReplicationSession::fetch_histories(WalArchive& archive, uint32_t t
 
 Result<void> ReplicationSession::start(const std::string& slot, const StreamStart& from) {
   const std::string name = TRY(session_->quote_identifier(slot));
-  TRY(session_->send(fmt::format("START_REPLICATION SLOT {} PHYSICAL {} TIMELINE {}", name, from.position.text(), from.timeline)));
-  const auto taken = TRY_CONTEXT(session_->take(), "streaming from {} on timeline {}", from.position.text(), from.timeline);
+  TRY(session_->send(
+      fmt::format("START_REPLICATION SLOT {} PHYSICAL {} TIMELINE {}", name, from.position.text(), from.timeline)));
+  const auto taken =
+      TRY_CONTEXT(session_->take(), "streaming from {} on timeline {}", from.position.text(), from.timeline);
   if (!taken || !taken->copy_both)
-    return make_error(ErrorCode::kServer, "the server does not stream from {} on timeline {}", from.position.text(), from.timeline);
+    return make_error(ErrorCode::kServer, "the server does not stream from {} on timeline {}", from.position.text(),
+                      from.timeline);
   return {};
 }
 
@@ -126,12 +135,14 @@ Result<std::optional<StreamStart>> ReplicationSession::finish() {
   }
   for (; taken; taken = TRY(session_->take())) {
     if (taken->rows.size() != 1 || taken->rows.columns() < 2) continue;
-    next = StreamStart{TRY(number<uint32_t>(taken->rows.at(0, 0), "the next timeline")), TRY(parse_lsn(taken->rows.at(0, 1)))};
+    next = StreamStart{TRY(number<uint32_t>(taken->rows.at(0, 0), "the next timeline")),
+                       TRY(parse_lsn(taken->rows.at(0, 1)))};
   }
   return next;
 }
 
-Result<StreamStart> plan_stream(WalArchive& archive, uint32_t server_timeline, std::optional<Lsn> slot_restart, Lsn server_end) {
+Result<StreamStart> plan_stream(WalArchive& archive, uint32_t server_timeline, std::optional<Lsn> slot_restart,
+                                Lsn server_end) {
   const uint64_t segment_bytes = archive.identity().segment_bytes;
   const auto path = path_to(server_timeline, TRY(archive.history(server_timeline)));
   std::optional<Lsn> kept_from;

@@ -23,11 +23,13 @@ struct StreamStart {
 class ReplicationSession {
  public:
   // kMismatch when the server is of another cluster than the archive.
-  static Result<std::unique_ptr<ReplicationSession>> connect(const Connection& connection, const std::string& application_name,
-                                                             const WalArchive::Identity& identity, const std::atomic<bool>& stop);
+  static Result<std::unique_ptr<ReplicationSession>> connect(const Connection& connection,
+                                                             const std::string& application_name,
+                                                             const WalArchive::Identity& identity,
+                                                             const std::atomic<bool>& stop);
 
-  uint32_t timeline() const { return timeline_; }   // the server's, when we connected
-  Lsn end() const { return end_; }                  // and its flushed end of WAL
+  uint32_t timeline() const { return timeline_; }  // the server's, when we connected
+  Lsn end() const { return end_; }                 // and its flushed end of WAL
   ServerSession& session() { return *session_; }
 
   // Makes the slot unless it is there; WAL is kept from now on. Returns where the
@@ -56,6 +58,7 @@ class ReplicationSession {
 // archive holds of the way to the server's timeline; when there is none, behind all that
 // it holds; when it holds nothing, at the segment of `slot_restart`, else at that of the
 // server's end.
-Result<StreamStart> plan_stream(WalArchive& archive, uint32_t server_timeline, std::optional<Lsn> slot_restart, Lsn server_end);
+Result<StreamStart> plan_stream(WalArchive& archive, uint32_t server_timeline, std::optional<Lsn> slot_restart,
+                                Lsn server_end);
 
 }  // namespace holdfast::postgres

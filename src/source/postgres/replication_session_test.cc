@@ -26,7 +26,8 @@ class PlanStreamTest : public ::testing::Test {
   }
   std::string plan(uint32_t timeline, std::optional<Lsn> slot_restart, Lsn server_end = Lsn{9 * kSegment + 5}) {
     const auto start = plan_stream(*archive_, timeline, slot_restart, server_end);
-    return start.ok() ? fmt::format("{} {}", start.value().timeline, start.value().position.text()) : start.error().text();
+    return start.ok() ? fmt::format("{} {}", start.value().timeline, start.value().position.text())
+                      : start.error().text();
   }
 
   TestLogStore store_;
@@ -76,7 +77,8 @@ TEST_F(PlanStreamTest, GoesOverToTheNextTimelineWhereTheOldOneWasLeft) {
   EXPECT_EQ(plan(3, Lsn{kSegment}), "1 0/400000") << "of timeline 1 something is still missing";
   push(3);
   EXPECT_EQ(plan(3, Lsn{kSegment}), "3 0/400000") << "the segment in which it was left, anew";
-  EXPECT_EQ(plan(4, Lsn{kSegment}), "the history of timeline 4 is not stored (push 00000004.history from the server's pg_wal directory)");
+  EXPECT_EQ(plan(4, Lsn{kSegment}),
+            "the history of timeline 4 is not stored (push 00000004.history from the server's pg_wal directory)");
 }
 
 TEST(ReplicationMessages, AreReadAndWritten) {
@@ -93,10 +95,17 @@ TEST(ReplicationMessages, AreReadAndWritten) {
   const auto keepalive = parse_server_message(as_bytes(bytes));
   ASSERT_TRUE(keepalive.ok());
   EXPECT_TRUE(std::get<Keepalive>(keepalive.value()).reply_now);
-  EXPECT_EQ(parse_server_message(as_bytes("k")).error().text(), "the server sent a replication message of kind 107 with 1 bytes");
+  EXPECT_EQ(parse_server_message(as_bytes("k")).error().text(),
+            "the server sent a replication message of kind 107 with 1 bytes");
   EXPECT_EQ(parse_server_message({}).error().code(), ErrorCode::kInvalidData);
   const Bytes status = encode_standby_status({Lsn{1}, Lsn{2}, Lsn{3}, Time::from_unix_seconds(946'684'800), true});
-  EXPECT_EQ(to_hex(status), "72" "0000000000000001" "0000000000000002" "0000000000000003" "0000000000000000" "01");
+  EXPECT_EQ(to_hex(status),
+            "72"
+            "0000000000000001"
+            "0000000000000002"
+            "0000000000000003"
+            "0000000000000000"
+            "01");
 }
 
 }  // namespace

@@ -52,13 +52,16 @@ Result<json> count_database(const Connection& connection, const std::string& dat
 
 json count_rows(const Connection& connection, ServerSession& session) {
   json all = json::object();
-  const auto databases = session.exec("select datname from pg_database where datallowconn and not datistemplate order by 1");
+  const auto databases =
+      session.exec("select datname from pg_database where datallowconn and not datistemplate order by 1");
   if (!databases.ok()) return all;
   for (size_t i = 0; i < databases.value().size(); i++) {
     const std::string database(databases.value().at(i, 0));
     auto counts = count_database(connection, database);
-    if (counts.ok()) all[database] = std::move(counts).value();
-    else log_info("postgres.capture.not_counted", {{"database", database}, {"error", counts.error().text()}});
+    if (counts.ok())
+      all[database] = std::move(counts).value();
+    else
+      log_info("postgres.capture.not_counted", {{"database", database}, {"error", counts.error().text()}});
   }
   return all;
 }

@@ -22,7 +22,8 @@ std::optional<T> number(std::string_view text, int base = 10) {
 Result<ServerState> ask_server_state(ServerSession& session, const std::string& slot) {
   const std::string clock = TRY(session.value("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"));
   const Rows rows = TRY(session.exec(
-      "SELECT e.lsn, substr(pg_walfile_name(e.lsn), 1, 8), s.restart_lsn, pg_wal_lsn_diff(e.lsn, s.restart_lsn)::bigint, "
+      "SELECT e.lsn, substr(pg_walfile_name(e.lsn), 1, 8), s.restart_lsn, pg_wal_lsn_diff(e.lsn, "
+      "s.restart_lsn)::bigint, "
       "s.wal_status, current_setting('max_slot_wal_keep_size') "
       "FROM (SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END AS lsn) AS e "
       "LEFT JOIN pg_replication_slots AS s ON s.slot_name = $1",
@@ -34,7 +35,8 @@ Result<ServerState> ask_server_state(ServerSession& session, const std::string& 
   if (!rows.is_null(0, 0) && microseconds && timeline)
     state.end = {*timeline, TRY(parse_lsn(rows.at(0, 0))), Time::from_unix_microseconds(*microseconds)};
   if (!rows.is_null(0, 2)) state.slot_restart = TRY(parse_lsn(rows.at(0, 2)));
-  if (const auto kept = number<int64_t>(rows.at(0, 3)); kept && *kept > 0) state.slot_kept_bytes = static_cast<uint64_t>(*kept);
+  if (const auto kept = number<int64_t>(rows.at(0, 3)); kept && *kept > 0)
+    state.slot_kept_bytes = static_cast<uint64_t>(*kept);
   state.slot_status = rows.at(0, 4);
   state.slot_limit = rows.at(0, 5);
   return state;
@@ -75,7 +77,8 @@ void ServerWatch::loop(std::stop_token stop) {
         session = std::move(connected).value();
       } else if (!stopping_) {
         // Without it there are no marks: worth a word, once, since the stream tells of a server that is away.
-        log_event(said ? LogLevel::kDebug : LogLevel::kWarn, "postgres.watch.unavailable", {{"problem", connected.error().text()}});
+        log_event(said ? LogLevel::kDebug : LogLevel::kWarn, "postgres.watch.unavailable",
+                  {{"problem", connected.error().text()}});
         said = true;
       }
     }

@@ -18,11 +18,11 @@ namespace holdfast::postgres {
 
 // What the server said of itself, beside the stream.
 struct ServerState {
-  WalMark end;                        // at `end.time` its flushed log ended at or before `end.lsn`
-  std::optional<Lsn> slot_restart;    // from here on the slot makes it keep WAL
+  WalMark end;                      // at `end.time` its flushed log ended at or before `end.lsn`
+  std::optional<Lsn> slot_restart;  // from here on the slot makes it keep WAL
   uint64_t slot_kept_bytes = 0;
-  std::string slot_status;            // "reserved", "extended", "unreserved", "lost"
-  std::string slot_limit;             // max_slot_wal_keep_size: "-1" is none
+  std::string slot_status;  // "reserved", "extended", "unreserved", "lost"
+  std::string slot_limit;   // max_slot_wal_keep_size: "-1" is none
 };
 
 // Asks over an ordinary session: the time first, then the end of the log, so that
@@ -35,7 +35,8 @@ Result<ServerState> ask_server_state(ServerSession& session, const std::string& 
 // next turn: the stream must go on without. `on_state` runs on that thread.
 class ServerWatch {
  public:
-  ServerWatch(const Connection& connection, std::string slot, Duration interval, std::function<void(const ServerState&)> on_state);
+  ServerWatch(const Connection& connection, std::string slot, Duration interval,
+              std::function<void(const ServerState&)> on_state);
   ~ServerWatch();
   // Asks now, out of turn.
   void wake();

@@ -11,8 +11,10 @@ json problems_to_json(const std::vector<FilePageProblem>& pages) {
   json list = json::array();
   for (const FilePageProblem& page : pages) {
     const auto relation = parse_relation_path(page.path);
-    list.push_back({{"path", page.path}, {"relation", relation ? relation->relation : 0},
-                    {"block", page.page.block}, {"problem", page.page.problem}});
+    list.push_back({{"path", page.path},
+                    {"relation", relation ? relation->relation : 0},
+                    {"block", page.page.block},
+                    {"problem", page.page.problem}});
   }
   return list;
 }
@@ -20,7 +22,8 @@ json problems_to_json(const std::vector<FilePageProblem>& pages) {
 std::vector<FilePageProblem> problems_from_json(const json& list) {
   std::vector<FilePageProblem> pages;
   for (const json& item : list) {
-    pages.push_back({item.at("path").get<std::string>(), {item.at("block").get<uint32_t>(), item.at("problem").get<std::string>()}});
+    pages.push_back({item.at("path").get<std::string>(),
+                     {item.at("block").get<uint32_t>(), item.at("problem").get<std::string>()}});
   }
   return pages;
 }

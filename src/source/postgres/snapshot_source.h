@@ -13,8 +13,8 @@ namespace holdfast::postgres {
 
 struct SnapshotTablespace {
   std::string oid;
-  std::string location;    // where it was
-  std::string directory;   // in the tree: "pg_tblspc/<oid>"
+  std::string location;   // where it was
+  std::string directory;  // in the tree: "pg_tblspc/<oid>"
 };
 
 // What Snapshot::source says of a PostgreSQL snapshot (docs/format.md, "PostgreSQL
@@ -31,7 +31,7 @@ struct SnapshotSource {
   bool from_standby = false;
   Lsn start, stop, checkpoint;
   Time stop_time;
-  std::string method;                     // "files" | "protocol"
+  std::string method;  // "files" | "protocol"
   std::vector<SnapshotTablespace> tablespaces;
   std::vector<FilePageProblem> bad_pages;
   std::vector<FilePageProblem> torn_pages;  // right after replay; not before

@@ -64,7 +64,8 @@ Result<std::optional<TarMember>> TarReader::next() {
   struct archive* archive = state_->archive.get();
   if (!state_->opened) {
     state_->opened = true;
-    if (archive_read_open(archive, state_.get(), nullptr, State::read_some, nullptr) != ARCHIVE_OK) return state_->error();
+    if (archive_read_open(archive, state_.get(), nullptr, State::read_some, nullptr) != ARCHIVE_OK)
+      return state_->error();
   }
   struct archive_entry* entry = nullptr;
   const int status = archive_read_next_header(archive, &entry);
@@ -79,9 +80,12 @@ Result<std::optional<TarMember>> TarReader::next() {
     return make_error(ErrorCode::kInvalidData, "the server's tar stream names a member '{}'", member.path);
   }
   const auto type = archive_entry_filetype(entry);
-  if (type == AE_IFDIR) member.kind = repo::EntryKind::kDirectory;
-  else if (type == AE_IFLNK) member.kind = repo::EntryKind::kSymlink;
-  else if (type != AE_IFREG) return make_error(ErrorCode::kInvalidData, "'{}' in the server's tar stream is a special file", member.path);
+  if (type == AE_IFDIR)
+    member.kind = repo::EntryKind::kDirectory;
+  else if (type == AE_IFLNK)
+    member.kind = repo::EntryKind::kSymlink;
+  else if (type != AE_IFREG)
+    return make_error(ErrorCode::kInvalidData, "'{}' in the server's tar stream is a special file", member.path);
   member.size_bytes = member.kind == repo::EntryKind::kFile ? static_cast<uint64_t>(archive_entry_size(entry)) : 0;
   member.mode = archive_entry_perm(entry) & 07777;
   member.uid = static_cast<uint32_t>(archive_entry_uid(entry));

@@ -72,11 +72,13 @@ class Resolver {
   Result<void> collect() {
     for (size_t i = 0; i < snapshots_.size(); i++) {
       if (snapshots_[i].kind != "postgres") continue;
-      Candidate candidate{i, TRY_CONTEXT(snapshot_source(snapshots_[i]), "snapshot {} of {}", i, snapshots_[i].component)};
+      Candidate candidate{i,
+                          TRY_CONTEXT(snapshot_source(snapshots_[i]), "snapshot {} of {}", i, snapshots_[i].component)};
       if (candidate.source.system_id == archive_.identity().system_id) all_.push_back(std::move(candidate));
     }
     if (all_.empty()) return make_error(ErrorCode::kUnreachableTarget, "there is no snapshot of this cluster");
-    std::stable_sort(all_.begin(), all_.end(), [](const auto& a, const auto& b) { return a.source.stop_time < b.source.stop_time; });
+    std::stable_sort(all_.begin(), all_.end(),
+                     [](const auto& a, const auto& b) { return a.source.stop_time < b.source.stop_time; });
     return {};
   }
 
@@ -87,7 +89,8 @@ class Resolver {
       timeline_ = all_.back().source.timeline;
     } else {
       for (const Candidate& candidate : all_)
-        timeline_ = std::max(timeline_, TRY(archive_.newest_descendant(candidate.source.timeline, candidate.source.stop)));
+        timeline_ =
+            std::max(timeline_, TRY(archive_.newest_descendant(candidate.source.timeline, candidate.source.stop)));
     }
     for (const Candidate& candidate : all_) {
       auto leads = leads_to(archive_, candidate.source, timeline_);
@@ -97,9 +100,10 @@ class Resolver {
     }
     if (!candidates_.empty()) return {};
     const SnapshotSource& newest = all_.back().source;
-    return unreachable(fmt::format("no snapshot leads to timeline {}: the newest was taken on timeline {} and ends at {}, which "
-                                   "is not on the way to it",
-                                   timeline_, newest.timeline, newest.stop.text()));
+    return unreachable(
+        fmt::format("no snapshot leads to timeline {}: the newest was taken on timeline {} and ends at {}, which "
+                    "is not on the way to it",
+                    timeline_, newest.timeline, newest.stop.text()));
   }
 
   // The log from a snapshot on; fails when it does not even make the snapshot whole.
@@ -117,7 +121,8 @@ class Resolver {
                        segment_name(path.timeline(), path.end(), archive_.identity().segment_bytes));
   }
 
-  ResolvedTarget outcome(const Candidate& candidate, const WalPath& path, Lsn replay_to, Time instant, const std::string& what) {
+  ResolvedTarget outcome(const Candidate& candidate, const WalPath& path, Lsn replay_to, Time instant,
+                         const std::string& what) {
     const uint64_t segment_bytes = archive_.identity().segment_bytes;
     ResolvedTarget resolved;
     resolved.snapshot_index = candidate.index;
@@ -125,9 +130,11 @@ class Resolver {
     resolved.replay_from = candidate.source.start;
     resolved.replay_to = std::max(replay_to, candidate.source.stop);
     resolved.instant = instant;
-    const uint64_t segments = (resolved.replay_to.value + segment_bytes - 1) / segment_bytes - resolved.replay_from.value / segment_bytes;
-    resolved.description = fmt::format("{}, from the snapshot of {}, {} segment{} to replay on timeline {}", what,
-                                       format_rfc3339(candidate.source.stop_time), segments, segments == 1 ? "" : "s", path.timeline());
+    const uint64_t segments =
+        (resolved.replay_to.value + segment_bytes - 1) / segment_bytes - resolved.replay_from.value / segment_bytes;
+    resolved.description =
+        fmt::format("{}, from the snapshot of {}, {} segment{} to replay on timeline {}", what,
+                    format_rfc3339(candidate.source.stop_time), segments, segments == 1 ? "" : "s", path.timeline());
     resolved.settings.emplace_back("recovery_target_timeline", std::to_string(timeline_));
     return resolved;
   }
@@ -150,7 +157,8 @@ class Resolver {
   Result<ResolvedTarget> immediate() {
     const Candidate& candidate = candidates_.back();
     const WalPath path = TRY(path_from(candidate));
-    ResolvedTarget resolved = outcome(candidate, path, candidate.source.stop, candidate.source.stop_time, "as the snapshot ended");
+    ResolvedTarget resolved =
+        outcome(candidate, path, candidate.source.stop, candidate.source.stop_time, "as the snapshot ended");
     resolved.settings.emplace_back("recovery_target", "immediate");
     return resolved;
   }
@@ -160,10 +168,12 @@ class Resolver {
     const WalPath path = TRY(path_from(candidate));
     if (path.broken())
       return unreachable(*path.broken())
-          .with_hint(fmt::format("restore to --lsn {}, where the readable log ends, or push what is missing", path.end().text()));
+          .with_hint(fmt::format("restore to --lsn {}, where the readable log ends, or push what is missing",
+                                 path.end().text()));
     const auto commit = path.last_commit();
     return outcome(candidate, path, path.end(), end_instant(candidate, path),
-                   commit ? fmt::format("latest: last commit {}", format_rfc3339(*commit)) : "latest: no commit since the snapshot");
+                   commit ? fmt::format("latest: last commit {}", format_rfc3339(*commit))
+                          : "latest: no commit since the snapshot");
   }
 
   Result<ResolvedTarget> by_time() {
@@ -193,7 +203,8 @@ class Resolver {
       stop_at_end(resolved, *candidate, path);
       return resolved;
     }
-    return unreachable(fmt::format("{} is before the end of the oldest snapshot that leads to timeline {}", format_rfc3339(time), timeline_));
+    return unreachable(fmt::format("{} is before the end of the oldest snapshot that leads to timeline {}",
+                                   format_rfc3339(time), timeline_));
   }
 
   Result<ResolvedTarget> by_lsn() {
@@ -204,8 +215,10 @@ class Resolver {
       if (path.end() < lsn) return unreachable(fmt::format("{} is not stored: {}", lsn.text(), why_it_ends(path)));
       const auto last = path.last_record();
       const bool at_end = !last || *last < lsn;
-      const Time instant = at_end ? end_instant(*candidate, path) : commit_before(path, lsn).value_or(candidate->source.stop_time);
-      ResolvedTarget resolved = outcome(*candidate, path, at_end ? path.end() : lsn, instant, fmt::format("all up to {}", lsn.text()));
+      const Time instant =
+          at_end ? end_instant(*candidate, path) : commit_before(path, lsn).value_or(candidate->source.stop_time);
+      ResolvedTarget resolved =
+          outcome(*candidate, path, at_end ? path.end() : lsn, instant, fmt::format("all up to {}", lsn.text()));
       if (at_end) {
         stop_at_end(resolved, *candidate, path);
       } else {
@@ -214,8 +227,8 @@ class Resolver {
       }
       return resolved;
     }
-    return unreachable(fmt::format("{} is before the end of the oldest snapshot that leads to timeline {} ({})", lsn.text(), timeline_,
-                                   candidates_.front().source.stop.text()));
+    return unreachable(fmt::format("{} is before the end of the oldest snapshot that leads to timeline {} ({})",
+                                   lsn.text(), timeline_, candidates_.front().source.stop.text()));
   }
 
   static std::optional<Time> commit_before(const WalPath& path, Lsn lsn) {
@@ -243,20 +256,21 @@ class Resolver {
 
   // A transaction or a restore point: PostgreSQL stops at the first one that it meets.
   Result<ResolvedTarget> by_event(const std::string& what) {
-    std::optional<Lsn> searched_from;   // a later snapshot's log was searched already
+    std::optional<Lsn> searched_from;  // a later snapshot's log was searched already
     std::string end;
     for (auto candidate = candidates_.rbegin(); candidate != candidates_.rend(); ++candidate) {
       const WalPath path = TRY(path_from(*candidate));
       if (end.empty()) end = why_it_ends(path);
-      const auto event = TRY(path.find(candidate->source.start, searched_from.value_or(path.end()),
-                                       [&](const WalSummary& summary) { return may_hold_event(summary); },
-                                       [&](const WalEvent& each) { return is_event(each); }));
+      const auto event = TRY(path.find(
+          candidate->source.start, searched_from.value_or(path.end()),
+          [&](const WalSummary& summary) { return may_hold_event(summary); },
+          [&](const WalEvent& each) { return is_event(each); }));
       searched_from = candidate->source.stop;
       if (!event || event->start < candidate->source.stop) continue;
       if (event->kind == WalEventKind::kAbort)
         return unreachable(fmt::format("{} was rolled back, at {}", what, format_rfc3339(event->time)));
-      ResolvedTarget resolved =
-          outcome(*candidate, path, event->end, event->time, fmt::format("{} of {}", what, format_rfc3339(event->time)));
+      ResolvedTarget resolved = outcome(*candidate, path, event->end, event->time,
+                                        fmt::format("{} of {}", what, format_rfc3339(event->time)));
       if (target_.name) {
         resolved.settings.emplace_back("recovery_target_name", *target_.name);
       } else {

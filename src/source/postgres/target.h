@@ -15,8 +15,8 @@ namespace holdfast::postgres {
 
 // The instants that a component can be restored to.
 struct RecoveryWindow {
-  std::optional<Time> from;    // the oldest snapshot's consistent end
-  std::optional<Time> until;   // proven: every commit up to here is stored
+  std::optional<Time> from;   // the oldest snapshot's consistent end
+  std::optional<Time> until;  // proven: every commit up to here is stored
   Lsn end;
   uint32_t timeline = 0;
   std::vector<std::string> gaps;
@@ -25,14 +25,14 @@ struct RecoveryWindow {
 // A target that was proven reachable: which snapshot, which timeline, and what to
 // write into the recovery settings.
 struct ResolvedTarget {
-  size_t snapshot_index = 0;       // into the list given
+  size_t snapshot_index = 0;  // into the list given
   uint32_t timeline = 0;
-  Lsn replay_from, replay_to;      // WAL that recovery will need; replay_to is exclusive
+  Lsn replay_from, replay_to;  // WAL that recovery will need; replay_to is exclusive
   // recovery_target_* settings as name, value; recovery_target_timeline is always
   // among them, and alone it means: replay all that is stored.
   std::vector<std::pair<std::string, std::string>> settings;
-  Time instant;                    // what the outcome will stand for, as far as known
-  std::string description;         // for people: "latest: last commit 2026-..., 3 segments to replay"
+  Time instant;             // what the outcome will stand for, as far as known
+  std::string description;  // for people: "latest: last commit 2026-..., 3 segments to replay"
 };
 
 // Chooses the newest snapshot that serves the target and proves by reading the WAL

@@ -103,7 +103,9 @@ class TargetTest : public ::testing::Test {
     snapshot.source = to_json(source);
     return snapshot;
   }
-  Result<ResolvedTarget> resolve(const source::RestoreTarget& target) { return resolve_target(*archive_, snapshots_, target); }
+  Result<ResolvedTarget> resolve(const source::RestoreTarget& target) {
+    return resolve_target(*archive_, snapshots_, target);
+  }
   std::string problem(const source::RestoreTarget& target) {
     const auto resolved = resolve(target);
     if (resolved.ok()) return "resolved: " + resolved.value().description;
@@ -130,7 +132,8 @@ TEST_F(TargetTest, LatestReplaysAllThatIsStored) {
   EXPECT_EQ(resolved.replay_to, end_);
   EXPECT_EQ(resolved.instant, at(40));
   EXPECT_EQ(resolved.description,
-            "latest: last commit 2027-01-15T08:00:40.000000Z, from the snapshot of 2027-01-15T08:00:00.000000Z, 4 segments to "
+            "latest: last commit 2027-01-15T08:00:40.000000Z, from the snapshot of 2027-01-15T08:00:00.000000Z, 4 "
+            "segments to "
             "replay on timeline 1");
 }
 
@@ -153,10 +156,12 @@ TEST_F(TargetTest, ATimeNeedsALaterCommit) {
 
 TEST_F(TargetTest, ATimeBehindTheLastCommitNeedsAMark) {
   push_all();
-  EXPECT_EQ(problem(target_at(at(41))),
-            fmt::format("2027-01-15T08:00:41.000000Z is not covered: the stored WAL ends at {} (segment 000000010000000000000004)",
-                        end_.text()) +
-                kWindow);
+  EXPECT_EQ(
+      problem(target_at(at(41))),
+      fmt::format(
+          "2027-01-15T08:00:41.000000Z is not covered: the stored WAL ends at {} (segment 000000010000000000000004)",
+          end_.text()) +
+          kWindow);
   ASSERT_TRUE(archive_->mark(1, end_, at(45)).ok());
   const auto resolved = resolve(target_at(at(41))).value();
   EXPECT_THAT(resolved.settings,
@@ -164,7 +169,8 @@ TEST_F(TargetTest, ATimeBehindTheLastCommitNeedsAMark) {
                           Pair("recovery_target_inclusive", "on")));
   EXPECT_EQ(resolved.instant, at(41));
   EXPECT_THAT(problem(target_at(at(46))), HasSubstr("to 2027-01-15T08:00:45.000000Z"));
-  EXPECT_THAT(problem(target_at(at(-1))), HasSubstr("2027-01-15T07:59:59.000000Z is before the end of the oldest snapshot"));
+  EXPECT_THAT(problem(target_at(at(-1))),
+              HasSubstr("2027-01-15T07:59:59.000000Z is before the end of the oldest snapshot"));
 }
 
 TEST_F(TargetTest, TakesTheNewestSnapshotThatTheTargetAllows) {
@@ -184,7 +190,8 @@ TEST_F(TargetTest, TakesTheNewestSnapshotThatTheTargetAllows) {
   EXPECT_EQ(resolve(target_name("release")).value().snapshot_index, 0u);
   const auto immediate = resolve(target_immediate()).value();
   EXPECT_EQ(immediate.snapshot_index, 1u);
-  EXPECT_THAT(immediate.settings, ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target", "immediate")));
+  EXPECT_THAT(immediate.settings,
+              ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target", "immediate")));
   EXPECT_EQ(immediate.replay_to, second_stop);
 }
 
@@ -202,8 +209,10 @@ TEST_F(TargetTest, APositionMustBeStored) {
             fmt::format("{} is not stored: the stored WAL ends at {} (segment 000000010000000000000004)",
                         Lsn{end_.value + 8}.text(), end_.text()) +
                 kWindow);
-  EXPECT_EQ(problem(target_lsn("0/100000")),
-            fmt::format("0/100000 is before the end of the oldest snapshot that leads to timeline 1 ({})", stop_.text()) + kWindow);
+  EXPECT_EQ(
+      problem(target_lsn("0/100000")),
+      fmt::format("0/100000 is before the end of the oldest snapshot that leads to timeline 1 ({})", stop_.text()) +
+          kWindow);
   EXPECT_EQ(resolve(target_lsn(stop_.text())).value().settings[1].second, stop_.text());
 }
 
@@ -215,20 +224,24 @@ TEST_F(TargetTest, ATransactionMustHaveCommittedInTheWindow) {
   EXPECT_EQ(resolve(target_xid(720)).value().instant, at(20));
   EXPECT_EQ(resolve(target_xid((uint64_t{5} << 32) + 720)).value().settings[1].second, "21474837200");
   EXPECT_EQ(problem(target_xid(725)), "transaction 725 was rolled back, at 2027-01-15T08:00:26.000000Z" + kWindow);
-  EXPECT_EQ(problem(target_xid(735)),
-            fmt::format("transaction 735 has not committed in the stored WAL of timeline 1 after a snapshot; the stored WAL ends "
-                        "at {} (segment 000000010000000000000004)",
-                        end_.text()) +
-                kWindow);
+  EXPECT_EQ(
+      problem(target_xid(735)),
+      fmt::format(
+          "transaction 735 has not committed in the stored WAL of timeline 1 after a snapshot; the stored WAL ends "
+          "at {} (segment 000000010000000000000004)",
+          end_.text()) +
+          kWindow);
 }
 
 TEST_F(TargetTest, ARestorePointIsFoundByName) {
   push_all();
   const auto resolved = resolve(target_name("release")).value();
-  EXPECT_THAT(resolved.settings, ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target_name", "release")));
+  EXPECT_THAT(resolved.settings,
+              ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target_name", "release")));
   EXPECT_EQ(resolved.instant, at(25));
   EXPECT_GT(resolved.replay_to, point_);
-  EXPECT_THAT(problem(target_name("releasf")), HasSubstr("restore point \"releasf\" is not found in the stored WAL of timeline 1"));
+  EXPECT_THAT(problem(target_name("releasf")),
+              HasSubstr("restore point \"releasf\" is not found in the stored WAL of timeline 1"));
 }
 
 // Case: recovery silently stops early because a file was "missing".
@@ -237,8 +250,10 @@ TEST_F(TargetTest, RefusesAGapAndNamesTheSegment) {
   push(2);
   push(3);
   EXPECT_EQ(problem({}),
-            "WAL from 0/200000 on is missing (segment 000000010000000000000002) though later WAL is stored (from 0/300000 on); "
-            "the recovery window is 2027-01-15T08:00:00.000000Z to 2027-01-15T08:00:10.000000Z (restore to --lsn 0/200000, where "
+            "WAL from 0/200000 on is missing (segment 000000010000000000000002) though later WAL is stored (from "
+            "0/300000 on); "
+            "the recovery window is 2027-01-15T08:00:00.000000Z to 2027-01-15T08:00:10.000000Z (restore to --lsn "
+            "0/200000, where "
             "the readable log ends, or push what is missing)");
   EXPECT_THAT(problem(target_at(at(20))), HasSubstr("segment 000000010000000000000002"));
   EXPECT_THAT(problem(target_name("release")), HasSubstr("segment 000000010000000000000002"));
@@ -255,8 +270,9 @@ TEST_F(TargetTest, RefusesASnapshotWhoseOwnWalIsMissing) {
   snapshots_[0] = snapshot(1, start_, Lsn{3 * kSegment + 100}, at(0));
   push(0);
   push(3);
-  EXPECT_THAT(problem({}), HasSubstr("the snapshot of 2027-01-15T08:00:00.000000Z needs the WAL from 0/100000 to 0/300064, but WAL "
-                                     "from 0/200000 on is missing (segment 000000010000000000000002)"));
+  EXPECT_THAT(problem({}),
+              HasSubstr("the snapshot of 2027-01-15T08:00:00.000000Z needs the WAL from 0/100000 to 0/300064, but WAL "
+                        "from 0/200000 on is missing (segment 000000010000000000000002)"));
   EXPECT_THAT(problem(target_immediate()), HasSubstr("segment 000000010000000000000002"));
 }
 
@@ -309,9 +325,10 @@ TEST_F(TargetTest, RefusesASnapshotThatIsNotOnTheTimeline) {
   ASSERT_TRUE(archive_->push("00000002.history", as_bytes(history)).ok());
   snapshots_ = {snapshot(1, late_start, late_stop, at(50))};
   EXPECT_THAT(problem(on_timeline(2)),
-              HasSubstr(fmt::format("no snapshot leads to timeline 2: the newest was taken on timeline 1 and ends at {}, which is "
-                                    "not on the way to it",
-                                    late_stop.text())));
+              HasSubstr(fmt::format(
+                  "no snapshot leads to timeline 2: the newest was taken on timeline 1 and ends at {}, which is "
+                  "not on the way to it",
+                  late_stop.text())));
   EXPECT_EQ(resolve({}).value().timeline, 1u);
 }
 

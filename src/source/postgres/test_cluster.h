@@ -19,8 +19,8 @@ class TestCluster {
  public:
   struct Options {
     bool checksums = true;
-    std::vector<std::string> settings;   // lines of postgresql.conf
-    std::vector<std::string> initdb;     // further arguments of initdb
+    std::vector<std::string> settings;  // lines of postgresql.conf
+    std::vector<std::string> initdb;    // further arguments of initdb
   };
   static bool available() { return find_bin_directory(0).ok(); }
 
@@ -121,15 +121,15 @@ class TestCluster {
   std::unique_ptr<PrivateServer> server_;
 };
 
-#define SKIP_WITHOUT_SERVER()                                                               \
-  if (!::holdfast::postgres::TestCluster::available())                                      \
+#define SKIP_WITHOUT_SERVER()                          \
+  if (!::holdfast::postgres::TestCluster::available()) \
   GTEST_SKIP() << "no PostgreSQL server programs here: install postgresql-15 or set HOLDFAST_PG_BIN"
 
 // For TRY-like use in tests: fails the test with the error's words.
-#define ASSERT_OK(expression)                                                     \
-  do {                                                                            \
-    auto&& assert_ok_result_ = (expression);                                      \
-    ASSERT_TRUE(assert_ok_result_.ok()) << assert_ok_result_.error().text();      \
+#define ASSERT_OK(expression)                                                \
+  do {                                                                       \
+    auto&& assert_ok_result_ = (expression);                                 \
+    ASSERT_TRUE(assert_ok_result_.ok()) << assert_ok_result_.error().text(); \
   } while (false)
 
 }  // namespace holdfast::postgres

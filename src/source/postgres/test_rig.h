@@ -15,7 +15,8 @@ namespace holdfast::postgres {
 class TestRig {
  public:
   TestRig() : TestRig(real_file_system()) {}
-  explicit TestRig(FileSystem& fs) : store_(store::make_memory_store(system_clock())), world{fs, system_clock(), progress} {
+  explicit TestRig(FileSystem& fs)
+      : store_(store::make_memory_store(system_clock())), world{fs, system_clock(), progress} {
     repo::InitOptions options;
     options.kdf_memory_bytes = 8 << 10;
     options.kdf_passes = 1;
@@ -70,7 +71,8 @@ class TestRig {
     TRY(wait_for_promotion(*cluster));
     return cluster;
   }
-  Result<MaterialiseReport> materialise_into(TestCluster& cluster, const repo::Snapshot& snapshot, MaterialiseOptions options = {}) {
+  Result<MaterialiseReport> materialise_into(TestCluster& cluster, const repo::Snapshot& snapshot,
+                                             MaterialiseOptions options = {}) {
     options.to = cluster.data();
     options.restore_command = TRY(export_wal(cluster, snapshot));
     options.uid = cluster.user().uid;

@@ -46,11 +46,14 @@ Result<std::vector<TimelineSwitch>> parse_history(ByteView content, uint32_t tim
     const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), entry.timeline);
     const auto left_at = parse_lsn(next_word(line));
     if (error != std::errc() || end != id.data() + id.size() || !left_at.ok() || number > kMaxLines)
-      return make_error(ErrorCode::kInvalidData, "the history of timeline {} can't be understood in line {}", timeline, number);
+      return make_error(ErrorCode::kInvalidData, "the history of timeline {} can't be understood in line {}", timeline,
+                        number);
     entry.left_at = left_at.value();
-    const bool ascending = switches.empty() || (entry.timeline > switches.back().timeline && entry.left_at >= switches.back().left_at);
+    const bool ascending =
+        switches.empty() || (entry.timeline > switches.back().timeline && entry.left_at >= switches.back().left_at);
     if (!ascending || entry.timeline == 0 || entry.timeline >= timeline)
-      return make_error(ErrorCode::kInvalidData, "the history of timeline {} is out of order in line {}", timeline, number);
+      return make_error(ErrorCode::kInvalidData, "the history of timeline {} is out of order in line {}", timeline,
+                        number);
     switches.push_back(entry);
   }
   return switches;

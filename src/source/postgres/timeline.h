@@ -22,7 +22,7 @@ Result<std::vector<TimelineSwitch>> parse_history(ByteView content, uint32_t tim
 // The part of the log that belongs to one timeline on the way to another.
 struct TimelinePiece {
   uint32_t timeline = 0;
-  Lsn from, to;   // [from, to); the last piece ends at the largest position
+  Lsn from, to;  // [from, to); the last piece ends at the largest position
 };
 // The way to `timeline`, from the beginning of the log.
 std::vector<TimelinePiece> path_to(uint32_t timeline, const std::vector<TimelineSwitch>& ancestors);

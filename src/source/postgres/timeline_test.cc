@@ -16,7 +16,8 @@ TEST(Lsn, IsWrittenAndReadAsPostgreSqlDoes) {
 TEST(SegmentName, DependsOnTheSegmentSize) {
   for (const uint64_t mib : {1, 2, 16, 64, 1024}) {
     const uint64_t bytes = mib << 20;
-    for (const uint64_t number : {uint64_t{0}, uint64_t{1}, 0x100000000 / bytes - 1, 0x100000000 / bytes, uint64_t{123'456}}) {
+    for (const uint64_t number :
+         {uint64_t{0}, uint64_t{1}, 0x100000000 / bytes - 1, 0x100000000 / bytes, uint64_t{123'456}}) {
       const std::string name = segment_name(7, Lsn{number * bytes + 12'345}, bytes);
       ASSERT_TRUE(is_segment_name(name));
       EXPECT_EQ(parse_segment_name(name, bytes).value().start, Lsn{number * bytes}) << name;

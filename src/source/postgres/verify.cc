@@ -23,8 +23,8 @@ constexpr uint64_t kLargestKept = 1 << 20;
 struct CheckedFile {
   repo::Entry entry;
   std::optional<RelationFile> relation;
-  std::set<uint32_t> torn;     // right only after replay
-  bool keep = false;           // its content is wanted afterwards
+  std::set<uint32_t> torn;  // right only after replay
+  bool keep = false;        // its content is wanted afterwards
 };
 
 struct CheckTask {
@@ -37,12 +37,13 @@ struct CheckOutcome {
   std::shared_ptr<CheckedFile> file;
   uint64_t bytes = 0;
   std::vector<source::VerifyFinding> findings;
-  Bytes content;               // with keep
+  Bytes content;  // with keep
 };
 
 class OfflineVerifier {
  public:
-  OfflineVerifier(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot, SnapshotSource source)
+  OfflineVerifier(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
+                  SnapshotSource source)
       : world_(world), repository_(repository), snapshot_(snapshot), source_(std::move(source)), reader_(repository) {}
   Result<source::VerifyReport> run();
 
@@ -58,7 +59,9 @@ class OfflineVerifier {
   void check_label(const Bytes& content);
   void check_control(const Bytes& content);
   Result<void> check_wal();
-  void add(std::string object, std::string problem) { report_.findings.push_back({std::move(object), std::move(problem)}); }
+  void add(std::string object, std::string problem) {
+    report_.findings.push_back({std::move(object), std::move(problem)});
+  }
 
   source::World& world_;
   repo::Repository& repository_;
@@ -118,8 +121,9 @@ void OfflineVerifier::check_pages(const CheckedFile& file, uint64_t offset, Byte
   }
 }
 
-Result<void> OfflineVerifier::read_stretch(const CheckTask& task, uint64_t offset, const std::vector<repo::Extent>& extents,
-                                           uint64_t length, CheckOutcome& outcome) {
+Result<void> OfflineVerifier::read_stretch(const CheckTask& task, uint64_t offset,
+                                           const std::vector<repo::Extent>& extents, uint64_t length,
+                                           CheckOutcome& outcome) {
   thread_local Bytes buffer;
   if (buffer.size() < length) buffer.resize(length);
   const MutableByteView bytes = buffer.mutable_view().first(length);
@@ -128,7 +132,8 @@ Result<void> OfflineVerifier::read_stretch(const CheckTask& task, uint64_t offse
     // Damage is what is looked for; trouble in reaching the store is not damage.
     const ErrorCode code = read.error().code();
     if (code != ErrorCode::kDamaged && code != ErrorCode::kInvalidData && code != ErrorCode::kNotFound) return read;
-    outcome.findings.push_back({fmt::format("{}, bytes {} to {}", task.file->entry.path, offset, offset + length), read.error().text()});
+    outcome.findings.push_back(
+        {fmt::format("{}, bytes {} to {}", task.file->entry.path, offset, offset + length), read.error().text()});
     return {};
   }
   if (task.file->relation) check_pages(*task.file, offset, bytes, outcome);
@@ -144,7 +149,9 @@ Result<CheckOutcome> OfflineVerifier::check(CheckTask& task) {
   if (task.region) {
     auto read = repo::read_region(repository_, *task.region);
     if (!read.ok()) {
-      outcome.findings.push_back({fmt::format("{}, bytes {} to {}", task.file->entry.path, task.offset, task.offset + task.length), read.error().text()});
+      outcome.findings.push_back(
+          {fmt::format("{}, bytes {} to {}", task.file->entry.path, task.offset, task.offset + task.length),
+           read.error().text()});
       return outcome;
     }
     extents = std::move(read).value();
@@ -183,8 +190,9 @@ void OfflineVerifier::check_label(const Bytes& content) {
   const auto label = parse_backup_label(as_text(content));
   if (!label.ok()) return add("backup_label", label.error().message());
   if (label.value().start != source_.start || label.value().timeline != source_.timeline) {
-    add("backup_label", fmt::format("starts at {} on timeline {}, the snapshot says {} on {}", label.value().start.text(),
-                                    label.value().timeline, source_.start.text(), source_.timeline));
+    add("backup_label",
+        fmt::format("starts at {} on timeline {}, the snapshot says {} on {}", label.value().start.text(),
+                    label.value().timeline, source_.start.text(), source_.timeline));
   }
 }
 
@@ -192,7 +200,8 @@ void OfflineVerifier::check_control(const Bytes& content) {
   const auto control = parse_control_file(content);
   if (!control.ok()) return add("global/pg_control", control.error().message());
   if (control.value().system_id != source_.system_id) add("global/pg_control", "is of another cluster");
-  if ((control.value().checksum_version != 0) != source_.checksums) add("global/pg_control", "says otherwise of page checksums");
+  if ((control.value().checksum_version != 0) != source_.checksums)
+    add("global/pg_control", "says otherwise of page checksums");
 }
 
 Result<void> OfflineVerifier::check_wal() {
@@ -221,14 +230,17 @@ Result<source::VerifyReport> OfflineVerifier::run() {
       [this](CheckOutcome outcome) { return take(std::move(outcome)); })));
   TRY(check_whole());
   report_.checked_objects = pages_;
-  report_.details = {{"method", "offline"}, {"pages", pages_}, {"torn_pages", source_.torn_pages.size()},
+  report_.details = {{"method", "offline"},
+                     {"pages", pages_},
+                     {"torn_pages", source_.torn_pages.size()},
                      {"bad_pages_at_capture", source_.bad_pages.size()}};
   return std::move(report_);
 }
 
 }  // namespace
 
-Result<source::VerifyReport> verify_offline(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot) {
+Result<source::VerifyReport> verify_offline(source::World& world, repo::Repository& repository,
+                                            const repo::Snapshot& snapshot) {
   SnapshotSource source = TRY(snapshot_source(snapshot));
   OfflineVerifier verifier(world, repository, snapshot, std::move(source));
   return verifier.run().context(fmt::format("verifying '{}'", snapshot.component));

@@ -18,16 +18,16 @@ Result<source::VerifyReport> verify_offline(source::World& world, repo::Reposito
 struct Assertion {
   std::string name;
   std::string database;
-  std::string sql;         // must return one row whose first column is true
+  std::string sql;  // must return one row whose first column is true
 };
 
 struct BootOptions {
-  std::string bin_directory;              // of a server of the right major; "" : looked for
-  std::string scratch_directory;          // a private directory is made and removed below it
+  std::string bin_directory;      // of a server of the right major; "" : looked for
+  std::string scratch_directory;  // a private directory is made and removed below it
   std::vector<Assertion> assertions;
   bool amcheck = true;
   bool compare_counts = true;
-  std::string restore_command;            // how the scratch server fetches WAL
+  std::string restore_command;  // how the scratch server fetches WAL
   Duration deadline = Duration::hours(1);
 };
 

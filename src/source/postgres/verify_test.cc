@@ -12,7 +12,9 @@ TEST(Verify, OfflineAndBootedAGoodSnapshotHasNoFindings) {
   auto made = TestCluster::create();
   ASSERT_OK(made);
   TestCluster& cluster = *made.value();
-  ASSERT_OK(cluster.sql("create table t (g int primary key check (g > 0), m text); insert into t select g, md5(g::text) from generate_series(1, 20000) g"));
+  ASSERT_OK(
+      cluster.sql("create table t (g int primary key check (g > 0), m text); insert into t select g, md5(g::text) from "
+                  "generate_series(1, 20000) g"));
   TestRig rig;
   auto snapshot = rig.capture(cluster);
   ASSERT_OK(snapshot);
@@ -28,7 +30,9 @@ TEST(Verify, BootingRunsChecksCountsAndAssertionsAndCleansUp) {
   auto made = TestCluster::create();
   ASSERT_OK(made);
   TestCluster& cluster = *made.value();
-  ASSERT_OK(cluster.sql("create table t (g int primary key check (g > 0), m text); insert into t select g, md5(g::text) from generate_series(1, 20000) g"));
+  ASSERT_OK(
+      cluster.sql("create table t (g int primary key check (g > 0), m text); insert into t select g, md5(g::text) from "
+                  "generate_series(1, 20000) g"));
   TestRig rig;
   auto captured = rig.capture(cluster);
   ASSERT_OK(captured);
@@ -36,7 +40,8 @@ TEST(Verify, BootingRunsChecksCountsAndAssertionsAndCleansUp) {
   BootOptions options;
   options.scratch_directory = cluster.scratch() + "/boot";
   options.restore_command = rig.export_wal(cluster, snapshot).value();
-  options.assertions = {{"all rows", "postgres", "select count(*) = 20000 from t"}, {"never", "postgres", "select false"}};
+  options.assertions = {{"all rows", "postgres", "select count(*) = 20000 from t"},
+                        {"never", "postgres", "select false"}};
   ASSERT_OK(real_file_system().make_directory(options.scratch_directory, 0755));
   ResolvedTarget target;
   target.settings = {{"recovery_target_timeline", "latest"}, {"recovery_target", "immediate"}};

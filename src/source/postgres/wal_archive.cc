@@ -17,9 +17,9 @@ namespace {
 
 // How long a listing of the log serves for finding parts that others stored.
 constexpr Duration kListingAge = Duration::seconds(60);
-constexpr Duration kRetirement = Duration::seconds(120);   // of parts whose segment is stored whole
+constexpr Duration kRetirement = Duration::seconds(120);  // of parts whose segment is stored whole
 constexpr size_t kMaxCachedSummaries = 65'536;
-constexpr size_t kMaxTextFileBytes = 16u << 20;   // of .history and .backup files
+constexpr size_t kMaxTextFileBytes = 16u << 20;  // of .history and .backup files
 
 uint32_t checksum(ByteView bytes) { return crc32c_finish(crc32c_update(kCrc32cStart, bytes)); }
 
@@ -86,7 +86,7 @@ class Archive final : public WalArchive {
   const std::string stream_;
 
   std::mutex names_mutex_;
-  std::vector<std::string> names_;          // in no order: as last listed, and what was put since
+  std::vector<std::string> names_;  // in no order: as last listed, and what was put since
   std::optional<Duration> names_read_at_;
 
   std::mutex summaries_mutex_;
@@ -99,7 +99,7 @@ class Archive final : public WalArchive {
     Duration at;
     std::string name;
   };
-  std::deque<Retired> retired_;             // own parts whose whole segment is stored
+  std::deque<Retired> retired_;  // own parts whose whole segment is stored
 };
 
 // ---- storing
@@ -109,8 +109,9 @@ Result<void> Archive::put(const std::string& name, Bytes header, ByteView body) 
   auto stored = store_.put(stream_, record);
   if (!stored.ok() && stored.error().code() == ErrorCode::kMismatch)
     return make_error(ErrorCode::kMismatch, "{} is stored already, with other content", name)
-        .with_hint("two servers may be writing to one archive (a clone, or a machine that was rolled back): "
-                   "give each its own component");
+        .with_hint(
+            "two servers may be writing to one archive (a clone, or a machine that was rolled back): "
+            "give each its own component");
   if (!stored.ok()) return std::move(stored).error().with_context(fmt::format("storing {}", name));
   std::lock_guard lock(names_mutex_);
   if (names_read_at_ && stored.value() == repo::LogStore::Outcome::kStored) names_.push_back(name);
@@ -150,7 +151,8 @@ Result<void> Archive::push(const std::string& name, ByteView content) {
   }
   const bool backup = text.size() == 40 && is_segment_name(text.substr(0, 24)) && text.ends_with(".backup");
   if (!backup && !is_history_name(name))
-    return make_error(ErrorCode::kUsage, "'{}' is neither a WAL segment nor a .history, .partial or .backup file", name);
+    return make_error(ErrorCode::kUsage, "'{}' is neither a WAL segment nor a .history, .partial or .backup file",
+                      name);
   if (content.size() > kMaxTextFileBytes)
     return make_error(ErrorCode::kMismatch, "{} is too large to be what its name says: {} bytes", name, content.size());
   if (!backup) {
@@ -169,7 +171,8 @@ Result<void> Archive::push_segment(const std::string& name, ByteView content) {
   const WalSummary summary = scanner.scan(content);
   // The server has declared it done, and refusing would fill its disk: keep it, and say so.
   if (summary.fault)
-    log_warn("postgres.wal.fault", {{"segment", name}, {"at", summary.fault->at.text()}, {"problem", summary.fault->problem}});
+    log_warn("postgres.wal.fault",
+             {{"segment", name}, {"at", summary.fault->at.text()}, {"problem", summary.fault->problem}});
   TRY(put(name, encode_summary(summary), content));
   {
     std::lock_guard lock(open_mutex_);
@@ -213,8 +216,9 @@ Result<void> Archive::check_against_parts(const std::string& name, const OwnPart
   const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
   const auto differs = [&] {
     return make_error(ErrorCode::kMismatch, "WAL segment {} differs from the part of it that is stored already", name)
-        .with_hint("two servers may be writing to one archive (a clone, or a machine that was rolled back): "
-                   "give each its own component");
+        .with_hint(
+            "two servers may be writing to one archive (a clone, or a machine that was rolled back): "
+            "give each its own component");
   };
   auto of_segment = TRY(names(kListingAge));
   std::erase_if(of_segment, [&](const std::string& other) { return !other.starts_with(name); });
@@ -252,8 +256,8 @@ Result<Archive::OpenSegment*> Archive::open_segment(uint32_t timeline, Lsn start
     if (segments != stored.timelines.end() && segments->second.contains(segment))
       before = TRY(assemble(name, segments->second.at(segment)));
     if (before.size() != start.value - segment.value)
-      return make_error(ErrorCode::kInvalidData, "a part of WAL segment {} begins at byte {} but {} bytes are stored", name,
-                        start.value - segment.value, before.size());
+      return make_error(ErrorCode::kInvalidData, "a part of WAL segment {} begins at byte {} but {} bytes are stored",
+                        name, start.value - segment.value, before.size());
     fresh.scanner->scan(before);  // its summary is stored with it already
   }
   open_.insert_or_assign(timeline, std::move(fresh));
@@ -317,11 +321,12 @@ Result<Bytes> Archive::assemble(const std::string& name, const WalInventory::Seg
   for (const auto& part : segment.gapless()) {
     const auto body = TRY(get(part.record));
     if (!body || body->size() != part.to - part.from)
-      return make_error(ErrorCode::kDamaged, "{} has {} bytes but its name says {}", part.record, body ? body->size() : 0,
-                        part.to - part.from);
+      return make_error(ErrorCode::kDamaged, "{} has {} bytes but its name says {}", part.record,
+                        body ? body->size() : 0, part.to - part.from);
     const uint64_t overlap = end - part.from;
     if (!equal(body->view(0, overlap), ByteView(content).subspan(part.from, overlap)))
-      return make_error(ErrorCode::kMismatch, "the stored parts of WAL segment {} contradict each other in {}", name, part.record)
+      return make_error(ErrorCode::kMismatch, "the stored parts of WAL segment {} contradict each other in {}", name,
+                        part.record)
           .with_hint("two servers have written to one archive: remove the parts of the one that is not wanted");
     std::copy(body->begin() + overlap, body->end(), content.begin() + end);
     end = part.to;
@@ -331,7 +336,8 @@ Result<Bytes> Archive::assemble(const std::string& name, const WalInventory::Seg
 }
 
 // A hole in the log, not its end: to call it absent would end a recovery early and in silence.
-Result<void> Archive::check_absence(const WalInventory& inventory, const SegmentAddress& address, const std::string& name) {
+Result<void> Archive::check_absence(const WalInventory& inventory, const SegmentAddress& address,
+                                    const std::string& name) {
   const auto found = inventory.timelines.find(address.timeline);
   if (found == inventory.timelines.end()) return {};
   const auto& segments = found->second;
@@ -340,11 +346,12 @@ Result<void> Archive::check_absence(const WalInventory& inventory, const Segment
   bool after_beginning = segments.begin()->first <= address.start;
   if (!after_beginning && inventory.histories.contains(address.timeline)) {
     const auto ancestors = TRY(history(address.timeline));
-    after_beginning = !ancestors.empty() && segment_start(ancestors.back().left_at, identity_.segment_bytes) <= address.start;
+    after_beginning =
+        !ancestors.empty() && segment_start(ancestors.back().left_at, identity_.segment_bytes) <= address.start;
   }
   if (!after_beginning) return {};
-  return make_error(ErrorCode::kDamaged, "WAL segment {} is not stored whole though {} behind it is: the log has a gap", name,
-                    segment_name(address.timeline, later->first, identity_.segment_bytes))
+  return make_error(ErrorCode::kDamaged, "WAL segment {} is not stored whole though {} behind it is: the log has a gap",
+                    name, segment_name(address.timeline, later->first, identity_.segment_bytes))
       .with_data_loss()
       .with_hint("push the segment if the server still has it, or restore from a snapshot that was taken later");
 }
@@ -373,7 +380,8 @@ Result<std::optional<Bytes>> Archive::fetch_segment(const std::string& name) {
   Bytes content = std::move(assembled).value();
   const size_t stored = content.size();
   if (segment->parts.empty() || stored < segment->parts.back().from || stored == 0)
-    return make_error(ErrorCode::kDamaged, "of WAL segment {} the part from byte {} on is missing", name, stored).with_data_loss();
+    return make_error(ErrorCode::kDamaged, "of WAL segment {} the part from byte {} on is missing", name, stored)
+        .with_data_loss();
   content.resize(identity_.segment_bytes);
   std::fill(content.begin() + stored, content.end(), uint8_t{0});
   return std::optional<Bytes>(std::move(content));
@@ -502,7 +510,8 @@ Result<std::vector<std::string>> Archive::gaps(uint32_t timeline, Lsn from, Lsn 
       // The segment in which a timeline was left is stored again under its successor's name.
       Lsn covered = position, next = end;
       for (const WalRange& range : ranges) {
-        const bool on_path = std::any_of(path.begin() + i, path.end(), [&](const auto& p) { return p.timeline == range.timeline; });
+        const bool on_path =
+            std::any_of(path.begin() + i, path.end(), [&](const auto& p) { return p.timeline == range.timeline; });
         if (!on_path) continue;
         if (range.from <= position && range.to > covered) covered = range.to;
         if (range.from > position && range.from < next) next = range.from;
@@ -576,7 +585,8 @@ Result<std::unique_ptr<WalArchive>> WalArchive::open(repo::Repository& repositor
   TRY(check_identity(identity));
   auto store = repo::open_log_store(repository, compression_level);
   repo::LogStore& reference = *store;
-  return std::unique_ptr<WalArchive>(new Archive(std::move(store), reference, repository.environment().clock, identity));
+  return std::unique_ptr<WalArchive>(
+      new Archive(std::move(store), reference, repository.environment().clock, identity));
 }
 
 }  // namespace holdfast::postgres

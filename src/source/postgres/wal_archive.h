@@ -15,24 +15,24 @@ namespace holdfast::postgres {
 
 // A timeline's ancestry, from a .history file: where each ancestor was left.
 struct TimelineSwitch {
-  uint32_t timeline = 0;   // the ancestor
+  uint32_t timeline = 0;  // the ancestor
   Lsn left_at;
 };
 
 // A stretch of WAL without a gap.
 struct WalRange {
   uint32_t timeline = 0;
-  Lsn from, to;            // [from, to)
+  Lsn from, to;  // [from, to)
   std::optional<Time> first_commit, last_commit;
-  std::optional<Time> covered_until;   // the server's clock when `to` was its end of WAL, if known
+  std::optional<Time> covered_until;  // the server's clock when `to` was its end of WAL, if known
 };
 
 // A log record that holds WAL, whole or in part.
 struct WalPiece {
-  std::string record;      // its name in the log
+  std::string record;  // its name in the log
   uint32_t timeline = 0;
   Lsn from, to;
-  bool whole = false;      // a whole segment
+  bool whole = false;  // a whole segment
 };
 
 // "At server time `time` the log ended at or before `lsn`, and all of it is stored."

@@ -89,7 +89,8 @@ TEST_F(WalArchiveTest, RefusesWhatIsNotOfThisClusterOrNotWhatItsNameSays) {
             "WAL segment 000000010000000000000001 has 1048576 bytes, but this cluster's segments have 16777216");
   EXPECT_EQ(problem(archive_->push(wal.segment_name(1), wal.segment(0))),
             "WAL segment 000000010000000000000002 holds the log from 0/100000 on, but its name says 0/200000");
-  EXPECT_EQ(problem(archive_->push("000000010000000000000001", wal.fork(2).segment(0))), "");  // written before the fork
+  EXPECT_EQ(problem(archive_->push("000000010000000000000001", wal.fork(2).segment(0))),
+            "");  // written before the fork
   TestWal second(Lsn{kSegment}, 2);
   second.commit(1, kNoon);
   EXPECT_EQ(problem(archive_->push("000000010000000000000001", second.segment(0))),
@@ -131,7 +132,8 @@ TEST_F(WalArchiveTest, FillsUpASegmentOfWhichOnlyPartsAreStored) {
   EXPECT_EQ(ranges[0].to, Lsn{kSegment + size});
   EXPECT_EQ(ranges[0].last_commit, kNoon) << "its record began in an earlier part";
   EXPECT_EQ(problem(archive_->push_part(1, Lsn{kSegment + size + 8}, wal.bytes().first(100))),
-            fmt::format("a part of WAL segment 000000010000000000000001 begins at byte {} but {} bytes are stored", size + 8, size));
+            fmt::format("a part of WAL segment 000000010000000000000001 begins at byte {} but {} bytes are stored",
+                        size + 8, size));
 }
 
 TEST_F(WalArchiveTest, ChoosesPartsThatOverlapAndRefusesPartsThatContradict) {
@@ -157,15 +159,18 @@ TEST_F(WalArchiveTest, CallsAHoleInTheLogTroubleNotAbsence) {
   ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
   ASSERT_EQ(problem(archive_->push(wal.segment_name(2), wal.segment(2))), "");
   EXPECT_EQ(archive_->fetch(wal.segment_name(1)).error().text(),
-            "WAL segment 000000010000000000000002 is not stored whole though 000000010000000000000003 behind it is: the log has "
+            "WAL segment 000000010000000000000002 is not stored whole though 000000010000000000000003 behind it is: "
+            "the log has "
             "a gap (push the segment if the server still has it, or restore from a snapshot that was taken later)");
   EXPECT_FALSE(archive_->fetch(wal.segment_name(3)).value());
   EXPECT_THAT(archive_->gaps(1, Lsn{kSegment}, Lsn{4 * kSegment}).value(),
               ElementsAre("WAL from 0/200000 to 0/300000 is missing (segment 000000010000000000000002)"));
   ASSERT_EQ(problem(archive_->push(wal.segment_name(1), wal.segment(1))), "");
   EXPECT_THAT(archive_->gaps(1, Lsn{kSegment}, Lsn{4 * kSegment}).value(), IsEmpty());
-  EXPECT_THAT(archive_->gaps(1, Lsn{kSegment + 5}, Lsn{6 * kSegment + 1}).value(),
-              ElementsAre("WAL from 0/400000 to 0/600001 is missing (segment 000000010000000000000004 to 000000010000000000000006)"));
+  EXPECT_THAT(
+      archive_->gaps(1, Lsn{kSegment + 5}, Lsn{6 * kSegment + 1}).value(),
+      ElementsAre(
+          "WAL from 0/400000 to 0/600001 is missing (segment 000000010000000000000004 to 000000010000000000000006)"));
 }
 
 TEST_F(WalArchiveTest, NeverCallsAbsentWhatCannotBeTold) {
@@ -193,7 +198,8 @@ TEST_F(WalArchiveTest, FollowsTimelinesThroughTheirHistory) {
   // The switch's own segment is stored under the successor's name only.
   EXPECT_THAT(archive_->gaps(2, Lsn{kSegment}, promoted.position()).value(), IsEmpty());
   EXPECT_THAT(archive_->gaps(1, Lsn{kSegment}, fork_at).value(),
-              ElementsAre(fmt::format("WAL from 0/400000 to {} is missing (segment 000000010000000000000004)", fork_at.text())));
+              ElementsAre(fmt::format("WAL from 0/400000 to {} is missing (segment 000000010000000000000004)",
+                                      fork_at.text())));
   EXPECT_FALSE(archive_->fetch("000000010000000000000004").value()) << "never another timeline's bytes";
   EXPECT_EQ(archive_->history(3).error().code(), ErrorCode::kNotFound);
 }
@@ -202,7 +208,8 @@ TEST_F(WalArchiveTest, SaysWhatIsStoredAndHowFarItIsProven) {
   const TestWal wal = some_wal();
   for (size_t i = 0; i < 3; i++) ASSERT_EQ(problem(archive_->push(wal.segment_name(i), wal.segment(i))), "");
   ASSERT_EQ(problem(archive_->mark(1, Lsn{4 * kSegment}, kNoon + Duration::seconds(60))), "");
-  ASSERT_EQ(problem(archive_->mark(1, Lsn{4 * kSegment + 8}, kNoon + Duration::seconds(90))), "");  // beyond what is stored
+  ASSERT_EQ(problem(archive_->mark(1, Lsn{4 * kSegment + 8}, kNoon + Duration::seconds(90))),
+            "");  // beyond what is stored
   const auto ranges = archive_->ranges().value();
   ASSERT_EQ(ranges.size(), 1u);
   EXPECT_EQ(ranges[0].timeline, 1u);
@@ -239,8 +246,7 @@ TEST_F(WalArchiveTest, ExpiresWhatLiesWhollyBeforeAPosition) {
   EXPECT_EQ(names(), all);
   const auto gone = archive_->expire_before(Lsn{2 * kSegment + 100}, false).value();
   EXPECT_EQ(gone, would_go);
-  EXPECT_THAT(names(), ElementsAre("000000010000000000000002", "000000010000000000000003",
-                                   all.back()));
+  EXPECT_THAT(names(), ElementsAre("000000010000000000000002", "000000010000000000000003", all.back()));
 }
 
 }  // namespace

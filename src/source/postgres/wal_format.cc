@@ -93,7 +93,8 @@ uint32_t prepared_xid(Cursor& cursor, uint32_t xinfo, bool commit, int major) {
   if (xinfo & kDatabase) cursor.skip(8);
   if (xinfo & kSubtransactions) cursor.skip(uint64_t{cursor.take<uint32_t>()} * 4);
   if (xinfo & kRelations) cursor.skip(uint64_t{cursor.take<uint32_t>()} * 12);
-  if (major >= 15 && (xinfo & kDroppedStatistics)) cursor.skip(uint64_t{cursor.take<uint32_t>()} * (major >= 18 ? 16 : 12));
+  if (major >= 15 && (xinfo & kDroppedStatistics))
+    cursor.skip(uint64_t{cursor.take<uint32_t>()} * (major >= 18 ? 16 : 12));
   if (commit && (xinfo & kInvalidations)) cursor.skip(uint64_t{cursor.take<uint32_t>()} * 16);
   return (xinfo & kTwoPhase) ? cursor.take<uint32_t>() : 0;
 }
@@ -158,8 +159,7 @@ std::optional<WalEvent> decode_xlog(const WalRecordHeader& header, ByteView data
       event.timeline = cursor.take<uint32_t>();
       event.previous_timeline = cursor.take<uint32_t>();
       break;
-    default:
-      return std::nullopt;
+    default: return std::nullopt;
   }
   if (!cursor.ok()) return std::nullopt;
   return event;
@@ -190,10 +190,11 @@ Result<WalPageHeader> parse_wal_page_header(ByteView page) {
   header.address = Lsn{load_little_endian<uint64_t>(at + 8)};
   header.remaining_bytes = load_little_endian<uint32_t>(at + 16);
   if ((header.magic & 0xFF00) != 0xD100)
-    return make_error(ErrorCode::kInvalidData, "the WAL page begins with {:04X}, which is no WAL page magic", header.magic);
+    return make_error(ErrorCode::kInvalidData, "the WAL page begins with {:04X}, which is no WAL page magic",
+                      header.magic);
   if (major_of_wal_magic(header.magic) == 0)
-    return make_error(ErrorCode::kMismatch, "the WAL page has magic {:04X}, of a PostgreSQL version other than 13 to 18",
-                      header.magic)
+    return make_error(ErrorCode::kMismatch,
+                      "the WAL page has magic {:04X}, of a PostgreSQL version other than 13 to 18", header.magic)
         .with_hint("use a holdfast that knows this server's version");
   if (header.flags & ~0xF)
     return make_error(ErrorCode::kInvalidData, "the WAL page has unknown flags {:04X}", header.flags);
@@ -208,13 +209,15 @@ Result<WalPageHeader> parse_wal_page_header(ByteView page) {
 
 Result<WalPageHeader> parse_wal_segment_header(ByteView segment) {
   const WalPageHeader header = TRY(parse_wal_page_header(segment));
-  if (!header.is_long()) return make_error(ErrorCode::kInvalidData, "the WAL segment begins without the long page header");
+  if (!header.is_long())
+    return make_error(ErrorCode::kInvalidData, "the WAL segment begins without the long page header");
   if (!std::has_single_bit(header.segment_bytes) || header.segment_bytes < kMinSegmentBytes ||
       header.segment_bytes > kMaxSegmentBytes)
     return make_error(ErrorCode::kInvalidData, "the WAL segment claims an impossible segment size of {} bytes",
                       header.segment_bytes);
   if (!std::has_single_bit(header.page_bytes) || header.page_bytes < 1024 || header.page_bytes > 65536)
-    return make_error(ErrorCode::kInvalidData, "the WAL segment claims an impossible page size of {} bytes", header.page_bytes);
+    return make_error(ErrorCode::kInvalidData, "the WAL segment claims an impossible page size of {} bytes",
+                      header.page_bytes);
   if (header.address.value % header.segment_bytes != 0)
     return make_error(ErrorCode::kInvalidData, "the WAL segment claims to begin at {}, which is no segment's beginning",
                       header.address.text());

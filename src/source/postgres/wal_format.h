@@ -22,16 +22,16 @@ constexpr uint64_t kMaxSegmentBytes = 1u << 30;
 
 // The header that begins every page; the first page of a segment has the long form.
 struct WalPageHeader {
-  static constexpr uint16_t kContinuation = 0x1;           // a record goes on here
+  static constexpr uint16_t kContinuation = 0x1;  // a record goes on here
   static constexpr uint16_t kLong = 0x2;
-  static constexpr uint16_t kOverwrittenRecord = 0x8;      // the record before was never finished
+  static constexpr uint16_t kOverwrittenRecord = 0x8;  // the record before was never finished
 
   uint16_t magic = 0;
   uint16_t flags = 0;
   uint32_t timeline = 0;
   Lsn address;
-  uint32_t remaining_bytes = 0;   // of the record that goes on here
-  uint64_t system_id = 0;         // these three only in the long form
+  uint32_t remaining_bytes = 0;  // of the record that goes on here
+  uint64_t system_id = 0;        // these three only in the long form
   uint32_t segment_bytes = 0;
   uint32_t page_bytes = 0;
 
@@ -52,12 +52,12 @@ enum class WalEventKind : uint8_t { kCommit, kAbort, kRestorePoint, kCheckpoint,
 // What recovery can stop at, and what tells of timelines.
 struct WalEvent {
   WalEventKind kind = WalEventKind::kCommit;
-  Lsn start, end;               // of the record; end is aligned to 8 bytes
-  Time time;                    // commits, aborts, restore points, end of recovery; checkpoints (seconds)
-  uint32_t xid = 0;             // commits and aborts; of the prepared transaction where it was one
-  std::string name;             // of a restore point
+  Lsn start, end;    // of the record; end is aligned to 8 bytes
+  Time time;         // commits, aborts, restore points, end of recovery; checkpoints (seconds)
+  uint32_t xid = 0;  // commits and aborts; of the prepared transaction where it was one
+  std::string name;  // of a restore point
   uint32_t timeline = 0, previous_timeline = 0;  // checkpoints, end of recovery
-  Lsn redo;                     // checkpoints
+  Lsn redo;                                      // checkpoints
 };
 
 struct WalRecordHeader {

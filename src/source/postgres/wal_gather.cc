@@ -31,7 +31,8 @@ Result<void> store_segment(source::World& world, WalArchive& archive, const Gath
   if (complete) return archive.push(name, content);
   const Lsn have = TRY(covered_until(archive, options.timeline, start));
   if (have >= options.to) return {};
-  return archive.push_part(options.timeline, have, content.view(have.value - start.value, options.to.value - have.value));
+  return archive.push_part(options.timeline, have,
+                           content.view(have.value - start.value, options.to.value - have.value));
 }
 
 Result<void> store_history(source::World& world, WalArchive& archive, const GatherOptions& options) {

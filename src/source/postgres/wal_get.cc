@@ -28,7 +28,8 @@ class Spool {
   Spool(FileSystem& fs, const WalGetOptions& options)
       : fs_(fs),
         identity_(options.identity),
-        directory_(!options.spool.empty() ? options.spool : join_path(parent_path(options.destination), "holdfast.spool")) {}
+        directory_(!options.spool.empty() ? options.spool
+                                          : join_path(parent_path(options.destination), "holdfast.spool")) {}
 
   // Moves a spooled segment to `destination`; false when there is none that counts.
   bool take(const std::string& name, const std::string& destination) {
@@ -38,8 +39,10 @@ class Spool {
     for (const DirectoryEntry& entry : entries.value()) {
       if (!entry.name.starts_with(name + ".")) continue;
       const std::string path = join_path(directory_, entry.name);
-      if (!taken && counts(path, entry.name)) taken = fs_.rename(path, destination).ok();
-      else ignore(fs_.remove_file(path), "a spooled file that does not count is only in the way");
+      if (!taken && counts(path, entry.name))
+        taken = fs_.rename(path, destination).ok();
+      else
+        ignore(fs_.remove_file(path), "a spooled file that does not count is only in the way");
     }
     return taken;
   }
@@ -57,13 +60,12 @@ class Spool {
 
   // Recovery asks for something absent when it is at the end of the log, and for a
   // history file when it is over: nothing that is here will be wanted.
-  void clear() {
-    ignore(remove_tree(fs_, directory_), "the spool is only a convenience");
-  }
+  void clear() { ignore(remove_tree(fs_, directory_), "the spool is only a convenience"); }
 
   bool has(const std::string& name) {
     const auto entries = fs_.list(directory_);
-    return entries.ok() && std::any_of(entries.value().begin(), entries.value().end(), [&](const DirectoryEntry& entry) {
+    return entries.ok() &&
+           std::any_of(entries.value().begin(), entries.value().end(), [&](const DirectoryEntry& entry) {
              return entry.name.size() == 33 && entry.name.starts_with(name + ".");
            });
   }
@@ -89,7 +91,8 @@ class Spool {
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), expected, 16);
     if (error != std::errc() || end != digits.data() + digits.size() || digits.size() != 8) return false;
     const auto content = read_file(fs_, path, identity_.segment_bytes);
-    if (!content.ok() || content.value().size() != identity_.segment_bytes || checksum(content.value()) != expected) return false;
+    if (!content.ok() || content.value().size() != identity_.segment_bytes || checksum(content.value()) != expected)
+      return false;
     const auto header = parse_wal_segment_header(content.value());
     const auto address = parse_segment_name(file_name.substr(0, 24), identity_.segment_bytes);
     return header.ok() && address.ok() && header.value().address == address.value().start &&
@@ -114,7 +117,8 @@ Result<void> place(FileSystem& fs, const std::string& destination, ByteView cont
 std::string following(const std::string& name, uint64_t count, uint64_t segment_bytes) {
   const auto address = parse_segment_name(name, segment_bytes);
   if (!address.ok()) return name;
-  return segment_name(address.value().timeline, Lsn{address.value().start.value + count * segment_bytes}, segment_bytes);
+  return segment_name(address.value().timeline, Lsn{address.value().start.value + count * segment_bytes},
+                      segment_bytes);
 }
 
 // Fetches what will be asked for next. Whatever goes wrong here comes up again, and
@@ -136,8 +140,8 @@ void read_ahead(WalArchive& archive, Spool& spool, const WalGetOptions& options)
   if (!outcome.ok()) log_debug("postgres.wal_get.look_ahead", {{"problem", outcome.error().text()}});
 }
 
-Result<WalGetOutcome> get(FileSystem& fs, const WalGetOptions& options, const std::function<Result<WalArchive*>()>& open,
-                          bool* from_spool) {
+Result<WalGetOutcome> get(FileSystem& fs, const WalGetOptions& options,
+                          const std::function<Result<WalArchive*>()>& open, bool* from_spool) {
   Spool spool(fs, options);
   const bool segment = is_segment_name(options.name);
   if (segment && spool.take(options.name, options.destination)) {
@@ -160,8 +164,10 @@ Result<WalGetOutcome> get(FileSystem& fs, const WalGetOptions& options, const st
 WalGetReport wal_get(FileSystem& fs, const WalGetOptions& options, const std::function<Result<WalArchive*>()>& open) {
   WalGetReport report;
   auto outcome = get(fs, options, open, &report.from_spool);
-  if (outcome.ok()) report.outcome = outcome.value();
-  else report.error = std::move(outcome).error().with_context(fmt::format("fetching {}", options.name));
+  if (outcome.ok())
+    report.outcome = outcome.value();
+  else
+    report.error = std::move(outcome).error().with_context(fmt::format("fetching {}", options.name));
   return report;
 }
 

@@ -11,10 +11,10 @@
 namespace holdfast::postgres {
 
 struct WalGetOptions {
-  std::string name;               // %f
-  std::string destination;        // %p
-  std::string spool;              // "": <directory of the destination>/holdfast.spool
-  size_t look_ahead = 8;          // segments fetched beyond the one asked for; 0: none
+  std::string name;         // %f
+  std::string destination;  // %p
+  std::string spool;        // "": <directory of the destination>/holdfast.spool
+  size_t look_ahead = 8;    // segments fetched beyond the one asked for; 0: none
   size_t threads = 2;
   WalArchive::Identity identity;  // whose WAL is wanted
 };
@@ -26,7 +26,7 @@ enum class WalGetOutcome {
 };
 struct WalGetReport {
   WalGetOutcome outcome = WalGetOutcome::kTrouble;
-  std::optional<Error> error;     // with kTrouble
+  std::optional<Error> error;  // with kTrouble
   bool from_spool = false;
 };
 

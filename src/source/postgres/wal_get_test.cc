@@ -108,7 +108,8 @@ TEST_F(WalGetTest, FetchesTheSameSegmentTwice) {
 TEST_F(WalGetTest, CallsAbsentOnlyWhatIsProvenAbsent) {
   EXPECT_EQ(get("000000010000000000000007").outcome, WalGetOutcome::kAbsent);
   EXPECT_EQ(get("00000002.history").outcome, WalGetOutcome::kAbsent);
-  for (const ErrorCode code : {ErrorCode::kUnavailable, ErrorCode::kDamaged, ErrorCode::kPermission, ErrorCode::kTimeout, ErrorCode::kNotFound})
+  for (const ErrorCode code : {ErrorCode::kUnavailable, ErrorCode::kDamaged, ErrorCode::kPermission,
+                               ErrorCode::kTimeout, ErrorCode::kNotFound})
     for (const char* name : {"000000010000000000000007", "000000010000000000000001", "00000002.history"}) {
       store_.break_down(make_error(code, "broken"));
       if (code != ErrorCode::kNotFound) {

@@ -75,7 +75,8 @@ std::string part_name(const std::string& segment, uint64_t from, uint64_t to) {
 }
 
 std::string mark_name(const WalMark& mark) {
-  return fmt::format("mark.{:08X}.{:016X}.{:016X}", mark.timeline, mark.lsn.value, static_cast<uint64_t>(mark.time.ns / 1000));
+  return fmt::format("mark.{:08X}.{:016X}.{:016X}", mark.timeline, mark.lsn.value,
+                     static_cast<uint64_t>(mark.time.ns / 1000));
 }
 
 std::vector<WalInventory::Part> WalInventory::Segment::gapless() const {

@@ -14,21 +14,21 @@ namespace holdfast::postgres {
 // The names of a WAL log's records, understood. Names: README.md, "Records".
 struct WalInventory {
   struct Part {
-    uint64_t from = 0, to = 0;   // offsets in the segment
+    uint64_t from = 0, to = 0;  // offsets in the segment
     std::string record;
   };
   struct Segment {
     bool whole = false;
-    std::vector<Part> parts;     // by offset, longest first among equals
+    std::vector<Part> parts;  // by offset, longest first among equals
 
     // The parts that together are the segment's gapless beginning.
     std::vector<Part> gapless() const;
   };
 
-  std::map<uint32_t, std::map<Lsn, Segment>> timelines;   // segments by their first position
+  std::map<uint32_t, std::map<Lsn, Segment>> timelines;  // segments by their first position
   std::vector<WalMark> marks;
   std::set<uint32_t> histories;
-  std::vector<std::string> others;                        // .backup and .partial files
+  std::vector<std::string> others;  // .backup and .partial files
 
   // Names that are none of ours are left out.
   static WalInventory of(const std::vector<std::string>& names, uint64_t segment_bytes);

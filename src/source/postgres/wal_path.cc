@@ -9,9 +9,9 @@ namespace {
 
 // The segment in which a timeline was left is stored under its successor's name
 // too; like PostgreSQL, take the newest timeline that has it.
-const std::vector<const WalPiece*>* choose(const std::vector<TimelinePiece>& path, Lsn segment, uint64_t segment_bytes,
-                                           const std::map<std::pair<uint32_t, Lsn>, std::vector<const WalPiece*>>& stored,
-                                           Lsn* limit) {
+const std::vector<const WalPiece*>* choose(
+    const std::vector<TimelinePiece>& path, Lsn segment, uint64_t segment_bytes,
+    const std::map<std::pair<uint32_t, Lsn>, std::vector<const WalPiece*>>& stored, Lsn* limit) {
   for (auto piece = path.rbegin(); piece != path.rend(); ++piece) {
     if (piece->from.value >= segment.value + segment_bytes) continue;
     if (piece->to <= segment) return nullptr;
@@ -43,7 +43,8 @@ Result<void> WalPath::collect(Lsn from) {
   const auto path = path_to(timeline_, TRY(archive_->history(timeline_)));
   const auto pieces = TRY(archive_->pieces());
   std::map<std::pair<uint32_t, Lsn>, std::vector<const WalPiece*>> stored;
-  for (const WalPiece& piece : pieces) stored[{piece.timeline, segment_start(piece.from, segment_bytes)}].push_back(&piece);
+  for (const WalPiece& piece : pieces)
+    stored[{piece.timeline, segment_start(piece.from, segment_bytes)}].push_back(&piece);
 
   Lsn segment = segment_start(from, segment_bytes);
   end_ = segment;
@@ -62,7 +63,8 @@ Result<void> WalPath::collect(Lsn from) {
   }
   if (stretches_.empty()) end_ = from;
   for (const WalPiece& piece : pieces) {
-    const auto part = std::find_if(path.begin(), path.end(), [&](const auto& p) { return p.timeline == piece.timeline; });
+    const auto part =
+        std::find_if(path.begin(), path.end(), [&](const auto& p) { return p.timeline == piece.timeline; });
     if (part == path.end() || piece.from < end_ || piece.from >= part->to) continue;
     const auto missing = std::find_if(path.begin(), path.end(), [&](const auto& p) { return end_ < p.to; });
     broken_ = fmt::format("WAL from {} on is missing (segment {}) though later WAL is stored (from {} on)", end_.text(),
@@ -111,7 +113,8 @@ Result<void> WalPath::summarise() {
 Result<void> WalPath::add_edges(Stretch& stretch) {
   if (!stretch.summary.lead_end) return {};
   const Lsn segment = segment_start(stretch.from, archive_->identity().segment_bytes);
-  const auto before = std::find_if(stretches_.rbegin(), stretches_.rend(), [&](const auto& other) { return other.to <= segment; });
+  const auto before =
+      std::find_if(stretches_.rbegin(), stretches_.rend(), [&](const auto& other) { return other.to <= segment; });
   if (before == stretches_.rend()) return {};
   const WalSummary* tail = &before->summary;
   auto joined = join_edges(*tail, stretch.summary);
@@ -128,7 +131,8 @@ Result<void> WalPath::add_edges(Stretch& stretch) {
 
 Result<void> WalPath::prove() {
   for (const Stretch& stretch : stretches_)
-    if (stretch.summary.latest) proven_until_ = std::max(proven_until_.value_or(*stretch.summary.latest), *stretch.summary.latest);
+    if (stretch.summary.latest)
+      proven_until_ = std::max(proven_until_.value_or(*stretch.summary.latest), *stretch.summary.latest);
   for (const WalMark& mark : TRY(archive_->marks())) {
     const bool here = mark.timeline == timeline() && !stretches_.empty() && mark.lsn >= stretches_.front().from;
     if (here && mark.lsn <= end_) proven_until_ = std::max(proven_until_.value_or(mark.time), mark.time);
@@ -156,7 +160,8 @@ Result<void> WalPath::events(Lsn from, Lsn to, const std::function<bool(const Wa
     const Stretch& first = stretches_[i];
     const Lsn segment = segment_start(first.from, segment_bytes);
     Lsn stored_to = first.to;
-    for (; i < stretches_.size() && segment_start(stretches_[i].from, segment_bytes) == segment; i++) stored_to = stretches_[i].to;
+    for (; i < stretches_.size() && segment_start(stretches_[i].from, segment_bytes) == segment; i++)
+      stored_to = stretches_[i].to;
     if (stored_to <= from) continue;
     // A record that begins before `to` may end behind it; one segment more shows its end.
     if (segment >= to && !(reader && reader->tail_start())) break;

@@ -19,15 +19,15 @@ class WalPath {
   struct Stretch {
     std::string record;
     uint32_t timeline = 0;
-    Lsn from, to;             // what counts of it
-    bool cut = false;         // it holds more, which belongs to another future
-    WalSummary summary;       // of that, with a record that ends here though it began before
+    Lsn from, to;        // what counts of it
+    bool cut = false;    // it holds more, which belongs to another future
+    WalSummary summary;  // of that, with a record that ends here though it began before
   };
 
   static Result<WalPath> follow(WalArchive& archive, uint32_t timeline, Lsn from);
 
   const std::vector<Stretch>& stretches() const { return stretches_; }
-  Lsn end() const { return end_; }                // the log is stored and readable up to here
+  Lsn end() const { return end_; }  // the log is stored and readable up to here
   // Why it ends although more is stored behind: a gap (naming the missing segment) or damage.
   const std::optional<std::string>& broken() const { return broken_; }
   // The newest whole record before end().

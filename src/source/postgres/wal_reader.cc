@@ -112,7 +112,8 @@ void WalReader::begin_page() {
   if (segment_begins && header.segment_bytes != segment_bytes_)
     return stop(fmt::format("a WAL segment that claims a segment size of {} bytes", header.segment_bytes));
   if (header.timeline < timeline_) return stop(fmt::format("a WAL page of the older timeline {}", header.timeline));
-  if (major_ != 0 && major_of_wal_magic(header.magic) != major_) return stop("a WAL page of another PostgreSQL version");
+  if (major_ != 0 && major_of_wal_magic(header.magic) != major_)
+    return stop("a WAL page of another PostgreSQL version");
   if (first_page_) page_bytes_ = header.page_bytes;
   major_ = major_of_wal_magic(header.magic);
   timeline_ = header.timeline;

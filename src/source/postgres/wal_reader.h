@@ -36,8 +36,8 @@ class WalReader {
   void feed(ByteView bytes);
 
   Lsn position() const { return position_; }
-  int major() const { return major_; }                   // 0 before the first page
-  uint32_t timeline() const { return timeline_; }        // of the newest page
+  int major() const { return major_; }             // 0 before the first page
+  uint32_t timeline() const { return timeline_; }  // of the newest page
   const std::optional<WalFault>& fault() const { return fault_; }
   // Where zeros began instead of a record.
   const std::optional<Lsn>& zeros_at() const { return zeros_at_; }
@@ -81,7 +81,7 @@ class WalReader {
   uint32_t timeline_ = 0;
 
   uint8_t page_header_[kWalLongHeaderBytes];
-  size_t page_header_size_ = 0;    // taken so far of the page's header
+  size_t page_header_size_ = 0;  // taken so far of the page's header
   bool in_page_header_ = true;
 
   uint8_t header_[kWalRecordHeaderBytes];
@@ -91,7 +91,7 @@ class WalReader {
   size_t body_left_ = 0;
   uint32_t crc_ = 0;
   bool keep_ = false;
-  Bytes kept_;                     // header and body of a record that may be an event
+  Bytes kept_;  // header and body of a record that may be an event
 
   size_t lead_left_ = 0;
   bool keep_lead_ = false;

@@ -14,7 +14,8 @@ constexpr Time kNoon = Time::from_unix_seconds(1'800'000'000);
 
 std::vector<WalEvent> read_all(const TestWal& wal, size_t step, std::optional<WalFault>* fault = nullptr) {
   std::vector<WalEvent> events;
-  WalReader reader(Lsn{TestWal::kSegmentBytes}, TestWal::kSegmentBytes, [&](const WalEvent& event) { events.push_back(event); });
+  WalReader reader(Lsn{TestWal::kSegmentBytes}, TestWal::kSegmentBytes,
+                   [&](const WalEvent& event) { events.push_back(event); });
   for (ByteView rest = wal.bytes(); !rest.empty(); rest = rest.subspan(std::min(step, rest.size())))
     reader.feed(rest.first(std::min(step, rest.size())));
   if (fault) *fault = reader.fault();

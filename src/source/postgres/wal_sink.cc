@@ -172,7 +172,8 @@ Result<void> WalSink::store(const Task& task) {
 }
 
 bool WalSink::retryable(const Error& error) const {
-  return error.code() != ErrorCode::kMismatch && error.code() != ErrorCode::kInvalidData && error.code() != ErrorCode::kNewerFormat;
+  return error.code() != ErrorCode::kMismatch && error.code() != ErrorCode::kInvalidData &&
+         error.code() != ErrorCode::kNewerFormat;
 }
 
 void WalSink::store_until_done(Task& task, std::stop_token stop) {

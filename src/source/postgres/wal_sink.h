@@ -16,11 +16,11 @@
 namespace holdfast::postgres {
 
 struct WalSinkOptions {
-  bool at_once = false;                                // store whatever is here as soon as the store is free
+  bool at_once = false;                                   // store whatever is here as soon as the store is free
   Duration flush_interval = Duration::milliseconds(500);  // else: nothing waits longer than this,
-  uint64_t flush_bytes = 4u << 20;                     // and no more than this waits
-  size_t storers = 2;                                  // threads that store
-  Duration retry_limit = Duration::seconds(10);        // longest pause between tries when the store fails
+  uint64_t flush_bytes = 4u << 20;                        // and no more than this waits
+  size_t storers = 2;                                     // threads that store
+  Duration retry_limit = Duration::seconds(10);           // longest pause between tries when the store fails
 };
 
 // Takes a stream of WAL and brings it into an archive, on threads of its own:
@@ -52,7 +52,7 @@ class WalSink {
   bool drain(Duration patience);
 
   Lsn stored() const;
-  std::optional<Error> failure() const;   // storing more is of no use
+  std::optional<Error> failure() const;  // storing more is of no use
   struct Counts {
     uint64_t parts = 0, segments = 0, retries = 0;
   };
@@ -66,7 +66,7 @@ class WalSink {
   struct Task {
     std::shared_ptr<Segment> segment;
     uint32_t timeline = 0;
-    uint64_t from = 0, to = 0;   // offsets in the segment
+    uint64_t from = 0, to = 0;  // offsets in the segment
     bool whole = false;
     bool taken = false, done = false;
   };
@@ -96,7 +96,7 @@ class WalSink {
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<Task> tasks_;                 // in order of position
+  std::deque<Task> tasks_;  // in order of position
   Lsn stored_;
   std::optional<Error> failure_;
   Counts counts_;

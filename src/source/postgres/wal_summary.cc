@@ -46,8 +46,8 @@ WalSummary from_json(const json& in) {
   if (in.contains("min_xid")) summary.min_xid = in.at("min_xid").get<uint32_t>();
   if (in.contains("max_xid")) summary.max_xid = in.at("max_xid").get<uint32_t>();
   for (const json& point : in.at("restore_points"))
-    summary.restore_points.push_back({text_from_hex(point.at("name").get<std::string>()), Lsn{point.at("start").get<uint64_t>()},
-                                      Lsn{point.at("end").get<uint64_t>()},
+    summary.restore_points.push_back({text_from_hex(point.at("name").get<std::string>()),
+                                      Lsn{point.at("start").get<uint64_t>()}, Lsn{point.at("end").get<uint64_t>()},
                                       Time::from_unix_microseconds(point.at("time").get<int64_t>())});
   summary.restore_points_complete = in.at("restore_points_complete").get<bool>();
   if (const auto at = lsn_of(in, "fault_at")) summary.fault = WalFault{*at, in.at("fault").get<std::string>()};

@@ -17,14 +17,14 @@ namespace holdfast::postgres {
 // sealed header of its log record, so that recovery targets are found without
 // reading the WAL itself. Fields and their JSON names: README.md.
 struct WalSummary {
-  Lsn from, to;                        // what is stored
+  Lsn from, to;  // what is stored
   int major = 0;
-  std::optional<Lsn> last_record;      // start of the newest record that ends here
-  Lsn last_end;                        // the end of it, or `from`
+  std::optional<Lsn> last_record;  // start of the newest record that ends here
+  Lsn last_end;                    // the end of it, or `from`
   uint64_t commits = 0;
   std::optional<Time> first_commit, last_commit;
-  std::optional<Time> latest;          // the largest time of a commit or abort: what a time target stops at
-  std::optional<uint32_t> min_xid, max_xid;   // of commits and aborts, as numbers
+  std::optional<Time> latest;                // the largest time of a commit or abort: what a time target stops at
+  std::optional<uint32_t> min_xid, max_xid;  // of commits and aborts, as numbers
   struct RestorePoint {
     std::string name;
     Lsn start, end;
@@ -37,9 +37,9 @@ struct WalSummary {
   // A record that lies across segments belongs to no single one of them: what is
   // here of its end (lead) and of its beginning (tail), to be joined by the reader.
   std::optional<Lsn> lead_end;
-  Bytes lead;                           // empty with lead_end set: too long to keep
+  Bytes lead;  // empty with lead_end set: too long to keep
   std::optional<Lsn> tail_start;
-  Bytes tail;                           // empty with tail_start set: no event
+  Bytes tail;  // empty with tail_start set: no event
 
   void add(const WalEvent& event);
   WalSummary clone() const;
