@@ -49,11 +49,14 @@ Result<std::vector<TimelineSwitch>> parse_history(ByteView content, uint32_t tim
       return make_error(ErrorCode::kInvalidData, "the history of timeline {} can't be understood in line {}", timeline,
                         number);
     entry.left_at = left_at.value();
-    const bool ascending =
-        switches.empty() || (entry.timeline > switches.back().timeline && entry.left_at >= switches.back().left_at);
+    const bool ascending = switches.empty() || entry.timeline > switches.back().timeline;
     if (!ascending || entry.timeline == 0 || entry.timeline >= timeline)
       return make_error(ErrorCode::kInvalidData, "the history of timeline {} is out of order in line {}", timeline,
                         number);
+    // A recovery that stops before it has reached a switch on its way is left where
+    // it stops: PostgreSQL writes down the ancestors' switches all the same.
+    for (auto earlier = switches.rbegin(); earlier != switches.rend() && earlier->left_at > entry.left_at; ++earlier)
+      earlier->left_at = entry.left_at;
     switches.push_back(entry);
   }
   return switches;

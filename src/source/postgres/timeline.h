@@ -16,7 +16,8 @@ std::string history_name(uint32_t timeline);
 Result<uint32_t> parse_history_name(std::string_view name);
 
 // The content of the history file of `timeline`: its ancestors, oldest first,
-// each with the position where it was left. kInvalidData names the line.
+// each with the position where it was left, ascending: one that recovery never got
+// to is left where it would have begun. kInvalidData names the line.
 Result<std::vector<TimelineSwitch>> parse_history(ByteView content, uint32_t timeline);
 
 // The part of the log that belongs to one timeline on the way to another.
