@@ -5,7 +5,8 @@ MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 BENCH_GB ?= 4
 FUZZ_SECONDS ?= 5
-CTEST = ctest --output-on-failure --no-tests=error
+# Of a test program that fails only what failed is shown.
+CTEST = GTEST_BRIEF=1 ctest --output-on-failure --no-tests=error
 
 .PHONY: help deps build test fuzz lint sanitize bench run stop clean
 

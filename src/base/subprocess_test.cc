@@ -108,7 +108,7 @@ class LifeLine {
   // What was written, once nobody holds the writing end; "held" at the deadline.
   std::string last_words() const {
     std::string words;
-    const Duration end = system_clock().monotonic() + Duration::seconds(20);
+    const Duration end = system_clock().monotonic() + Duration::seconds(120);
     while (system_clock().monotonic() < end) {
       char buffer[64];
       const ssize_t got = ::read(fd_, buffer, sizeof buffer);

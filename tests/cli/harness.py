@@ -27,7 +27,7 @@ TARGET_NOT_EMPTY, TARGET_RUNNING, UNREACHABLE, MISMATCH = 22, 23, 24, 25
 VERIFY_FAILED, INCOMPLETE, SOURCE_DAMAGED, INTERRUPTED = 26, 27, 28, 33
 
 
-def wait_until(what, condition, deadline_s=60):
+def wait_until(what, condition, deadline_s=240):
     end = time.monotonic() + deadline_s
     while not condition():
         if time.monotonic() > end:
@@ -182,7 +182,7 @@ class Background:
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
-    def end(self, with_signal=signal.SIGTERM, deadline_s=30):
+    def end(self, with_signal=signal.SIGTERM, deadline_s=120):
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
         try:

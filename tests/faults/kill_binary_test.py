@@ -285,7 +285,7 @@ class KillBinary(Case):
 
     def stop_receiving(self, receiver):
         receiver.terminate()
-        said = receiver.communicate(timeout=60)[1].decode()
+        said = receiver.communicate(timeout=240)[1].decode()
         self.assertEqual(receiver.returncode, 0, said)
 
     def nothing_is_left(self):

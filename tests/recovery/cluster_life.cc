@@ -116,7 +116,7 @@ Result<void> ClusterLife::capture_under_changes() {
   do {
     TRY(change_relations());
   } while (backup->running() && draw(4) != 0);
-  if (!wait_until([&] { return !backup->running(); }, Duration::seconds(120))) {
+  if (!wait_until([&] { return !backup->running(); }, Duration::seconds(300))) {
     return make_error(ErrorCode::kTimeout, "the capture does not end: {}", backup->output());
   }
   const int status = TRY(backup->stop());

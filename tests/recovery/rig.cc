@@ -157,7 +157,7 @@ Result<void> Rig::wait_until_stored() {
         if (!all.ok()) failure = std::move(all).error();
         return failure || all.value();
       },
-      Duration::seconds(60));
+      Duration::seconds(300));
   if (failure) return std::move(*failure);
   if (stored) return {};
   return make_error(ErrorCode::kTimeout, "WAL until {} ({}) is not stored after a minute: {} {}", lsn, segment,

@@ -223,7 +223,7 @@ bool PrivatePostgres::wait_until_ended(Duration deadline) {
 Result<void> PrivatePostgres::stop_with(int signal) {
   if (reap()) return {};
   ::kill(pid_, signal);
-  if (wait_until_ended(Duration::seconds(60))) return {};
+  if (wait_until_ended(Duration::seconds(300))) return {};
   kill();
   return make_error(ErrorCode::kTimeout, "PostgreSQL on {} did not stop: {}", data_directory_, log_tail());
 }

@@ -45,9 +45,9 @@ class PrivatePostgres {
 
   // Starts and waits until it accepts a connection. When the server ends instead,
   // the error holds the last lines of its log.
-  Result<void> start(Duration deadline = Duration::seconds(60));
+  Result<void> start(Duration deadline = Duration::seconds(300));
   // start(), then waits until recovery is over and the server takes writes.
-  Result<void> start_and_promote(Duration deadline = Duration::seconds(120));
+  Result<void> start_and_promote(Duration deadline = Duration::seconds(300));
   Result<void> stop();          // fast shutdown, with a checkpoint
   Result<void> stop_at_once();  // immediate shutdown: no checkpoint
   // SIGKILL to the postmaster and every child; returns when all are gone.
@@ -59,7 +59,7 @@ class PrivatePostgres {
   // Connection of a superuser; `conninfo` fits holdfast.yaml's `connection`.
   std::string conninfo(const std::string& database = "postgres") const;
   Result<std::unique_ptr<postgres::ServerSession>> connect(const std::string& database = "postgres",
-                                                           Duration deadline = Duration::seconds(120)) const;
+                                                           Duration deadline = Duration::seconds(300)) const;
   // One statement in a session of its own; the single value of the single row.
   Result<std::string> value(const std::string& sql, const std::string& database = "postgres") const;
   Result<void> exec(const std::string& sql, const std::string& database = "postgres") const;

@@ -32,7 +32,7 @@ class BackgroundProgram {
 
   bool running();
   // SIGTERM, then waits; exit status, 128 + signal when it was killed.
-  Result<int> stop(Duration deadline = Duration::seconds(30));
+  Result<int> stop(Duration deadline = Duration::seconds(120));
   void kill();
   std::string output() const;
 

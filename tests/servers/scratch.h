@@ -21,7 +21,7 @@ struct ServerUser {
 ServerUser server_user();
 
 // A command that runs as the servers' user, with C as its locale.
-CommandOptions as_server_user(std::vector<std::string> argv, Duration deadline = Duration::seconds(60));
+CommandOptions as_server_user(std::vector<std::string> argv, Duration deadline = Duration::seconds(300));
 
 // A directory of its own with a short path (sockets have room for 107 bytes),
 // owned by the servers' user, removed with all that is in it. HOLDFAST_KEEP=1 in

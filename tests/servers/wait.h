@@ -10,7 +10,7 @@ namespace holdfast::servers {
 // Waits until `condition()` is true; false when the deadline passed first. The
 // only place in tests that may pause.
 template <typename Condition>
-bool wait_until(Condition condition, Duration deadline = Duration::seconds(30)) {
+bool wait_until(Condition condition, Duration deadline = Duration::seconds(300)) {
   const Duration end = system_clock().monotonic() + deadline;
   while (!condition()) {
     if (system_clock().monotonic() > end) return false;

@@ -43,7 +43,7 @@ class RecoveryTest : public ::testing::TestWithParam<int> {
     ASSERT_TRUE(started.ok()) << started.error().text();
     copy_ = server_->scratch().file("copy");
     const auto copied = run_command_checked(
-        servers::as_server_user({"cp", "-a", server_->server().data_directory(), copy_}, Duration::seconds(60)));
+        servers::as_server_user({"cp", "-a", server_->server().data_directory(), copy_}, Duration::seconds(300)));
     ASSERT_TRUE(copied.ok()) << copied.error().text();
     const auto stopped =
         session.value()->exec(old ? "SELECT lsn, labelfile, clock_timestamp() FROM pg_stop_backup(false, false)"
@@ -100,7 +100,7 @@ class RecoveryTest : public ::testing::TestWithParam<int> {
     const auto resolved = resolve_target(server_->archive(), snapshots_, target);
     if (!resolved.ok()) return resolved.error().text();
     const std::string data = server_->scratch().file("restored" + std::to_string(exports_));
-    const auto copied = run_command_checked(servers::as_server_user({"cp", "-a", copy_, data}, Duration::seconds(60)));
+    const auto copied = run_command_checked(servers::as_server_user({"cp", "-a", copy_, data}, Duration::seconds(300)));
     if (!copied.ok()) return copied.error().text();
     std::string settings =
         fmt::format("\nrestore_command = 'cp {}/%f %p'\nrecovery_target_action = promote\n", export_wal());

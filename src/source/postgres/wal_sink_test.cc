@@ -64,7 +64,7 @@ class WalSinkTest : public ::testing::Test {
   std::atomic<int> calls_{0};
 };
 
-constexpr Duration kPatience = Duration::seconds(30);
+constexpr Duration kPatience = Duration::seconds(120);
 
 TEST_F(WalSinkTest, StoresWholeSegmentsAndTheRestInParts) {
   const auto sink = this->sink(options());
