@@ -249,27 +249,16 @@ Result<void> RegionCapture::capture_pages(const Input& input, MutableByteView by
 
 // ---- what the log says has changed
 
-// The whole region as before, when it was stored as one of this size.
-Result<std::optional<repo::RegionRef>> RegionCapture::take_over_region(const Input& input, uint64_t bytes) {
-  const std::vector<repo::RegionRef>& regions = input.previous->regions;
-  const size_t index = input.offset / kRegionBytes;
-  const bool is_aligned = index < regions.size() && (index == 0 || regions[index - 1].length_bytes == kRegionBytes);
-  if (!is_aligned || regions[index].length_bytes != bytes) return std::optional<repo::RegionRef>();
-  auto reused = repo::reuse_region(session_, regions[index]);
-  if (!reused.ok() && is_damage(reused.error())) return std::optional<repo::RegionRef>();
-  if (!TRY(std::move(reused))) return std::optional<repo::RegionRef>();
-  return std::optional<repo::RegionRef>(regions[index]);
-}
-
-// What becomes of each page; adds to those that are wanted. False: read it whole.
+// What becomes of each page; adds to those that are wanted. A page that was zeros may
+// be one whose first content was logged before that snapshot and written after it had
+// passed: index builds write past the buffers. False: read the region whole.
 Result<bool> RegionCapture::plan_changed(const Before& before, ChangedBlocks::Pages& wanted, std::vector<Page>& pages) {
   std::unordered_map<repo::BlockId, bool> reusable;
   for (size_t i = 0; i < pages.size(); i++) {
-    if (i >= before.pages.size() || !before.pages[i]) wanted.set(i);
+    if (i >= before.pages.size() || !before.pages[i] || !before.pages[i]->block) wanted.set(i);
     if (wanted[i]) continue;
     const repo::Extent& extent = *before.pages[i];
-    pages[i] = {extent.block ? Page::Fate::kBefore : Page::Fate::kZero, extent};
-    if (!extent.block) continue;
+    pages[i] = {Page::Fate::kBefore, extent};
     auto known = reusable.find(*extent.block);
     if (known == reusable.end()) known = reusable.emplace(*extent.block, TRY(session_.reuse(*extent.block))).first;
     if (!known->second) return false;  // about to be collected
@@ -306,7 +295,7 @@ Result<bool> RegionCapture::read_changed(const Input& input, const ChangedBlocks
 }
 
 // Pages that were not read must be as before, but for what has changed since the
-// capture began, and for hints where those leave no trace in a page's LSN.
+// capture began, and for hints: all that is logged changes a page's LSN.
 Result<void> RegionCapture::prove_unread(const Input& input, const ChangedBlocks::Pages& wanted, const Read& read,
                                          size_t bytes) {
   Bytes now(bytes);
@@ -322,7 +311,7 @@ Result<void> RegionCapture::prove_unread(const Input& input, const ChangedBlocks
     if (wanted[i] || equal(page, old)) continue;
     const Lsn lsn = page_lsn(page.data());
     const bool both_empty = lsn.value < kSmallestRealLsn && page_lsn(old.data()).value < kSmallestRealLsn;
-    if (lsn >= rules_.start || both_empty || (!rules_.checksums && lsn == page_lsn(old.data()))) continue;
+    if (lsn >= rules_.start || lsn == page_lsn(old.data()) || both_empty) continue;
     const uint64_t block = input.relation->segment * uint64_t{rules_.segment_pages} + input.offset / kPageBytes + i;
     return make_error(ErrorCode::kVerifyFailed,
                       "block {} of {}/{} is not as the previous snapshot has it, though the log does not name it",
@@ -344,15 +333,15 @@ Result<std::optional<RegionOutcome>> RegionCapture::capture_changed(const Input&
   ChangedBlocks::Pages wanted;
   const uint64_t old_pages = (std::max(input.previous_bytes, input.offset) - input.offset) / kPageBytes;
   for (size_t i = 0; i < pages.size(); i++) wanted[i] = changed[i] || i >= old_pages;
-  if (wanted.none()) {
-    if (rules_.prove) TRY(prove_unread(input, wanted, read, buffer.size()));
-    outcome.taken_over = TRY(take_over_region(input, buffer.size()));
-    if (outcome.taken_over) return std::optional<RegionOutcome>(std::move(outcome));
-  }
   if (wanted.count() * 2 > pages.size()) return read_it_whole;
   const Before before = TRY(look_before(input));
   if (before.pages.empty() || !TRY(plan_changed(before, wanted, pages))) return read_it_whole;
   if (rules_.prove) TRY(prove_unread(input, wanted, read, buffer.size()));
+  const bool all_before = wanted.none() && before.region && before.region->length_bytes == buffer.size();
+  if (all_before && TRY(session_.reuse(before.region->id))) {
+    outcome.taken_over = *before.region;
+    return std::optional<RegionOutcome>(std::move(outcome));
+  }
   if (!TRY(read_changed(input, wanted, read, buffer, outcome))) return read_it_whole;
   for (size_t i = 0; i < pages.size(); i++) {
     if (!wanted[i]) continue;

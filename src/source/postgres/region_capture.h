@@ -95,7 +95,6 @@ class RegionCapture {
   Result<void> read_before(const Input& input, Before& before);
   static size_t count_pieces(const std::vector<Page>& pages);
   static bool is_mostly_new(const std::vector<Page>& pages, size_t first);
-  Result<std::optional<repo::RegionRef>> take_over_region(const Input& input, uint64_t bytes);
   Result<bool> plan_changed(const Before& before, ChangedBlocks::Pages& wanted, std::vector<Page>& pages);
   Result<void> prove_unread(const Input& input, const ChangedBlocks::Pages& wanted, const Read& read, size_t bytes);
   Result<bool> read_changed(const Input& input, const ChangedBlocks::Pages& wanted, const Read& read,
