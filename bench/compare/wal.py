@@ -1,31 +1,12 @@
 """WAL: how fast a receiver catches up, beside pg_receivewal, and how soon a commit is stored."""
-import os
-import signal
 import time
 
-from compare.harness import BenchError, median
+from compare.harness import median
 from compare.postgres import Holdfast
+from compare.receiver import end_process, flushed, wait_for
 from compare.server import Server
 
 SECONDS_OF_LOAD = 15
-
-
-def wait_for(what, condition, deadline_s=300):
-    end = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > end:
-            raise BenchError(f"waited in vain for {what}")
-        time.sleep(0.02)
-
-
-def flushed(server, lsn):
-    return server.sql(f"select count(*) from pg_stat_replication where flush_lsn >= '{lsn}'") != "0"
-
-
-def end_process(bench, process):
-    os.kill(process.pid, signal.SIGTERM)
-    _, _, usage = os.wait4(process.pid, 0)
-    return usage.ru_maxrss * 1024
 
 
 def catch_up(bench, server, slot, argv, log):

@@ -12,6 +12,13 @@ namespace holdfast::cli {
 
 namespace {
 
+// "full", "incremental", "incremental (wal)".
+std::string capture_text(const repo::Snapshot& snapshot) {
+  if (!snapshot.incremental) return "full";
+  const std::string known_by = changes_known_by(snapshot);
+  return known_by.empty() ? "incremental" : fmt::format("incremental ({})", known_by);
+}
+
 void print_report(Context& context, const recovery::BackupReport& report) {
   if (context.json()) return;
   Table table({{"COMPONENT"},
@@ -24,7 +31,7 @@ void print_report(Context& context, const recovery::BackupReport& report) {
   for (const repo::Snapshot& snapshot : report.point.snapshots) {
     table.add({snapshot.component, format_bytes(snapshot.source_bytes), format_bytes(snapshot.read_bytes),
                format_bytes(snapshot.stored_bytes), format_count(snapshot.files), duration_text(snapshot.took),
-               snapshot.incremental ? "incremental" : "full"});
+               capture_text(snapshot)});
   }
   if (!context.quiet()) context.write(table.text());
   for (const repo::Snapshot& snapshot : report.point.snapshots) {
@@ -59,6 +66,8 @@ void add_backup(Program& program) {
   command->add_option("--component", options->components, "only this component (may be repeated)")->type_name("NAME");
   command->add_option("--tag", options->tags, "mark the point; tags in retention.keep_tags hold it")->type_name("TAG");
   command->add_flag("--full", options->full, "read everything, whatever looks unchanged");
+  command->add_flag("--prove", options->prove,
+                    "read also the pages that the WAL does not name, and fail if one has changed");
   program.examples(command,
                    "holdfast backup\n"
                    "holdfast backup --component db --tag before-upgrade\n"

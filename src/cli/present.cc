@@ -22,6 +22,10 @@ std::string duration_text(Duration duration) {
 Json json_of(Time time) { return format_rfc3339(time); }
 Json json_of(Duration duration) { return static_cast<double>(duration.in_milliseconds()) / 1000; }
 
+std::string changes_known_by(const repo::Snapshot& snapshot) {
+  return snapshot.source.is_object() ? snapshot.source.value("incremental", "") : "";
+}
+
 Json json_of(const repo::Snapshot& snapshot) {
   return {{"component", snapshot.component},
           {"kind", snapshot.kind},
@@ -32,6 +36,7 @@ Json json_of(const repo::Snapshot& snapshot) {
           {"files", snapshot.files},
           {"took_seconds", json_of(snapshot.took)},
           {"incremental", snapshot.incremental},
+          {"changes_known_by", changes_known_by(snapshot)},
           {"faults", snapshot.faults}};
 }
 

@@ -21,6 +21,8 @@ std::string duration_text(Duration duration);
 
 Json json_of(Time time);
 Json json_of(Duration duration);
+// What told an incremental of PostgreSQL what has changed: "wal", "pages"; else "".
+std::string changes_known_by(const repo::Snapshot& snapshot);
 Json json_of(const repo::Snapshot& snapshot);
 Json json_of(const repo::Point& point);
 

@@ -50,6 +50,7 @@ Result<repo::Snapshot> capture_postgres(Workspace& workspace, repo::WriteSession
   capture.data_directory = component.postgres.data_directory;
   capture.compression_level = workspace.stack().compression_level;
   capture.force_full = options.full;
+  capture.prove = options.prove;
   source::World world = workspace.world();
   auto snapshot = TRY(postgres::capture(world, session, capture, previous));
   if (!snapshot.source.contains(kDataDirectoryKey)) {

@@ -11,7 +11,8 @@ namespace holdfast::recovery {
 struct BackupOptions {
   std::vector<std::string> components;  // empty: all of the stack
   std::vector<std::string> tags;
-  bool full = false;  // look at nothing that is stored: read everything
+  bool full = false;   // look at nothing that is stored: read everything
+  bool prove = false;  // read also what the log says is unchanged, and fail if it is not
 };
 
 struct BackupReport {

@@ -15,7 +15,7 @@ namespace holdfast::repo {
 // All that is not sealed, and the record's stream and name, are associated data.
 
 constexpr size_t kLogPrefixBytes = ObjectHeader::kBytes + 12;
-constexpr size_t kMaxLogHeaderBytes = 64u << 10;
+constexpr size_t kMaxLogHeaderBytes = 1u << 20;
 constexpr size_t kMaxLogBodyBytes = 1u << 30;  // PostgreSQL's largest WAL segment
 
 struct LogPrefix {

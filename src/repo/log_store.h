@@ -19,7 +19,7 @@ namespace holdfast::repo {
 // without the body.
 struct LogRecord {
   std::string name;  // within the stream; [A-Za-z0-9._-]+
-  Bytes header;      // at most 64 KiB; opaque here
+  Bytes header;      // at most 1 MiB; opaque here
   Bytes body;
 };
 

@@ -97,8 +97,9 @@ Result<void> ClusterLife::capture() {
   const bool full = draw(4) == 0;
   const std::string method = draw_method();
   wrote(fmt::format("capture{}, method {}", full ? ", full" : "", method));
-  TRY(rig_->backup(full, method));
-  wrote("captured");
+  const std::string known_by = TRY(rig_->backup(full, method));
+  if (known_by == "wal") captures_by_log_++;
+  wrote("captured: " + known_by);
   return {};
 }
 

@@ -27,6 +27,8 @@ class ClusterLife {
   Result<void> recover_and_compare();
 
   const std::vector<std::string>& history() const { return history_; }
+  // Incrementals that read what the log named.
+  int captures_by_log() const { return captures_by_log_; }
 
  private:
   using Act = Result<void> (ClusterLife::*)();
@@ -67,6 +69,7 @@ class ClusterLife {
   std::vector<Instant> instants_;  // of the history that leads to the present, each after a point
   std::vector<std::string> history_;
   int tables_made_ = 0;
+  int captures_by_log_ = 0;
   int instants_made_ = 0;
 };
 

@@ -34,6 +34,7 @@ TEST(RandomRecovery, ContentsEqualTheLedgerAtAnyInstant) {
              rounds, major, seed, rounds);
   if (!find_postgres(major)) GTEST_SKIP() << "there is no PostgreSQL " << major << " here: scripts/servers fetches it";
 
+  int captures_by_log = 0;
   std::unique_ptr<ClusterLife> life;
   for (int round = 0; round < rounds; round++) {
     if (round % kRoundsOfALife == 0) {
@@ -48,7 +49,10 @@ TEST(RandomRecovery, ContentsEqualTheLedgerAtAnyInstant) {
     ASSERT_TRUE(same.ok()) << "round " << round << ": " << account_of(*life, same.error().text());
     fmt::print("round {}: {}\n", round, life->history().back());
     std::fflush(stdout);
+    if (round + 1 == rounds || (round + 1) % kRoundsOfALife == 0) captures_by_log += life->captures_by_log();
   }
+  fmt::print("{} incrementals read what the log named\n", captures_by_log);
+  if (rounds > kRoundsOfALife) EXPECT_GT(captures_by_log, 0);
 }
 
 }  // namespace

@@ -66,15 +66,22 @@ Result<void> Rig::run(const std::vector<std::string>& words) {
                     outcome.exit_status, outcome.output, outcome.error_output);
 }
 
-Result<void> Rig::backup(bool full, const std::string& method) {
+Result<std::string> Rig::backup(bool full, const std::string& method) {
   TRY(write_config(method));
-  return run(full ? std::vector<std::string>{"backup", "--full"} : std::vector<std::string>{"backup"});
+  const auto document = TRY(run_holdfast_json(holdfast({"backup", full ? "--full" : "--prove"})));
+  try {
+    const nlohmann::json& snapshot = document.at("point").at("components").at(0);
+    const auto known_by = snapshot.at("changes_known_by").get<std::string>();
+    return snapshot.at("incremental").get<bool>() ? known_by : "full";
+  } catch (const nlohmann::json::exception& problem) {
+    return make_error(ErrorCode::kInvalidData, "backup --json: {}", problem.what());
+  }
 }
 
 Result<std::unique_ptr<BackgroundProgram>> Rig::start_backup(bool full, const std::string& method) {
   TRY(write_config(method));
   std::vector<std::string> argv = {holdfast_program(), "--config", config_, "backup"};
-  if (full) argv.push_back("--full");
+  argv.emplace_back(full ? "--full" : "--prove");
   return BackgroundProgram::start(argv, scratch_.file("backup.log"));
 }
 

@@ -33,7 +33,9 @@ class Rig {
   std::vector<std::string> holdfast(std::vector<std::string> words) const;
   Result<void> run(const std::vector<std::string>& words);
 
-  Result<void> backup(bool full, const std::string& method);
+  // Incrementals prove what they leave unread. Returns what told them what has changed:
+  // "wal" or "pages"; or "full".
+  Result<std::string> backup(bool full, const std::string& method);
   // The same in the background, to work meanwhile.
   Result<std::unique_ptr<BackgroundProgram>> start_backup(bool full, const std::string& method);
 

@@ -1,9 +1,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <regex>
+#include <set>
+
 #include "base/filesystem.h"
 #include "base/subprocess.h"
 #include "servers/wait.h"
+#include "source/postgres/block_map.h"
 #include "source/postgres/wal_push.h"
 #include "source/postgres/wal_reader.h"
 #include "wal/wal_server.h"
@@ -92,6 +97,99 @@ TEST_P(VersionsTest, PushesSegmentsOfEverySize) {
     EXPECT_FALSE(summary.value()->fault) << summary.value()->fault->problem;
     EXPECT_GT(summary.value()->commits, 0u);
   }
+}
+
+// A block of a main fork.
+using Block = std::tuple<uint64_t, uint64_t, uint64_t>;  // database, relation, block
+
+// Work that makes records of every resource manager that refers to blocks.
+void work_of_all_kinds(WalServer& server) {
+  server.sql("CREATE TABLE public.r (i int, s text, b box)");
+  server.sql("CREATE INDEX ON public.r USING btree (i)");
+  server.sql("CREATE INDEX ON public.r USING gin (string_to_array(s, '0'))");
+  server.sql("CREATE INDEX ON public.r USING gist (b)");
+  server.sql("CREATE INDEX ON public.r USING hash (i)");
+  server.sql("CREATE INDEX ON public.r USING spgist (s)");
+  server.sql("CREATE INDEX ON public.r USING brin (i)");
+  for (int i = 0; i < 4; i++)
+    server.sql(
+        "INSERT INTO public.r SELECT i, md5(i::text), box(point(i, i), point(i, 1)) FROM generate_series(1, 3000) i");
+  server.sql("CHECKPOINT");
+  server.sql("UPDATE public.r SET s = md5(s) WHERE i % 3 = 0");
+  server.sql("DELETE FROM public.r WHERE i > 1500");
+  server.sql("VACUUM public.r");
+  server.sql("CREATE SEQUENCE public.q");
+  server.sql("SELECT nextval('public.q')");
+  server.sql("CREATE TABLE public.large AS SELECT repeat(md5(i::text), 3000) FROM generate_series(1, 50) i");
+  server.sql("CREATE INDEX built_later ON public.r (s)");
+  server.sql("VACUUM FULL public.r");
+  server.sql("TRUNCATE public.large");
+}
+
+// What PostgreSQL's own tools say that the records from `start` to `end` refer to; empty
+// when there are no such tools of this version here.
+std::optional<std::set<Block>> blocks_by_server(WalServer& server, int major, Lsn start, Lsn end) {
+  std::set<Block> blocks;
+  const std::string tool = "/usr/lib/postgresql/15/bin/pg_waldump";
+  std::string text;
+  if (major >= 16) {
+    server.sql("CREATE EXTENSION IF NOT EXISTS pg_walinspect");
+    text =
+        server.sql(fmt::format("SELECT string_agg(DISTINCT format('rel %s/%s/%s blk %s', reltablespace, reldatabase, "
+                               "relfilenode, relblocknumber), "
+                               "', ') FROM pg_get_wal_block_info('{}', '{}') WHERE relforknumber = 0",
+                               start.text(), end.text()));
+  } else if (major == 15 && exists(real_file_system(), tool).value()) {
+    text = run_command_checked(servers::as_server_user({tool, "-p", server.server().data_directory() + "/pg_wal", "-s",
+                                                        start.text(), "-e", end.text()}))
+               .value()
+               .output;
+  } else {
+    return std::nullopt;
+  }
+  const std::regex pattern("rel ([0-9]+)/([0-9]+)/([0-9]+) blk ([0-9]+)");  // other forks have their name between
+  for (std::sregex_iterator at(text.begin(), text.end(), pattern); at != std::sregex_iterator(); ++at)
+    blocks.emplace(std::stoull((*at)[2]), std::stoull((*at)[3]), std::stoull((*at)[4]));
+  return blocks;
+}
+
+TEST_P(VersionsTest, FindsTheBlocksThatRecordsReferTo) {
+  auto made = WalServer::create(GetParam(), 4, {{"wal_keep_size", "1GB"}, {"autovacuum", "off"}});
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  WalServer& server = *made.value();
+  server.sql("SELECT pg_switch_wal()");
+  const Lsn start = segment_start(server.flushed(), 4 << 20);
+  work_of_all_kinds(server);
+  const Lsn end = server.flushed();
+  BlockMapBuilder builder;
+  WalReader* reading = nullptr;
+  WalReader reader(
+      start, 4 << 20, [](const WalEvent&) {},
+      [&](const WalRecordHeader& header, ByteView prefix) { builder.add(header, prefix, reading->major()); });
+  reading = &reader;
+  for (Lsn at = start; at < end; at.value += 4 << 20) {
+    const Bytes content = server.segment_file(segment_name(1, at, 4 << 20));
+    reader.feed(content.view(0, std::min<uint64_t>(content.size(), end.value - at.value)));
+  }
+  ASSERT_FALSE(reader.fault()) << reader.fault()->problem;
+  ASSERT_EQ(reader.last_end(), end);
+  const BlockMap map = builder.take();
+  EXPECT_EQ(map.untold, "");
+  std::set<Block> ours;
+  std::map<std::pair<uint64_t, uint64_t>, uint32_t> all_from;
+  for (const auto& relation : map.relations) {
+    if (relation.all_from) all_from[{relation.database, relation.relation}] = *relation.all_from;
+    for (const uint32_t block : relation.blocks) ours.emplace(relation.database, relation.relation, block);
+  }
+  EXPECT_GT(ours.size() + all_from.size(), 10u);
+  auto expected = blocks_by_server(server, GetParam(), start, end);
+  if (!expected) GTEST_SKIP() << "no tool of PostgreSQL " << GetParam() << " here to compare with";
+  EXPECT_GT(expected->size(), 500u);
+  std::erase_if(*expected, [&](const Block& block) {
+    const auto limit = all_from.find({std::get<0>(block), std::get<1>(block)});
+    return limit != all_from.end() && std::get<2>(block) >= limit->second;
+  });
+  EXPECT_EQ(ours, *expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, VersionsTest, ::testing::ValuesIn(servers::postgres_majors()),

@@ -8,6 +8,7 @@
 #include "source/postgres/backup_session.h"
 #include "source/postgres/base_backup.h"
 #include "source/postgres/capture_files.h"
+#include "source/postgres/changed_blocks.h"
 #include "source/postgres/page.h"
 #include "source/postgres/row_counts.h"
 #include "source/postgres/snapshot_source.h"
@@ -60,6 +61,7 @@ class Capture {
   Result<void> connect();
   Result<void> choose_method();
   Result<void> open_previous();
+  Result<void> ask_the_log(Lsn start);
   Result<void> by_files();
   Result<void> by_protocol();
   Result<void> capture_control_file();
@@ -78,6 +80,7 @@ class Capture {
   ServerFacts facts_;
   std::string directory_;
   std::unique_ptr<PreviousSnapshot> previous_;
+  std::optional<ChangedBlocks> changes_;  // since previous_, when the log tells
   EntrySpool entries_;
   SnapshotSource source_;
   CaptureTotals totals_;
@@ -131,6 +134,27 @@ Result<void> Capture::open_previous() {
     return {};
   }
   previous_ = TRY(std::move(opened));
+  source_.incremental = "pages";
+  return {};
+}
+
+// What has changed between the previous snapshot's start and ours. Where the log can't
+// tell, each changed file is read and its pages' LSNs decide.
+Result<void> Capture::ask_the_log(Lsn start) {
+  const bool regions_fit = facts_.segment_pages % ChangedBlocks::kRegionPages == 0;
+  if (!previous_ || facts_.page_bytes != kPageBytes || !regions_fit) return {};
+  world_.progress.phase = "asking the log what has changed";
+  auto archive = TRY(open_archive());
+  auto changes = read_changes(world_, *archive, {facts_.timeline, previous_->start(), start, directory_});
+  if (!changes.ok() && changes.error().code() == ErrorCode::kInterrupted) return std::move(changes).error();
+  if (!changes.ok()) {
+    log_info("postgres.capture.by_pages", {{"component", options_.component}, {"reason", changes.error().text()}});
+    return {};
+  }
+  changes_ = std::move(changes).value();
+  source_.incremental = "wal";
+  log_info("postgres.capture.by_log",
+           {{"component", options_.component}, {"from", previous_->start().text()}, {"to", start.text()}});
   return {};
 }
 
@@ -139,6 +163,7 @@ PageRules Capture::rules(Lsn start) const {
   rules.checksums = facts_.checksums;
   rules.segment_pages = facts_.segment_pages;
   rules.start = start;
+  rules.prove = options_.prove;
   if (previous_) rules.unchanged_below = previous_->start();
   return rules;
 }
@@ -212,11 +237,16 @@ Result<void> Capture::by_files() {
   world_.progress.phase = "waiting for a checkpoint";
   const std::string label = "holdfast " + options_.component + " " + format_rfc3339(began_);
   auto backup = TRY(BackupSession::start(std::move(server_), facts_, label, kCheckpointDeadline));
+  TRY(ask_the_log(backup->start_lsn()));
   world_.progress.phase = "copying";
   TRY(capture_outside_configuration(world_, session_, backup->session(), directory_, entries_));
   const std::string version_directory = fmt::format("PG_{}_{}", facts_.major, facts_.catalog_version);
-  DirectorySource files(world_, directory_, version_directory, previous_.get(), facts_.page_bytes == kPageBytes);
-  CapturePipeline pipeline(world_, session_, rules(backup->start_lsn()), entries_);
+  DirectorySource::Options options;
+  options.previous = previous_.get();
+  options.with_pages = facts_.page_bytes == kPageBytes;
+  options.by_log = changes_.has_value();
+  DirectorySource files(world_, directory_, version_directory, options);
+  CapturePipeline pipeline(world_, session_, rules(backup->start_lsn()), entries_, changes_ ? &*changes_ : nullptr);
   TRY(pipeline.run([&] { return files.next(); }));
   TRY(capture_control_file());
   TRY(count(*backup));

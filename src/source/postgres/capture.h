@@ -22,6 +22,7 @@ struct CaptureOptions {
   std::string data_directory;                   // "": as the server says
   int compression_level = 3;
   bool force_full = false;  // do not look at the previous snapshot
+  bool prove = false;       // read also what the log says is unchanged, and fail if it is not
   Duration wal_timeout = Duration::seconds(600);
 };
 

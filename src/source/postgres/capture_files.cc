@@ -45,14 +45,15 @@ repo::Entry entry_of(const std::string& path, const struct stat& status) {
 
 // Sets what the file has in common with the previous snapshot.
 Result<void> DirectorySource::compare(CapturedFile& file) {
-  if (!previous_) return {};
-  auto before = TRY(previous_->next_at(file.entry.path));
+  PreviousSnapshot* const previous = options_.previous;
+  if (!previous) return {};
+  auto before = TRY(previous->next_at(file.entry.path));
   if (!before || before->kind != repo::EntryKind::kFile) return {};
   const repo::Entry& now = file.entry;
   const bool same = before->size_bytes == now.size_bytes && before->modified == now.modified &&
                     before->changed == now.changed && before->inode == now.inode;
   const bool settled = std::max(now.modified, now.changed) + kTimestampDoubt <= before->captured;
-  if (same && settled && !previous_->had_bad_pages(now.path)) {
+  if (same && settled && !previous->had_bad_pages(now.path)) {
     file.take_over = true;
     file.entry.source_data = before->source_data;
     file.previous = std::move(before);
@@ -62,7 +63,12 @@ Result<void> DirectorySource::compare(CapturedFile& file) {
   // Page LSNs mean something only within one life of a file: a relation dropped and
   // made again under the same number may bring pages with old LSNs.
   file.entry.source_data = birth_of(file.full_path);
-  if (before->inode == now.inode && before->source_data == file.entry.source_data) file.previous = std::move(before);
+  if (before->inode != now.inode || before->source_data != file.entry.source_data) return {};
+  file.previous = std::move(before);
+  const auto database = database_of(file.relation->directory);
+  file.by_log = options_.by_log && database && file.relation->fork == Fork::kMain &&
+                !previous->had_bad_pages(now.path) && !previous->had_torn_pages(now.path);
+  file.database = database.value_or(0);
   return {};
 }
 
@@ -76,7 +82,7 @@ Result<std::shared_ptr<CapturedFile>> DirectorySource::prepare(FoundFile found) 
     tablespaces_.emplace_back(found.path.substr(found.path.rfind('/') + 1), found.tablespace_location);
   }
   if (file->entry.kind != repo::EntryKind::kFile) return file;
-  if (with_pages_) file->relation = parse_relation_path(found.path);
+  if (options_.with_pages) file->relation = parse_relation_path(found.path);
   TRY(compare(*file));
   if (file->relation && file->entry.source_data.empty()) file->entry.source_data = birth_of(file->full_path);
   world_.progress.files_total++;

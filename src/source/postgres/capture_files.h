@@ -15,14 +15,16 @@ namespace holdfast::postgres {
 // unread. global/pg_control is left out: it is captured last, by itself.
 class DirectorySource {
  public:
-  // `with_pages` false: relation files are of a page size that we don't know, and
-  // are captured as plain bytes.
+  struct Options {
+    PreviousSnapshot* previous = nullptr;
+    // False: relation files are of a page size that we don't know, and are captured as
+    // plain bytes.
+    bool with_pages = true;
+    bool by_log = false;  // it is known what the log has changed since `previous`
+  };
   DirectorySource(source::World& world, const std::string& data_directory, const std::string& version_directory,
-                  PreviousSnapshot* previous, bool with_pages)
-      : world_(world),
-        walk_(world.fs, data_directory, version_directory),
-        previous_(previous),
-        with_pages_(with_pages) {}
+                  const Options& options)
+      : world_(world), walk_(world.fs, data_directory, version_directory), options_(options) {}
   Result<std::optional<CaptureTask>> next();
   // "oid", location, directory of those passed so far.
   const std::vector<std::pair<std::string, std::string>>& tablespaces() const { return tablespaces_; }
@@ -32,8 +34,7 @@ class DirectorySource {
   Result<void> compare(CapturedFile& file);
   source::World& world_;
   FileWalk walk_;
-  PreviousSnapshot* previous_;
-  const bool with_pages_;
+  const Options options_;
   std::shared_ptr<CapturedFile> current_;  // whose regions are being handed out
   uint64_t offset_ = 0;
   std::vector<std::pair<std::string, std::string>> tablespaces_;  // oid, location

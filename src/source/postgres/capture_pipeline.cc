@@ -77,12 +77,33 @@ Result<RegionOutcome> CapturePipeline::capture_region(CaptureTask& task) {
     input.previous_bytes = file.previous->size_bytes;
   }
   if (task.bytes) return regions_.capture(input, task.bytes->mutable_view());
-  if (!TRY(open(file))) return RegionOutcome();
   const MutableByteView buffer = region_buffer(task.length);
+  input.read_again = [&file](uint64_t offset, MutableByteView out) { return file.file->read_at(offset, out); };
+  if (file.by_log) {
+    if (auto done = TRY(capture_by_log(task, input, buffer))) return std::move(*done);
+  }
+  if (!TRY(open(file))) return RegionOutcome();
   if (file.entry.size_bytes > kReadBytes) read_ahead(*file.file, task.offset, world_.threads);
   const size_t got = TRY(read_fully(*file.file, task.offset, buffer));
-  input.read_again = [&file](uint64_t offset, MutableByteView out) { return file.file->read_at(offset, out); };
   return regions_.capture(input, buffer.first(got));
+}
+
+// The file is opened only when something of it is wanted. One that has vanished is
+// read as one that is empty: replay removes it either way.
+Result<std::optional<RegionOutcome>> CapturePipeline::capture_by_log(const CaptureTask& task,
+                                                                     const RegionCapture::Input& input,
+                                                                     MutableByteView buffer) {
+  CapturedFile& file = *task.file;
+  const uint64_t first_block = file.relation->segment * uint64_t{rules_.segment_pages} + task.offset / kPageBytes;
+  const ChangedBlocks::Pages changed =
+      changes_->region(file.database, file.relation->relation, static_cast<uint32_t>(first_block));
+  const auto read = [&](uint64_t offset, MutableByteView out) -> Result<size_t> {
+    if (!TRY(open(file))) return size_t{0};
+    return read_fully(*file.file, offset, out);
+  };
+  auto outcome = TRY(regions_.capture_changed(input, changed, read, buffer));
+  if (outcome) outcome->by_log = true;
+  return outcome;
 }
 
 // Region by region, in one go: it happens rarely.
@@ -94,6 +115,7 @@ Result<RegionOutcome> CapturePipeline::capture_whole(const CaptureTask& task) {
     part.length = std::min(kRegionBytes, size - part.offset);
     RegionOutcome region = TRY(capture_region(part));
     whole.bytes += region.bytes;
+    whole.read_bytes += region.read_bytes;
     whole.stored_pages += region.stored_pages;
     if (region.taken_over) {
       for (const repo::Extent& extent : TRY(repo::read_region(session_.repository(), *region.taken_over))) {
@@ -123,7 +145,7 @@ Result<CapturePipeline::Outcome> CapturePipeline::work(CaptureTask& task) {
   } else if (task.length > 0) {
     outcome.region = TRY(capture_region(task));
   }
-  outcome.read_bytes = outcome.region.bytes;
+  outcome.read_bytes = outcome.region.read_bytes;
   return outcome;
 }
 
@@ -133,6 +155,7 @@ void CapturePipeline::record(const Outcome& outcome) {
   for (const PageProblem& page : outcome.region.bad) totals_.bad.push_back({outcome.file->entry.path, page});
   for (const PageProblem& page : outcome.region.torn) totals_.torn.push_back({outcome.file->entry.path, page});
   if (outcome.region.taken_over) totals_.taken_over_regions++;
+  if (outcome.region.by_log) totals_.regions_by_log++;
 }
 
 Result<void> CapturePipeline::apply(Outcome& outcome) {

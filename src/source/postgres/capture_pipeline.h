@@ -24,6 +24,8 @@ struct CapturedFile {
   std::optional<RelationFile> relation;  // a file of pages
   std::optional<repo::Entry> previous;   // the same file in the previous snapshot
   bool take_over = false;                // unchanged since `previous`: not read at all
+  bool by_log = false;                   // what the log does not name is as `previous` has it
+  uint32_t database = 0;                 // with by_log; 0: shared
 
   // For the workers, under the mutex: opened at the first need.
   std::mutex mutex;
@@ -50,6 +52,7 @@ struct CaptureTotals {
   uint64_t files = 0;
   uint64_t source_bytes = 0, read_bytes = 0;
   uint64_t taken_over_files = 0, taken_over_regions = 0, stored_pages = 0;
+  uint64_t regions_by_log = 0;  // of which no more was read than the log names
   std::vector<FilePageProblem> bad, torn;
 };
 
@@ -58,8 +61,15 @@ struct CaptureTotals {
 // outcomes that wait for a shared block are not let grow without limit.
 class CapturePipeline {
  public:
-  CapturePipeline(source::World& world, repo::WriteSession& session, const PageRules& rules, EntrySpool& entries)
-      : world_(world), session_(session), regions_(session, world.clock, rules), entries_(entries) {}
+  // `changes`: for files that go by the log; may be null when there are none.
+  CapturePipeline(source::World& world, repo::WriteSession& session, const PageRules& rules, EntrySpool& entries,
+                  const ChangedBlocks* changes = nullptr)
+      : world_(world),
+        session_(session),
+        rules_(rules),
+        changes_(changes),
+        regions_(session, world.clock, rules),
+        entries_(entries) {}
 
   // `next` is called from one thread at a time and ends with an empty optional.
   Result<void> run(const std::function<Result<std::optional<CaptureTask>>()>& next);
@@ -78,6 +88,8 @@ class CapturePipeline {
   Result<bool> take_over(const CapturedFile& file);
   Result<bool> open(CapturedFile& file);
   Result<RegionOutcome> capture_region(CaptureTask& task);
+  Result<std::optional<RegionOutcome>> capture_by_log(const CaptureTask& task, const RegionCapture::Input& input,
+                                                      MutableByteView buffer);
   Result<RegionOutcome> capture_whole(const CaptureTask& task);
   Result<void> drain(bool everything);
   Result<void> apply(Outcome& outcome);
@@ -85,6 +97,8 @@ class CapturePipeline {
 
   source::World& world_;
   repo::WriteSession& session_;
+  const PageRules rules_;
+  const ChangedBlocks* const changes_;
   RegionCapture regions_;
   EntrySpool& entries_;
   CaptureTotals totals_;

@@ -45,7 +45,28 @@ __attribute__((target("sse4.2"))) uint32_t update_by_instruction(uint32_t state,
 }
 #endif
 
+// States are polynomials over GF(2), the highest bit being that of x^0.
+constexpr uint32_t kOne = 1u << 31, kToTheEighth = 1u << 23;
+
+uint32_t multiply(uint32_t a, uint32_t b) {
+  uint32_t product = 0;
+  for (uint32_t bit = kOne; bit != 0; bit >>= 1) {
+    if (a & bit) product ^= b;
+    b = (b >> 1) ^ ((b & 1) ? kPolynomialReflected : 0);
+  }
+  return product;
+}
+
 }  // namespace
+
+// A state that passes over n bytes of zeros is multiplied by x^8n, and what B adds is
+// added to that.
+uint32_t crc32c_join(uint32_t state_after_a, uint32_t zero_state_after_b, uint64_t b_bytes) {
+  uint32_t shift = kOne;
+  for (uint32_t square = kToTheEighth; b_bytes != 0; b_bytes >>= 1, square = multiply(square, square))
+    if (b_bytes & 1) shift = multiply(shift, square);
+  return multiply(shift, state_after_a) ^ zero_state_after_b;
+}
 
 uint32_t crc32c_update(uint32_t state, ByteView data) {
 #if defined(__x86_64__)

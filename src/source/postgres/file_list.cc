@@ -91,6 +91,11 @@ std::optional<RelationFile> parse_relation_path(std::string_view path) {
   return file;
 }
 
+std::optional<uint32_t> database_of(std::string_view directory) {
+  if (directory == "global") return 0;
+  return number(directory.substr(directory.rfind('/') + 1));
+}
+
 bool is_temporary_relation(std::string_view name) {
   if (name.size() < 4 || name[0] != 't') return false;
   const size_t underscore = name.find('_');

@@ -26,6 +26,8 @@ struct RelationFile {
   uint32_t segment = 0;  // .1, .2, ... of a relation above 1 GiB
 };
 std::optional<RelationFile> parse_relation_path(std::string_view path);
+// The database that a relation's directory belongs to; 0: shared by all.
+std::optional<uint32_t> database_of(std::string_view directory);
 
 // Temporary tables: t<backend>_<number>, with fork and segment as others.
 bool is_temporary_relation(std::string_view file_name);

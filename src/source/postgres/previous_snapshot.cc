@@ -25,6 +25,7 @@ Result<std::unique_ptr<PreviousSnapshot>> PreviousSnapshot::open(repo::Repositor
   auto previous = std::make_unique<PreviousSnapshot>();
   previous->start_ = source.start;
   for (const FilePageProblem& page : source.bad_pages) previous->bad_.insert(page.path);
+  for (const FilePageProblem& page : source.torn_pages) previous->torn_.insert(page.path);
   previous->reader_ = TRY(repo::TreeReader::open(repository, snapshot.root));
   return previous;
 }

@@ -32,13 +32,14 @@ class PreviousSnapshot {
   Result<std::optional<repo::Entry>> find(const std::string& path);
   // Files with pages that were bad then: they are read again each time.
   bool had_bad_pages(const std::string& path) const { return bad_.contains(path); }
+  bool had_torn_pages(const std::string& path) const { return torn_.contains(path); }
 
  private:
   std::unique_ptr<repo::TreeReader> reader_;
   std::optional<repo::Entry> ahead_;
   bool ended_ = false, loaded_ = false;
   std::unordered_map<std::string, repo::Entry> by_path_;
-  std::set<std::string> bad_;
+  std::set<std::string> bad_, torn_;
   Lsn start_;
 };
 

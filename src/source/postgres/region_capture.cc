@@ -11,6 +11,7 @@ namespace {
 
 // Blocks of whole stretches of files: docs/decisions/021-postgres-capture-and-restore.md.
 constexpr size_t kBlockBytes = 512 << 10;
+constexpr size_t kPagesOfBlock = kBlockBytes / kPageBytes;
 // A stretch of this size in which this share of the pages is new is stored whole:
 // a few more bytes now for far fewer pieces when it is read back.
 constexpr size_t kWholeShareNumerator = 3, kWholeShareDenominator = 4;
@@ -52,8 +53,8 @@ struct RegionCapture::Page {
   repo::Extent before;  // with kBefore
 };
 
-// The previous snapshot's pages of a region: one extent of a page each, or none
-// where it has a hole or part of a page only.
+// The previous snapshot's pages of a region: one extent of a page each (a hole, where
+// they are zeros), or none where it has part of a page only.
 struct RegionCapture::Before {
   std::vector<std::optional<repo::Extent>> pages;
   const repo::RegionRef* region = nullptr;  // when it is one stored region
@@ -85,28 +86,39 @@ Result<RegionCapture::Before> RegionCapture::look_before(const Input& input) {
   uint64_t at = 0;  // of the extent, in the region
   for (const repo::Extent& extent : extents) {
     const uint64_t first = (at + kPageBytes - 1) / kPageBytes, last = (at + extent.length_bytes) / kPageBytes;
-    if (extent.block && first < last) {
-      before.pages.resize(last);
-      for (uint64_t page = first; page < last; page++) {
-        const auto offset = static_cast<uint32_t>(extent.block_offset + (page * kPageBytes - at));
-        before.pages[page] = repo::Extent{kPageBytes, extent.block, offset};
-      }
+    if (first < last) before.pages.resize(last);
+    for (uint64_t page = first; page < last; page++) {
+      const uint64_t offset = extent.block ? extent.block_offset + (page * kPageBytes - at) : 0;
+      before.pages[page] = repo::Extent{kPageBytes, extent.block, static_cast<uint32_t>(offset)};
     }
     at += extent.length_bytes;
   }
-  if (rules_.checksums || before.pages.empty()) return before;
-  thread_local Bytes buffer;
-  if (buffer.size() < at) buffer.resize(at);
-  auto read = RegionReader(session_.repository()).read(extents, buffer.mutable_view().first(at));
-  if (!read.ok() && is_damage(read.error())) return Before();
-  TRY(std::move(read));
-  before.bytes = buffer.view(0, at);
   return before;
+}
+
+// Reads the pages themselves, where they are to be compared.
+Result<void> RegionCapture::read_before(const Input& input, Before& before) {
+  if (rules_.checksums || before.pages.empty()) return {};
+  const repo::RegionRef* region = nullptr;
+  const std::vector<repo::Extent> extents = TRY(extents_before(input, region));
+  uint64_t bytes = 0;
+  for (const repo::Extent& extent : extents) bytes += extent.length_bytes;
+  thread_local Bytes buffer;
+  if (buffer.size() < bytes) buffer.resize(bytes);
+  auto read = RegionReader(session_.repository()).read(extents, buffer.mutable_view().first(bytes));
+  if (read.ok()) {
+    before.bytes = buffer.view(0, bytes);
+  } else if (is_damage(read.error())) {
+    before = Before();
+  } else {
+    return read;
+  }
+  return {};
 }
 
 // Whether the previous snapshot has the page as it is.
 Result<bool> RegionCapture::is_unchanged(const Before& before, size_t index, ByteView page) {
-  if (index >= before.pages.size() || !before.pages[index]) return false;
+  if (index >= before.pages.size() || !before.pages[index] || !before.pages[index]->block) return false;
   if (!rules_.checksums) return equal(page, before.bytes.subspan(index * kPageBytes, kPageBytes));
   const Lsn lsn = page_lsn(page.data());
   return lsn < *rules_.unchanged_below && lsn.value >= kSmallestRealLsn;
@@ -148,24 +160,52 @@ Result<void> RegionCapture::store_whole(ByteView bytes, std::vector<PagePacker::
   return {};
 }
 
+// How many pieces the pages would lie in. Pages that continue each other are one.
+size_t RegionCapture::count_pieces(const std::vector<Page>& pages) {
+  size_t pieces = 0;
+  const Page* last = nullptr;
+  for (size_t i = 0; i < pages.size(); i++) {
+    if (i % kPagesOfBlock == 0 && is_mostly_new(pages, i)) {
+      pieces++;
+      i += kPagesOfBlock - 1;
+      last = nullptr;
+      continue;
+    }
+    const Page& page = pages[i];
+    const bool continues = last && last->fate == page.fate &&
+                           (page.fate != Page::Fate::kBefore ||
+                            (last->before.block == page.before.block &&
+                             last->before.block_offset + last->before.length_bytes == page.before.block_offset));
+    if (!continues) pieces++;
+    last = &page;
+  }
+  return pieces;
+}
+
+// Whether so much of a block's worth of pages is new that all of it is stored.
+bool RegionCapture::is_mostly_new(const std::vector<Page>& pages, size_t first) {
+  const size_t count = std::min(kPagesOfBlock, pages.size() - first);
+  const auto begin = pages.begin() + static_cast<ptrdiff_t>(first);
+  const auto fresh = static_cast<size_t>(std::count_if(
+      begin, begin + static_cast<ptrdiff_t>(count), [](const Page& page) { return page.fate == Page::Fate::kStore; }));
+  return fresh * kWholeShareDenominator >= count * kWholeShareNumerator;
+}
+
 Result<void> RegionCapture::assemble(ByteView bytes, const std::vector<Page>& pages, RegionOutcome& outcome) {
-  constexpr size_t kPagesOfBlock = kBlockBytes / kPageBytes;
   PagePacker::Lane lane(packer_);
   for (size_t first = 0; first < pages.size(); first += kPagesOfBlock) {
     const size_t count = std::min(kPagesOfBlock, pages.size() - first);
-    const auto begin = pages.begin() + static_cast<ptrdiff_t>(first);
-    const auto fresh =
-        static_cast<size_t>(std::count_if(begin, begin + static_cast<ptrdiff_t>(count),
-                                          [](const Page& page) { return page.fate == Page::Fate::kStore; }));
-    if (fresh * kWholeShareDenominator >= count * kWholeShareNumerator) {
+    if (is_mostly_new(pages, first)) {
       TRY(store_whole(bytes.subspan(first * kPageBytes, count * kPageBytes), outcome.extents));
       outcome.stored_pages += count;
       continue;
     }
-    outcome.stored_pages += fresh;
     for (size_t i = first; i < first + count; i++) {
       switch (pages[i].fate) {
-        case Page::Fate::kStore: TRY(lane.add(bytes.subspan(i * kPageBytes, kPageBytes), outcome.extents)); break;
+        case Page::Fate::kStore:
+          outcome.stored_pages++;
+          TRY(lane.add(bytes.subspan(i * kPageBytes, kPageBytes), outcome.extents));
+          break;
         case Page::Fate::kZero: outcome.extents.push_back({{kPageBytes, std::nullopt, 0}, nullptr}); break;
         case Page::Fate::kBefore: outcome.extents.push_back({pages[i].before, nullptr}); break;
       }
@@ -176,28 +216,10 @@ Result<void> RegionCapture::assemble(ByteView bytes, const std::vector<Page>& pa
   return {};
 }
 
-namespace {
-
-// Extents that continue each other count as one piece.
-size_t count_pieces(const std::vector<PagePacker::Extent>& extents) {
-  size_t pieces = 0;
-  const PagePacker::Extent* last = nullptr;
-  for (const PagePacker::Extent& item : extents) {
-    const bool continues =
-        last && last->block == item.block && last->extent.block == item.extent.block &&
-        (!item.extent.block ? !item.block
-                            : last->extent.block_offset + last->extent.length_bytes == item.extent.block_offset);
-    if (!continues) pieces++;
-    last = &item;
-  }
-  return pieces;
-}
-
-}  // namespace
-
 Result<void> RegionCapture::capture_pages(const Input& input, MutableByteView bytes, RegionOutcome& outcome) {
   const bool incremental = rules_.unchanged_below && trusts_lsn(input.relation);
-  const Before before = incremental ? TRY(look_before(input)) : Before();
+  Before before = incremental ? TRY(look_before(input)) : Before();
+  TRY(read_before(input, before));
   std::vector<Page> pages(bytes.size() / kPageBytes);
   std::unordered_map<repo::BlockId, bool> reusable;
   bool all_before = before.region && before.region->length_bytes == bytes.size() && bytes.size() % kPageBytes == 0;
@@ -218,22 +240,122 @@ Result<void> RegionCapture::capture_pages(const Input& input, MutableByteView by
     outcome.taken_over = *before.region;
     return {};
   }
-  if (before.pages.empty()) {
+  if (before.pages.empty() || count_pieces(pages) > kMostPieces) {
     outcome.stored_pages = pages.size();
     return store_whole(bytes, outcome.extents);
   }
-  TRY(assemble(bytes, pages, outcome));
-  if (count_pieces(outcome.extents) > kMostPieces) {
-    outcome.extents.clear();
-    outcome.stored_pages = pages.size();
-    return store_whole(bytes, outcome.extents);
+  return assemble(bytes, pages, outcome);
+}
+
+// ---- what the log says has changed
+
+// What becomes of each page; adds to those that are wanted. A page that was zeros may
+// be one whose first content was logged before that snapshot and written after it had
+// passed: index builds write past the buffers. False: read the region whole.
+Result<bool> RegionCapture::plan_changed(const Before& before, ChangedBlocks::Pages& wanted, std::vector<Page>& pages) {
+  std::unordered_map<repo::BlockId, bool> reusable;
+  for (size_t i = 0; i < pages.size(); i++) {
+    if (i >= before.pages.size() || !before.pages[i] || !before.pages[i]->block) wanted.set(i);
+    if (wanted[i]) continue;
+    const repo::Extent& extent = *before.pages[i];
+    pages[i] = {Page::Fate::kBefore, extent};
+    auto known = reusable.find(*extent.block);
+    if (known == reusable.end()) known = reusable.emplace(*extent.block, TRY(session_.reuse(*extent.block))).first;
+    if (!known->second) return false;  // about to be collected
+  }
+  if (count_pieces(pages) > kMostPieces) return false;
+  for (size_t first = 0; first < pages.size(); first += kPagesOfBlock) {
+    if (!is_mostly_new(pages, first)) continue;
+    for (size_t i = first; i < std::min(first + kPagesOfBlock, pages.size()); i++) {
+      wanted.set(i);
+      pages[i] = {};
+    }
+  }
+  return wanted.count() * 2 <= pages.size();
+}
+
+// Reads the wanted pages to their places in the region. False: the file has become
+// shorter.
+Result<bool> RegionCapture::read_changed(const Input& input, const ChangedBlocks::Pages& wanted, const Read& read,
+                                         MutableByteView buffer, RegionOutcome& outcome) {
+  const size_t count = buffer.size() / kPageBytes;
+  for (size_t first = 0; first < count;) {
+    if (!wanted[first]) {
+      first++;
+      continue;
+    }
+    size_t end = first + 1;
+    while (end < count && wanted[end]) end++;
+    const MutableByteView run = buffer.subspan(first * kPageBytes, (end - first) * kPageBytes);
+    if (TRY(read(input.offset + first * kPageBytes, run)) < run.size()) return false;
+    outcome.read_bytes += run.size();
+    first = end;
+  }
+  return true;
+}
+
+// Pages that were not read must be as before, but for what has changed since the
+// capture began, and for hints: all that is logged changes a page's LSN.
+Result<void> RegionCapture::prove_unread(const Input& input, const ChangedBlocks::Pages& wanted, const Read& read,
+                                         size_t bytes) {
+  Bytes now(bytes);
+  now.resize(TRY(read(input.offset, now.mutable_view())));
+  const repo::RegionRef* region = nullptr;
+  const std::vector<repo::Extent> extents = TRY(extents_before(input, region));
+  uint64_t old_bytes = 0;
+  for (const repo::Extent& extent : extents) old_bytes += extent.length_bytes;
+  Bytes before(old_bytes);
+  TRY(RegionReader(session_.repository()).read(extents, before.mutable_view()));
+  for (size_t i = 0; (i + 1) * kPageBytes <= std::min(now.size(), before.size()); i++) {
+    const ByteView page = now.view(i * kPageBytes, kPageBytes), old = before.view(i * kPageBytes, kPageBytes);
+    if (wanted[i] || equal(page, old)) continue;
+    const Lsn lsn = page_lsn(page.data());
+    const bool both_empty = lsn.value < kSmallestRealLsn && page_lsn(old.data()).value < kSmallestRealLsn;
+    if (lsn >= rules_.start || lsn == page_lsn(old.data()) || both_empty) continue;
+    const uint64_t block = input.relation->segment * uint64_t{rules_.segment_pages} + input.offset / kPageBytes + i;
+    return make_error(ErrorCode::kVerifyFailed,
+                      "block {} of {}/{} is not as the previous snapshot has it, though the log does not name it",
+                      block, input.relation->directory, input.relation->relation)
+        .with_hint("something has changed the file behind the server's back: take a full point, and find out what");
   }
   return {};
 }
 
+Result<std::optional<RegionOutcome>> RegionCapture::capture_changed(const Input& input,
+                                                                    const ChangedBlocks::Pages& changed,
+                                                                    const Read& read, MutableByteView buffer) {
+  static_assert(ChangedBlocks::kRegionPages * kPageBytes == kRegionBytes);
+  const std::optional<RegionOutcome> read_it_whole;
+  if (buffer.size() % kPageBytes != 0) return read_it_whole;  // it grows at this moment
+  std::vector<Page> pages(buffer.size() / kPageBytes);
+  RegionOutcome outcome;
+  outcome.bytes = buffer.size();
+  ChangedBlocks::Pages wanted;
+  const uint64_t old_pages = (std::max(input.previous_bytes, input.offset) - input.offset) / kPageBytes;
+  for (size_t i = 0; i < pages.size(); i++) wanted[i] = changed[i] || i >= old_pages;
+  if (wanted.count() * 2 > pages.size()) return read_it_whole;
+  const Before before = TRY(look_before(input));
+  if (before.pages.empty() || !TRY(plan_changed(before, wanted, pages))) return read_it_whole;
+  if (rules_.prove) TRY(prove_unread(input, wanted, read, buffer.size()));
+  const bool all_before = wanted.none() && before.region && before.region->length_bytes == buffer.size();
+  if (all_before && TRY(session_.reuse(before.region->id))) {
+    outcome.taken_over = *before.region;
+    return std::optional<RegionOutcome>(std::move(outcome));
+  }
+  if (!TRY(read_changed(input, wanted, read, buffer, outcome))) return read_it_whole;
+  for (size_t i = 0; i < pages.size(); i++) {
+    if (!wanted[i]) continue;
+    const MutableByteView page = buffer.subspan(i * kPageBytes, kPageBytes);
+    if (TRY(examine(input, page, input.offset + i * kPageBytes, outcome)) == PageState::kZero)
+      pages[i].fate = Page::Fate::kZero;
+  }
+  TRY(assemble(buffer, pages, outcome));
+  return std::optional<RegionOutcome>(std::move(outcome));
+}
+
 Result<RegionOutcome> RegionCapture::capture(const Input& input, MutableByteView bytes) {
   RegionOutcome outcome;
-  outcome.bytes = bytes.size();
+  outcome.bytes = outcome.read_bytes = bytes.size();
   if (input.relation) {
     TRY(capture_pages(input, bytes, outcome));
   } else {

@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "repo/repository.h"
 #include "repo/tree.h"
+#include "source/postgres/changed_blocks.h"
 #include "source/postgres/file_list.h"
 #include "source/postgres/lsn.h"
 #include "source/postgres/page.h"
@@ -30,6 +31,7 @@ struct PageRules {
   // rows are visible, which must agree with the visibility map): then the bytes
   // themselves are compared.
   std::optional<Lsn> unchanged_below;
+  bool prove = false;  // read also what the log says is as before, and fail if it is not
 };
 
 // A page that was not right.
@@ -41,7 +43,9 @@ struct PageProblem {
 
 // What became of one region of one file.
 struct RegionOutcome {
-  uint64_t bytes = 0;                         // less than asked for: the file ends here
+  uint64_t bytes = 0;  // less than asked for: the file ends here
+  uint64_t read_bytes = 0;
+  bool by_log = false;                        // no more was read than the log names
   uint64_t stored_pages = 0;                  // of relations: not taken over from before
   std::optional<repo::RegionRef> taken_over;  // all as before; otherwise:
   std::vector<PagePacker::Extent> extents;
@@ -74,6 +78,13 @@ class RegionCapture {
   // `bytes`: what was read, at most kRegionBytes. Reading again changes them.
   Result<RegionOutcome> capture(const Input& input, MutableByteView bytes);
 
+  // The same for a region of which `changed` and what lies behind the old end are to be
+  // read, by `read`, and the rest is as before. `buffer` has the region's size. Empty: it
+  // can't be done so, or not worth it; the region is to be read whole.
+  using Read = std::function<Result<size_t>(uint64_t offset, MutableByteView out)>;
+  Result<std::optional<RegionOutcome>> capture_changed(const Input& input, const ChangedBlocks::Pages& changed,
+                                                       const Read& read, MutableByteView buffer);
+
   PagePacker& packer() { return packer_; }
 
  private:
@@ -81,6 +92,13 @@ class RegionCapture {
   struct Before;
   Result<PageState> examine(const Input& input, MutableByteView page, uint64_t offset, RegionOutcome& outcome);
   Result<Before> look_before(const Input& input);
+  Result<void> read_before(const Input& input, Before& before);
+  static size_t count_pieces(const std::vector<Page>& pages);
+  static bool is_mostly_new(const std::vector<Page>& pages, size_t first);
+  Result<bool> plan_changed(const Before& before, ChangedBlocks::Pages& wanted, std::vector<Page>& pages);
+  Result<void> prove_unread(const Input& input, const ChangedBlocks::Pages& wanted, const Read& read, size_t bytes);
+  Result<bool> read_changed(const Input& input, const ChangedBlocks::Pages& wanted, const Read& read,
+                            MutableByteView buffer, RegionOutcome& outcome);
   Result<std::vector<repo::Extent>> extents_before(const Input& input, const repo::RegionRef*& region);
   Result<bool> is_unchanged(const Before& before, size_t index, ByteView page);
   Result<void> store_whole(ByteView bytes, std::vector<PagePacker::Extent>& extents);

@@ -49,6 +49,7 @@ json to_json(const SnapshotSource& source) {
           {"checkpoint_lsn", source.checkpoint.text()},
           {"stop_time", format_rfc3339(source.stop_time)},
           {"method", source.method},
+          {"incremental", source.incremental},
           {"tablespaces", std::move(tablespaces)},
           {"bad_pages", problems_to_json(source.bad_pages)},
           {"torn_pages", problems_to_json(source.torn_pages)},
@@ -73,6 +74,7 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
     source.checkpoint = TRY(parse_lsn(from.at("checkpoint_lsn").get<std::string>()));
     source.stop_time = TRY(parse_time(from.at("stop_time").get<std::string>(), Time()));
     source.method = from.value("method", "files");
+    source.incremental = from.value("incremental", "");
     for (const json& item : from.value("tablespaces", json::array())) {
       source.tablespaces.push_back({item.at("oid").get<std::string>(), item.at("location").get<std::string>(),
                                     item.at("directory").get<std::string>()});

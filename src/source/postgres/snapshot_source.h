@@ -31,7 +31,8 @@ struct SnapshotSource {
   bool from_standby = false;
   Lsn start, stop, checkpoint;
   Time stop_time;
-  std::string method;  // "files" | "protocol"
+  std::string method;       // "files" | "protocol"
+  std::string incremental;  // how it knew what has changed: "wal" | "pages"; "": a full one
   std::vector<SnapshotTablespace> tablespaces;
   std::vector<FilePageProblem> bad_pages;
   std::vector<FilePageProblem> torn_pages;  // right after replay; not before

@@ -33,6 +33,7 @@ class TestRig {
     options.component = "db";
     options.connection = &cluster.connection();
     options.method = method;
+    options.prove = prove;
     repo::Point point;
     point.snapshots.push_back(TRY(postgres::capture(world, *session, options, previous)));
     const uint64_t before = session->stats().stored_bytes;
@@ -100,6 +101,7 @@ class TestRig {
   std::unique_ptr<repo::Repository> repository_;
 
  public:
+  bool prove = false;  // captures prove what they leave unread
   Progress progress;
   source::World world;
 };

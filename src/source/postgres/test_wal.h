@@ -43,6 +43,41 @@ class TestWal {
   }
   // A record of no interest with that much data.
   Lsn filler(size_t bytes) { return record(10, 0x00, 700, std::string(bytes, 'f')); }
+  // A record that refers to a block, with that much data of it.
+  Lsn touch(uint32_t database, uint32_t relation, uint32_t block, size_t bytes = 40, uint8_t fork = 0) {
+    std::string body;
+    append<uint8_t>(body, 0);  // the first reference
+    append<uint8_t>(body, static_cast<uint8_t>(fork | 0x20));
+    append<uint16_t>(body, static_cast<uint16_t>(bytes));
+    append<uint32_t>(body, 1663);
+    append<uint32_t>(body, database);
+    append<uint32_t>(body, relation);
+    append<uint32_t>(body, block);
+    append<uint8_t>(body, 255);
+    append<uint8_t>(body, 3);
+    return whole_record(10, 0x00, 700, body + std::string(bytes, 'd') + "end");
+  }
+  Lsn truncate(uint32_t database, uint32_t relation, uint32_t block) {
+    std::string data;
+    for (const uint32_t word : {block, 1663u, database, relation, 7u}) append<uint32_t>(data, word);
+    return record(2, 0x20, 0, data);
+  }
+  Lsn create_storage(uint32_t database, uint32_t relation) {
+    std::string data;
+    for (const uint32_t word : {1663u, database, relation, 0u}) append<uint32_t>(data, word);
+    return record(2, 0x10, 0, data);
+  }
+  Lsn drop_database(uint32_t database) {
+    std::string data;
+    for (const uint32_t word : {database, 1u, 1663u}) append<uint32_t>(data, word);
+    return record(4, 0x20, 0, data);
+  }
+  Lsn change_parameters(uint32_t wal_level) {
+    std::string data;
+    for (const uint32_t word : {100u, 8u, 10u, 0u, 64u, wal_level, 0u}) append<uint32_t>(data, word);
+    return record(0, 0x60, 0, data);
+  }
+  Lsn of_extension(uint8_t manager) { return record(manager, 0x00, 0, "something"); }
   // Fills until less than `left` bytes remain in the segment.
   void fill_segment(size_t left = 4096) {
     while (left_in_segment() > left + 2048) filler(std::min<size_t>(left_in_segment() - left - 1024, 6000));
@@ -109,7 +144,10 @@ class TestWal {
       append<uint8_t>(body, 254);
       append<uint32_t>(body, static_cast<uint32_t>(data.size()));
     }
-    body += data;
+    return whole_record(manager, info, xid, body + data);
+  }
+
+  Lsn whole_record(uint8_t manager, uint8_t info, uint32_t xid, const std::string& body) {
     std::string bytes;
     append<uint32_t>(bytes, static_cast<uint32_t>(24 + body.size()));
     append<uint32_t>(bytes, xid);

@@ -45,6 +45,7 @@ class Archive final : public WalArchive {
   Result<std::vector<TimelineSwitch>> history(uint32_t timeline) override;
   Result<std::vector<WalPiece>> pieces() override;
   Result<std::shared_ptr<const WalSummary>> summary(const std::string& record) override;
+  Result<std::optional<BlockMap>> block_map(const std::string& record) override;
   Result<std::vector<WalMark>> marks() override;
   Result<std::vector<std::string>> expire_before(Lsn lsn, bool dry_run) override;
 
@@ -169,11 +170,12 @@ Result<void> Archive::push_segment(const std::string& name, ByteView content) {
   TRY(check_against_parts(name, own, content));
   SegmentScanner scanner(address.start, identity_.segment_bytes);
   const WalSummary summary = scanner.scan(content);
+  const BlockMap map = scanner.take_map();
   // The server has declared it done, and refusing would fill its disk: keep it, and say so.
   if (summary.fault)
     log_warn("postgres.wal.fault",
              {{"segment", name}, {"at", summary.fault->at.text()}, {"problem", summary.fault->problem}});
-  TRY(put(name, encode_summary(summary), content));
+  TRY(put(name, encode_summary(summary, &map), content));
   {
     std::lock_guard lock(open_mutex_);
     const auto open = open_.find(address.timeline);
@@ -274,7 +276,8 @@ Result<void> Archive::push_part(uint32_t timeline, Lsn start, ByteView content) 
   std::lock_guard lock(open_mutex_);
   OpenSegment* open = TRY(open_segment(timeline, start));
   const WalSummary summary = open->scanner->scan(content);
-  auto stored = put(part_name(name, from, to), encode_summary(summary), content);
+  const BlockMap map = open->scanner->take_map();
+  auto stored = put(part_name(name, from, to), encode_summary(summary, &map), content);
   if (!stored.ok()) {
     open_.erase(timeline);  // its scanner has gone on; the next try begins from what is stored
     return stored;
@@ -471,6 +474,13 @@ Result<std::shared_ptr<const WalSummary>> Archive::summary(const std::string& re
   if (summaries_.size() >= kMaxCachedSummaries) summaries_.clear();
   summaries_[record] = summary;
   return std::shared_ptr<const WalSummary>(std::move(summary));
+}
+
+Result<std::optional<BlockMap>> Archive::block_map(const std::string& record) {
+  const Bytes header = TRY_CONTEXT(store_.get_header(stream_, record), "reading the block map of {}", record);
+  auto map = decode_map_of(header);
+  if (!map.ok()) return std::move(map).error().with_context(record);
+  return map;
 }
 
 // The first and last commit of a range: reads summaries from both ends inwards.

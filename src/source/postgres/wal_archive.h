@@ -96,6 +96,8 @@ class WalArchive {
   // whose whole segment is stored are left out.
   virtual Result<std::vector<WalPiece>> pieces() = 0;
   virtual Result<std::shared_ptr<const WalSummary>> summary(const std::string& record) = 0;
+  // Which blocks the WAL of a record refers to; empty when it was stored without that.
+  virtual Result<std::optional<BlockMap>> block_map(const std::string& record) = 0;
   virtual Result<std::vector<WalMark>> marks() = 0;
 
   // Removes records that lie wholly before `lsn` on every timeline, and parts whose

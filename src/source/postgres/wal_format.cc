@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "source/postgres/crc32c.h"
+#include "source/postgres/wal_record.h"
 
 namespace holdfast::postgres {
 
@@ -14,80 +15,15 @@ namespace {
 constexpr uint8_t kXlogManager = 0, kXactManager = 1;
 constexpr int64_t kPostgresEpochSeconds = 946'684'800;
 
-// Reads the parts of a record's body one after another; any reading past the end
-// makes it fail for good.
-class Cursor {
- public:
-  explicit Cursor(ByteView bytes) : bytes_(bytes) {}
-  bool ok() const { return ok_; }
-  size_t remaining() const { return ok_ ? bytes_.size() : 0; }
-  template <typename T>
-  T take() {
-    if (!has(sizeof(T))) return T{};
-    const T value = load_little_endian<T>(bytes_.data());
-    bytes_ = bytes_.subspan(sizeof(T));
-    return value;
-  }
-  void skip(uint64_t count) {
-    if (has(count)) bytes_ = bytes_.subspan(count);
-  }
-
- private:
-  bool has(uint64_t count) {
-    if (ok_ && count <= bytes_.size()) return true;
-    ok_ = false;
-    return false;
-  }
-  ByteView bytes_;
-  bool ok_ = true;
-};
-
-// Skips one block reference's header; adds the bytes of its data and image to `payload`.
-void skip_block_reference(Cursor& cursor, int major, uint64_t& payload) {
-  constexpr uint8_t kHasImage = 0x10, kHasData = 0x20, kSameRelation = 0x80;
-  constexpr uint8_t kImageHasHole = 0x01;
-  const uint8_t compressed_mask = major >= 15 ? 0x04 | 0x08 | 0x10 : 0x02;
-  const auto fork_flags = cursor.take<uint8_t>();
-  const auto data_bytes = cursor.take<uint16_t>();
-  if (fork_flags & kHasData) payload += data_bytes;
-  if (fork_flags & kHasImage) {
-    payload += cursor.take<uint16_t>();
-    cursor.skip(2);  // hole offset
-    const auto image_info = cursor.take<uint8_t>();
-    if ((image_info & compressed_mask) && (image_info & kImageHasHole)) cursor.skip(2);
-  }
-  if (!(fork_flags & kSameRelation)) cursor.skip(12);
-  cursor.skip(4);  // block number
-}
-
 // The part of a record that belongs to its resource manager, after the block references.
 std::optional<ByteView> main_data(ByteView record, int major) {
-  constexpr uint8_t kShort = 255, kLong = 254, kOrigin = 253, kTopLevelXid = 252, kMaxBlock = 32;
-  Cursor cursor(record.subspan(kWalRecordHeaderBytes));
-  uint64_t payload = 0;
-  while (cursor.ok() && cursor.remaining() > payload) {
-    const auto id = cursor.take<uint8_t>();
-    if (id == kShort || id == kLong) {
-      const uint32_t size = id == kShort ? cursor.take<uint8_t>() : cursor.take<uint32_t>();
-      if (!cursor.ok() || payload + size != cursor.remaining()) return std::nullopt;
-      return record.last(size);
-    }
-    if (id == kOrigin) {
-      cursor.skip(2);
-    } else if (id == kTopLevelXid) {
-      cursor.skip(4);
-    } else if (id <= kMaxBlock) {
-      skip_block_reference(cursor, major, payload);
-    } else {
-      return std::nullopt;
-    }
-  }
-  if (!cursor.ok()) return std::nullopt;
-  return ByteView{};
+  const auto parts = take_apart(record, record.size(), major);
+  if (!parts) return std::nullopt;
+  return record.last(parts->main_bytes);
 }
 
 // The xid of a COMMIT PREPARED or ABORT PREPARED stands behind lists of varying length.
-uint32_t prepared_xid(Cursor& cursor, uint32_t xinfo, bool commit, int major) {
+uint32_t prepared_xid(WalCursor& cursor, uint32_t xinfo, bool commit, int major) {
   constexpr uint32_t kDatabase = 1, kSubtransactions = 2, kRelations = 4, kInvalidations = 8, kTwoPhase = 16,
                      kDroppedStatistics = 256;
   if (xinfo & kDatabase) cursor.skip(8);
@@ -106,7 +42,7 @@ std::optional<WalEvent> decode_transaction(const WalRecordHeader& header, ByteVi
   const bool commit = operation == kCommit || operation == kCommitPrepared;
   const bool prepared = operation == kCommitPrepared || operation == kAbortPrepared;
   if (!commit && operation != kAbort && operation != kAbortPrepared) return std::nullopt;
-  Cursor cursor(data);
+  WalCursor cursor(data);
   WalEvent event;
   event.kind = commit ? WalEventKind::kCommit : WalEventKind::kAbort;
   event.time = time_of_postgres_microseconds(cursor.take<int64_t>());
@@ -129,7 +65,7 @@ std::optional<WalEvent> decode_xlog(const WalRecordHeader& header, ByteView data
   constexpr uint8_t kCheckpointShutdown = 0x00, kCheckpointOnline = 0x10, kBackupEnd = 0x50, kRestorePoint = 0x70,
                     kEndOfRecovery = 0x90;
   constexpr size_t kRestorePointNameBytes = 64, kCheckpointTimeOffset = 64;
-  Cursor cursor(data);
+  WalCursor cursor(data);
   WalEvent event;
   switch (header.info & 0xF0) {
     case kCheckpointShutdown:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "source/postgres/crc32c.h"
+#include "source/postgres/wal_record.h"
 
 // The stream is a sequence of pages, each a header and then bytes of records.
 // Records follow each other at multiples of 8 bytes; a record that meets the end
@@ -16,10 +17,20 @@ namespace holdfast::postgres {
 namespace {
 // PostgreSQL refuses to write larger records.
 constexpr uint32_t kMaxRecordBytes = 1020u << 20;
+
+// Appends as much of `bytes` as a record's prefix still takes.
+void append_prefix(Bytes& prefix, ByteView bytes) {
+  if (prefix.size() < kWalRecordPrefixBytes)
+    prefix.append(bytes.first(std::min(bytes.size(), kWalRecordPrefixBytes - prefix.size())));
+}
 }  // namespace
 
-WalReader::WalReader(Lsn start, uint64_t segment_bytes, OnEvent on_event)
-    : segment_bytes_(segment_bytes), on_event_(std::move(on_event)), position_(start), last_end_(start) {
+WalReader::WalReader(Lsn start, uint64_t segment_bytes, OnEvent on_event, OnRecord on_record)
+    : segment_bytes_(segment_bytes),
+      on_event_(std::move(on_event)),
+      on_record_(std::move(on_record)),
+      position_(start),
+      last_end_(start) {
   CHECK(segment_bytes >= kMinSegmentBytes && start.value % segment_bytes == 0);
 }
 
@@ -32,6 +43,17 @@ ByteView WalReader::tail() const {
   if (state_ == State::kHeader) return ByteView(header_, header_size_);
   if (state_ == State::kBody && keep_) return kept_.view().first(std::min(kept_.size(), kMaxEdgeBytes));
   return {};
+}
+
+std::optional<WalReader::Edge> WalReader::lead_edge() const {
+  if (!lead_end_) return std::nullopt;
+  return Edge{lead_prefix_.view(), lead_bytes_, lead_crc_};
+}
+
+std::optional<WalReader::Edge> WalReader::tail_edge() const {
+  if (!tail_start()) return std::nullopt;
+  if (state_ == State::kHeader) return Edge{ByteView(header_, header_size_), header_size_, kCrc32cStart};
+  return Edge{prefix_.view(), record_.total_bytes - body_left_, crc_};
 }
 
 void WalReader::stop(std::string problem) {
@@ -145,6 +167,9 @@ void WalReader::begin_page() {
 size_t WalReader::take_lead(ByteView bytes) {
   const size_t count = std::min(bytes.size(), lead_left_);
   if (keep_lead_) lead_.append(bytes.first(count));
+  append_prefix(lead_prefix_, bytes.first(count));
+  lead_crc_ = crc32c_update(lead_crc_, bytes.first(count));
+  lead_bytes_ += count;
   lead_left_ -= count;
   position_.value += count;
   if (lead_left_ == 0) {
@@ -189,11 +214,14 @@ void WalReader::begin_body() {
   if (last_record_ && record_.previous != *last_record_)
     return stop(fmt::format("the WAL record at {} follows {} but the record before is at {}", record_start_.text(),
                             record_.previous.text(), last_record_->text()));
+  if (!first_previous_) first_previous_ = record_.previous;
   state_ = State::kBody;
   body_left_ = record_.total_bytes - kWalRecordHeaderBytes;
   crc_ = kCrc32cStart;
   keep_ = may_be_wal_event(record_) && record_.total_bytes <= kMaxKeptBytes;
   kept_.clear();
+  prefix_.clear();
+  prefix_.append(ByteView(header_, kWalRecordHeaderBytes));
   if (keep_) kept_.append(ByteView(header_, kWalRecordHeaderBytes));
   if (body_left_ == 0) finish_record();
 }
@@ -202,6 +230,7 @@ size_t WalReader::take_body(ByteView bytes) {
   const size_t count = std::min(bytes.size(), body_left_);
   crc_ = crc32c_update(crc_, bytes.first(count));
   if (keep_) kept_.append(bytes.first(count));
+  append_prefix(prefix_, bytes.first(count));
   body_left_ -= count;
   position_.value += count;
   if (body_left_ == 0) finish_record();
@@ -222,6 +251,7 @@ void WalReader::finish_record() {
     last_end_ = Lsn{segment_start(position_, segment_bytes_).value + segment_bytes_};
     state_ = State::kSwitched;
   }
+  if (on_record_) on_record_(record_, prefix_);
   if (!keep_) return;
   if (const auto event = decode_wal_event(kept_, major_, record_start_, last_end_)) on_event_(*event);
 }

@@ -29,8 +29,11 @@ class WalReader {
   static constexpr size_t kMaxEdgeBytes = 8u << 10;
 
   using OnEvent = std::function<void(const WalEvent&)>;
+  // Of each whole record its header and its first bytes (at most kWalRecordPrefixBytes,
+  // the header among them), its CRC proven.
+  using OnRecord = std::function<void(const WalRecordHeader&, ByteView prefix)>;
   // `start` is the beginning of a segment, where the first bytes fed lie.
-  WalReader(Lsn start, uint64_t segment_bytes, OnEvent on_event);
+  WalReader(Lsn start, uint64_t segment_bytes, OnEvent on_event, OnRecord on_record = nullptr);
 
   // The next bytes of the stream, from position() on.
   void feed(ByteView bytes);
@@ -51,6 +54,17 @@ class WalReader {
   // bytes here, without page headers, unless they are more than kMaxEdgeBytes.
   const std::optional<Lsn>& lead_end() const { return lead_end_; }
   ByteView lead() const { return lead_.view(); }
+  // What is here of a record that lies across the edge of what was fed.
+  struct Edge {
+    ByteView head;       // its first bytes here, at most kWalRecordPrefixBytes
+    uint64_t bytes = 0;  // how many are here, without page headers
+    uint32_t crc = 0;    // of a lead: of all of them, from state 0; of a tail: of the record's body
+  };
+  std::optional<Edge> lead_edge() const;  // of the record that lead_end() tells of
+  std::optional<Edge> tail_edge() const;  // of the record that tail_start() tells of
+  // The link of the first record whose header was read here.
+  const std::optional<Lsn>& first_previous() const { return first_previous_; }
+
   // The record that is not whole yet: where it began, and at most kMaxEdgeBytes of
   // what is here of it, when it may be an event.
   std::optional<Lsn> tail_start() const;
@@ -73,6 +87,7 @@ class WalReader {
 
   const uint64_t segment_bytes_;
   const OnEvent on_event_;
+  const OnRecord on_record_;
   Lsn position_;
   State state_ = State::kPadding;
   bool first_page_ = true;
@@ -90,12 +105,16 @@ class WalReader {
   Lsn record_start_;
   size_t body_left_ = 0;
   uint32_t crc_ = 0;
+  Bytes prefix_;
+  std::optional<Lsn> first_previous_;
   bool keep_ = false;
   Bytes kept_;  // header and body of a record that may be an event
 
   size_t lead_left_ = 0;
   bool keep_lead_ = false;
-  Bytes lead_;
+  Bytes lead_, lead_prefix_;
+  uint64_t lead_bytes_ = 0;
+  uint32_t lead_crc_ = 0;
   std::optional<Lsn> lead_end_;
 
   std::optional<Lsn> last_record_;

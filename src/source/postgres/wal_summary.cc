@@ -12,6 +12,7 @@ using nlohmann::json;
 
 constexpr int kSummaryVersion = 1;
 constexpr size_t kMaxRestorePoints = 100;
+constexpr uint8_t kMapFollows = 0;  // no JSON text has such a byte
 
 int64_t microseconds(Time time) { return time.ns / 1000; }
 
@@ -102,7 +103,7 @@ WalSummary WalSummary::clone() const {
   return copy;
 }
 
-Bytes encode_summary(const WalSummary& summary) {
+Bytes encode_summary(const WalSummary& summary, const BlockMap* map) {
   const auto lsn = [](Lsn value) { return value.value; };
   json out = {{"version", kSummaryVersion},
               {"from", summary.from.value},
@@ -132,12 +133,23 @@ Bytes encode_summary(const WalSummary& summary) {
   put_optional(out, "tail_start", summary.tail_start, lsn);
   if (!summary.lead.empty()) out["lead"] = to_hex(summary.lead);
   if (!summary.tail.empty()) out["tail"] = to_hex(summary.tail);
-  return Bytes::copy_of(as_bytes(out.dump()));
+  Bytes header = Bytes::copy_of(as_bytes(out.dump()));
+  if (map) {
+    header.append(ByteView(&kMapFollows, 1));
+    header.append(encode_block_map(*map));
+  }
+  return header;
 }
 
-Result<WalSummary> decode_summary(ByteView bytes) {
+Result<std::optional<BlockMap>> decode_map_of(ByteView header) {
+  const auto end_of_summary = std::find(header.begin(), header.end(), kMapFollows);
+  if (end_of_summary == header.end()) return std::optional<BlockMap>();
+  return std::optional<BlockMap>(TRY(decode_block_map(ByteView(end_of_summary + 1, header.end()))));
+}
+
+Result<WalSummary> decode_summary(ByteView header) {
   try {
-    const json in = json::parse(bytes.begin(), bytes.end());
+    const json in = json::parse(header.begin(), std::find(header.begin(), header.end(), kMapFollows));
     if (const int version = in.at("version").get<int>(); version != kSummaryVersion)
       return make_error(ErrorCode::kNewerFormat, "a WAL record's summary has version {}", version)
           .with_hint("use the holdfast that wrote it, or a newer one");
@@ -161,7 +173,9 @@ Result<std::optional<WalEvent>> join_edges(const WalSummary& before, const WalSu
 }
 
 SegmentScanner::SegmentScanner(Lsn segment, uint64_t segment_bytes)
-    : reader_(segment, segment_bytes, [this](const WalEvent& event) { current_.add(event); }) {}
+    : reader_(
+          segment, segment_bytes, [this](const WalEvent& event) { current_.add(event); },
+          [this](const WalRecordHeader& header, ByteView prefix) { blocks_.add(header, prefix, reader_.major()); }) {}
 
 WalSummary SegmentScanner::scan(ByteView content) {
   current_ = WalSummary();
@@ -183,6 +197,24 @@ WalSummary SegmentScanner::scan(ByteView content) {
   summary.tail_start = reader_.tail_start();
   summary.tail = Bytes::copy_of(reader_.tail());
   return summary;
+}
+
+BlockMap SegmentScanner::take_map() {
+  const auto kept = [](const WalReader::Edge& edge) {
+    return BlockMap::Edge{Bytes::copy_of(edge.head), edge.bytes, edge.crc};
+  };
+  BlockMap map = blocks_.take();
+  map.major = reader_.major();
+  if (reader_.fault()) map.untold = reader_.fault()->problem;
+  if (reader_.zeros_at()) map.untold = "the log ends before it is full";
+  if (const auto lead = reader_.lead_edge(); lead && !std::exchange(told_lead_, true)) map.lead = kept(*lead);
+  if (reader_.first_previous() && !std::exchange(told_first_, true)) map.first_previous = reader_.first_previous();
+  if (const auto tail = reader_.tail_edge()) {
+    map.tail = kept(*tail);
+    map.tail_start = reader_.tail_start();
+  }
+  map.last_record = reader_.last_record();
+  return map;
 }
 
 }  // namespace holdfast::postgres

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "source/postgres/block_map.h"
 #include "source/postgres/wal_reader.h"
 
 namespace holdfast::postgres {
@@ -45,25 +46,34 @@ struct WalSummary {
   WalSummary clone() const;
 };
 
-Bytes encode_summary(const WalSummary& summary);
+// The header of a log record: the summary as JSON, then, behind a zero, the map of the
+// blocks that it refers to (docs/format.md, "WAL").
+Bytes encode_summary(const WalSummary& summary, const BlockMap* map = nullptr);
 // kDamaged when the bytes are no summary.
-Result<WalSummary> decode_summary(ByteView bytes);
+Result<WalSummary> decode_summary(ByteView header);
+// Empty when the record was stored without a map.
+Result<std::optional<BlockMap>> decode_map_of(ByteView header);
 
 // The event of a record whose beginning is the tail of one summary and whose end is
 // the lead of the next; empty when there is none. kUnsupported: one of them was too
 // long to keep, so the WAL itself has to be read.
 Result<std::optional<WalEvent>> join_edges(const WalSummary& before, const WalSummary& after);
 
-// Summarises a segment that comes in parts, one summary for each part.
+// Summarises a segment that comes in parts, one summary and one map for each part.
 class SegmentScanner {
  public:
   SegmentScanner(Lsn segment, uint64_t segment_bytes);
   // The summary of `content`, which lies at position().
   WalSummary scan(ByteView content);
+  // The map of what was scanned since the last time. Where reading stopped short,
+  // it says so: nothing is known of what lies behind.
+  BlockMap take_map();
   Lsn position() const { return reader_.position(); }
 
  private:
   WalSummary current_;
+  BlockMapBuilder blocks_;
+  bool told_lead_ = false, told_first_ = false;
   WalReader reader_;
 };
 
