@@ -72,6 +72,7 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
     outcome.bytes = report.bytes;
     outcome.bytes_written = report.bytes_written;
     outcome.faults = std::move(report.faults);
+    outcome.notes = std::move(report.notes);
   }
   outcome.took = world.clock.monotonic() - began;
   log_info("recovery.component.restored", {{"component", plan.component}, {"to", plan.to}, {"bytes", outcome.bytes}});
