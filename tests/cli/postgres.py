@@ -3,8 +3,8 @@ import shutil
 import unittest
 from pathlib import Path
 
-from harness import (MISMATCH, NOT_FOUND, PROGRAM, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server, contents,
-                     wait_until)
+from harness import (MISMATCH, NOT_FOUND, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server,
+                     contents, wait_until)
 
 
 @unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
@@ -95,6 +95,37 @@ class Postgres(Case):
                 self.assertFalse((self.scratch / "out").exists())
         self.assertEqual({name for name in before if "pg_wal" not in name and "stat" not in name} -
                          {name for name in contents(self.server.directory)}, set())
+
+    def test_a_tablespace_made_by_replay_must_not_meet_the_originals(self):
+        self.server.sql("create table t (n int)")
+        self.as_server("backup")
+        space = self.server.directory / "space"
+        space.mkdir()
+        self.give_to_server(space)
+        self.server.sql(f"create tablespace s location '{space}'")
+        self.server.sql("create table u tablespace s as select 1")
+        oid = self.server.sql("select oid from pg_tablespace where spcname = 's'")
+        segment = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        self.server.sql("select pg_switch_wal()")
+        wait_until("archiving", lambda: self.server.sql("select last_archived_wal from pg_stat_archiver") >= segment)
+        before = contents(space)
+        for words in (["--dry-run"], []):
+            outcome = self.as_server("restore", "--to", self.scratch / "out", *words, expect=REFUSED)
+            self.assertIn(f"the WAL to be replayed makes tablespace {oid} at {space}, which holds data: replay would overwrite it\n", outcome.err)
+            self.assertFalse((self.scratch / "out").exists())
+        self.assertEqual(contents(space), before)
+        self.as_server("restore", "--to", self.scratch / "out", "--point", "latest")  # before the tablespace
+        shutil.rmtree(self.scratch / "out")
+        # On a machine without it the plan says what has to be there.
+        self.server.stop()
+        space.rename(self.server.directory / "away")
+        plan = self.as_server("restore", "--to", self.scratch / "out", "--dry-run", "--json").json()["components"][0]
+        self.assertEqual(plan["notes"], [f"the WAL to be replayed makes tablespace {oid} at {space}: that directory must exist, and be the "
+                                         "server's, before it is started"])
+        self.as_server("restore", "--to", self.scratch / "out")
+        space.mkdir()
+        self.give_to_server(space)
+        self.assertEqual(self.restored_value(self.scratch / "out", "select count(*) from u"), "1")
 
     def test_another_cluster(self):
         self.write_history()

@@ -520,16 +520,18 @@ Result<void> Materialiser::run() {
 Result<MaterialiseReport> materialise(source::World& world, repo::Repository& repository,
                                       const repo::Snapshot& snapshot, const ResolvedTarget& target,
                                       const MaterialiseOptions& options) {
-  const MaterialisePlan plan =
-      TRY_CONTEXT(MaterialisePlan::make(world, repository, snapshot, options), "restoring '{}'", snapshot.component);
+  const MaterialisePlan plan = TRY_CONTEXT(MaterialisePlan::make(world, repository, snapshot, target, options),
+                                           "restoring '{}'", snapshot.component);
   if (options.dry_run) {
     MaterialiseReport report;
     report.files = plan.files();
     report.bytes = plan.bytes();
     for (const auto& [oid, location] : plan.tablespaces()) report.tablespaces.push_back(oid + " -> " + location);
+    report.notes = plan.notes();
     return report;
   }
   Materialiser materialiser(world, repository, snapshot, target, options, plan);
+  materialiser.report().notes = plan.notes();
   TRY_CONTEXT(materialiser.run(), "restoring '{}' to {}", snapshot.component, plan.data_directory());
   return std::move(materialiser.report());
 }

@@ -195,6 +195,20 @@ TEST_F(TargetTest, TakesTheNewestSnapshotThatTheTargetAllows) {
   EXPECT_EQ(immediate.replay_to, second_stop);
 }
 
+// Replay makes them where the original had them, whatever the directory restored to.
+TEST_F(TargetTest, TellsTheTablespacesThatReplayWillMake) {
+  const Lsn made = wal_.tablespace(16400, "/srv/space");
+  wal_.filler(10);
+  commit(750, 50);
+  push_all();
+  const auto latest = resolve({}).value();
+  ASSERT_EQ(latest.tablespaces.size(), 1u);
+  EXPECT_EQ(latest.tablespaces[0].oid, 16400u);
+  EXPECT_EQ(latest.tablespaces[0].location, "/srv/space");
+  EXPECT_EQ(latest.tablespaces[0].start, made);
+  EXPECT_THAT(resolve(target_at(at(30))).value().tablespaces, IsEmpty()) << "it was made later";
+}
+
 TEST_F(TargetTest, APositionMustBeStored) {
   push_all();
   EXPECT_THAT(resolve(target_lsn(commits_[730].text())).value().settings,
