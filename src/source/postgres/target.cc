@@ -158,13 +158,11 @@ class Resolver {
     return resolved;
   }
 
-  // Stops behind the last stored record, or where the snapshot is whole if there is none.
+  // Stops behind the last stored record. Where none is to be replayed at all, as on an
+  // idle standby, no target can be met: the end of the log is where recovery ends.
   void stop_at_end(ResolvedTarget& resolved, const Candidate& candidate, const WalPath& path) {
     const auto last = path.last_record();
-    if (!last || *last < candidate.source.stop) {
-      resolved.settings.emplace_back("recovery_target", "immediate");
-      return;
-    }
+    if (!last || *last <= candidate.source.start) return;
     resolved.settings.emplace_back("recovery_target_lsn", last->text());
     resolved.settings.emplace_back("recovery_target_inclusive", "on");
   }
@@ -178,7 +176,15 @@ class Resolver {
     const WalPath path = TRY(path_from(candidate));
     ResolvedTarget resolved =
         TRY(outcome(candidate, path, candidate.source.stop, candidate.source.stop_time, "as the snapshot ended"));
-    resolved.settings.emplace_back("recovery_target", "immediate");
+    resolved.as_captured = true;
+    // PostgreSQL stops "immediately" when it meets a record behind the place where the
+    // snapshot is whole. A snapshot of a standby may be all that there is.
+    const auto last = path.last_record();
+    if (last && *last >= candidate.source.stop) {
+      resolved.settings.emplace_back("recovery_target", "immediate");
+    } else {
+      stop_at_end(resolved, candidate, path);
+    }
     return resolved;
   }
 
