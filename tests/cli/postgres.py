@@ -3,7 +3,7 @@ import shutil
 import unittest
 from pathlib import Path
 
-from harness import (MISMATCH, NOT_FOUND, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server,
+from harness import (MISMATCH, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server,
                      contents, wait_until)
 
 
@@ -154,8 +154,10 @@ class Postgres(Case):
         binaries.chmod(0o755)
         self.config.write_text(self.config.read_text().replace("rpo: 5m", f"bin_directory: {binaries}"))
         major = (self.server.data / "PG_VERSION").read_text().strip()
-        outcome = self.as_server("verify", "--boot", "--scratch", self.scratch, expect=NOT_FOUND)
-        self.assertIn(f"no server programs of PostgreSQL {major} were found in {binaries}", outcome.err)
+        outcome = self.as_server("verify", "--boot", "--scratch", self.scratch, expect=MISMATCH)
+        self.assertIn(f"it needs the server programs of PostgreSQL {major}, and there are those of 11 alone in {binaries}\n", outcome.err)
+        self.assertIn(f"hint: install the package postgresql-{major} (Debian, Ubuntu) or postgresql{major}-server (Red Hat), or name the "
+                      "directory of its programs: bin_directory in holdfast.yaml, or HOLDFAST_PG_BIN\n", outcome.err)
 
     def test_server_that_is_away(self):
         self.server.stop()
