@@ -127,6 +127,33 @@ class Postgres(Case):
         self.give_to_server(space)
         self.assertEqual(self.restored_value(self.scratch / "out", "select count(*) from u"), "1")
 
+    def test_an_idle_server_loses_nothing(self):
+        self.config.write_text(self.config.read_text().replace("rpo: 5m", "rpo: 1s"))
+        self.server.sql("create table t (n int)")
+        receiver = Background([*self.server.prefix, self.program(), "--config", self.config, "wal", "receive"], self.scratch / "receive.log")
+        self.addCleanup(receiver.process.kill)
+        wait_until("the slot", lambda: self.server.sql("select active from pg_replication_slots where slot_name = 'holdfast_db'") == "t")
+        self.as_server("backup")
+        self.server.sql("insert into t values (1)")
+        lsn = self.server.sql("select pg_current_wal_flush_lsn()")
+        wait_until("the flush", lambda: self.server.sql(
+            f"select coalesce(bool_or(flush_lsn >= '{lsn}'), false) from pg_stat_replication") == "t")
+        # Whatever the age of the last commit and of the last mark.
+        for _ in range(3):
+            state = self.as_server("stats", "--json").json()["components"][0]
+            self.assertEqual((state["rpo_met"], state["exposure_seconds"] < 1), (True, True), state)
+        self.assertNotIn("server_problem", state)
+        receiver.end()
+        self.server.sql("insert into t values (2)")  # which nobody stores
+        state = self.as_server("stats", "--json").json()["components"][0]
+        self.assertGreater(state["exposure_seconds"], 0)
+        self.assertFalse(state["rpo_met"], state)
+        self.server.stop(mode="immediate")
+        state = self.as_server("stats", "--json").json()["components"][0]
+        self.assertIn("server_problem", state)
+        self.assertIn("note: db: the server can't say", self.as_server("stats").out)
+        self.assertNotIn("server_problem", self.as_server("stats", "--no-server", "--json").json()["components"][0])
+
     def test_another_cluster(self):
         self.write_history()
         other = Server(self.scratch / "other")
