@@ -148,7 +148,7 @@ class Planner {
       if (!until || not_after(ref.snapshot->instant, *until)) chosen = &ref;
     }
     if (chosen == nullptr) {
-      return make_error(ErrorCode::kUnreachableTarget, "{} can't be restored to {}: its window is {} to {}", component,
+      return make_error(ErrorCode::kUnreachableTarget, "it can't be restored to {}: the recovery window is {} to {}",
                         format_local(*until), format_local(refs.front().snapshot->instant),
                         format_local(refs.back().snapshot->instant))
           .with_hint("'holdfast points' lists what can be restored");

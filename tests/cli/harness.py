@@ -110,12 +110,14 @@ class Case(unittest.TestCase):
         if backup:
             self.holdfast("backup")
 
-    def refuse(self, *words, status, says, hint=None, **options):
-        """The command fails with this status and these words, and nothing changes."""
+    def refuse(self, *words, status, says="", whole=None, hint=None, **options):
+        """The command fails with this status and these words (`whole`: no others), and nothing changes."""
         before = self.lasting_contents()
         outcome = self.holdfast(*words, expect=status, **options)
         self.assertIn(says, outcome.err, outcome)
         self.assertTrue(outcome.err.startswith("holdfast: "), outcome)
+        if whole is not None:
+            self.assertEqual(outcome.err, f"holdfast: {whole}\n" + (f"hint: {hint}\n" if hint else ""))
         if hint:
             self.assertIn("hint: " + hint, outcome.err, outcome)
         self.assertEqual(before, self.lasting_contents())

@@ -252,7 +252,8 @@ Result<void> MaterialisePlan::look_at_space(source::World& world) {
     const uint64_t free = TRY(world.fs.free_bytes(need.path));
     if (need.bytes == 0 || free >= need.bytes + kSpareBytes) continue;
     return make_error(ErrorCode::kNoSpace, "the file system of {} has {} free, and the restore needs {}", need.path,
-                      format_bytes(free), format_bytes(need.bytes + kSpareBytes));
+                      format_bytes(free), format_bytes(need.bytes + kSpareBytes))
+        .with_hint("make room there, or restore to another file system with --to");
   }
   return {};
 }
