@@ -18,6 +18,7 @@ postgres::MaterialiseOptions materialise_options(const RestoreRequest& request, 
   options.primary_conninfo = request.primary_conninfo;
   options.action = request.action;
   options.restore_command = plan.restore_command;
+  options.archiving_off = plan.archiving_off;
   options.dry_run = dry_run;
   options.uid = request.uid;
   options.gid = request.gid;

@@ -177,6 +177,9 @@ class Planner {
     if (!request_.to.empty()) {
       const std::string to = absolute_path(request_.to);
       plan.to = components_.size() == 1 ? to : join_path(to, plan.component);
+      // A standby archives nothing until it is promoted, and then it is the one.
+      if (plan.kind == "postgres" && !request_.standby && !request_.keep_archiving)
+        plan.archiving_off = plan.to != TRY(cluster_facts(plan.snapshot)).data_directory;
       return {};
     }
     if (plan.kind == "files") {

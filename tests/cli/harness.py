@@ -155,11 +155,8 @@ class Server:
         return done
 
     def start(self, data=None):
-        # What is restored aside must not archive: it would begin a timeline in the
-        # repository that "latest" then follows.
-        aside = " -c archive_mode=off" if data else ""
         data = data or self.data
-        self.run("pg_ctl", "-D", data, "-l", str(data) + ".log", "-o", f"-k {self.socket}{aside}", "-w", "-t", "60", "start")
+        self.run("pg_ctl", "-D", data, "-l", str(data) + ".log", "-o", f"-k {self.socket}", "-w", "-t", "60", "start")
 
     def stop(self, data=None, mode="fast"):
         self.run("pg_ctl", "-D", data or self.data, "-m", mode, "-w", "stop", check=False)

@@ -154,6 +154,31 @@ class Postgres(Case):
         self.assertIn("note: db: the server can't say", self.as_server("stats").out)
         self.assertNotIn("server_problem", self.as_server("stats", "--no-server", "--json").json()["components"][0])
 
+    def test_what_is_restored_aside_does_not_archive_into_the_same_log(self):
+        self.write_history()
+        to = self.scratch / "out"
+        plan = self.as_server("restore", "--to", to, "--dry-run", "--json").json()["components"][0]
+        self.assertTrue(plan["archiving_off"])
+        outcome = self.as_server("restore", "--to", to)
+        self.assertIn("will be off (archive_mode in postgresql.auto.conf)", outcome.out)
+        self.server.stop()
+        before = self.log_records()
+        self.server.start(to)
+        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+        self.assertEqual(self.server.sql("show archive_mode"), "off")
+        self.server.sql("insert into t values (4)")
+        self.server.sql("select pg_switch_wal()")
+        self.server.stop(to)
+        self.assertEqual([name for name in self.log_records() if name not in before], [])
+        # Where it takes the original's place, it goes on as the original did.
+        shutil.rmtree(to)
+        self.as_server("restore", "--to", to, "--keep-archiving")
+        self.server.start(to)
+        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+        self.assertEqual(self.server.sql("show archive_mode"), "on")
+        wait_until("the new timeline", lambda: "00000002.history" in self.log_records())
+        self.server.stop(to)
+
     def test_another_cluster(self):
         self.write_history()
         other = Server(self.scratch / "other")

@@ -26,6 +26,11 @@ constexpr uint64_t kDirectAlignment = 4096;
 const std::string kControlPath = "global/pg_control";
 const std::string kTemporaryControl = "global/pg_control.holdfast";
 
+constexpr std::string_view kArchivingOff =
+    "# Added by holdfast: this cluster was restored beside another, and two must not archive into one log.\n"
+    "# When it takes the other's place: alter system reset archive_mode, and a restart.\n"
+    "archive_mode = 'off'\n";
+
 // A file being written, by several workers at once.
 struct TargetFile {
   repo::Entry entry;
@@ -459,6 +464,7 @@ Result<void> Materialiser::write_settings() {
     }
     text += "# Added by holdfast: " + target_.description + "\n" + format_settings(settings);
   }
+  if (options_.archiving_off) text += kArchivingOff;
   return write_text("postgresql.auto.conf", text);
 }
 

@@ -22,6 +22,8 @@ struct MaterialiseOptions {
   std::string primary_conninfo;  // with standby
   AfterRecovery action = AfterRecovery::kPromote;
   std::string restore_command;  // "" : no WAL replay settings are written
+  // Beside a cluster that may live on: two must not archive into one log.
+  bool archiving_off = false;
   bool dry_run = false;
   std::optional<uint32_t> uid, gid;  // owner of what is written, when root
 };
