@@ -165,8 +165,6 @@ void print_outcome(Context& context, const recovery::RestorePlan& plan,
                   objective);
     if (plan.components[i].kind == "postgres") {
       context.say("start the server on {} to replay its WAL", plan.components[i].to);
-      if (geteuid() == 0)
-        context.say("its account must be able to read the configuration, the passphrase and the repository");
       if (stack.passphrase.starts_with("env:"))
         context.say("its environment must hold {}, for its restore_command", stack.passphrase.substr(4));
     }

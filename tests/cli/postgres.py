@@ -3,8 +3,8 @@ import shutil
 import unittest
 from pathlib import Path
 
-from harness import (MISMATCH, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server,
-                     contents, wait_until)
+from harness import (MISMATCH, PERMISSION, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server,
+                     contents, is_root, wait_until)
 
 
 @unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
@@ -96,6 +96,34 @@ class Postgres(Case):
         self.assertEqual({name for name in before if "pg_wal" not in name and "stat" not in name} -
                          {name for name in contents(self.server.directory)}, set())
 
+    def log_records(self):
+        return sorted(path.name for path in (self.repository / "log").rglob("*") if path.is_file())
+
+    def test_what_is_restored_aside_does_not_archive_into_the_same_log(self):
+        self.write_history()
+        to = self.scratch / "out"
+        plan = self.as_server("restore", "--to", to, "--dry-run", "--json").json()["components"][0]
+        self.assertTrue(plan["archiving_off"])
+        outcome = self.as_server("restore", "--to", to)
+        self.assertIn("will be off (archive_mode in postgresql.auto.conf)", outcome.out)
+        self.server.stop()
+        before = self.log_records()
+        self.server.start(to)
+        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+        self.assertEqual(self.server.sql("show archive_mode"), "off")
+        self.server.sql("insert into t values (4)")
+        self.server.sql("select pg_switch_wal()")
+        self.server.stop(to)
+        self.assertEqual([name for name in self.log_records() if name not in before], [])
+        # Where it takes the original's place, it goes on as the original did.
+        shutil.rmtree(to)
+        self.as_server("restore", "--to", to, "--keep-archiving")
+        self.server.start(to)
+        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+        self.assertEqual(self.server.sql("show archive_mode"), "on")
+        wait_until("the new timeline", lambda: "00000002.history" in self.log_records())
+        self.server.stop(to)
+
     def test_a_tablespace_made_by_replay_must_not_meet_the_originals(self):
         self.server.sql("create table t (n int)")
         self.as_server("backup")
@@ -127,6 +155,24 @@ class Postgres(Case):
         self.give_to_server(space)
         self.assertEqual(self.restored_value(self.scratch / "out", "select count(*) from u"), "1")
 
+    @unittest.skipUnless(is_root(), "only root restores for another account")
+    def test_the_servers_account_must_be_able_to_fetch_wal(self):
+        self.write_history()
+        self.server.stop()
+        (self.scratch / "pass").chmod(0o600)
+        shutil.chown(self.scratch / "pass", "root", "root")
+        out = self.scratch / "out"
+        program = self.program()
+        for words in (["--dry-run"], []):
+            outcome = self.holdfast("restore", "--to", out, *words, program=program, expect=PERMISSION)
+            self.assertIn("the server will run as 'postgres', which can't fetch its WAL: ", outcome.err)
+            self.assertIn(str(self.scratch / "pass"), outcome.err)
+            self.assertIn("hint: let that account run holdfast and read its configuration, the passphrase and the repository", outcome.err)
+            self.assertFalse(out.exists())
+        shutil.chown(self.scratch / "pass", "postgres", "postgres")
+        self.holdfast("restore", "--to", out, program=program)
+        self.assertEqual(self.restored_value(out, "select count(*) from t"), "3")
+
     def test_an_idle_server_loses_nothing(self):
         self.config.write_text(self.config.read_text().replace("rpo: 5m", "rpo: 1s"))
         self.server.sql("create table t (n int)")
@@ -153,31 +199,6 @@ class Postgres(Case):
         self.assertIn("server_problem", state)
         self.assertIn("note: db: the server can't say", self.as_server("stats").out)
         self.assertNotIn("server_problem", self.as_server("stats", "--no-server", "--json").json()["components"][0])
-
-    def test_what_is_restored_aside_does_not_archive_into_the_same_log(self):
-        self.write_history()
-        to = self.scratch / "out"
-        plan = self.as_server("restore", "--to", to, "--dry-run", "--json").json()["components"][0]
-        self.assertTrue(plan["archiving_off"])
-        outcome = self.as_server("restore", "--to", to)
-        self.assertIn("will be off (archive_mode in postgresql.auto.conf)", outcome.out)
-        self.server.stop()
-        before = self.log_records()
-        self.server.start(to)
-        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
-        self.assertEqual(self.server.sql("show archive_mode"), "off")
-        self.server.sql("insert into t values (4)")
-        self.server.sql("select pg_switch_wal()")
-        self.server.stop(to)
-        self.assertEqual([name for name in self.log_records() if name not in before], [])
-        # Where it takes the original's place, it goes on as the original did.
-        shutil.rmtree(to)
-        self.as_server("restore", "--to", to, "--keep-archiving")
-        self.server.start(to)
-        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
-        self.assertEqual(self.server.sql("show archive_mode"), "on")
-        wait_until("the new timeline", lambda: "00000002.history" in self.log_records())
-        self.server.stop(to)
 
     def test_another_cluster(self):
         self.write_history()
