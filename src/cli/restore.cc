@@ -115,6 +115,7 @@ Json document_of(const recovery::RestorePlan& plan) {
       json["replay_from"] = component.target->replay_from.text();
       json["replay_to"] = component.target->replay_to.text();
     }
+    if (component.kind == "postgres") json["archiving_off"] = component.archiving_off;
     if (!component.notes.empty()) json["notes"] = component.notes;
     if (!component.changes.empty()) json["changes"] = component.changes;
     components.push_back(std::move(json));
@@ -139,13 +140,16 @@ void print_plan(Context& context, const recovery::RestorePlan& plan) {
     row("how", component.description);
     row("size", format_bytes(component.bytes));
     row("to", component.kind == "files" && component.to == "/" ? "where the files were" : component.to);
+    if (component.archiving_off)
+      row("archiving",
+          "will be off (archive_mode in postgresql.auto.conf), as the original may live on; with "
+          "--keep-archiving it stays as it was");
     for (const std::string& note : component.notes) row("note", printable(note));
   }
 }
 
 void print_outcome(Context& context, const recovery::RestorePlan& plan,
-                   const std::vector<recovery::ComponentRestored>& outcomes, const recovery::StackConfig& stack,
-                   bool aside) {
+                   const std::vector<recovery::ComponentRestored>& outcomes, const recovery::StackConfig& stack) {
   for (size_t i = 0; i < outcomes.size(); i++) {
     const recovery::ComponentRestored& outcome = outcomes[i];
     for (const std::string& fault : outcome.faults) context.print("fault: {}: {}", outcome.component, printable(fault));
@@ -161,12 +165,8 @@ void print_outcome(Context& context, const recovery::RestorePlan& plan,
                   objective);
     if (plan.components[i].kind == "postgres") {
       context.say("start the server on {} to replay its WAL", plan.components[i].to);
-      if (geteuid() == 0)
-        context.say("its account must be able to read the configuration, the passphrase and the repository");
       if (stack.passphrase.starts_with("env:"))
         context.say("its environment must hold {}, for its restore_command", stack.passphrase.substr(4));
-      if (aside)
-        context.say("if the original lives on, add '-c archive_mode=off': two clusters must not archive into one log");
     }
   }
 }
@@ -191,7 +191,7 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
                                              {"notes", outcome.notes}};
   }
   context.set_document("restore", std::move(document));
-  print_outcome(context, plan, *outcomes, workspace.stack(), !command.request.to.empty() && !command.request.standby);
+  print_outcome(context, plan, *outcomes, workspace.stack());
   if (faults > 0) return make_error(ErrorCode::kIncomplete, "restored, with {}", counted(faults, "fault"));
   return {};
 }
@@ -252,6 +252,8 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
       ->add_option("--tablespace", options.tablespaces,
                    "put a tablespace (its oid or old place) elsewhere (may be repeated)")
       ->type_name("OLD=NEW");
+  command->add_flag("--keep-archiving", request.keep_archiving,
+                    "PostgreSQL, with --to: it takes the original's place, so leave archive_mode as it was");
   command->add_flag("--standby", request.standby, "PostgreSQL: make a standby that goes on following");
   command->add_option("--primary-conninfo", request.primary_conninfo, "with --standby: the server to stream from")
       ->type_name("CONNINFO");

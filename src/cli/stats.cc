@@ -22,6 +22,7 @@ Json document_of(const recovery::RepositoryStats& stats, const std::vector<recov
     json["protected_until"] = state.protected_until ? json_of(*state.protected_until) : Json();
     json["exposure_seconds"] = state.exposure ? json_of(*state.exposure) : Json();
     json["rpo_met"] = state.rpo_met ? Json(*state.rpo_met) : Json();
+    if (!state.problem.empty()) json["server_problem"] = state.problem;
     components.push_back(std::move(json));
   }
   return {{"repository", {{"objects", stats.total.objects}, {"bytes", stats.total.bytes}, {"kinds", kinds}}},
@@ -31,10 +32,10 @@ Json document_of(const recovery::RepositoryStats& stats, const std::vector<recov
           {"components", components}};
 }
 
-Result<void> run(Context& context) {
+Result<void> run(Context& context, bool ask_server) {
   auto workspace = TRY(context.open());
   const auto stats = TRY(recovery::repository_stats(*workspace));
-  const auto objectives = TRY(recovery::objective_states(*workspace));
+  const auto objectives = TRY(recovery::objective_states(*workspace, ask_server));
   context.set_document("stats", document_of(stats, objectives));
   if (context.json()) return {};
 
@@ -63,6 +64,11 @@ Result<void> run(Context& context) {
                objective(state.rto), format_bytes(state.newest_bytes)});
   }
   context.write("\n" + table.text());
+  for (const auto& state : objectives) {
+    if (!state.problem.empty())
+      context.say("note: {}: the server can't say whether anything was committed since: {}", state.component,
+                  state.problem);
+  }
   return {};
 }
 
@@ -71,7 +77,10 @@ Result<void> run(Context& context) {
 void add_stats(Program& program) {
   CLI::App* command = program.command("stats", "Show what the repository holds, and objectives against actuals.");
   program.examples(command, "holdfast stats\nholdfast stats --json | jq '.components[] | select(.rpo_met == false)'");
-  program.on(command, run);
+  auto no_server = std::make_shared<bool>(false);
+  command->add_flag("--no-server", *no_server,
+                    "do not ask the servers where their logs end: the stored log alone speaks");
+  program.on(command, [no_server](Context& context) { return run(context, !*no_server); });
 }
 
 }  // namespace holdfast::cli

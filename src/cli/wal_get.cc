@@ -14,6 +14,7 @@ constexpr int kProvenAbsent = 1;
 struct GetOptions {
   std::string component, name, path;
   uint64_t system_id = 0, segment_bytes = 0;
+  size_t look_ahead = postgres::WalGetOptions().look_ahead;
 };
 
 // Which cluster's WAL: as the command line says, else that of the data directory
@@ -39,6 +40,7 @@ Result<void> run(Context& context, const GetOptions& options, bool& absent) {
   postgres::WalGetOptions get;
   get.name = options.name;
   get.destination = options.path;
+  get.look_ahead = options.look_ahead;
   get.identity = TRY(identify(options, stack));
   std::unique_ptr<recovery::Workspace> workspace;
   std::unique_ptr<postgres::WalArchive> archive;
@@ -72,6 +74,9 @@ void add_wal_get(Program& program, CLI::App* wal) {
   command->add_option("--system-id", options->system_id, "of which cluster (default: that of the working directory)")
       ->type_name("ID");
   command->add_option("--segment-size", options->segment_bytes, "its segment size in bytes")->type_name("BYTES");
+  command
+      ->add_option("--look-ahead", options->look_ahead, "how many segments beyond it are fetched at once (default: 8)")
+      ->type_name("N");
   program.examples(command,
                    "restore_command = 'holdfast --config /etc/hf.yaml wal get \"%f\" \"%p\"'\n"
                    "# exit status 0: here it is; 1: it is proven absent; 126: other trouble,\n"

@@ -1,6 +1,7 @@
 #include "recovery/restore.h"
 
 #include "base/log.h"
+#include "recovery/server_account.h"
 #include "recovery/stage.h"
 #include "source/files/restore.h"
 
@@ -8,8 +9,8 @@ namespace holdfast::recovery {
 
 namespace {
 
-postgres::MaterialiseOptions materialise_options(const RestoreRequest& request, const ComponentPlan& plan,
-                                                 bool dry_run) {
+postgres::MaterialiseOptions materialise_options(Workspace& workspace, const RestoreRequest& request,
+                                                 const ComponentPlan& plan, bool dry_run) {
   postgres::MaterialiseOptions options;
   options.to = plan.to;
   options.tablespaces = request.tablespaces;
@@ -18,6 +19,10 @@ postgres::MaterialiseOptions materialise_options(const RestoreRequest& request, 
   options.primary_conninfo = request.primary_conninfo;
   options.action = request.action;
   options.restore_command = plan.restore_command;
+  options.archiving_off = plan.archiving_off;
+  options.check_account = [&workspace, &plan](uint32_t uid, uint32_t gid) {
+    return check_server_account(workspace.machine().fs, plan, uid, gid);
+  };
   options.dry_run = dry_run;
   options.uid = request.uid;
   options.gid = request.gid;
@@ -41,7 +46,7 @@ Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, Compo
   source::World world{workspace.machine().fs, workspace.machine().clock, unseen, workspace.stack().effective_threads()};
   if (plan.kind == "postgres") {
     auto report = TRY(postgres::materialise(world, workspace.repository(), plan.snapshot, *plan.target,
-                                            materialise_options(request, plan, true)));
+                                            materialise_options(workspace, request, plan, true)));
     plan.notes = std::move(report.notes);
     for (const std::string& tablespace : report.tablespaces) plan.notes.push_back("tablespace " + tablespace);
     return {};
@@ -60,7 +65,7 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
   outcome.component = plan.component;
   if (plan.kind == "postgres") {
     auto report = TRY(postgres::materialise(world, workspace.repository(), plan.snapshot, *plan.target,
-                                            materialise_options(request, plan, false)));
+                                            materialise_options(workspace, request, plan, false)));
     outcome.files = report.files;
     outcome.bytes = report.bytes;
     outcome.bytes_written = report.bytes_written;
@@ -72,6 +77,7 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
     outcome.bytes = report.bytes;
     outcome.bytes_written = report.bytes_written;
     outcome.faults = std::move(report.faults);
+    outcome.notes = std::move(report.notes);
   }
   outcome.took = world.clock.monotonic() - began;
   log_info("recovery.component.restored", {{"component", plan.component}, {"to", plan.to}, {"bytes", outcome.bytes}});

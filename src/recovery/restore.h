@@ -23,6 +23,7 @@ struct RestoreRequest {
   bool delta = false;
   bool remove_extra = false;  // with delta, files components: what the point lacks goes
   bool numeric_ids = false;
+  bool keep_archiving = false;  // a cluster that is restored aside archives as the original did
   bool standby = false;
   std::string primary_conninfo;
   postgres::AfterRecovery action = postgres::AfterRecovery::kPromote;
@@ -39,8 +40,9 @@ struct ComponentPlan {
   std::optional<postgres::ResolvedTarget> target;  // postgres
   std::string restore_command;                     // postgres
   std::string to;
-  Time instant;             // what will exist afterwards
-  std::string description;  // for people
+  bool archiving_off = false;  // postgres: not where it was, so that the original may live on
+  Time instant;                // what will exist afterwards
+  std::string description;     // for people
   uint64_t bytes = 0;
   std::vector<std::string> changes;  // what a dry run of the component said
   std::vector<std::string> notes;

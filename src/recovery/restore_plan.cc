@@ -148,7 +148,7 @@ class Planner {
       if (!until || not_after(ref.snapshot->instant, *until)) chosen = &ref;
     }
     if (chosen == nullptr) {
-      return make_error(ErrorCode::kUnreachableTarget, "{} can't be restored to {}: its window is {} to {}", component,
+      return make_error(ErrorCode::kUnreachableTarget, "it can't be restored to {}: the recovery window is {} to {}",
                         format_local(*until), format_local(refs.front().snapshot->instant),
                         format_local(refs.back().snapshot->instant))
           .with_hint("'holdfast points' lists what can be restored");
@@ -177,6 +177,9 @@ class Planner {
     if (!request_.to.empty()) {
       const std::string to = absolute_path(request_.to);
       plan.to = components_.size() == 1 ? to : join_path(to, plan.component);
+      // A standby archives nothing until it is promoted, and then it is the one.
+      if (plan.kind == "postgres" && !request_.standby && !request_.keep_archiving)
+        plan.archiving_off = plan.to != TRY(cluster_facts(plan.snapshot)).data_directory;
       return {};
     }
     if (plan.kind == "files") {

@@ -1,7 +1,10 @@
 #include "recovery/stats.h"
 
+#include <algorithm>
+
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "source/postgres/server_watch.h"
 #include "source/postgres/target.h"
 
 namespace holdfast::recovery {
@@ -27,21 +30,53 @@ Result<RepositoryStats> repository_stats(Workspace& workspace) {
 
 namespace {
 
-// How far back the newest restorable instant lies.
-Result<std::optional<Time>> protected_until(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
-  const repo::Snapshot& newest = *refs.back().snapshot;
-  if (newest.kind != "postgres") return std::optional<Time>(newest.instant);
+// A receiver stores what it has within a fraction of a second: so long may the
+// server's end be ahead of what is stored before that counts.
+constexpr Duration kStoreSoon = Duration::seconds(2);
+constexpr Duration kStorePoll = Duration::milliseconds(200);
+constexpr Duration kAskDeadline = Duration::seconds(5);
+
+// The server's time, and where its log ended then or later; timeline 0 on a standby.
+Result<postgres::WalMark> end_of_server(const ComponentConfig& component, uint64_t system_id) {
+  const postgres::Connection connection = TRY(connection_of(component));
+  postgres::SessionOptions options;
+  options.connect_deadline = options.deadline = kAskDeadline;
+  auto session = TRY(postgres::ServerSession::connect(connection, options));
+  const std::string there = TRY(session->value("SELECT system_identifier::text FROM pg_control_system()"));
+  if (there != std::to_string(system_id))
+    return make_error(ErrorCode::kMismatch, "the server is another cluster: system identifier {}, not {}", there,
+                      system_id);
+  return TRY(postgres::ask_server_state(*session, component.postgres.slot)).end;
+}
+
+// All commits that were acknowledged by this time can be restored. The log itself
+// proves it up to its last commit or mark; that nothing came after is the server's to say.
+Result<Time> protected_by_log(Workspace& workspace, const repo::Snapshot& newest, const ComponentConfig* component,
+                              std::string& problem) {
   const ClusterFacts facts = TRY(cluster_facts(newest));
-  auto archive = TRY(open_archive(workspace, newest.component, facts.system_id, facts.segment_bytes));
-  const auto window = TRY(postgres::recovery_window(*archive, {newest}));
-  return window.until ? window.until : std::optional<Time>(newest.instant);
+  const auto look = [&]() -> Result<postgres::RecoveryWindow> {
+    auto archive = TRY(open_archive(workspace, newest.component, facts.system_id, facts.segment_bytes));
+    return postgres::recovery_window(*archive, {newest});
+  };
+  Clock& clock = workspace.machine().clock;
+  const auto server =
+      component ? end_of_server(*component, facts.system_id) : Result<postgres::WalMark>(postgres::WalMark());
+  if (!server.ok()) problem = server.error().text();
+  const Duration until = clock.monotonic() + kStoreSoon;
+  while (true) {
+    const postgres::RecoveryWindow window = TRY(look());
+    const Time proven = window.until.value_or(newest.instant);
+    if (!server.ok() || server.value().timeline == 0 || server.value().timeline != window.timeline) return proven;
+    if (server.value().lsn <= window.end) return std::max(proven, server.value().time);
+    if (clock.monotonic() >= until) return proven;
+    clock.sleep(kStorePoll);
+  }
 }
 
 }  // namespace
 
-Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace) {
+Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool ask_server) {
   const auto points = TRY(stack_points(workspace));
-  const Time now = workspace.machine().clock.now();
   std::vector<ObjectiveState> states;
   for (const ComponentConfig& component : workspace.stack().components) {
     ObjectiveState state;
@@ -51,9 +86,16 @@ Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace) {
     state.rto = component.rto;
     const auto refs = snapshots_of(points, component.name);
     if (!refs.empty()) {
-      state.newest_bytes = refs.back().snapshot->source_bytes;
-      state.protected_until = TRY_CONTEXT(protected_until(workspace, refs), "component {}", component.name);
-      state.exposure = now - *state.protected_until;
+      const repo::Snapshot& newest = *refs.back().snapshot;
+      state.newest_bytes = newest.source_bytes;
+      state.protected_until = newest.instant;
+      const bool ask = ask_server && component.kind == "postgres";
+      if (newest.kind == "postgres")
+        state.protected_until =
+            TRY_CONTEXT(protected_by_log(workspace, newest, ask ? &component : nullptr, state.problem), "component {}",
+                        component.name);
+      // The server's clock may be ahead of ours: nothing less than nothing is lost.
+      state.exposure = std::max(workspace.machine().clock.now() - *state.protected_until, Duration{});
     }
     if (state.rpo) state.rpo_met = state.exposure && *state.exposure <= *state.rpo;
     states.push_back(std::move(state));

@@ -22,6 +22,23 @@ Result<std::unique_ptr<store::ObjectStore>> open_store(Machine& machine, const s
   return store;
 }
 
+Result<Secret> passphrase_of(const StackConfig& stack) {
+  auto passphrase = resolve_secret(stack.passphrase);
+  if (passphrase.ok()) return passphrase;
+  Error error = std::move(passphrase).error().with_context("passphrase of the repository");
+  if (!error.hint().empty()) return error;
+  return std::move(error).with_hint("without it nothing can be read: bring it back, or correct repository.passphrase");
+}
+
+// What the repository can't know: where things came from.
+Error not_opened(Error error, const StackConfig& stack) {
+  if (error.code() == ErrorCode::kNewerFormat)
+    return std::move(error).with_context("the repository at " + stack.repository);
+  if (error.code() != ErrorCode::kWrongPassphrase || !error.hint().empty()) return error;
+  return std::move(error).with_hint(
+      fmt::format("it came from {}: was it changed since, or is this another stack's repository?", stack.passphrase));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Workspace>> Workspace::open(const StackConfig& stack, Machine machine) {
@@ -29,14 +46,16 @@ Result<std::unique_ptr<Workspace>> Workspace::open(const StackConfig& stack, Mac
   workspace->store_ = TRY(open_store(machine, stack.repository, true));
   workspace->environment_ =
       std::make_unique<repo::Environment>(repo::Environment{*workspace->store_, machine.clock, machine.random});
-  const Secret passphrase = TRY_CONTEXT(resolve_secret(stack.passphrase), "passphrase of the repository");
-  workspace->repository_ = TRY(repo::open_repository(*workspace->environment_, passphrase));
+  const Secret passphrase = TRY(passphrase_of(stack));
+  auto repository = repo::open_repository(*workspace->environment_, passphrase);
+  if (!repository.ok()) return not_opened(std::move(repository).error(), stack);
+  workspace->repository_ = std::move(repository).value();
   return workspace;
 }
 
 Result<std::unique_ptr<Workspace>> Workspace::create(const StackConfig& stack, Machine machine) {
   std::unique_ptr<Workspace> workspace(new Workspace(stack, machine));
-  const Secret passphrase = TRY_CONTEXT(resolve_secret(stack.passphrase), "passphrase of the repository");
+  const Secret passphrase = TRY(passphrase_of(stack));
   workspace->store_ = TRY(open_store(machine, stack.repository, false));
   workspace->environment_ =
       std::make_unique<repo::Environment>(repo::Environment{*workspace->store_, machine.clock, machine.random});

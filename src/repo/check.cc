@@ -8,6 +8,7 @@
 #include "crypto/digest.h"
 #include "repo/checked_json.h"
 #include "repo/damage.h"
+#include "repo/damaged_packs.h"
 #include "repo/lease.h"
 #include "repo/log_codec.h"
 #include "repo/log_store.h"
@@ -43,10 +44,25 @@ class Checker : private WalkSink {
     TRY(check_logs());
     TRY(check_data());
     report_.damage = damage_.take();
+    TRY(note_damaged_packs());
     return std::move(report_);
   }
 
  private:
+  // So that the next backup stores anew what it still has of them. Of packs that are lost
+  // or cut short every writer sees that itself.
+  Result<void> note_damaged_packs() {
+    for (const Damage& damage : report_.damage) {
+      if (!damage.object.starts_with(kPacksPrefix)) continue;
+      const auto digest = digest_of_name(damage.object);
+      if (!digest.ok() || !stored_.contains(*digest)) continue;
+      auto noted = note_damaged_pack(repository_.environment(), *digest);
+      // Where nothing may be written somebody else has to check.
+      if (!noted.ok() && noted.error().code() != ErrorCode::kPermission) return noted;
+    }
+    return {};
+  }
+
   std::function<void(const std::string&, const Error&)> told() {
     return [this](const std::string& object, const Error& error) { damage_.add(object, error); };
   }
@@ -66,7 +82,7 @@ class Checker : private WalkSink {
   Result<void> check_small_objects() {
     TRY(live_leases(repository_.store(), told()));
     TRY(load_tombstones(repository_.store(), told()));
-    for (const std::string_view prefix : {kVerifiedPrefix, std::string_view("checks/")}) {
+    for (const std::string_view prefix : {kVerifiedPrefix, kDamagedPrefix, std::string_view("checks/")}) {
       std::vector<std::string> names;
       TRY(repository_.store().list(prefix, [&](const store::ObjectInfo& info) -> Result<void> {
         names.push_back(info.name);

@@ -93,6 +93,45 @@ TEST_F(CheckTest, a_whole_repository_is_clean) {
   EXPECT_EQ(text(run(100)), "");
 }
 
+// A flipped bit in data that the source still has: the next backup from it mends it.
+TEST_F(CheckTest, what_is_found_damaged_is_stored_anew_by_the_next_backup) {
+  const std::vector<TestFile> files = {{"a", {1, 2, 3, 4, 5, 6, 7}}, {"b", {8, 9}}};
+  take(files);
+  const std::vector<std::string> packs = scratch_.names("packs/");
+  const std::string damaged = *std::max_element(packs.begin(), packs.end(), [&](const auto& one, const auto& other) {
+    return scratch_.get(one).size() < scratch_.get(other).size();
+  });
+  scratch_.flip(damaged, scratch_.get(damaged).size() / 2, 0x10);
+  EXPECT_EQ(objects(run(100)), std::set<std::string>{damaged});
+  EXPECT_EQ(scratch_.names("damaged/").size(), 1u);
+  run(100);
+  EXPECT_EQ(scratch_.names("damaged/").size(), 1u) << "noted once";
+
+  repository_ = scratch_.open().value();
+  take(files);
+  for (const Point& point : repository_->points().value()) {
+    const auto verified = verify_test_point(*scratch_.open().value(), point);
+    EXPECT_TRUE(verified.ok()) << verified.error().text();
+  }
+  EXPECT_EQ(objects(run(100)), std::set<std::string>{damaged}) << "it stays until it is collected";
+  Progress progress;
+  EXPECT_EQ(explain(*scratch_.open().value(), damaged, progress).value().size(), 0u) << "and touches nothing";
+
+  // Collection keeps the copies and lets the damaged pack go, with its note.
+  const CollectOptions now{.dry_run = false, .grace = {}, .repack_below = 0.7};
+  for (int i = 0; i < 3; i++) {
+    clock_.advance(Duration::hours(1));
+    const auto collected = collect(*scratch_.open().value(), now, progress);
+    ASSERT_TRUE(collected.ok()) << collected.error().text();
+  }
+  EXPECT_EQ(text(run(100)), "");
+  EXPECT_EQ(scratch_.names("damaged/").size(), 0u);
+  for (const Point& point : scratch_.open().value()->points().value()) {
+    const auto verified = verify_test_point(*scratch_.open().value(), point);
+    EXPECT_TRUE(verified.ok()) << verified.error().text();
+  }
+}
+
 TEST_F(CheckTest, garbage_is_counted_and_no_damage) {
   take({{"a", {1, 2, 3}}});
   ASSERT_TRUE(repository_->remove_point(files_.begin()->first).ok());

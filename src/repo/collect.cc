@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "repo/collect_plan.h"
+#include "repo/damaged_packs.h"
 #include "repo/index_compaction.h"
 #include "repo/object_names.h"
 #include "repo/write_session.h"
@@ -136,6 +137,7 @@ class Collector {
   Result<void> sweep() {
     TRY(go_on());
     TRY(sweep_leases(repository_.store()));
+    TRY(sweep_damaged_notes(repository_.store(), plan_.stored));
     const Time now = TRY(repository_.store().server_time());
     std::vector<std::string> stale;
     TRY(repository_.store().list("tmp/", [&](const store::ObjectInfo& info) -> Result<void> {

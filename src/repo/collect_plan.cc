@@ -1,8 +1,10 @@
 #include "repo/collect_plan.h"
 
 #include <algorithm>
+#include <climits>
 #include <tuple>
 
+#include "repo/damaged_packs.h"
 #include "repo/object_names.h"
 #include "repo/tree_walk.h"
 
@@ -19,6 +21,7 @@ struct PackState {
   uint64_t record_bytes = 0;  // of all its blocks
   uint64_t live_bytes = 0;    // of those that are needed and have no better place
   const Tombstone* tombstone = nullptr;
+  bool damaged = false;
 };
 
 // Marks what points need. Whatever is wrong ends the collection: what can't be
@@ -119,6 +122,9 @@ class Planner {
     for (const IndexEntry& entry : index.entries()) {
       if (PackState* pack = states_[entry.pack]) pack->record_bytes += entry.length;
     }
+    for (const ObjectDigest& pack : TRY(noted_damaged_packs(repository_.store()))) {
+      if (const auto found = packs_.find(pack); found != packs_.end()) found->second.damaged = true;
+    }
     for (const Tombstone& tombstone : plan_.tombstones) {
       if (tombstone.damaged) continue;
       for (const ObjectDigest& pack : tombstone.packs) {
@@ -128,14 +134,19 @@ class Planner {
     return {};
   }
 
-  // The place that keeps a needed block: one in a pack that stays, if there is any.
+  // The place that keeps a needed block: one in a pack that is whole and stays, else one
+  // that is whole, else any. A copy that was stored because of damage must not go for
+  // the sake of what it replaces.
   const IndexEntry* place_of(std::span<const IndexEntry> places) const {
     const IndexEntry* best = nullptr;
+    int least = INT_MAX;
     for (const IndexEntry& place : places) {
       const PackState* pack = states_[place.pack];
       if (!pack) continue;
-      if (!pack->tombstone) return &place;
-      if (!best) best = &place;
+      const int reluctance = (pack->damaged ? 2 : 0) + (pack->tombstone ? 1 : 0);
+      if (reluctance >= least) continue;
+      least = reluctance;
+      best = &place;
     }
     return best;
   }

@@ -19,7 +19,7 @@ Result<void> ensure_empty(store::ObjectStore& store) {
   return store.list("", [&](const store::ObjectInfo& info) -> Result<void> {
     if (info.name == kConfigName || info.name == kConfigCopyName) {
       return make_error(ErrorCode::kAlreadyExists, "there is a repository at {} already", store.location())
-          .with_hint("open it, or give another location");
+          .with_hint("it can be used as it is; for a new one give another location");
     }
     if (info.name.starts_with(kKeysPrefix) || info.name.starts_with(kEpochsPrefix)) return {};
     return make_error(ErrorCode::kTargetNotEmpty, "{} holds {}, which is not of a repository", store.location(),

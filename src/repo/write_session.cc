@@ -9,6 +9,7 @@
 #include "crypto/aead.h"
 #include "repo/block_codec.h"
 #include "repo/block_set.h"
+#include "repo/damaged_packs.h"
 #include "repo/lease.h"
 #include "repo/pack_builder.h"
 #include "repo/pack_uploader.h"
@@ -278,11 +279,12 @@ Result<std::unique_ptr<WriteSession>> begin_session(Repository& repository, cons
   TRY(ours.refresh());
   auto index = TRY(ours.index());
   const auto stored = TRY(stored_packs(ours.store()));
-  const std::set<ObjectDigest> avoid(internals.avoid.begin(), internals.avoid.end());
+  std::set<ObjectDigest> avoid = TRY(noted_damaged_packs(ours.store()));
+  avoid.insert(internals.avoid.begin(), internals.avoid.end());
   std::vector<uint8_t> usable;
   usable.reserve(index->packs().size());
   for (const PackInfo& pack : index->packs()) {
-    // A pack that is lost or cut short is not built on: its blocks are stored again.
+    // A pack that is lost, cut short or damaged is not built on: its blocks are stored again.
     const auto at = stored.find(pack.digest);
     usable.push_back(at != stored.end() && at->second == pack.size_bytes && !tombstoned.contains(pack.digest) &&
                      !avoid.contains(pack.digest));

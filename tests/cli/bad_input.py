@@ -13,7 +13,7 @@ class BadInput(Case):
         text = self.config.read_text().replace("passphrase:", "pasphrase:")
         self.config.write_text(text)
         self.refuse("points", status=CONFIG,
-                    says=f"{self.config}:4: unknown key 'pasphrase' in repository (did you mean 'passphrase'?)")
+                    whole=f"{self.config}:4: unknown key 'pasphrase' in repository (did you mean 'passphrase'?)")
 
     def test_not_yaml(self):
         self.config.write_text("stack: [\n")
@@ -31,7 +31,8 @@ class BadInput(Case):
 
     def test_no_repository(self):
         self.write_config()
-        self.refuse("points", status=NO_REPOSITORY, says=f"there is no repository at {self.repository}", hint="run 'holdfast init'")
+        self.refuse("points", status=NO_REPOSITORY, whole=f"there is no repository at {self.repository}",
+                    hint="run 'holdfast init' to create it, or correct repository.location")
         self.repository.mkdir()
         self.refuse("points", status=NO_REPOSITORY, says=f"there is no repository at {self.repository}")
 
@@ -39,12 +40,17 @@ class BadInput(Case):
         self.make_stack(backup=False)
         (self.scratch / "pass").write_text("another\n")
         for command in (["points"], ["backup"], ["restore", "--to", self.scratch / "out"], ["prune"], ["check"]):
-            self.refuse(*command, status=WRONG_PASSPHRASE, says="passphrase")
+            self.refuse(*command, status=WRONG_PASSPHRASE,
+                        whole=f"no key of the repository at {self.repository} opens with this passphrase",
+                        hint=f"it came from file:{self.scratch}/pass: was it changed since, or is this another stack's repository?")
 
     def test_passphrase_that_is_nowhere(self):
         self.make_stack(backup=False)
         (self.scratch / "pass").unlink()
-        self.refuse("points", status=NOT_FOUND, says=str(self.scratch / "pass"))
+        path = self.scratch / "pass"
+        self.refuse("points", status=NOT_FOUND,
+                    whole=f"passphrase of the repository: secret file:{path}: can't open {path}: no such file or directory",
+                    hint="without it nothing can be read: bring it back, or correct repository.passphrase")
 
     def test_newer_format(self):
         self.make_stack()
@@ -54,11 +60,14 @@ class BadInput(Case):
             body[8] = 99  # docs/format.md: the version stands behind the magic
             path.chmod(0o600)
             path.write_bytes(bytes(body) + hashlib.sha256(body).digest())
-        self.refuse("points", status=NEWER_FORMAT, says="newer")
+        self.refuse("points", status=NEWER_FORMAT,
+                    whole=f"the repository at {self.repository}: object config has format version 99; this holdfast knows up to 1",
+                    hint="use a newer holdfast")
 
     def test_init_over_a_repository(self):
         self.make_stack()
-        self.refuse("init", status=ALREADY_EXISTS, says=str(self.repository))
+        self.refuse("init", status=ALREADY_EXISTS, whole=f"there is a repository at {self.repository} already",
+                    hint="it can be used as it is; for a new one give another location")
 
     def test_init_over_something_else(self):
         self.write_config()
@@ -68,20 +77,24 @@ class BadInput(Case):
 
     def test_restore_over_data(self):
         self.make_stack()
-        self.refuse("restore", status=TARGET_NOT_EMPTY, says="a.txt")
+        self.refuse("restore", status=TARGET_NOT_EMPTY, whole=f"component data: '{self.data}/a.txt' exists already",
+                    hint="restore to an empty directory, or with --delta over what is there")
 
     def test_instant_before_the_window(self):
         self.make_stack()
-        outcome = self.refuse("restore", "--at", "2001-01-01T00:00:00Z", "--to", self.scratch / "out", status=UNREACHABLE, says="window")
-        self.assertIn("data can't be restored to 200", outcome.err)
+        outcome = self.refuse("restore", "--at", "2001-01-01T00:00:00Z", "--to", self.scratch / "out", status=UNREACHABLE,
+                              says="component data: it can't be restored to 200", hint="'holdfast points' lists what can be restored")
+        self.assertRegex(outcome.err, r"restored to \S+ \S+: the recovery window is \S+ \S+ to \S+ \S+\n")
 
     def test_instant_in_the_future(self):
         self.make_stack()
-        self.refuse("restore", "--at", "2200-01-01T00:00:00Z", "--to", self.scratch / "out", status=UNREACHABLE, says="lies in the future")
+        self.refuse("restore", "--at", "2200-01-01T00:00:00Z", "--to", self.scratch / "out", status=UNREACHABLE, says="lies in the future",
+                    hint="--at latest is the newest instant there is")
 
     def test_time_without_zone(self):
         self.make_stack()
-        self.refuse("restore", "--at", "2026-01-01 00:00:00", "--to", self.scratch / "out", status=USAGE, says="--at")
+        self.refuse("restore", "--at", "2026-01-01 00:00:00", "--to", self.scratch / "out", status=USAGE,
+                    whole="--at: the time '2026-01-01 00:00:00' has no zone", hint="add Z for UTC, or an offset such as +01:00")
 
     def test_database_target_without_a_database(self):
         self.make_stack()
@@ -89,9 +102,10 @@ class BadInput(Case):
 
     def test_unknown_point_and_component(self):
         self.make_stack()
-        self.refuse("restore", "--point", "0123abcd", "--to", self.scratch / "out", status=NOT_FOUND, says="0123abcd")
+        self.refuse("restore", "--point", "0123abcd", "--to", self.scratch / "out", status=NOT_FOUND,
+                    whole="there is no point 0123abcd", hint="list them with: holdfast points")
         self.refuse("restore", "--component", "dta", "--to", self.scratch / "out", status=NOT_FOUND,
-                    says="there is no component 'dta'", hint="did you mean 'data'?")
+                    whole="there is no component 'dta'", hint="did you mean 'data'?")
         self.refuse("backup", "--component", "nope", status=NOT_FOUND, says="there is no component 'nope'")
 
     def test_source_that_is_not_there(self):

@@ -81,8 +81,8 @@ class Case(unittest.TestCase):
         self.repository = self.scratch / "repository"
         self.data = self.scratch / "data"
 
-    def holdfast(self, *words, expect=0, environment=None, prefix=(), config=True, cwd=None, stdin=subprocess.DEVNULL):
-        argv = [*prefix, str(PROGRAM), *(["--config", str(self.config)] if config else []), *map(str, words)]
+    def holdfast(self, *words, expect=0, environment=None, prefix=(), config=True, cwd=None, stdin=subprocess.DEVNULL, program=PROGRAM):
+        argv = [*prefix, str(program), *(["--config", str(self.config)] if config else []), *map(str, words)]
         env = {key: value for key, value in os.environ.items() if not key.startswith(("HOLDFAST_", "DB_", "PG", "BACKUP_"))}
         env.update(environment or {})
         done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=cwd or self.scratch, stdin=stdin, check=False)
@@ -110,12 +110,14 @@ class Case(unittest.TestCase):
         if backup:
             self.holdfast("backup")
 
-    def refuse(self, *words, status, says, hint=None, **options):
-        """The command fails with this status and these words, and nothing changes."""
+    def refuse(self, *words, status, says="", whole=None, hint=None, **options):
+        """The command fails with this status and these words (`whole`: no others), and nothing changes."""
         before = self.lasting_contents()
         outcome = self.holdfast(*words, expect=status, **options)
         self.assertIn(says, outcome.err, outcome)
         self.assertTrue(outcome.err.startswith("holdfast: "), outcome)
+        if whole is not None:
+            self.assertEqual(outcome.err, f"holdfast: {whole}\n" + (f"hint: {hint}\n" if hint else ""))
         if hint:
             self.assertIn("hint: " + hint, outcome.err, outcome)
         self.assertEqual(before, self.lasting_contents())
@@ -153,11 +155,8 @@ class Server:
         return done
 
     def start(self, data=None):
-        # What is restored aside must not archive: it would begin a timeline in the
-        # repository that "latest" then follows.
-        aside = " -c archive_mode=off" if data else ""
         data = data or self.data
-        self.run("pg_ctl", "-D", data, "-l", str(data) + ".log", "-o", f"-k {self.socket}{aside}", "-w", "-t", "60", "start")
+        self.run("pg_ctl", "-D", data, "-l", str(data) + ".log", "-o", f"-k {self.socket}", "-w", "-t", "60", "start")
 
     def stop(self, data=None, mode="fast"):
         self.run("pg_ctl", "-D", data or self.data, "-m", mode, "-w", "stop", check=False)

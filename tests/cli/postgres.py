@@ -3,8 +3,8 @@ import shutil
 import unittest
 from pathlib import Path
 
-from harness import (MISMATCH, NOT_FOUND, PROGRAM, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server, contents,
-                     wait_until)
+from harness import (MISMATCH, PERMISSION, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server,
+                     contents, is_root, wait_until)
 
 
 @unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
@@ -96,6 +96,110 @@ class Postgres(Case):
         self.assertEqual({name for name in before if "pg_wal" not in name and "stat" not in name} -
                          {name for name in contents(self.server.directory)}, set())
 
+    def log_records(self):
+        return sorted(path.name for path in (self.repository / "log").rglob("*") if path.is_file())
+
+    def test_what_is_restored_aside_does_not_archive_into_the_same_log(self):
+        self.write_history()
+        to = self.scratch / "out"
+        plan = self.as_server("restore", "--to", to, "--dry-run", "--json").json()["components"][0]
+        self.assertTrue(plan["archiving_off"])
+        outcome = self.as_server("restore", "--to", to)
+        self.assertIn("will be off (archive_mode in postgresql.auto.conf)", outcome.out)
+        self.server.stop()
+        before = self.log_records()
+        self.server.start(to)
+        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+        self.assertEqual(self.server.sql("show archive_mode"), "off")
+        self.server.sql("insert into t values (4)")
+        self.server.sql("select pg_switch_wal()")
+        self.server.stop(to)
+        self.assertEqual([name for name in self.log_records() if name not in before], [])
+        # Where it takes the original's place, it goes on as the original did.
+        shutil.rmtree(to)
+        self.as_server("restore", "--to", to, "--keep-archiving")
+        self.server.start(to)
+        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+        self.assertEqual(self.server.sql("show archive_mode"), "on")
+        wait_until("the new timeline", lambda: "00000002.history" in self.log_records())
+        self.server.stop(to)
+
+    def test_a_tablespace_made_by_replay_must_not_meet_the_originals(self):
+        self.server.sql("create table t (n int)")
+        self.as_server("backup")
+        space = self.server.directory / "space"
+        space.mkdir()
+        self.give_to_server(space)
+        self.server.sql(f"create tablespace s location '{space}'")
+        self.server.sql("create table u tablespace s as select 1")
+        oid = self.server.sql("select oid from pg_tablespace where spcname = 's'")
+        segment = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        self.server.sql("select pg_switch_wal()")
+        wait_until("archiving", lambda: self.server.sql("select last_archived_wal from pg_stat_archiver") >= segment)
+        before = contents(space)
+        for words in (["--dry-run"], []):
+            outcome = self.as_server("restore", "--to", self.scratch / "out", *words, expect=REFUSED)
+            self.assertIn(f"the WAL to be replayed makes tablespace {oid} at {space}, which holds data: replay would overwrite it\n", outcome.err)
+            self.assertFalse((self.scratch / "out").exists())
+        self.assertEqual(contents(space), before)
+        self.as_server("restore", "--to", self.scratch / "out", "--point", "latest")  # before the tablespace
+        shutil.rmtree(self.scratch / "out")
+        # On a machine without it the plan says what has to be there.
+        self.server.stop()
+        space.rename(self.server.directory / "away")
+        plan = self.as_server("restore", "--to", self.scratch / "out", "--dry-run", "--json").json()["components"][0]
+        self.assertEqual(plan["notes"], [f"the WAL to be replayed makes tablespace {oid} at {space}: that directory must exist, and be the "
+                                         "server's, before it is started"])
+        self.as_server("restore", "--to", self.scratch / "out")
+        space.mkdir()
+        self.give_to_server(space)
+        self.assertEqual(self.restored_value(self.scratch / "out", "select count(*) from u"), "1")
+
+    @unittest.skipUnless(is_root(), "only root restores for another account")
+    def test_the_servers_account_must_be_able_to_fetch_wal(self):
+        self.write_history()
+        self.server.stop()
+        (self.scratch / "pass").chmod(0o600)
+        shutil.chown(self.scratch / "pass", "root", "root")
+        out = self.scratch / "out"
+        program = self.program()
+        for words in (["--dry-run"], []):
+            outcome = self.holdfast("restore", "--to", out, *words, program=program, expect=PERMISSION)
+            self.assertIn("the server will run as 'postgres', which can't fetch its WAL: ", outcome.err)
+            self.assertIn(str(self.scratch / "pass"), outcome.err)
+            self.assertIn("hint: let that account run holdfast and read its configuration, the passphrase and the repository", outcome.err)
+            self.assertFalse(out.exists())
+        shutil.chown(self.scratch / "pass", "postgres", "postgres")
+        self.holdfast("restore", "--to", out, program=program)
+        self.assertEqual(self.restored_value(out, "select count(*) from t"), "3")
+
+    def test_an_idle_server_loses_nothing(self):
+        self.config.write_text(self.config.read_text().replace("rpo: 5m", "rpo: 1s"))
+        self.server.sql("create table t (n int)")
+        receiver = Background([*self.server.prefix, self.program(), "--config", self.config, "wal", "receive"], self.scratch / "receive.log")
+        self.addCleanup(receiver.process.kill)
+        wait_until("the slot", lambda: self.server.sql("select active from pg_replication_slots where slot_name = 'holdfast_db'") == "t")
+        self.as_server("backup")
+        self.server.sql("insert into t values (1)")
+        lsn = self.server.sql("select pg_current_wal_flush_lsn()")
+        wait_until("the flush", lambda: self.server.sql(
+            f"select coalesce(bool_or(flush_lsn >= '{lsn}'), false) from pg_stat_replication") == "t")
+        # Whatever the age of the last commit and of the last mark.
+        for _ in range(3):
+            state = self.as_server("stats", "--json").json()["components"][0]
+            self.assertEqual((state["rpo_met"], state["exposure_seconds"] < 1), (True, True), state)
+        self.assertNotIn("server_problem", state)
+        receiver.end()
+        self.server.sql("insert into t values (2)")  # which nobody stores
+        state = self.as_server("stats", "--json").json()["components"][0]
+        self.assertGreater(state["exposure_seconds"], 0)
+        self.assertFalse(state["rpo_met"], state)
+        self.server.stop(mode="immediate")
+        state = self.as_server("stats", "--json").json()["components"][0]
+        self.assertIn("server_problem", state)
+        self.assertIn("note: db: the server can't say", self.as_server("stats").out)
+        self.assertNotIn("server_problem", self.as_server("stats", "--no-server", "--json").json()["components"][0])
+
     def test_another_cluster(self):
         self.write_history()
         other = Server(self.scratch / "other")
@@ -123,8 +227,10 @@ class Postgres(Case):
         binaries.chmod(0o755)
         self.config.write_text(self.config.read_text().replace("rpo: 5m", f"bin_directory: {binaries}"))
         major = (self.server.data / "PG_VERSION").read_text().strip()
-        outcome = self.as_server("verify", "--boot", "--scratch", self.scratch, expect=NOT_FOUND)
-        self.assertIn(f"no server programs of PostgreSQL {major} were found in {binaries}", outcome.err)
+        outcome = self.as_server("verify", "--boot", "--scratch", self.scratch, expect=MISMATCH)
+        self.assertIn(f"it needs the server programs of PostgreSQL {major}, and there are those of 11 alone in {binaries}\n", outcome.err)
+        self.assertIn(f"hint: install the package postgresql-{major} (Debian, Ubuntu) or postgresql{major}-server (Red Hat), or name the "
+                      "directory of its programs: bin_directory in holdfast.yaml, or HOLDFAST_PG_BIN\n", outcome.err)
 
     def test_server_that_is_away(self):
         self.server.stop()

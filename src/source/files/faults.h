@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -28,10 +29,16 @@ class Faults {
   std::vector<std::string> take();
   uint64_t count() const;
 
+  // Owners that the system did not let us set, because we are not root: no faults,
+  // since whoever restores as a user expects to own what comes back. Only counted.
+  void add_owner_left() { owners_left_++; }
+  uint64_t owners_left() const { return owners_left_; }
+
  private:
   mutable std::mutex mutex_;
   std::vector<std::string> lines_;
   uint64_t count_ = 0;
+  std::atomic<uint64_t> owners_left_{0};
 };
 
 }  // namespace holdfast::files

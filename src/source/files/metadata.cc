@@ -65,7 +65,8 @@ Result<std::optional<std::string>> sized_answer(const Get& get, const std::strin
   return Error::from_errno(errno, fmt::format("extended attributes of '{}'", path));
 }
 
-void set_owner(const repo::Entry& entry, const Handle& handle, const ApplyOptions& options, OwnerNames& names,
+// False when the object stays another's than the entry's.
+bool set_owner(const repo::Entry& entry, const Handle& handle, const ApplyOptions& options, OwnerNames& names,
                const struct stat& now, Faults& faults) {
   const uid_t uid = options.numeric_ids ? entry.uid : names.uid_of(entry.user, entry.uid);
   const gid_t gid = options.numeric_ids ? entry.gid : names.gid_of(entry.group, entry.gid);
@@ -73,12 +74,16 @@ void set_owner(const repo::Entry& entry, const Handle& handle, const ApplyOption
     if (handle.descriptor >= 0) return fchown(handle.descriptor, to_uid, to_gid);
     return lchown(handle.path.c_str(), to_uid, to_gid);
   };
-  if (now.st_uid == uid && now.st_gid == gid) return;
-  if (change(uid, gid) == 0) return;
+  if (now.st_uid == uid && now.st_gid == gid) return true;
+  if (change(uid, gid) == 0) return true;
   const int error = errno;
   // A user who may not give files away may still choose among their own groups.
-  if (now.st_gid != gid && change(static_cast<uid_t>(-1), gid) == 0 && now.st_uid == uid) return;
-  faults.add(entry.path, fmt::format("owner {}:{} not set", uid, gid), Error::from_errno(error, "chown"));
+  if (now.st_gid != gid && change(static_cast<uid_t>(-1), gid) == 0 && now.st_uid == uid) return true;
+  if (error != EPERM || geteuid() == 0)
+    faults.add(entry.path, fmt::format("owner {}:{} not set", uid, gid), Error::from_errno(error, "chown"));
+  else if (!options.made_on_the_way)
+    faults.add_owner_left();
+  return false;
 }
 
 void set_attributes(const repo::Entry& entry, const Handle& handle, bool remove_others, Faults& faults) {
@@ -100,9 +105,11 @@ void set_attributes(const repo::Entry& entry, const Handle& handle, bool remove_
   }
 }
 
-void set_mode(const repo::Entry& entry, const Handle& handle, Faults& faults) {
+void set_mode(const repo::Entry& entry, const Handle& handle, bool owner_is_right, Faults& faults) {
   if (entry.kind == repo::EntryKind::kSymlink) return;  // has none on Linux
-  const mode_t mode = entry.mode & 07777;
+  // Setuid gives the owner's rights away: those of the right owner only.
+  const bool gives_rights = entry.kind == repo::EntryKind::kFile && !owner_is_right;
+  const mode_t mode = entry.mode & (gives_rights ? 01777 : 07777);
   const int outcome = handle.descriptor >= 0 ? fchmod(handle.descriptor, mode) : chmod(handle.path.c_str(), mode);
   if (outcome != 0) faults.add(entry.path, fmt::format("mode {:04o} not set", mode), Error::from_errno(errno, "chmod"));
 }
@@ -226,9 +233,9 @@ void apply_metadata(const repo::Entry& entry, const Handle& handle, const ApplyO
   }
   // chown clears setuid and capabilities, an ACL changes the mode's group bits,
   // and each of them the change time alone: hence this order.
-  set_owner(entry, handle, options, names, now, faults);
+  const bool owner_is_right = set_owner(entry, handle, options, names, now, faults);
   set_attributes(entry, handle, options.remove_other_attributes, faults);
-  set_mode(entry, handle, faults);
+  set_mode(entry, handle, owner_is_right, faults);
   set_times(entry, handle, faults);
 }
 

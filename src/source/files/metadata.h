@@ -62,10 +62,13 @@ Result<Attributes> read_attributes(const Handle& handle);
 struct ApplyOptions {
   bool numeric_ids = false;
   bool remove_other_attributes = false;  // the object existed: it may have some that the entry lacks
+  bool made_on_the_way = false;          // a directory above what was asked for: its owner is not worth a word
 };
 
 // Sets owner, attributes, mode and times, in the order in which none undoes
-// another. What the system refuses becomes a fault under the entry's path.
+// another. What the system refuses becomes a fault under the entry's path; but an
+// owner that only root could set is counted when we are not root, and a file that
+// stays ours so is not left setuid or setgid.
 void apply_metadata(const repo::Entry& entry, const Handle& handle, const ApplyOptions& options, OwnerNames& names,
                     Faults& faults);
 

@@ -219,6 +219,13 @@ Error damage_error(const FileRestore::Damage& damage) {
       .with_data_loss();
 }
 
+std::string owners_note(uint64_t count) {
+  return fmt::format(
+      "{} of the files and directories were another's and are yours now, as only root can give files away: restore as "
+      "root to have their owners back",
+      format_count(count));
+}
+
 }  // namespace
 
 Result<RestoreReport> restore(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
@@ -255,6 +262,7 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
   report.bytes = restorer.files().bytes();
   report.bytes_written = restorer.files().bytes_written();
   report.faults = faults.take();
+  if (faults.owners_left() > 0) report.notes.push_back(owners_note(faults.owners_left()));
   const auto damage = restorer.files().damage();
   if (damage.files > 0) return damage_error(damage);
   log_info("files.restored",

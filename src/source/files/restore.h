@@ -23,7 +23,8 @@ struct RestoreReport {
   uint64_t bytes = 0;                // of content in place now
   uint64_t bytes_written = 0;        // of it, written by this restore
   std::vector<std::string> changes;  // dry run: one line for each thing that would be done
-  std::vector<std::string> faults;   // "srv/x: owner not set: permission denied"
+  std::vector<std::string> faults;   // "srv/x: mode 0644 not set: permission denied"
+  std::vector<std::string> notes;    // what is as it has to be, yet worth a word
 };
 
 // Each file appears whole or not at all (temporary beside it, fsync, rename).

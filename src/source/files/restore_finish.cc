@@ -27,7 +27,8 @@ Result<void> RestoreFinish::visit(Selected selected, const std::set<std::string>
   if (entry.kind == repo::EntryKind::kHardLink && !options_.dry_run) return make_link(entry);
   if (entry.kind != repo::EntryKind::kDirectory) return {};
   Directory directory;
-  directory.leave = (!selected.wanted || entry.source_data == kParentMark) && !made.contains(entry.path);
+  directory.above = !selected.wanted || entry.source_data == kParentMark;
+  directory.leave = directory.above && !made.contains(entry.path);
   directory.entry = std::move(entry);
   directories_.push_back(std::move(directory));
   return {};
@@ -38,7 +39,7 @@ Result<void> RestoreFinish::leave(const Directory& directory) {
   if (options_.delta && options_.remove_extra) TRY(remove_extra(directory));
   if (options_.dry_run) return {};
   const std::string path = target_.path_of(directory.entry.path);
-  apply_metadata(directory.entry, {-1, path}, {options_.numeric_ids, options_.delta}, names_, faults_);
+  apply_metadata(directory.entry, {-1, path}, {options_.numeric_ids, options_.delta, directory.above}, names_, faults_);
   return {};
 }
 

@@ -34,6 +34,7 @@ class RestoreFinish {
  private:
   struct Directory {
     repo::Entry entry;
+    bool above = false;           // what was asked for
     bool leave = false;           // as it is: it is none of ours
     std::set<std::string> names;  // that the snapshot has in it
   };

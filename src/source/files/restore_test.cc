@@ -135,6 +135,48 @@ TEST_F(RestoreTest, OwnersAreSetByNameAndElseByNumber) {
   EXPECT_EQ(status_of(restored("nameless")).st_gid, 54322u);
 }
 
+// Until the end of its life this process may no more than `nobody`.
+class AsNobody {
+ public:
+  AsNobody() { EXPECT_TRUE(setegid(65534) == 0 && seteuid(65534) == 0); }
+  ~AsNobody() { EXPECT_TRUE(seteuid(0) == 0 && setegid(0) == 0); }
+};
+
+TEST_F(RestoreTest, OwnersThatOnlyRootCanSetAreCountedAndNoFault) {
+  NEEDS_ROOT();
+  mkdir((source + "/d").c_str(), 0755);
+  for (const char* name : {"mine", "d/theirs", "d/setuid"}) write_source(name, "x");
+  ASSERT_EQ(chown((source + "/mine").c_str(), 65534, 65534), 0);
+  ASSERT_EQ(chmod((source + "/d/setuid").c_str(), 06755), 0);
+  const auto snapshot = take();
+  ASSERT_EQ(mkdir(target.c_str(), 0755), 0);
+  ASSERT_EQ(chown(target.c_str(), 65534, 65534), 0);
+  ASSERT_EQ(chmod(scratch.path().c_str(), 0755), 0);
+  const AsNobody nobody;
+  const auto report = put_back(snapshot);
+  EXPECT_EQ(report.faults, std::vector<std::string>());
+  ASSERT_EQ(report.notes.size(), 1u);  // the source itself, d, theirs, setuid; none of the parents above
+  EXPECT_EQ(report.notes[0],
+            "4 of the files and directories were another's and are yours now, as only root can give files away: "
+            "restore as root to have their owners back");
+  EXPECT_EQ(read(restored("d/theirs")), "x");
+  EXPECT_EQ(status_of(restored("d/setuid")).st_mode & 07777, 0755u);
+}
+
+TEST_F(RestoreTest, AUsersOwnFilesComeBackWithoutAWord) {
+  NEEDS_ROOT();
+  write_source("mine", "x");
+  for (const char* name : {"", "/mine"}) ASSERT_EQ(chown((source + name).c_str(), 65534, 65534), 0);
+  ASSERT_EQ(chmod((source + "/mine").c_str(), 06755), 0);
+  const auto snapshot = take();
+  ASSERT_EQ(chmod(scratch.path().c_str(), 0777), 0);
+  const AsNobody nobody;
+  const auto report = put_back(snapshot);
+  EXPECT_EQ(report.faults, std::vector<std::string>());
+  EXPECT_EQ(report.notes, std::vector<std::string>());
+  EXPECT_EQ(status_of(restored("mine")).st_mode & 07777, 06755u);
+}
+
 TEST_F(RestoreTest, TimesOfDirectoriesAreRightAndReadOnlyOnesAreFilled) {
   mkdir((source + "/d").c_str(), 0755);
   write_source("d/x", "x");

@@ -68,7 +68,8 @@ class BaseBackup {
     CaptureTotals totals;
     std::vector<SnapshotTablespace> tablespaces;
   };
-  Result<Outcome> run(const std::function<PageRules(Lsn start)>& rules, PreviousSnapshot* previous, Time began);
+  // `rules` is asked once the backup has begun, with where.
+  Result<Outcome> run(const std::function<Result<PageRules>(Lsn start)>& rules, PreviousSnapshot* previous, Time began);
 
  private:
   Result<void> begin();

@@ -60,5 +60,42 @@ TEST(BaseBackup, AClusterIsCapturedOverTheProtocolAndItsIncrementalStoresChanged
   EXPECT_EQ(restored.value()->sql("select count(*) from t where m = 'changed'").value(), "10");
 }
 
+// The new database's catalogs are its template's, with LSNs from before the first
+// capture, under the names of the old one's files.
+TEST(BaseBackup, ADatabaseMadeAgainWithItsOldOidIsNotTakenForTheOldOne) {
+  SKIP_WITHOUT_SERVER();
+  auto made = TestCluster::create();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  if (std::stoi(cluster.sql("show server_version_num").value()) < 150000)
+    GTEST_SKIP() << "before PostgreSQL 15 nobody can choose a database's oid";
+  ASSERT_OK(cluster.sql("create database plain oid = 90000 strategy = file_copy"));
+  ASSERT_OK(cluster.sql("create database model oid = 90001"));
+  for (const char* database : {"plain", "model"})
+    ASSERT_OK(cluster.sql(std::string("create table t as select '") + database + "' from generate_series(1, 20000) g",
+                          database));
+  ASSERT_OK(cluster.sql("vacuum freeze", "plain"));
+  ASSERT_OK(cluster.sql("vacuum freeze", "model"));
+  ASSERT_OK(cluster.sql("checkpoint"));
+  TestRig rig;
+  auto first = rig.capture(cluster, nullptr, CaptureMethod::kProtocol);
+  ASSERT_OK(first);
+  auto unchanged = rig.capture(cluster, &first.value(), CaptureMethod::kProtocol);
+  ASSERT_OK(unchanged);
+  EXPECT_LT(unchanged.value().stored_bytes * 8, first.value().stored_bytes);
+
+  ASSERT_OK(cluster.sql("drop database plain"));
+  ASSERT_OK(cluster.sql("create database plain oid = 90000 template model strategy = file_copy"));
+  const std::string catalog = "select count(*) || ':' || sum(hashtext(c::text)::bigint) from pg_class c";
+  const std::string digest = cluster.sql(catalog, "plain").value();
+  auto second = rig.capture(cluster, &unchanged.value(), CaptureMethod::kProtocol);
+  ASSERT_OK(second);
+  EXPECT_TRUE(second.value().incremental);
+  auto restored = rig.restore(second.value());
+  ASSERT_OK(restored);
+  EXPECT_EQ(restored.value()->sql(catalog, "plain").value(), digest);
+  EXPECT_EQ(restored.value()->sql("select distinct * from t", "plain").value(), "model");
+}
+
 }  // namespace
 }  // namespace holdfast::postgres

@@ -243,9 +243,7 @@ void BootVerifier::compare_table(const std::string& object, const nlohmann::json
 
 // Only where recovery ends is where the rows were counted.
 void BootVerifier::compare_counts() {
-  const bool immediate = std::any_of(target_.settings.begin(), target_.settings.end(), [](const auto& setting) {
-    return setting.first == "recovery_target" && setting.second == "immediate";
-  });
+  const bool immediate = target_.as_captured;
   report_.details["counts_compared"] = options_.compare_counts && immediate;
   if (!options_.compare_counts) return;
   auto session = ServerSession::connect(server_->connection());

@@ -100,6 +100,7 @@ Result<void> Capture::connect() {
   source_.page_bytes = facts_.page_bytes;
   source_.checksums = facts_.checksums;
   source_.from_standby = facts_.in_recovery;
+  source_.databases = TRY(read_database_rows(*server_));
   return {};
 }
 
@@ -267,7 +268,13 @@ Result<void> Capture::by_protocol() {
       for (auto& [table, item] : tables.items()) item["exact"] = false;
     }
   }
-  BaseBackup::Outcome outcome = TRY(backup.run([&](Lsn start) { return rules(start); }, previous_.get(), began_));
+  // The protocol tells no inodes. What the server says once the backup has begun counts:
+  // a database that is made again later than that is made again by replay, too.
+  const auto begun = [&](Lsn start) -> Result<PageRules> {
+    if (previous_) previous_->leave_out_others(TRY(read_database_rows(*server_)));
+    return rules(start);
+  };
+  BaseBackup::Outcome outcome = TRY(backup.run(begun, previous_.get(), began_));
   outcome.end.time = TRY(server_time(*server_));
   totals_ = std::move(outcome.totals);
   source_.tablespaces = std::move(outcome.tablespaces);

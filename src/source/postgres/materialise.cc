@@ -26,6 +26,11 @@ constexpr uint64_t kDirectAlignment = 4096;
 const std::string kControlPath = "global/pg_control";
 const std::string kTemporaryControl = "global/pg_control.holdfast";
 
+constexpr std::string_view kArchivingOff =
+    "# Added by holdfast: this cluster was restored beside another, and two must not archive into one log.\n"
+    "# When it takes the other's place: alter system reset archive_mode, and a restart.\n"
+    "archive_mode = 'off'\n";
+
 // A file being written, by several workers at once.
 struct TargetFile {
   repo::Entry entry;
@@ -459,6 +464,7 @@ Result<void> Materialiser::write_settings() {
     }
     text += "# Added by holdfast: " + target_.description + "\n" + format_settings(settings);
   }
+  if (options_.archiving_off) text += kArchivingOff;
   return write_text("postgresql.auto.conf", text);
 }
 
@@ -520,16 +526,20 @@ Result<void> Materialiser::run() {
 Result<MaterialiseReport> materialise(source::World& world, repo::Repository& repository,
                                       const repo::Snapshot& snapshot, const ResolvedTarget& target,
                                       const MaterialiseOptions& options) {
-  const MaterialisePlan plan =
-      TRY_CONTEXT(MaterialisePlan::make(world, repository, snapshot, options), "restoring '{}'", snapshot.component);
+  const MaterialisePlan plan = TRY_CONTEXT(MaterialisePlan::make(world, repository, snapshot, target, options),
+                                           "restoring '{}'", snapshot.component);
+  if (options.check_account && plan.uid())
+    TRY_CONTEXT(options.check_account(*plan.uid(), *plan.gid()), "restoring '{}'", snapshot.component);
   if (options.dry_run) {
     MaterialiseReport report;
     report.files = plan.files();
     report.bytes = plan.bytes();
     for (const auto& [oid, location] : plan.tablespaces()) report.tablespaces.push_back(oid + " -> " + location);
+    report.notes = plan.notes();
     return report;
   }
   Materialiser materialiser(world, repository, snapshot, target, options, plan);
+  materialiser.report().notes = plan.notes();
   TRY_CONTEXT(materialiser.run(), "restoring '{}' to {}", snapshot.component, plan.data_directory());
   return std::move(materialiser.report());
 }

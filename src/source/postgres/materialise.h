@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +23,11 @@ struct MaterialiseOptions {
   std::string primary_conninfo;  // with standby
   AfterRecovery action = AfterRecovery::kPromote;
   std::string restore_command;  // "" : no WAL replay settings are written
+  // Beside a cluster that may live on: two must not archive into one log.
+  bool archiving_off = false;
+  // Asked before anything is written, with the account that the server will run under
+  // when that is not ours (only root can give files away).
+  std::function<Result<void>(uint32_t uid, uint32_t gid)> check_account;
   bool dry_run = false;
   std::optional<uint32_t> uid, gid;  // owner of what is written, when root
 };

@@ -179,6 +179,34 @@ Result<void> MaterialisePlan::look_at_tablespaces(source::World& world, const Ma
   return {};
 }
 
+// Replay makes a tablespace where the original had it, and removes what it finds there:
+// beside a cluster that lives on that would be its data.
+Result<void> MaterialisePlan::look_at_replay(source::World& world, const repo::Snapshot& snapshot,
+                                             const ResolvedTarget& target) {
+  const bool in_place = snapshot.source.value("data_directory", "") == directory_;
+  for (const auto& space : target.tablespaces) {
+    const std::string problem =
+        fmt::format("the WAL to be replayed makes tablespace {} at {}", space.oid, space.location);
+    if (!TRY(exists(world.fs, space.location))) {
+      notes_.push_back(problem + ": that directory must exist, and be the server's, before it is started");
+      continue;
+    }
+    if (in_place) continue;
+    const auto listed = TRY(world.fs.list(space.location));
+    const auto is_data = [&](const DirectoryEntry& entry) {
+      return entry.name.starts_with(fmt::format("PG_{}_", source_.major));
+    };
+    if (std::any_of(listed.begin(), listed.end(), is_data)) {
+      return make_error(ErrorCode::kRefused, "{}, which holds data: replay would overwrite it", problem)
+          .with_hint(
+              "restore a point that was taken later, or to an instant before; or restore on another machine; or "
+              "move that directory away, if no server uses it");
+    }
+    notes_.push_back(problem + ", where it will be");
+  }
+  return {};
+}
+
 Result<void> MaterialisePlan::measure(repo::Repository& repository, const repo::Snapshot& snapshot) {
   auto reader = TRY(repo::TreeReader::open(repository, snapshot.root));
   while (true) {
@@ -224,7 +252,8 @@ Result<void> MaterialisePlan::look_at_space(source::World& world) {
     const uint64_t free = TRY(world.fs.free_bytes(need.path));
     if (need.bytes == 0 || free >= need.bytes + kSpareBytes) continue;
     return make_error(ErrorCode::kNoSpace, "the file system of {} has {} free, and the restore needs {}", need.path,
-                      format_bytes(free), format_bytes(need.bytes + kSpareBytes));
+                      format_bytes(free), format_bytes(need.bytes + kSpareBytes))
+        .with_hint("make room there, or restore to another file system with --to");
   }
   return {};
 }
@@ -246,7 +275,8 @@ void MaterialisePlan::choose_owner(const MaterialiseOptions& options, source::Wo
 }
 
 Result<MaterialisePlan> MaterialisePlan::make(source::World& world, repo::Repository& repository,
-                                              const repo::Snapshot& snapshot, const MaterialiseOptions& options) {
+                                              const repo::Snapshot& snapshot, const ResolvedTarget& target,
+                                              const MaterialiseOptions& options) {
   MaterialisePlan plan;
   if (options.to.empty()) return make_error(ErrorCode::kUsage, "no directory to restore to was given");
   plan.source_ = TRY(snapshot_source(snapshot));
@@ -254,6 +284,7 @@ Result<MaterialisePlan> MaterialisePlan::make(source::World& world, repo::Reposi
   TRY(plan.place_tablespaces(options));
   TRY(plan.look_at_target(world, options));
   TRY(plan.look_at_tablespaces(world, options));
+  TRY(plan.look_at_replay(world, snapshot, target));
   TRY(plan.measure(repository, snapshot));
   TRY(plan.look_at_space(world));
   plan.choose_owner(options, world);

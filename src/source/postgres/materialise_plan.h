@@ -22,7 +22,8 @@ class MaterialisePlan {
  public:
   // Looks at the target without changing anything. Refuses as materialise() says.
   static Result<MaterialisePlan> make(source::World& world, repo::Repository& repository,
-                                      const repo::Snapshot& snapshot, const MaterialiseOptions& options);
+                                      const repo::Snapshot& snapshot, const ResolvedTarget& target,
+                                      const MaterialiseOptions& options);
 
   // The place of a path of the tree; empty when it is not restored.
   std::optional<std::string> place_of(const std::string& path) const;
@@ -38,11 +39,13 @@ class MaterialisePlan {
   std::optional<uint32_t> uid() const { return uid_; }
   std::optional<uint32_t> gid() const { return gid_; }
   bool over_old() const { return over_old_; }  // --delta over something
+  const std::vector<std::string>& notes() const { return notes_; }
 
  private:
   Result<void> place_tablespaces(const MaterialiseOptions& options);
   Result<void> look_at_target(source::World& world, const MaterialiseOptions& options);
   Result<void> look_at_tablespaces(source::World& world, const MaterialiseOptions& options);
+  Result<void> look_at_replay(source::World& world, const repo::Snapshot& snapshot, const ResolvedTarget& target);
   Result<void> measure(repo::Repository& repository, const repo::Snapshot& snapshot);
   Result<void> look_at_space(source::World& world);
   void choose_owner(const MaterialiseOptions& options, source::World& world);
@@ -54,6 +57,7 @@ class MaterialisePlan {
   uint64_t files_ = 0, bytes_ = 0;
   std::optional<uint32_t> uid_, gid_, captured_uid_, captured_gid_;
   bool over_old_ = false;
+  std::vector<std::string> notes_;
 };
 
 // kTargetRunning when a server runs on the directory.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include "base/filesystem.h"
 #include "base/subprocess.h"
@@ -62,14 +63,23 @@ std::string shell_quoted(const std::string& text) {
 Result<std::string> find_bin_directory(int major, const std::string& preferred) {
   std::vector<std::string> candidates = candidate_directories();
   if (!preferred.empty()) candidates = {preferred};
+  std::set<int> others;
   for (const std::string& directory : candidates) {
     if (!is_executable(join_path(directory, "postgres")) || !is_executable(join_path(directory, "pg_ctl"))) continue;
-    if (major == 0 || major_of(directory) == major) return directory;
+    const int found = major_of(directory);
+    if (major == 0 || found == major) return directory;
+    others.insert(found);
   }
-  return make_error(ErrorCode::kNotFound, "no server programs of PostgreSQL {} were found{}", major,
-                    preferred.empty() ? "" : " in " + preferred)
-      .with_hint(fmt::format(
-          "install the package postgresql-{}, or set HOLDFAST_PG_BIN to the directory of its programs", major));
+  const std::string where = preferred.empty() ? "here" : "in " + preferred;
+  if (major == 0) return make_error(ErrorCode::kNotFound, "there are no server programs of PostgreSQL {}", where);
+  return make_error(
+             ErrorCode::kMismatch, "it needs the server programs of PostgreSQL {}, and {} {}", major,
+             others.empty() ? "there are none" : fmt::format("there are those of {} alone", fmt::join(others, ", ")),
+             where)
+      .with_hint(
+          fmt::format("install the package postgresql-{0} (Debian, Ubuntu) or postgresql{0}-server (Red Hat), or "
+                      "name the directory of its programs: bin_directory in holdfast.yaml, or HOLDFAST_PG_BIN",
+                      major));
 }
 
 Result<ServerUser> server_user(const std::string& path) {

@@ -16,7 +16,7 @@ namespace holdfast::postgres {
 
 // The directory of the server programs of this major version: `preferred`, else
 // HOLDFAST_PG_BIN, else Debian's and Red Hat's places, else PATH. `major` 0: the
-// newest. kNotFound with what to install or set.
+// newest. kMismatch with what to install or set; kNotFound when `major` is 0.
 Result<std::string> find_bin_directory(int major, const std::string& preferred = "");
 
 // Whom server programs run as: nobody special unless we are root, then the owner

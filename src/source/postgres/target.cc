@@ -121,8 +121,26 @@ class Resolver {
                        segment_name(path.timeline(), path.end(), archive_.identity().segment_bytes));
   }
 
-  ResolvedTarget outcome(const Candidate& candidate, const WalPath& path, Lsn replay_to, Time instant,
-                         const std::string& what) {
+  // Summaries list them; only a log that was stored before they did is read.
+  static Result<std::vector<WalSummary::Tablespace>> tablespaces_on(const WalPath& path, Lsn from, Lsn to) {
+    std::vector<WalSummary::Tablespace> made;
+    for (const auto& stretch : path.stretches()) {
+      if (stretch.to <= from || stretch.from >= to) continue;
+      if (stretch.summary.tablespaces_complete) {
+        for (const auto& space : stretch.summary.tablespaces)
+          if (space.start >= from && space.start < to) made.push_back(space);
+        continue;
+      }
+      TRY(path.events(std::max(from, stretch.from), std::min(to, stretch.to), [&](const WalEvent& event) {
+        if (event.kind == WalEventKind::kTablespace) made.push_back({event.oid, event.name, event.start});
+        return true;
+      }));
+    }
+    return made;
+  }
+
+  Result<ResolvedTarget> outcome(const Candidate& candidate, const WalPath& path, Lsn replay_to, Time instant,
+                                 const std::string& what) {
     const uint64_t segment_bytes = archive_.identity().segment_bytes;
     ResolvedTarget resolved;
     resolved.snapshot_index = candidate.index;
@@ -136,16 +154,15 @@ class Resolver {
         fmt::format("{}, from the snapshot of {}, {} segment{} to replay on timeline {}", what,
                     format_rfc3339(candidate.source.stop_time), segments, segments == 1 ? "" : "s", path.timeline());
     resolved.settings.emplace_back("recovery_target_timeline", std::to_string(timeline_));
+    resolved.tablespaces = TRY(tablespaces_on(path, resolved.replay_from, resolved.replay_to));
     return resolved;
   }
 
-  // Stops behind the last stored record, or where the snapshot is whole if there is none.
+  // Stops behind the last stored record. Where none is to be replayed at all, as on an
+  // idle standby, no target can be met: the end of the log is where recovery ends.
   void stop_at_end(ResolvedTarget& resolved, const Candidate& candidate, const WalPath& path) {
     const auto last = path.last_record();
-    if (!last || *last < candidate.source.stop) {
-      resolved.settings.emplace_back("recovery_target", "immediate");
-      return;
-    }
+    if (!last || *last <= candidate.source.start) return;
     resolved.settings.emplace_back("recovery_target_lsn", last->text());
     resolved.settings.emplace_back("recovery_target_inclusive", "on");
   }
@@ -158,8 +175,16 @@ class Resolver {
     const Candidate& candidate = candidates_.back();
     const WalPath path = TRY(path_from(candidate));
     ResolvedTarget resolved =
-        outcome(candidate, path, candidate.source.stop, candidate.source.stop_time, "as the snapshot ended");
-    resolved.settings.emplace_back("recovery_target", "immediate");
+        TRY(outcome(candidate, path, candidate.source.stop, candidate.source.stop_time, "as the snapshot ended"));
+    resolved.as_captured = true;
+    // PostgreSQL stops "immediately" when it meets a record behind the place where the
+    // snapshot is whole. A snapshot of a standby may be all that there is.
+    const auto last = path.last_record();
+    if (last && *last >= candidate.source.stop) {
+      resolved.settings.emplace_back("recovery_target", "immediate");
+    } else {
+      stop_at_end(resolved, candidate, path);
+    }
     return resolved;
   }
 
@@ -192,14 +217,14 @@ class Resolver {
       if (stop && stop->start < candidate->source.stop) continue;  // it would stop before the snapshot is whole
       const std::string what = fmt::format("all up to {}", format_rfc3339(time));
       if (stop) {
-        ResolvedTarget resolved = outcome(*candidate, path, stop->end, time, what);
+        ResolvedTarget resolved = TRY(outcome(*candidate, path, stop->end, time, what));
         resolved.settings.emplace_back("recovery_target_time", setting_time(time));
         resolved.settings.emplace_back("recovery_target_inclusive", inclusive ? "on" : "off");
         return resolved;
       }
       if (end_instant(*candidate, path) < time)
         return unreachable(fmt::format("{} is not covered: {}", format_rfc3339(time), why_it_ends(path)));
-      ResolvedTarget resolved = outcome(*candidate, path, path.end(), time, what);
+      ResolvedTarget resolved = TRY(outcome(*candidate, path, path.end(), time, what));
       stop_at_end(resolved, *candidate, path);
       return resolved;
     }
@@ -218,7 +243,7 @@ class Resolver {
       const Time instant =
           at_end ? end_instant(*candidate, path) : commit_before(path, lsn).value_or(candidate->source.stop_time);
       ResolvedTarget resolved =
-          outcome(*candidate, path, at_end ? path.end() : lsn, instant, fmt::format("all up to {}", lsn.text()));
+          TRY(outcome(*candidate, path, at_end ? path.end() : lsn, instant, fmt::format("all up to {}", lsn.text())));
       if (at_end) {
         stop_at_end(resolved, *candidate, path);
       } else {
@@ -269,8 +294,8 @@ class Resolver {
       if (!event || event->start < candidate->source.stop) continue;
       if (event->kind == WalEventKind::kAbort)
         return unreachable(fmt::format("{} was rolled back, at {}", what, format_rfc3339(event->time)));
-      ResolvedTarget resolved = outcome(*candidate, path, event->end, event->time,
-                                        fmt::format("{} of {}", what, format_rfc3339(event->time)));
+      ResolvedTarget resolved = TRY(outcome(*candidate, path, event->end, event->time,
+                                            fmt::format("{} of {}", what, format_rfc3339(event->time))));
       if (target_.name) {
         resolved.settings.emplace_back("recovery_target_name", *target_.name);
       } else {

@@ -195,6 +195,39 @@ TEST_F(TargetTest, TakesTheNewestSnapshotThatTheTargetAllows) {
   EXPECT_EQ(immediate.replay_to, second_stop);
 }
 
+// PostgreSQL would end with "recovery ended before configured recovery target was
+// reached": nothing follows at which it could stop.
+TEST_F(TargetTest, ImmediateNeedsNoRecordBehindTheSnapshot) {
+  snapshots_ = {snapshot(1, commits_[730], end_, at(45))};
+  push_all();
+  const auto stops_at_the_last = resolve(target_immediate()).value();
+  EXPECT_THAT(stops_at_the_last.settings,
+              ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target_lsn", commits_[740].text()),
+                          Pair("recovery_target_inclusive", "on")));
+  EXPECT_TRUE(stops_at_the_last.as_captured);
+
+  snapshots_ = {snapshot(1, commits_[740], end_, at(45))};  // of a standby that had nothing to replay
+  for (const Target& target : {target_immediate(), target_at(at(45)), target_lsn(end_.text())}) {
+    const auto resolved = resolve(target);
+    ASSERT_TRUE(resolved.ok()) << resolved.error().text();
+    EXPECT_THAT(resolved.value().settings, ElementsAre(Pair("recovery_target_timeline", "1")));
+  }
+}
+
+// Replay makes them where the original had them, whatever the directory restored to.
+TEST_F(TargetTest, TellsTheTablespacesThatReplayWillMake) {
+  const Lsn made = wal_.tablespace(16400, "/srv/space");
+  wal_.filler(10);
+  commit(750, 50);
+  push_all();
+  const auto latest = resolve({}).value();
+  ASSERT_EQ(latest.tablespaces.size(), 1u);
+  EXPECT_EQ(latest.tablespaces[0].oid, 16400u);
+  EXPECT_EQ(latest.tablespaces[0].location, "/srv/space");
+  EXPECT_EQ(latest.tablespaces[0].start, made);
+  EXPECT_THAT(resolve(target_at(at(30))).value().tablespaces, IsEmpty()) << "it was made later";
+}
+
 TEST_F(TargetTest, APositionMustBeStored) {
   push_all();
   EXPECT_THAT(resolve(target_lsn(commits_[730].text())).value().settings,

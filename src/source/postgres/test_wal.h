@@ -41,6 +41,11 @@ class TestWal {
     field.resize(64, '\0');
     return record(0, 0x70, 0, data + field);
   }
+  Lsn tablespace(uint32_t oid, const std::string& location) {
+    std::string data;
+    append<uint32_t>(data, oid);
+    return record(5, 0x00, 0, data + location + '\0');
+  }
   // A record of no interest with that much data.
   Lsn filler(size_t bytes) { return record(10, 0x00, 700, std::string(bytes, 'f')); }
   // A record that refers to a block, with that much data of it.

@@ -49,6 +49,7 @@ TEST(Verify, BootingRunsChecksCountsAndAssertionsAndCleansUp) {
   target.timeline = source.timeline;
   target.replay_from = source.start;
   target.replay_to = source.stop;
+  target.as_captured = true;
   auto report = verify_by_booting(rig.world, rig.repository(), snapshot, target, options);
   ASSERT_OK(report);
   ASSERT_EQ(report.value().findings.size(), 1u);

@@ -12,7 +12,8 @@ static_assert(std::endian::native == std::endian::little, "WAL is read as it lie
 
 namespace {
 
-constexpr uint8_t kXlogManager = 0, kXactManager = 1;
+constexpr uint8_t kXlogManager = 0, kXactManager = 1, kTablespaceManager = 5;
+constexpr uint8_t kTablespaceCreate = 0x00;
 constexpr int64_t kPostgresEpochSeconds = 946'684'800;
 
 // The part of a record that belongs to its resource manager, after the block references.
@@ -101,6 +102,18 @@ std::optional<WalEvent> decode_xlog(const WalRecordHeader& header, ByteView data
   return event;
 }
 
+// Only the making of one tells a place; whatever else is done to a tablespace goes
+// through the link in the data directory.
+std::optional<WalEvent> decode_tablespace(const WalRecordHeader& header, ByteView data) {
+  if ((header.info & 0xF0) != kTablespaceCreate || data.size() < sizeof(uint32_t)) return std::nullopt;
+  WalEvent event;
+  event.kind = WalEventKind::kTablespace;
+  event.oid = load_little_endian<uint32_t>(data.data());
+  const std::string_view place = as_text(data.subspan(sizeof(uint32_t)));
+  event.name = std::string(place.substr(0, place.find('\0')));
+  return event;
+}
+
 }  // namespace
 
 int major_of_wal_magic(uint16_t magic) {
@@ -182,6 +195,7 @@ bool may_be_wal_event(const WalRecordHeader& header) {
   constexpr uint8_t kFullPageForHint = 0xA0, kFullPage = 0xB0;
   if (header.manager == kXactManager) return true;
   const uint8_t operation = header.info & 0xF0;
+  if (header.manager == kTablespaceManager) return operation == kTablespaceCreate;
   return header.manager == kXlogManager && operation != kFullPageForHint && operation != kFullPage;
 }
 
@@ -195,7 +209,9 @@ std::optional<WalEvent> decode_wal_event(ByteView record, int major, Lsn start, 
   if (!may_be_wal_event(header)) return std::nullopt;
   const auto data = main_data(record, major);
   if (!data) return std::nullopt;
-  auto event = header.manager == kXactManager ? decode_transaction(header, *data, major) : decode_xlog(header, *data);
+  auto event = header.manager == kXactManager         ? decode_transaction(header, *data, major)
+               : header.manager == kTablespaceManager ? decode_tablespace(header, *data)
+                                                      : decode_xlog(header, *data);
   if (event) {
     event->start = start;
     event->end = end;

@@ -47,15 +47,25 @@ Result<WalPageHeader> parse_wal_page_header(ByteView page);
 // The same for the first page of a segment, whose header is long and plausible.
 Result<WalPageHeader> parse_wal_segment_header(ByteView segment);
 
-enum class WalEventKind : uint8_t { kCommit, kAbort, kRestorePoint, kCheckpoint, kEndOfRecovery, kBackupEnd };
+enum class WalEventKind : uint8_t {
+  kCommit,
+  kAbort,
+  kRestorePoint,
+  kCheckpoint,
+  kEndOfRecovery,
+  kBackupEnd,
+  kTablespace
+};
 
-// What recovery can stop at, and what tells of timelines.
+// What recovery can stop at, what tells of timelines, and what reaches outside of the
+// data directory when it is replayed.
 struct WalEvent {
   WalEventKind kind = WalEventKind::kCommit;
   Lsn start, end;    // of the record; end is aligned to 8 bytes
   Time time;         // commits, aborts, restore points, end of recovery; checkpoints (seconds)
   uint32_t xid = 0;  // commits and aborts; of the prepared transaction where it was one
-  std::string name;  // of a restore point
+  std::string name;  // of a restore point; of a tablespace that is made: where
+  uint32_t oid = 0;  // of that tablespace
   uint32_t timeline = 0, previous_timeline = 0;  // checkpoints, end of recovery
   Lsn redo;                                      // checkpoints
 };

@@ -168,6 +168,7 @@ TEST(WalSummary, RefusesDamagedBytes) {
   summary.restore_points.push_back({"caf\xe9", Lsn{1}, Lsn{2}, kNoon});
   const Bytes good = encode_summary(summary);
   EXPECT_EQ(decode_summary(good).value().restore_points[0].name, "caf\xe9");
+  EXPECT_TRUE(decode_summary(good).value().tablespaces_complete);
   EXPECT_EQ(decode_summary(good.view(0, good.size() / 2)).error().code(), ErrorCode::kDamaged);
   EXPECT_EQ(decode_summary(as_bytes("{}")).error().code(), ErrorCode::kDamaged);
   EXPECT_EQ(decode_summary(as_bytes("{\"version\":2}")).error().text(),

@@ -13,6 +13,7 @@ using nlohmann::json;
 constexpr int kSummaryVersion = 1;
 constexpr size_t kMaxRestorePoints = 100;
 constexpr uint8_t kMapFollows = 0;  // no JSON text has such a byte
+constexpr size_t kMaxTablespaces = 100;
 
 int64_t microseconds(Time time) { return time.ns / 1000; }
 
@@ -51,6 +52,12 @@ WalSummary from_json(const json& in) {
                                       Lsn{point.at("start").get<uint64_t>()}, Lsn{point.at("end").get<uint64_t>()},
                                       Time::from_unix_microseconds(point.at("time").get<int64_t>())});
   summary.restore_points_complete = in.at("restore_points_complete").get<bool>();
+  // Summaries did not always list them.
+  summary.tablespaces_complete = in.value("tablespaces_complete", false);
+  for (const json& space : in.value("tablespaces", json::array()))
+    summary.tablespaces.push_back({space.at("oid").get<uint32_t>(),
+                                   text_from_hex(space.at("location").get<std::string>()),
+                                   Lsn{space.at("start").get<uint64_t>()}});
   if (const auto at = lsn_of(in, "fault_at")) summary.fault = WalFault{*at, in.at("fault").get<std::string>()};
   summary.zeros_at = lsn_of(in, "zeros_at");
   summary.lead_end = lsn_of(in, "lead_end");
@@ -66,6 +73,10 @@ void WalSummary::add(const WalEvent& event) {
   if (event.kind == WalEventKind::kRestorePoint) {
     restore_points_complete = restore_points_complete && restore_points.size() < kMaxRestorePoints;
     if (restore_points_complete) restore_points.push_back({event.name, event.start, event.end, event.time});
+  }
+  if (event.kind == WalEventKind::kTablespace) {
+    tablespaces_complete = tablespaces_complete && tablespaces.size() < kMaxTablespaces;
+    if (tablespaces_complete) tablespaces.push_back({event.oid, event.name, event.start});
   }
   const bool commit = event.kind == WalEventKind::kCommit;
   if (!commit && event.kind != WalEventKind::kAbort) return;
@@ -94,6 +105,8 @@ WalSummary WalSummary::clone() const {
   copy.max_xid = max_xid;
   copy.restore_points = restore_points;
   copy.restore_points_complete = restore_points_complete;
+  copy.tablespaces = tablespaces;
+  copy.tablespaces_complete = tablespaces_complete;
   copy.fault = fault;
   copy.zeros_at = zeros_at;
   copy.lead_end = lead_end;
@@ -112,7 +125,9 @@ Bytes encode_summary(const WalSummary& summary, const BlockMap* map) {
               {"last_end", summary.last_end.value},
               {"commits", summary.commits},
               {"restore_points", json::array()},
-              {"restore_points_complete", summary.restore_points_complete}};
+              {"restore_points_complete", summary.restore_points_complete},
+              {"tablespaces", json::array()},
+              {"tablespaces_complete", summary.tablespaces_complete}};
   put_optional(out, "last_record", summary.last_record, lsn);
   put_optional(out, "first_commit", summary.first_commit, microseconds);
   put_optional(out, "last_commit", summary.last_commit, microseconds);
@@ -124,6 +139,9 @@ Bytes encode_summary(const WalSummary& summary, const BlockMap* map) {
                                      {"start", point.start.value},
                                      {"end", point.end.value},
                                      {"time", microseconds(point.time)}});
+  for (const auto& space : summary.tablespaces)
+    out["tablespaces"].push_back(
+        {{"oid", space.oid}, {"location", to_hex(as_bytes(space.location))}, {"start", space.start.value}});
   if (summary.fault) {
     out["fault_at"] = summary.fault->at.value;
     out["fault"] = summary.fault->problem;

@@ -33,6 +33,13 @@ struct WalSummary {
   };
   std::vector<RestorePoint> restore_points;
   bool restore_points_complete = true;  // false: too many to list
+  struct Tablespace {
+    uint32_t oid = 0;
+    std::string location;
+    Lsn start;
+  };
+  std::vector<Tablespace> tablespaces;  // that are made here
+  bool tablespaces_complete = true;     // false: too many to list, or not looked for
   std::optional<WalFault> fault;        // reading stopped here
   std::optional<Lsn> zeros_at;          // the log ends here, before `to`
   // A record that lies across segments belongs to no single one of them: what is

@@ -1,0 +1,88 @@
+#include "recovery/server_account.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/log.h"
+#include "base/subprocess.h"
+#include "recovery/cluster.h"
+
+namespace holdfast::recovery {
+
+namespace {
+
+constexpr Duration kTryDeadline = Duration::seconds(60);
+
+// As PostgreSQL does: %f is the segment's name, %p where it goes, %% a percent sign.
+std::string filled_in(const std::string& command, const std::string& name, const std::string& path) {
+  std::string out;
+  for (size_t i = 0; i < command.size(); i++) {
+    const char next = command[i] == '%' && i + 1 < command.size() ? command[i + 1] : '\0';
+    if (next == 'f') out += name;
+    if (next == 'p') out += path;
+    if (next == '%') out += '%';
+    if (next == 'f' || next == 'p' || next == '%') {
+      i++;
+    } else {
+      out += command[i];
+    }
+  }
+  return out;
+}
+
+std::string account_name(uint32_t uid) {
+  const struct passwd* entry = ::getpwuid(uid);
+  return entry ? fmt::format("'{}'", entry->pw_name) : std::to_string(uid);
+}
+
+// The message of a holdfast that failed, or whatever the shell said; one line.
+std::string complaint(const CommandOutcome& outcome) {
+  std::string_view text = outcome.error_output;
+  if (text.starts_with("holdfast: ")) text.remove_prefix(10);
+  text = text.substr(0, text.find('\n'));
+  return text.empty() ? fmt::format("exit status {}", outcome.exit_status) : std::string(text);
+}
+
+Result<CommandOutcome> try_command(const ComponentPlan& plan, const std::string& directory, uint32_t uid,
+                                   uint32_t gid) {
+  const ClusterFacts facts = TRY(cluster_facts(plan.snapshot));
+  // Of a segment in which a timeline begins the log may have but the newer name.
+  const std::string name = postgres::segment_name(facts.timeline, facts.start, facts.segment_bytes);
+  CommandOptions command;
+  command.argv = {"/bin/sh", "-c",
+                  filled_in(plan.restore_command, name, join_path(directory, "segment")) + " --look-ahead 0"};
+  command.working_directory = directory;
+  command.deadline = kTryDeadline;
+  command.uid = uid;
+  command.gid = gid;
+  return run_command(command);
+}
+
+}  // namespace
+
+Result<void> check_server_account(FileSystem& fs, const ComponentPlan& plan, uint32_t uid, uint32_t gid) {
+  if (plan.restore_command.empty() || uid == ::geteuid()) return {};
+  const char* temporary = ::getenv("TMPDIR");
+  std::string directory = join_path(temporary && *temporary ? temporary : "/tmp", "holdfast-try-XXXXXX");
+  if (!::mkdtemp(directory.data()))
+    return Error::from_errno(errno, "making a directory below " + parent_path(directory));
+  auto outcome = [&]() -> Result<CommandOutcome> {
+    if (::chown(directory.c_str(), uid, gid) != 0) return Error::from_errno(errno, directory);
+    return try_command(plan, directory, uid, gid);
+  }();
+  if (auto removed = remove_tree(fs, directory); !removed.ok())
+    log_warn("recovery.try.not_removed", {{"path", directory}, {"error", removed.error().text()}});
+  // 1: the segment is proven to be stored under another timeline's name alone.
+  if (outcome.ok() && (outcome.value().exit_status == 0 || outcome.value().exit_status == 1)) return {};
+  const std::string problem = outcome.ok() ? complaint(outcome.value()) : outcome.error().text();
+  return make_error(ErrorCode::kPermission, "the server will run as {}, which can't fetch its WAL: {}",
+                    account_name(uid), problem)
+      .with_hint(fmt::format("let that account run holdfast and read its configuration, the passphrase and the "
+                             "repository (for example: setfacl -R -m u:{}:rX DIR), or choose another with --owner",
+                             account_name(uid)));
+}
+
+}  // namespace holdfast::recovery
