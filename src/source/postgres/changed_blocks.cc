@@ -85,11 +85,12 @@ class ChainReader {
     for (size_t first = 0; first < segments.size(); first += kBatch) {
       const size_t count = std::min(kBatch, segments.size() - first);
       std::vector<SegmentMaps> batch(count);
-      TRY(parallel_for(count, world_.threads, [&](size_t i) -> Result<void> {
+      const auto read_one = [&](size_t i) -> Result<void> {
         if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "the capture was stopped");
         batch[i] = TRY(maps_of(segments[first + i]));
         return {};
-      }));
+      };
+      TRY(parallel_for(count, world_.threads, read_one));
       for (size_t i = 0; i < count; i++) TRY(add(segments[first + i], batch[i]));
     }
     const SegmentMaps end = TRY(maps_of_last(last));
