@@ -20,15 +20,11 @@ function(holdfast_target_options target)
   if(HOLDFAST_FUZZERS)
     target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
-  # Fat objects: the binary is linked with LTO, the test programs without (it would
-  # take most of the build's time and show nothing).
   if(HOLDFAST_LTO)
-    target_compile_options(${target} PRIVATE -flto=auto -ffat-lto-objects)
-  endif()
-  if(HOLDFAST_LTO AND target STREQUAL "holdfast")
+    target_compile_options(${target} PRIVATE -flto=auto)
     target_link_options(${target} PRIVATE -flto=auto -O2)
   else()
-    target_link_options(${target} PRIVATE -fno-lto $<$<BOOL:${MOLD}>:-fuse-ld=mold>)
+    target_link_options(${target} PRIVATE $<$<BOOL:${MOLD}>:-fuse-ld=mold>)
   endif()
 endfunction()
 
