@@ -240,7 +240,7 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
   world.progress.files_total = plan.files;
 
   RestoreReport report;
-  RestoreFinish finish(world, repository, target, options, plan, names, faults);
+  RestoreFinish finish(repository, target, options, plan, names, faults);
   if (options.dry_run) {
     TRY(finish.run(snapshot.root, choice, {}));
     report.changes = std::move(plan.changes);

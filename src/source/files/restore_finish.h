@@ -15,15 +15,9 @@ namespace holdfast::files {
 // without write permission can still be filled.
 class RestoreFinish {
  public:
-  RestoreFinish(source::World& world, repo::Repository& repository, Target& target, const RestoreOptions& options,
-                const RestorePlan& plan, OwnerNames& names, Faults& faults)
-      : world_(world),
-        repository_(repository),
-        target_(target),
-        options_(options),
-        plan_(plan),
-        names_(names),
-        faults_(faults) {}
+  RestoreFinish(repo::Repository& repository, Target& target, const RestoreOptions& options, const RestorePlan& plan,
+                OwnerNames& names, Faults& faults)
+      : repository_(repository), target_(target), options_(options), plan_(plan), names_(names), faults_(faults) {}
 
   // `made`: directories that this restore made, of those that it would otherwise
   // leave as they are (the ones above what was asked for).
@@ -43,7 +37,6 @@ class RestoreFinish {
   Result<void> remove_extra(const Directory& directory);
   Result<void> make_link(const repo::Entry& entry);
 
-  source::World& world_;
   repo::Repository& repository_;
   Target& target_;
   const RestoreOptions& options_;

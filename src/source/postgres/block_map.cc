@@ -14,7 +14,6 @@ constexpr uint8_t kHasLead = 1, kHasTail = 2, kHasFirstPrevious = 4, kHasLastRec
 constexpr size_t kMaxTextBytes = 256;
 // References held at once while a map is made: 64 MiB.
 constexpr size_t kMaxReferences = 4u << 20;
-constexpr size_t kVarintBytes = 5;  // of a 32-bit number, at most
 
 uint64_t key_of(uint32_t database, uint32_t relation) { return (uint64_t{database} << 32) | relation; }
 
