@@ -105,8 +105,12 @@ class Writer {
           {"level", text(each.level)}, {"description", text(each.description)}, {"response", target(each.response)}};
     });
     json["schedules"] = list(document_.schedules, [this](const Schedule& each) {
-      return Json{{"subject", text(each.subject)},        {"text", text(each.text)}, {"command", valid(each.command)},
-                  {"interval_s", seconds(each.interval)}, {"cron", each.cron},       {"backup", each.backup}};
+      return Json{{"subject", text(each.subject)},
+                  {"text", text(each.text)},
+                  {"command", valid(each.command)},
+                  {"interval_seconds", seconds(each.interval)},
+                  {"cron", each.cron},
+                  {"backup", each.backup}};
     });
     json["embedded_files"] = list(document_.embedded_files, [this](const EmbeddedFile& each) {
       return Json{{"path", text(each.path)},
@@ -169,16 +173,16 @@ class Writer {
   Json target(const std::optional<Target>& target) const {
     if (!target) return nullptr;
     return {{"text", text(target->text)},
-            {"least_s", seconds(target->least)},
-            {"most_s", seconds(target->most)},
+            {"least_seconds", seconds(target->least)},
+            {"most_seconds", seconds(target->most)},
             {"not_applicable", target->not_applicable}};
   }
 
   Json budget(const std::optional<Budget>& budget) const {
     if (!budget) return nullptr;
     return {{"kind", budget->kind == Budget::Kind::kWindow ? "window" : "duration"},
-            {"from_s", budget->least.ns / 1'000'000'000},
-            {"to_s", seconds(budget->most)},
+            {"from_seconds", budget->least.ns / 1'000'000'000},
+            {"to_seconds", seconds(budget->most)},
             {"text", valid(budget->text.text)}};
   }
 
@@ -202,7 +206,7 @@ class Writer {
             {"metrics", list(table.metrics, [this](const Metric& each) {
                return Json{{"name", text(each.name)},
                            {"target", text(each.target)},
-                           {"target_s", seconds(each.target_duration)},
+                           {"target_seconds", seconds(each.target_duration)},
                            {"actual", text(each.actual)},
                            {"description", text(each.description)}};
              })}};
@@ -286,7 +290,7 @@ class Writer {
       if (!value.empty()) json[key] = valid(value);
     };
     put("id", a.id);
-    if (a.timeout) json["timeout_s"] = seconds(a.timeout);
+    if (a.timeout) json["timeout_seconds"] = seconds(a.timeout);
     put("verify", a.verify);
     if (a.on_crash) json["on_crash"] = name_of(*a.on_crash);
     put("approve", a.approve);

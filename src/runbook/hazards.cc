@@ -6,6 +6,7 @@
 
 #include "runbook/phrases.h"
 #include "runbook/shell/parser.h"
+#include "runbook/step_builder.h"
 
 namespace holdfast::runbook {
 
@@ -355,8 +356,8 @@ void find_hazards(Step& step) {
     if (piece.kind != Piece::Kind::kInput) continue;
     const shell::Script script = shell::parse(piece.program + " " + piece.text);
     for (const Invocation& invocation : shell::invocations(script))
-      for (const Effect& effect : effects_of(invocation)) add_hazard(step, effect, piece.range);
-    for (const Effect& effect : effects_of_sql(piece.text)) add_hazard(step, effect, piece.range);
+      for (const Effect& effect : effects_of(invocation)) add_hazard(step, effect, text_range(step, piece));
+    for (const Effect& effect : effects_of_sql(piece.text)) add_hazard(step, effect, text_range(step, piece));
   }
   for (const VariableUse& use : step.variables)
     if (is_secret_name(use.name))

@@ -77,13 +77,13 @@ size_t word_end(std::string_view text, size_t begin) {
   return place;
 }
 
-// YOUR_ZONE_ID, your-org, CHANGEME, TBD, XXX, xxx-xxx-xxxx.
+// YOUR_ZONE_ID, your-org, CHANGEME, TBD, xxx-xxx-xxxx.
 bool is_marker(std::string_view word, bool prose) {
   if (word.starts_with("YOUR_") || word.starts_with("YOUR-") || word.starts_with("your-") || word.starts_with("your_"))
     return word.size() > 5;
-  if (word == "CHANGEME" || word == "CHANGE_ME" || word == "REPLACE_ME" || word == "FIXME") return true;
+  if (word == "CHANGEME" || word == "CHANGE_ME" || word == "REPLACE_ME" || lower(word) == "fixme") return true;
   if (word == "TBD" || word == "TBA") return true;
-  if (prose && word == "TODO") return true;
+  if (prose && lower(word) == "todo") return true;
   bool crosses = false;
   size_t run = 0;
   for (const char c : word) {

@@ -43,7 +43,8 @@ class Answers {
 
 class Planner {
  public:
-  Planner(const Document& document, const Procedure& procedure, const PlanRequest& request) : request_(request), answers_(request.choices) {
+  Planner(const Document& document, const Procedure& procedure, const PlanRequest& request)
+      : request_(request), answers_(request.choices) {
     plan_.document = &document;
     plan_.procedure = &procedure;
   }
@@ -53,7 +54,8 @@ class Planner {
     options();
     for (const Step& step : procedure().steps) add(step);
     if (!answers_.left().empty())
-      return make_error(ErrorCode::kUsage, "the choice '{}' fits nothing in '{}'", answers_.left().front(), procedure().title.text)
+      return make_error(ErrorCode::kUsage, "the choice '{}' fits nothing in '{}'", answers_.left().front(),
+                        procedure().title.text)
           .with_hint("'holdfast runbook plan' lists the choices and their answers");
     inputs();
     targets();
@@ -67,13 +69,16 @@ class Planner {
   Result<void> check_names() {
     const auto known = [&](const std::string& id) -> Result<void> {
       if (id.empty() || procedure().find_step(id) != nullptr) return {};
-      return make_error(ErrorCode::kNotFound, "there is no step '{}' in '{}'", id, procedure().title.text).with_hint("'holdfast runbook show' lists the steps");
+      return make_error(ErrorCode::kNotFound, "there is no step '{}' in '{}'", id, procedure().title.text)
+          .with_hint("'holdfast runbook show' lists the steps");
     };
     TRY(known(request_.from));
     for (const std::string& id : request_.only) TRY(known(id));
     for (const auto& [id, reason] : request_.skip) {
       TRY(known(id));
-      if (reason.empty()) return make_error(ErrorCode::kUsage, "step '{}' is to be skipped without a reason", id).with_hint("say --skip STEP=REASON");
+      if (reason.empty())
+        return make_error(ErrorCode::kUsage, "step '{}' is to be skipped without a reason", id)
+            .with_hint("say --skip STEP=REASON");
     }
     return {};
   }
@@ -85,7 +90,8 @@ class Planner {
       if (choice.answers.empty()) {
         const std::string phase = slug(procedure().phases[option.phase].title.text);
         choice.key = phase.empty() ? "option" : phase;
-        choice.question = "which option of '" + (phase.empty() ? procedure().title.text : procedure().phases[option.phase].title.text) + "'";
+        choice.question = "which option of '" +
+                          (phase.empty() ? procedure().title.text : procedure().phases[option.phase].title.text) + "'";
         choice.range = option.range;
       }
       choice.answers.push_back({option.letter, option.title.text, option.budget});
@@ -105,11 +111,15 @@ class Planner {
     planned.skipped = why_skipped(step);
     planned.hazards = step.hazards;
     planned.script = step_script(step, alternatives(step, planned.skipped.empty()));
-    planned.needs_person = step.kind == StepKind::kManual || step.annotations.manual || step.interactive() || !step.annotations.approve.empty();
+    planned.needs_person = step.kind == StepKind::kManual || step.annotations.manual || step.interactive() ||
+                           !step.annotations.approve.empty();
     const std::optional<Budget>& own = step.budget;
-    const std::optional<Budget>& outer = planned.option != nullptr && planned.option->budget ? planned.option->budget : planned.phase->budget;
-    if (own && own->kind == Budget::Kind::kWindow) planned.window_end = own->most;
-    else if (outer && outer->kind == Budget::Kind::kWindow) planned.window_end = outer->most;
+    const std::optional<Budget>& outer =
+        planned.option != nullptr && planned.option->budget ? planned.option->budget : planned.phase->budget;
+    if (own && own->kind == Budget::Kind::kWindow)
+      planned.window_end = own->most;
+    else if (outer && outer->kind == Budget::Kind::kWindow)
+      planned.window_end = outer->most;
     if (own && own->kind == Budget::Kind::kDuration) planned.expected = own->most;
     plan_.steps.push_back(std::move(planned));
   }
@@ -136,7 +146,9 @@ class Planner {
       choice.key = group == 1 ? step.id : step.id + "-" + std::to_string(group);
       choice.question = "which alternative in '" + step.title.text + "'";
       choice.range = step.range;
-      for (int number = 1; number <= counts[group]; number++) choice.answers.push_back({std::to_string(number), title_of(step, static_cast<int>(group), number), std::nullopt});
+      for (int number = 1; number <= counts[group]; number++)
+        choice.answers.push_back(
+            {std::to_string(number), title_of(step, static_cast<int>(group), number), std::nullopt});
       choice.chosen = answers_.take(choice);
       if (!choice.chosen.empty()) chosen[static_cast<int>(group)] = choice.chosen[0] - '0';
       if (choice.chosen.size() > 1) chosen[static_cast<int>(group)] = std::stoi(choice.chosen);
@@ -159,13 +171,16 @@ class Planner {
     for (const PlannedStep& planned : plan_.steps) {
       if (!planned.skipped.empty()) continue;
       for (const VariableUse& use : planned.step->variables)
-        if (!assigned.contains(use.name)) add_input(Input::Kind::kVariable, use.name, "$" + use.name, use.range, *planned.step, use.has_default);
-      for (const Placeholder& each : planned.step->placeholders) add_input(Input::Kind::kPlaceholder, each.name, each.text, each.range, *planned.step, false);
+        if (!assigned.contains(use.name))
+          add_input(Input::Kind::kVariable, use.name, "$" + use.name, use.range, *planned.step, use.has_default);
+      for (const Placeholder& each : planned.step->placeholders)
+        add_input(Input::Kind::kPlaceholder, each.name, each.text, each.range, *planned.step, false);
       assigned.insert(planned.step->assigned.begin(), planned.step->assigned.end());
     }
   }
 
-  void add_input(Input::Kind kind, const std::string& name, const std::string& text, SourceRange range, const Step& step, bool optional) {
+  void add_input(Input::Kind kind, const std::string& name, const std::string& text, SourceRange range,
+                 const Step& step, bool optional) {
     for (Input& known : plan_.inputs) {
       if (known.kind != kind || known.name != name) continue;
       if (known.steps.back() != step.id) known.steps.push_back(step.id);
@@ -206,7 +221,9 @@ class Planner {
     for (const auto scope : {Objective::Scope::kScenario, Objective::Scope::kGlobal, Objective::Scope::kComponent}) {
       std::optional<Target> rto, rpo;
       for (const Objective& each : plan_.document->objectives) {
-        if (each.scope != scope || (scope == Objective::Scope::kScenario && slug(each.subject.text) != slug(procedure().title.text))) continue;
+        if (each.scope != scope ||
+            (scope == Objective::Scope::kScenario && slug(each.subject.text) != slug(procedure().title.text)))
+          continue;
         tighter(rto, each.rto);
         tighter(rpo, each.rpo);
       }
@@ -227,7 +244,8 @@ class Planner {
     }
     const Duration total = std::max(sum, end);
     if (plan_.rto && plan_.rto->most && total > *plan_.rto->most)
-      plan_.warnings.push_back("the steps may take " + format_duration(total) + " by their own budgets, the RTO is " + plan_.rto->text.text);
+      plan_.warnings.push_back("the steps may take " + format_duration(total) + " by their own budgets, the RTO is " +
+                               plan_.rto->text.text);
   }
 
   const PlanRequest& request_;
@@ -242,18 +260,21 @@ constexpr std::string_view kInputEnd = "HOLDFAST_INPUT";
 }  // namespace
 
 bool Plan::complete() const {
-  const bool chosen = std::all_of(choices.begin(), choices.end(), [](const Choice& choice) { return !choice.chosen.empty(); });
+  const bool chosen =
+      std::all_of(choices.begin(), choices.end(), [](const Choice& choice) { return !choice.chosen.empty(); });
   return chosen && std::all_of(inputs.begin(), inputs.end(), [](const Input& input) { return input.known; });
 }
 
 Result<Plan> make_plan(const Document& document, const PlanRequest& request) {
   if (!document.errors.empty()) {
     const ReadError& error = document.errors.front();
-    return make_error(ErrorCode::kInvalidData, "{}:{}: {}", document.path, error.range.begin.line, error.message).with_hint(error.hint);
+    return make_error(ErrorCode::kInvalidData, "{}:{}: {}", document.path, error.range.begin.line, error.message)
+        .with_hint(error.hint);
   }
   const Procedure* procedure = document.find_procedure(request.procedure);
   if (procedure == nullptr)
-    return make_error(ErrorCode::kNotFound, "no scenario, or more than one, fits '{}' in {}", request.procedure, document.path)
+    return make_error(ErrorCode::kNotFound, "no scenario, or more than one, fits '{}' in {}", request.procedure,
+                      document.path)
         .with_hint("'holdfast runbook show' lists scenarios with their ids");
   return Planner(document, *procedure, request).run();
 }
@@ -279,11 +300,14 @@ std::string fill_placeholders(const Step& step, std::string text, const std::map
   // Longest first: one may begin with another.
   std::vector<const Placeholder*> all;
   for (const Placeholder& each : step.placeholders) all.push_back(&each);
-  std::stable_sort(all.begin(), all.end(), [](const Placeholder* a, const Placeholder* b) { return a->text.size() > b->text.size(); });
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Placeholder* a, const Placeholder* b) { return a->text.size() > b->text.size(); });
   std::string result;
   size_t place = 0;
   while (place < text.size()) {
-    const auto found = std::find_if(all.begin(), all.end(), [&](const Placeholder* each) { return values.contains(each->name) && text.compare(place, each->text.size(), each->text) == 0; });
+    const auto found = std::find_if(all.begin(), all.end(), [&](const Placeholder* each) {
+      return values.contains(each->name) && text.compare(place, each->text.size(), each->text) == 0;
+    });
     if (found == all.end()) {
       result += text[place++];
       continue;

@@ -123,7 +123,15 @@ bool ProcedureReader::part(SectionNode& node) {
   if (target == nullptr && !aside) return false;
   node.reading = std::string(topic_name(node.topic));
   if (aside) return true;
+  Place place;
+  place.node = &node;
   for (const Block* block : node.blocks) {
+    // A bold line has no end of its own: what comes after its list are steps of what stands above.
+    const bool steps = block->kind == Block::Kind::kCode || (block->kind == Block::Kind::kList && block->ordered);
+    if (steps && node.level >= SectionNode::kBoldLine && target != &procedure_.prerequisites) {
+      this->block(*block, place);
+      continue;
+    }
     if (block->kind == Block::Kind::kHtml) comment(*block);
     if (block->kind == Block::Kind::kParagraph && target->empty()) target->push_back(text_of(*block));
     if (block->kind != Block::Kind::kList) continue;

@@ -285,7 +285,11 @@ void ProcedureReader::command_step(const Block& block, const CodeReading& readin
                                                                    : StepKind::kShell;
   std::vector<CodePart> parts =
       kind == StepKind::kShell ? split_numbered(reading.lines) : std::vector<CodePart>{{"", {}, reading.lines}};
-  for (CodePart& part : parts) {
+  for (size_t index = 0; index < parts.size(); index++) {
+    CodePart& part = parts[index];
+    const uint32_t next_line = index + 1 < parts.size() && !parts[index + 1].lines.empty()
+                                   ? parts[index + 1].lines.front().line
+                                   : block.range.end.line + 1;
     Step step = start_step(place);
     step.kind = kind;
     step.language = reading.language;

@@ -74,7 +74,7 @@ struct VariableUse {
   SourceRange range;
 };
 
-// Something that the author left for the reader to fill in: <backup_id>, [Name], YOUR_ZONE_ID, {env}, XXX, TBD.
+// Something that the author left for the reader to fill in: <backup_id>, [Name], YOUR_ZONE_ID, {env}, xxx, TBD.
 struct Placeholder {
   std::string text;  // as written: "<backup_id>"
   std::string name;  // "backup_id"

@@ -230,6 +230,16 @@ void join_input(Step& step) {
   }
 }
 
+// The lines of a piece's text are the last of its range: the second of two takes as many as it has.
+void part_ranges(const Step& step, Piece& head, Piece& rest) {
+  const auto last = std::find_if(step.lines.begin(), step.lines.end(),
+                                 [&](const SourceRange& line) { return line.end == rest.range.end; });
+  const auto count = std::count(rest.text.begin(), rest.text.end(), '\n');
+  if (last == step.lines.end() || last - step.lines.begin() < count) return;
+  rest.range.begin = (last - (count - 1))->begin;
+  head.range.end = (last - count)->end;
+}
+
 // Within one piece: "redis-cli" and on the next line "FLUSHALL".
 void split_input(Step& step) {
   std::vector<Piece> pieces;
@@ -248,8 +258,9 @@ void split_input(Step& step) {
       if (input) {
         Piece head = piece;
         head.text = piece.text.substr(0, begin);
-        pieces.push_back(std::move(head));
         piece.text = piece.text.substr(begin);
+        part_ranges(step, head, piece);
+        pieces.push_back(std::move(head));
         piece.title.clear();
         break;
       }
@@ -344,6 +355,14 @@ SourceRange locate(const std::string& text, const std::vector<SourceRange>& line
     range.end = at(span.end - 1);
   }
   return range;
+}
+
+SourceRange text_range(const Step& step, const Piece& piece) {
+  const auto last = std::find_if(step.lines.begin(), step.lines.end(),
+                                 [&](const SourceRange& line) { return line.end == piece.range.end; });
+  const auto count = std::count(piece.text.begin(), piece.text.end(), '\n');
+  if (last == step.lines.end() || count == 0 || last - step.lines.begin() + 1 < count) return piece.range;
+  return {(last - (count - 1))->begin, piece.range.end};
 }
 
 void fill_step(Step& step, const std::vector<CodeLine>& lines) {

@@ -12,6 +12,9 @@ void fill_step(Step& step, const std::vector<markdown::CodeLine>& lines);
 // The same for a file: text, script, lines.
 void fill_file(EmbeddedFile& file, const std::vector<markdown::CodeLine>& lines);
 
+// Where a piece's text stands, without the comment above it.
+SourceRange text_range(const Step& step, const Piece& piece);
+
 // Where a span of a text stands, given where each of its lines does.
 SourceRange locate(const std::string& text, const std::vector<SourceRange>& lines, shell::Span span);
 

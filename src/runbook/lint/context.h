@@ -29,9 +29,9 @@ class Context {
 
   const Document& document;
   const StackFacts* stack;
-  std::vector<Run> runs;                       // in the order of scenarios, procedures, files
-  std::vector<const Procedure*> procedures;    // scenarios first
-  std::string all_text;                        // lower-case source
+  std::vector<Run> runs;                     // in the order of scenarios, procedures, files
+  std::vector<const Procedure*> procedures;  // scenarios first
+  std::string all_text;                      // lower-case source
 
   bool mentions(std::string_view words) const { return all_text.find(words) != std::string::npos; }
   // Where a span of a run's step or file stands.

@@ -47,7 +47,8 @@ Object object_of(const std::string& url, const Run& run) {
 void s3_objects(const Context& context, std::vector<Object>& stored, std::vector<Object>& fetched) {
   for (const Run& run : context.runs) {
     const std::vector<std::string> operands = run.invocation.operands();
-    if (run.invocation.program == "aws" && operands.size() >= 4 && operands[0] == "s3" && (operands[1] == "cp" || operands[1] == "mv" || operands[1] == "sync")) {
+    if (run.invocation.program == "aws" && operands.size() >= 4 && operands[0] == "s3" &&
+        (operands[1] == "cp" || operands[1] == "mv" || operands[1] == "sync")) {
       const std::string& from = operands[2];
       const std::string& to = operands[3];
       if (from.starts_with("s3://")) fetched.push_back(object_of(from, run));
@@ -58,7 +59,8 @@ void s3_objects(const Context& context, std::vector<Object>& stored, std::vector
       continue;
     }
     for (const std::string& arg : run.invocation.args)
-      if (const size_t url = arg.find("s3://"); url != std::string::npos && run.invocation.program != "aws") fetched.push_back(object_of(arg.substr(url), run));
+      if (const size_t url = arg.find("s3://"); url != std::string::npos && run.invocation.program != "aws")
+        fetched.push_back(object_of(arg.substr(url), run));
   }
 }
 
@@ -71,7 +73,9 @@ void check_objects(const Context& context, Report& report) {
     const auto folder = names.find(each.folder);
     const bool literal = each.name.find('*') == std::string::npos && !each.name.empty();
     if (folder != names.end() && literal && !folder->second.contains(each.name))
-      report.add("artefact-never-made", each.run->range, each.folder + each.name + " is fetched, but only " + *folder->second.begin() + " is ever stored there");
+      report.add(
+          "artefact-never-made", each.run->range,
+          each.folder + each.name + " is fetched, but only " + *folder->second.begin() + " is ever stored there");
   }
   // A file's default, as in ${1:-latest}, is a name that has to exist.
   for (const EmbeddedFile& file : context.document.embedded_files)
@@ -80,7 +84,8 @@ void check_objects(const Context& context, Report& report) {
         if (assignment.value.raw.find(":-latest}") != std::string::npos && !names.empty())
           for (const Object& each : fetched)
             if (each.run->file == &file && names.contains(each.folder) && each.name.find('*') != std::string::npos)
-              report.add("artefact-never-made", each.run->range, "with its default this fetches a '-latest' name, which nothing in the document stores");
+              report.add("artefact-never-made", each.run->range,
+                         "with its default this fetches a '-latest' name, which nothing in the document stores");
   std::map<const Procedure*, std::set<std::string>> used;
   std::map<const Procedure*, const Run*> first;
   for (const Object& each : fetched) {
@@ -90,10 +95,14 @@ void check_objects(const Context& context, Report& report) {
   }
   for (const auto& [procedure, folders] : used)
     for (const auto& [folder, kept] : names)
-      if (folders.size() > 1 && !folders.contains(folder)) report.add("copy-never-restored", first[procedure]->range, "this scenario fetches " + std::to_string(folders.size()) + " of the copies, but not " + folder);
+      if (folders.size() > 1 && !folders.contains(folder))
+        report.add("copy-never-restored", first[procedure]->range,
+                   "this scenario fetches " + std::to_string(folders.size()) + " of the copies, but not " + folder);
 }
 
-bool protects(const Run& run) { return contains_any(run.small, {"gpg", "age ", "openssl enc", "--sse", "kms", "restic", "holdfast"}); }
+bool protects(const Run& run) {
+  return contains_any(run.small, {"gpg", "age ", "openssl enc", "--sse", "kms", "restic", "holdfast"});
+}
 
 void check_storage(const Context& context, Report& report) {
   const bool retention = contains_any(context.all_text, {"retention", "lifecycle", "versioning"});
@@ -101,17 +110,20 @@ void check_storage(const Context& context, Report& report) {
   const bool encrypted = std::any_of(context.runs.begin(), context.runs.end(), protects);
   for (const Run& run : context.runs) {
     const std::vector<std::string> operands = run.invocation.operands();
-    const bool upload = run.invocation.program == "aws" && operands.size() >= 4 && operands[0] == "s3" && operands[3].starts_with("s3://") && !operands[2].starts_with("s3://");
+    const bool upload = run.invocation.program == "aws" && operands.size() >= 4 && operands[0] == "s3" &&
+                        operands[3].starts_with("s3://") && !operands[2].starts_with("s3://");
     if (upload && !protects(run)) {
       std::string missing;
-      for (const auto& [has, word] : {std::pair{encrypted, "encryption"}, {checksums, "checksum"}, {retention, "retention"}})
+      for (const auto& [has, word] :
+           {std::pair{encrypted, "encryption"}, {checksums, "checksum"}, {retention, "retention"}})
         if (!has) missing += (missing.empty() ? "" : ", ") + std::string(word);
       if (!missing.empty()) report.add("copy-unprotected", run.range, "the copy is stored without: " + missing);
     }
     const bool archives = run.invocation.program == "tar" || upload;
     if (!archives || encrypted) continue;
     for (const std::string& operand : operands)
-      if (operand.ends_with("/.env") || operand == ".env" || operand.ends_with(".pem") || operand.ends_with(".key") || operand.ends_with("/secrets"))
+      if (operand.ends_with("/.env") || operand == ".env" || operand.ends_with(".pem") || operand.ends_with(".key") ||
+          operand.ends_with("/secrets"))
         report.add("secrets-in-copy", run.range, operand + " holds secrets and is stored as it is");
   }
 }
@@ -135,13 +147,24 @@ void check_dates(const Context& context, Report& report) {
           if (expansion->kind != shell::Expansion::Kind::kCommand || !expansion->text.starts_with("date ")) continue;
           const SourceRange range = step.where(expansion->span);
           const bool file_name = expansion->text.find("%d") != std::string::npos;
-          const bool relative = expansion->text.find("-d") != std::string::npos || expansion->text.find("--date") != std::string::npos;
+          const bool relative =
+              expansion->text.find("-d") != std::string::npos || expansion->text.find("--date") != std::string::npos;
           if (!file_name) continue;
-          const bool restores = contains_any(lower(command.word(0) + " " + command.word(1)), {"restore"}) || procedure->kind == ProcedureKind::kScenario;
-          const bool makes = command.word(0) == "velero" || command.word(1) == "create" || !command.redirections.empty();
-          if (restores && !relative && !makes) report.add("restores-todays-copy", range, "$(" + expansion->text + ") names today's copy: it is absent before the backup has run, and may be the damaged one");
-          if (++dates[expansion->text] == 2) report.add("date-evaluated-twice", range, "$(" + expansion->text + ") is computed again here: across midnight the names differ");
-          if (utc && !relative && expansion->text.find("-u") == std::string::npos && !restores && dates[expansion->text] == 1) report.add("local-date-against-utc", range, "the schedule is in UTC, $(" + expansion->text + ") is the local date");
+          const bool restores = contains_any(lower(command.word(0) + " " + command.word(1)), {"restore"}) ||
+                                procedure->kind == ProcedureKind::kScenario;
+          const bool makes =
+              command.word(0) == "velero" || command.word(1) == "create" || !command.redirections.empty();
+          if (restores && !relative && !makes)
+            report.add("restores-todays-copy", range,
+                       "$(" + expansion->text +
+                           ") names today's copy: it is absent before the backup has run, and may be the damaged one");
+          if (++dates[expansion->text] == 2)
+            report.add("date-evaluated-twice", range,
+                       "$(" + expansion->text + ") is computed again here: across midnight the names differ");
+          if (utc && !relative && expansion->text.find("-u") == std::string::npos && !restores &&
+              dates[expansion->text] == 1)
+            report.add("local-date-against-utc", range,
+                       "the schedule is in UTC, $(" + expansion->text + ") is the local date");
         }
       }
     }
@@ -153,7 +176,9 @@ void check_literals(const Context& context, Report& report) {
     size_t digits = 0;
     for (size_t place = 0; place < text.size(); place++) {
       digits = std::isdigit(static_cast<unsigned char>(text[place])) != 0 ? digits + 1 : 0;
-      if (digits == 4 && text.compare(place + 1, 1, "-") == 0 && place + 6 < text.size() && text[place + 4] == '-' && text.compare(place - 3, 2, "20") == 0) return true;
+      if (digits == 4 && text.compare(place + 1, 1, "-") == 0 && place + 6 < text.size() && text[place + 4] == '-' &&
+          text.compare(place - 3, 2, "20") == 0)
+        return true;
     }
     return false;
   };
@@ -161,25 +186,37 @@ void check_literals(const Context& context, Report& report) {
     if (run.procedure == nullptr) continue;
     for (const std::string& name : {"--target-time", "--restore-time", "--recovery-target-time"}) {
       const std::string value = run.invocation.option(name);
-      if (is_timestamp(value)) report.add("hardcoded-target-time", run.range, name + "=" + value + " is an instant of the past that somebody wrote down");
+      if (is_timestamp(value))
+        report.add("hardcoded-target-time", run.range,
+                   name + "=" + value + " is an instant of the past that somebody wrote down");
     }
   }
   for (const Procedure* procedure : context.procedures)
     for (const Step& step : procedure->steps)
       for (const shell::Command& command : step.script.commands)
         for (const shell::Assignment& assignment : command.assignments)
-          if (contains_any(lower(assignment.name), {"recovery_time", "target_time", "restore_time"}) && is_timestamp(assignment.value.value))
-            report.add("hardcoded-target-time", step.where(assignment.span), assignment.name + "=" + assignment.value.value + " is an instant of the past that somebody wrote down");
+          if (contains_any(lower(assignment.name), {"recovery_time", "target_time", "restore_time"}) &&
+              is_timestamp(assignment.value.value))
+            report.add(
+                "hardcoded-target-time", step.where(assignment.span),
+                assignment.name + "=" + assignment.value.value + " is an instant of the past that somebody wrote down");
 }
 
 void check_dumps(const Context& context, Report& report) {
-  const bool globals = contains_any(context.all_text, {"pg_dumpall", "--globals-only", "pg_basebackup", "wal receive", "holdfast"});
+  const bool globals =
+      contains_any(context.all_text, {"pg_dumpall", "--globals-only", "pg_basebackup", "wal receive", "holdfast"});
   for (const Run& run : context.runs) {
     const std::string& program = run.invocation.program;
-    if (program == "pg_dump" && !globals && (run.procedure == nullptr || run.procedure->kind == ProcedureKind::kPreparation)) report.add("roles-not-dumped", run.range, "pg_dump leaves out roles, their passwords and tablespaces, and nothing else saves them");
-    const bool loads = program == "psql" && run.invocation.has_input && !run.says("on_error_stop") && run.says(" -c ") == false;
+    if (program == "pg_dump" && !globals &&
+        (run.procedure == nullptr || run.procedure->kind == ProcedureKind::kPreparation))
+      report.add("roles-not-dumped", run.range,
+                 "pg_dump leaves out roles, their passwords and tablespaces, and nothing else saves them");
+    const bool loads =
+        program == "psql" && run.invocation.has_input && !run.says("on_error_stop") && run.says(" -c ") == false;
     const bool literal = run.text.find("<<") != std::string::npos;
-    if (loads && !literal && !run.invocation.has("-1") && !run.invocation.has("--single-transaction")) report.add("psql-no-stop-on-error", run.range, "psql goes on after an error and exits 0: half a restore looks like a whole one");
+    if (loads && !literal && !run.invocation.has("-1") && !run.invocation.has("--single-transaction"))
+      report.add("psql-no-stop-on-error", run.range,
+                 "psql goes on after an error and exits 0: half a restore looks like a whole one");
   }
 }
 

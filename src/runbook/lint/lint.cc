@@ -11,8 +11,10 @@ namespace {
 // Suppressions that say no reason or name no rule are findings themselves.
 void check_suppressions(const Document& document, Report& report) {
   for (const Suppression& each : document.suppressions) {
-    if (find_rule(each.rule) == nullptr) report.add("unknown-rule", each.range, "there is no rule '" + each.rule + "' to ignore");
-    if (each.reason.empty()) report.add("suppression-without-reason", each.range, "rule '" + each.rule + "' is ignored without a reason");
+    if (find_rule(each.rule) == nullptr)
+      report.add("unknown-rule", each.range, "there is no rule '" + each.rule + "' to ignore");
+    if (each.reason.empty())
+      report.add("suppression-without-reason", each.range, "rule '" + each.rule + "' is ignored without a reason");
   }
 }
 
@@ -25,7 +27,8 @@ bool is_suppressed(const Document& document, const Finding& finding) {
 }  // namespace
 
 size_t LintResult::count(Severity severity) const {
-  return static_cast<size_t>(std::count_if(findings.begin(), findings.end(), [&](const Finding& finding) { return finding.rule->severity == severity; }));
+  return static_cast<size_t>(std::count_if(findings.begin(), findings.end(),
+                                           [&](const Finding& finding) { return finding.rule->severity == severity; }));
 }
 
 LintResult lint(const Document& document, const StackFacts* stack) {
@@ -40,8 +43,10 @@ LintResult lint(const Document& document, const StackFacts* stack) {
   check_structure(context, report);
   check_suppressions(document, report);
   LintResult result;
-  for (Finding& finding : report.take()) (is_suppressed(document, finding) ? result.suppressed : result.findings).push_back(std::move(finding));
-  std::stable_sort(result.findings.begin(), result.findings.end(), [](const Finding& a, const Finding& b) { return a.range.begin < b.range.begin; });
+  for (Finding& finding : report.take())
+    (is_suppressed(document, finding) ? result.suppressed : result.findings).push_back(std::move(finding));
+  std::stable_sort(result.findings.begin(), result.findings.end(),
+                   [](const Finding& a, const Finding& b) { return a.range.begin < b.range.begin; });
   return result;
 }
 

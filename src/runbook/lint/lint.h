@@ -1,5 +1,6 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,7 +30,7 @@ struct LintResult {
 LintResult lint(const Document& document, const StackFacts* stack);
 
 std::string text_report(const Document& document, const LintResult& result);
-std::string json_report(const Document& document, const LintResult& result);
+nlohmann::ordered_json json_report(const Document& document, const LintResult& result);
 // SARIF 2.1.0, for code scanning.
 std::string sarif_report(const Document& document, const LintResult& result, const std::string& version);
 

@@ -15,8 +15,8 @@ std::string_view name_of(Severity severity);
 struct RuleInfo {
   std::string_view id;
   Severity severity;
-  std::string_view title;  // the defect in a few words
-  std::string_view why;    // why it matters, one sentence
+  std::string_view title;   // the defect in a few words
+  std::string_view why;     // why it matters, one sentence
   std::string_view advice;  // what to do, one sentence
 };
 

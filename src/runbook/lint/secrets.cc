@@ -12,20 +12,33 @@ namespace holdfast::runbook::lint {
 
 namespace {
 
-bool is_breach(const Procedure& procedure) { return contains_any(lower(procedure.title.text), {"breach", "compromis", "security", "intrusion", "ransom"}); }
+bool is_breach(const Procedure& procedure) {
+  return contains_any(lower(procedure.title.text), {"breach", "compromis", "security", "intrusion", "ransom"});
+}
 
 void check_arguments(const Context& context, Report& report) {
   for (const Run& run : context.runs) {
     for (const std::string& arg : run.invocation.args) {
       const std::string small = lower(arg);
-      const bool literal = small.starts_with("--from-literal=") && is_secret_name(arg.substr(15, arg.find('=', 15) - 15));
+      const bool literal =
+          small.starts_with("--from-literal=") && is_secret_name(arg.substr(15, arg.find('=', 15) - 15));
       const bool header = small.starts_with("authorization:") && arg.find('$') != std::string::npos;
-      const bool password = (small.starts_with("pass:") || (arg.starts_with("-p$") && run.invocation.program.starts_with("mysql")) || small.starts_with("--password=")) && arg.find('$') != std::string::npos;
+      const bool password =
+          (small.starts_with("pass:") || (arg.starts_with("-p$") && run.invocation.program.starts_with("mysql")) ||
+           small.starts_with("--password=")) &&
+          arg.find('$') != std::string::npos;
       if (!literal && !header && !password) continue;
-      report.add("secret-in-arguments", run.range, "a secret stands in the arguments of " + run.invocation.program + ": every process list and shell history shows it");
+      SourceRange range = run.range;
+      for (const shell::Word& word : run.invocation.command->words)
+        if (word.value == arg) range = Context::where(run, word.span);
+      report.add("secret-in-arguments", range,
+                 "a secret stands in the arguments of " + run.invocation.program +
+                     ": every process list and shell history shows it");
     }
     const bool redis = run.invocation.program == "redis-cli" && run.invocation.option("-a").starts_with("$");
-    if (redis) report.add("secret-in-arguments", run.range, "a secret stands in the arguments of redis-cli: every process list and shell history shows it");
+    if (redis)
+      report.add("secret-in-arguments", run.range,
+                 "a secret stands in the arguments of redis-cli: every process list and shell history shows it");
   }
 }
 
@@ -35,7 +48,10 @@ void check_rotation(const Context& context, Report& report) {
     if (run.invocation.program != "kubectl" || run.procedure == nullptr) continue;
     if (run.says("delete secret")) {
       for (size_t next = index + 1; next < context.runs.size() && context.runs[next].step == run.step; next++)
-        if (context.runs[next].says("create secret")) report.add("secret-deleted-first", run.range, "the secret is deleted before the new one exists: its other keys are lost, and pods that start meanwhile fail");
+        if (context.runs[next].says("create secret"))
+          report.add("secret-deleted-first", run.range,
+                     "the secret is deleted before the new one exists: its other keys are lost, and pods that start "
+                     "meanwhile fail");
     }
     if (!run.says("create secret")) continue;
     for (const std::string& arg : run.invocation.args) {
@@ -47,27 +63,43 @@ void check_rotation(const Context& context, Report& report) {
         SourceRange range = run.range;
         for (const shell::Word& word : run.invocation.command->words)
           if (word.value == arg) range = Context::where(run, word.span);
-        report.add("encryption-key-replaced", range, "a new " + name.substr(0, name.find('=')) + " makes all that the old one has encrypted unreadable, and the old one is kept nowhere");
+        report.add("encryption-key-replaced", range,
+                   "a new " + name.substr(0, name.find('=')) +
+                       " makes all that the old one has encrypted unreadable, and the old one is kept nowhere");
       }
     }
-    const bool restarts = std::any_of(context.runs.begin() + static_cast<std::ptrdiff_t>(index), context.runs.end(), [&](const Run& other) { return other.procedure == run.procedure && other.says("rollout restart"); });
-    if (!restarts) report.add("rotation-without-restart", run.range, "running pods keep the old secret until they are restarted, and nothing restarts them");
+    const bool restarts = std::any_of(
+        context.runs.begin() + static_cast<std::ptrdiff_t>(index), context.runs.end(),
+        [&](const Run& other) { return other.procedure == run.procedure && other.says("rollout restart"); });
+    if (!restarts)
+      report.add("rotation-without-restart", run.range,
+                 "running pods keep the old secret until they are restarted, and nothing restarts them");
   }
 }
 
 void check_breach(const Context& context, Report& report) {
   for (const Procedure& procedure : context.document.scenarios) {
     if (!is_breach(procedure) || procedure.steps.empty()) continue;
-    const auto tells = [](const Step& step) { return contains_any(lower(step.title.text), {"notify", "inform", "security team", "escalate", "page "}); };
+    const auto tells = [](const Step& step) {
+      return contains_any(lower(step.title.text), {"notify", "inform", "security team", "escalate", "page "});
+    };
     const auto first = std::find_if(procedure.steps.begin(), procedure.steps.end(), tells);
-    const bool late = first != procedure.steps.end() && first - procedure.steps.begin() >= 2 && first + 1 == procedure.steps.end();
-    if (late) report.add("security-told-last", first->range, "those who know what to keep and what to touch hear of it when all is done");
-    const bool kept = std::any_of(context.runs.begin(), context.runs.end(), [&](const Run& run) { return run.procedure == &procedure && contains_any(run.small, {"logs", "snapshot", "dump", "copy", "export", "tar "}); });
+    const bool late =
+        first != procedure.steps.end() && first - procedure.steps.begin() >= 2 && first + 1 == procedure.steps.end();
+    if (late)
+      report.add("security-told-last", first->range,
+                 "those who know what to keep and what to touch hear of it when all is done");
+    const bool kept = std::any_of(context.runs.begin(), context.runs.end(), [&](const Run& run) {
+      return run.procedure == &procedure &&
+             contains_any(run.small, {"logs", "snapshot", "dump", "copy", "export", "tar "});
+    });
     std::string words;
     for (const Step& step : procedure.steps) words += lower(step.title.text + " " + step.prose) + " ";
     for (const Step& step : procedure.steps)
       for (const Text& detail : step.details) words += lower(detail.text) + " ";
-    if (!kept && !contains_any(words, {"evidence", "forensic", "preserve"})) report.add("no-evidence-kept", procedure.title.range, "nothing is saved of logs, processes or disks before systems are changed");
+    if (!kept && !contains_any(words, {"evidence", "forensic", "preserve"}))
+      report.add("no-evidence-kept", procedure.title.range,
+                 "nothing is saved of logs, processes or disks before systems are changed");
   }
 }
 
@@ -78,7 +110,9 @@ void check_configmaps(const Context& context, Report& report) {
     for (const Step& step : procedure->steps) {
       std::string object;
       for (const Run& run : context.runs)
-        if (run.step == &step && run.invocation.program == "kubectl" && run.invocation.begins({"edit", "configmap"}) && run.invocation.operands().size() > 2) object = run.invocation.operands()[2];
+        if (run.step == &step && run.invocation.program == "kubectl" && run.invocation.begins({"edit", "configmap"}) &&
+            run.invocation.operands().size() > 2)
+          object = run.invocation.operands()[2];
       if (object.empty()) continue;
       for (const shell::Comment& comment : step.script.comments) {
         std::string name;
@@ -91,8 +125,13 @@ void check_configmaps(const Context& context, Report& report) {
           if (name.find('_') != std::string::npos && name.size() > 4) {
             const SourceRange range = step.where(comment.span);
             const auto [known, added] = names.try_emplace(object, name, range.begin.line);
-            if (!added && known->second.first != name) report.add("setting-name-conflict", range, object + " is changed by " + name + " here and by " + known->second.first + " in line " + std::to_string(known->second.second));
-            if (contains_any(name, {"_URL", "PASSWORD", "_DSN"})) report.add("credentials-in-configmap", range, name + " holds credentials, and a ConfigMap is readable by everybody who may list it");
+            if (!added && known->second.first != name)
+              report.add("setting-name-conflict", range,
+                         object + " is changed by " + name + " here and by " + known->second.first + " in line " +
+                             std::to_string(known->second.second));
+            if (contains_any(name, {"_URL", "PASSWORD", "_DSN"}))
+              report.add("credentials-in-configmap", range,
+                         name + " holds credentials, and a ConfigMap is readable by everybody who may list it");
           }
           name.clear();
         }

@@ -24,9 +24,10 @@ std::string string_of(const char* text) { return text == nullptr ? "" : text; }
 SourceRange range_of(cmark_node* node) {
   const int line = cmark_node_get_start_line(node);
   const int end_line = cmark_node_get_end_line(node);
-  if (line <= 0 || end_line < line) return {};
+  if (line <= 0) return {};
   SourceRange range;
   range.begin = {static_cast<uint32_t>(line), static_cast<uint32_t>(std::max(1, cmark_node_get_start_column(node)))};
+  if (end_line < line) return {range.begin, range.begin};
   range.end = {static_cast<uint32_t>(end_line),
                static_cast<uint32_t>(std::max(0, cmark_node_get_end_column(node)) + 1)};
   return range.end < range.begin ? SourceRange{range.begin, range.begin} : range;
