@@ -12,14 +12,18 @@ std::string shown(std::string_view text) {
   const auto length = parse_length(text);
   if (!length) return "none";
   if (length->not_applicable) return "n/a";
-  const auto seconds = [](const std::optional<Duration>& duration) { return duration ? std::to_string(duration->ns / 1'000'000'000) : std::string("open"); };
+  const auto seconds = [](const std::optional<Duration>& duration) {
+    return duration ? std::to_string(duration->ns / 1'000'000'000) : std::string("open");
+  };
   return seconds(length->least) + ".." + seconds(length->most);
 }
 
 TEST(Lengths, AsPeopleWriteThem) {
   EXPECT_EQ(shown("< 4 hours"), "14400..14400");
   EXPECT_EQ(shown("2-4 hours"), "7200..14400");
-  EXPECT_EQ(shown("15\xE2\x80\x93" "20 minutes"), "900..1200");
+  EXPECT_EQ(shown("15\xE2\x80\x93"
+                  "20 minutes"),
+            "900..1200");
   EXPECT_EQ(shown("15+ minutes"), "900..open");
   EXPECT_EQ(shown("0 (no data loss)"), "0..0");
   EXPECT_EQ(shown("0-15 minutes"), "0..900");

@@ -287,9 +287,8 @@ void ProcedureReader::command_step(const Block& block, const CodeReading& readin
       kind == StepKind::kShell ? split_numbered(reading.lines) : std::vector<CodePart>{{"", {}, reading.lines}};
   for (size_t index = 0; index < parts.size(); index++) {
     CodePart& part = parts[index];
-    const uint32_t next_line = index + 1 < parts.size() && !parts[index + 1].lines.empty()
-                                   ? parts[index + 1].lines.front().line
-                                   : block.range.end.line + 1;
+    const bool last = index + 1 == parts.size() || parts[index + 1].lines.empty();
+    const uint32_t next_line = last ? UINT32_MAX : parts[index + 1].lines.front().line;
     Step step = start_step(place);
     step.kind = kind;
     step.language = reading.language;
@@ -302,8 +301,7 @@ void ProcedureReader::command_step(const Block& block, const CodeReading& readin
       step.annotations = item->annotations;
     }
     for (const SourceRange& line : reading.sample_output)
-      if (line.begin.line >= step.range.begin.line && line.begin.line <= step.range.end.line)
-        step.sample_output.push_back(line);
+      if (line.begin.line >= step.range.begin.line && line.begin.line < next_line) step.sample_output.push_back(line);
     finish_step(std::move(step), &block);
     item.reset();
     place.title = Text();

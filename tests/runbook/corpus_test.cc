@@ -26,7 +26,8 @@ TEST_P(CorpusDocument, ModelAndFindingsAreAsChecked) {
   EXPECT_TRUE(made == read_text(path)) << path << " differs from what is read now";
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CorpusDocument, testing::Values("04", "07", "12", "15", "16", "20", "22", "24", "26", "31"));
+INSTANTIATE_TEST_SUITE_P(All, CorpusDocument,
+                         testing::Values("04", "07", "12", "15", "16", "20", "22", "24", "26", "31"));
 
 }  // namespace
 }  // namespace holdfast::runbook::test

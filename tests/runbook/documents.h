@@ -27,10 +27,10 @@ std::vector<std::string> lines_of(const lint::LintResult& result);
 }  // namespace holdfast::runbook::test
 
 // In tests of documents that may be absent.
-#define DOCUMENT_OR_SKIP(name, folder, prefix)                                                               \
-  const std::string name##_path = holdfast::runbook::test::shared_folder().empty()                           \
-                                      ? ""                                                                   \
-                                      : holdfast::runbook::test::find_file(                                  \
-                                            holdfast::runbook::test::shared_folder() + "/" + (folder), prefix); \
-  if (name##_path.empty()) GTEST_SKIP() << "skipped: no " << (prefix) << "* in HOLDFAST_SHARED/" << (folder); \
+#define DOCUMENT_OR_SKIP(name, folder, prefix)                                                                     \
+  const std::string name##_path =                                                                                  \
+      holdfast::runbook::test::shared_folder().empty()                                                             \
+          ? ""                                                                                                     \
+          : holdfast::runbook::test::find_file(holdfast::runbook::test::shared_folder() + "/" + (folder), prefix); \
+  if (name##_path.empty()) GTEST_SKIP() << "skipped: no " << (prefix) << "* in HOLDFAST_SHARED/" << (folder);      \
   const Document name = holdfast::runbook::test::read_or_fail(name##_path)

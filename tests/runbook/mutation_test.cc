@@ -29,7 +29,8 @@ void use(const std::string& text) {
 
 TEST(Mutations, ThousandsOfDamagedDocumentsAreRead) {
   std::vector<std::string> pages;
-  for (const auto& entry : std::filesystem::directory_iterator(std::string(HOLDFAST_SOURCE) + "/docs/lint")) pages.push_back(read_text(entry.path().string()));
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(HOLDFAST_SOURCE) + "/docs/lint"))
+    pages.push_back(read_text(entry.path().string()));
   std::sort(pages.begin(), pages.end());
   const char* given = std::getenv("HOLDFAST_SEED");
   const auto seed = static_cast<unsigned>(given != nullptr ? std::atoi(given) : 1);
@@ -41,16 +42,20 @@ TEST(Mutations, ThousandsOfDamagedDocumentsAreRead) {
     if (random() % 3 == 0) text += pages[random() % pages.size()];
     for (unsigned change = random() % 12; change > 0 && !text.empty(); change--) {
       const size_t place = random() % text.size();
-      if (random() % 2 == 0) text[place] = marks[random() % marks.size()];
-      else if (random() % 2 == 0) text.erase(place, random() % 40);
-      else text.insert(place, std::string(random() % 6, marks[random() % marks.size()]));
+      if (random() % 2 == 0)
+        text[place] = marks[random() % marks.size()];
+      else if (random() % 2 == 0)
+        text.erase(place, random() % 40);
+      else
+        text.insert(place, std::string(random() % 6, marks[random() % marks.size()]));
     }
     ASSERT_NO_FATAL_FAILURE(use(text));
   }
 }
 
 TEST(Mutations, DeepAndLongTextsEndInTime) {
-  for (const std::string& unit : {"> ", "- ", "1. ", "(", "$(", "${", "`", "((", "**", "[", "<", "|", "{", "\"", "if ", "a|", "```\n"}) {
+  for (const std::string& unit :
+       {"> ", "- ", "1. ", "(", "$(", "${", "`", "((", "**", "[", "<", "|", "{", "\"", "if ", "a|", "```\n"}) {
     std::string text = "# R\n\n## Scenario 1: X\n\n```bash\n";
     for (int count = 0; count < 20000; count++) text += unit;
     use(text + "\n```\n");

@@ -47,11 +47,13 @@ TEST_P(RulePage, ItsExamplesAreItsTest) {
 
   const auto bad = read_document(page.bad, "bad.md");
   ASSERT_TRUE(bad.ok());
-  EXPECT_THAT(test::lines_of(lint(bad.value(), nullptr)), testing::Contains(std::to_string(page.line) + " " + GetParam()));
+  EXPECT_THAT(test::lines_of(lint(bad.value(), nullptr)),
+              testing::Contains(std::to_string(page.line) + " " + GetParam()));
 
   const auto good = read_document(page.good, "good.md");
   ASSERT_TRUE(good.ok());
-  for (const Finding& finding : lint(good.value(), nullptr).findings) EXPECT_NE(finding.rule->id, GetParam()) << finding.message;
+  for (const Finding& finding : lint(good.value(), nullptr).findings)
+    EXPECT_NE(finding.rule->id, GetParam()) << finding.message;
 }
 
 std::vector<std::string> all_ids() {
@@ -80,7 +82,8 @@ TEST(RulePages, EachPageHasARuleAndTheIndexNamesIt) {
 
 TEST(Suppression, WithAReasonSilencesOneRuleForTheSection) {
   const std::string text =
-      "# R\n\n## Scenario 1: Outage\n\n<!-- holdfast: ignore never-ends because a person watches -->\n\n**Symptoms:**\n- x\n\n"
+      "# R\n\n## Scenario 1: Outage\n\n<!-- holdfast: ignore never-ends because a person watches "
+      "-->\n\n**Symptoms:**\n- x\n\n"
       "1. **Look**\n   ```bash\n   watch kubectl get pods\n   ```\n";
   const auto document = read_document(text, "r.md");
   ASSERT_TRUE(document.ok());

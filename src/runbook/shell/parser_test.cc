@@ -65,7 +65,9 @@ TEST(Parser, SubstitutionsKeepTheirCommands) {
 }
 
 TEST(Parser, CompoundCommands) {
-  const Script script = parse("for s in a b; do\n if x | grep -q Up; then y; else exit 1; fi\ndone\nf() { z; }\ncase $1 in a|b) p;; *) q ;; esac\n[[ $a == *.enc && -f b ]] && r\n");
+  const Script script = parse(
+      "for s in a b; do\n if x | grep -q Up; then y; else exit 1; fi\ndone\nf() { z; }\ncase $1 in a|b) p;; *) q ;; "
+      "esac\n[[ $a == *.enc && -f b ]] && r\n");
   ASSERT_TRUE(script.ok()) << script.errors[0].message;
   EXPECT_THAT(script.functions, ElementsAre("f"));
   EXPECT_THAT(script.loop_variables, ElementsAre("s"));
@@ -93,12 +95,50 @@ TEST(Parser, SaysWhatIsNeverClosed) {
 
 // bash says of each of these what we say.
 TEST(Parser, AgreesWithBash) {
-  const std::vector<std::string> texts = {
-      "a && b", "a &&", "| a", "a;;b", "if a; then b; fi", "if a; then fi", "while a; do b; done", "for i in 1 2; do echo $i; done",
-      "for ((i=0;i<3;i++)); do a; done", "case x in y) z;; esac", "case x in y) z", "f() { a; }", "function g { a; }", "f() a", "{ a; }", "{ a }",
-      "(a; b)", "((1+2))", "echo $((1+(2*3)))", "a > b < c 2>&1", "a >", "a <<< b", "x=(1 2 \"3 4\")", "echo ${a", "echo ${a:-b}", "echo \"${a[@]}\"",
-      "! a | b", "time -p a", "a & b &", "then", "done", "echo then", "[[ a == b ]]", "[[ a =~ ^(x|y)$ ]]", "[[ a", "a 2>/dev/null | while read x; do b; done",
-      "echo `date`", "echo $'a\\'b'", "diff <(a) <(b)", "kubectl describe pod <pod-name>", "a --id=<x> \\\n --y", "a |& b", "export A=1 B=2", "a() { b; } > c"};
+  const std::vector<std::string> texts = {"a && b",
+                                          "a &&",
+                                          "| a",
+                                          "a;;b",
+                                          "if a; then b; fi",
+                                          "if a; then fi",
+                                          "while a; do b; done",
+                                          "for i in 1 2; do echo $i; done",
+                                          "for ((i=0;i<3;i++)); do a; done",
+                                          "case x in y) z;; esac",
+                                          "case x in y) z",
+                                          "f() { a; }",
+                                          "function g { a; }",
+                                          "f() a",
+                                          "{ a; }",
+                                          "{ a }",
+                                          "(a; b)",
+                                          "((1+2))",
+                                          "echo $((1+(2*3)))",
+                                          "a > b < c 2>&1",
+                                          "a >",
+                                          "a <<< b",
+                                          "x=(1 2 \"3 4\")",
+                                          "echo ${a",
+                                          "echo ${a:-b}",
+                                          "echo \"${a[@]}\"",
+                                          "! a | b",
+                                          "time -p a",
+                                          "a & b &",
+                                          "then",
+                                          "done",
+                                          "echo then",
+                                          "[[ a == b ]]",
+                                          "[[ a =~ ^(x|y)$ ]]",
+                                          "[[ a",
+                                          "a 2>/dev/null | while read x; do b; done",
+                                          "echo `date`",
+                                          "echo $'a\\'b'",
+                                          "diff <(a) <(b)",
+                                          "kubectl describe pod <pod-name>",
+                                          "a --id=<x> \\\n --y",
+                                          "a |& b",
+                                          "export A=1 B=2",
+                                          "a() { b; } > c"};
   for (const std::string& text : texts) {
     const std::string path = testing::TempDir() + "/agree.sh";
     std::ofstream(path) << text << "\n";
@@ -118,7 +158,8 @@ TEST(Parser, NestingIsBounded) {
 std::vector<std::string> programs(const std::string& text) {
   std::vector<std::string> found;
   const Script script = parse(text);
-  for (const Invocation& each : invocations(script)) found.push_back(each.program + (each.remote ? "@" : "") + (each.terminal ? "!" : ""));
+  for (const Invocation& each : invocations(script))
+    found.push_back(each.program + (each.remote ? "@" : "") + (each.terminal ? "!" : ""));
   return found;
 }
 
