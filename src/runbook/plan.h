@@ -12,14 +12,14 @@ namespace holdfast::runbook {
 
 // What the person who plans has settled.
 struct PlanRequest {
-  std::string procedure;                         // id, number or words of its title
-  std::vector<std::string> choices;              // "B", "recovery-procedure=B", "restore-database=2"
-  std::map<std::string, std::string> variables;  // also the values of placeholders, by their names
-  std::set<std::string> environment;             // names that are set already
-  std::string from;                              // step id: those before are left out
-  std::set<std::string> only;                    // step ids; empty: all
-  std::map<std::string, std::string> skip;       // step id -> reason
-  bool drill = false;                            // leaves out steps that say drill=skip
+  std::string procedure;                              // id, number or words of its title
+  std::vector<std::string> choices = {};              // "B", "recovery-procedure=B", "restore-database=2"
+  std::map<std::string, std::string> variables = {};  // also the values of placeholders, by their names
+  std::set<std::string> environment = {};             // names that are set already
+  std::string from = {};                              // step id: those before are left out
+  std::set<std::string> only = {};                    // step ids; empty: all
+  std::map<std::string, std::string> skip = {};       // step id -> reason
+  bool drill = false;                                 // leaves out steps that say drill=skip
 };
 
 // A decision that a person has to take before the run: an option of the procedure or

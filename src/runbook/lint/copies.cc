@@ -184,11 +184,11 @@ void check_literals(const Context& context, Report& report) {
   };
   for (const Run& run : context.runs) {
     if (run.procedure == nullptr) continue;
-    for (const std::string& name : {"--target-time", "--restore-time", "--recovery-target-time"}) {
+    for (const char* name : {"--target-time", "--restore-time", "--recovery-target-time"}) {
       const std::string value = run.invocation.option(name);
       if (is_timestamp(value))
         report.add("hardcoded-target-time", run.range,
-                   name + "=" + value + " is an instant of the past that somebody wrote down");
+                   std::string(name) + "=" + value + " is an instant of the past that somebody wrote down");
     }
   }
   for (const Procedure* procedure : context.procedures)

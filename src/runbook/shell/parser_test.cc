@@ -73,9 +73,15 @@ TEST(Parser, CompoundCommands) {
   EXPECT_THAT(script.loop_variables, ElementsAre("s"));
   EXPECT_EQ(script.statements.size(), 4u);
   for (const Command& command : script.commands) {
-    if (command.word(0) == "grep") EXPECT_TRUE(command.in_condition);
-    if (command.word(0) == "y") EXPECT_TRUE(command.in_loop && command.in_branch);
-    if (command.word(0) == "z") EXPECT_EQ(command.function, "f");
+    if (command.word(0) == "grep") {
+      EXPECT_TRUE(command.in_condition);
+    }
+    if (command.word(0) == "y") {
+      EXPECT_TRUE(command.in_loop && command.in_branch);
+    }
+    if (command.word(0) == "z") {
+      EXPECT_EQ(command.function, "f");
+    }
   }
 }
 
