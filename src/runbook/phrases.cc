@@ -128,6 +128,14 @@ std::optional<Length> length_at(Scanner& scanner) {
   return length;
 }
 
+// Digits that belong to a name ("P1", "us-east-1") say no time.
+bool inside_name(std::string_view text, size_t place) {
+  if (place == 0) return false;
+  const char before = text[place - 1];
+  if (before == '-') return place > 1 && is_alpha(text[place - 2]);
+  return is_alpha(before) || is_digit(before);
+}
+
 bool contains_word(const std::vector<std::string>& words, std::initializer_list<std::string_view> wanted) {
   return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
     return std::find(wanted.begin(), wanted.end(), word) != wanted.end();
@@ -185,10 +193,7 @@ std::optional<Length> parse_length(std::string_view text) {
   }
   Scanner scanner(text);
   while (!scanner.done()) {
-    // Digits that belong to a name ("P1", "us-east-1") say no time.
-    const bool inside =
-        scanner.place() > 0 && (is_alpha(text[scanner.place() - 1]) || is_digit(text[scanner.place() - 1]));
-    if (is_digit(scanner.peek()) && !inside) {
+    if (is_digit(scanner.peek()) && !inside_name(text, scanner.place())) {
       const size_t place = scanner.place();
       if (auto length = length_at(scanner)) {
         length->from_start = contains_word(words, {"within", "first"});
