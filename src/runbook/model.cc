@@ -27,9 +27,9 @@ std::vector<int> Step::alternatives() const {
   return counts;
 }
 
-SourceRange Step::where(shell::Span span) const { return locate(text, lines, span); }
+SourceRange Step::where(shell::Span span) const { return locate(text, lines, line_offsets, span); }
 
-SourceRange EmbeddedFile::where(shell::Span span) const { return locate(text, lines, span); }
+SourceRange EmbeddedFile::where(shell::Span span) const { return locate(text, lines, line_offsets, span); }
 
 const Step* Procedure::find_step(const std::string& wanted) const {
   const auto found = std::find_if(steps.begin(), steps.end(), [&](const Step& step) { return step.id == wanted; });

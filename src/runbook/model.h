@@ -66,6 +66,7 @@ struct EmbeddedFile {
   std::string text;
   shell::Script script;
   std::vector<SourceRange> lines;
+  std::vector<size_t> line_offsets;  // of each line, where in `text` it begins
   SourceRange range;
   SourceRange where(shell::Span span) const;
 };

@@ -118,6 +118,7 @@ struct Step {
   std::vector<Piece> pieces;
   shell::Script script;                // of `text`, for kShell and kRepl
   std::vector<SourceRange> lines;      // of each line of `text`, where it stands
+  std::vector<size_t> line_offsets;    // of each line, where in `text` it begins
   std::vector<VariableUse> variables;  // used and not assigned earlier in the same step
   std::vector<std::string> assigned;   // names that it sets
   std::vector<Placeholder> placeholders;

@@ -331,23 +331,30 @@ void find_step_placeholders(Step& step) {
   }
 }
 
-void take_lines(std::string& text, std::vector<SourceRange>& ranges, const std::vector<CodeLine>& lines) {
-  text = markdown::code_text(lines);
-  ranges.clear();
-  for (const CodeLine& line : lines) ranges.push_back(line.range());
+// Of a Step or an EmbeddedFile.
+template <typename Code>
+void take_lines(Code& code, const std::vector<CodeLine>& lines) {
+  code.text = markdown::code_text(lines);
+  code.lines.clear();
+  code.line_offsets.clear();
+  size_t offset = 0;
+  for (const CodeLine& line : lines) {
+    code.lines.push_back(line.range());
+    code.line_offsets.push_back(offset);
+    offset += line.text.size() + 1;
+  }
 }
 
 }  // namespace
 
-SourceRange locate(const std::string& text, const std::vector<SourceRange>& lines, shell::Span span) {
+SourceRange locate(const std::string& text, const std::vector<SourceRange>& lines, const std::vector<size_t>& offsets,
+                   shell::Span span) {
   if (lines.empty()) return {};
   const auto at = [&](size_t offset) {
-    offset = std::min(offset, text.size());
-    const auto line =
-        static_cast<size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(offset), '\n'));
-    if (line >= lines.size()) return lines.back().end;
-    const size_t begin = offset == 0 ? 0 : text.rfind('\n', offset - 1) + 1;
-    return Position{lines[line].begin.line, lines[line].begin.column + static_cast<uint32_t>(offset - begin)};
+    if (offset >= text.size()) return lines.back().end;
+    const auto after = std::upper_bound(offsets.begin(), offsets.end(), offset);
+    const auto line = static_cast<size_t>(after - offsets.begin()) - 1;
+    return Position{lines[line].begin.line, lines[line].begin.column + static_cast<uint32_t>(offset - offsets[line])};
   };
   SourceRange range{at(span.begin), at(span.end)};
   // An end at the front of a line is the end of the line before.
@@ -358,15 +365,16 @@ SourceRange locate(const std::string& text, const std::vector<SourceRange>& line
 }
 
 SourceRange text_range(const Step& step, const Piece& piece) {
-  const auto last = std::find_if(step.lines.begin(), step.lines.end(),
-                                 [&](const SourceRange& line) { return line.end == piece.range.end; });
+  const auto last = std::lower_bound(step.lines.begin(), step.lines.end(), piece.range.end,
+                                     [](const SourceRange& line, Position end) { return line.end < end; });
   const auto count = std::count(piece.text.begin(), piece.text.end(), '\n');
-  if (last == step.lines.end() || count == 0 || last - step.lines.begin() + 1 < count) return piece.range;
+  if (last == step.lines.end() || last->end != piece.range.end || count == 0 || last - step.lines.begin() + 1 < count)
+    return piece.range;
   return {(last - (count - 1))->begin, piece.range.end};
 }
 
 void fill_step(Step& step, const std::vector<CodeLine>& lines) {
-  take_lines(step.text, step.lines, lines);
+  take_lines(step, lines);
   if (!lines.empty()) step.range = {lines.front().at(0), lines.back().range().end};
   if (step.kind == StepKind::kShell) {
     step.script = shell::parse(without_angles(step.text));
@@ -389,7 +397,7 @@ void fill_step(Step& step, const std::vector<CodeLine>& lines) {
 }
 
 void fill_file(EmbeddedFile& file, const std::vector<CodeLine>& lines) {
-  take_lines(file.text, file.lines, lines);
+  take_lines(file, lines);
   file.script = shell::parse(file.text);
   if (!lines.empty()) file.range = {lines.front().at(0), lines.back().range().end};
 }

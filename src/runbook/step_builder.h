@@ -15,7 +15,9 @@ void fill_file(EmbeddedFile& file, const std::vector<markdown::CodeLine>& lines)
 // Where a piece's text stands, without the comment above it.
 SourceRange text_range(const Step& step, const Piece& piece);
 
-// Where a span of a text stands, given where each of its lines does.
-SourceRange locate(const std::string& text, const std::vector<SourceRange>& lines, shell::Span span);
+// Where a span of a text stands, given where each of its lines does, and where in the text
+// each begins.
+SourceRange locate(const std::string& text, const std::vector<SourceRange>& lines, const std::vector<size_t>& offsets,
+                   shell::Span span);
 
 }  // namespace holdfast::runbook
