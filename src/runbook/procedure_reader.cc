@@ -63,6 +63,16 @@ void Annotator::apply(Step& step, const Block* block, std::vector<ReadError>& er
   if (block != nullptr) apply_settings(step.annotations, settings_of_info(*block, errors), errors);
 }
 
+std::string Ids::make(const std::string& base) {
+  if (take(base)) return base;
+  int& number = last_.try_emplace(base, 1).first->second;
+  std::string id;
+  do {
+    id = base + "-" + std::to_string(++number);
+  } while (!take(id));
+  return id;
+}
+
 Procedure ProcedureReader::read(SectionNode& node, ProcedureKind kind) {
   procedure_ = Procedure();
   procedure_.kind = kind;
@@ -338,20 +348,18 @@ void ProcedureReader::settle_budgets() {
 }
 
 void ProcedureReader::settle_ids() {
-  std::set<std::string> taken;
+  Ids ids;
   for (Step& step : procedure_.steps) {
     if (step.annotations.id.empty()) continue;
     step.id = step.annotations.id;
-    if (!taken.insert(step.id).second)
+    if (!ids.take(step.id))
       document_.errors.push_back({"the id '" + step.id + "' is used twice in this scenario",
                                   "ids name steps in plans and journals", step.annotations.range});
   }
   for (Step& step : procedure_.steps) {
     if (!step.annotations.id.empty()) continue;
-    std::string base = slug(step.title.text);
-    if (base.empty()) base = "step";
-    step.id = base;
-    for (int number = 2; !taken.insert(step.id).second; number++) step.id = base + "-" + std::to_string(number);
+    const std::string base = slug(step.title.text);
+    step.id = ids.make(base.empty() ? "step" : base);
   }
 }
 

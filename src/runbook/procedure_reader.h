@@ -24,6 +24,17 @@ struct Annotator {
   void apply(Step& step, const markdown::Block* block, std::vector<ReadError>& errors);
 };
 
+// Ids that are given once only: the second "restart" becomes "restart-2".
+class Ids {
+ public:
+  bool take(const std::string& id) { return taken_.insert(id).second; }
+  std::string make(const std::string& base);
+
+ private:
+  std::set<std::string> taken_;
+  std::map<std::string, int> last_;  // number that a base had last: counting from 2 each time would be quadratic
+};
+
 // The time in a title. Whether it is a window is settled when its neighbours are known.
 Budget budget_from(const TitleParts& parts);
 

@@ -207,14 +207,11 @@ class DocumentReader {
   }
 
   void number_ids() {
-    std::set<std::string> taken;
+    Ids ids;
     for (auto* list : {&document_.scenarios, &document_.procedures}) {
       for (Procedure& procedure : *list) {
-        std::string base = slug(procedure.title.text);
-        if (base.empty()) base = "procedure";
-        procedure.id = base;
-        for (int number = 2; !taken.insert(procedure.id).second; number++)
-          procedure.id = base + "-" + std::to_string(number);
+        const std::string base = slug(procedure.title.text);
+        procedure.id = ids.make(base.empty() ? "procedure" : base);
       }
     }
   }
