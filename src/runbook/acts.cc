@@ -1,6 +1,8 @@
 #include "runbook/acts.h"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "runbook/hazards.h"
 #include "runbook/phrases.h"
@@ -103,7 +105,8 @@ std::vector<Act> acts_of(const Invocation& invocation) {
   std::vector<Act> acts;
   const std::string text = whole_of(invocation);
   for (const Effect& effect : effects_of(invocation)) {
-    if (effect.kind == HazardKind::kDestroys) acts.push_back(Act::kDestroys);
+    // A work tree of git is not the data that copies are kept of.
+    if (effect.kind == HazardKind::kDestroys && invocation.program != "git") acts.push_back(Act::kDestroys);
     if (effect.kind == HazardKind::kWritesData) acts.push_back(Act::kRestores);
     if (effect.kind == HazardKind::kPromotes) acts.push_back(Act::kPromotes);
     if (effect.kind == HazardKind::kSwitchesTraffic) acts.push_back(Act::kSwitchesTraffic);
@@ -179,11 +182,9 @@ bool done_after(const Procedure& procedure, const std::vector<Done>& all, size_t
 std::vector<OrderHazard> order_hazards(const Procedure& procedure) {
   std::vector<OrderHazard> hazards;
   const std::vector<Done> all = acts_of(procedure);
+  std::set<std::pair<std::string, SourceRange>> known;
   const auto add = [&](const Done& done, const char* rule, std::string sentence) {
-    const bool known = std::any_of(hazards.begin(), hazards.end(), [&](const OrderHazard& each) {
-      return each.rule == rule && each.range == done.range;
-    });
-    if (!known) hazards.push_back({rule, std::move(sentence), done.range, done.step});
+    if (known.insert({rule, done.range}).second) hazards.push_back({rule, std::move(sentence), done.range, done.step});
   };
   for (size_t index = 0; index < all.size(); index++) {
     const Done& done = all[index];
