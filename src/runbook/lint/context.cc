@@ -46,10 +46,7 @@ SourceRange Context::where(const Run& run, shell::Span span) {
 void Report::add(std::string_view rule, SourceRange range, std::string message) {
   const RuleInfo* info = find_rule(rule);
   CHECK_MSG(info != nullptr, "a finding of a rule that is not registered");
-  const bool known = std::any_of(findings_.begin(), findings_.end(), [&](const Finding& each) {
-    return each.rule == info && each.range.begin == range.begin;
-  });
-  if (!known) findings_.push_back({info, std::move(message), range});
+  if (known_.insert({info, range.begin}).second) findings_.push_back({info, std::move(message), range});
 }
 
 bool contains_any(const std::string& text, std::initializer_list<std::string_view> words) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runbook/acts.h"
@@ -49,6 +51,7 @@ class Report {
 
  private:
   std::vector<Finding> findings_;
+  std::set<std::pair<const RuleInfo*, Position>> known_;
 };
 
 // One group of rules each.

@@ -99,24 +99,22 @@ void check_volumes(const Context& context, Report& report) {
 
 // A script of the document that starts what the next steps start again.
 void check_double_start(const Context& context, Report& report) {
-  for (size_t index = 0; index < context.runs.size(); index++) {
-    const Run& call = context.runs[index];
-    if (!call.in_scenario()) continue;
-    const bool starts = std::any_of(context.runs.begin(), context.runs.end(), [&](const Run& inner) {
-      if (inner.file == nullptr || inner.file->path.empty()) return false;
-      const std::string& path = inner.file->path.text;
-      return path.substr(path.rfind('/') + 1) == call.invocation.program &&
-             inner.invocation.program == "docker-compose" && inner.invocation.begins({"up"});
-    });
-    if (!starts) continue;
-    for (size_t after = index + 1; after < context.runs.size() && context.runs[after].procedure == call.procedure;
-         after++) {
-      const Run& again = context.runs[after];
-      if (again.invocation.program == "docker-compose" && again.invocation.begins({"up"}))
-        report.add("services-started-twice", again.range,
-                   call.invocation.program + " (line " + std::to_string(call.range.begin.line) +
-                       ") has started these services already");
-    }
+  const auto starts = [](const Run& run) {
+    return run.invocation.program == "docker-compose" && run.invocation.begins({"up"});
+  };
+  std::set<std::string> scripts;
+  for (const Run& run : context.runs)
+    if (run.file != nullptr && !run.file->path.empty() && starts(run))
+      scripts.insert(run.file->path.text.substr(run.file->path.text.rfind('/') + 1));
+  const Run* call = nullptr;  // the first one of the scenario that starts services
+  for (const Run& run : context.runs) {
+    if (!run.in_scenario()) continue;
+    if (call != nullptr && call->procedure != run.procedure) call = nullptr;
+    if (call != nullptr && starts(run))
+      report.add("services-started-twice", run.range,
+                 call->invocation.program + " (line " + std::to_string(call->range.begin.line) +
+                     ") has started these services already");
+    if (call == nullptr && scripts.contains(run.invocation.program)) call = &run;
   }
 }
 
