@@ -1,4 +1,4 @@
-// Covers: any text can be shown, reviewed and planned: thousands of documents cut, joined and
+// Covers: any text can be shown, reviewed and planned: hundreds of documents cut, joined and
 // damaged at random. HOLDFAST_SEED repeats a run.
 
 #include <cstdlib>
@@ -23,11 +23,13 @@ void use(const std::string& text) {
     PlanRequest request;
     request.procedure = each.id;
     const auto plan = make_plan(document.value(), request);
-    if (plan.ok()) ASSERT_EQ(plan.value().steps.size(), each.steps.size());
+    if (plan.ok()) {
+      ASSERT_EQ(plan.value().steps.size(), each.steps.size());
+    }
   }
 }
 
-TEST(Mutations, ThousandsOfDamagedDocumentsAreRead) {
+TEST(Mutations, DamagedDocumentsAreRead) {
   std::vector<std::string> pages;
   for (const auto& entry : std::filesystem::directory_iterator(std::string(HOLDFAST_SOURCE) + "/docs/lint"))
     pages.push_back(read_text(entry.path().string()));
@@ -37,7 +39,7 @@ TEST(Mutations, ThousandsOfDamagedDocumentsAreRead) {
   SCOPED_TRACE("HOLDFAST_SEED=" + std::to_string(seed));
   std::mt19937 random(seed);
   const std::string marks = "`#*-|<>{}[]()$'\"\\\n\r\t 1:&;~=\xC3";
-  for (int round = 0; round < 2000; round++) {
+  for (int round = 0; round < 500; round++) {
     std::string text = pages[random() % pages.size()];
     if (random() % 3 == 0) text += pages[random() % pages.size()];
     for (unsigned change = random() % 12; change > 0 && !text.empty(); change--) {
@@ -54,7 +56,7 @@ TEST(Mutations, ThousandsOfDamagedDocumentsAreRead) {
 }
 
 TEST(Mutations, DeepAndLongTextsEndInTime) {
-  for (const std::string& unit :
+  for (const char* unit :
        {"> ", "- ", "1. ", "(", "$(", "${", "`", "((", "**", "[", "<", "|", "{", "\"", "if ", "a|", "```\n"}) {
     std::string text = "# R\n\n## Scenario 1: X\n\n```bash\n";
     for (int count = 0; count < 20000; count++) text += unit;
