@@ -1,3 +1,8 @@
+#include <cstdlib>
+#include <memory>
+#include <optional>
+
+#include "base/filesystem.h"
 #include "cli/program.h"
 #include "cli/runbook.h"
 #include "cli/version.h"
@@ -14,18 +19,23 @@ struct LintOptions {
 };
 
 // The stack's configuration helps where there is one; a document is reviewed without it too.
-std::optional<runbook::lint::StackFacts> stack_facts(Context& context) {
-  auto stack = context.stack();
-  if (!stack.ok() || stack->path.empty()) return std::nullopt;
-  runbook::lint::StackFacts facts;
-  for (const recovery::ComponentConfig& each : stack->components)
-    facts.components.push_back({each.name, each.rto, each.rpo, each.kind == "postgres"});
+// What opening the repository needs (a passphrase) is not asked for.
+Result<std::optional<runbook::lint::StackFacts>> stack_facts(Context& context) {
+  const std::string path =
+      TRY(recovery::find_stack_file(real_file_system(), context.options().overrides,
+                                    [](const char* name) -> const char* { return std::getenv(name); }));
+  std::optional<runbook::lint::StackFacts> facts;
+  if (path.empty()) return facts;
+  const recovery::StackConfig stack = TRY(recovery::load_stack(path));
+  facts.emplace();
+  for (const recovery::ComponentConfig& each : stack.components)
+    facts->components.push_back({each.name, each.rto, each.rpo, each.kind == "postgres"});
   return facts;
 }
 
 Result<void> run(Context& context, const LintOptions& options) {
   const runbook::Document document = TRY(load_runbook(options.file));
-  const std::optional<runbook::lint::StackFacts> facts = stack_facts(context);
+  const std::optional<runbook::lint::StackFacts> facts = TRY(stack_facts(context));
   const runbook::lint::LintResult result = runbook::lint::lint(document, facts ? &*facts : nullptr);
   if (options.format == "json") context.options().json = true;
   if (options.format == "sarif") {
