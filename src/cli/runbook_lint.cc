@@ -63,7 +63,7 @@ void add_runbook_lint(Program& program, CLI::App* runbook) {
       ->type_name("FILE");
   command->add_option("--format", options->format, "text, json or sarif (for code scanning)")
       ->type_name("FORMAT")
-      ->check(CLI::IsMember({"text", "json", "sarif"}));
+      ->check(CLI::IsMember({"text", "json", "sarif"}).description(""));
   command->add_flag("--warnings", options->warnings, "end with status 34 for warnings too, not only for errors");
   program.examples(command,
                    "holdfast runbook lint docs/recovery.md\n"
