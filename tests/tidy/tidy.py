@@ -165,10 +165,11 @@ def check_host_paths():
     """Nothing may depend on the machine or the account of whoever wrote it."""
     pattern = re.compile(r"/home/[a-z]|/Users/[A-Za-z]|/root/")
     this = Path(__file__).resolve()
+    others = ROOT / "tests/runbook/golden"  # what other people's runbooks say
     return [
         f"{at(path, number)}: a path of somebody's machine"
         for path, text in text_files()
-        if path.resolve() != this
+        if path.resolve() != this and others not in path.parents
         for number, line in enumerate(text.splitlines(), 1)
         if pattern.search(line)
     ]

@@ -1,0 +1,152 @@
+// Covers: shapes in which people write runbooks, annotations with their errors, and plans.
+
+#include "runbook/reader.h"
+
+#include <gmock/gmock.h>
+
+#include "runbook/plan.h"
+
+namespace holdfast::runbook {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Document read(const std::string& text) {
+  auto document = read_document(text, "r.md");
+  EXPECT_TRUE(document.ok());
+  return std::move(document).value();
+}
+
+std::vector<std::string> steps_of(const Document& document) {
+  std::vector<std::string> steps;
+  for (const Procedure& procedure : document.scenarios)
+    for (const Step& step : procedure.steps)
+      steps.push_back(step.title.text + "@" + std::to_string(step.range.begin.line));
+  return steps;
+}
+
+TEST(Shapes, FenceAtColumnZeroBelongsToItsItem) {
+  EXPECT_THAT(steps_of(read("## Scenario 1: X\n\n1. **Stop it**\n```bash\nsystemctl stop x\n```\n2. **Start "
+                            "it**\n```bash\nsystemctl start x\n```\n")),
+              ElementsAre("Stop it@5", "Start it@9"));
+}
+
+TEST(Shapes, NumberedCommentsInOneFence) {
+  EXPECT_THAT(
+      steps_of(read("## Scenario 1: X\n\n```bash\n# 1. Look\ndocker ps\n\n# 2. Restart\ndocker restart x\n```\n")),
+      ElementsAre("Look@4", "Restart@7"));
+}
+
+TEST(Shapes, SetextHeadingsIndentedCodeAndPrompts) {
+  const Document document = read(
+      "Restoring from a backup\n-----------------------\n\n**Steps:**\n\n1. Restore:\n\n       $ restic restore "
+      "latest\n       restored 3 files\n");
+  ASSERT_EQ(document.scenarios.size(), 1u);
+  ASSERT_EQ(document.scenarios[0].steps.size(), 1u);
+  const Step& step = document.scenarios[0].steps[0];
+  EXPECT_EQ(step.text, "restic restore latest\n");
+  EXPECT_EQ(step.lines[0].begin, (Position{8, 10}));
+  EXPECT_EQ(step.sample_output.size(), 1u);
+}
+
+TEST(Shapes, CrLfAndDetails) {
+  EXPECT_THAT(steps_of(read("<details>\r\n<summary>S</summary>\r\n\r\n## Scenario 1: X\r\n\r\n1. **Look**\r\n   "
+                            "```bash\r\n   docker ps\r\n   ```\r\n\r\n</details>\r\n")),
+              ElementsAre("Look@8"));
+}
+
+TEST(Shapes, GlossariesAndReportTemplatesAreNoObjectives) {
+  const Document document = read(
+      "# R\n\n## Glossary\n\n- **RTO**: 4 hours is an example\n\n## Scenario 1: X\n\n```bash\ncat > r.md << EOF\nRTO: "
+      "4 hours\nEOF\n```\n");
+  EXPECT_TRUE(document.objectives.empty());
+}
+
+TEST(Shapes, ObjectivesInOneLineAndInYaml) {
+  EXPECT_EQ(read("# R\n\nRTO: 4 hours, RPO: 15 minutes\n").objectives.size(), 1u);
+  const Document document = read("# R\n\n## Recovery Objectives\n\n```yaml\ndatabase:\n  rto: 1h\n  rpo: 5m\n```\n");
+  ASSERT_EQ(document.objectives.size(), 1u);
+  EXPECT_EQ(document.objectives[0].subject.text, "database");
+}
+
+TEST(Annotations, InInfoStringsAndComments) {
+  const Document document = read(
+      "## Scenario 1: X\n\n```bash {id=a timeout=30m verify=\"test -f /x\" on_crash=retry approve=dba drill=skip "
+      "env=A=1 env=B=2}\ntrue\n```\n\n<!-- holdfast: id=b retries=3 -->\n\n```bash\ntrue\n```\n");
+  EXPECT_TRUE(document.errors.empty());
+  const auto& steps = document.scenarios[0].steps;
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_EQ(steps[0].id, "a");
+  EXPECT_EQ(steps[0].annotations.timeout, Duration::seconds(1800));
+  EXPECT_EQ(steps[0].annotations.verify, "test -f /x");
+  EXPECT_EQ(steps[0].annotations.on_crash, OnCrash::kRetry);
+  EXPECT_EQ(steps[0].annotations.env.size(), 2u);
+  EXPECT_EQ(steps[1].id, "b");
+  EXPECT_EQ(steps[1].annotations.retries, 3);
+}
+
+TEST(Annotations, UnknownKeysAreErrorsWithAHint) {
+  const Document document = read("## Scenario 1: X\n\n```bash {timout=5m}\ntrue\n```\n");
+  ASSERT_EQ(document.errors.size(), 1u);
+  EXPECT_EQ(document.errors[0].message, "unknown key 'timout' in an annotation");
+  EXPECT_EQ(document.errors[0].hint, "did you mean 'timeout'?");
+  EXPECT_EQ(document.errors[0].range.begin.line, 3u);
+  EXPECT_EQ(make_plan(document, {.procedure = "1"}).error().code(), ErrorCode::kInvalidData);
+}
+
+TEST(Annotations, FrontMatterIsTheDefault) {
+  const Document document = read(
+      "---\ntitle: x\nholdfast:\n  workdir: /srv\n  on_crash: fail\n---\n## Scenario 1: X\n\n```bash\ntrue\n```\n");
+  EXPECT_TRUE(document.errors.empty());
+  EXPECT_EQ(document.scenarios[0].steps[0].annotations.workdir, "/srv");
+  EXPECT_EQ(document.scenarios[0].steps[0].range.begin.line, 10u);
+}
+
+constexpr const char* kChoices =
+    "# R\n\n## Scenario 1: Outage\n\n### Recovery Procedure\n\n#### Option A: Restart (5-10 "
+    "minutes)\n```bash\nsystemctl restart x\n# or\ndocker restart x\n```\n\n"
+    "#### Option B: Restore (30-60 minutes)\n```bash\nrestore --id=<backup_id> \"$TOKEN\"\n```\n";
+
+TEST(Plan, AsksForOptionsAlternativesAndValues) {
+  const Document document = read(kChoices);
+  const auto open = make_plan(document, {.procedure = "outage"});
+  ASSERT_TRUE(open.ok());
+  EXPECT_FALSE(open.value().complete());
+  ASSERT_EQ(open.value().choices.size(), 1u);
+  EXPECT_EQ(open.value().choices[0].key, "recovery-procedure");
+
+  const auto restart = make_plan(document, {.procedure = "1", .choices = {"A", "restart=2"}});
+  ASSERT_TRUE(restart.ok()) << restart.error().text();
+  EXPECT_TRUE(restart.value().complete());
+  EXPECT_EQ(restart.value().steps[0].script, "docker restart x\n");
+  EXPECT_EQ(restart.value().steps[1].skipped, "another option is chosen");
+
+  const auto restore =
+      make_plan(document, {.procedure = "1", .choices = {"recovery-procedure=B"}, .variables = {{"backup_id", "7"}}});
+  ASSERT_TRUE(restore.ok());
+  ASSERT_EQ(restore.value().inputs.size(), 2u);
+  EXPECT_EQ(restore.value().inputs[0].name, "TOKEN");
+  EXPECT_TRUE(restore.value().inputs[0].secret);
+  EXPECT_FALSE(restore.value().inputs[0].known);
+  EXPECT_TRUE(restore.value().inputs[1].known);
+  EXPECT_EQ(fill_placeholders(*restore.value().steps[1].step, restore.value().steps[1].script, {{"backup_id", "7"}}),
+            "restore --id=7 \"$TOKEN\"\n");
+}
+
+TEST(Plan, RefusesWhatFitsNothing) {
+  const Document document = read(kChoices);
+  EXPECT_EQ(make_plan(document, {.procedure = "1", .choices = {"Z"}}).error().code(), ErrorCode::kUsage);
+  EXPECT_EQ(make_plan(document, {.procedure = "9"}).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(make_plan(document, {.procedure = "1", .from = "nothing"}).error().code(), ErrorCode::kNotFound);
+}
+
+TEST(Plan, HandsInputToItsProgram) {
+  const Document document = read("## Scenario 1: Cache\n\n```bash\nredis-cli -h c\nFLUSHALL\necho done\n```\n");
+  const auto plan = make_plan(document, {.procedure = "1"});
+  ASSERT_TRUE(plan.ok());
+  EXPECT_THAT(plan.value().steps[0].script, HasSubstr("redis-cli -h c <<'HOLDFAST_INPUT'\nFLUSHALL\n"));
+}
+
+}  // namespace
+}  // namespace holdfast::runbook

@@ -1,0 +1,25 @@
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "runbook/document_json.h"
+#include "runbook/lint/lint.h"
+#include "runbook/outline_text.h"
+#include "runbook/plan.h"
+#include "runbook/reader.h"
+
+// Reads, shows, reviews and plans arbitrary Markdown.
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace holdfast::runbook;
+  auto document = read_document(std::string(reinterpret_cast<const char*>(data), size), "fuzz.md");
+  if (!document.ok()) return 0;
+  static_cast<void>(json_of(document.value()).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  static_cast<void>(outline_text(document.value()));
+  static_cast<void>(lint::sarif_report(document.value(), lint::lint(document.value(), nullptr), "1"));
+  for (const Procedure& each : document.value().scenarios) {
+    PlanRequest request;
+    request.procedure = each.id;
+    holdfast::ignore(make_plan(document.value(), request), "only crashes matter here");
+  }
+  return 0;
+}
