@@ -25,6 +25,8 @@ ORDER = [
     {"source"},
     {"source/files", "source/postgres"},
     {"recovery"},
+    {"runbook/shell", "runbook/markdown"},
+    {"runbook"},
     {"cli"},
 ]
 LEVEL = {room: level for level, group in enumerate(ORDER) for room in group}
