@@ -20,9 +20,9 @@ void put_pairs(ByteWriter& writer, const std::vector<std::pair<std::string, std:
 }  // namespace
 
 Json AttemptEnd::to_json() const {
-  Json json = {{"status", exit_status},      {"signal", signal},
-               {"timed_out", timed_out},     {"stopped", stopped},
-               {"ended_us", ended.ns / 1000}, {"took_ms", took.in_milliseconds()},
+  Json json = {{"status", exit_status},        {"signal", signal},
+               {"timed_out", timed_out},       {"stopped", stopped},
+               {"ended_us", ended.ns / 1000},  {"took_ms", took.in_milliseconds()},
                {"output_bytes", output_bytes}, {"dropped_bytes", dropped_bytes}};
   if (!failure.empty()) json["failure"] = failure;
   return json;

@@ -25,7 +25,7 @@ struct AttemptFiles {
 
 // How an attempt ended.
 struct AttemptEnd {
-  int exit_status = 0;     // 128 + signal when it was killed
+  int exit_status = 0;  // 128 + signal when it was killed
   int signal = 0;
   bool timed_out = false;  // by its own timeout
   bool stopped = false;    // because somebody asked for it
@@ -43,9 +43,10 @@ struct AttemptEnd {
 struct AttemptOrder {
   std::vector<std::string> argv;
   std::vector<std::pair<std::string, std::string>> environment;  // the whole of it
-  std::vector<NamedSecret> secrets;  // cut out of the output; those that are meant for the step are in `environment` too
+  std::vector<NamedSecret>
+      secrets;  // cut out of the output; those that are meant for the step are in `environment` too
   std::string working_directory;
-  std::string input;                 // on standard input; empty: /dev/null
+  std::string input;  // on standard input; empty: /dev/null
   std::optional<Duration> timeout;
 
   // What the journal keeps of it.

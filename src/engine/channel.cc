@@ -50,7 +50,8 @@ Result<void> Channel::read_all(char* out, size_t size, Duration until) {
   for (size_t got = 0; got < size;) {
     const Duration left = until - system_clock().monotonic();
     pollfd watched{fd_, POLLIN, 0};
-    const int ready = ::poll(&watched, 1, static_cast<int>(std::clamp<int64_t>(left.in_milliseconds() + 1, 0, 1 << 30)));
+    const int ready =
+        ::poll(&watched, 1, static_cast<int>(std::clamp<int64_t>(left.in_milliseconds() + 1, 0, 1 << 30)));
     if (ready < 0 && errno == EINTR) continue;
     if (ready == 0) return make_error(ErrorCode::kTimeout, "the other process does not answer");
     const ssize_t count = ::read(fd_, out + got, size - got);

@@ -48,7 +48,6 @@ struct Event {
 
 // The digest of an event whose predecessor has the digest `previous`; `payload` is
 // the text as it is stored.
-crypto::Sha256Digest chained_digest(const crypto::Sha256Digest& previous, const Event& event,
-                                    std::string_view payload);
+crypto::Sha256Digest chained_digest(const crypto::Sha256Digest& previous, const Event& event, std::string_view payload);
 
 }  // namespace holdfast::engine

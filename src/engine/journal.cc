@@ -35,22 +35,16 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 
 ErrorCode code_of(int status) {
   switch (status & 0xff) {
-    case SQLITE_FULL:
-      return ErrorCode::kNoSpace;
+    case SQLITE_FULL: return ErrorCode::kNoSpace;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return ErrorCode::kLocked;
+    case SQLITE_LOCKED: return ErrorCode::kLocked;
     case SQLITE_PERM:
     case SQLITE_READONLY:
-    case SQLITE_AUTH:
-      return ErrorCode::kPermission;
-    case SQLITE_CANTOPEN:
-      return ErrorCode::kNotFound;
+    case SQLITE_AUTH: return ErrorCode::kPermission;
+    case SQLITE_CANTOPEN: return ErrorCode::kNotFound;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return ErrorCode::kInvalidData;
-    default:
-      return ErrorCode::kIo;
+    case SQLITE_NOTADB: return ErrorCode::kInvalidData;
+    default: return ErrorCode::kIo;
   }
 }
 
@@ -195,8 +189,8 @@ void Journal::append(Event event) {
   event.seq = events_.size() + 1;
   event.time.ns -= event.time.ns % 1000;
   pending_.push_back(event.payload.dump(-1, ' ', false, Json::error_handler_t::replace));
-  event.digest = chained_digest(events_.empty() ? crypto::Sha256Digest{} : events_.back().digest, event,
-                                pending_.back());
+  event.digest =
+      chained_digest(events_.empty() ? crypto::Sha256Digest{} : events_.back().digest, event, pending_.back());
   events_.push_back(std::move(event));
 }
 

@@ -11,8 +11,9 @@ namespace {
 
 std::string base64(std::string_view text) {
   std::string out((text.size() + 2) / 3 * 4 + 1, '\0');
-  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  const int length =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()),
+                      static_cast<int>(text.size()));
   out.resize(static_cast<size_t>(length));
   return out;
 }
@@ -35,7 +36,8 @@ Redactor::Redactor(const std::vector<NamedSecret>& secrets) {
     if (value.empty()) continue;
     const std::string replacement = fmt::format("[secret {}]", secret.name);
     const auto add = [&](std::string text) {
-      const bool known = std::any_of(patterns_.begin(), patterns_.end(), [&](const Pattern& p) { return p.text == text; });
+      const bool known =
+          std::any_of(patterns_.begin(), patterns_.end(), [&](const Pattern& p) { return p.text == text; });
       if (!known) patterns_.push_back({std::move(text), replacement});
     };
     add(value);
@@ -60,8 +62,8 @@ std::string Redactor::consume(std::string_view text, bool final, size_t& used) c
     }
     const auto begins = [&](const Pattern& p) { return p.text.size() > rest.size() && p.text.starts_with(rest); };
     if (!final && std::any_of(patterns_.begin(), patterns_.end(), begins)) return out;
-    const auto match = std::find_if(patterns_.begin(), patterns_.end(),
-                                    [&](const Pattern& p) { return rest.starts_with(p.text); });
+    const auto match =
+        std::find_if(patterns_.begin(), patterns_.end(), [&](const Pattern& p) { return rest.starts_with(p.text); });
     out += match == patterns_.end() ? std::string(1, rest[0]) : match->replacement;
     used += match == patterns_.end() ? 1 : match->text.size();
   }

@@ -41,7 +41,7 @@ class Redactor {
   // nothing will follow. `used` is how far it came.
   std::string consume(std::string_view text, bool final, size_t& used) const;
 
-  std::vector<Pattern> patterns_;  // longest first: a secret may contain another
+  std::vector<Pattern> patterns_;        // longest first: a secret may contain another
   std::array<bool, 256> first_bytes_{};  // of all patterns
   std::string rest_;
 };

@@ -235,8 +235,7 @@ void settle_in() {
   ::umask(0077);
 }
 
-Result<AttemptEnd> run_attempt(const AttemptFiles& files, const AttemptOrder& order, OutputFile& output,
-                               SupervisedStep& step) {
+Result<AttemptEnd> run_attempt(const AttemptFiles& files, OutputFile& output, SupervisedStep& step) {
   const int began = ::open(files.began().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (began < 0) return Error::from_errno(errno, files.began());
   ::close(began);
@@ -251,7 +250,6 @@ Result<AttemptEnd> run_attempt(const AttemptFiles& files, const AttemptOrder& or
   output.flush();
   end.output_bytes = output.written_bytes();
   end.dropped_bytes = output.dropped_bytes();
-  (void)order;
   return end;
 }
 
@@ -273,13 +271,15 @@ int supervise(const std::string& directory) {
   }
   if (!engine.send(ProcessIdentity::of_self().to_json().dump()).ok()) return 1;
   auto message = engine.receive(kOrderWait);
-  if (!message.ok()) return 0;  // the engine went before it decided: nothing has happened
+  // The engine went before it decided: nothing has happened. Nothing is tidied up either,
+  // since the run may be somebody else's by now.
+  if (!message.ok()) ::_exit(0);
   auto order = AttemptOrder::decode(*message);
   if (!order.ok()) return 1;
   output->redact(Redactor(order->secrets));
 
   SupervisedStep step(*order, *output);
-  auto end = run_attempt(files, *order, *output, step);
+  auto end = run_attempt(files, *output, step);
   if (!end.ok()) {
     AttemptEnd failed;
     failed.exit_status = kCannotRun;
