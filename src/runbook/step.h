@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/time.h"
+#include "runbook/markdown/source_range.h"
 #include "runbook/shell/syntax.h"
-#include "runbook/source_range.h"
 
 namespace holdfast::runbook {
 
