@@ -19,6 +19,7 @@ void add_commands(Program& program) {
   add_mount(program);
   add_wal(program);
   add_log(program);
+  add_runbook(program);
   add_completion(program);
   add_man(program);
   add_version(program);

@@ -18,6 +18,7 @@ void add_key(Program& program);
 void add_mount(Program& program);
 void add_wal(Program& program);
 void add_log(Program& program);
+void add_runbook(Program& program);
 void add_completion(Program& program);
 void add_man(Program& program);
 void add_version(Program& program);
