@@ -98,6 +98,13 @@ class Engine {
   // A command of the step, run since `since_seq`: true or false is its verdict, empty means not yet.
   Result<std::optional<bool>> verdict(const Step& step, std::string_view suffix, const std::string& command,
                                       uint64_t since_seq);
+  // An attempt whose supervisor waits for its order.
+  struct Waiting {
+    std::string directory;  // below the run's
+    AttemptFiles files;
+    ProcessIdentity process;
+  };
+  Result<Waiting> prepare(const std::string& id, int attempt, const std::string& script);
   Result<void> launch(const Step& step, const std::string& id, const std::string& script);
   void settle(const std::string& id, std::string_view as, std::string_view by, const std::string& why);
   void skip(const Step& step, const std::string& why, const std::string& by);

@@ -10,6 +10,7 @@ namespace {
 
 constexpr Duration kLongestPause = Duration::seconds(60);
 constexpr size_t kTailLines = 12;
+constexpr int kSupervisorsTried = 5;
 
 Duration pause_after(int failures, Duration first_pause) {
   Duration pause = first_pause;
@@ -41,25 +42,38 @@ std::vector<std::string> Engine::output_tail(const std::string& id) const {
   return tail_lines(AttemptFiles{join_path(options_.directory, step.directory)}.output(), kTailLines);
 }
 
+// A supervisor that dies before it is ready has done nothing: another is started.
+Result<Engine::Waiting> Engine::prepare(const std::string& id, int attempt, const std::string& script) {
+  for (int tries = 1;; tries++) {
+    // A directory that a killed engine made for this attempt may still have a supervisor that is about to leave.
+    Waiting waiting;
+    waiting.directory = fmt::format("steps/{}/{}-{:06x}", file_name_of(id), attempt, world_.random.below(1 << 24));
+    waiting.files = AttemptFiles{join_path(options_.directory, waiting.directory)};
+    auto process = world_.runner.prepare(waiting.files, script);
+    if (process.ok()) {
+      waiting.process = std::move(*process);
+      return waiting;
+    }
+    const bool again = process.error().code() == ErrorCode::kUnavailable && tries < kSupervisorsTried;
+    if (!again) return std::move(process).error().with_context("step " + id);
+  }
+}
+
 Result<void> Engine::launch(const Step& step, const std::string& id, const std::string& script) {
   const int attempt = state_.step(id).attempts + 1;
-  // A directory that a killed engine made for this attempt may still have a supervisor that is about to leave.
-  const std::string directory =
-      fmt::format("steps/{}/{}-{:06x}", file_name_of(id), attempt, world_.random.below(1 << 24));
-  const AttemptFiles files{join_path(options_.directory, directory)};
-  const AttemptOrder order = launcher_.order(step, id, attempt, files.script());
-  const ProcessIdentity process = TRY_CONTEXT(world_.runner.prepare(files, script), "step {}", id);
-  Json payload = {{"process", process.to_json()},
-                  {"directory", directory},
+  const Waiting waiting = TRY(prepare(id, attempt, script));
+  const AttemptOrder order = launcher_.order(step, id, attempt, waiting.files.script());
+  Json payload = {{"process", waiting.process.to_json()},
+                  {"directory", waiting.directory},
                   {"argv_sha256", order.argv_sha256()},
                   {"key", launcher_.idempotency_key(id)}};
   if (order.timeout) payload["deadline"] = format_rfc3339(world_.clock.now() + *order.timeout);
   append(kind::kStepStarted, id, attempt, std::move(payload));
   if (auto committed = world_.log.commit(); !committed.ok()) {
-    world_.runner.abandon(files);
+    world_.runner.abandon(waiting.files);
     return std::move(committed).context(fmt::format("step {} was not begun", id));
   }
-  ignore(world_.runner.go(files, order), "a supervisor that has gone is found by the next look");
+  ignore(world_.runner.go(waiting.files, order), "a supervisor that has gone is found by the next look");
   return {};
 }
 

@@ -35,25 +35,30 @@ Result<OpenRun> create_run(const std::string& runs, const Json& created, std::st
                            const std::string& who, Clock& clock, Random& random) {
   FileSystem& fs = real_file_system();
   TRY(make_directories(fs, runs));
-  std::string id, directory;
+  // Made aside and renamed: a run is there with its first event, or not at all.
+  std::string id, aside;
   for (int attempt = 0; attempt < kAttemptsToName; attempt++) {
     id = new_id(clock.now(), random);
-    directory = join_path(runs, id);
-    auto made = fs.make_directory(directory, 0700);
+    aside = join_path(runs, ".new-" + id);
+    auto made = fs.make_directory(aside, 0700);
     if (made.ok()) break;
     if (made.error().code() != ErrorCode::kAlreadyExists) return std::move(made).error();
   }
-  OpenRun run{directory, TRY(RunLock::take(join_path(directory, "lock"), who)), nullptr};
-  TRY(create_file_durably(fs, join_path(directory, "runbook.md"), as_bytes(document)));
-  run.journal = TRY(Journal::create(journal_path(directory), id));
-  Event event;
-  event.time = clock.now();
-  event.kind = kind::kRunCreated;
-  event.payload = created;
-  run.journal->append(std::move(event));
-  TRY(run.journal->commit());
+  RunLock lock = TRY(RunLock::take(join_path(aside, "lock"), who));
+  TRY(create_file_durably(fs, join_path(aside, "runbook.md"), as_bytes(document)));
+  {
+    auto journal = TRY(Journal::create(journal_path(aside), id));
+    Event event;
+    event.time = clock.now();
+    event.kind = kind::kRunCreated;
+    event.payload = created;
+    journal->append(std::move(event));
+    TRY(journal->commit());
+  }
+  const std::string directory = join_path(runs, id);
+  TRY(fs.rename_exclusive(aside, directory));
   TRY(fs.sync_directory(runs));
-  return run;
+  return OpenRun{directory, std::move(lock), TRY(Journal::open(journal_path(directory)))};
 }
 
 Result<OpenRun> open_run(const std::string& directory, const std::string& who) {
@@ -68,6 +73,7 @@ Result<std::vector<std::string>> list_runs(const std::string& runs) {
   if (!entries.ok() && entries.error().code() == ErrorCode::kNotFound) return std::vector<std::string>();
   std::vector<std::string> ids;
   for (const DirectoryEntry& entry : TRY(std::move(entries))) {
+    if (entry.name.starts_with('.')) continue;  // never came to be
     if (TRY(exists(real_file_system(), journal_path(join_path(runs, entry.name))))) ids.push_back(entry.name);
   }
   std::sort(ids.begin(), ids.end());

@@ -155,6 +155,8 @@ void SupervisedStep::reap() {
   for (pid_t ended = 0; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;) {
     if (ended == pid_) wait_status_ = status;
   }
+  // Who was killed had no time to say what may stay: a retry must not meet its remains.
+  if (wait_status_ && WIFSIGNALED(*wait_status_)) begin_end();
 }
 
 void SupervisedStep::on_signals() {

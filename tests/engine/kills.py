@@ -22,6 +22,7 @@ from runs import LOCKED, NEEDS_PERSON, drive, events_of, kill, members, plan, st
 COUNT = int(os.environ.get("HOLDFAST_RUNS_COUNT", "200"))
 WORKERS = 4
 RESUMES_MAX = 40
+EXPECTED = ("step.unknown", "step.void", "settled by on_crash", "settled by probe", "settled by campaign", "settled by retries")
 
 # Each attempt says that it began and that it ended; two at once can't both have the lock.
 SCRIPT = """
@@ -36,15 +37,15 @@ echo "$HOLDFAST_ATTEMPT" >> "$EFFECTS/{name}.ended"
 
 
 def campaign_plan():
-    def one(name, on_crash, work="sleep 0.03", **more):
+    def one(name, on_crash, work="sleep 0.1", **more):
         return step(name, SCRIPT.format(name=name, work=work), on_crash=on_crash, retries=30, **more)
 
     return plan([
         one("first", "retry"),
         one("probed", "probe", verify='test -s "$EFFECTS/probed.ended"'),
         one("left", "retry", parallel="pair"),
-        one("right", "ask", parallel="pair", work="sleep 0.05"),
-        one("failing", "fail", work="seq 1000"),
+        one("right", "ask", parallel="pair", work="sleep 0.12"),
+        one("failing", "fail", work="seq 1000; sleep 0.1"),
         one("skipped", "skip"),
         one("quick", "ask", work=":"),
         one("last", "retry", work="(sleep 0.02; :) & wait"),
@@ -66,14 +67,14 @@ class Campaign:
         self.kills = []
 
     def directory(self):
-        found = [path for path in self.runs.iterdir() if (path / "journal.db").exists()] if self.runs.exists() else []
+        found = [path for path in self.runs.iterdir() if not path.name.startswith(".")] if self.runs.exists() else []
         return found[0] if found else None
 
     def disturb(self, process):
         """Kills one or the other after a random while; true when the engine is among them."""
         what = self.random.choice(["engine", "engine", "supervisor", "step", "all", "all"])
         try:
-            process.wait(self.random.uniform(0, 0.4))
+            process.wait(self.random.uniform(0, 0.6))
             return True
         except subprocess.TimeoutExpired:
             pass
@@ -108,22 +109,16 @@ class Campaign:
                 return
             if process.returncode not in (-9, NEEDS_PERSON):
                 raise AssertionError(f"exit status {process.returncode}: {out} {err}")
-            if self.directory() is None or not self.journaled():
-                shutil.rmtree(self.runs, ignore_errors=True)
+            if self.directory() is None:  # killed before there was a run
                 process = drive("run", self.runs, self.plan_path, env=self.environment)
             else:
                 process = drive("resume", self.runs, "latest", *self.settlements(), env=self.environment)
         raise AssertionError(f"not finished after {RESUMES_MAX} resumes")
 
-    def journaled(self):
-        """Whether the run was created: a kill before that leaves nothing to resume."""
-        try:
-            return bool(events_of(self.directory()))
-        except Exception:  # no table yet
-            return False
-
     def check(self):
         events = events_of(self.directory())
+        self.seen = {event.kind for event in events}
+        self.seen |= {"settled by " + event.payload["by"] for event in events if event.kind == "step.settled"}
         assert events[-1].kind == "run.finished" and events[-1].payload["outcome"] == "recovered", events[-1].kind
         for one in campaign_plan()["steps"]:
             self.check_step(one, [event for event in events if event.step == one["id"]])
@@ -165,7 +160,7 @@ def one_run(seed):
     try:
         campaign.run()
         campaign.check()
-        return campaign.kills
+        return campaign.kills, campaign.seen
     except BaseException as error:
         raise AssertionError(f"HOLDFAST_SEED={seed} after {campaign.kills} in {scratch}: {error}") from error
     finally:
@@ -176,14 +171,16 @@ def one_run(seed):
 def main():
     seed = os.environ.get("HOLDFAST_SEED")
     seeds = [int(seed)] if seed else range(1, COUNT + 1)
-    failed, tally, lock = [], {}, threading.Lock()
+    failed, tally, seen, lock = [], {}, {}, threading.Lock()
 
     def guarded(number):
         try:
-            kills = one_run(number)
+            kills, kinds = one_run(number)
             with lock:
                 for what in kills:
                     tally[what] = tally.get(what, 0) + 1
+                for what in kinds:
+                    seen[what] = seen.get(what, 0) + 1
         except AssertionError as error:
             with lock:
                 failed.append(str(error))
@@ -192,7 +189,12 @@ def main():
         list(pool.map(guarded, seeds))
     print("\n".join(failed))
     print(f"{len(seeds)} runs, {len(failed)} wrong; kills: {tally}")
-    return 1 if failed else 0
+    print("runs in which it happened: " + ", ".join(f"{what} {count}" for what, count in sorted(seen.items())))
+    # A campaign that never met these would show nothing.
+    missing = [what for what in EXPECTED if what not in seen] if len(seeds) >= 200 else []
+    if missing:
+        print(f"never happened: {missing}")
+    return 1 if failed or missing else 0
 
 
 if __name__ == "__main__":
