@@ -121,6 +121,7 @@ struct Option {
 
 enum class ProcedureKind {
   kScenario,      // a disaster, and how to recover from it
+  kResponse,      // what is done first in any incident
   kPreparation,   // taking copies, and what else is done before
   kVerification,  // proving copies, looking at health
   kPostRecovery,  // after any recovery

@@ -236,6 +236,14 @@ void cut_symbols(Text& text) {
   if (letters_follow) cut_front(text, bytes);
 }
 
+// "(ncn-mw#) Verify": where it is typed.
+void cut_prompt(Text& text) {
+  const size_t close = text.text.find(')');
+  if (!text.text.starts_with("(") || close == std::string::npos || close < 2 || close > 40) return;
+  const char mark = text.text[close - 1];
+  if (mark == '#' || mark == '$' || mark == '>') cut_front(text, close + 1);
+}
+
 // "Scenario 1:", "Option B -", "Phase 2.".
 bool read_label(TitleParts& parts) {
   constexpr std::array<std::string_view, 9> kLabels = {"scenario", "step",  "phase", "option", "level",
@@ -293,7 +301,8 @@ void read_parentheses(TitleParts& parts) {
   const std::string inside(rest.substr(open + 1, close - open - 1));
   const std::string small = lower(inside);
   const bool tail = close + 1 == rest.size();
-  const auto length = parse_length(inside);
+  auto length = parse_length(inside);
+  if (length && length->every) length.reset();
   const bool conditional = small.starts_with("if ") || small == "optional" || small.starts_with("only ") ||
                            small.starts_with("when ") || small.starts_with("last resort");
   if (length && !length->not_applicable && !conditional) {
@@ -307,6 +316,8 @@ void read_parentheses(TitleParts& parts) {
     }
   } else if (conditional) {
     parts.condition = inside;
+  } else if (parse_frequency(inside)) {
+    parts.frequency = {inside, parts.title.range};
   } else {
     return;
   }
@@ -322,6 +333,7 @@ TitleParts parse_title(const Text& title) {
   TitleParts parts;
   parts.title = title;
   cut_symbols(parts.title);
+  cut_prompt(parts.title);
   if (!read_label(parts)) {
     read_number(parts);
     const std::string number = parts.number;

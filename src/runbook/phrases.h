@@ -32,6 +32,7 @@ struct TitleParts {
   std::optional<Length> length;
   Text length_text;
   std::string condition;  // "if capacity issue", "optional"
+  Text frequency;         // "Daily at 2 AM UTC"
 };
 TitleParts parse_title(const Text& title);
 

@@ -8,7 +8,7 @@
 namespace holdfast::runbook {
 
 // Larger documents are refused: no runbook that a person reads is so long.
-constexpr size_t kDocumentLimit_bytes = 4 << 20;
+constexpr size_t kDocumentLimit_bytes = 1 << 20;
 
 // Reads Markdown. Never fails on what a document says: what is not understood is in
 // Document::unknown, wrong annotations are in Document::errors. kInvalidData for what

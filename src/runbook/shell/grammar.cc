@@ -141,10 +141,12 @@ bool Parser::list() {
   bool any = false;
   skip_newlines();
   while (!panic_ && !at_list_end()) {
+    const uint32_t begin = peek().span.begin;
     and_or();
     any = true;
     if (panic_) break;
     const Token& token = peek();
+    if (depth_ == 0) script_.statements.push_back({begin, consumed_});
     if (token.kind == Token::Kind::kOperator && (token.op == ";" || token.op == "&")) {
       next();
     } else if (token.kind != Token::Kind::kNewline && !at_list_end()) {

@@ -105,6 +105,7 @@ class Parser {
   int depth_;
   Script& script_;
   size_t position_ = 0;
+  uint32_t consumed_ = 0;  // end of the last token or here-document that was taken
   Token token_;
   bool have_token_ = false;
   bool panic_ = false;

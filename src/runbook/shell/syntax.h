@@ -100,6 +100,7 @@ struct Script {
   std::vector<Comment> comments;
   std::vector<std::string> functions;       // that it defines
   std::vector<std::string> loop_variables;  // of for and select
+  std::vector<Span> statements;             // of the outermost level: and-or lists, compound commands
   std::vector<SyntaxError> errors;          // at most a few; the rest was read as well as could be
   bool ok() const { return errors.empty(); }
 };

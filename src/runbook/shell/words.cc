@@ -66,6 +66,7 @@ const Token& Parser::peek() {
 Token Parser::next() {
   peek();
   have_token_ = false;
+  if (token_.kind != Token::Kind::kNewline) consumed_ = std::max(consumed_, token_.span.end);
   return std::move(token_);
 }
 
@@ -466,6 +467,7 @@ void Parser::read_here_document(Redirection& redirection) {
     found = line == redirection.target.value;
     if (!found) redirection.here_document += std::string(line) + "\n";
     if (found) redirection.here_document_span = span_from(begin);
+    consumed_ = std::max(consumed_, base_ + static_cast<uint32_t>(end));
     position_ = std::min(end + 1, text_.size());
   }
   if (!found) {

@@ -1,0 +1,271 @@
+#include "runbook/code_block.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "runbook/phrases.h"
+#include "runbook/placeholders.h"
+#include "runbook/shell/parser.h"
+#include "runbook/vocabulary.h"
+
+namespace holdfast::runbook {
+
+using markdown::CodeLine;
+using Kind = CodeReading::Kind;
+
+namespace {
+
+constexpr std::array<std::string_view, 10> kShells = {
+    "bash", "sh", "shell", "zsh", "ksh", "console", "shell-session", "shellsession", "terminal", "bash-session"};
+constexpr std::array<std::string_view, 6> kSqls = {"sql", "psql", "postgresql", "postgres", "mysql", "plpgsql"};
+constexpr std::array<std::string_view, 2> kRepls = {"redis", "redis-cli"};
+constexpr std::array<std::string_view, 5> kOutputs = {"text", "txt", "output", "log", "plaintext"};
+
+template <size_t N>
+bool one_of(std::string_view word, const std::array<std::string_view, N>& list) {
+  return std::find(list.begin(), list.end(), word) != list.end();
+}
+
+std::string_view first_word(std::string_view line) {
+  const size_t begin = std::min(line.find_first_not_of(" \t"), line.size());
+  line.remove_prefix(begin);
+  return line.substr(0, std::min(line.find_first_of(" \t;|&<>"), line.size()));
+}
+
+bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
+bool is_comment(std::string_view line) { return first_word(line).starts_with("#"); }
+
+bool is_assignment(std::string_view word) {
+  const size_t equals = word.find('=');
+  if (equals == std::string_view::npos || equals == 0) return false;
+  const std::string_view name = word.substr(0, equals);
+  return std::isdigit(static_cast<unsigned char>(name[0])) == 0 && std::all_of(name.begin(), name.end(), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+         });
+}
+
+bool is_script_path(std::string_view word) {
+  return word.starts_with("./") || word.starts_with("~/") || (word.starts_with("/") && word.size() > 1);
+}
+
+bool looks_like_command(std::string_view line) {
+  const std::string_view word = first_word(line);
+  return is_known_program(word) || is_script_path(word) || is_assignment(word);
+}
+
+// Bytes of a prompt at the front: "$ ", "% ", "user@host:~$ ", "[user@host dir]$ ", "(env) $ ".
+size_t prompt_length(std::string_view line) {
+  const size_t begin = std::min(line.find_first_not_of(" \t"), line.size());
+  std::string_view rest = line.substr(begin);
+  if (rest.starts_with("$ ") || rest.starts_with("% ")) return begin + 2;
+  const size_t dollar = std::min(rest.find("$ "), rest.find("# "));
+  if (dollar == std::string_view::npos || dollar == 0 || dollar > 60) return 0;
+  std::string_view prompt = rest.substr(0, dollar);
+  if (prompt.ends_with(" ")) prompt.remove_suffix(1);
+  const bool host = prompt.find('@') != std::string_view::npos && prompt.find(' ') == std::string_view::npos;
+  const bool bracketed = prompt.starts_with("[") && prompt.ends_with("]") && prompt.find('@') != std::string_view::npos;
+  const bool environment = prompt.starts_with("(") && prompt.ends_with(")");
+  return host || bracketed || environment ? begin + dollar + 2 : 0;
+}
+
+CodeLine cut(const CodeLine& line, size_t bytes) {
+  CodeLine result = line;
+  result.text.erase(0, bytes);
+  result.column += static_cast<int64_t>(bytes);
+  return result;
+}
+
+// With prompts, what has none is output, or goes on with the line before.
+void take_prompts_off(CodeReading& reading, const std::vector<CodeLine>& lines) {
+  bool continued = false;
+  for (const CodeLine& line : lines) {
+    const size_t prompt = prompt_length(line.text);
+    if (prompt > 0 || continued || is_blank(line.text) || is_comment(line.text)) {
+      reading.lines.push_back(cut(line, prompt));
+      continued = (prompt > 0 || continued) && line.text.ends_with("\\");
+    } else if (line.text.starts_with("<") && looks_like_placeholder(line.text)) {
+      reading.sample_output.push_back(line.range());  // "<supply unseal key>": somebody types it
+    } else {
+      reading.sample_output.push_back(line.range());
+    }
+  }
+}
+
+bool is_data_word(std::string_view line) {
+  const std::string word = trim(line);
+  if (word.empty() || word.find_first_of(" \t$'\"`;&|<>(){}=") != std::string::npos) return false;
+  const std::string_view leaf =
+      std::string_view(word).substr(word.rfind('/') == std::string::npos ? 0 : word.rfind('/') + 1);
+  if (is_known_program(leaf) || word.starts_with("./")) return false;
+  const size_t dot = leaf.rfind('.');
+  const std::string_view extension = dot == std::string_view::npos ? "" : leaf.substr(dot);
+  constexpr std::array<std::string_view, 7> kExecutable = {".sh", ".py", ".pl", ".rb", ".js", ".bash", ".php"};
+  if (one_of(extension, kExecutable)) return false;
+  const bool digits = std::any_of(leaf.begin(), leaf.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool structured = leaf.find_first_of("-.:_") != std::string_view::npos;
+  return digits && structured;
+}
+
+bool is_table_line(std::string_view line) {
+  const std::string text = trim(line);
+  return text.starts_with("|") || text.starts_with("+-") || text.starts_with("+ ") || text.starts_with("---");
+}
+
+// "echo $X" and below it what that prints. Only directly after a command.
+void take_output_out(CodeReading& reading) {
+  std::vector<CodeLine> kept;
+  bool after_command = false, continued = false;
+  for (const CodeLine& line : reading.lines) {
+    const bool output = after_command && !continued && (is_data_word(line.text) || is_table_line(line.text));
+    if (output) {
+      reading.sample_output.push_back(line.range());
+      continue;
+    }
+    after_command = !is_blank(line.text) && !is_comment(line.text);
+    continued = line.text.ends_with("\\") || line.text.ends_with("|") || line.text.ends_with("&&");
+    kept.push_back(line);
+  }
+  reading.lines = std::move(kept);
+}
+
+bool announces_output(const std::string& lead) {
+  const std::vector<std::string> words = words_of(lead);
+  const bool output = std::find(words.begin(), words.end(), "output") != words.end();
+  constexpr std::array<std::string_view, 6> kSample = {"example", "expected", "sample", "following", "similar", "this"};
+  return output && words.size() < 14 &&
+         std::any_of(words.begin(), words.end(), [&](const std::string& word) { return one_of(word, kSample); });
+}
+
+struct Count {
+  size_t lines = 0, comments = 0, commands = 0, assignments = 0, cron = 0, bullets = 0, prompts = 0;
+};
+
+Count count(const std::vector<CodeLine>& lines) {
+  Count result;
+  for (const CodeLine& line : lines) {
+    if (is_blank(line.text)) continue;
+    result.lines++;
+    const std::string text = trim(line.text);
+    if (prompt_length(line.text) > 0) result.prompts++;
+    if (is_comment(line.text)) {
+      result.comments++;
+    } else if (parse_cron(text)) {
+      result.cron++;
+    } else if (is_assignment(first_word(text))) {
+      result.assignments++;
+    } else if (looks_like_command(text)) {
+      result.commands++;
+    }
+    if (text.starts_with("- ") || text.starts_with("* ") || text.starts_with("\xE2\x80\xA2")) result.bullets++;
+  }
+  return result;
+}
+
+// The value of an environment block stands alone on its line.
+bool plain_assignments(const std::vector<CodeLine>& lines) {
+  return std::all_of(lines.begin(), lines.end(), [](const CodeLine& line) {
+    if (is_blank(line.text) || is_comment(line.text)) return true;
+    const std::string text = trim(line.text);
+    return is_assignment(first_word(text)) && text.find("$(") == std::string::npos &&
+           text.find('`') == std::string::npos;
+  });
+}
+
+Kind kind_of(const std::string& language, const Count& counted, const std::vector<CodeLine>& lines,
+             const std::string& lead) {
+  const std::string_view first = lines.empty() ? "" : std::string_view(lines.front().text);
+  if (announces_output(lead)) return Kind::kOutput;
+  if (counted.cron > 0 && counted.cron + counted.comments == counted.lines) return Kind::kSchedule;
+  if (one_of(language, kSqls)) return Kind::kSql;
+  if (one_of(language, kRepls)) return Kind::kRepl;
+  const bool shell = one_of(language, kShells);
+  if (shell && first.starts_with("#!")) return Kind::kFile;
+  if (counted.lines == 0) return shell ? Kind::kComments : Kind::kProse;
+  if ((shell || language.empty()) && counted.assignments > 1 &&
+      counted.assignments + counted.comments == counted.lines && plain_assignments(lines))
+    return Kind::kEnvironment;
+  if (shell) return counted.comments == counted.lines ? Kind::kComments : Kind::kShell;
+  if (!language.empty()) return one_of(language, kOutputs) ? Kind::kOutput : Kind::kFile;
+  if (counted.bullets * 2 >= counted.lines) return Kind::kProse;
+  const auto begins = std::find_if(lines.begin(), lines.end(),
+                                   [](const CodeLine& line) { return !is_blank(line.text) && !is_comment(line.text); });
+  const bool command_first =
+      begins != lines.end() && (looks_like_command(begins->text) || prompt_length(begins->text) > 0);
+  return command_first ? Kind::kShell : Kind::kProse;
+}
+
+}  // namespace
+
+CodeReading read_code(const markdown::Block& block, const std::string& lead) {
+  CodeReading reading;
+  reading.language = lower(block.info.substr(0, std::min(block.info.find_first_of(" \t{,:"), block.info.size())));
+  const Count counted = count(block.lines);
+  reading.kind = kind_of(reading.language, counted, block.lines, lead);
+  if (reading.kind != Kind::kShell) {
+    reading.lines = block.lines;
+    return reading;
+  }
+  if (counted.prompts > 0) {
+    take_prompts_off(reading, block.lines);
+  } else {
+    reading.lines = block.lines;
+    take_output_out(reading);
+  }
+  return reading;
+}
+
+namespace {
+
+// "1. Check the pods" -> "1"; "3a) Stop" -> "3a".
+std::string comment_number(const std::string& comment, std::string& title) {
+  size_t end = 0;
+  while (end < comment.size() && end < 3 && std::isdigit(static_cast<unsigned char>(comment[end])) != 0) end++;
+  if (end == 0) return "";
+  const size_t letter = end < comment.size() && std::islower(static_cast<unsigned char>(comment[end])) != 0 ? 1 : 0;
+  const size_t stop = end + letter;
+  if (stop + 1 >= comment.size() || (comment[stop] != '.' && comment[stop] != ')' && comment[stop] != ':') ||
+      comment[stop + 1] != ' ')
+    return "";
+  title = trim(std::string_view(comment).substr(stop + 1));
+  return comment.substr(0, stop);
+}
+
+}  // namespace
+
+std::vector<CodePart> split_numbered(const std::vector<CodeLine>& lines) {
+  const std::string text = markdown::code_text(lines);
+  const shell::Script script = shell::parse(without_angles(text));
+  std::vector<size_t> starts;
+  size_t offset = 0;
+  for (const CodeLine& line : lines) {
+    starts.push_back(offset);
+    offset += line.text.size() + 1;
+  }
+  std::vector<CodePart> parts(1);
+  size_t next_line = 0;
+  for (const shell::Comment& comment : script.comments) {
+    const auto line =
+        static_cast<size_t>(std::upper_bound(starts.begin(), starts.end(), comment.span.begin) - starts.begin()) - 1;
+    std::string title;
+    const std::string number =
+        comment.own_line && lines[line].text.starts_with("#") ? comment_number(comment.text, title) : "";
+    if (number.empty() || (parts.size() == 1 && parts[0].number.empty() && number != "1")) continue;
+    parts.back().lines.insert(parts.back().lines.end(), lines.begin() + static_cast<std::ptrdiff_t>(next_line),
+                              lines.begin() + static_cast<std::ptrdiff_t>(line));
+    next_line = line;
+    CodePart part;
+    part.number = number;
+    part.title = {title, lines[line].range()};
+    const bool nothing_before = std::all_of(parts.back().lines.begin(), parts.back().lines.end(),
+                                            [](const CodeLine& each) { return is_blank(each.text); });
+    if (parts.size() == 1 && parts[0].number.empty() && nothing_before) parts.clear();
+    parts.push_back(std::move(part));
+  }
+  parts.back().lines.insert(parts.back().lines.end(), lines.begin() + static_cast<std::ptrdiff_t>(next_line),
+                            lines.end());
+  if (parts.size() < 2) return {{"", {}, lines}};
+  return parts;
+}
+
+}  // namespace holdfast::runbook

@@ -1,0 +1,350 @@
+#include "runbook/procedure_reader.h"
+
+#include <algorithm>
+
+#include "runbook/hazards.h"
+#include "runbook/placeholders.h"
+#include "runbook/step_builder.h"
+
+namespace holdfast::runbook {
+
+using markdown::Block;
+using markdown::Inline;
+
+namespace {
+
+PhaseKind phase_kind(Topic topic) {
+  switch (topic) {
+    case Topic::kDetection: return PhaseKind::kDetection;
+    case Topic::kResponse: return PhaseKind::kResponse;
+    case Topic::kRecovery: return PhaseKind::kRecovery;
+    case Topic::kVerification:
+    case Topic::kBackupVerification: return PhaseKind::kVerification;
+    case Topic::kAfter:
+    case Topic::kReview: return PhaseKind::kAfter;
+    default: return PhaseKind::kOther;
+  }
+}
+
+bool is_phase_topic(Topic topic) {
+  return topic == Topic::kDetection || topic == Topic::kResponse || topic == Topic::kRecovery ||
+         topic == Topic::kVerification || topic == Topic::kAfter;
+}
+
+size_t code_blocks(const SectionNode& node) {
+  return static_cast<size_t>(std::count_if(node.blocks.begin(), node.blocks.end(),
+                                           [](const Block* block) { return block->kind == Block::Kind::kCode; }));
+}
+
+// "Step 3: ...", "**1. Verify ...:**", or a heading with one block below it and nothing else.
+bool is_step_heading(const SectionNode& node) {
+  if (node.title.label == "phase" || node.title.label == "option" || node.has_ordered() || !node.children.empty())
+    return false;
+  if (node.title.label == "step" || node.level == SectionNode::kNumberedBoldLine) return true;
+  return code_blocks(node) == 1 && !is_phase_topic(node.topic);
+}
+
+}  // namespace
+
+Budget budget_from(const TitleParts& parts) {
+  Budget budget;
+  budget.kind = parts.length->from_start ? Budget::Kind::kWindow : Budget::Kind::kDuration;
+  budget.least = parts.length->from_start ? Duration() : parts.length->least.value_or(Duration());
+  budget.most = parts.length->most;
+  budget.text = parts.length_text;
+  return budget;
+}
+
+void Annotator::apply(Step& step, const Block* block, std::vector<ReadError>& errors) {
+  step.annotations = defaults;
+  step.annotations.range = {};
+  apply_settings(step.annotations, pending, errors);
+  pending.clear();
+  if (block != nullptr) apply_settings(step.annotations, settings_of_info(*block, errors), errors);
+}
+
+Procedure ProcedureReader::read(SectionNode& node, ProcedureKind kind) {
+  procedure_ = Procedure();
+  procedure_.kind = kind;
+  procedure_.title = node.title.title;
+  procedure_.number = node.title.number;
+  procedure_.range = node.range;
+  node.reading = kind == ProcedureKind::kScenario ? "scenario" : "procedure";
+  phases_.clear();
+  option_.reset();
+  option_groups_.clear();
+  lead_ = Text();
+  lead_path_.clear();
+  open_item_.reset();
+  bullets_.clear();
+  Place place;
+  place.node = &node;
+  const size_t steps_before = procedure_.steps.size();
+  blocks(node.blocks, place);
+  for (SectionNode& each : node.children) child(each);
+  bullets_as_steps(node, steps_before);
+  settle_budgets();
+  settle_ids();
+  return std::move(procedure_);
+}
+
+void ProcedureReader::child(SectionNode& node) {
+  if (++depth_ > 16) {
+    depth_--;
+    return;
+  }
+  lead_ = Text();
+  lead_path_.clear();
+  open_item_.reset();
+  if (part(node)) {
+    // Understood.
+  } else if (node.title.label == "option" || node.title.label == "method") {
+    option(node);
+  } else if (is_step_heading(node)) {
+    step_heading(node);
+  } else {
+    phase(node);
+  }
+  depth_--;
+}
+
+bool ProcedureReader::part(SectionNode& node) {
+  if (facts_.section(node)) return true;
+  std::vector<Text>* target = nullptr;
+  if (node.topic == Topic::kSymptoms) target = &procedure_.symptoms;
+  if (node.topic == Topic::kImpact) target = &procedure_.impact;
+  if (node.topic == Topic::kCauses) target = &procedure_.causes;
+  if (node.topic == Topic::kPrerequisites) target = &procedure_.prerequisites;
+  const bool aside =
+      node.topic == Topic::kGlossary || node.topic == Topic::kHistory || node.topic == Topic::kReportTemplate;
+  // What was detected is a symptom when it is a list of words.
+  const bool seen = node.topic == Topic::kDetection && !node.has_steps_below();
+  if (seen) target = &procedure_.symptoms;
+  if (target == nullptr && !aside) return false;
+  node.reading = std::string(topic_name(node.topic));
+  if (aside) return true;
+  for (const Block* block : node.blocks) {
+    if (block->kind == Block::Kind::kHtml) comment(*block);
+    if (block->kind == Block::Kind::kParagraph && target->empty()) target->push_back(text_of(*block));
+    if (block->kind != Block::Kind::kList) continue;
+    for (Text& text : item_texts(*block)) target->push_back(std::move(text));
+  }
+  for (SectionNode& each : node.children) child(each);
+  return true;
+}
+
+size_t ProcedureReader::current_phase() {
+  if (phases_.empty()) {
+    Phase phase;
+    phase.range = procedure_.range;
+    procedure_.phases.push_back(phase);
+    phases_.push_back(procedure_.phases.size() - 1);
+  }
+  return phases_.back();
+}
+
+void ProcedureReader::phase(SectionNode& node) {
+  node.reading = "phase";
+  Phase phase;
+  phase.kind = phase_kind(node.topic);
+  phase.title = node.title.title;
+  phase.condition = node.title.condition;
+  phase.range = node.range;
+  if (node.title.length) phase.budget = budget_from(node.title);
+  procedure_.phases.push_back(std::move(phase));
+  phases_.push_back(procedure_.phases.size() - 1);
+  section(node);
+  phases_.pop_back();
+}
+
+void ProcedureReader::section(SectionNode& node) {
+  const size_t steps_before = procedure_.steps.size();
+  facts_.frequency(node.heading, node.title.title, false);
+  Place place;
+  place.node = &node;
+  bullets_.clear();
+  blocks(node.blocks, place);
+  for (SectionNode& each : node.children) child(each);
+  bullets_as_steps(node, steps_before);
+}
+
+void ProcedureReader::option(SectionNode& node) {
+  node.reading = "option";
+  const std::string group_key = std::to_string(current_phase());
+  const auto group = option_groups_.try_emplace(group_key, option_groups_.size()).first->second;
+  Option option;
+  option.group = group;
+  option.letter = node.title.number;
+  option.title = node.title.title;
+  option.phase = current_phase();
+  option.range = node.range;
+  if (node.title.length) option.budget = budget_from(node.title);
+  procedure_.options.push_back(std::move(option));
+  option_ = procedure_.options.size() - 1;
+  Place place;
+  place.node = &node;
+  if (code_blocks(node) == 1 && !node.has_ordered()) place.title = node.title.title;
+  blocks(node.blocks, place);
+  for (SectionNode& each : node.children) child(each);
+  option_.reset();
+}
+
+void ProcedureReader::step_heading(SectionNode& node) {
+  node.reading = "step";
+  Place place;
+  place.node = &node;
+  place.number = node.title.number;
+  place.title = node.title.title;
+  place.condition = node.title.condition;
+  place.item = true;
+  if (node.title.length) place.budget = budget_from(node.title);
+  const size_t before = procedure_.steps.size();
+  std::vector<Text> details;
+  for (const Block* block : node.blocks)
+    if (block->kind == Block::Kind::kList && !block->ordered)
+      for (Text& text : item_texts(*block)) details.push_back(std::move(text));
+  const size_t files_before = document_.embedded_files.size();
+  blocks(node.blocks, place);
+  if (procedure_.steps.size() == before && document_.embedded_files.size() == files_before)
+    manual_step(place, node.range, std::move(details));
+}
+
+// Bullets are what a person does where a phase has nothing else.
+void ProcedureReader::bullets_as_steps(const SectionNode& node, size_t steps_before) {
+  const bool scenario = procedure_.kind == ProcedureKind::kScenario || procedure_.kind == ProcedureKind::kResponse ||
+                        procedure_.kind == ProcedureKind::kPostRecovery;
+  const std::vector<const Block*> bullets = std::move(bullets_);
+  bullets_.clear();
+  const bool seen = node.topic == Topic::kDetection || node.topic == Topic::kMonitoring;
+  if (procedure_.steps.size() != steps_before || !scenario || seen) return;
+  for (const Block* list : bullets) {
+    for (const Block& item : list->children) {
+      Place place;
+      place.node = &node;
+      place.title = text_of(first_inlines(item));
+      if (!place.title.empty()) manual_step(place, item.range, {});
+    }
+  }
+}
+
+void ProcedureReader::blocks(const std::vector<const Block*>& blocks, Place& place) {
+  for (const Block* each : blocks) block(*each, place);
+  lead_ = Text();
+}
+
+void ProcedureReader::block(const Block& block, Place& place) {
+  switch (block.kind) {
+    case Block::Kind::kParagraph: paragraph(block, place); break;
+    case Block::Kind::kList: list(block, place); break;
+    case Block::Kind::kCode: code(block, place); break;
+    case Block::Kind::kTable:
+      if (!facts_.table(block, *place.node)) facts_.unknown(block);
+      break;
+    case Block::Kind::kQuote:
+      for (const Block& child : block.children) this->block(child, place);
+      break;
+    case Block::Kind::kHtml: comment(block); break;
+    default: break;
+  }
+}
+
+void ProcedureReader::comment(const Block& block) {
+  auto found = parse_comment(block.html, block.range.begin, document_.errors);
+  if (!found) return;
+  for (Setting& setting : found->settings) annotator_.pending.push_back(std::move(setting));
+}
+
+void ProcedureReader::paragraph(const Block& block, Place& place) {
+  facts_.prose(block.inlines);
+  for (const Inline& part : block.inlines) {
+    if (part.kind != Inline::Kind::kHtml) continue;
+    auto found = parse_comment(part.text, part.range.begin, document_.errors);
+    if (!found) continue;
+    for (Setting& setting : found->settings) annotator_.pending.push_back(std::move(setting));
+  }
+  const std::vector<Labelled> labels = labels_of(block);
+  for (const Labelled& labelled : labels) {
+    attribute(labelled);
+    if (procedure_.kind != ProcedureKind::kScenario) facts_.frequency(labelled.value, labelled.label, false);
+  }
+  lead_ = text_of(block);
+  lead_path_.clear();
+  const bool titled = !parse_title(lead_).frequency.empty();
+  if (procedure_.kind != ProcedureKind::kScenario && !titled && labels.empty())
+    facts_.frequency(lead_, place.node->title.title, procedure_.kind == ProcedureKind::kPreparation);
+  const std::vector<std::string> words = words_of(lead_.text);
+  const bool makes = std::any_of(words.begin(), words.end(), [](const std::string& word) {
+    return word == "create" || word == "save" || word == "write" || word == "add";
+  });
+  for (const Inline& part : block.inlines)
+    if (makes && part.kind == Inline::Kind::kCode && part.text.find(' ') == std::string::npos &&
+        part.text.find_first_of("/.") != std::string::npos)
+      lead_path_ = part.text;
+}
+
+// "**Scenario**: ...", "**Expected Recovery Time**: 15-20 minutes", "**RTO**: 5 minutes".
+bool ProcedureReader::attribute(const Labelled& labelled) {
+  if (labelled.value.empty()) return false;
+  const std::string label = lower(labelled.label.text);
+  const auto says = [&](std::string_view words) { return label.find(words) != std::string::npos; };
+  if (facts_.objectives(labelled.label.text + ": " + labelled.value.text, labelled.value.range, procedure_.title,
+                        Objective::Scope::kScenario))
+    return true;
+  if (label == "scenario" || says("trigger")) {
+    procedure_.trigger = labelled.value;
+  } else if (says("symptom") || label == "detection") {
+    procedure_.symptoms.push_back(labelled.value);
+  } else if (says("impact")) {
+    procedure_.impact.push_back(labelled.value);
+  } else if (says("recovery time") || says("resolution time") || says("estimated time")) {
+    procedure_.expected_time = target_of(labelled.value);
+  } else if (says("data loss")) {
+    procedure_.expected_loss = target_of(labelled.value);
+  } else {
+    procedure_.attributes.push_back({labelled.label, labelled.value});
+  }
+  return true;
+}
+
+void ProcedureReader::settle_budgets() {
+  // In a row: windows when the first begins at 0 and each begins where the one before ended.
+  const auto settle = [](const std::vector<Budget*>& row) {
+    if (row.empty() || row[0]->least != Duration() || row[0]->most == Duration()) return;
+    std::optional<Duration> end = Duration();
+    for (Budget* budget : row) {
+      if (!end || budget->least != *end) return;
+      budget->kind = Budget::Kind::kWindow;
+      end = budget->most;
+    }
+  };
+  std::vector<Budget*> phases;
+  std::map<size_t, std::vector<Budget*>> steps, options;
+  for (Phase& phase : procedure_.phases)
+    if (phase.budget) phases.push_back(&*phase.budget);
+  for (Step& step : procedure_.steps)
+    if (step.budget) steps[step.phase].push_back(&*step.budget);
+  for (Option& option : procedure_.options)
+    if (option.budget) options[option.group].push_back(&*option.budget);
+  settle(phases);
+  for (auto& [phase, row] : steps) settle(row);
+}
+
+void ProcedureReader::settle_ids() {
+  std::set<std::string> taken;
+  for (Step& step : procedure_.steps) {
+    if (step.annotations.id.empty()) continue;
+    step.id = step.annotations.id;
+    if (!taken.insert(step.id).second)
+      document_.errors.push_back({"the id '" + step.id + "' is used twice in this scenario",
+                                  "ids name steps in plans and journals", step.annotations.range});
+  }
+  for (Step& step : procedure_.steps) {
+    if (!step.annotations.id.empty()) continue;
+    std::string base = slug(step.title.text);
+    if (base.empty()) base = "step";
+    step.id = base;
+    for (int number = 2; !taken.insert(step.id).second; number++) step.id = base + "-" + std::to_string(number);
+  }
+}
+
+}  // namespace holdfast::runbook

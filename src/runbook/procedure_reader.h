@@ -1,0 +1,89 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runbook/annotations.h"
+#include "runbook/code_block.h"
+#include "runbook/facts.h"
+#include "runbook/model.h"
+#include "runbook/sections.h"
+
+namespace holdfast::runbook {
+
+// Larger code blocks are files, whatever they look like: nobody runs them by hand.
+constexpr size_t kBlockLimit_bytes = 64 << 10;
+
+// Settings of comments that wait for the step they precede.
+struct Annotator {
+  Annotations defaults;
+  std::vector<Setting> pending;
+  void apply(Step& step, const markdown::Block* block, std::vector<ReadError>& errors);
+};
+
+// The time in a title. Whether it is a window is settled when its neighbours are known.
+Budget budget_from(const TitleParts& parts);
+
+// Makes one Procedure of a section and all below it.
+class ProcedureReader {
+ public:
+  ProcedureReader(Document& document, Facts& facts, Annotator& annotator)
+      : document_(document), facts_(facts), annotator_(annotator) {}
+  Procedure read(SectionNode& node, ProcedureKind kind);
+
+ private:
+  // What the blocks being read belong to.
+  struct Place {
+    const SectionNode* node = nullptr;
+    std::string number;  // of the list item
+    Text title;          // that the next step gets
+    std::string condition;
+    std::optional<Budget> budget;
+    bool item = false;
+  };
+
+  void section(SectionNode& node);
+  void child(SectionNode& node);
+  bool part(SectionNode& node);  // symptoms, impact, ...: no steps
+  void phase(SectionNode& node);
+  void option(SectionNode& node);
+  void step_heading(SectionNode& node);
+  void bullets_as_steps(const SectionNode& node, size_t steps_before);
+  void blocks(const std::vector<const markdown::Block*>& blocks, Place& place);
+  void block(const markdown::Block& block, Place& place);
+  void paragraph(const markdown::Block& block, Place& place);
+  bool attribute(const Labelled& labelled);
+  void list(const markdown::Block& list, Place& place);
+  void item(const markdown::Block& item, const std::string& number, const Place& outer);
+  void item_rest(const markdown::Block& item, size_t from, Place& place, size_t steps_before);
+  void code(const markdown::Block& block, Place& place);
+  bool embedded_file(const markdown::Block& block, const CodeReading& reading);
+  void command_step(const markdown::Block& block, const CodeReading& reading, Place& place);
+  void manual_step(const Place& place, SourceRange range, std::vector<Text> details);
+  bool inline_command(const markdown::Block& item, Place& place);
+  void comment(const markdown::Block& block);
+  Step start_step(Place& place);
+  Text title_for(const Step& step, const Place& place, const Text& part_title) const;
+  void finish_step(Step step, const markdown::Block* block);
+  size_t current_phase();
+  void settle_budgets();
+  void settle_ids();
+
+  Document& document_;
+  Facts& facts_;
+  Annotator& annotator_;
+  Procedure procedure_;
+  std::vector<size_t> phases_;  // open ones, innermost last
+  std::optional<size_t> option_;
+  std::map<std::string, size_t> option_groups_;
+  Text lead_;                        // the paragraph before
+  std::string lead_path_;            // of "Create `path`:"
+  std::optional<size_t> open_item_;  // a manual step that a block at column 0 may still belong to
+  std::vector<const markdown::Block*> bullets_;
+  int depth_ = 0;
+};
+
+}  // namespace holdfast::runbook

@@ -1,0 +1,332 @@
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "runbook/placeholders.h"
+#include "runbook/procedure_reader.h"
+#include "runbook/step_builder.h"
+#include "runbook/vocabulary.h"
+
+// Lists, items and code blocks: where steps come from.
+
+namespace holdfast::runbook {
+
+using markdown::Block;
+using markdown::Inline;
+
+namespace {
+
+bool has_code_inside(const Block& block) {
+  if (block.kind == Block::Kind::kCode) return true;
+  return std::any_of(block.children.begin(), block.children.end(), has_code_inside);
+}
+
+// "**Restore Database** and wait": the bold words; otherwise the first sentence.
+Text item_title(const std::vector<Inline>& inlines) {
+  Text whole = text_of(inlines);
+  if (!inlines.empty() && inlines.front().kind == Inline::Kind::kStrong) {
+    const std::string bold = trim(markdown::plain_text(inlines.front().children));
+    const std::string rest = trim(std::string_view(whole.text).substr(std::min(bold.size(), whole.text.size())));
+    // "**Immediate Response** (0-15 minutes)" keeps its time.
+    if (rest.starts_with("(") && rest.ends_with(")")) return whole;
+    Text title = text_of(inlines.front().children);
+    return title;
+  }
+  size_t stop = whole.text.find(". ");
+  while (stop != std::string::npos && stop >= 2 && whole.text[stop - 2] == '.')
+    stop = whole.text.find(". ", stop + 1);  // "e.g. "
+  if (stop != std::string::npos) whole.text.erase(stop);
+  constexpr size_t kLongest_bytes = 120;
+  if (whole.text.size() > kLongest_bytes) {
+    const size_t blank = whole.text.rfind(' ', kLongest_bytes);
+    whole.text.erase(blank == std::string::npos ? kLongest_bytes : blank);
+  }
+  return whole;
+}
+
+const shell::Comment* first_comment(const Step& step) {
+  for (const shell::Comment& comment : step.script.comments) {
+    const bool leads = step.script.commands.empty() || comment.span.begin < step.script.commands.front().span.begin;
+    if (leads && comment.own_line && !comment.text.empty()) return &comment;
+  }
+  return nullptr;
+}
+
+bool looks_like_command_line(const std::string& text) {
+  const size_t blank = text.find(' ');
+  if (blank == std::string::npos) return text.starts_with("./");
+  const std::string first = text.substr(0, blank);
+  return is_known_program(first) || first.starts_with("./") || first == "$";
+}
+
+}  // namespace
+
+void ProcedureReader::list(const Block& list, Place& place) {
+  if (list.ordered) {
+    for (const Block& each : list.children) {
+      std::string number = std::to_string(each.start);
+      if (!place.number.empty() && place.item) number = place.number + "." + number;
+      item(each, number, place);
+    }
+    return;
+  }
+  // Bullets below a numbered item at column 0 say how.
+  if (open_item_ && !has_code_inside(list)) {
+    for (Text& text : item_texts(list)) procedure_.steps[*open_item_].details.push_back(std::move(text));
+    return;
+  }
+  if (has_code_inside(list)) {
+    for (const Block& each : list.children) item(each, place.number, place);
+    return;
+  }
+  bool commands = false;
+  for (const Block& each : list.children) {
+    facts_.prose(first_inlines(each));
+    Place bullet = place;
+    bullet.title = text_of(first_inlines(each));
+    if (procedure_.kind != ProcedureKind::kScenario) {
+      const auto [label, value] = label_and_value(first_inlines(each));
+      const bool labelled = !label.empty() && parse_frequency(label.text);
+      if (labelled && words_of(label.text).size() > 1) {
+        facts_.frequency({label.text + ": " + value.text, each.range}, label,
+                         procedure_.kind == ProcedureKind::kPreparation);
+      } else if (labelled) {
+        facts_.frequency(label, value, procedure_.kind == ProcedureKind::kPreparation);
+      } else {
+        facts_.frequency(bullet.title, bullet.title, procedure_.kind == ProcedureKind::kPreparation);
+      }
+    }
+    const auto [label, value] = label_and_value(first_inlines(each));
+    if (!label.empty())
+      facts_.objectives(label.text + ": " + value.text, each.range, procedure_.title, Objective::Scope::kScenario);
+    commands = inline_command(each, bullet) || commands;
+  }
+  if (!commands) bullets_.push_back(&list);
+}
+
+void ProcedureReader::item(const Block& item, const std::string& number, const Place& outer) {
+  Place place;
+  place.node = outer.node;
+  place.number = number;
+  place.item = true;
+  open_item_.reset();
+  lead_ = Text();
+  size_t first = 0;
+  while (first < item.children.size() && item.children[first].kind != Block::Kind::kParagraph) first++;
+  const size_t steps_before = procedure_.steps.size();
+  if (first < item.children.size()) {
+    const Block& opening = item.children[first];
+    const TitleParts parts = parse_title(item_title(opening.inlines));
+    place.title = parts.title;
+    place.condition = parts.condition;
+    if (parts.length) place.budget = budget_from(parts);
+    const Text whole = text_of(opening);
+    if (!parts.frequency.empty())
+      facts_.frequency(parts.frequency, parts.title, procedure_.kind == ProcedureKind::kPreparation);
+    const std::string title = place.title.text;
+    paragraph(opening, place);
+    lead_ = whole.text == title ? Text() : whole;
+  }
+  item_rest(item, first, place, steps_before);
+}
+
+void ProcedureReader::item_rest(const Block& item, size_t from, Place& place, size_t steps_before) {
+  std::vector<Text> details;
+  const bool nested_code = std::any_of(item.children.begin(), item.children.end(), [](const Block& child) {
+    return child.kind == Block::Kind::kList && has_code_inside(child);
+  });
+  for (size_t index = 0; index < item.children.size(); index++) {
+    const Block& child = item.children[index];
+    if (index == from && child.kind == Block::Kind::kParagraph) continue;
+    if (child.kind == Block::Kind::kList && !nested_code) {
+      for (const Block& each : child.children) facts_.prose(first_inlines(each));
+      for (Text& text : item_texts(child)) details.push_back(std::move(text));
+    } else {
+      block(child, place);
+    }
+  }
+  if (procedure_.steps.size() > steps_before) {
+    procedure_.steps[steps_before].details.insert(procedure_.steps[steps_before].details.end(), details.begin(),
+                                                  details.end());
+    return;
+  }
+  if (inline_command(item, place)) return;
+  manual_step(place, item.range, std::move(details));
+  open_item_ = procedure_.steps.size() - 1;
+}
+
+// "Verify the key works: `sops -d secrets.env`": a command within the words.
+bool ProcedureReader::inline_command(const Block& item, Place& place) {
+  const auto& inlines = first_inlines(item);
+  const Inline* command = nullptr;
+  for (const Inline& part : inlines) {
+    if (part.kind != Inline::Kind::kCode) continue;
+    if (command != nullptr || !looks_like_command_line(part.text)) return false;
+    command = &part;
+  }
+  if (command == nullptr) return false;
+  const std::string words = trim(markdown::plain_text(inlines));
+  const size_t at = words.find(command->text);
+  const std::string before = trim(std::string_view(words).substr(0, std::min(at, words.size())));
+  const bool introduced =
+      before.empty() || before.ends_with(":") || lower(before).ends_with("run") || lower(before).ends_with("execute");
+  if (!introduced) return false;
+  Step step = start_step(place);
+  step.kind = StepKind::kShell;
+  markdown::CodeLine line;
+  line.text = command->text.starts_with("$ ") ? command->text.substr(2) : command->text;
+  line.line = command->range.begin.line;
+  line.column = command->range.begin.column + (command->text.starts_with("$ ") ? 2 : 0);
+  fill_step(step, {line});
+  step.title = place.title.empty() ? Text{words, item.range} : place.title;
+  const size_t tick = step.title.text.find(command->text);
+  if (tick != std::string::npos && tick > 0) step.title.text = trim(std::string_view(step.title.text).substr(0, tick));
+  while (step.title.text.ends_with(":")) step.title.text.pop_back();
+  finish_step(std::move(step), nullptr);
+  return true;
+}
+
+Step ProcedureReader::start_step(Place& place) {
+  Step step;
+  step.number = place.number;
+  step.phase = current_phase();
+  step.option = option_;
+  step.budget = place.budget;
+  step.condition = place.condition;
+  step.prose = lead_.text;
+  place.budget.reset();
+  return step;
+}
+
+void ProcedureReader::manual_step(const Place& place, SourceRange range, std::vector<Text> details) {
+  Place copy = place;
+  if (copy.title.empty()) return;
+  Step step = start_step(copy);
+  step.kind = StepKind::kManual;
+  step.title = place.title;
+  step.range = range;
+  step.details = std::move(details);
+  finish_step(std::move(step), nullptr);
+}
+
+void ProcedureReader::finish_step(Step step, const Block* block) {
+  annotator_.apply(step, block, document_.errors);
+  while (step.title.text.ends_with(":")) step.title.text.pop_back();
+  procedure_.steps.push_back(std::move(step));
+}
+
+Text ProcedureReader::title_for(const Step& step, const Place& place, const Text& part_title) const {
+  if (!part_title.empty()) return part_title;
+  if (!place.title.empty()) return place.title;
+  constexpr size_t kLongest_bytes = 100;
+  if (place.item && !lead_.empty() && lead_.text.size() <= kLongest_bytes) return lead_;
+  if (const shell::Comment* comment = first_comment(step)) return {comment->text, step.where(comment->span)};
+  if (!lead_.empty() && lead_.text.size() <= kLongest_bytes) return lead_;
+  if (!place.node->title.title.empty() && !place.item) return place.node->title.title;
+  const size_t line = std::min(step.text.find('\n'), step.text.size());
+  return {step.text.substr(0, std::min(line, kLongest_bytes)), step.range};
+}
+
+void ProcedureReader::code(const Block& block, Place& place) {
+  const CodeReading reading = read_code(block, lead_.text);
+  size_t bytes = 0;
+  for (const markdown::CodeLine& line : reading.lines) bytes += line.text.size() + 1;
+  const bool file = bytes > kBlockLimit_bytes || !lead_path_.empty() || reading.kind == CodeReading::Kind::kFile;
+  if (file && embedded_file(block, reading)) return;
+  switch (reading.kind) {
+    case CodeReading::Kind::kSchedule: facts_.schedule_block(reading.lines, *place.node); return;
+    case CodeReading::Kind::kEnvironment:
+      if (procedure_.kind != ProcedureKind::kScenario) return facts_.environment_block(reading.lines);
+      break;
+    case CodeReading::Kind::kOutput: return;
+    case CodeReading::Kind::kProse:
+    case CodeReading::Kind::kComments: {
+      std::vector<Text> details;
+      for (const markdown::CodeLine& line : reading.lines) {
+        const std::string text = trim(line.text);
+        const size_t begin = std::min(text.find_first_not_of("#-* "), text.size());
+        if (begin < text.size()) details.push_back({text.substr(begin), line.range()});
+      }
+      const bool step =
+          place.item || procedure_.kind == ProcedureKind::kScenario || reading.kind == CodeReading::Kind::kComments;
+      if (!step) return facts_.unknown(block);
+      if (open_item_) {
+        auto& target = procedure_.steps[*open_item_].details;
+        target.insert(target.end(), details.begin(), details.end());
+      } else {
+        Place named = place;
+        if (named.title.empty()) named.title = lead_.empty() ? place.node->title.title : lead_;
+        manual_step(named, block.range, std::move(details));
+        place.budget.reset();
+        place.title = Text();
+      }
+      return;
+    }
+    default: break;
+  }
+  command_step(block, reading, place);
+}
+
+void ProcedureReader::command_step(const Block& block, const CodeReading& reading, Place& place) {
+  // A fence at column 0 below "3. **Restore Database**" is that item's.
+  std::optional<Step> item;
+  if (open_item_ && *open_item_ + 1 == procedure_.steps.size()) {
+    item = std::move(procedure_.steps.back());
+    procedure_.steps.pop_back();
+    place.title = item->title;
+    place.number = item->number;
+    place.budget = item->budget;
+    place.condition = item->condition;
+    if (lead_.empty()) lead_.text = item->prose;
+  }
+  open_item_.reset();
+  const StepKind kind = reading.kind == CodeReading::Kind::kSql    ? StepKind::kSql
+                        : reading.kind == CodeReading::Kind::kRepl ? StepKind::kRepl
+                                                                   : StepKind::kShell;
+  std::vector<CodePart> parts =
+      kind == StepKind::kShell ? split_numbered(reading.lines) : std::vector<CodePart>{{"", {}, reading.lines}};
+  for (CodePart& part : parts) {
+    Step step = start_step(place);
+    step.kind = kind;
+    step.language = reading.language;
+    if (!part.number.empty()) step.number = place.number.empty() ? part.number : place.number + "." + part.number;
+    fill_step(step, part.lines);
+    if (step.kind == StepKind::kShell && step.script.commands.empty()) step.kind = StepKind::kManual;
+    step.title = title_for(step, place, part.title);
+    if (item) {
+      step.details = item->details;
+      step.annotations = item->annotations;
+    }
+    for (const SourceRange& line : reading.sample_output)
+      if (line.begin.line >= step.range.begin.line && line.begin.line <= step.range.end.line)
+        step.sample_output.push_back(line);
+    finish_step(std::move(step), &block);
+    item.reset();
+    place.title = Text();
+  }
+  lead_ = Text();
+}
+
+bool ProcedureReader::embedded_file(const Block& block, const CodeReading& reading) {
+  EmbeddedFile file;
+  file.language = reading.language;
+  if (!lead_path_.empty()) file.path = {lead_path_, lead_.range};
+  fill_file(file, block.lines);
+  if (file.path.empty()) {
+    // "# disaster-recovery.sh" below "#!/bin/bash".
+    for (const shell::Comment& comment : file.script.comments) {
+      if (comment.text.starts_with("!") || comment.text.find(' ') != std::string::npos ||
+          comment.text.find('.') == std::string::npos)
+        continue;
+      file.path = {comment.text, file.where(comment.span)};
+      break;
+    }
+  }
+  file.range = block.range;
+  lead_path_.clear();
+  open_item_.reset();
+  document_.embedded_files.push_back(std::move(file));
+  return true;
+}
+
+}  // namespace holdfast::runbook

@@ -1,0 +1,378 @@
+#include "runbook/step_builder.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <map>
+#include <set>
+
+#include "runbook/hazards.h"
+#include "runbook/phrases.h"
+#include "runbook/placeholders.h"
+#include "runbook/shell/parser.h"
+#include "runbook/vocabulary.h"
+
+namespace holdfast::runbook {
+
+using markdown::CodeLine;
+
+namespace {
+
+bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
+
+// What stands on one line of a shell text.
+struct LineRole {
+  size_t begin = 0, end = 0;                // offsets into the text
+  bool inside = false;                      // goes on with what began on a line before
+  const shell::Comment* comment = nullptr;  // alone on the line, outside of any command
+};
+
+std::vector<LineRole> roles_of(const std::string& text, const shell::Script& script) {
+  std::vector<LineRole> roles;
+  for (size_t begin = 0; begin < text.size();) {
+    LineRole role;
+    role.begin = begin;
+    role.end = std::min(text.find('\n', begin), text.size());
+    roles.push_back(role);
+    begin = role.end + 1;
+  }
+  size_t statement = 0, comment = 0;
+  for (LineRole& role : roles) {
+    while (statement < script.statements.size() && script.statements[statement].end <= role.begin) statement++;
+    role.inside = statement < script.statements.size() && script.statements[statement].begin < role.begin;
+    while (comment < script.comments.size() && script.comments[comment].span.begin < role.begin) comment++;
+    const bool here = comment < script.comments.size() && script.comments[comment].span.begin < role.end;
+    if (here && script.comments[comment].own_line && !role.inside) role.comment = &script.comments[comment];
+  }
+  return roles;
+}
+
+bool offers_alternative(const std::string& comment) {
+  const std::vector<std::string> words = words_of(comment);
+  return !words.empty() && (words[0] == "or" || words[0] == "alternatively" || words[0] == "alternative");
+}
+
+// "Option B: Point-in-time restore" -> 2.
+int option_number(const std::string& comment) {
+  const TitleParts parts = parse_title({comment, {}});
+  if (parts.label != "option" && parts.label != "method") return 0;
+  if (parts.number.size() != 1) return 0;
+  const char c = parts.number[0];
+  if (std::isdigit(static_cast<unsigned char>(c)) != 0) return c - '0';
+  return std::toupper(static_cast<unsigned char>(c)) - 'A' + 1;
+}
+
+// Cuts a shell text into pieces.
+class Cutter {
+ public:
+  Cutter(Step& step, const std::vector<LineRole>& roles) : step_(step), roles_(roles) {}
+
+  void run() {
+    for (size_t index = 0; index < roles_.size(); index++) {
+      const LineRole& role = roles_[index];
+      if (role.inside) {
+        append(index);
+      } else if (role.comment != nullptr) {
+        comment(index, role.comment->text);
+      } else if (is_blank(line(index))) {
+        blank_ = true;
+        commented_ = false;
+      } else {
+        command(index);
+      }
+    }
+    flush();
+    settle_groups();
+  }
+
+ private:
+  std::string_view line(size_t index) const {
+    return std::string_view(step_.text).substr(roles_[index].begin, roles_[index].end - roles_[index].begin);
+  }
+
+  void comment(size_t index, const std::string& text) {
+    if (!piece_.text.empty()) flush();
+    const bool run_on = commented_ && !piece_.title.empty();
+    if (offers_alternative(text)) {
+      // Right below another comment, what that comment says is the first alternative: to do nothing.
+      const bool advice = run_on && piece_.text.empty();
+      if (!piece_.title.empty()) flush(advice);
+      piece_.title = text;
+      mark_alternative(advice);
+    } else if (const int number = option_number(text)) {
+      if (!piece_.title.empty()) flush();
+      piece_.title = text;
+      mark_option(number);
+    } else {
+      // A comment behind a blank line begins anew; one right below another goes on with it.
+      if (!run_on && !piece_.title.empty()) flush();
+      piece_.title += (piece_.title.empty() ? "" : "; ") + text;
+    }
+    touch(index);
+    commented_ = true;
+    blank_ = false;
+  }
+
+  void command(size_t index) {
+    if (blank_ && !piece_.text.empty()) flush();
+    append(index);
+    commented_ = false;
+    blank_ = false;
+  }
+
+  void append(size_t index) {
+    piece_.text += std::string(line(index)) + "\n";
+    touch(index);
+  }
+
+  void touch(size_t index) {
+    if (!piece_.range.known()) piece_.range = step_.lines[index];
+    piece_.range.end = step_.lines[index].end;
+  }
+
+  void flush(bool even_empty = false) {
+    if (!piece_.text.empty() || even_empty || !piece_.title.empty()) step_.pieces.push_back(std::move(piece_));
+    piece_ = Piece();
+  }
+
+  // "or": this piece replaces the commands before it, or the advice right above.
+  void mark_alternative(bool advice) {
+    size_t place = step_.pieces.size();
+    while (place > 0 && !advice && step_.pieces[place - 1].text.empty()) place--;
+    if (place == 0) return;
+    Piece& before = step_.pieces[place - 1];
+    if (before.group == 0) {
+      before.group = ++groups_;
+      before.alternative = 1;
+    }
+    piece_.group = before.group;
+    piece_.alternative = before.alternative + 1;
+  }
+
+  void mark_option(int number) {
+    const bool goes_on = number > 1 && !step_.pieces.empty() && step_.pieces.back().group > 0;
+    if (!goes_on) groups_++;
+    piece_.group = goes_on ? step_.pieces.back().group : groups_;
+    piece_.alternative = goes_on ? step_.pieces.back().alternative + 1 : 1;
+  }
+
+  // A group with one alternative is no choice.
+  void settle_groups() {
+    std::map<int, size_t> members;
+    for (const Piece& piece : step_.pieces) members[piece.group]++;
+    for (Piece& piece : step_.pieces)
+      if (members[piece.group] < 2) piece.group = piece.alternative = 0;
+  }
+
+  Step& step_;
+  const std::vector<LineRole>& roles_;
+  Piece piece_;
+  int groups_ = 0;
+  bool commented_ = false, blank_ = false;
+};
+
+bool is_redis_command(const std::string& word) {
+  constexpr std::array<std::string_view, 22> kCommands = {
+      "FLUSHALL",  "FLUSHDB", "GET",     "SET",    "DEL",  "KEYS",    "INFO",     "PING",
+      "CONFIG",    "SELECT",  "DBSIZE",  "BGSAVE", "SAVE", "MONITOR", "SHUTDOWN", "SLAVEOF",
+      "REPLICAOF", "LLEN",    "HGETALL", "SCAN",   "AUTH", "CLUSTER"};
+  return std::find(kCommands.begin(), kCommands.end(), word) != kCommands.end();
+}
+
+bool is_sql_word(const std::string& word) {
+  constexpr std::array<std::string_view, 14> kWords = {"SELECT",  "INSERT", "UPDATE",   "DELETE", "DROP",
+                                                       "CREATE",  "ALTER",  "TRUNCATE", "VACUUM", "REINDEX",
+                                                       "ANALYZE", "GRANT",  "SHOW",     "WITH"};
+  return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
+}
+
+// A piece is input for a program when its first word is one of that program's commands and no
+// program of the machine.
+bool is_input_for(const std::string& program, const std::string& text) {
+  std::string word = text.substr(0, text.find_first_of(" \t\n;("));
+  if (is_known_program(word)) return false;
+  const bool whole_upper =
+      std::all_of(word.begin(), word.end(), [](char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; });
+  if (program == "redis-cli") return whole_upper && is_redis_command(word);
+  for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  if (program == "psql" || program == "mysql" || program == "sqlite3")
+    return is_sql_word(word) || text.starts_with("\\");
+  return false;
+}
+
+// The piece's last command, when it opens a prompt; it is then taken out of the piece.
+std::string take_opener(Piece& piece, std::string& program) {
+  const shell::Script script = shell::parse(without_angles(piece.text));
+  if (script.statements.empty()) return "";
+  const shell::Span last = script.statements.back();
+  const std::vector<shell::Invocation> all = shell::invocations(script);
+  const auto found = std::find_if(all.begin(), all.end(), [&](const shell::Invocation& each) {
+    return each.span.begin >= last.begin && opens_prompt(each);
+  });
+  if (found == all.end()) return "";
+  program = found->program;
+  const std::string opener = piece.text.substr(last.begin, last.end - last.begin);
+  return opener;
+}
+
+// Text below "redis-cli" that only redis-cli understands belongs to it.
+void join_input(Step& step) {
+  for (size_t index = 0; index + 1 < step.pieces.size(); index++) {
+    Piece& opening = step.pieces[index];
+    Piece& next = step.pieces[index + 1];
+    if (opening.kind != Piece::Kind::kCommands || opening.text.empty()) continue;
+    std::string program;
+    const std::string opener = take_opener(opening, program);
+    if (opener.empty() || !is_input_for(program, next.text)) continue;
+    next.kind = Piece::Kind::kInput;
+    next.program = opener;
+    opening.text.erase(opening.text.rfind(opener));
+  }
+}
+
+// Within one piece: "redis-cli" and on the next line "FLUSHALL".
+void split_input(Step& step) {
+  std::vector<Piece> pieces;
+  for (Piece& piece : step.pieces) {
+    size_t place = piece.text.find('\n');
+    std::string program;
+    while (place != std::string::npos && place + 1 < piece.text.size() && pieces.size() < 500) {
+      const size_t begin = place + 1;
+      const std::string word = piece.text.substr(begin, piece.text.find_first_of(" \t\n;(", begin) - begin);
+      const size_t above = place == 0 ? std::string::npos : piece.text.rfind('\n', place - 1);
+      Piece opening;
+      const size_t from = above == std::string::npos ? 0 : above + 1;
+      opening.text = piece.text.substr(from, begin - from);
+      const bool input = (is_redis_command(word) || is_sql_word(word)) && !take_opener(opening, program).empty() &&
+                         is_input_for(program, word);
+      if (input) {
+        Piece head = piece;
+        head.text = piece.text.substr(0, begin);
+        pieces.push_back(std::move(head));
+        piece.text = piece.text.substr(begin);
+        piece.title.clear();
+        break;
+      }
+      place = piece.text.find('\n', place + 1);
+    }
+    pieces.push_back(std::move(piece));
+  }
+  step.pieces = std::move(pieces);
+}
+
+bool is_identifier(const std::string& name) {
+  return !name.empty() && (std::isalpha(static_cast<unsigned char>(name[0])) != 0 || name[0] == '_');
+}
+
+// Names that a command sets: X=..., export X, read X, local X.
+void note_assigned(const shell::Command& command, std::set<std::string>& assigned, std::vector<std::string>& order) {
+  const auto set = [&](const std::string& name) {
+    if (is_identifier(name) && assigned.insert(name).second) order.push_back(name);
+  };
+  for (const shell::Assignment& assignment : command.assignments)
+    if (command.words.empty()) set(assignment.name);
+  const std::string& program = command.word(0);
+  const bool declares = program == "export" || program == "declare" || program == "local" || program == "readonly" ||
+                        program == "typeset";
+  const bool reads = program == "read" || program == "mapfile" || program == "readarray";
+  for (size_t index = 1; index < command.words.size(); index++) {
+    const std::string& word = command.words[index].value;
+    if (declares && word.find('=') != std::string::npos) set(word.substr(0, word.find('=')));
+    if (reads && !word.starts_with("-")) set(word);
+  }
+}
+
+void find_variables(Step& step) {
+  constexpr std::array<std::string_view, 14> kShellsOwn = {"HOME",         "PATH",  "PWD",    "OLDPWD", "USER",
+                                                           "HOSTNAME",     "SHELL", "IFS",    "RANDOM", "SECONDS",
+                                                           "BASH_REMATCH", "LANG",  "TMPDIR", "EUID"};
+  std::set<std::string> assigned(step.script.loop_variables.begin(), step.script.loop_variables.end());
+  std::set<std::string> seen;
+  const auto use = [&](const std::vector<shell::Expansion>& expansions) {
+    for (const shell::Expansion& expansion : expansions) {
+      if (expansion.kind != shell::Expansion::Kind::kVariable || !is_identifier(expansion.name)) continue;
+      if (assigned.contains(expansion.name) ||
+          std::find(kShellsOwn.begin(), kShellsOwn.end(), expansion.name) != kShellsOwn.end())
+        continue;
+      if (seen.insert(expansion.name).second)
+        step.variables.push_back({expansion.name, expansion.has_default, step.where(expansion.span)});
+    }
+  };
+  for (const shell::Command& command : step.script.commands) {
+    for (const shell::Assignment& assignment : command.assignments) use(assignment.value.expansions);
+    for (const shell::Word& word : command.words) use(word.expansions);
+    for (const shell::Redirection& redirection : command.redirections) {
+      use(redirection.target.expansions);
+      use(redirection.here_document_expansions);
+    }
+    note_assigned(command, assigned, step.assigned);
+  }
+}
+
+void find_step_placeholders(Step& step) {
+  for (FoundPlaceholder& found : placeholders_in_code(step.text)) {
+    const SourceRange range = step.where(found.span);
+    const bool in_comment =
+        std::any_of(step.script.comments.begin(), step.script.comments.end(), [&](const shell::Comment& comment) {
+          return comment.span.begin <= found.span.begin && found.span.begin < comment.span.end;
+        });
+    if (!in_comment) step.placeholders.push_back({std::move(found.text), std::move(found.name), range});
+  }
+}
+
+void take_lines(std::string& text, std::vector<SourceRange>& ranges, const std::vector<CodeLine>& lines) {
+  text = markdown::code_text(lines);
+  ranges.clear();
+  for (const CodeLine& line : lines) ranges.push_back(line.range());
+}
+
+}  // namespace
+
+SourceRange locate(const std::string& text, const std::vector<SourceRange>& lines, shell::Span span) {
+  if (lines.empty()) return {};
+  const auto at = [&](size_t offset) {
+    offset = std::min(offset, text.size());
+    const auto line =
+        static_cast<size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(offset), '\n'));
+    if (line >= lines.size()) return lines.back().end;
+    const size_t begin = offset == 0 ? 0 : text.rfind('\n', offset - 1) + 1;
+    return Position{lines[line].begin.line, lines[line].begin.column + static_cast<uint32_t>(offset - begin)};
+  };
+  SourceRange range{at(span.begin), at(span.end)};
+  // An end at the front of a line is the end of the line before.
+  if (span.end > span.begin && span.end <= text.size() && text[span.end - 1] == '\n') {
+    range.end = at(span.end - 1);
+  }
+  return range;
+}
+
+void fill_step(Step& step, const std::vector<CodeLine>& lines) {
+  take_lines(step.text, step.lines, lines);
+  if (!lines.empty()) step.range = {lines.front().at(0), lines.back().range().end};
+  if (step.kind == StepKind::kShell) {
+    step.script = shell::parse(without_angles(step.text));
+    Cutter(step, roles_of(step.text, step.script)).run();
+    split_input(step);
+    join_input(step);
+    find_variables(step);
+  } else {
+    Piece piece;
+    piece.text = step.text;
+    piece.range = step.range;
+    if (step.kind == StepKind::kRepl) {
+      piece.kind = Piece::Kind::kInput;
+      piece.program = "redis-cli";
+    }
+    step.pieces.push_back(std::move(piece));
+  }
+  find_step_placeholders(step);
+  find_hazards(step);
+}
+
+void fill_file(EmbeddedFile& file, const std::vector<CodeLine>& lines) {
+  take_lines(file.text, file.lines, lines);
+  file.script = shell::parse(file.text);
+  if (!lines.empty()) file.range = {lines.front().at(0), lines.back().range().end};
+}
+
+}  // namespace holdfast::runbook
