@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "crypto/digest.h"
+#include "runbook/document_json.h"
 
 namespace holdfast::engine {
 namespace {
@@ -47,7 +48,7 @@ std::vector<Hazard> hazards_of(const runbook::PlannedStep& planned) {
   for (const runbook::Hazard& hazard : planned.hazards) {
     const bool destroys = hazard.kind == HazardKind::kDestroys || hazard.kind == HazardKind::kIrreversible;
     if (destroys && said == false) continue;
-    hazards.push_back({std::string(hazard_name(hazard.kind)), hazard.reason});
+    hazards.push_back({std::string(runbook::name_of(hazard.kind)), hazard.reason});
   }
   const bool known = any_hazard(planned, HazardKind::kDestroys) || any_hazard(planned, HazardKind::kIrreversible);
   if (said == true && !known) hazards.push_back({"destroys", "the document says that it destroys"});
@@ -90,6 +91,8 @@ Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned)
   step.verify = said.verify;
   step.when = said.when;
   step.compensate = said.compensate;
+  step.target = said.target;
+  step.fence = said.fence;
   step.environment = said.env;
   step.secrets = secrets_of(resolved, from.id);
   step.hazards = hazards_of(planned);
@@ -103,23 +106,6 @@ std::optional<Objective> objective_of(const std::optional<runbook::Target>& targ
 }
 
 }  // namespace
-
-std::string_view hazard_name(HazardKind kind) {
-  switch (kind) {
-    case HazardKind::kDestroys: return "destroys";
-    case HazardKind::kIrreversible: return "irreversible";
-    case HazardKind::kStopsService: return "stops-service";
-    case HazardKind::kSwitchesTraffic: return "switches-traffic";
-    case HazardKind::kPromotes: return "promotes";
-    case HazardKind::kRotatesSecret: return "rotates-secret";
-    case HazardKind::kWritesData: return "writes-data";
-    case HazardKind::kInteractive: return "interactive";
-    case HazardKind::kNeverEnds: return "never-ends";
-    case HazardKind::kNeedsSecret: return "needs-secret";
-    case HazardKind::kRemote: return "remote";
-  }
-  return "unknown";
-}
 
 Plan plan_of(const runbook::Plan& resolved) {
   Plan plan;

@@ -12,6 +12,4 @@ namespace holdfast::engine {
 // `secrets` of each step are the inputs that are secret and that it uses.
 Plan plan_of(const runbook::Plan& resolved);
 
-std::string_view hazard_name(runbook::HazardKind kind);
-
 }  // namespace holdfast::engine

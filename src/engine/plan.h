@@ -23,7 +23,7 @@ enum class StepKind {
 enum class OnCrash { kAsk, kRetry, kSkip, kFail, kProbe };
 
 struct Hazard {
-  std::string kind;    // "destroys", "promotes", ... : hazard_name() of the runbook's
+  std::string kind;    // "destroys", "promotes", ... : as the runbook names it
   std::string reason;  // one sentence
 };
 
