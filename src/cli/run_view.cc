@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "base/filesystem.h"
+#include "cli/signals.h"
 #include "cli/terminal.h"
 #include "engine/output_tail.h"
 
@@ -129,7 +130,7 @@ std::optional<std::string> RunView::words(const std::function<void()>& meanwhile
   frame_.wants_words = true;
   frame_.typed.clear();
   std::optional<std::string> said;
-  for (bool typing = true; typing;) {
+  for (bool typing = true; typing && !process_progress().stop;) {
     meanwhile();
     const auto pressed = key(kAskPause);
     if (!pressed) continue;
@@ -149,8 +150,9 @@ std::optional<std::string> RunView::words(const std::function<void()>& meanwhile
   return said;
 }
 
+// "" when a signal asked to leave.
 std::string RunView::hears(const engine::Question& question, const std::function<void()>& meanwhile) {
-  for (;;) {
+  while (!process_progress().stop) {
     meanwhile();
     const auto pressed = key(kAskPause);
     if (!pressed) continue;
@@ -158,18 +160,20 @@ std::string RunView::hears(const engine::Question& question, const std::function
       if (key_of(answer) == *pressed) return answer;
     }
   }
+  return "";
 }
 
 Result<std::optional<engine::Answer>> RunView::ask(const engine::Question& question,
                                                    const std::function<void()>& meanwhile) {
   frame_.question = &question;
   std::optional<engine::Answer> answer;
-  while (!answer) {
+  while (!answer && !process_progress().stop) {
     if (question.answers.empty()) {
       if (auto said = words(meanwhile)) answer = engine::Answer{"", *said};
       continue;
     }
     const std::string key = hears(question, meanwhile);
+    if (key.empty()) break;
     // Who leaves a step out says why: it stands in the report.
     if (key != "skip") {
       answer = engine::Answer{key, ""};

@@ -19,7 +19,7 @@ namespace {
 struct RunOptions : RunbookOptions {
   std::vector<std::string> overrides;
   std::string target, began;
-  bool unattended = false, yes = false;
+  bool unattended = false, yes = false, assume_programs = false;
 };
 
 // Asks on the terminal before anything runs; an empty answer asks again.
@@ -44,6 +44,11 @@ Result<void> refuse_open_questions(const ResolvedScenario& resolved) {
 
 Result<void> refuse_obstacles(Context& context, const std::vector<engine::Obstacle>& obstacles) {
   if (obstacles.empty()) return {};
+  Json list = Json::array();
+  for (const engine::Obstacle& obstacle : obstacles) {
+    list.push_back({{"step", obstacle.step}, {"problem", obstacle.problem}, {"hint", obstacle.hint}});
+  }
+  context.set_document("run-obstacles", {{"obstacles", list}});
   for (const engine::Obstacle& obstacle : obstacles) {
     context.print("{}{}{}", obstacle.step.empty() ? "" : obstacle.step + ": ", printable(obstacle.problem),
                   obstacle.hint.empty() ? "" : fmt::format(" ({})", printable(obstacle.hint)));
@@ -97,6 +102,7 @@ Result<void> run(Context& context, const RunOptions& options) {
   engine::PreflightRequest preflight;
   preflight.unattended = !attended;
   preflight.drill = options.drill;
+  preflight.look_for_programs = !options.assume_programs;
   preflight.target_host = options.target;
   preflight.overrides = drive.overrides;
   preflight.working_directory = absolute_path(options.workdir.empty() ? "." : options.workdir);
@@ -136,6 +142,8 @@ void add_runbook_run(Program& program, CLI::App* runbook) {
       ->type_name("TIME");
   command->add_flag("--unattended", options->unattended,
                     "ask nobody: refuse before the first step what needs a person");
+  command->add_flag("--assume-programs", options->assume_programs,
+                    "do not look for programs and scripts before the first step");
   command->add_flag("--yes", options->yes, "do not ask before the first step");
   program.examples(command,
                    "holdfast runbook run dr.md 2\n"

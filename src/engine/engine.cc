@@ -40,6 +40,10 @@ Result<std::optional<Answer>> Engine::ask(Question question) {
     world_.observer.on_tick(state_, world_.clock.now());
   });
   if (meanwhile_error_) return std::exchange(meanwhile_error_, std::nullopt)->clone();
+  const bool left = options_.stop != nullptr && options_.stop->load();
+  if (answer.ok() && !*answer && left) {
+    stop_run("interrupted", make_error(ErrorCode::kInterrupted, "run {} was left", state_.id));
+  }
   return answer;
 }
 
@@ -61,6 +65,11 @@ Result<void> Engine::announce() {
       skip(step, wanted->second, world_.person.who());
     } else if (options_.resumed && phase == StepPhase::kFailed) {
       settle(step.id, "retry", "resume", "the run was resumed");
+    }
+    const std::string undo = step.id + std::string(kUndoSuffix);
+    const StepPhase undone = state_.step(undo).phase;
+    if (options_.resumed && (undone == StepPhase::kFailed || undone == StepPhase::kUnknown)) {
+      settle(undo, "retry", "resume", "the run was resumed");
     }
   }
   if (options_.undo && !state_.undoing) {
@@ -91,7 +100,11 @@ Result<void> Engine::collect_one(const std::string& id) {
       TRY(world_.runner.look(AttemptFiles{join_path(options_.directory, step.directory)}, step.process));
   switch (report.state) {
     case State::kRunning:
-    case State::kOrphaned: break;
+      break;
+    case State::kOrphaned:
+      // Its supervisor would have ended it by now.
+      if (step.deadline && world_.clock.now() > *step.deadline) TRY(world_.runner.stop(step.process));
+      break;
     case State::kEnded: append(kind::kStepFinished, id, attempt, report.end->to_json()); break;
     case State::kVoid:
       append(kind::kStepVoid, id, attempt, {{"why", "its supervisor ended before the step began"}});
@@ -100,6 +113,10 @@ Result<void> Engine::collect_one(const std::string& id) {
       append(kind::kStepUnknown, id, attempt, {{"why", "its supervisor was killed and left no status"}});
       break;
     case State::kElsewhere:
+      if (options_.settle.contains(id)) {
+        append(kind::kStepUnknown, id, attempt, {{"why", "it was started where it can't be looked at"}});
+        break;
+      }
       return make_error(ErrorCode::kRefused, "step {} was started on another machine or in another container", id)
           .with_hint("resume the run there, or settle the step with --done or --retry");
   }

@@ -3,7 +3,8 @@
 namespace holdfast::engine {
 
 // Each gate answers true (go on), or false after it has started something, asked, or
-// stopped the run. Gates that were passed stay passed: the journal knows.
+// stopped the run. Gates that were passed stay passed: the journal knows. A command that
+// said no is asked again by the next drive.
 Result<bool> Engine::may_start(const Step& step) {
   if (!step.when.empty() && !TRY(condition_holds(step))) return false;
   if (!step.approve.empty() && !TRY(is_approved(step))) return false;
@@ -14,7 +15,7 @@ Result<bool> Engine::may_start(const Step& step) {
 }
 
 Result<bool> Engine::condition_holds(const Step& step) {
-  const auto holds = TRY(verdict(step, kWhenSuffix, step.when, 0));
+  const auto holds = TRY(verdict(step, kWhenSuffix, step.when, state_.driven_seq));
   if (holds && !*holds) skip(step, "its condition does not hold: " + step.when, "plan");
   return holds.value_or(false);
 }
@@ -79,7 +80,7 @@ Result<bool> Engine::target_is_asserted(const Step& step) {
   const std::string host = world_.proofs.host();
   std::string expected = step.target, found;
   if (!step.target.empty()) {
-    const auto right = TRY(verdict(step, kTargetSuffix, step.target, 0));
+    const auto right = TRY(verdict(step, kTargetSuffix, step.target, state_.driven_seq));
     if (!right) return false;
     found = *right ? step.target : "";
   } else {
@@ -115,7 +116,7 @@ Result<bool> Engine::fence_is_up(const Step& step) {
   if (state_.step(step.id).fenced) return true;
   std::string how;
   if (!step.fence.empty()) {
-    const auto proven = TRY(verdict(step, kFenceSuffix, step.fence, 0));
+    const auto proven = TRY(verdict(step, kFenceSuffix, step.fence, state_.driven_seq));
     if (!proven) return false;
     if (*proven) how = step.fence;
   } else {

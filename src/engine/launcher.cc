@@ -9,6 +9,7 @@
 namespace holdfast::engine {
 namespace {
 constexpr size_t kKeyDigits = 32;
+constexpr Duration kOwnCommandTimeout = Duration::hours(1);  // of verify and its like, where the step has none
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> own_environment() {
@@ -58,7 +59,8 @@ AttemptOrder Launcher::order(const Step& step, const std::string& id, int attemp
   environment["HOLDFAST_IDEMPOTENCY_KEY"] = idempotency_key(id);
   order.environment.assign(environment.begin(), environment.end());
   order.working_directory = step.workdir.empty() ? settings_.working_directory : step.workdir;
-  if (id == step.id) order.timeout = step.timeout;
+  order.timeout = step.timeout;
+  if (id != step.id && !order.timeout) order.timeout = kOwnCommandTimeout;
   return order;
 }
 

@@ -40,8 +40,8 @@ class Inspector {
   Inspector(FileSystem& fs, const PreflightRequest& request) : fs_(fs), request_(request) {}
 
   void look_at(const Step& step) {
-    if (!step.skipped.empty() || request_.settled_skips.contains(step.id)) return;
-    if (step.kind == StepKind::kShell) look_at_programs(step);
+    if (!step.skipped.empty()) return;
+    if (step.kind == StepKind::kShell && request_.look_for_programs) look_at_programs(step);
     if (request_.unattended) look_at_people(step);
     if (step.destructive() && !is_overridden(step)) destroys_ = true;
   }

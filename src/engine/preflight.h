@@ -19,9 +19,9 @@ struct Obstacle {
 struct PreflightRequest {
   bool unattended = false;
   bool drill = false;
-  std::string target_host;                       // --target
-  std::map<std::string, std::string> overrides;  // --override
-  std::map<std::string, std::string> settled_skips;
+  bool look_for_programs = true;
+  std::string target_host;                        // --target
+  std::map<std::string, std::string> overrides;   // --override
   std::string working_directory;                  // of steps
   std::string search_path;                        // PATH
   std::string runs;                               // where the journal will be

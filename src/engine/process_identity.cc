@@ -111,12 +111,13 @@ Liveness liveness_of(const ProcessIdentity& process) {
   return stat->start == process.start && !is_gone(stat->state) ? Liveness::kAlive : Liveness::kDead;
 }
 
-bool session_has_members(const ProcessIdentity& leader) {
-  if (liveness_of(leader) == Liveness::kElsewhere || leader.boot != ProcessIdentity::of_self().boot) return false;
+std::vector<pid_t> session_members(const ProcessIdentity& leader) {
+  std::vector<pid_t> members;
+  if (liveness_of(leader) == Liveness::kElsewhere || leader.boot != ProcessIdentity::of_self().boot) return members;
   for (const auto& [pid, stat] : all_processes()) {
-    if (pid != leader.pid && stat.session == leader.pid) return true;
+    if (pid != leader.pid && stat.session == leader.pid) members.push_back(pid);
   }
-  return false;
+  return members;
 }
 
 std::vector<pid_t> descendants_of(pid_t ancestor) {

@@ -36,10 +36,10 @@ enum class Liveness {
 // A zombie counts as dead: it does nothing any more.
 Liveness liveness_of(const ProcessIdentity& process);
 
-// Whether any process other than the leader itself is in the session that
-// `leader` made, in this boot. The kernel gives a session's number to nobody
-// else while it has members.
-bool session_has_members(const ProcessIdentity& leader);
+// The processes, other than the leader itself, of the session that `leader` made,
+// in this boot. The kernel gives a session's number to nobody else while it has
+// members.
+std::vector<pid_t> session_members(const ProcessIdentity& leader);
 
 // All processes below `ancestor`, zombies left out.
 std::vector<pid_t> descendants_of(pid_t ancestor);

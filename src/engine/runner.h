@@ -36,7 +36,8 @@ class StepRunner {
   virtual void abandon(const AttemptFiles& files) = 0;
   // Also of attempts that another holdfast started.
   virtual Result<AttemptReport> look(const AttemptFiles& files, const ProcessIdentity& supervisor) = 0;
-  // Asks the supervisor to end its step; look() tells when it has.
+  // Asks the supervisor to end its step; look() tells when it has. What a dead
+  // supervisor left behind is killed.
   virtual Result<void> stop(const ProcessIdentity& supervisor) = 0;
   // Until an attempt may have ended, a person typed, or `at_most` has passed.
   virtual void wait(Duration at_most) = 0;

@@ -31,6 +31,10 @@ Result<void> on_started(StepState& step, const Event& event) {
   step.started_seq = event.seq;
   step.directory = event.payload.at("directory").get<std::string>();
   step.end.reset();
+  step.deadline.reset();
+  if (event.payload.contains("deadline")) {
+    step.deadline = TRY(parse_time(event.payload.at("deadline").get<std::string>(), event.time));
+  }
   step.process = TRY(ProcessIdentity::from_json(event.payload.at("process")));
   return {};
 }
@@ -106,7 +110,10 @@ Result<bool> apply_to_step(RunState& state, const Event& event) {
 
 void apply_to_run(RunState& state, const Event& event) {
   const Json& payload = event.payload;
-  if (event.kind == kind::kRunDriven) state.stopped.clear();
+  if (event.kind == kind::kRunDriven) {
+    state.stopped.clear();
+    state.driven_seq = event.seq;
+  }
   if (event.kind == kind::kRunStopped) {
     state.stopped = payload.value("why", "");
     state.aborted = state.stopped == "aborted";

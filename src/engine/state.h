@@ -38,6 +38,7 @@ struct StepState {
   std::string directory;  // of its files, below the run's
   uint64_t started_seq = 0;
   Time started, ended;
+  std::optional<Time> deadline;
   std::optional<AttemptEnd> end;
   Duration took;        // of all attempts
   std::string skipped;  // why
@@ -55,6 +56,7 @@ struct RunState {
   std::map<std::string, StepState> steps;  // also of "ID~verify" and its like
   std::set<std::string> verified;          // components whose recovery point was proven in this run
   std::set<std::string> budgets;           // "warn:..." and "over:..." that were told
+  uint64_t driven_seq = 0;                 // of the newest run.driven
   bool undoing = false, aborted = false;
   std::string stopped;   // why nobody drives it; "" : somebody did when the journal ended
   std::string finished;  // outcome

@@ -117,11 +117,15 @@ Result<AttemptReport> SupervisedRunner::look(const AttemptFiles& files, const Pr
   const bool this_boot = supervisor.boot == ProcessIdentity::of_self().boot;
   if (this_boot && !TRY(exists(fs, files.began()))) return AttemptReport{State::kVoid, std::nullopt};
   reattached_ = true;
-  const State state = session_has_members(supervisor) ? State::kOrphaned : State::kUnknown;
+  const State state = session_members(supervisor).empty() ? State::kUnknown : State::kOrphaned;
   return AttemptReport{state, std::nullopt};
 }
 
 Result<void> SupervisedRunner::stop(const ProcessIdentity& supervisor) {
+  if (liveness_of(supervisor) == Liveness::kDead) {
+    for (const pid_t orphan : session_members(supervisor)) ::kill(orphan, SIGKILL);
+    return {};
+  }
   // The descriptor pins the process: its number can't become another's in between.
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, supervisor.pid, 0));
   if (fd < 0) return {};

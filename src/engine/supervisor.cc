@@ -194,7 +194,7 @@ void SupervisedStep::enforce() {
     timed_out_ = true;
     begin_end();
   }
-  if (kill_at_ && (now >= *kill_at_ || wait_status_)) kill_all(SIGKILL);
+  if (kill_at_ && now >= *kill_at_) kill_all(SIGKILL);
 }
 
 AttemptEnd SupervisedStep::wait() {
@@ -204,7 +204,7 @@ AttemptEnd SupervisedStep::wait() {
     if (all_gone) break;
     Duration at_most = Duration::seconds(60);
     const Duration now = system_clock().monotonic();
-    if (kill_at_) at_most = wait_status_ ? kKillPause : std::max(kKillPause, *kill_at_ - now);
+    if (kill_at_) at_most = wait_status_ || now >= *kill_at_ ? kKillPause : *kill_at_ - now;
     if (!kill_at_ && order_.timeout) at_most = deadline_ - now;
     poll_once(at_most);
   }
