@@ -1,0 +1,161 @@
+#include "runbook/acts.h"
+
+#include <algorithm>
+
+#include "runbook/hazards.h"
+#include "runbook/phrases.h"
+
+namespace holdfast::runbook {
+
+using shell::Invocation;
+
+namespace {
+
+bool contains(const std::string& text, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return text.find(word) != std::string::npos; });
+}
+
+std::string whole_of(const Invocation& invocation) {
+  std::string text = invocation.path;
+  for (const std::string& arg : invocation.args) text += " " + arg;
+  return lower(text);
+}
+
+bool is_copy_name(const std::string& text) { return contains(text, {"backup", "snapshot", "dump", "wal-g", "pgbackrest", "restic", "velero", "postgres-", "/data-", "/config-", ".sql", ".tar"}); }
+
+void copy_acts(const Invocation& invocation, const std::string& text, std::vector<Act>& acts) {
+  const std::string& program = invocation.program;
+  const bool checks = contains(text, {"verify", "validate", "integrity", "check "}) || program == "sha256sum" || program == "md5sum";
+  const bool copy = is_copy_name(text);
+  const bool test_restore = contains(text, {"test-backup", "backup:test", "test-restore", "restore-test"});
+  const bool lists_dump = program == "pg_restore" && (invocation.has("-l") || invocation.has("--list"));
+  const bool holdfast = program == "holdfast" && (invocation.begins({"verify"}) || invocation.begins({"check"}) || invocation.begins({"drill"}) || invocation.has("--validate-only") || invocation.has("--dry-run"));
+  if ((checks && copy) || test_restore || lists_dump || holdfast || invocation.has("--validate-only")) acts.push_back(Act::kValidatesCopy);
+  const bool down = (program == "aws" && invocation.begins({"s3"}) && text.find("s3://") != std::string::npos && !contains(text, {" rm ", " rb "}));
+  const bool lists = copy && contains(text, {"list", "snapshots", " ls", "ls -", "get backup", "backup get", "describe-db-snapshots", "latest"});
+  if ((down && text.find("s3://") < text.size()) || lists || (program == "rclone") || (program == "gsutil")) acts.push_back(Act::kFetchesCopy);
+  const bool dumps = program == "pg_dump" || program == "pg_dumpall" || program == "mysqldump" || program == "pg_basebackup" || program == "mongodump";
+  const bool archives = program == "tar" && !invocation.args.empty() && invocation.args[0].find('c') != std::string::npos && invocation.args[0].find('x') == std::string::npos;
+  const bool saves = contains(text, {"backup create", "snapshot save", "create-db-snapshot", "holdfast backup", "/backup-", "backup.sh", "bgsave"});
+  if (dumps || archives || saves || (program == "mv" && contains(text, {"old", "bak", "broken", "corrupt"}))) acts.push_back(Act::kTakesCopy);
+}
+
+void service_acts(const Invocation& invocation, const std::string& text, std::vector<Act>& acts) {
+  const std::string& program = invocation.program;
+  const bool compose = program == "docker-compose" || program == "docker";
+  if (contains(text, {"stop-instances", "iptables", "patronictl pause", "fence", "stonith", "pg_ctl stop"}) || (program == "systemctl" && contains(text, {"stop postgres", "stop patroni"})) || (compose && invocation.begins({"stop"}) && contains(text, {"postgres", "db", "primary"})))
+    acts.push_back(Act::kFences);
+  if (contains(text, {"pg_stat_replication", "pg_last_wal", "pg_last_xact", "replication_lag", "patronictl list", " lag", "pg_wal_lsn_diff", "show replica status", "seconds_behind"})) acts.push_back(Act::kChecksLag);
+  const bool scaled_down = program == "kubectl" && invocation.begins({"scale"}) && invocation.option("--replicas") == "0";
+  const bool stopped = (compose && (invocation.begins({"stop"}) || invocation.begins({"down"}) || invocation.begins({"pause"}))) || (program == "systemctl" && invocation.begins({"stop"}));
+  if (scaled_down || stopped || contains(text, {"default_transaction_read_only", "maintenance-mode", "maintenance_mode"})) acts.push_back(Act::kStopsWriters);
+  const bool started = (compose && (invocation.begins({"up"}) || invocation.begins({"start"}))) || (program == "systemctl" && invocation.begins({"start"}));
+  if (started) acts.push_back(Act::kStartsService);
+  const bool looks = contains(text, {"verify", "health", "validate", "integrity", "smoke", "check-", "_check", "-check", "rollout status", "pg_isready", "select 1", "test-", "ping"}) || program == "curl" || program == "dig" || (compose && (invocation.begins({"ps"}) || invocation.begins({"logs"}))) || (program == "kubectl" && (invocation.begins({"get"}) || invocation.begins({"wait"}) || invocation.begins({"logs"})));
+  if (looks && !contains(text, {"restore"})) acts.push_back(Act::kVerifies);
+  if (program == "mail" || program == "sendmail" || contains(text, {"hooks.slack.com", "pagerduty", "statuspage"})) acts.push_back(Act::kNotifies);
+}
+
+}  // namespace
+
+std::string shortened(std::string_view text, size_t limit_bytes) {
+  text = text.substr(0, std::min(text.find('\n'), text.size()));
+  while (text.ends_with('\\') || text.ends_with(' ')) text.remove_suffix(1);
+  if (text.size() <= limit_bytes) return std::string(text);
+  size_t end = limit_bytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) end--;
+  return std::string(text.substr(0, end)) + "...";
+}
+
+std::vector<Act> acts_of(const Invocation& invocation) {
+  std::vector<Act> acts;
+  const std::string text = whole_of(invocation);
+  for (const Effect& effect : effects_of(invocation)) {
+    if (effect.kind == HazardKind::kDestroys) acts.push_back(Act::kDestroys);
+    if (effect.kind == HazardKind::kWritesData) acts.push_back(Act::kRestores);
+    if (effect.kind == HazardKind::kPromotes) acts.push_back(Act::kPromotes);
+    if (effect.kind == HazardKind::kSwitchesTraffic) acts.push_back(Act::kSwitchesTraffic);
+  }
+  copy_acts(invocation, text, acts);
+  service_acts(invocation, text, acts);
+  return acts;
+}
+
+std::vector<Done> acts_of(const Procedure& procedure) {
+  std::vector<Done> all;
+  for (size_t index = 0; index < procedure.steps.size(); index++) {
+    const Step& step = procedure.steps[index];
+    std::vector<Done> of_step;
+    for (const Invocation& invocation : shell::invocations(step.script)) {
+      const std::string what = shortened(std::string_view(step.text).substr(std::min<size_t>(invocation.span.begin, step.text.size()), invocation.span.end - invocation.span.begin));
+      for (const Act act : acts_of(invocation)) of_step.push_back({act, index, step.where(invocation.span), what});
+    }
+    // What a program is fed is not among the shell's own commands.
+    for (const Hazard& hazard : step.hazards) {
+      const bool known = std::any_of(of_step.begin(), of_step.end(), [&](const Done& done) { return done.range == hazard.range; });
+      if (!known && hazard.kind == HazardKind::kDestroys) of_step.push_back({Act::kDestroys, index, hazard.range, hazard.reason});
+      if (!known && hazard.kind == HazardKind::kPromotes) of_step.push_back({Act::kPromotes, index, hazard.range, hazard.reason});
+    }
+    if (step.kind == StepKind::kManual) {
+      const std::string words = lower(step.title.text + " " + step.prose);
+      if (contains(words, {"verify backup", "validate backup", "backup integrity", "confirm backup"})) of_step.push_back({Act::kValidatesCopy, index, step.range, step.title.text});
+      if (contains(words, {"fence", "confirm the primary is down", "stop the primary"})) of_step.push_back({Act::kFences, index, step.range, step.title.text});
+    }
+    if (!step.annotations.verify.empty()) of_step.push_back({Act::kVerifies, index, step.annotations.range, step.annotations.verify});
+    std::stable_sort(of_step.begin(), of_step.end(), [](const Done& a, const Done& b) { return a.range.begin < b.range.begin; });
+    all.insert(all.end(), of_step.begin(), of_step.end());
+  }
+  return all;
+}
+
+namespace {
+
+// Whether one of the acts was done before `until` in the list, in a step that runs together with it:
+// the steps of another option of the same group do not.
+bool done_before(const Procedure& procedure, const std::vector<Done>& all, size_t until, std::initializer_list<Act> acts) {
+  const std::optional<size_t> option = procedure.steps[all[until].step].option;
+  for (size_t index = 0; index < until; index++) {
+    const std::optional<size_t> other = procedure.steps[all[index].step].option;
+    if (other && option && *other != *option && procedure.options[*other].group == procedure.options[*option].group) continue;
+    if (std::find(acts.begin(), acts.end(), all[index].act) != acts.end()) return true;
+  }
+  return false;
+}
+
+bool done_after(const Procedure& procedure, const std::vector<Done>& all, size_t from, Act act) {
+  const std::optional<size_t> option = procedure.steps[all[from].step].option;
+  for (size_t index = from + 1; index < all.size(); index++) {
+    const std::optional<size_t> other = procedure.steps[all[index].step].option;
+    if (other && option && *other != *option) continue;
+    if (all[index].act == act) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::vector<OrderHazard> order_hazards(const Procedure& procedure) {
+  std::vector<OrderHazard> hazards;
+  const std::vector<Done> all = acts_of(procedure);
+  const auto add = [&](const Done& done, const char* rule, std::string sentence) {
+    const bool known = std::any_of(hazards.begin(), hazards.end(), [&](const OrderHazard& each) { return each.rule == rule && each.range == done.range; });
+    if (!known) hazards.push_back({rule, std::move(sentence), done.range, done.step});
+  };
+  for (size_t index = 0; index < all.size(); index++) {
+    const Done& done = all[index];
+    const std::string where = "step '" + procedure.steps[done.step].title.text + "' ";
+    if (done.act == Act::kDestroys && !done_before(procedure, all, index, {Act::kValidatesCopy, Act::kTakesCopy}))
+      add(done, "destroys-before-backup-verified", where + "destroys data before any copy was proven to be whole: " + done.what);
+    if (done.act == Act::kSwitchesTraffic && done_after(procedure, all, index, Act::kRestores))
+      add(done, "traffic-before-data", where + "sends users to a place whose data is restored only afterwards: " + done.what);
+    if (done.act == Act::kPromotes && !done_before(procedure, all, index, {Act::kFences}))
+      add(done, "promotion-without-fence", where + "promotes a standby while nothing proves that the old primary has stopped: " + done.what);
+    if (done.act == Act::kRestores && !done_before(procedure, all, index, {Act::kStopsWriters, Act::kFences, Act::kDestroys}) && procedure.kind == ProcedureKind::kScenario)
+      add(done, "restore-while-writing", where + "restores while applications may still write: " + done.what);
+    if (done.act == Act::kStartsService && procedure.kind == ProcedureKind::kScenario && done_before(procedure, all, index, {Act::kSwitchesTraffic}) && !done_before(procedure, all, index, {Act::kRestores}) && done_after(procedure, all, index, Act::kRestores))
+      add(done, "service-before-data", where + "starts services before their data is there: " + done.what);
+  }
+  return hazards;
+}
+
+}  // namespace holdfast::runbook

@@ -1,0 +1,134 @@
+#include <algorithm>
+#include <map>
+
+#include "runbook/lint/context.h"
+#include "runbook/phrases.h"
+
+// What is promised against what is done: RPO, RTO, response times.
+
+namespace holdfast::runbook::lint {
+
+namespace {
+
+bool share_word(const std::string& a, const std::string& b) {
+  const std::vector<std::string> first = words_of(a), second = words_of(b);
+  return std::any_of(first.begin(), first.end(), [&](const std::string& word) { return word.size() > 3 && std::find(second.begin(), second.end(), word) != second.end(); });
+}
+
+bool continuous(const Context& context) {
+  const bool stack = context.stack != nullptr && std::any_of(context.stack->components.begin(), context.stack->components.end(), [](const auto& each) { return each.continuous; });
+  return stack || context.mentions("archive_command") || context.mentions("wal receive") || context.mentions("pg_receivewal") || context.mentions("wal-g") || context.mentions("pgbackrest") || context.mentions("streaming replication");
+}
+
+// The schedule that serves a subject: one that names it, else the most frequent of all.
+const Schedule* schedule_for(const Document& document, const std::string& subject) {
+  const Schedule *named = nullptr, *any = nullptr;
+  for (const Schedule& each : document.schedules) {
+    if (!each.backup || !each.interval) continue;
+    if (any == nullptr || *each.interval < *any->interval) any = &each;
+    if (share_word(each.subject.text, subject) && (named == nullptr || *each.interval < *named->interval)) named = &each;
+  }
+  return named != nullptr ? named : any;
+}
+
+void check_rpo(const Context& context, Report& report) {
+  for (const Objective& each : context.document.objectives) {
+    if (!each.rpo || !each.rpo->most || continuous(context)) continue;
+    const Schedule* schedule = schedule_for(context.document, each.subject.text);
+    const std::string who = each.subject.empty() ? "" : " of " + each.subject.text;
+    if (schedule == nullptr) {
+      if (each.scope == Objective::Scope::kGlobal) report.add("no-backup-schedule", each.rpo->text.range, "an RPO of " + each.rpo->text.text + " is promised, and nothing in the document says when copies are made");
+    } else if (*schedule->interval > *each.rpo->most && each.rpo->most->ns > 0) {
+      const auto times = schedule->interval->ns / each.rpo->most->ns;
+      report.add("backup-slower-than-rpo", each.rpo->text.range,
+                 "the RPO" + who + " is " + each.rpo->text.text + ", copies are made every " + format_duration(*schedule->interval) + " (line " + std::to_string(schedule->text.range.begin.line) + "): " + std::to_string(times) + " times too rarely");
+    }
+  }
+}
+
+void check_rto(const Context& context, Report& report) {
+  const auto is = [](const Objective& each, std::initializer_list<std::string_view> wanted) {
+    const std::vector<std::string> words = words_of(each.subject.text);
+    return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return std::find(wanted.begin(), wanted.end(), word) != wanted.end(); });
+  };
+  const Objective* base = nullptr;
+  for (const Objective& each : context.document.objectives) {
+    const bool store = each.scope == Objective::Scope::kComponent && each.rto && each.rto->most && is(each, {"database", "db", "postgresql", "postgres", "mysql", "mariadb", "storage"});
+    if (store && (base == nullptr || *each.rto->most > *base->rto->most)) base = &each;
+  }
+  if (base == nullptr) return;
+  for (const Objective& each : context.document.objectives) {
+    if (&each == base || !each.rto || !each.rto->most || !is(each, {"api", "app", "application", "web", "frontend", "backend", "service", "services", "worker", "workers"})) continue;
+    if (*each.rto->most < *base->rto->most)
+      report.add("rto-depends-on-slower", each.rto->text.range, each.subject.text + " is to be back after " + each.rto->text.text + ", but needs " + base->subject.text + ", which may take " + base->rto->text.text);
+  }
+}
+
+// The end of a scenario's windows against the objectives that hold for it.
+void check_windows(const Context& context, Report& report) {
+  for (const Procedure& procedure : context.document.scenarios) {
+    Duration end;
+    for (const Step& step : procedure.steps)
+      if (step.budget && step.budget->kind == Budget::Kind::kWindow && step.budget->most) end = std::max(end, *step.budget->most);
+    if (procedure.expected_time && procedure.expected_time->most) end = std::max(end, *procedure.expected_time->most);
+    for (const Objective& each : context.document.objectives) {
+      const bool own = each.scope == Objective::Scope::kScenario && slug(each.subject.text) == slug(procedure.title.text);
+      const bool shared = share_word(each.subject.text, procedure.title.text) && each.scope == Objective::Scope::kComponent;
+      if (!(own || shared || each.scope == Objective::Scope::kGlobal) || !each.rto || !each.rto->most || end <= *each.rto->most) continue;
+      report.add("steps-exceed-rto", procedure.title.range, "the steps take up to " + format_duration(end) + " by the document's own figures, the RTO" + (each.subject.empty() ? "" : " of " + each.subject.text) + " is " + each.rto->text.text);
+      break;
+    }
+  }
+}
+
+void check_responses(const Context& context, Report& report) {
+  const Metric* acknowledgement = nullptr;
+  for (const MetricsTable& table : context.document.metrics)
+    for (const Metric& each : table.metrics)
+      if (lower(each.name.text).find("acknowledg") != std::string::npos && each.target_duration) acknowledgement = &each;
+  for (const runbook::Severity& each : context.document.severities) {
+    if (!each.response) continue;
+    if (acknowledgement != nullptr && each.response->most && *each.response->most > *acknowledgement->target_duration)
+      report.add("response-conflict", each.response->text.range, each.level.text + " may be answered after " + each.response->text.text + ", while acknowledgement is due " + acknowledgement->target.text + " (line " + std::to_string(acknowledgement->target.range.begin.line) + ")");
+    if (lower(each.response->text.text).starts_with("immediate"))
+      report.add("unmeasurable-target", each.response->text.range, "'" + each.response->text.text + "' can't be measured" + (acknowledgement != nullptr ? ", and the metrics say " + acknowledgement->target.text : ""));
+  }
+}
+
+void check_point_in_time(const Context& context, Report& report) {
+  for (const Run& run : context.runs) {
+    const bool target = contains_any(run.small, {"--target-time", "recovery_target_time", "restore-to-point-in-time"});
+    if (!target) continue;
+    const bool managed = run.says("restore-db-instance-to-point-in-time");
+    if (!continuous(context) && !managed) report.add("pitr-without-log", run.range, "a point in time is asked for, and nothing in the document archives the log (WAL) that it needs");
+    if (run.procedure == nullptr) continue;
+    for (const Run& other : context.runs)
+      if (other.procedure == run.procedure && (other.invocation.program == "pg_restore" || (other.invocation.program == "psql" && other.says(".sql"))))
+        report.add("pitr-on-dump", run.range, "the base that is restored (line " + std::to_string(other.range.begin.line) + ") is a dump: WAL can't be replayed on it");
+  }
+}
+
+void check_verification(const Context& context, Report& report) {
+  constexpr Duration kRare = Duration::hours(24 * 60);
+  const auto is_proof = [](const Schedule& each) { return !each.backup && each.interval && contains_any(lower(each.subject.text + " " + each.text.text + " " + each.command), {"verif", "restor", "valid", "drill", "test"}) && contains_any(lower(each.subject.text + " " + each.text.text + " " + each.command), {"backup", "restor", "recovery"}); };
+  const Schedule* best = nullptr;
+  for (const Schedule& each : context.document.schedules)
+    if (is_proof(each) && (best == nullptr || *each.interval < *best->interval)) best = &each;
+  if (best != nullptr && *best->interval > kRare)
+    report.add("verification-too-rare", best->text.range, "copies are proven every " + format_duration(*best->interval) + " at best: a broken one is noticed after months");
+  const bool keeps = std::any_of(context.document.schedules.begin(), context.document.schedules.end(), [](const Schedule& each) { return each.backup; });
+  if (best == nullptr && keeps) report.add("backup-never-verified", context.document.title.range, "copies are made, but nothing in the document says when one is restored to prove it");
+}
+
+}  // namespace
+
+void check_objectives(const Context& context, Report& report) {
+  check_rpo(context, report);
+  check_rto(context, report);
+  check_windows(context, report);
+  check_responses(context, report);
+  check_point_in_time(context, report);
+  check_verification(context, report);
+}
+
+}  // namespace holdfast::runbook::lint
