@@ -133,6 +133,7 @@ Result<ResolvedScenario> resolve_scenario(const RunbookOptions& given, const Ask
     resolved.plan = TRY(runbook::make_plan(*resolved.document, request_of(options, resolved.variables, skip)));
     if (!ask || !TRY(ask_next(resolved.plan, ask, options, resolved.variables))) break;
   }
+  engine::take_document_values(resolved.variables, resolved.plan);
   TRY(engine::settle_secrets(resolved.variables, resolved.plan, engine::own_environment()));
   return resolved;
 }

@@ -158,7 +158,7 @@ Result<void> explain(Context& context, const engine::Plan& plan, const std::stri
 
 Result<void> run(Context& context, const PlanOptions& options) {
   const ResolvedScenario resolved = TRY(resolve_scenario(options, {}));
-  const engine::Plan plan = engine::plan_of(resolved.plan);
+  const engine::Plan plan = engine::plan_of(resolved.plan, resolved.variables.plain);
   const auto history = engine::read_history(runs_directory(options.runs), plan.document, plan.procedure);
   const engine::Outlook outlook = engine::look_ahead(plan, history.ok() ? *history : engine::History());
   const Basis basis = basis_of(context);

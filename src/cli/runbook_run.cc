@@ -93,7 +93,7 @@ Result<void> run(Context& context, const RunOptions& options) {
   const ResolvedScenario resolved = TRY(resolve_scenario(options, attended ? ask_on_terminal : AskWords()));
   TRY(refuse_open_questions(resolved));
   ignore(TRY(engine::resolve_secrets(resolved.variables)), "whether they can be had, before anything runs");
-  engine::Plan plan = engine::plan_of(resolved.plan);
+  engine::Plan plan = engine::plan_of(resolved.plan, resolved.variables.plain);
   ignore(TRY(sql_targets(context, plan)), "settles the steps' components");
 
   engine::DriveOptions drive;

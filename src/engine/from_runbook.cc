@@ -64,7 +64,8 @@ std::vector<std::string> secrets_of(const runbook::Plan& resolved, const std::st
   return names;
 }
 
-Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned) {
+Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
+             const std::map<std::string, std::string>& placeholders) {
   const runbook::Step& from = *planned.step;
   const runbook::Annotations& said = from.annotations;
   Step step;
@@ -73,7 +74,7 @@ Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned)
   step.title = from.title.text;
   step.kind = kind_of(planned);
   step.language = language_of(from);
-  step.script = planned.script;
+  step.script = runbook::fill_placeholders(from, planned.script, placeholders);
   step.prose = from.prose;
   if (planned.phase != nullptr) step.phase = planned.phase->title.text;
   if (planned.option != nullptr) step.phase = planned.option->title.text;
@@ -107,7 +108,7 @@ std::optional<Objective> objective_of(const std::optional<runbook::Target>& targ
 
 }  // namespace
 
-Plan plan_of(const runbook::Plan& resolved) {
+Plan plan_of(const runbook::Plan& resolved, const std::map<std::string, std::string>& placeholders) {
   Plan plan;
   plan.document = resolved.document->path;
   plan.document_sha256 = to_hex(crypto::sha256(as_bytes(resolved.document->source)));
@@ -117,7 +118,9 @@ Plan plan_of(const runbook::Plan& resolved) {
   for (const runbook::Choice& choice : resolved.choices) plan.choices[choice.key] = choice.chosen;
   plan.rto = objective_of(resolved.rto);
   plan.rpo = objective_of(resolved.rpo);
-  for (const runbook::PlannedStep& planned : resolved.steps) plan.steps.push_back(step_of(resolved, planned));
+  for (const runbook::PlannedStep& planned : resolved.steps) {
+    plan.steps.push_back(step_of(resolved, planned, placeholders));
+  }
   return plan;
 }
 

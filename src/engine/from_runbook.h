@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "engine/plan.h"
@@ -9,7 +10,7 @@ namespace holdfast::engine {
 
 // What `runbook` resolved, as the engine will run it. What needs a terminal, or never
 // ends, becomes a manual step: its commands are shown, and a person runs them.
-// `secrets` of each step are the inputs that are secret and that it uses.
-Plan plan_of(const runbook::Plan& resolved);
+// `placeholders` are the values that go into the text of scripts, by their names.
+Plan plan_of(const runbook::Plan& resolved, const std::map<std::string, std::string>& placeholders);
 
 }  // namespace holdfast::engine

@@ -54,6 +54,13 @@ Result<void> settle_secrets(Variables& variables, const runbook::Plan& plan,
   return {};
 }
 
+void take_document_values(Variables& variables, const runbook::Plan& plan) {
+  for (const runbook::Input& input : plan.inputs) {
+    const bool said = input.kind == runbook::Input::Kind::kVariable && input.known && !input.value.empty();
+    if (said && !variables.has(input.name)) variables.plain[input.name] = input.value;
+  }
+}
+
 Result<std::vector<NamedSecret>> resolve_secrets(const Variables& variables) {
   std::vector<NamedSecret> secrets;
   for (const auto& [name, reference] : variables.secret) {

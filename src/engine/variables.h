@@ -30,6 +30,9 @@ bool is_secret_reference(const std::string& value);
 Result<void> settle_secrets(Variables& variables, const runbook::Plan& plan,
                             const std::vector<std::pair<std::string, std::string>>& environment);
 
+// Takes over what the document itself says of variables that nobody else sets.
+void take_document_values(Variables& variables, const runbook::Plan& plan);
+
 // The values behind the references. Errors name the variable and the reference.
 Result<std::vector<NamedSecret>> resolve_secrets(const Variables& variables);
 
