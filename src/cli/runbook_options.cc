@@ -57,7 +57,8 @@ Result<bool> ask_next(const runbook::Plan& plan, const AskWords& ask, RunbookOpt
   }
   if (const runbook::Input* input = first_unknown(plan.inputs)) {
     const std::string what = input->secret ? " (a secret: env:NAME, file:PATH or exec:COMMAND)" : "";
-    TRY(engine::set_variable(variables, input->name + "=" + TRY(ask(fmt::format("{}{}", input->name, what), {}))));
+    const std::string value = TRY(ask(fmt::format("{}{}", input->name, what), {}));
+    TRY(engine::set_variable(variables, input->name + "=" + value));
     return true;
   }
   return false;

@@ -92,9 +92,9 @@ Result<void> run(Context& context, const RunOptions& options) {
   const bool attended = is_attended(context, options.unattended);
   const ResolvedScenario resolved = TRY(resolve_scenario(options, attended ? ask_on_terminal : AskWords()));
   TRY(refuse_open_questions(resolved));
-  ignore(TRY(engine::resolve_secrets(resolved.variables)), "whether they can be had, before anything runs");
+  TRY(engine::resolve_secrets(resolved.variables));  // whether they can be had, before anything runs
   engine::Plan plan = engine::plan_of(resolved.plan, resolved.variables.plain);
-  ignore(TRY(sql_targets(context, plan)), "settles the steps' components");
+  TRY(sql_targets(context, plan));  // settles the components of SQL steps
 
   engine::DriveOptions drive;
   drive.overrides = TRY(reasons(options.overrides, "--override"));
@@ -111,7 +111,7 @@ Result<void> run(Context& context, const RunOptions& options) {
   preflight.runs = runs_directory(options.runs);
   for (const auto& file : resolved.document->embedded_files) preflight.embedded_files.push_back(file.path.text);
   preflight.open_repository = [&context]() -> Result<void> {
-    ignore(TRY(context.open()), "it opens");
+    TRY(context.open());
     return {};
   };
   TRY(refuse_obstacles(context, engine::find_obstacles(real_file_system(), plan, preflight)));

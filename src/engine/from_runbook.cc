@@ -37,6 +37,7 @@ OnCrash on_crash_of(const runbook::Annotations& annotations) {
     case runbook::OnCrash::kRetry: return OnCrash::kRetry;
     case runbook::OnCrash::kSkip: return OnCrash::kSkip;
     case runbook::OnCrash::kFail: return OnCrash::kFail;
+    case runbook::OnCrash::kProbe: return OnCrash::kProbe;
     case runbook::OnCrash::kAsk: break;
   }
   return OnCrash::kAsk;
