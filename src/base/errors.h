@@ -43,7 +43,8 @@ namespace holdfast {
   X(kSubprocess, "subprocess", 31, "a program that holdfast ran has failed")                              \
   X(kServer, "server", 32, "a server refused a request")                                                  \
   X(kInterrupted, "interrupted", 33, "stopped by a signal")                                               \
-  X(kFindings, "findings", 34, "a review found what has to be corrected")
+  X(kFindings, "findings", 34, "a review found what has to be corrected")                                 \
+  X(kNeedsPerson, "needs-person", 40, "a step waits for a person, and nobody is there")
 
 enum class ErrorCode : uint8_t {
 #define X(identifier, name, exit_status, meaning) identifier,

@@ -57,12 +57,16 @@ class Context {
   // The document of --json. `schema` names it ("points"); docs/json.md has them all.
   void set_document(const std::string& schema, Json document);
   const std::optional<Json>& document() const { return document_; }
+  // The document will be the last of several JSON texts: one line each.
+  void set_compact() { compact_ = true; }
+  bool compact() const { return compact_; }
 
  private:
   void write_line(const std::string& line);
 
   GlobalOptions options_;
   std::optional<Json> document_;
+  bool compact_ = false;
 };
 
 }  // namespace holdfast::cli

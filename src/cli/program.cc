@@ -112,7 +112,8 @@ int Program::finish(const Result<void>& result) {
   if (context_.json()) {
     Json document = context_.document().value_or(Json::object());
     if (!result.ok()) document["error"] = error_document(result.error());
-    if (!document.empty()) context_.write(document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    if (!document.empty())
+      context_.write(document.dump(context_.compact() ? -1 : 2, ' ', false, Json::error_handler_t::replace) + "\n");
   } else if (!result.ok()) {
     std::fflush(stdout);
     std::string text = "holdfast: " + message_of(result.error()) + "\n";

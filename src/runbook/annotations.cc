@@ -14,10 +14,12 @@ namespace holdfast::runbook {
 
 namespace {
 
-constexpr std::array<std::string_view, 17> kKeys = {
-    "id",  "timeout",   "verify",  "on_crash",    "approve",     "drill",  "retries",  "parallel", "compensate",
-    "env", "component", "workdir", "destructive", "interactive", "manual", "optional", "when"};
-constexpr std::array<std::string_view, 5> kNotForAll = {"id", "verify", "compensate", "when", "parallel"};
+constexpr std::array<std::string_view, 19> kKeys = {"id",          "timeout", "verify",    "on_crash",   "approve",
+                                                    "drill",       "retries", "parallel",  "compensate", "target",
+                                                    "fence",       "env",     "component", "workdir",    "destructive",
+                                                    "interactive", "manual",  "optional",  "when"};
+constexpr std::array<std::string_view, 7> kNotForAll = {"id",       "verify", "compensate", "when",
+                                                        "parallel", "target", "fence"};
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_key(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-'; }
@@ -116,6 +118,8 @@ class Applier {
     if (key == "verify") return text(setting, a.verify);
     if (key == "compensate") return text(setting, a.compensate);
     if (key == "when") return text(setting, a.when);
+    if (key == "target") return text(setting, a.target);
+    if (key == "fence") return text(setting, a.fence);
     if (key == "workdir") return text(setting, a.workdir);
     if (key == "timeout") return duration(setting);
     if (key == "on_crash") return on_crash(setting);
@@ -183,8 +187,10 @@ class Applier {
       annotations_.on_crash = OnCrash::kSkip;
     else if (setting.value == "fail")
       annotations_.on_crash = OnCrash::kFail;
+    else if (setting.value == "probe")
+      annotations_.on_crash = OnCrash::kProbe;
     else
-      error(setting, "'on_crash' must be ask, retry, skip or fail, not '" + setting.value + "'", "");
+      error(setting, "'on_crash' must be ask, retry, skip, fail or probe, not '" + setting.value + "'", "");
   }
 
   void drill(const Setting& setting) {

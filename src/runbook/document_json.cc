@@ -35,7 +35,7 @@ std::string_view name_of(HazardKind kind) {
 }
 
 std::string_view name_of(OnCrash on_crash) {
-  constexpr std::string_view kNames[] = {"ask", "retry", "skip", "fail"};
+  constexpr std::string_view kNames[] = {"ask", "retry", "skip", "fail", "probe"};
   return kNames[static_cast<size_t>(on_crash)];
 }
 
@@ -298,6 +298,8 @@ class Writer {
     if (a.retries > 0) json["retries"] = a.retries;
     put("parallel", a.parallel);
     put("compensate", a.compensate);
+    put("target", a.target);
+    put("fence", a.fence);
     for (const auto& [name, value] : a.env) json["env"][name] = valid(value);
     put("component", a.component);
     put("workdir", a.workdir);

@@ -23,7 +23,7 @@ struct Budget {
 };
 
 // What to do on `resume` with a step of which nobody knows whether it ended.
-enum class OnCrash { kAsk, kRetry, kSkip, kFail };
+enum class OnCrash { kAsk, kRetry, kSkip, kFail, kProbe };
 
 // What annotations say of a step; docs/runbook.md is the reference. An empty
 // string or optional: not said.
@@ -38,6 +38,8 @@ struct Annotations {
   std::string parallel;    // steps in a row of one group run at the same time
   std::string compensate;  // a shell command that undoes it, when a later step fails and a person agrees
   std::map<std::string, std::string> env;
+  std::string target;     // a shell command that succeeds where a step that destroys may do so
+  std::string fence;      // a shell command that succeeds when the old primary can't come back
   std::string component;  // of the stack: where SQL goes, whose recovery point is meant
   std::string workdir;
   std::optional<bool> destructive;  // overrides what the commands seem to do

@@ -27,7 +27,7 @@ ORDER = [
     {"recovery"},
     {"runbook/shell", "runbook/markdown"},
     {"runbook"},
-    {"runbook/lint"},
+    {"runbook/lint", "engine"},
     {"cli"},
 ]
 LEVEL = {room: level for level, group in enumerate(ORDER) for room in group}

@@ -1,0 +1,199 @@
+#include "base/units.h"
+#include "cli/present.h"
+#include "cli/program.h"
+#include "cli/runbook.h"
+#include "cli/runbook_options.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+#include "engine/from_runbook.h"
+#include "engine/outlook.h"
+#include "recovery/restore.h"
+
+namespace holdfast::cli {
+namespace {
+
+struct PlanOptions : RunbookOptions {
+  std::string explain;
+};
+
+// What a restore of the whole stack would draw on, now.
+struct Basis {
+  std::optional<recovery::RestorePlan> restore;
+  std::optional<Duration> loss;
+  std::string problem;
+};
+
+Basis basis_of(Context& context) {
+  const auto find = [&]() -> Result<recovery::RestorePlan> {
+    auto workspace = TRY(context.open());
+    TRY(workspace->hold_for_reading("runbook plan"));
+    return recovery::plan_restore(*workspace, {});
+  };
+  Basis basis;
+  auto found = find();
+  if (!found.ok()) {
+    basis.problem = found.error().message();
+    return basis;
+  }
+  for (const auto& component : found->components) {
+    basis.loss = std::max(basis.loss.value_or(Duration()), found->now - component.instant);
+  }
+  basis.restore = std::move(*found);
+  return basis;
+}
+
+std::string hazards_of(const engine::Step& step) {
+  std::vector<std::string> names;
+  for (const engine::Hazard& hazard : step.hazards) {
+    if (std::find(names.begin(), names.end(), hazard.kind) == names.end()) names.push_back(hazard.kind);
+  }
+  if (step.kind == engine::StepKind::kManual) names.push_back("by-hand");
+  if (!step.approve.empty()) names.push_back("approval");
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+std::string expected_of(const engine::Outlook& outlook, const std::string& step) {
+  const auto known = outlook.steps.find(step);
+  if (known == outlook.steps.end()) return "?";
+  return (known->second.measured ? "" : "~") + duration_text(known->second.expected);
+}
+
+void print_steps(Context& context, const engine::Plan& plan, const engine::Outlook& outlook) {
+  Table table(
+      {{"#", Table::Align::kRight}, {"STEP"}, {"LINE", Table::Align::kRight}, {"WITHIN"}, {"EXPECTED"}, {"HAZARDS"}});
+  for (size_t i = 0; i < plan.steps.size(); i++) {
+    const engine::Step& step = plan.steps[i];
+    table.add({std::to_string(i + 1), step.id, std::to_string(step.line),
+               step.window_end ? duration_text(*step.window_end) : "",
+               step.skipped.empty() ? expected_of(outlook, step.id) : "",
+               step.skipped.empty() ? hazards_of(step) : "left out: " + step.skipped});
+  }
+  context.write(table.text());
+}
+
+void print_basis(Context& context, const engine::Plan& plan, const engine::Outlook& outlook, const Basis& basis) {
+  const std::string unknown =
+      outlook.unknown > 0 ? fmt::format(" and {} of unknown length", counted(outlook.unknown, "step")) : "";
+  context.print("time: {}{}{}", duration_text(outlook.whole), unknown,
+                plan.rto ? fmt::format("; RTO {}", printable(plan.rto->text)) : "");
+  if (!basis.restore) {
+    context.print("recovery point: unknown: {}", printable(basis.problem));
+    return;
+  }
+  for (const auto& component : basis.restore->components) {
+    context.print("recovery point: {}: {} to {} ({})", component.component, component.point.hex().substr(0, 8),
+                  format_local(component.instant), format_bytes(component.bytes));
+  }
+  if (basis.loss) {
+    context.print("loss: {}{}", duration_text(*basis.loss),
+                  plan.rpo ? fmt::format("; RPO {}", printable(plan.rpo->text)) : "");
+  }
+}
+
+Json json_of_plan(const engine::Plan& plan, const engine::Outlook& outlook, const Basis& basis,
+                  const std::vector<std::string>& open) {
+  Json steps = Json::array();
+  for (const engine::Step& step : plan.steps) {
+    Json hazards = Json::array();
+    for (const engine::Hazard& hazard : step.hazards)
+      hazards.push_back({{"kind", hazard.kind}, {"reason", hazard.reason}});
+    const auto known = outlook.steps.find(step.id);
+    steps.push_back({{"step", step.id},
+                     {"title", step.title},
+                     {"kind", engine::step_kind_name(step.kind)},
+                     {"line", step.line},
+                     {"phase", step.phase},
+                     {"script", step.script},
+                     {"skipped", step.skipped},
+                     {"window_end_seconds", step.window_end ? json_of(*step.window_end) : Json()},
+                     {"expected_seconds", known == outlook.steps.end() ? Json() : json_of(known->second.expected)},
+                     {"hazards", hazards},
+                     {"destructive", step.destructive()},
+                     {"explanation", engine::explain(step)}});
+  }
+  Json points = Json::array();
+  if (basis.restore) {
+    for (const auto& component : basis.restore->components) {
+      points.push_back({{"component", component.component},
+                        {"point", component.point.hex()},
+                        {"instant", json_of(component.instant)},
+                        {"bytes", component.bytes}});
+    }
+  }
+  std::vector<std::string> warnings = plan.warnings;
+  warnings.insert(warnings.end(), outlook.warnings.begin(), outlook.warnings.end());
+  return {{"document", plan.document},
+          {"procedure", plan.procedure},
+          {"title", plan.title},
+          {"warnings", warnings},
+          {"open", open},
+          {"choices", plan.choices},
+          {"rto_seconds", plan.rto && plan.rto->most ? json_of(*plan.rto->most) : Json()},
+          {"rpo_seconds", plan.rpo && plan.rpo->most ? json_of(*plan.rpo->most) : Json()},
+          {"expected_seconds", json_of(outlook.whole)},
+          {"steps_of_unknown_length", outlook.unknown},
+          {"expected_loss_seconds", basis.loss ? json_of(*basis.loss) : Json()},
+          {"recovery_points", points},
+          {"steps", steps}};
+}
+
+Result<void> explain(Context& context, const engine::Plan& plan, const std::string& id) {
+  const engine::Step* step = plan.find(id);
+  if (step == nullptr) {
+    std::vector<std::string> ids;
+    for (const engine::Step& known : plan.steps) ids.push_back(known.id);
+    return make_error(ErrorCode::kNotFound, "the scenario has no step {}", id)
+        .with_hint(fmt::format("it has {}", fmt::join(ids, ", ")));
+  }
+  context.print("{}: {} (line {} of {})", step->id, printable(step->title), step->line, plan.document);
+  for (const std::string& sentence : engine::explain(*step)) context.print("- {}", printable(one_line(sentence)));
+  context.print("");
+  for (size_t begin = 0; begin < step->script.size();) {
+    const size_t end = std::min(step->script.find('\n', begin), step->script.size());
+    context.print("    {}", printable(step->script.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return {};
+}
+
+Result<void> run(Context& context, const PlanOptions& options) {
+  const ResolvedScenario resolved = TRY(resolve_scenario(options, {}));
+  const engine::Plan plan = engine::plan_of(resolved.plan, resolved.variables.plain);
+  const auto history = engine::read_history(runs_directory(options.runs), plan.document, plan.procedure);
+  const engine::Outlook outlook = engine::look_ahead(plan, history.ok() ? *history : engine::History());
+  const Basis basis = basis_of(context);
+  const auto open = open_questions(resolved.plan, resolved.variables);
+  context.set_document("runbook-plan", json_of_plan(plan, outlook, basis, open));
+  if (!options.explain.empty()) return explain(context, plan, options.explain);
+  if (context.json()) return {};
+  context.print("{} ({})", printable(plan.title), plan.document);
+  for (const std::string& warning : plan.warnings) context.print("warning: {}", printable(one_line(warning)));
+  for (const std::string& warning : outlook.warnings) context.print("warning: {}", printable(warning));
+  for (const std::string& question : open) context.print("open: {}", printable(one_line(question)));
+  context.print("");
+  print_steps(context, plan, outlook);
+  context.print("");
+  print_basis(context, plan, outlook, basis);
+  context.say("nothing was run; --explain STEP tells all of one step");
+  return {};
+}
+
+}  // namespace
+
+void add_runbook_plan(Program& program, CLI::App* runbook) {
+  auto options = std::make_shared<PlanOptions>();
+  CLI::App* command =
+      program.command("plan", "What a scenario will do, how long it takes, what is lost; runs nothing.", runbook);
+  add_runbook_options(command, *options);
+  command
+      ->add_option("--explain", options->explain, "all of one step: its text, hazards, what is proven before and after")
+      ->type_name("STEP");
+  program.examples(command,
+                   "holdfast runbook plan dr.md 2\n"
+                   "holdfast runbook plan dr.md 'database failure' --choose C\n"
+                   "holdfast runbook plan dr.md 2 --explain restore-database\n"
+                   "holdfast runbook plan dr.md 2 --json | jq -r '.warnings[]'");
+  program.on(command, [options](Context& context) { return run(context, *options); });
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/journal.h"
+#include "engine/launcher.h"
+#include "engine/observer.h"
+#include "engine/person.h"
+#include "engine/proofs.h"
+#include "engine/redactor.h"
+#include "engine/runner.h"
+#include "engine/state.h"
+
+namespace holdfast::engine {
+
+// What this drive of the run was told on the command line.
+struct DriveOptions {
+  std::string directory;  // of the run
+  bool resumed = false;
+  std::map<std::string, std::string> skip;       // step -> reason
+  std::map<std::string, std::string> overrides;  // step -> reason
+  std::map<std::string, std::string> settle;     // step -> "done" | "retry", for an unknown end
+  std::string target_host;                       // "": asked for
+  bool undo = false;                             // undo what is done, then end
+  Duration first_pause = Duration::seconds(2);   // before a failed step is tried again; doubles
+  const std::atomic<bool>* stop = nullptr;       // set by a signal: leave, steps go on
+};
+
+// The outside world, by interfaces: tests bring fakes. All outlive the engine.
+struct World {
+  EventLog& log;
+  StepRunner& runner;
+  Person& person;
+  Proofs& proofs;
+  Observer& observer;
+  Clock& clock;
+  Random& random;
+};
+
+// Drives one run from wherever it is to its end. All it knows is the fold of the
+// journal; each turn it looks at the attempts that run, then starts what may start.
+// So resuming is nothing special: it is the same loop on an older journal.
+// docs/engine.md has the rules. Not thread-safe.
+class Engine {
+ public:
+  Engine(World world, const Launcher& launcher, const Redactor& redactor, RunState state, DriveOptions options)
+      : world_(world),
+        launcher_(launcher),
+        redactor_(redactor),
+        state_(std::move(state)),
+        options_(std::move(options)) {}
+
+  // Done when every step is. Otherwise the error says why the run stopped: kSubprocess
+  // (a step failed), kNeedsPerson, kRefused, kInterrupted; or why it can't go on at all.
+  Result<void> drive();
+  const RunState& state() const { return state_; }
+
+ private:
+  struct Stop {
+    std::string why;
+    Error error;
+  };
+
+  // engine.cc: the loop
+  Result<void> announce();
+  Result<void> turn();
+  Result<void> collect();
+  Result<void> collect_one(const std::string& id);
+  void watch_budgets();
+  void watch_budget(const std::string& name, Duration limit);
+  bool anything_runs() const;
+  bool all_settled() const;
+  Result<void> end_stopped();
+  void obey_wishes();
+  void pause();
+  void append(std::string_view kind, const std::string& step, int attempt, Json payload);
+  void stop_run(std::string why, Error error);
+  Result<std::optional<Answer>> ask(Question question);
+
+  // engine_steps.cc: one step onward
+  Result<void> advance();
+  std::vector<const Step*> front() const;
+  Result<void> advance_step(const Step& step);
+  Result<void> begin(const Step& step);
+  Result<void> do_by_hand(const Step& step);
+  Result<void> after_run(const Step& step);
+  Result<void> after_failure(const Step& step);
+  Result<void> settle_unknown(const Step& step);
+  Result<void> settle_by_probe(const Step& step);
+  Result<void> settle_by_person(const Step& step);
+  Result<void> advance_undo();
+  bool own_command_runs(const Step& step) const;
+  // A command of the step, run since `since_seq`: true or false is its verdict, empty means not yet.
+  Result<std::optional<bool>> verdict(const Step& step, std::string_view suffix, const std::string& command,
+                                      uint64_t since_seq);
+  // An attempt whose supervisor waits for its order.
+  struct Waiting {
+    std::string directory;  // below the run's
+    AttemptFiles files;
+    ProcessIdentity process;
+  };
+  Result<Waiting> prepare(const std::string& id, int attempt, const std::string& script);
+  Result<void> launch(const Step& step, const std::string& id, const std::string& script);
+  void settle(const std::string& id, std::string_view as, std::string_view by, const std::string& why);
+  void skip(const Step& step, const std::string& why, const std::string& by);
+  std::vector<std::string> output_tail(const std::string& id) const;
+
+  // engine_rules.cc: what must be true before a step may start
+  Result<bool> may_start(const Step& step);
+  Result<bool> condition_holds(const Step& step);
+  Result<bool> is_approved(const Step& step);
+  Result<bool> point_is_proven(const Step& step);
+  Result<bool> target_is_asserted(const Step& step);
+  Result<bool> fence_is_up(const Step& step);
+
+  World world_;
+  const Launcher& launcher_;
+  const Redactor& redactor_;
+  RunState state_;
+  const DriveOptions options_;
+  std::optional<Stop> stopping_;
+  std::optional<Time> wake_at_;  // for a retry's pause
+  std::optional<Error> meanwhile_error_;
+  bool detach_ = false;
+};
+
+}  // namespace holdfast::engine

@@ -1,0 +1,143 @@
+#include "engine/engine.h"
+
+namespace holdfast::engine {
+
+// Each gate answers true (go on), or false after it has started something, asked, or
+// stopped the run. Gates that were passed stay passed: the journal knows. A command that
+// said no is asked again by the next drive.
+Result<bool> Engine::may_start(const Step& step) {
+  if (!step.when.empty() && !TRY(condition_holds(step))) return false;
+  if (!step.approve.empty() && !TRY(is_approved(step))) return false;
+  if (!state_.step(step.id).override_reason.empty() || state_.drill()) return true;
+  if (step.destructive() && !TRY(point_is_proven(step))) return false;
+  if (step.destructive() && !TRY(target_is_asserted(step))) return false;
+  return !step.promotes() || TRY(fence_is_up(step));
+}
+
+Result<bool> Engine::condition_holds(const Step& step) {
+  const auto holds = TRY(verdict(step, kWhenSuffix, step.when, state_.driven_seq));
+  if (holds && !*holds) skip(step, "its condition does not hold: " + step.when, "plan");
+  return holds.value_or(false);
+}
+
+Result<bool> Engine::is_approved(const Step& step) {
+  if (!state_.step(step.id).approved_by.empty()) return true;
+  Question question{Question::Kind::kApprove,
+                    &step,
+                    fmt::format("{} has to approve step {}: {}", step.approve, step.id, step.title),
+                    {},
+                    {"yes", "skip", "stop"}};
+  question.details.push_back(step.script);
+  for (const Hazard& hazard : step.hazards) question.details.push_back(hazard.reason);
+  const auto answer = TRY(ask(std::move(question)));
+  if (answer && answer->key == "skip") {
+    skip(step, answer->note, world_.person.who());
+  } else if (answer && answer->key == "yes") {
+    append(kind::kStepAnswered, step.id, 0,
+           {{"question", "approve"},
+            {"answer", "yes"},
+            {"role", step.approve},
+            {"who", world_.person.who()},
+            {"note", answer->note}});
+    return true;
+  } else {
+    stop_run("needs-person",
+             make_error(ErrorCode::kNeedsPerson, "step {} waits for the approval of {}", step.id, step.approve));
+  }
+  return false;
+}
+
+Result<bool> Engine::point_is_proven(const Step& step) {
+  const std::string needed = step.component.empty() ? "*" : step.component;
+  if (state_.verified.contains(needed) || state_.verified.contains("*")) return true;
+  world_.observer.on_work(state_, fmt::format("reading the newest recovery point before step {} destroys", step.id));
+  TRY(world_.log.commit());
+  const Time before = world_.clock.now();
+  const std::vector<std::string> components =
+      step.component.empty() ? std::vector<std::string>() : std::vector<std::string>{step.component};
+  auto proven = world_.proofs.prove_point(components);
+  if (!proven.ok()) {
+    stop_run("refused",
+             make_error(ErrorCode::kRefused, "step {} destroys, and no recovery point is proven: {}", step.id,
+                        proven.error().text())
+                 .with_hint(fmt::format("take one with 'holdfast backup', then 'holdfast runbook resume {}'; or "
+                                        "--override {}=REASON",
+                                        state_.id, step.id)));
+    return false;
+  }
+  Json names = proven->components;
+  if (step.component.empty()) names.push_back("*");
+  append(kind::kPointVerified, step.id, 0,
+         {{"point", proven->id},
+          {"instant", format_rfc3339(proven->instant)},
+          {"components", names},
+          {"took_ms", (world_.clock.now() - before).in_milliseconds()}});
+  return true;
+}
+
+Result<bool> Engine::target_is_asserted(const Step& step) {
+  if (state_.step(step.id).target_asserted) return true;
+  const std::string host = world_.proofs.host();
+  std::string expected = step.target, found;
+  if (!step.target.empty()) {
+    const auto right = TRY(verdict(step, kTargetSuffix, step.target, state_.driven_seq));
+    if (!right) return false;
+    found = *right ? step.target : "";
+  } else {
+    found = host;
+    expected = options_.target_host;
+    if (expected.empty()) {
+      Question question{Question::Kind::kTarget,
+                        &step,
+                        fmt::format("step {} destroys: type the name of the host that it is meant for", step.id),
+                        {},
+                        {}};
+      for (const Hazard& hazard : step.hazards) question.details.push_back(hazard.reason);
+      const auto answer = TRY(ask(std::move(question)));
+      if (!answer) {
+        stop_run("needs-person",
+                 make_error(ErrorCode::kNeedsPerson, "nobody said which host step {} is meant for", step.id)
+                     .with_hint("--target HOST, or target=\"COMMAND\" in the document"));
+        return false;
+      }
+      expected = answer->note;
+    }
+  }
+  if (expected != found) {
+    stop_run("refused", make_error(ErrorCode::kRefused, "step {} is meant for {}, and this is {}", step.id, expected,
+                                   found.empty() ? "not it" : found));
+    return false;
+  }
+  append(kind::kTargetAsserted, step.id, 0, {{"expected", expected}, {"found", found}, {"host", host}});
+  return true;
+}
+
+Result<bool> Engine::fence_is_up(const Step& step) {
+  if (state_.step(step.id).fenced) return true;
+  std::string how;
+  if (!step.fence.empty()) {
+    const auto proven = TRY(verdict(step, kFenceSuffix, step.fence, state_.driven_seq));
+    if (!proven) return false;
+    if (*proven) how = step.fence;
+  } else {
+    Question question{Question::Kind::kFence,
+                      &step,
+                      fmt::format("step {} promotes: is the old primary stopped, and can't come back?", step.id),
+                      {},
+                      {"yes", "stop"}};
+    for (const Hazard& hazard : step.hazards) question.details.push_back(hazard.reason);
+    const auto answer = TRY(ask(std::move(question)));
+    if (answer && answer->key == "yes") how = answer->note.empty() ? "a person said so" : answer->note;
+  }
+  if (how.empty()) {
+    stop_run(
+        "refused",
+        make_error(ErrorCode::kRefused, "step {} promotes, and the old primary is not proven to be fenced", step.id)
+            .with_hint(fmt::format("stop it, and say so with fence=\"COMMAND\" or --override {}=REASON", step.id)));
+    return false;
+  }
+  append(kind::kFenceConfirmed, step.id, 0, {{"how", how}, {"who", world_.person.who()}});
+  return true;
+}
+
+}  // namespace holdfast::engine

@@ -1,0 +1,114 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/test_fakes.h"
+
+namespace holdfast::engine {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Step& destroying(Rig& rig) {
+  Step& step = rig.add("wipe");
+  step.hazards = {{"destroys", "docker volume rm deletes the volume data"}};
+  return step;
+}
+
+TEST(Rules, AStepThatDestroysIsRefusedWithoutAProvenPoint) {
+  Rig rig;
+  destroying(rig);
+  rig.options.target_host = "db1";
+  rig.proofs.problem = "there is no recovery point";
+  const auto done = rig.drive();
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code(), ErrorCode::kRefused);
+  EXPECT_THAT(done.error().text(),
+              HasSubstr("step wipe destroys, and no recovery point is proven: there is no recovery point"));
+  EXPECT_THAT(rig.runner.ran, IsEmpty());
+}
+
+TEST(Rules, AProvenPointAndTheRightHostLetItRun) {
+  Rig rig;
+  destroying(rig).component = "db";
+  rig.options.target_host = "db1";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.log.last(kind::kPointVerified)->payload["components"], Json({"db"}));
+  EXPECT_EQ(rig.log.last(kind::kTargetAsserted)->payload["found"], "db1");
+  EXPECT_THAT(rig.runner.ran, ElementsAre("wipe"));
+}
+
+TEST(Rules, APointIsReadOnceInARun) {
+  Rig rig;
+  destroying(rig);
+  rig.add("second").hazards = {{"destroys", "again"}};
+  rig.options.target_host = "db1";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.proofs.proofs, 1);
+}
+
+TEST(Rules, AnotherHostIsRefused) {
+  Rig rig;
+  destroying(rig);
+  rig.options.target_host = "db2";
+  const auto done = rig.drive();
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().message(), "step wipe is meant for db2, and this is db1");
+  EXPECT_THAT(rig.runner.ran, IsEmpty());
+}
+
+TEST(Rules, APersonTypesTheHost) {
+  Rig rig;
+  destroying(rig);
+  rig.person.answers = {{"", "db1"}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.person.asked, ElementsAre("target wipe"));
+}
+
+TEST(Rules, ACommandAssertsTheTarget) {
+  Rig rig;
+  destroying(rig).target = "test $(hostname) = db1";
+  rig.runner.fates["wipe~target"] = {rig.runner.ended(1)};
+  const auto done = rig.drive();
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code(), ErrorCode::kRefused);
+  EXPECT_THAT(rig.runner.ran, ElementsAre("wipe~target"));
+}
+
+TEST(Rules, AnOverrideIsJournaledWithItsReason) {
+  Rig rig;
+  destroying(rig);
+  rig.proofs.problem = "there is no recovery point";
+  rig.options.overrides["wipe"] = "the data is worthless";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.log.last(kind::kStepOverridden)->payload["why"], "the data is worthless");
+  EXPECT_EQ(rig.log.last(kind::kStepOverridden)->payload["who"], "alice@db1");
+  EXPECT_EQ(rig.proofs.proofs, 0);
+}
+
+TEST(Rules, APromotionNeedsAFence) {
+  Rig rig;
+  rig.add("promote").hazards = {{"promotes", "pg_ctl promote makes a standby the primary"}};
+  const auto done = rig.drive();
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code(), ErrorCode::kRefused);
+  EXPECT_THAT(rig.runner.ran, IsEmpty());
+}
+
+TEST(Rules, AFenceIsProvenOrAPersonSaysSo) {
+  Rig proven;
+  proven.add("promote").hazards = {{"promotes", "it promotes"}};
+  proven.plan.steps[0].fence = "! ping -c1 old";
+  ASSERT_TRUE(proven.drive().ok());
+  EXPECT_EQ(proven.log.last(kind::kFenceConfirmed)->payload["how"], "! ping -c1 old");
+
+  Rig said;
+  said.add("promote").hazards = {{"promotes", "it promotes"}};
+  said.person.answers = {{"yes", ""}};
+  ASSERT_TRUE(said.drive().ok());
+  EXPECT_EQ(said.log.last(kind::kFenceConfirmed)->payload["how"], "a person said so");
+}
+
+}  // namespace
+}  // namespace holdfast::engine

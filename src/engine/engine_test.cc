@@ -1,0 +1,270 @@
+#include "engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/test_fakes.h"
+
+namespace holdfast::engine {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using State = AttemptReport::State;
+
+ErrorCode code_of(const Result<void>& result) { return result.ok() ? ErrorCode::kInternal : result.error().code(); }
+
+TEST(Engine, RunsStepsInOrderAndEnds) {
+  Rig rig;
+  rig.add("first");
+  rig.add("second");
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "second"));
+  EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "recovered");
+}
+
+TEST(Engine, CommitsAStartBeforeTheStepMayRun) {
+  Rig rig;
+  rig.add("first");
+  rig.add("second");
+  rig.log.fails_after = 4;  // created, driven, started, finished; not the second start
+  const auto done = rig.drive();
+  EXPECT_EQ(code_of(done), ErrorCode::kNoSpace);
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first"));
+  EXPECT_EQ(rig.runner.abandoned.size(), 1u);
+}
+
+TEST(Engine, AFinishedStepIsNeverRunAgain) {
+  Rig rig;
+  rig.add("first");
+  rig.add("second");
+  rig.runner.fates["second"] = {rig.runner.ended(3)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "second", "second"));
+}
+
+TEST(Engine, CollectsAStepThatEndedWhileNobodyWatched) {
+  Rig rig;
+  rig.add("first");
+  rig.runner.fates["first"] = {{State::kRunning, std::nullopt}};
+  rig.person.next_wish = Wish::kDetach;
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kInterrupted);
+  rig.runner.fates["first"] = {rig.runner.ended(0)};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first"));
+}
+
+TEST(Engine, AVoidAttemptIsSimplyRun) {
+  Rig rig;
+  rig.add("first").on_crash = OnCrash::kFail;
+  rig.runner.fates["first"] = {{State::kVoid, std::nullopt}, rig.runner.ended(0)};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first"));
+}
+
+TEST(Engine, WaitsForWhatAKilledSupervisorLeft) {
+  Rig rig;
+  rig.add("first").on_crash = OnCrash::kRetry;
+  rig.runner.fates["first"] = {{State::kOrphaned, std::nullopt},
+                               {State::kOrphaned, std::nullopt},
+                               {State::kUnknown, std::nullopt},
+                               rig.runner.ended(0)};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first"));
+}
+
+struct CrashCase {
+  OnCrash on_crash;
+  std::vector<std::string> ran;
+  ErrorCode code;  // kInternal: done
+};
+
+class UnknownEnd : public testing::TestWithParam<CrashCase> {};
+
+TEST_P(UnknownEnd, IsSettledAsOnCrashSays) {
+  Rig rig;
+  rig.add("first").on_crash = GetParam().on_crash;
+  rig.plan.steps[0].verify = GetParam().on_crash == OnCrash::kProbe ? "true" : "";
+  rig.runner.fates["first"] = {{State::kUnknown, std::nullopt}};
+  EXPECT_EQ(code_of(rig.drive()), GetParam().code);
+  EXPECT_EQ(rig.runner.ran, GetParam().ran);
+}
+
+INSTANTIATE_TEST_SUITE_P(Engine, UnknownEnd,
+                         testing::Values(CrashCase{OnCrash::kRetry, {"first", "first"}, ErrorCode::kInternal},
+                                         CrashCase{OnCrash::kSkip, {"first"}, ErrorCode::kInternal},
+                                         CrashCase{OnCrash::kFail, {"first"}, ErrorCode::kSubprocess},
+                                         CrashCase{OnCrash::kProbe, {"first", "first~verify"}, ErrorCode::kInternal},
+                                         CrashCase{OnCrash::kAsk, {"first"}, ErrorCode::kNeedsPerson}));
+
+TEST(Engine, AProbeThatFailsRunsTheStepAgain) {
+  Rig rig;
+  Step& step = rig.add("first");
+  step.on_crash = OnCrash::kProbe;
+  step.verify = "test -e done";
+  rig.runner.fates["first"] = {{State::kUnknown, std::nullopt}, rig.runner.ended(0)};
+  rig.runner.fates["first~verify"] = {rig.runner.ended(1), rig.runner.ended(0)};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first~verify", "first", "first~verify"));
+}
+
+TEST(Engine, TheCommandLineSettlesAnUnknownEnd) {
+  Rig rig;
+  rig.add("first");
+  rig.runner.fates["first"] = {{State::kUnknown, std::nullopt}};
+  rig.options.settle["first"] = "done";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.log.last(kind::kStepSettled)->payload["by"], "alice@db1");
+}
+
+TEST(Engine, RetriesWithGrowingPauses) {
+  Rig rig;
+  rig.add("first").retries = 2;
+  rig.runner.fates["first"] = {rig.runner.ended(1), rig.runner.ended(1), rig.runner.ended(0)};
+  const Time before = rig.clock.now();
+  // The fake's ends carry the time at which they were made: the pauses count from there.
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.runner.ran.size(), 3u);
+  EXPECT_GE(rig.clock.now() - before, Duration::seconds(4));
+}
+
+TEST(Engine, ADeclaredVerificationDecides) {
+  Rig rig;
+  rig.add("first").verify = "check";
+  rig.runner.fates["first~verify"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first~verify"));
+}
+
+TEST(Engine, NeighboursOfAGroupRunTogether) {
+  Rig rig;
+  rig.add("left").parallel = "pair";
+  rig.add("right").parallel = "pair";
+  rig.add("after");
+  rig.runner.fates["left"] = {{State::kRunning, std::nullopt}, {State::kRunning, std::nullopt}, rig.runner.ended(0)};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.log.told("step."), ElementsAre("left: step.started", "right: step.started", "right: step.finished",
+                                                 "left: step.finished", "after: step.started", "after: step.finished"));
+}
+
+TEST(Engine, APersonIsAskedWhatToDoWithAFailure) {
+  Rig rig;
+  rig.add("first");
+  rig.add("second");
+  rig.runner.fates["first"] = {rig.runner.ended(1), rig.runner.ended(1)};
+  rig.person.answers = {{"retry", ""}, {"skip", "not needed tonight"}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.person.asked, ElementsAre("failed first", "failed first"));
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first", "second"));
+  EXPECT_EQ(rig.log.last(kind::kStepSkipped)->payload["why"], "not needed tonight");
+}
+
+TEST(Engine, UndoesInReverseOrder) {
+  Rig rig;
+  rig.add("first").compensate = "undo first";
+  rig.add("second").compensate = "undo second";
+  rig.add("third");
+  rig.runner.fates["third"] = {rig.runner.ended(1)};
+  rig.person.answers = {{"undo", ""}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "second", "third", "second~undo", "first~undo"));
+  EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "undone");
+}
+
+TEST(Engine, ApprovalAndManualStepsAreJournaledWithTheirPerson) {
+  Rig rig;
+  rig.add("first").approve = "dba";
+  rig.add("second").kind = StepKind::kManual;
+  rig.person.answers = {{"yes", "agreed on the phone"}, {"done", ""}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.log.told("step.answered"), ElementsAre("first: step.answered", "second: step.answered"));
+  EXPECT_EQ(rig.log.last(kind::kStepAnswered)->payload["who"], "alice@db1");
+}
+
+TEST(Engine, NobodyThereStopsAtWhatNeedsAPerson) {
+  Rig rig;
+  rig.add("first").approve = "dba";
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNeedsPerson);
+  EXPECT_THAT(rig.runner.ran, IsEmpty());
+}
+
+TEST(Engine, SkipsWhenTheConditionDoesNotHold) {
+  Rig rig;
+  rig.add("first").when = "test -e x";
+  rig.runner.fates["first~when"] = {rig.runner.ended(1)};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first~when"));
+}
+
+TEST(Engine, AFailureOfAnOptionalStepStopsNothing) {
+  Rig rig;
+  rig.add("first").optional = true;
+  rig.add("second");
+  rig.runner.fates["first"] = {rig.runner.ended(1)};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "second"));
+}
+
+TEST(Engine, BudgetsWarnAndAreMarkedButEndNothing) {
+  Rig rig;
+  Step& step = rig.add("first");
+  step.phase = "Immediate";
+  step.window_end = Duration::seconds(10);
+  rig.plan.rto = Objective{Duration::seconds(20), "20 s"};
+  for (int i = 0; i < 100; i++) rig.runner.fates["first"].push_back({State::kRunning, std::nullopt});
+  rig.runner.fates["first"].push_back(rig.runner.ended(0));
+  ASSERT_TRUE(rig.drive().ok());
+  std::vector<std::string> told;
+  for (const Event& event : rig.log.events()) {
+    if (event.kind.starts_with("budget."))
+      told.push_back(event.kind + " " + event.payload["budget"].get<std::string>());
+  }
+  EXPECT_THAT(told, ElementsAre("budget.warned Immediate", "budget.overrun Immediate", "budget.warned RTO",
+                                "budget.overrun RTO"));
+  EXPECT_EQ(rig.runner.stops, 0);
+}
+
+TEST(Engine, ASecretIsInNoEvent) {
+  Rig rig;
+  rig.add("first");
+  rig.secrets.push_back({"TOKEN", Secret::from_text("hunter2hunter2")});
+  rig.runner.fates["first"] = {rig.runner.ended(1)};
+  rig.person.answers = {{"skip", "the token hunter2hunter2 is wrong"}};
+  ASSERT_TRUE(rig.drive().ok());
+  for (const Event& event : rig.log.events()) EXPECT_THAT(event.payload.dump(), Not(HasSubstr("hunter2")));
+  EXPECT_THAT(rig.runner.orders["first"], HasSubstr("hunter2hunter2"));
+}
+
+TEST(Engine, GoesOnFromEveryPrefixOfAJournal) {
+  // Whatever was committed last before a crash, the end is the same and no step runs twice.
+  Rig whole;
+  const auto plan_of = [](Rig& rig) {
+    rig.add("first");
+    rig.add("left").parallel = "pair";
+    rig.add("right").parallel = "pair";
+    rig.add("last").verify = "check";
+  };
+  plan_of(whole);
+  ASSERT_TRUE(whole.drive().ok());
+  const auto events = whole.log.events();
+  for (size_t length = 1; length < events.size(); length++) {
+    Rig rig;
+    plan_of(rig);
+    std::map<std::string, int> begun;
+    for (size_t i = 0; i < length; i++) {
+      rig.log.append(events[i]);
+      if (events[i].kind == kind::kStepStarted) begun[events[i].step]++;
+    }
+    ASSERT_TRUE(rig.log.commit().ok());
+    ASSERT_TRUE(rig.drive().ok()) << length;
+    for (const std::string& id : rig.runner.ran) begun[id]++;
+    for (const char* id : {"first", "left", "right", "last"})
+      EXPECT_EQ(begun[id], 1) << id << " after event " << length;
+    EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "recovered");
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::engine

@@ -1,0 +1,67 @@
+#include "engine/launcher.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "crypto/digest.h"
+
+namespace holdfast::engine {
+namespace {
+constexpr size_t kKeyDigits = 32;
+constexpr Duration kOwnCommandTimeout = Duration::hours(1);  // of verify and its like, where the step has none
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> own_environment() {
+  std::vector<std::pair<std::string, std::string>> found;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; entry++) {
+    const std::string text = *entry;
+    const size_t equals = text.find('=');
+    if (equals != std::string::npos) found.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return found;
+}
+
+std::string Launcher::idempotency_key(const std::string& id) const {
+  return to_hex(crypto::sha256(as_bytes(settings_.run + "/" + id))).substr(0, kKeyDigits);
+}
+
+std::vector<std::string> Launcher::argv(const Step& step, const std::string& id, const std::string& script) const {
+  // A step's own commands (verify, undo, ...) are always for a shell.
+  const bool itself = id == step.id;
+  if (itself && step.kind == StepKind::kSql) return {settings_.program, "__sql", script};
+  if (itself && step.language == "python") return {"python3", script};
+  if (itself && step.language == "sh") return {"sh", "-eu", script};
+  // A command that fails ends the step: nobody watches each line at three in the morning.
+  return {"bash", "-euo", "pipefail", script};
+}
+
+AttemptOrder Launcher::order(const Step& step, const std::string& id, int attempt, const std::string& script) const {
+  AttemptOrder order;
+  order.argv = argv(step, id, script);
+  std::map<std::string, std::string> environment(settings_.environment.begin(), settings_.environment.end());
+  for (const auto& [name, value] : settings_.variables) environment[name] = value;
+  for (const auto& [name, value] : step.environment) environment[name] = value;
+  for (const NamedSecret& secret : settings_.secrets) {
+    environment[secret.name] = as_text(secret.value.reveal());
+    order.secrets.push_back({secret.name, secret.value.clone()});
+  }
+  if (const auto sql = settings_.sql.find(step.component); step.kind == StepKind::kSql && sql != settings_.sql.end()) {
+    environment["HOLDFAST_SQL_CONNECTION"] = sql->second.conninfo;
+    if (!sql->second.password.empty()) {
+      environment["PGPASSWORD"] = as_text(sql->second.password.reveal());
+      order.secrets.push_back({"password of " + step.component, sql->second.password.clone()});
+    }
+  }
+  environment["HOLDFAST_RUN_ID"] = settings_.run;
+  environment["HOLDFAST_STEP_ID"] = id;
+  environment["HOLDFAST_ATTEMPT"] = std::to_string(attempt);
+  environment["HOLDFAST_IDEMPOTENCY_KEY"] = idempotency_key(id);
+  order.environment.assign(environment.begin(), environment.end());
+  order.working_directory = step.workdir.empty() ? settings_.working_directory : step.workdir;
+  order.timeout = step.timeout;
+  if (id != step.id && !order.timeout) order.timeout = kOwnCommandTimeout;
+  return order;
+}
+
+}  // namespace holdfast::engine

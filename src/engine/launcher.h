@@ -1,0 +1,48 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/attempt.h"
+#include "engine/plan.h"
+
+namespace holdfast::engine {
+
+// Where a SQL step's statements go.
+struct SqlTarget {
+  std::string conninfo;
+  Secret password;
+};
+
+// Makes the orders by which steps are run: program, environment, secrets.
+// Values are given once, when the run begins or is resumed.
+class Launcher {
+ public:
+  struct Settings {
+    std::string run;
+    std::string program;                                           // this very program, for SQL
+    std::string working_directory;                                 // of steps that name none
+    std::vector<std::pair<std::string, std::string>> environment;  // ours
+    std::map<std::string, std::string> variables;
+    std::vector<NamedSecret> secrets;      // by the names of their variables
+    std::map<std::string, SqlTarget> sql;  // by component
+  };
+  explicit Launcher(Settings settings) : settings_(std::move(settings)) {}
+
+  // `id` is the step's own or that of one of its commands; `script` its file.
+  AttemptOrder order(const Step& step, const std::string& id, int attempt, const std::string& script) const;
+  // Stable over all attempts of a step in a run.
+  std::string idempotency_key(const std::string& id) const;
+
+ private:
+  std::vector<std::string> argv(const Step& step, const std::string& id, const std::string& script) const;
+
+  Settings settings_;
+};
+
+// The environment of this process.
+std::vector<std::pair<std::string, std::string>> own_environment();
+
+}  // namespace holdfast::engine

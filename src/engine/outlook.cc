@@ -1,0 +1,83 @@
+#include "engine/outlook.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/words.h"
+
+namespace holdfast::engine {
+namespace {
+
+std::string on_crash_sentence(const Step& step) {
+  switch (step.on_crash) {
+    case OnCrash::kRetry: return "if nobody knows how it ended, it is run again";
+    case OnCrash::kSkip: return "if nobody knows how it ended, it counts as done";
+    case OnCrash::kFail: return "if nobody knows how it ended, it counts as failed";
+    case OnCrash::kProbe: return "if nobody knows how it ended, its verification says whether it is run again";
+    case OnCrash::kAsk: break;
+  }
+  return "if nobody knows how it ended, a person is asked";
+}
+
+}  // namespace
+
+Outlook look_ahead(const Plan& plan, const History& history) {
+  Outlook outlook;
+  Duration before;  // the end of the steps before the current group
+  std::string group;
+  for (const Step& step : plan.steps) {
+    if (!step.skipped.empty()) continue;
+    if (step.parallel.empty() || step.parallel != group) before = outlook.whole;
+    group = step.parallel;
+    const auto measured = history.steps.find(step.id);
+    if (measured != history.steps.end()) {
+      outlook.steps[step.id] = {measured->second, true};
+    } else if (step.expected) {
+      outlook.steps[step.id] = {*step.expected, false};
+    } else {
+      outlook.unknown++;
+    }
+    const auto known = outlook.steps.find(step.id);
+    if (known == outlook.steps.end()) continue;
+    const Duration end = before + known->second.expected;
+    outlook.whole = std::max(outlook.whole, end);
+    if (step.window_end && known->second.measured && end > *step.window_end) {
+      outlook.warnings.push_back(fmt::format("{} is expected to end after {}, its window after {}", step.id,
+                                             plain_duration(end), plain_duration(*step.window_end)));
+    }
+  }
+  if (plan.rto && plan.rto->most && outlook.whole > *plan.rto->most) {
+    outlook.warnings.push_back(fmt::format("the steps are expected to take {}, the RTO is {}",
+                                           plain_duration(outlook.whole), plain_duration(*plan.rto->most)));
+  }
+  return outlook;
+}
+
+std::vector<std::string> explain(const Step& step) {
+  std::vector<std::string> words;
+  if (!step.skipped.empty()) words.push_back("it is left out: " + step.skipped);
+  for (const Hazard& hazard : step.hazards) words.push_back(fmt::format("{}: {}", hazard.kind, hazard.reason));
+  if (step.kind == StepKind::kManual) words.push_back("a person does it and says so");
+  if (!step.approve.empty()) words.push_back(step.approve + " has to approve it");
+  if (!step.when.empty()) words.push_back("it is skipped unless this succeeds: " + step.when);
+  if (step.destructive()) {
+    words.push_back(fmt::format("before, the newest recovery point of {} is read whole, and its target is asserted{}",
+                                step.component.empty() ? "the stack" : step.component,
+                                step.target.empty() ? ": the host's name" : " by: " + step.target));
+  }
+  if (step.promotes()) {
+    words.push_back(step.fence.empty() ? "before, a person says that the old primary can't come back"
+                                       : "before, the fence has to be proven by: " + step.fence);
+  }
+  if (!step.verify.empty()) words.push_back("after, this has to succeed: " + step.verify);
+  if (step.timeout) words.push_back("it is ended after " + plain_duration(*step.timeout));
+  if (step.retries > 0) words.push_back(fmt::format("when it fails it is tried {} more times", step.retries));
+  if (step.optional) words.push_back("its failure stops nothing");
+  if (!step.compensate.empty()) words.push_back("it is undone by: " + step.compensate);
+  for (const std::string& secret : step.secrets) words.push_back("it is given the secret " + secret);
+  if (step.kind != StepKind::kManual) words.push_back(on_crash_sentence(step));
+  return words;
+}
+
+}  // namespace holdfast::engine

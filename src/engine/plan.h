@@ -1,0 +1,86 @@
+#pragma once
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace holdfast::engine {
+
+using Json = nlohmann::ordered_json;
+
+enum class StepKind {
+  kShell,   // a program reads the script
+  kSql,     // statements for a component's server
+  kManual,  // a person does it
+};
+
+// What to do with an attempt of which nobody knows how it ended.
+enum class OnCrash { kAsk, kRetry, kSkip, kFail, kProbe };
+
+struct Hazard {
+  std::string kind;    // "destroys", "promotes", ... : as the runbook names it
+  std::string reason;  // one sentence
+};
+
+// One step as it will be run: alternatives chosen, placeholders replaced. Strings
+// that are empty and optionals without a value: not said.
+struct Step {
+  std::string id, number, title;
+  StepKind kind = StepKind::kManual;
+  std::string language;  // of the block: "bash", "python", "sql"
+  std::string script;    // kManual: what the person is to do
+  std::string prose;
+  std::string phase;
+  uint32_t line = 0;
+  std::optional<Duration> window_end;  // since the scenario began
+  std::optional<Duration> expected;    // as the document says
+  std::optional<Duration> timeout;
+  OnCrash on_crash = OnCrash::kAsk;
+  int retries = 0;
+  bool optional = false;  // its failure stops nothing
+  std::string parallel, approve, component, workdir;
+  std::string verify, when, compensate, target, fence;  // shell commands
+  std::map<std::string, std::string> environment;
+  std::vector<std::string> secrets;  // names of the secret variables that it uses
+  std::vector<Hazard> hazards;
+  std::string skipped;  // why it is left out from the beginning
+
+  bool has(std::string_view hazard) const;
+  // It may run only after a recovery point was proven.
+  bool destructive() const { return has("destroys") || has("irreversible"); }
+  bool promotes() const { return has("promotes"); }
+  bool needs_person() const { return kind == StepKind::kManual || !approve.empty(); }
+};
+
+// An objective as promised.
+struct Objective {
+  std::optional<Duration> most;
+  std::string text;
+};
+
+// A scenario, resolved and frozen: it goes into the journal, and a run looks at
+// nothing else.
+struct Plan {
+  static constexpr int kVersion = 1;
+  std::string document, document_sha256;  // path, digest of its bytes
+  std::string procedure, title;
+  std::vector<Step> steps;
+  std::vector<std::string> warnings;  // hazards of the order
+  std::map<std::string, std::string> choices;
+  std::optional<Objective> rto, rpo;
+
+  const Step* find(const std::string& id) const;
+  Json to_json() const;
+  // kNewerFormat for a plan of a newer holdfast.
+  static Result<Plan> from_json(const Json& json);
+};
+
+std::string_view on_crash_name(OnCrash on_crash);
+std::string_view step_kind_name(StepKind kind);
+
+}  // namespace holdfast::engine

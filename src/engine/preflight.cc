@@ -1,0 +1,147 @@
+#include "engine/preflight.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/units.h"
+#include "runbook/shell/parser.h"
+
+namespace holdfast::engine {
+namespace {
+
+constexpr uint64_t kRoomForJournal_bytes = 32 * kMiB;
+
+bool is_builtin(const std::string& word) {
+  static const std::set<std::string> kBuiltins = {
+      ".",       ":",         "[",        "[[",     "alias",   "bg",      "break",  "cd",      "command", "continue",
+      "declare", "dirs",      "echo",     "eval",   "exec",    "exit",    "export", "false",   "fg",      "getopts",
+      "hash",    "jobs",      "kill",     "let",    "local",   "mapfile", "popd",   "printf",  "pushd",   "pwd",
+      "read",    "readarray", "readonly", "return", "set",     "shift",   "shopt",  "source",  "test",    "time",
+      "times",   "trap",      "true",     "type",   "typeset", "ulimit",  "umask",  "unalias", "unset",   "wait",
+      "caller",  "disown",    "builtin",  "enable", "help",    "history", "logout", "suspend"};
+  return kBuiltins.contains(word);
+}
+
+bool on_path(const std::string& program, std::string_view search) {
+  while (!search.empty()) {
+    const size_t end = std::min(search.find(':'), search.size());
+    const std::string candidate = join_path(search.substr(0, end), program);
+    if (end > 0 && ::access(candidate.c_str(), X_OK) == 0) return true;
+    search.remove_prefix(std::min(end + 1, search.size()));
+  }
+  return false;
+}
+
+class Inspector {
+ public:
+  Inspector(FileSystem& fs, const PreflightRequest& request) : fs_(fs), request_(request) {}
+
+  void look_at(const Step& step) {
+    if (!step.skipped.empty()) return;
+    if (step.kind == StepKind::kShell && request_.look_for_programs) look_at_programs(step);
+    if (request_.unattended) look_at_people(step);
+    if (step.destructive() && !is_overridden(step)) destroys_ = true;
+  }
+
+  void look_at_run() {
+    const auto free = fs_.free_bytes(nearest_existing(request_.runs));
+    if (free.ok() && *free < kRoomForJournal_bytes) {
+      add("", fmt::format("only {} are free for the journal in {}", format_bytes(*free), request_.runs),
+          "make room, or give --runs DIR");
+    }
+    if (!destroys_ || request_.drill || !request_.open_repository) return;
+    const auto opened = request_.open_repository();
+    if (!opened.ok()) {
+      add("", "steps destroy, and the repository can't be opened: " + opened.error().message(),
+          "--config FILE names the stack; --override STEP=REASON does without a proven recovery point");
+    }
+  }
+
+  std::vector<Obstacle> take() { return std::move(found_); }
+
+ private:
+  void add(const std::string& step, std::string problem, std::string hint) {
+    found_.push_back({step, std::move(problem), std::move(hint)});
+  }
+
+  bool is_overridden(const Step& step) const { return request_.overrides.contains(step.id); }
+
+  std::string nearest_existing(std::string path) const {
+    for (;;) {
+      const auto there = exists(fs_, path);
+      if (path == "/" || path == "." || !there.ok() || *there) return path;
+      path = parent_path(path);
+    }
+  }
+
+  void look_at_programs(const Step& step) {
+    if (step.language == "python") {
+      need(step, "python3");
+      return;
+    }
+    const shell::Script script = shell::parse(step.script);
+    std::set<std::string> seen;
+    for (const shell::Command& command : script.commands) {
+      size_t at = 0;
+      while (command.word(at) == "sudo" || command.word(at) == "time" || command.word(at) == "exec") at++;
+      const std::string& program = command.word(at);
+      const bool literal = at < command.words.size() && command.words[at].literal();
+      const bool defined =
+          std::find(script.functions.begin(), script.functions.end(), program) != script.functions.end();
+      if (!literal || program.empty() || program.starts_with('-') || defined || is_builtin(program)) continue;
+      if (seen.insert(program).second) need(step, program);
+    }
+  }
+
+  void need(const Step& step, const std::string& program) {
+    if (program.find('/') == std::string::npos) {
+      if (!on_path(program, request_.search_path))
+        add(step.id, fmt::format("{} is not installed", program), "install it, or add its folder to PATH");
+      return;
+    }
+    const std::string directory = step.workdir.empty() ? request_.working_directory : step.workdir;
+    const std::string path = program.starts_with('/') ? program : join_path(directory, program);
+    const auto there = exists(fs_, path);
+    if (there.ok() && *there) return;
+    const bool embedded =
+        std::find_if(request_.embedded_files.begin(), request_.embedded_files.end(), [&](const std::string& file) {
+          return base_name(file) == base_name(program);
+        }) != request_.embedded_files.end();
+    add(step.id, fmt::format("{} does not exist", path),
+        embedded ? "the document has its text: put it there first" : "--workdir DIR says where steps run");
+  }
+
+  void look_at_people(const Step& step) {
+    if (step.kind == StepKind::kManual)
+      add(step.id, "is done by a person", fmt::format("--skip {}=REASON, or run it attended", step.id));
+    if (!step.approve.empty()) add(step.id, "waits for the approval of " + step.approve, "run it attended");
+    if (is_overridden(step) || request_.drill) return;
+    if (step.destructive() && step.target.empty() && request_.target_host.empty()) {
+      add(step.id, "destroys, and nobody says which host it is meant for",
+          "--target HOST, or target=\"COMMAND\" in the document");
+    }
+    if (step.promotes() && step.fence.empty()) {
+      add(step.id, "promotes, and nothing proves that the old primary is fenced",
+          fmt::format("fence=\"COMMAND\" in the document, or --override {}=REASON", step.id));
+    }
+  }
+
+  FileSystem& fs_;
+  const PreflightRequest& request_;
+  std::vector<Obstacle> found_;
+  bool destroys_ = false;
+};
+
+}  // namespace
+
+std::vector<Obstacle> find_obstacles(FileSystem& fs, const Plan& plan, const PreflightRequest& request) {
+  Inspector inspector(fs, request);
+  for (const Step& step : plan.steps) inspector.look_at(step);
+  inspector.look_at_run();
+  return inspector.take();
+}
+
+}  // namespace holdfast::engine

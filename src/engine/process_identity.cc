@@ -1,0 +1,134 @@
+#include "engine/process_identity.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/filesystem.h"
+
+namespace holdfast::engine {
+namespace {
+
+constexpr uint64_t kMaxProcFile_bytes = 64 << 10;
+
+std::string first_line(const std::string& path) {
+  const auto content = read_file(real_file_system(), path, kMaxProcFile_bytes);
+  if (!content.ok()) return "";
+  const std::string_view text = as_text(*content);
+  return std::string(text.substr(0, text.find('\n')));
+}
+
+struct ProcStat {
+  char state = '?';
+  pid_t parent = 0, session = 0;
+  std::string start;
+};
+
+// The second field of /proc/PID/stat is the program's name in parentheses and may
+// hold anything; what follows the last parenthesis is numbers.
+std::optional<ProcStat> stat_of(const std::string& process) {
+  constexpr size_t kState = 0, kParent = 1, kSession = 3, kStart = 19;  // counted after the name
+  const std::string line = first_line("/proc/" + process + "/stat");
+  const size_t name_end = line.rfind(')');
+  if (name_end == std::string::npos) return std::nullopt;
+  std::vector<std::string> fields;
+  for (size_t at = name_end + 2; at < line.size() && fields.size() <= kStart;) {
+    const size_t end = std::min(line.find(' ', at), line.size());
+    fields.push_back(line.substr(at, end - at));
+    at = end + 1;
+  }
+  if (fields.size() <= kStart || fields[kState].empty()) return std::nullopt;
+  const auto number = [&](size_t field) {
+    pid_t value = 0;
+    std::from_chars(fields[field].data(), fields[field].data() + fields[field].size(), value);
+    return value;
+  };
+  return ProcStat{fields[kState][0], number(kParent), number(kSession), fields[kStart]};
+}
+
+std::string machine_name() {
+  std::string id = first_line("/etc/machine-id");
+  if (!id.empty()) return id;
+  struct utsname names{};
+  return ::uname(&names) == 0 ? names.nodename : "";
+}
+
+bool is_gone(char state) { return state == 'Z' || state == 'X'; }
+
+std::map<pid_t, ProcStat> all_processes() {
+  std::map<pid_t, ProcStat> found;
+  const auto entries = real_file_system().list("/proc");
+  if (!entries.ok()) return found;
+  for (const DirectoryEntry& entry : *entries) {
+    if (entry.name.empty() || entry.name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const auto stat = stat_of(entry.name);
+    if (stat && !is_gone(stat->state)) found.emplace(std::stoi(entry.name), *stat);
+  }
+  return found;
+}
+
+}  // namespace
+
+ProcessIdentity ProcessIdentity::of_self() {
+  ProcessIdentity self;
+  self.pid = ::getpid();
+  if (const auto stat = stat_of("self")) self.start = stat->start;
+  self.boot = first_line("/proc/sys/kernel/random/boot_id");
+  if (const auto space = real_file_system().read_link("/proc/self/ns/pid"); space.ok()) self.space = *space;
+  self.machine = machine_name();
+  return self;
+}
+
+Json ProcessIdentity::to_json() const {
+  return {{"pid", pid}, {"start", start}, {"boot", boot}, {"space", space}, {"machine", machine}};
+}
+
+Result<ProcessIdentity> ProcessIdentity::from_json(const Json& json) {
+  try {
+    return ProcessIdentity{json.at("pid").get<pid_t>(), json.at("start").get<std::string>(),
+                           json.at("boot").get<std::string>(), json.at("space").get<std::string>(),
+                           json.at("machine").get<std::string>()};
+  } catch (const nlohmann::json::exception& exception) {
+    return make_error(ErrorCode::kInvalidData, "not a process identity: {}", exception.what());
+  }
+}
+
+Liveness liveness_of(const ProcessIdentity& process) {
+  static const ProcessIdentity self = ProcessIdentity::of_self();
+  if (process.machine != self.machine || self.boot.empty() || process.boot.empty()) return Liveness::kElsewhere;
+  if (process.boot != self.boot) return Liveness::kDead;
+  if (process.space != self.space) return Liveness::kElsewhere;
+  const auto stat = stat_of(std::to_string(process.pid));
+  // /proc may hide what is another user's; a signal tells whether the number is taken.
+  if (!stat) return ::kill(process.pid, 0) != 0 && errno == ESRCH ? Liveness::kDead : Liveness::kAlive;
+  return stat->start == process.start && !is_gone(stat->state) ? Liveness::kAlive : Liveness::kDead;
+}
+
+std::vector<pid_t> session_members(const ProcessIdentity& leader) {
+  std::vector<pid_t> members;
+  if (liveness_of(leader) == Liveness::kElsewhere || leader.boot != ProcessIdentity::of_self().boot) return members;
+  for (const auto& [pid, stat] : all_processes()) {
+    if (pid != leader.pid && stat.session == leader.pid) members.push_back(pid);
+  }
+  return members;
+}
+
+std::vector<pid_t> descendants_of(pid_t ancestor) {
+  std::multimap<pid_t, pid_t> children;
+  for (const auto& [pid, stat] : all_processes()) children.emplace(stat.parent, pid);
+  std::vector<pid_t> found = {ancestor};
+  for (size_t i = 0; i < found.size(); i++) {
+    for (auto [child, end] = children.equal_range(found[i]); child != end; ++child) found.push_back(child->second);
+  }
+  found.erase(found.begin());
+  return found;
+}
+
+}  // namespace holdfast::engine

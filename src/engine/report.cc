@@ -1,0 +1,230 @@
+#include "engine/report.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "engine/output_tail.h"
+#include "engine/words.h"
+
+namespace holdfast::engine {
+namespace {
+
+constexpr size_t kExcerptLines = 15, kFailedExcerptLines = 40;
+
+bool mentions(const std::string& text, std::initializer_list<std::string_view> words) {
+  std::string lower;
+  for (const char c : text) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return std::any_of(words.begin(), words.end(),
+                     [&](std::string_view word) { return lower.find(word) != std::string::npos; });
+}
+
+class Reporter {
+ public:
+  Reporter(const RunState& state, const std::vector<Event>& events, const std::string& directory,
+           const runbook::Document* document)
+      : state_(state),
+        events_(events),
+        directory_(directory),
+        runbook_(document),
+        report_(fmt::format("{} {}: {}", state.drill() ? "Drill" : "Run", state.id, state.plan.title)) {}
+
+  ReportDocument write() {
+    summary();
+    targets();
+    windows();
+    steps();
+    timeline();
+    deviations();
+    outputs();
+    review();
+    return std::move(report_);
+  }
+
+ private:
+  void summary() {
+    const std::string outcome = !state_.finished.empty()  ? state_.finished
+                                : !state_.stopped.empty() ? "stopped: " + state_.stopped
+                                                          : "not ended";
+    report_.table(
+        {"", ""},
+        {{"Outcome", outcome},
+         {"Began", format_rfc3339(state_.began)},
+         {"Last event", format_rfc3339(state_.last)},
+         {"Took", plain_duration(state_.last - state_.began)},
+         {"Runbook", state_.plan.document},
+         {"Its SHA-256", state_.plan.document_sha256},
+         {"Started by", state_.created.value("who", "")},
+         {"Journal", fmt::format("{} events, last digest {}", events_.size(), to_hex(events_.back().digest))}});
+  }
+
+  std::string verdict(const std::optional<Duration>& target, const std::optional<Duration>& actual) const {
+    if (!target || !actual) return "";
+    return *actual <= *target ? "met" : "missed";
+  }
+
+  static std::string text_of(const std::optional<Duration>& duration) {
+    return duration ? plain_duration(*duration) : "not measured";
+  }
+
+  // The document's own table where it has one, otherwise the objectives.
+  void targets() {
+    report_.heading(2, "Targets and actuals");
+    const Actuals actuals = actuals_of(state_, events_);
+    std::vector<std::vector<std::string>> rows;
+    if (runbook_ != nullptr) {
+      for (const runbook::MetricsTable& table : runbook_->metrics) {
+        if (!table.fillable) continue;
+        for (const runbook::Metric& metric : table.metrics) rows.push_back(row_of(metric, actuals));
+      }
+    }
+    if (rows.empty()) {
+      const auto most = [](const std::optional<Objective>& objective) {
+        return objective ? objective->most : std::nullopt;
+      };
+      rows.push_back({"Time to recovery (RTO)", state_.plan.rto ? state_.plan.rto->text : "", text_of(actuals.recovery),
+                      verdict(most(state_.plan.rto), actuals.recovery)});
+      rows.push_back({"Data loss (RPO)", state_.plan.rpo ? state_.plan.rpo->text : "", text_of(actuals.loss),
+                      verdict(most(state_.plan.rpo), actuals.loss)});
+    }
+    report_.table({"Metric", "Target", "Actual", ""}, std::move(rows));
+  }
+
+  std::vector<std::string> row_of(const runbook::Metric& metric, const Actuals& actuals) const {
+    std::optional<Duration> actual;
+    if (mentions(metric.name.text, {"recover", "restor", "rto", "mttr"})) actual = actuals.recovery;
+    if (mentions(metric.name.text, {"loss", "rpo"})) actual = actuals.loss;
+    return {metric.name.text, metric.target.text, text_of(actual), verdict(metric.target_duration, actual)};
+  }
+
+  void windows() {
+    std::vector<std::vector<std::string>> rows;
+    for (const Step& step : state_.plan.steps) {
+      if (!step.window_end) continue;
+      const std::string name = step.phase.empty() ? step.title : step.phase;
+      if (!rows.empty() && rows.back()[0] == name) rows.pop_back();
+      const StepState& now = state_.step(step.id);
+      const bool ended = now.phase == StepPhase::kDone && now.ended.ns != 0;
+      const auto after = ended ? std::optional<Duration>(now.ended - state_.began) : std::nullopt;
+      rows.push_back({name, plain_duration(*step.window_end), after ? plain_duration(*after) : "not reached",
+                      verdict(step.window_end, after)});
+    }
+    if (rows.empty()) return;
+    report_.heading(3, "Windows");
+    report_.table({"Window", "Ends after", "Last step ended after", ""}, std::move(rows));
+  }
+
+  void steps() {
+    report_.heading(2, "Steps");
+    std::vector<std::vector<std::string>> rows;
+    for (size_t i = 0; i < state_.plan.steps.size(); i++) {
+      const Step& step = state_.plan.steps[i];
+      const StepState& now = state_.step(step.id);
+      rows.push_back({std::to_string(i + 1), step.id, step.title, outcome_words(now), std::to_string(now.attempts),
+                      now.attempts > 0 ? "+" + clock_text(now.started - state_.began) : ""});
+    }
+    report_.table({"#", "Step", "Title", "Outcome", "Attempts", "Begun"}, std::move(rows));
+  }
+
+  void timeline() {
+    report_.heading(2, "Timeline");
+    std::vector<std::vector<std::string>> rows;
+    for (const Event& event : events_) {
+      const std::string words = event.kind == kind::kRunCreated ? "run created by " + event.payload.value("who", "")
+                                                                : words_of(state_, event);
+      if (!words.empty())
+        rows.push_back({format_rfc3339(event.time), "+" + clock_text(event.time - state_.began), words});
+    }
+    report_.table({"Time", "Since the beginning", "What happened"}, std::move(rows));
+  }
+
+  // Where what was done is not what the runbook says.
+  std::vector<std::string> departures() const {
+    std::vector<std::string> found;
+    for (const Event& event : events_) {
+      const bool by_plan = event.payload.value("by", "") == "plan";
+      const bool skipped = event.kind == kind::kStepSkipped && !by_plan;
+      const bool settled = event.kind == kind::kStepSettled && event.payload.value("by", "") != "verify";
+      const bool noted = event.kind == kind::kStepAnswered && !event.payload.value("note", "").empty();
+      const bool other = event.kind == kind::kStepOverridden || event.kind == kind::kStepUnknown ||
+                         event.kind == kind::kBudgetOverrun || event.kind == kind::kUndoBegun;
+      if (skipped || settled || noted || other) found.push_back(words_of(state_, event));
+    }
+    for (const Step& step : state_.plan.steps) {
+      const StepState& now = state_.step(step.id);
+      if (!step.skipped.empty()) found.push_back(fmt::format("{}: left out: {}", step.id, step.skipped));
+      if (now.attempts > 1) found.push_back(fmt::format("{}: took {} attempts", step.id, now.attempts));
+    }
+    return found;
+  }
+
+  void deviations() {
+    report_.heading(2, "Departures from the runbook");
+    auto found = departures();
+    if (found.empty()) report_.paragraph("None: every step ran as it is written, once.");
+    report_.list(std::move(found));
+  }
+
+  void outputs() {
+    report_.heading(2, "What the steps said");
+    for (const Step& step : state_.plan.steps) {
+      const StepState& now = state_.step(step.id);
+      if (now.directory.empty()) continue;
+      const size_t count = now.phase == StepPhase::kDone ? kExcerptLines : kFailedExcerptLines;
+      const auto lines = tail_lines(AttemptFiles{join_path(directory_, now.directory)}.output(), count);
+      report_.heading(3, fmt::format("{}: {}", step.id, outcome_words(now)));
+      if (lines.empty())
+        report_.paragraph("Nothing.");
+      else
+        report_.code(fmt::format("{}\n", fmt::join(lines, "\n")));
+    }
+  }
+
+  void review() {
+    report_.heading(2, "For the review");
+    std::vector<std::string> questions = {"Root cause: what failed, and why?",
+                                          "Detection: who or what noticed, and how long after it began?"};
+    for (const Step& step : state_.plan.steps) {
+      const StepState& now = state_.step(step.id);
+      if (now.attempts > 1) questions.push_back(fmt::format("Why did {} need {} attempts?", step.id, now.attempts));
+      if (now.phase == StepPhase::kFailed) questions.push_back(fmt::format("What keeps {} from working?", step.id));
+      if (now.phase == StepPhase::kSkipped && step.skipped.empty())
+        questions.push_back(fmt::format("{} was skipped ({}): should the runbook say so?", step.id, now.skipped));
+      if (!now.override_reason.empty())
+        questions.push_back(
+            fmt::format("The safety rules were overridden for {} ({}): what would have made that unnecessary?", step.id,
+                        now.override_reason));
+      if (step.kind == StepKind::kManual && now.phase == StepPhase::kDone)
+        questions.push_back(fmt::format("{} was done by hand: can a command do it?", step.id));
+    }
+    questions.push_back("Effectiveness: which steps took longer than they should?");
+    questions.push_back("Procedure: what is changed in the runbook, by whom, until when?");
+    questions.push_back("Prevention: what keeps this from happening again?");
+    report_.list(std::move(questions));
+  }
+
+  const RunState& state_;
+  const std::vector<Event>& events_;
+  const std::string& directory_;
+  const runbook::Document* runbook_;
+  ReportDocument report_;
+};
+
+}  // namespace
+
+Actuals actuals_of(const RunState& state, const std::vector<Event>& events) {
+  Actuals actuals;
+  if (state.finished == "recovered") actuals.recovery = state.last - state.began;
+  for (const Event& event : events) {
+    if (event.kind != kind::kPointVerified) continue;
+    const auto instant = parse_time(event.payload.value("instant", ""), state.began);
+    if (instant.ok()) actuals.loss = std::max(Duration(), state.began - *instant);
+  }
+  return actuals;
+}
+
+ReportDocument report_of(const RunState& state, const std::vector<Event>& events, const std::string& directory,
+                         const runbook::Document* document) {
+  return Reporter(state, events, directory, document).write();
+}
+
+}  // namespace holdfast::engine

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace holdfast::engine {
+
+// Held by whoever drives a run; ends with the process, however that ends. No
+// child inherits it.
+class RunLock {
+ public:
+  // kLocked names who holds it. `who` is written into the file for that message.
+  static Result<RunLock> take(const std::string& path, const std::string& who);
+  RunLock(RunLock&& other) noexcept;
+  RunLock& operator=(RunLock&&) = delete;
+  ~RunLock();
+
+ private:
+  explicit RunLock(int fd) : fd_(fd) {}
+  int fd_ = -1;
+};
+
+}  // namespace holdfast::engine

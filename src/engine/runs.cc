@@ -1,0 +1,104 @@
+#include "engine/runs.h"
+
+#include <algorithm>
+
+namespace holdfast::engine {
+namespace {
+
+constexpr int kAttemptsToName = 10;
+
+std::string journal_path(const std::string& directory) { return join_path(directory, "journal.db"); }
+
+// "20260301-0930-7f3a": sorts by time, and is easy to say on the telephone.
+std::string new_id(Time now, Random& random) {
+  std::string digits;
+  for (const char c : format_rfc3339(now).substr(0, 16)) {
+    if (std::isdigit(static_cast<unsigned char>(c))) digits += c;
+  }
+  return fmt::format("{}-{}-{:04x}", digits.substr(0, 8), digits.substr(8), random.below(1 << 16));
+}
+
+}  // namespace
+
+std::string default_runs_directory(const std::function<const char*(const char*)>& environment, bool root) {
+  const auto value = [&](const char* name) {
+    const char* text = environment(name);
+    return std::string(text == nullptr ? "" : text);
+  };
+  if (const std::string runs = value("HOLDFAST_RUNS"); !runs.empty()) return absolute_path(runs);
+  if (root) return "/var/lib/holdfast/runs";
+  if (const std::string state = value("XDG_STATE_HOME"); !state.empty()) return join_path(state, "holdfast/runs");
+  return join_path(value("HOME"), ".local/state/holdfast/runs");
+}
+
+Result<OpenRun> create_run(const std::string& runs, const Json& created, std::string_view document,
+                           const std::string& who, Clock& clock, Random& random) {
+  FileSystem& fs = real_file_system();
+  TRY(make_directories(fs, runs));
+  // Made aside and renamed: a run is there with its first event, or not at all.
+  std::string id, aside;
+  for (int attempt = 0; attempt < kAttemptsToName; attempt++) {
+    id = new_id(clock.now(), random);
+    aside = join_path(runs, ".new-" + id);
+    auto made = fs.make_directory(aside, 0700);
+    if (made.ok()) break;
+    if (made.error().code() != ErrorCode::kAlreadyExists) return std::move(made).error();
+  }
+  RunLock lock = TRY(RunLock::take(join_path(aside, "lock"), who));
+  TRY(create_file_durably(fs, join_path(aside, "runbook.md"), as_bytes(document)));
+  {
+    auto journal = TRY(Journal::create(journal_path(aside), id));
+    Event event;
+    event.time = clock.now();
+    event.kind = kind::kRunCreated;
+    event.payload = created;
+    journal->append(std::move(event));
+    TRY(journal->commit());
+  }
+  const std::string directory = join_path(runs, id);
+  TRY(fs.rename_exclusive(aside, directory));
+  TRY(fs.sync_directory(runs));
+  return OpenRun{directory, std::move(lock), TRY(Journal::open(journal_path(directory)))};
+}
+
+Result<OpenRun> open_run(const std::string& directory, const std::string& who) {
+  OpenRun run{directory, TRY_CONTEXT(RunLock::take(join_path(directory, "lock"), who), "run {}", base_name(directory)),
+              nullptr};
+  run.journal = TRY(Journal::open(journal_path(directory)));
+  return run;
+}
+
+Result<std::vector<std::string>> list_runs(const std::string& runs) {
+  auto entries = real_file_system().list(runs);
+  if (!entries.ok() && entries.error().code() == ErrorCode::kNotFound) return std::vector<std::string>();
+  std::vector<std::string> ids;
+  for (const DirectoryEntry& entry : TRY(std::move(entries))) {
+    if (entry.name.starts_with('.')) continue;  // never came to be
+    if (TRY(exists(real_file_system(), journal_path(join_path(runs, entry.name))))) ids.push_back(entry.name);
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+Result<std::string> find_run(const std::string& runs, const std::string& words) {
+  const std::vector<std::string> ids = TRY(list_runs(runs));
+  if (ids.empty()) return make_error(ErrorCode::kNotFound, "there is no run in {}", runs);
+  if (words == "latest") return join_path(runs, ids.back());
+  std::vector<std::string> found;
+  for (const std::string& id : ids) {
+    if (id == words) return join_path(runs, id);
+    if (id.find(words) != std::string::npos) found.push_back(id);
+  }
+  if (found.empty()) {
+    return make_error(ErrorCode::kNotFound, "there is no run {} in {}", words, runs)
+        .with_hint("'holdfast runbook runs' lists them");
+  }
+  if (found.size() > 1) {
+    return make_error(ErrorCode::kUsage, "{} runs match {}: {}", found.size(), words, fmt::join(found, ", "));
+  }
+  return join_path(runs, found.front());
+}
+
+Result<RunState> read_run(const std::string& directory) { return fold(TRY(Journal::read(journal_path(directory)))); }
+
+}  // namespace holdfast::engine

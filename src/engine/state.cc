@@ -1,0 +1,171 @@
+#include "engine/state.h"
+
+#include <array>
+#include <functional>
+
+namespace holdfast::engine {
+namespace {
+
+// The step itself; verification and its like have no verification of their own.
+bool has_verification(const RunState& state, const std::string& id) {
+  const Step* step = state.plan.find(id);
+  return step != nullptr && !step->verify.empty();
+}
+
+Result<void> on_created(RunState& state, const Event& event) {
+  state.id = event.run;
+  state.created = event.payload;
+  state.created_at = event.time;
+  state.began = event.time;
+  if (event.payload.contains("began_us")) {
+    state.began = Time::from_unix_microseconds(event.payload.at("began_us").get<int64_t>());
+  }
+  state.plan = TRY(Plan::from_json(event.payload.at("plan")));
+  return {};
+}
+
+Result<void> on_started(StepState& step, const Event& event) {
+  step.phase = StepPhase::kRunning;
+  step.attempts = event.attempt;
+  step.started = event.time;
+  step.started_seq = event.seq;
+  step.directory = event.payload.at("directory").get<std::string>();
+  step.end.reset();
+  step.deadline.reset();
+  if (event.payload.contains("deadline")) {
+    step.deadline = TRY(parse_time(event.payload.at("deadline").get<std::string>(), event.time));
+  }
+  step.process = TRY(ProcessIdentity::from_json(event.payload.at("process")));
+  return {};
+}
+
+Result<void> on_finished(RunState& state, const Event& event) {
+  StepState& step = state.steps[event.step];
+  const AttemptEnd end = TRY(AttemptEnd::from_json(event.payload));
+  step.end = end;
+  step.ended = end.ended;
+  step.took = step.took + end.took;
+  if (end.succeeded()) {
+    step.phase = has_verification(state, event.step) ? StepPhase::kRan : StepPhase::kDone;
+  } else {
+    step.phase = StepPhase::kFailed;
+    step.failures++;
+  }
+  return {};
+}
+
+void on_settled(StepState& step, const Event& event) {
+  const std::string as = event.payload.value("as", "");
+  step.ended = event.time;
+  if (as == "done") {
+    step.phase = StepPhase::kDone;
+  } else if (as == "failed") {
+    step.phase = StepPhase::kFailed;
+    step.failures++;
+  } else {
+    step.phase = StepPhase::kPending;
+    // Whoever says "again" gives the declared retries anew.
+    if (event.payload.value("by", "") != "retries") step.failures = 0;
+  }
+}
+
+void on_answered(StepState& step, const Event& event) {
+  const std::string question = event.payload.value("question", "");
+  const std::string answer = event.payload.value("answer", "");
+  if (question == "approve" && answer == "yes") step.approved_by = event.payload.value("who", "");
+  if (question == "manual" && answer == "done") {
+    step.phase = StepPhase::kDone;
+    step.ended = event.time;
+  }
+}
+
+Result<bool> apply_to_step(RunState& state, const Event& event) {
+  StepState& step = state.steps[event.step];
+  if (event.kind == kind::kStepStarted) {
+    TRY(on_started(step, event));
+  } else if (event.kind == kind::kStepFinished) {
+    TRY(on_finished(state, event));
+  } else if (event.kind == kind::kStepVoid) {
+    step.phase = StepPhase::kPending;
+  } else if (event.kind == kind::kStepUnknown) {
+    step.phase = StepPhase::kUnknown;
+  } else if (event.kind == kind::kStepSettled) {
+    on_settled(step, event);
+  } else if (event.kind == kind::kStepSkipped) {
+    step.phase = StepPhase::kSkipped;
+    step.skipped = event.payload.value("why", "");
+  } else if (event.kind == kind::kStepAnswered) {
+    on_answered(step, event);
+  } else if (event.kind == kind::kStepOverridden) {
+    step.override_reason = event.payload.value("why", "");
+  } else if (event.kind == kind::kTargetAsserted) {
+    step.target_asserted = true;
+  } else if (event.kind == kind::kFenceConfirmed) {
+    step.fenced = true;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void apply_to_run(RunState& state, const Event& event) {
+  const Json& payload = event.payload;
+  if (event.kind == kind::kRunDriven) {
+    state.stopped.clear();
+    state.driven_seq = event.seq;
+  }
+  if (event.kind == kind::kRunStopped) {
+    state.stopped = payload.value("why", "");
+    state.aborted = state.stopped == "aborted";
+  }
+  if (event.kind == kind::kRunFinished) state.finished = payload.value("outcome", "");
+  if (event.kind == kind::kUndoBegun) state.undoing = true;
+  if (event.kind == kind::kBudgetWarned) state.budgets.insert("warn:" + payload.value("budget", ""));
+  if (event.kind == kind::kBudgetOverrun) state.budgets.insert("over:" + payload.value("budget", ""));
+  if (event.kind == kind::kPointVerified && payload.contains("components")) {
+    for (const Json& component : payload.at("components")) state.verified.insert(component.get<std::string>());
+  }
+}
+
+}  // namespace
+
+const StepState& RunState::step(const std::string& step_id) const {
+  static const StepState untouched;
+  const auto found = steps.find(step_id);
+  return found == steps.end() ? untouched : found->second;
+}
+
+bool RunState::settled(const std::string& step_id) const {
+  const StepPhase phase = step(step_id).phase;
+  return phase == StepPhase::kDone || phase == StepPhase::kSkipped;
+}
+
+Result<void> apply(RunState& state, const Event& event) {
+  try {
+    state.last = event.time;
+    if (event.kind == kind::kRunCreated) return on_created(state, event);
+    if (!event.step.empty() && TRY(apply_to_step(state, event))) return {};
+    apply_to_run(state, event);
+    return {};
+  } catch (const nlohmann::json::exception& exception) {
+    return make_error(ErrorCode::kInvalidData, "event {} ({}) can't be understood: {}", event.seq, event.kind,
+                      exception.what());
+  }
+}
+
+Result<RunState> fold(const std::vector<Event>& events) {
+  if (events.empty() || events.front().kind != kind::kRunCreated) {
+    return make_error(ErrorCode::kInvalidData, "a journal that does not begin with {}", kind::kRunCreated);
+  }
+  RunState state;
+  for (const Event& event : events) TRY(apply(state, event));
+  return state;
+}
+
+std::string_view phase_name(StepPhase phase) {
+  constexpr std::array<std::string_view, 7> kNames = {"pending", "running", "unknown", "ran",
+                                                      "done",    "failed",  "skipped"};
+  return kNames[static_cast<size_t>(phase)];
+}
+
+}  // namespace holdfast::engine

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/attempt.h"
+#include "engine/event.h"
+#include "engine/plan.h"
+
+namespace holdfast::engine {
+
+// Commands that belong to a step have ids of their own: "restore~verify".
+inline constexpr std::string_view kVerifySuffix = "~verify";
+inline constexpr std::string_view kWhenSuffix = "~when";
+inline constexpr std::string_view kTargetSuffix = "~target";
+inline constexpr std::string_view kFenceSuffix = "~fence";
+inline constexpr std::string_view kUndoSuffix = "~undo";
+
+enum class StepPhase {
+  kPending,  // never begun, or to be begun again
+  kRunning,  // an attempt is started and not finished
+  kUnknown,  // an attempt began, and its end is not known
+  kRan,      // it succeeded; its verification has not spoken
+  kDone,
+  kFailed,
+  kSkipped,
+};
+
+struct StepState {
+  StepPhase phase = StepPhase::kPending;
+  int attempts = 0;  // number of the newest
+  int failures = 0;  // since a person last said "again"
+  // Of the newest attempt:
+  ProcessIdentity process;
+  std::string directory;  // of its files, below the run's
+  uint64_t started_seq = 0;
+  Time started, ended;
+  std::optional<Time> deadline;
+  std::optional<AttemptEnd> end;
+  Duration took;        // of all attempts
+  std::string skipped;  // why
+  std::string approved_by, override_reason;
+  bool target_asserted = false, fenced = false;
+};
+
+// What a journal means. Nothing else is ever remembered of a run.
+struct RunState {
+  std::string id;
+  Plan plan;
+  Json created;  // payload of the first event
+  Time began;    // of the scenario: --began, else the first event
+  Time created_at;
+  std::map<std::string, StepState> steps;  // also of "ID~verify" and its like
+  std::set<std::string> verified;          // components whose recovery point was proven in this run
+  std::set<std::string> budgets;           // "warn:..." and "over:..." that were told
+  uint64_t driven_seq = 0;                 // of the newest run.driven
+  bool undoing = false, aborted = false;
+  std::string stopped;   // why nobody drives it; "" : somebody did when the journal ended
+  std::string finished;  // outcome
+  Time last;
+
+  bool drill() const { return created.value("drill", false); }
+  const StepState& step(const std::string& step_id) const;
+  bool settled(const std::string& step_id) const;
+};
+
+// The fold. kInvalidData for a journal that does not begin with run.created.
+Result<RunState> fold(const std::vector<Event>& events);
+// One step of it.
+Result<void> apply(RunState& state, const Event& event);
+
+std::string_view phase_name(StepPhase phase);
+
+}  // namespace holdfast::engine

@@ -1,0 +1,152 @@
+#include "engine/supervised_runner.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <vector>
+
+namespace holdfast::engine {
+namespace {
+
+constexpr Duration kReadyWait = Duration::seconds(30);
+constexpr Duration kReattachedPause = Duration::milliseconds(20);
+
+// The step's end, if its supervisor has just told it.
+std::optional<AttemptEnd> told_end(Channel& channel) {
+  if (!channel.open()) return std::nullopt;
+  pollfd watched{channel.descriptor(), POLLIN, 0};
+  if (::poll(&watched, 1, 0) <= 0) return std::nullopt;
+  auto message = channel.receive(kReadyWait);
+  channel.close();  // it says one thing, or it has gone
+  if (!message.ok()) return std::nullopt;
+  auto end = AttemptEnd::from_json(Json::parse(*message, nullptr, false));
+  return end.ok() ? std::optional<AttemptEnd>(*end) : std::nullopt;
+}
+
+}  // namespace
+
+SupervisedRunner::~SupervisedRunner() { reap(); }
+
+void SupervisedRunner::reap() {
+  for (auto& [directory, child] : children_) {
+    if (child.pid > 0 && ::waitpid(child.pid, nullptr, WNOHANG) == child.pid) child.pid = -1;
+  }
+}
+
+Result<SupervisedRunner::Child> SupervisedRunner::spawn(const AttemptFiles& files) {
+  auto [ours, theirs] = TRY(Channel::pair());
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, theirs.descriptor(), STDIN_FILENO);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+  std::string name = "holdfast", mode = "__supervise", directory = files.directory;
+  char* argv[] = {name.data(), mode.data(), directory.data(), nullptr};
+  char* environment[] = {nullptr};  // the step's comes with the order
+  pid_t pid = -1;
+  const int why = ::posix_spawn(&pid, program_.c_str(), &actions, &attributes, argv, environment);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (why != 0) return Error::from_errno(why, "can't start a supervisor");
+  return Child{std::move(ours), pid};
+}
+
+Result<ProcessIdentity> SupervisedRunner::prepare(const AttemptFiles& files, const std::string& script) {
+  FileSystem& fs = real_file_system();
+  reap();
+  TRY(make_directories(fs, files.directory));
+  auto file = TRY(fs.open(files.script(), {.write = true, .create = true, .exclusive = true, .mode = 0700}));
+  TRY(file->write_at(0, as_bytes(script)));
+  TRY(file->close());
+  Child child = TRY(spawn(files));
+  const std::string message = TRY_CONTEXT(child.channel.receive(kReadyWait), "the supervisor");
+  const Json json = Json::parse(message, nullptr, false);
+  if (!json.is_object()) return make_error(ErrorCode::kInternal, "the supervisor said no JSON");
+  if (json.contains("error")) {
+    ::waitpid(child.pid, nullptr, 0);
+    return Error(static_cast<ErrorCode>(json.value("code", 0)), json.value("error", ""));
+  }
+  const ProcessIdentity identity = TRY(ProcessIdentity::from_json(json));
+  children_[files.directory] = std::move(child);
+  return identity;
+}
+
+Result<void> SupervisedRunner::go(const AttemptFiles& files, const AttemptOrder& order) {
+  return children_.at(files.directory).channel.send(order.encode());
+}
+
+void SupervisedRunner::abandon(const AttemptFiles& files) {
+  const auto found = children_.find(files.directory);
+  if (found == children_.end()) return;
+  found->second.channel.close();
+  ::waitpid(found->second.pid, nullptr, 0);
+  children_.erase(found);
+}
+
+Result<AttemptReport> SupervisedRunner::look(const AttemptFiles& files, const ProcessIdentity& supervisor) {
+  using State = AttemptReport::State;
+  FileSystem& fs = real_file_system();
+  reap();
+  const auto child = children_.find(files.directory);
+  if (child != children_.end()) {
+    if (auto end = told_end(child->second.channel)) return AttemptReport{State::kEnded, end};
+    if (child->second.channel.open()) return AttemptReport{State::kRunning, std::nullopt};
+  }
+  if (auto end = TRY(read_status(fs, files))) return AttemptReport{State::kEnded, end};
+  const Liveness liveness = liveness_of(supervisor);
+  if (liveness == Liveness::kElsewhere) return AttemptReport{State::kElsewhere, std::nullopt};
+  if (liveness == Liveness::kAlive) {
+    reattached_ = true;
+    return AttemptReport{State::kRunning, std::nullopt};
+  }
+  // It may have written its status between the two looks.
+  if (auto end = TRY(read_status(fs, files))) return AttemptReport{State::kEnded, end};
+  const bool this_boot = supervisor.boot == ProcessIdentity::of_self().boot;
+  if (this_boot && !TRY(exists(fs, files.began()))) return AttemptReport{State::kVoid, std::nullopt};
+  reattached_ = true;
+  const State state = session_members(supervisor).empty() ? State::kUnknown : State::kOrphaned;
+  return AttemptReport{state, std::nullopt};
+}
+
+Result<void> SupervisedRunner::stop(const ProcessIdentity& supervisor) {
+  if (liveness_of(supervisor) == Liveness::kDead) {
+    for (const pid_t orphan : session_members(supervisor)) ::kill(orphan, SIGKILL);
+    return {};
+  }
+  // The descriptor pins the process: its number can't become another's in between.
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, supervisor.pid, 0));
+  if (fd < 0) return {};
+  const bool same = liveness_of(supervisor) == Liveness::kAlive;
+  const long sent = same ? ::syscall(SYS_pidfd_send_signal, fd, SIGTERM, nullptr, 0) : 0;
+  const int why = errno;
+  ::close(fd);
+  if (sent != 0) return Error::from_errno(why, "can't stop the step's supervisor");
+  return {};
+}
+
+void SupervisedRunner::wait(Duration at_most) {
+  std::vector<pollfd> watched;
+  for (const auto& [directory, child] : children_) {
+    if (child.channel.open()) watched.push_back({child.channel.descriptor(), POLLIN, 0});
+  }
+  if (also_wait_for_ >= 0) watched.push_back({also_wait_for_, POLLIN, 0});
+  if (reattached_) at_most = std::min(at_most, kReattachedPause);
+  reattached_ = false;
+  const auto wait_ms = static_cast<int>(std::clamp<int64_t>(at_most.in_milliseconds(), 0, 60'000));
+  ::poll(watched.data(), watched.size(), wait_ms);
+}
+
+}  // namespace holdfast::engine

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "engine/channel.h"
+#include "engine/runner.h"
+
+namespace holdfast::engine {
+
+// Runs steps for real: one supervisor process each.
+class SupervisedRunner : public StepRunner {
+ public:
+  // `program` is this very program; `also_wait_for` a descriptor (the terminal) or -1.
+  explicit SupervisedRunner(std::string program = "/proc/self/exe", int also_wait_for = -1)
+      : program_(std::move(program)), also_wait_for_(also_wait_for) {}
+  ~SupervisedRunner() override;
+
+  Result<ProcessIdentity> prepare(const AttemptFiles& files, const std::string& script) override;
+  Result<void> go(const AttemptFiles& files, const AttemptOrder& order) override;
+  void abandon(const AttemptFiles& files) override;
+  Result<AttemptReport> look(const AttemptFiles& files, const ProcessIdentity& supervisor) override;
+  Result<void> stop(const ProcessIdentity& supervisor) override;
+  void wait(Duration at_most) override;
+
+ private:
+  struct Child {
+    Channel channel{-1};
+    pid_t pid = -1;
+  };
+  Result<Child> spawn(const AttemptFiles& files);
+  void reap();
+
+  const std::string program_;
+  const int also_wait_for_;
+  std::map<std::string, Child> children_;  // by the attempt's directory
+  bool reattached_ = false;                // some attempt has no channel: look again soon
+};
+
+}  // namespace holdfast::engine

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/redactor.h"
+#include "runbook/plan.h"
+
+namespace holdfast::engine {
+
+// The values that a run needs: plain ones as they are, secret ones as references
+// (env:NAME, file:PATH, exec:COMMAND). Only this much is ever written down.
+struct Variables {
+  std::map<std::string, std::string> plain;
+  std::map<std::string, std::string> secret;  // name -> reference
+
+  bool has(const std::string& name) const { return plain.contains(name) || secret.contains(name); }
+};
+
+// "NAME=VALUE" as given by --set. A value that is a reference makes the variable secret.
+// kUsage for what is no assignment.
+Result<void> set_variable(Variables& variables, const std::string& assignment);
+
+bool is_secret_reference(const std::string& value);
+
+// Takes over what the environment has of a plan's secret inputs, as env: references, and
+// refuses a plain value for one: it would stand in the list of processes and in the journal.
+Result<void> settle_secrets(Variables& variables, const runbook::Plan& plan,
+                            const std::vector<std::pair<std::string, std::string>>& environment);
+
+// Takes over what the document itself says of variables that nobody else sets.
+void take_document_values(Variables& variables, const runbook::Plan& plan);
+
+// The values behind the references. Errors name the variable and the reference.
+Result<std::vector<NamedSecret>> resolve_secrets(const Variables& variables);
+
+}  // namespace holdfast::engine

@@ -1,0 +1,103 @@
+#include "engine/words.h"
+
+namespace holdfast::engine {
+namespace {
+
+std::string how_it_ended(const Event& event) {
+  const auto end = AttemptEnd::from_json(event.payload);
+  if (!end.ok()) return "ended";
+  if (end->succeeded()) return "done in " + plain_duration(end->took);
+  if (!end->failure.empty()) return "could not be started: " + end->failure;
+  if (end->timed_out) return "ended by its timeout after " + plain_duration(end->took);
+  if (end->stopped) return "stopped after " + plain_duration(end->took);
+  if (end->signal != 0) return fmt::format("killed by signal {} after {}", end->signal, plain_duration(end->took));
+  return fmt::format("failed with status {} after {}", end->exit_status, plain_duration(end->took));
+}
+
+std::string budget_words(const Event& event, bool over) {
+  const std::string name = event.payload.value("budget", "");
+  const auto limit = Duration::milliseconds(static_cast<int64_t>(event.payload.value("limit_s", 0.0) * 1000));
+  const std::string what = name == "RTO" ? "the RTO" : fmt::format("the window of \"{}\"", name);
+  return over ? fmt::format("overrun: {} of {} has passed", what, plain_duration(limit))
+              : fmt::format("warning: 80 % of {} of {} have passed", what, plain_duration(limit));
+}
+
+std::string words_of_step(const Event& event) {
+  const Json& payload = event.payload;
+  const auto text = [&](const char* key) { return payload.value(key, std::string()); };
+  if (event.kind == kind::kStepStarted)
+    return event.attempt > 1 ? fmt::format("begun, attempt {}", event.attempt) : "begun";
+  if (event.kind == kind::kStepFinished) return how_it_ended(event);
+  if (event.kind == kind::kStepVoid) return "was never begun: its supervisor died before";
+  if (event.kind == kind::kStepUnknown) return "nobody knows how it ended: " + text("why");
+  if (event.kind == kind::kStepSettled) {
+    const std::string why = text("why");
+    return fmt::format("counts as {} by {}{}{}", text("as") == "retry" ? "to be run again" : text("as"), text("by"),
+                       why.empty() ? "" : ": ", why);
+  }
+  if (event.kind == kind::kStepSkipped) return fmt::format("skipped by {}: {}", text("by"), text("why"));
+  if (event.kind == kind::kStepAnswered) {
+    const bool approved = text("question") == "approve";
+    const std::string note = text("note");
+    return fmt::format("{} by {}{}{}", approved ? "approved" : "done by hand", text("who"), note.empty() ? "" : ": ",
+                       note);
+  }
+  if (event.kind == kind::kStepOverridden)
+    return fmt::format("its safety rules are overridden by {}: {}", text("who"), text("why"));
+  if (event.kind == kind::kPointVerified) {
+    return fmt::format("relies on point {} of {}, read whole and right", text("point").substr(0, 8), text("instant"));
+  }
+  if (event.kind == kind::kTargetAsserted) return fmt::format("its target is the one meant: {}", text("found"));
+  if (event.kind == kind::kFenceConfirmed) return fmt::format("the old primary is fenced: {}", text("how"));
+  return "";
+}
+
+}  // namespace
+
+std::string plain_duration(Duration duration) {
+  std::string text = format_duration(duration);
+  for (const std::string_view tail : {" 0 s", " 0 min", " 0 h"}) {
+    if (text.size() > tail.size() && text.ends_with(tail)) return text.substr(0, text.size() - tail.size());
+  }
+  return text;
+}
+
+std::string clock_text(Duration duration) {
+  const int64_t seconds = duration.ns / 1'000'000'000;
+  if (seconds < 3600) return fmt::format("{:02}:{:02}", seconds / 60, seconds % 60);
+  return fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+}
+
+std::string outcome_words(const StepState& step) {
+  switch (step.phase) {
+    case StepPhase::kDone:
+      return step.end && step.end->succeeded() ? "done in " + plain_duration(step.end->took) : "done";
+    case StepPhase::kFailed: return step.end ? fmt::format("failed (status {})", step.end->exit_status) : "failed";
+    case StepPhase::kSkipped: return "skipped: " + step.skipped;
+    case StepPhase::kRan: return "being verified";
+    default: return std::string(phase_name(step.phase));
+  }
+}
+
+std::string words_of(const RunState& state, const Event& event) {
+  const Json& payload = event.payload;
+  if (!event.step.empty()) {
+    // What a step's own commands do is of interest when they fail.
+    const bool own_command = event.step.find('~') != std::string::npos && !event.step.ends_with(kUndoSuffix);
+    if (own_command && event.kind == kind::kStepStarted) return "";
+    const std::string words = words_of_step(event);
+    return words.empty() ? "" : event.step + ": " + words;
+  }
+  if (event.kind == kind::kRunDriven)
+    return ("driven by " + payload.value("who", "") + ", pid " + std::to_string(payload.value("pid", 0)));
+  if (event.kind == kind::kRunStopped)
+    return "stopped (" + payload.value("why", "") + "): " + payload.value("words", "");
+  if (event.kind == kind::kRunFinished)
+    return fmt::format("{} after {}", payload.value("outcome", ""), plain_duration(event.time - state.began));
+  if (event.kind == kind::kUndoBegun) return ("undoing what was done: " + payload.value("why", ""));
+  if (event.kind == kind::kBudgetWarned) return (budget_words(event, false));
+  if (event.kind == kind::kBudgetOverrun) return (budget_words(event, true));
+  return "";
+}
+
+}  // namespace holdfast::engine

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "engine/event.h"
+#include "engine/state.h"
+
+namespace holdfast::engine {
+
+// An event of a run in words, without line feeds of its own making; empty for what no
+// person needs to see. What came from outside is not made safe for a terminal here.
+std::string words_of(const RunState& state, const Event& event);
+
+// As format_duration(), without a second part that is zero: "5 min", "1 h".
+std::string plain_duration(Duration duration);
+
+// "1:02:09", "02:09": a clock that people compare at a glance.
+std::string clock_text(Duration duration);
+
+// "done in 6.2 s", "failed (status 3)", "skipped: not needed".
+std::string outcome_words(const StepState& step);
+
+}  // namespace holdfast::engine

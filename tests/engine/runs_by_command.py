@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""`holdfast runbook plan|run|resume|runs|report` as people and scripts use them."""
+import json
+import os
+import socket
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
+from harness import NOT_FOUND, PROGRAM, REFUSED, Case, wait_until  # noqa: E402
+from runs import LOCKED, NEEDS_PERSON, events_of  # noqa: E402
+
+FAILED, INTERRUPTED = 31, 33
+SECRET = "s3cr3t-Value/with+odd=chars"
+
+
+def document(*steps, title="Database lost"):
+    """A runbook with one scenario; each step is (title, attributes, text)."""
+    text = "# Shop runbook\n\n- **RTO**: < 1 hour\n- **RPO**: < 5 minutes\n\n## Scenario 1: " + title + "\n\n"
+    text += "**Symptoms:**\n- the database does not answer\n\n### Recovery Procedure\n\n"
+    for number, (name, attributes, body) in enumerate(steps, 1):
+        text += f"{number}. **{name}**\n   ```bash {{{attributes}}}\n"
+        text += "".join(f"   {line}\n" for line in body.splitlines()) + "   ```\n\n"
+    return text + "## Recovery Metrics\n\n| Metric | Target | Actual |\n|---|---|---|\n| Time to Recovery | < 1 hour | |\n| Data Loss | < 5 minutes | |\n"
+
+
+class Runbooks(Case):
+    def setUp(self):
+        super().setUp()
+        self.runs, self.effects = self.scratch / "runs", self.scratch / "effects"
+        self.effects.mkdir()
+        self.document = self.scratch / "dr.md"
+
+    def write(self, *steps):
+        self.document.write_text(document(*steps))
+
+    def runbook(self, verb, *words, expect=0, environment=None, **options):
+        files = [self.document, "1"] if verb in ("plan", "run") else []
+        return self.holdfast("runbook", verb, *files, *words, "--runs", self.runs, expect=expect, config=self.config.exists(),
+                             environment={"EFFECTS": str(self.effects), **(environment or {})}, **options)
+
+    def effect(self, name):
+        path = self.effects / name
+        return path.read_text().split() if path.exists() else []
+
+    def the_run(self):
+        return next(path for path in self.runs.iterdir() if not path.name.startswith("."))
+
+    def background(self, verb, *words):
+        files = [str(self.document), "1"] if verb == "run" else []
+        env = {**os.environ, "EFFECTS": str(self.effects)}
+        return subprocess.Popen([PROGRAM, "runbook", verb, *files, *words, "--runs", self.runs], cwd=self.scratch, env=env,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def count(self, name, more=""):
+        return f'{more}\necho "$HOLDFAST_ATTEMPT" >> "$EFFECTS/{name}"'.strip()
+
+    def test_a_run_and_its_report(self):
+        self.write(("Stop it", "id=stop", self.count("stop", "echo stopping")), ("Start it", "id=start", self.count("start")))
+        outcome = self.runbook("run")
+        self.assertRegex(outcome.out, r"(?m)^run \d{8}-\d{4}-[0-9a-f]{4}: ")
+        self.assertIn("stop: done in", outcome.out)
+        self.assertEqual(self.effect("stop") + self.effect("start"), ["1", "1"])
+        report = self.runbook("report").out
+        for part in ("## Targets and actuals", "| Time to Recovery | \\< 1 hour |", "met", "## Timeline", "stopping", "None: every step ran as it is written"):
+            self.assertIn(part, report)
+        page = self.runbook("report", "--format", "html").out
+        self.assertTrue(page.startswith("<!doctype html>"))
+        listed = self.runbook("runs", "--json").json()["runs"]
+        self.assertEqual([run["outcome"] for run in listed], ["recovered"])
+        self.assertEqual(self.runbook("report", "--json").json()["journal_digest"], events_of(self.the_run())[-1].digest.hex())
+
+    def test_a_plan_runs_nothing(self):
+        self.write(("Wipe", "id=wipe destructive=yes", self.count("wipe")), ("Next", "id=next timeout=5m", self.count("next")))
+        outcome = self.runbook("plan")
+        self.assertIn("wipe", outcome.out)
+        self.assertIn("destroys", outcome.out)
+        plan = self.runbook("plan", "--json").json()
+        self.assertEqual([step["step"] for step in plan["steps"]], ["wipe", "next"])
+        self.assertTrue(plan["steps"][0]["destructive"])
+        self.assertEqual(plan["rto_seconds"], 3600)
+        self.assertIn("it is ended after 5 min", self.runbook("plan", "--explain", "next").out)
+        self.runbook("plan", "--explain", "nothing", expect=NOT_FOUND)
+        self.assertEqual(list(self.effects.iterdir()), [])
+        self.assertFalse(self.runs.exists())
+
+    def test_a_failed_step_is_resumed_and_a_finished_one_is_not_repeated(self):
+        self.write(("One", "id=one", self.count("one")), ("Two", "id=two", 'test -e "$EFFECTS/go"\n' + self.count("two")))
+        outcome = self.runbook("run", expect=FAILED)
+        self.assertIn("step two ended with status 1", outcome.err)
+        (self.effects / "go").touch()
+        self.runbook("resume")
+        self.assertEqual((self.effect("one"), self.effect("two")), (["1"], ["2"]))
+        self.runbook("resume", expect=5)
+
+    def test_steps_can_be_chosen(self):
+        steps = [(name, f"id={name}", self.count(name)) for name in ("a", "b", "c")]
+        self.write(*steps)
+        self.runbook("run", "--from", "b", "--skip", "c=not tonight")
+        self.assertEqual((self.effect("a"), self.effect("b"), self.effect("c")), ([], ["1"], []))
+        self.assertIn("not tonight", self.runbook("report").out)
+        self.runbook("run", "--skip", "c", expect=2)
+
+    def test_a_drill_leaves_out_what_says_so(self):
+        self.write(("Page people", "id=page drill=skip", self.count("page")), ("Restore", "id=restore", self.count("restore")))
+        self.runbook("run", "--drill")
+        self.assertEqual((self.effect("page"), self.effect("restore")), ([], ["1"]))
+        self.assertTrue(self.runbook("runs", "--json").json()["runs"][0]["drill"])
+
+    def test_nothing_runs_while_a_question_is_open(self):
+        self.write(("One", "id=one", 'echo "$WHERE" >> "$EFFECTS/one"'))
+        outcome = self.runbook("run", expect=REFUSED)
+        self.assertIn("--set WHERE=", outcome.err)
+        self.assertFalse(self.runs.exists())
+        self.runbook("run", "--set", "WHERE=here")
+        self.assertEqual(self.effect("one"), ["here"])
+
+    def test_unattended_refuses_before_the_first_step_what_needs_a_person(self):
+        self.write(("One", "id=one", self.count("one")), ("Two", "id=two approve=dba", self.count("two")))
+        outcome = self.runbook("run", "--unattended", expect=REFUSED)
+        self.assertIn("two: waits for the approval of dba", outcome.out)
+        self.assertEqual(self.effect("one"), [])
+
+    def test_a_missing_program_is_found_before_the_first_step(self):
+        self.write(("One", "id=one", self.count("one")), ("Two", "id=two", "no-such-program --help"))
+        outcome = self.runbook("run", expect=REFUSED)
+        self.assertIn("two: no-such-program is not installed", outcome.out)
+        self.assertEqual(self.effect("one"), [])
+
+    def test_what_destroys_needs_a_proven_point_and_its_host(self):
+        self.write(("Wipe", "id=wipe destructive=yes", self.count("wipe")))
+        host = socket.gethostname()
+        self.runbook("run", "--target", host, expect=REFUSED)
+        self.make_stack(backup=False)
+        outcome = self.runbook("run", "--target", host, expect=REFUSED)
+        self.assertIn("no recovery point is proven", outcome.err)
+        self.assertEqual(self.effect("wipe"), [])
+        self.holdfast("backup")
+        self.runbook("run", "--target", "another-host", expect=REFUSED)
+        self.assertEqual(self.effect("wipe"), [])
+        outcome = self.runbook("run", "--target", host)
+        self.assertIn("read whole and right", outcome.out)
+        self.assertEqual(self.effect("wipe"), ["1"])
+
+    def test_an_override_is_journaled(self):
+        self.write(("Wipe", "id=wipe destructive=yes", self.count("wipe")))
+        self.runbook("run", "--unattended", "--override", "wipe=it is a test machine")
+        said = [event.payload["why"] for event in events_of(self.the_run()) if event.kind == "step.overridden"]
+        self.assertEqual(said, ["it is a test machine"])
+        self.assertIn("it is a test machine", self.runbook("report").out)
+
+    def test_two_resume_one_run(self):
+        self.write(("Wait", "id=wait", 'while [ ! -e "$EFFECTS/go" ]; do sleep 0.05; done\n' + self.count("wait")))
+        first = self.background("run")
+        wait_until("the step to begin", lambda: self.runs.exists() and list(self.runs.glob("2*/steps/wait/*/began")))
+        outcome = self.runbook("resume", expect=LOCKED)
+        self.assertIn(f"(pid {first.pid})", outcome.err)
+        (self.effects / "go").touch()
+        out, err = first.communicate(timeout=60)
+        self.assertEqual(first.returncode, 0, out + err)
+
+    def test_a_run_that_is_left_goes_on_and_is_taken_up(self):
+        self.write(("Wait", "id=wait", 'while [ ! -e "$EFFECTS/go" ]; do sleep 0.05; done\n' + self.count("wait")), ("After", "id=after", self.count("after")))
+        process = self.background("run")
+        wait_until("the step to begin", lambda: self.runs.exists() and list(self.runs.glob("2*/steps/wait/*/began")))
+        process.terminate()
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, INTERRUPTED, out + err)
+        self.assertIn("step wait goes on without us", out)
+        (self.effects / "go").touch()
+        wait_until("the step to end on its own", lambda: list(self.runs.glob("2*/steps/wait/*/status")))
+        self.runbook("resume")
+        self.assertEqual((self.effect("wait"), self.effect("after")), (["1"], ["1"]))
+
+    def test_a_timeout_ends_a_step_and_all_below_it(self):
+        self.write(("Hang", "id=hang timeout=1s", "sleep 1000 & echo $! > \"$EFFECTS/pid\"; wait"))
+        outcome = self.runbook("run", expect=FAILED)
+        self.assertIn("ended by its timeout", outcome.out)
+        self.assertFalse(Path(f"/proc/{self.effect('pid')[0]}").exists())
+
+    def test_undo_goes_backwards(self):
+        undo = 'compensate="echo {0} >> $EFFECTS/undone"'
+        self.write(("A", "id=a " + undo.format("a"), "true"), ("B", "id=b " + undo.format("b"), "true"), ("C", "id=c", "false"))
+        self.runbook("run", expect=FAILED)
+        self.runbook("resume", "--undo")
+        self.assertEqual(self.effect("undone"), ["b", "a"])
+        self.assertEqual(self.runbook("runs", "--json").json()["runs"][0]["outcome"], "undone")
+
+    def test_events_for_machines(self):
+        self.write(("One", "id=one", "true"))
+        lines = [json.loads(line) for line in self.runbook("run", "--json").out.splitlines()]
+        self.assertEqual(lines[-1]["schema"], "holdfast.run/1")
+        self.assertEqual(lines[-1]["outcome"], "recovered")
+        kinds = [line["kind"] for line in lines[:-1]]
+        self.assertEqual(kinds, ["run.driven", "step.started", "step.finished", "run.finished"])
+
+    def test_a_secret_is_nowhere(self):
+        (self.scratch / "secret").write_text(SECRET + "\n")
+        self.write(("Use it", "id=use", 'echo "the token is $API_TOKEN"\nprintf %s "$API_TOKEN" | base64\n'
+                    'printf %s "$API_TOKEN" > "$EFFECTS/token"\nwhile [ ! -e "$EFFECTS/go" ]; do sleep 0.05; done'))
+        self.runbook("run", "--set", f"API_TOKEN={SECRET}", expect=REFUSED)
+        process = self.background("run", "--set", f"API_TOKEN=file:{self.scratch}/secret", "--json")
+        wait_until("the step to use the secret", lambda: (self.effects / "token").exists())
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    words = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                self.assertNotIn(SECRET.encode(), words, entry)
+        (self.effects / "go").touch()
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, out + err)
+        self.assertEqual((self.effects / "token").read_text(), SECRET)
+        told = out + err + self.runbook("report").out + self.runbook("report", "--format", "html").out + self.runbook("report", "--json").out
+        self.assertIn("[secret API_TOKEN]", self.runbook("report").out.replace("\\", ""))
+        self.assertNotIn(SECRET, told)
+        for path in self.runs.rglob("*"):
+            if path.is_file():
+                self.assertNotIn(SECRET.encode(), path.read_bytes(), path)
+
+
+if __name__ == "__main__":
+    unittest.main()
