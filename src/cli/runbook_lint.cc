@@ -49,7 +49,7 @@ Result<void> run(Context& context, const LintOptions& options) {
   const size_t errors = result.count(Severity::kError);
   const size_t counted = errors + (options.warnings ? result.count(Severity::kWarning) : 0);
   if (counted == 0) return {};
-  return make_error(ErrorCode::kFindings, "{}: {} of the findings must be corrected", options.file, counted)
+  return make_error(ErrorCode::kVerifyFailed, "{}: {} of the findings must be corrected", options.file, counted)
       .with_hint("correct them, or silence one with <!-- holdfast: ignore RULE because REASON -->");
 }
 
