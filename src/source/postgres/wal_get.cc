@@ -114,6 +114,20 @@ Result<void> place(FileSystem& fs, const std::string& destination, ByteView cont
   return fs.rename(temporary, destination);
 }
 
+// PostgreSQL puts what it is given over the segment of that name in pg_wal. Of a segment
+// that is not stored whole, the server's own copy may hold more, and records that are
+// nowhere else: a server that starts as a standby would lose them. Where all that is
+// stored stands in the server's copy too, that copy is delivered.
+Bytes prefer_local(FileSystem& fs, const WalGetOptions& options, Bytes stored) {
+  const std::string local = join_path(parent_path(options.destination), options.name);
+  if (local == options.destination) return stored;
+  auto there = read_file(fs, local, options.identity.segment_bytes);
+  if (!there.ok() || there.value().size() != stored.size()) return stored;
+  size_t end = stored.size();
+  while (end > 0 && stored[end - 1] == 0) end--;
+  return equal(there.value().view(0, end), stored.view(0, end)) ? std::move(there).value() : std::move(stored);
+}
+
 std::string following(const std::string& name, uint64_t count, uint64_t segment_bytes) {
   const auto address = parse_segment_name(name, segment_bytes);
   if (!address.ok()) return name;
@@ -149,7 +163,11 @@ Result<WalGetOutcome> get(FileSystem& fs, const WalGetOptions& options,
     return WalGetOutcome::kFound;
   }
   WalArchive* archive = TRY(open());
-  const auto content = TRY(archive->fetch(options.name));
+  auto content = segment ? TRY(archive->fetch_whole(options.name)) : std::optional<Bytes>();
+  if (!content) {
+    content = TRY(archive->fetch(options.name));
+    if (content && segment) content = prefer_local(fs, options, std::move(*content));
+  }
   if (!content) {
     spool.clear();
     return WalGetOutcome::kAbsent;

@@ -98,6 +98,24 @@ TEST_F(WalGetTest, ReadsAheadAndServesFromTheSpool) {
   EXPECT_EQ(get(wal_.segment_name(5)).outcome, WalGetOutcome::kFound);
 }
 
+// PostgreSQL puts what it gets over its own copy: a standby that was stopped before the
+// end of its log was stored would lose that end.
+TEST_F(WalGetTest, TakesNothingFromASegmentThatTheServerHasMoreOf) {
+  const std::string local = directory_ + "/pg_wal/" + wal_.segment_name(5);
+  ASSERT_TRUE(write_file_durably(fs_, local, wal_.segment(5)).ok());
+  EXPECT_EQ(get(wal_.segment_name(5)).outcome, WalGetOutcome::kFound);
+  expect_segment(5);
+  // A copy that says otherwise is of another history.
+  Bytes other = Bytes::copy_of(wal_.segment(5));
+  other[10'000] ^= 1;
+  ASSERT_TRUE(write_file_durably(fs_, local, other).ok());
+  EXPECT_EQ(get(wal_.segment_name(5)).outcome, WalGetOutcome::kFound);
+  const auto content = read_file(fs_, destination());
+  ASSERT_TRUE(content.ok());
+  EXPECT_TRUE(equal(content.value().view(0, 20'000), ByteView(wal_.segment(5)).first(20'000)));
+  EXPECT_TRUE(all_zero(content.value().view(20'000, kSegment - 20'000)));
+}
+
 TEST_F(WalGetTest, FetchesTheSameSegmentTwice) {
   for (int i = 0; i < 2; i++) {
     EXPECT_EQ(get(wal_.segment_name(1)).outcome, WalGetOutcome::kFound);
