@@ -5,8 +5,7 @@ MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 BENCH_GB ?= 4
 FUZZ_SECONDS ?= 5
-# Of a test program that fails only what failed is shown.
-CTEST = GTEST_BRIEF=1 ctest --output-on-failure --no-tests=error
+CTEST = scripts/ctest
 
 .PHONY: help deps build test fuzz lint sanitize bench run stop clean
 
