@@ -42,7 +42,9 @@ namespace holdfast {
   X(kUnsupported, "unsupported", 30, "not supported here")                                                \
   X(kSubprocess, "subprocess", 31, "a program that holdfast ran has failed")                              \
   X(kServer, "server", 32, "a server refused a request")                                                  \
-  X(kInterrupted, "interrupted", 33, "stopped by a signal")
+  X(kInterrupted, "interrupted", 33, "stopped by a signal")                                               \
+  X(kFindings, "findings", 34, "a review found what has to be corrected")                                 \
+  X(kNeedsPerson, "needs-person", 40, "a step waits for a person, and nobody is there")
 
 enum class ErrorCode : uint8_t {
 #define X(identifier, name, exit_status, meaning) identifier,

@@ -19,9 +19,7 @@ void add_commands(Program& program) {
   add_mount(program);
   add_wal(program);
   add_log(program);
-#ifdef HOLDFAST_RUNBOOK
   add_runbook(program);
-#endif
   add_completion(program);
   add_man(program);
   add_version(program);

@@ -49,7 +49,7 @@ Result<void> run(Context& context, const LintOptions& options) {
   const size_t errors = result.count(Severity::kError);
   const size_t counted = errors + (options.warnings ? result.count(Severity::kWarning) : 0);
   if (counted == 0) return {};
-  return make_error(ErrorCode::kVerifyFailed, "{}: {} of the findings must be corrected", options.file, counted)
+  return make_error(ErrorCode::kFindings, "{}: {} of the findings must be corrected", options.file, counted)
       .with_hint("correct them, or silence one with <!-- holdfast: ignore RULE because REASON -->");
 }
 
@@ -64,11 +64,11 @@ void add_runbook_lint(Program& program, CLI::App* runbook) {
   command->add_option("--format", options->format, "text, json or sarif (for code scanning)")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"text", "json", "sarif"}).description(""));
-  command->add_flag("--warnings", options->warnings, "end with status 26 for warnings too, not only for errors");
+  command->add_flag("--warnings", options->warnings, "end with status 34 for warnings too, not only for errors");
   program.examples(command,
                    "holdfast runbook lint docs/recovery.md\n"
                    "holdfast runbook lint --format sarif docs/recovery.md > lint.sarif\n"
-                   "# exit status 26: there are findings of severity error");
+                   "# exit status 34: there are findings of severity error");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

@@ -56,7 +56,7 @@ class Engine {
         options_(std::move(options)) {}
 
   // Done when every step is. Otherwise the error says why the run stopped: kSubprocess
-  // (a step failed), kRefused, kInterrupted; or why it can't go on at all.
+  // (a step failed), kNeedsPerson, kRefused, kInterrupted; or why it can't go on at all.
   Result<void> drive();
   const RunState& state() const { return state_; }
 

@@ -42,7 +42,7 @@ Result<bool> Engine::is_approved(const Step& step) {
     return true;
   } else {
     stop_run("needs-person",
-             make_error(ErrorCode::kRefused, "step {} waits for the approval of {}", step.id, step.approve));
+             make_error(ErrorCode::kNeedsPerson, "step {} waits for the approval of {}", step.id, step.approve));
   }
   return false;
 }
@@ -96,7 +96,7 @@ Result<bool> Engine::target_is_asserted(const Step& step) {
       const auto answer = TRY(ask(std::move(question)));
       if (!answer) {
         stop_run("needs-person",
-                 make_error(ErrorCode::kRefused, "nobody said which host step {} is meant for", step.id)
+                 make_error(ErrorCode::kNeedsPerson, "nobody said which host step {} is meant for", step.id)
                      .with_hint("--target HOST, or target=\"COMMAND\" in the document"));
         return false;
       }

@@ -149,7 +149,7 @@ Result<void> Engine::do_by_hand(const Step& step) {
   if (!step.script.empty()) question.details.push_back(step.script);
   const auto answer = TRY(ask(std::move(question)));
   if (!answer) {
-    stop_run("needs-person", make_error(ErrorCode::kRefused, "step {} is done by a person", step.id)
+    stop_run("needs-person", make_error(ErrorCode::kNeedsPerson, "step {} is done by a person", step.id)
                                  .with_hint("run it attended, or give --skip " + step.id + "=REASON"));
   } else if (answer->key == "stop") {
     stop_run("interrupted", make_error(ErrorCode::kInterrupted, "stopped at step {}", step.id));
@@ -227,7 +227,7 @@ Result<void> Engine::settle_by_person(const Step& step) {
   const auto answer = TRY(ask(std::move(question)));
   if (!answer || answer->key == "stop") {
     stop_run("needs-person",
-             make_error(ErrorCode::kRefused, "nobody knows whether step {} came to its end", step.id)
+             make_error(ErrorCode::kNeedsPerson, "nobody knows whether step {} came to its end", step.id)
                  .with_hint(fmt::format("look, then 'holdfast runbook resume {} --done {}' or '--retry {}'", state_.id,
                                         step.id, step.id)));
   } else {

@@ -97,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(Engine, UnknownEnd,
                                          CrashCase{OnCrash::kSkip, {"first"}, ErrorCode::kInternal},
                                          CrashCase{OnCrash::kFail, {"first"}, ErrorCode::kSubprocess},
                                          CrashCase{OnCrash::kProbe, {"first", "first~verify"}, ErrorCode::kInternal},
-                                         CrashCase{OnCrash::kAsk, {"first"}, ErrorCode::kRefused}));
+                                         CrashCase{OnCrash::kAsk, {"first"}, ErrorCode::kNeedsPerson}));
 
 TEST(Engine, AProbeThatFailsRunsTheStepAgain) {
   Rig rig;
@@ -186,7 +186,7 @@ TEST(Engine, ApprovalAndManualStepsAreJournaledWithTheirPerson) {
 TEST(Engine, NobodyThereStopsAtWhatNeedsAPerson) {
   Rig rig;
   rig.add("first").approve = "dba";
-  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kRefused);
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNeedsPerson);
   EXPECT_THAT(rig.runner.ran, IsEmpty());
 }
 
