@@ -81,16 +81,20 @@ def measure_tree(bench, name, source, force):
         for tool in (ours, restic, borg):
             tool.start_anew()
         for times, action in zip(first, (lambda: ours("backup"), restic.backup, borg.backup)):
+            bench.settle(source)
             times.append(action().seconds)
         stored[0].append(ours.stored())
         stored[1].append(restic.stored())
         read_again = ["backup", "--full"] if force else ["backup"]
         for times, action in zip(again, (lambda: ours(*read_again), lambda: restic.backup(force), borg.backup)):
+            bench.settle(source)
             times.append(action().seconds)
         target = bench.directory("restored-ours")
+        bench.settle(ours.home)
         back[0].append(ours("restore", "--component", "data", "--to", target).seconds)
         shutil.rmtree(target)
         target = bench.directory("restored-peer")
+        bench.settle(restic.home)
         back[1].append(restic.restore(target).seconds)
         shutil.rmtree(target)
     how = "nothing changed, all read again" if force else "nothing changed"

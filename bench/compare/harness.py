@@ -95,6 +95,12 @@ class Bench:
             raise BenchError(f"{' '.join(words)} ended with {process.returncode}:\n{text[-4000:]}")
         return Measured(seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime, text)
 
+    def settle(self, *directories):
+        """Before a measurement: what was written before is on the disk, and what will be read is in memory."""
+        os.sync()
+        for directory in directories:
+            subprocess.run(["find", str(directory), "-type", "f", "-exec", "cat", "{}", "+"], stdout=subprocess.DEVNULL, check=True)
+
     def holdfast(self, config, *words):
         measured = self.run([self.holdfast_program, "--config", config, *words])
         self.peak_rss_bytes = max(self.peak_rss_bytes, measured.rss_bytes)

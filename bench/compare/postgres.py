@@ -1,6 +1,8 @@
 """Full and incremental captures and the restore of a pgbench database, beside pgBackRest."""
 import os
 import re
+import shutil
+from pathlib import Path
 
 from compare.harness import median, tree_bytes, write_speed_seconds
 from compare.receiver import Receiver
@@ -58,20 +60,54 @@ class Holdfast:
 class Series:
     """Times and bytes of one row, ours and the peer's in turn."""
 
-    def __init__(self):
+    def __init__(self, bench):
+        self.bench = bench
         self.ours, self.peer, self.our_bytes, self.peer_bytes = [], [], [], []
 
-    def add(self, ours, peer, action_ours, action_peer):
+    def add(self, ours, peer, action_ours, action_peer, source=None):
+        """`source`: what both read; else each reads its own repository."""
         before = ours.stored(), peer.stored()
-        self.ours.append(action_ours().seconds)
-        self.peer.append(action_peer().seconds)
+        self.measure_ours(ours, action_ours, source)
+        self.measure_peer(peer, action_peer, source)
         self.our_bytes.append(ours.stored() - before[0])
         self.peer_bytes.append(peer.stored() - before[1])
+
+    def measure_ours(self, tool, action, source=None):
+        self.bench.settle(source or tool.home)
+        self.ours.append(action().seconds)
+
+    def measure_peer(self, tool, action, source=None):
+        self.bench.settle(source or tool.home)
+        self.peer.append(action().seconds)
 
     def rows(self, bench, name, peer_name, time_goal, bytes_goal=None):
         bench.row(f"{name}: time, s", median(self.ours), median(self.peer), peer_name, time_goal)
         if bytes_goal is not None:
             bench.row(f"{name}: bytes", median(self.our_bytes), median(self.peer_bytes), peer_name, bytes_goal)
+
+
+def measure_restore_into_memory(bench, ours, peer):
+    """The same without the disk, which is what bounds both where it is slow."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or shutil.disk_usage(memory).free < bench.gigabytes * 1.5e9:
+        return
+    target = memory / "holdfast-bench-restored"
+    series = Series(bench)
+
+    def fresh():
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(mode=0o700)
+        bench.give(target)
+        return target
+
+    bench.at_end(lambda: shutil.rmtree(target, ignore_errors=True))
+    for _ in range(bench.runs):
+        fresh()
+        series.measure_ours(ours, lambda: ours("restore", "--component", "db", "--to", target))
+        fresh()
+        series.measure_peer(peer, lambda: peer(f"--pg1-path={target}", "restore"))
+    fresh()
+    series.rows(bench, "postgres: restore, whole, into memory", peer.name, 0.8)
 
 
 def measure(bench):
@@ -82,33 +118,34 @@ def measure(bench):
     transactions = round((11_000 if peer.block else 36_000) * bench.gigabytes / 4)
     goal = 0.25 if peer.block else 0.1
 
-    full = Series()
+    full = Series(bench)
     for _ in range(bench.runs):
         ours.start_anew()
         peer.start_anew()
-        full.add(ours, peer, lambda: ours("backup"), lambda: peer("--type=full", "backup"))
+        full.add(ours, peer, lambda: ours("backup"), lambda: peer("--type=full", "backup"), server.data)
     full.rows(bench, "postgres: full capture", peer.name, 0.6, 1.0)
 
     # In life the log is being stored all the time, and what an incremental needs to know
     # stands in it. The peer's incrementals make no use of its archive.
     receiver = Receiver(bench, server, ours.config)
-    changed, unchanged = Series(), Series()
+    changed, unchanged = Series(bench), Series(bench)
     for _ in range(bench.runs):
         server.transactions(transactions)
         receiver.catch_up()
-        changed.add(ours, peer, lambda: ours("backup"), lambda: peer("--type=incr", "backup"))
-        unchanged.add(ours, peer, lambda: ours("backup"), lambda: peer("--type=incr", "backup"))
+        changed.add(ours, peer, lambda: ours("backup"), lambda: peer("--type=incr", "backup"), server.data)
+        unchanged.add(ours, peer, lambda: ours("backup"), lambda: peer("--type=incr", "backup"), server.data)
     receiver.end()
     changed.rows(bench, f"postgres: incremental after {transactions} transactions", peer.name, goal, goal)
     unchanged.rows(bench, "postgres: incremental, nothing changed", peer.name, 1.0)
 
-    restore = Series()
+    restore = Series(bench)
     floor = write_speed_seconds(bench, server.data / "base")
     for _ in range(bench.runs):
         mine, theirs = bench.directory("restored-ours"), bench.directory("restored-peer")
         restore.add(ours, peer, lambda: ours("restore", "--component", "db", "--to", mine),
                     lambda: peer(f"--pg1-path={theirs}", "restore"))
     restore.rows(bench, "postgres: restore, whole", peer.name, 0.8)
+    measure_restore_into_memory(bench, ours, peer)
     bench.row("postgres: restore, beside writing the bytes: time, s", median(restore.ours), floor, "write + fsync", 1.1)
     server.stop()
     bench.directory("restored-peer")

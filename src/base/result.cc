@@ -17,6 +17,10 @@ ErrorCode code_of_errno(int errno_value) {
     case ENOSPC:
     case EDQUOT: return ErrorCode::kNoSpace;
     case EEXIST: return ErrorCode::kAlreadyExists;
+    case ESTALE:
+    case ETIMEDOUT:
+    case ENOTCONN:
+    case EHOSTDOWN: return ErrorCode::kUnavailable;  // a network's file system is away
     default: return ErrorCode::kIo;
   }
 }

@@ -36,7 +36,7 @@ class Initialiser {
     }
     auto made = create();
     if (!made.ok()) {
-      if (made_passphrase_) ignore(fs_.remove_file(passphrase_file_), "the first error is what matters");
+      take_back_passphrase();
       return made;
     }
     tell();
@@ -49,7 +49,9 @@ class Initialiser {
     const char* named = environment("HOLDFAST_CONFIG");
     file_ = overrides.config ? *overrides.config : named != nullptr && *named != '\0' ? named : "holdfast.yaml";
     file_ = absolute_path(file_);
-    return {};
+    if (TRY(exists(fs_, parent_path(file_)))) return {};
+    return make_error(ErrorCode::kNotFound, "there is no directory {} for the configuration", parent_path(file_))
+        .with_hint("make it first, or give another place with --config");
   }
 
   Result<void> find_servers() {
@@ -59,6 +61,7 @@ class Initialiser {
       if (environment("DB_PASSWORD") != nullptr) server.password = "env:DB_PASSWORD";
       postgres::Connection reached{connection, {}};
       if (!server.password.empty()) reached.password = TRY(resolve_secret(server.password));
+      TRY(postgres::check_connection(connection));
       server.identity = TRY_CONTEXT(postgres::identify_server(reached), "{}", connection);
       servers_.push_back(std::move(server));
     }
@@ -121,6 +124,19 @@ class Initialiser {
     repository_id_ = workspace->repository().id();
     if (!text_.empty()) TRY(create_file_durably(fs_, file_, as_bytes(text_), 0644));
     return {};
+  }
+
+  // Only while nothing can have been sealed under it: once there is a repository, ours or
+  // that of an init that was faster, it may be the only one that opens it.
+  void take_back_passphrase() {
+    if (!made_passphrase_) return;
+    const auto there = exists(fs_, join_path(stack_.repository, "config"));
+    const auto copy = exists(fs_, join_path(stack_.repository, "config.copy"));
+    if (!there.ok() || !copy.ok() || *there || *copy) {
+      context_.say("the new passphrase stays in {}", passphrase_file_);
+      return;
+    }
+    ignore(fs_.remove_file(passphrase_file_), "the first error is what matters");
   }
 
   void tell() {

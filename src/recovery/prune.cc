@@ -7,13 +7,15 @@
 #include "base/log.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "repo/lease.h"
 #include "repo/log_store.h"
 
 namespace holdfast::recovery {
 
 namespace {
 
-// Expires the WAL that no kept point needs, stream by stream.
+// Expires the WAL that no kept point needs, stream by stream. A stream is of a cluster,
+// not of a stack: `kept` are the points of every stack in the repository.
 class LogKeeper {
  public:
   LogKeeper(Workspace& workspace, const PruneOptions& options, const std::vector<repo::Point>& kept)
@@ -21,20 +23,29 @@ class LogKeeper {
 
   Result<std::vector<LogExpiry>> run() {
     std::vector<LogExpiry> result;
+    // A backup that has not committed needs its WAL, too, and nobody knows yet from where on.
+    const bool being_written = TRY(repo::is_being_written(workspace_.repository()));
     auto logs = repo::open_log_store(workspace_.repository());
     for (const std::string& stream : TRY(logs->streams())) {
       const auto name = parse_stream_name(stream);
       if (!name || !belongs_to_stack(*name)) continue;
-      result.push_back(TRY_CONTEXT(expire(stream, *name), "log {}", stream));
+      if (being_written)
+        result.push_back({stream, "", {}, "a backup is running: left as it is until the next time"});
+      else
+        result.push_back(TRY_CONTEXT(expire(stream, *name), "log {}", stream));
     }
     return result;
   }
 
  private:
-  // Streams carry no stack's name: only those whose cluster our points know, or
-  // whose component is ours, are looked at.
+  // Streams carry no stack's name: only those whose component our configuration or our
+  // points know are looked at.
   bool belongs_to_stack(const StreamName& name) const {
-    return workspace_.stack().find(name.component) != nullptr || !snapshots_of(kept_, name.component).empty();
+    if (workspace_.stack().find(name.component) != nullptr) return true;
+    const std::string& stack = workspace_.stack().stack;
+    const auto refs = snapshots_of(kept_, name.component);
+    return std::any_of(refs.begin(), refs.end(),
+                       [&](const SnapshotRef& ref) { return stack.empty() || ref.point->stack == stack; });
   }
 
   Result<LogExpiry> expire(const std::string& stream, const StreamName& name) {
@@ -61,8 +72,6 @@ class LogKeeper {
   const std::vector<repo::Point>& kept_;
 };
 
-// Every point of other stacks in the same repository stays: retention is each
-// stack's own.
 Result<void> drop_points(Workspace& workspace, const PruneOptions& options, std::vector<repo::Point>& points,
                          std::vector<repo::RetentionDecision>& decisions) {
   for (const repo::RetentionDecision& decision : decisions) {
@@ -85,7 +94,9 @@ Result<PruneReport> prune(Workspace& workspace, const PruneOptions& options) {
         .with_hint("add 'retention:' to the configuration, or give --keep-last N, --keep-daily N, ...");
   }
   // A damaged point may need logs that nobody can tell: nothing is expired beside one.
-  auto points = TRY_CONTEXT(workspace.repository().points(), "reading all points before pruning");
+  auto kept = TRY_CONTEXT(workspace.repository().points(), "reading all points before pruning");
+  // Every point of other stacks in the same repository stays: retention is each stack's own.
+  auto points = kept;
   const std::string& stack = workspace.stack().stack;
   if (!stack.empty()) std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
   const auto verified = TRY(repo::verified_points(workspace.repository()));
@@ -94,8 +105,8 @@ Result<PruneReport> prune(Workspace& workspace, const PruneOptions& options) {
   report.decisions = repo::decide(options.policy, points, verified, workspace.machine().clock.now());
   std::sort(report.decisions.begin(), report.decisions.end(),
             [](const auto& a, const auto& b) { return a.time > b.time; });
-  TRY(drop_points(workspace, options, points, report.decisions));
-  if (!points.empty()) report.logs = TRY(LogKeeper(workspace, options, points).run());
+  TRY(drop_points(workspace, options, kept, report.decisions));
+  if (!kept.empty()) report.logs = TRY(LogKeeper(workspace, options, kept).run());
 
   repo::CollectOptions collect;
   collect.dry_run = options.dry_run;

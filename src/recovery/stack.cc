@@ -236,9 +236,9 @@ class StackParser {
 
   Result<void> read_connection(const YAML::Node& node, std::string& out) {
     out = TRY(yaml_.text(node, "connection"));
-    if (out.find("password") == std::string::npos) return {};
-    return yaml_.error(
-        node, "'connection' holds a password: put it beside, as 'password: file:PATH' or 'password: env:NAME'");
+    const auto good = postgres::check_connection(out);
+    if (good.ok()) return {};
+    return yaml_.error(node, fmt::format("'connection': {}: {}", good.error().message(), good.error().hint()));
   }
 
   Result<void> read_slot(const YAML::Node& node, std::string& out) {

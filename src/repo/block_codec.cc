@@ -23,18 +23,19 @@ struct FreeExpander {
 // Content that begins with these bytes was rearranged before it was compressed; no
 // zstd frame begins so.
 constexpr std::array<uint8_t, 4> kColumnsMagic = {'H', 'F', 'C', '1'};
-// Below this the two trials would cost as much as what they can save.
-constexpr size_t kSmallestTried = 64 << 10;
-constexpr size_t kSamplePages = 4;
-constexpr int kSampleLevel = 1;
+// A trial compresses this much from the middle, both ways, as the whole would be. Less,
+// or pages from here and there, or a lower level would be misled: what zstd finds in
+// pages as they stand repeats from page to page.
+constexpr size_t kSampleBytes = 64 << 10;
+static_assert(kSampleBytes % kColumnsPageBytes == 0);
 // A trial costs a tenth to a quarter of what it decides about, and neighbouring blocks
 // are alike: its outcome serves this many, unless one comes out at another size.
 constexpr int kTrialServes = 16;
 constexpr size_t kUnlike = 2;
-// What zstd uses itself up to 256 KiB at its levels 3 and 4. Rearranged pages have few
-// and long matches: larger tables find no more of them, and miss the caches.
+// Rearranged pages have few and long matches: the larger tables of zstd's levels 3 and 4
+// find no more of them, and miss the caches. docs/decisions/020 has the measurements.
 constexpr int kFirstTunedLevel = 3, kLastTunedLevel = 4;
-constexpr int kTableLog = 16, kMinMatch = 4;
+constexpr int kTableLog = 14, kMinMatch = 5;
 
 // Scratch of each thread for rearranged bytes.
 MutableByteView scratch(size_t size) {
@@ -56,18 +57,16 @@ size_t zstd_compress(ByteView plain, int level, bool columns, MutableByteView ou
   return ZSTD_compress2(context.get(), out.data(), out.size(), plain.data(), plain.size());
 }
 
-// Whether a few pages of `plain` come out a good deal smaller as columns.
-bool columns_help(ByteView plain) {
-  constexpr size_t kSampleBytes = kSamplePages * kColumnsPageBytes;
-  uint8_t sample[kSampleBytes], columns[kSampleBytes], out[kSampleBytes + kSampleBytes / 64];
-  const size_t step = plain.size() / kColumnsPageBytes / kSamplePages * kColumnsPageBytes;
-  for (size_t i = 0; i < kSamplePages; i++)
-    std::memcpy(sample + i * kColumnsPageBytes, plain.data() + i * step, kColumnsPageBytes);
+// Whether pages from the middle of `plain` come out smaller as columns.
+bool columns_help(ByteView plain, int level) {
+  uint8_t columns[kSampleBytes], out[kSampleBytes + kSampleBytes / 64];
+  const size_t pages = (plain.size() - kSampleBytes) / kColumnsPageBytes;
+  const ByteView sample = plain.subspan(pages / 2 * kColumnsPageBytes, kSampleBytes);
   to_columns(sample, columns);
-  const size_t as_it_is = zstd_compress(sample, kSampleLevel, false, out),
-               rearranged = zstd_compress(columns, kSampleLevel, true, out);
+  const size_t as_it_is = zstd_compress(sample, level, false, out),
+               rearranged = zstd_compress(columns, level, true, out);
   if (ZSTD_isError(rearranged)) return false;
-  return ZSTD_isError(as_it_is) || rearranged + rearranged / 4 < as_it_is;
+  return ZSTD_isError(as_it_is) || rearranged + rearranged / 16 < as_it_is;
 }
 
 Result<void> zstd_expand(ByteView compressed, MutableByteView out) {
@@ -113,16 +112,16 @@ struct Habit {
 size_t compress_bound(size_t size) { return kColumnsMagic.size() + ZSTD_compressBound(size); }
 
 std::optional<size_t> compress(ByteView plain, int level, MutableByteView out) {
-  if (plain.size() < kSmallestTried) return compress_as(plain, level, false, out);
+  if (plain.size() < kSampleBytes) return compress_as(plain, level, false, out);
   thread_local Habit habit;
   const bool tried = habit.serves == 0;
-  if (tried) habit = {columns_help(plain), kTrialServes, 0};
+  if (tried) habit = {columns_help(plain, level), kTrialServes, 0};
   const bool columns = habit.columns;
   auto size = compress_as(plain, level, columns, out);
   const size_t permille = size.value_or(plain.size()) * 1000 / plain.size() + 1;
   const bool unlike = permille > habit.permille * kUnlike || permille * kUnlike < habit.permille;
   if (!tried && unlike) {
-    habit = {columns_help(plain), kTrialServes, 0};
+    habit = {columns_help(plain, level), kTrialServes, 0};
     if (habit.columns != columns) size = compress_as(plain, level, habit.columns, out);
   }
   habit.serves--;

@@ -22,6 +22,7 @@ namespace holdfast::repo {
 namespace {
 
 constexpr size_t kThreads = 2;
+constexpr int kLooks = 3;
 
 class Checker : private WalkSink {
  public:
@@ -36,9 +37,8 @@ class Checker : private WalkSink {
     TRY(check_small_objects());
     const auto points = TRY(repository_.points(told()));
     report_.points = points.size();
-    index_ = TRY(load_index_despite_damage(repository_, told()));
+    TRY(look_at_packs());
     report_.blocks = index_->entries().size();
-    TRY(check_packs_exist());
     TRY(walk_points(points));
     note_lost_blocks();
     TRY(check_logs());
@@ -100,19 +100,40 @@ class Checker : private WalkSink {
     return {};
   }
 
-  Result<void> check_packs_exist() {
-    TRY(repository_.store().list(kPacksPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
+  // A collector that goes on meanwhile removes packs after their index: what the index of
+  // a moment ago misses is damage only if a newer one misses it, too.
+  Result<void> look_at_packs() {
+    for (int attempt = 1;; attempt++) {
+      index_ = TRY(load_index_despite_damage(repository_, told()));
+      TRY(list_packs());
+      const auto& packs = index_->packs();
+      const bool whole = std::all_of(packs.begin(), packs.end(), [&](const PackInfo& pack) { return is_whole(pack); });
+      if (whole || attempt == kLooks) return tell_of_packs();
+    }
+  }
+
+  bool is_whole(const PackInfo& pack) const {
+    const auto found = stored_.find(pack.digest);
+    return found != stored_.end() && found->second == pack.size_bytes;
+  }
+
+  Result<void> list_packs() {
+    stored_.clear();
+    return repository_.store().list(kPacksPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
       const auto digest = digest_of_name(info.name);
       if (digest.ok())
         stored_[*digest] = info.size_bytes;
       else
         damage_.add(info.name, "it is not named as a pack is");
       return {};
-    }));
+    });
+  }
+
+  Result<void> tell_of_packs() {
     report_.packs = stored_.size();
     for (const PackInfo& pack : index_->packs()) {
       const auto found = stored_.find(pack.digest);
-      const bool whole = found != stored_.end() && found->second == pack.size_bytes;
+      const bool whole = is_whole(pack);
       whole_.push_back(whole);
       if (found == stored_.end())
         damage_.add(pack_name(pack.digest), "it is gone");
@@ -157,7 +178,7 @@ class Checker : private WalkSink {
       damage_.add(
           std::string(kIndexPrefix),
           fmt::format(
-              "{} blocks that points need (the first is {}) are in no index object: try holdfast check --rebuild-index",
+              "{} blocks that points need (the first is {}) are in no index object: try holdfast check --repair-index",
               unknown_.size(), unknown_.begin()->hex()));
     }
     std::vector<uint64_t> lost(index_->packs().size());

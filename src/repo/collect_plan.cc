@@ -118,6 +118,8 @@ class Planner {
     for (const PackInfo& pack : index.packs()) {
       const auto found = packs_.find(pack.digest);
       states_.push_back(found == packs_.end() ? nullptr : &found->second);
+      // Cut short: writers do not build on it, and have stored its blocks again.
+      if (found != packs_.end() && found->second.size_bytes != pack.size_bytes) found->second.damaged = true;
     }
     for (const IndexEntry& entry : index.entries()) {
       if (PackState* pack = states_[entry.pack]) pack->record_bytes += entry.length;

@@ -266,6 +266,25 @@ TEST_F(CollectTest, refuses_when_a_needed_pack_is_gone) {
   EXPECT_NE(report.error().text().find("nothing was collected"), std::string::npos) << report.error().text();
 }
 
+// A backup stores anew what a pack that was cut short held; that copy is the one that stays.
+TEST_F(CollectTest, a_pack_that_was_cut_short_goes_and_not_its_successor) {
+  for (uint64_t seed = 0; seed < 8; seed++) {
+    const Point first = take({{fmt::format("a{}", seed), pieces(seed * 100, seed * 100 + 20)}});
+    const auto packs = scratch_.names("packs/");
+    const std::string cut = *std::max_element(packs.begin(), packs.end(), [&](const auto& one, const auto& other) {
+      return scratch_.get(one).size() < scratch_.get(other).size();
+    });
+    scratch_.truncate(cut, scratch_.get(cut).size() - 1000);
+    repository_ = scratch_.open().value();
+    take({{fmt::format("a{}", seed), pieces(seed * 100, seed * 100 + 20)}});
+    for (int i = 0; i < 3; i++) run();
+    repository_ = scratch_.open().value();
+    expect_clean();
+    for (const Point& point : repository_->points().value()) ASSERT_TRUE(repository_->remove_point(point.id).ok());
+    for (int i = 0; i < 3; i++) run();
+  }
+}
+
 TEST_F(CollectTest, two_at_once_are_refused) {
   take({{"a", pieces(0, 20)}});
   const auto other =

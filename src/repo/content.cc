@@ -106,7 +106,7 @@ Result<std::vector<Extent>> decode_region(ByteView bytes) {
   ByteReader in(bytes);
   const uint8_t version = TRY(in.u8());
   if (version != kRegionVersion) {
-    return make_error(ErrorCode::kInvalidData, "region: version {} is not known", version);
+    return make_error(ErrorCode::kNewerFormat, "region: version {} is not known", version);
   }
   std::vector<Extent> extents = TRY(decode_extents(in, kMaxRegionExtents));
   TRY(in.end());

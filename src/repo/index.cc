@@ -112,7 +112,8 @@ Result<std::unique_ptr<Index>> Index::load(store::ObjectStore& store, const KeyS
     auto parts = digest.ok() ? read_index_object(store, keys, name)
                              : Result<std::vector<Part>>(digest.error().clone().with_code(ErrorCode::kDamaged));
     if (!parts.ok()) {
-      if (!damaged || parts.error().code() == ErrorCode::kNotFound) return std::move(parts).error();
+      const ErrorCode code = parts.error().code();
+      if (!damaged || (code != ErrorCode::kDamaged && code != ErrorCode::kInvalidData)) return std::move(parts).error();
       damaged(name, parts.error());
       continue;
     }

@@ -262,6 +262,16 @@ TEST(Reseal, LosesNothingWhereverItIsStopped) {
     ASSERT_TRUE(finished.ok()) << "after " << changes << " changes: " << finished.error().text();
     filled.expect_whole(fmt::format("gone on after {} changes", changes));
     EXPECT_TRUE(filled.scratch.names("log-moving/").empty());
+    // Nothing needs what is sealed under the old key any more.
+    const uint32_t epoch = parse_object_header(filled.scratch.get(filled.scratch.names("points/").at(0)).view(),
+                                               ObjectType::kPoint, "point")
+                               ->epoch;
+    for (const std::string& name : filled.scratch.names("packs/")) {
+      const auto header = parse_object_header(filled.scratch.get(name).view(), ObjectType::kPack, name);
+      ASSERT_TRUE(header.ok()) << header.error().text();
+      if (header->epoch == epoch) ASSERT_TRUE(filled.scratch.store->remove(name).ok());
+    }
+    filled.expect_whole(fmt::format("without the old packs, gone on after {} changes", changes));
   }
 }
 

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/log.h"
+#include "repo/access.h"
 #include "repo/checked_json.h"
 #include "repo/object_names.h"
 #include "repo/process_mark.h"
@@ -309,6 +310,11 @@ Result<std::vector<LeaseInfo>> live_leases(store::ObjectStore& store, const OnDa
     if (lease.expires > now) live.push_back(std::move(lease));
   }
   return live;
+}
+
+Result<bool> is_being_written(Repository& repository) {
+  const auto leases = TRY(live_leases(access(repository).store()));
+  return std::any_of(leases.begin(), leases.end(), [](const auto& lease) { return lease.kind == LeaseKind::kWriter; });
 }
 
 Result<uint64_t> sweep_leases(store::ObjectStore& store) {

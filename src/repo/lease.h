@@ -98,6 +98,9 @@ constexpr Duration kDamagedTerm = Duration::hours(24);
 using OnDamagedObject = std::function<void(const std::string& object, const Error& error)>;
 Result<std::vector<LeaseInfo>> live_leases(store::ObjectStore& store, const OnDamagedObject& damaged = nullptr);
 
+// Whether a writer is at work that has not committed yet.
+Result<bool> is_being_written(Repository& repository);
+
 // Removes the objects of leases that have ended. Returns how many.
 Result<uint64_t> sweep_leases(store::ObjectStore& store);
 

@@ -182,6 +182,8 @@ class OpenRepository final : public RepositoryAccess {
     const auto json = nlohmann::json::parse(as_text(plain.view()), nullptr, /*allow_exceptions=*/false);
     auto point =
         json.is_discarded() ? Result<Point>(make_error(ErrorCode::kDamaged, "it is not JSON")) : point_from_json(json);
+    if (!point.ok() && point.error().code() == ErrorCode::kNewerFormat)
+      return std::move(point).error().with_context(fmt::format("object {}", name));
     if (!point.ok()) return make_error(ErrorCode::kDamaged, "object {} is damaged: {}", name, point.error().message());
     point->id = id;
     return point;
@@ -251,10 +253,9 @@ class OpenRepository final : public RepositoryAccess {
       auto index = Index::load(store(), *keys_);
       if (index.ok()) return std::shared_ptr<const Index>(std::move(index).value());
       if (index.error().code() != ErrorCode::kNotFound || attempt == kLoadAttempts) {
-        return std::move(index)
-            .error()
-            .with_context("can't load the index")
-            .with_hint("rebuild it with: holdfast check --repair-index");
+        const bool newer = index.error().code() == ErrorCode::kNewerFormat;
+        Error error = std::move(index).error().with_context("can't load the index");
+        return newer ? std::move(error) : std::move(error).with_hint("rebuild it with: holdfast check --repair-index");
       }
     }
   }

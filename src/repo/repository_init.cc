@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <optional>
+
 #include "base/log.h"
 #include "repo/access.h"
 #include "repo/config.h"
@@ -39,19 +42,40 @@ struct OpenedSlot {
   std::string id;
 };
 
+// Anybody who may write here can add a slot that takes long to try: those come last.
+bool cheaper_to_try(const StoredSlot& a, const StoredSlot& b) {
+  const auto cost = [](const StoredSlot& slot) {
+    const auto header = decode_slot_header(slot.object.view(), slot.name);
+    return header.ok() ? std::pair(header->cost.memory_bytes, header->cost.passes) : std::pair(UINT64_MAX, UINT32_MAX);
+  };
+  return cost(a) < cost(b);
+}
+
 Result<OpenedSlot> open_any_slot(store::ObjectStore& store, const std::string& repository_id,
                                  const Secret& passphrase) {
   std::vector<std::string> broken;
-  const auto slots = TRY(read_slots(store, repository_id, [&](const std::string& name, const Error& error) {
+  auto slots = TRY(read_slots(store, repository_id, [&](const std::string& name, const Error& error) {
     log_warn("repo.key.damaged", {{"object", name}, {"error", error.text()}});
     broken.push_back(name);
   }));
+  std::sort(slots.begin(), slots.end(), cheaper_to_try);
   PassphraseKeys keys(passphrase, repository_id);
+  std::optional<Error> untried;
+  bool wrong_passphrase = false;
   for (const StoredSlot& slot : slots) {
     auto root = open_slot(keys, slot.object.view(), slot.name);
     if (root.ok()) return OpenedSlot{std::move(root).value(), slot.id};
-    if (root.error().code() != ErrorCode::kWrongPassphrase) return std::move(root).error();
+    if (root.error().code() == ErrorCode::kWrongPassphrase) {
+      wrong_passphrase = true;
+      continue;
+    }
+    // A slot that can't be tried, such as one of absurd cost that anybody who may write here
+    // can have made, keeps nobody from the others.
+    log_warn("repo.key.damaged", {{"object", slot.name}, {"error", root.error().text()}});
+    broken.push_back(slot.name);
+    if (!untried) untried = std::move(root).error();
   }
+  if (untried && !wrong_passphrase) return std::move(*untried);
   if (slots.empty()) {
     return make_error(ErrorCode::kDamaged, "no key slot of the repository at {} can be read", store.location())
         .with_hint("bring back any object of its keys/ folder from a copy");
@@ -59,7 +83,7 @@ Result<OpenedSlot> open_any_slot(store::ObjectStore& store, const std::string& r
   Error wrong = make_error(ErrorCode::kWrongPassphrase, "no key of the repository at {} opens with this passphrase",
                            store.location());
   if (broken.empty()) return wrong;
-  return std::move(wrong).with_hint(fmt::format("object {} is damaged and could not be tried", broken.front()));
+  return std::move(wrong).with_hint(fmt::format("object {} could not be tried", broken.front()));
 }
 
 }  // namespace

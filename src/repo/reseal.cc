@@ -46,11 +46,16 @@ class Resealer {
     progress_.phase = "re-sealing packs";
     TRY(repository_.refresh());
     const auto index = TRY(repository_.index());
-    const std::set<ObjectDigest> announced = TRY(tombstoned_packs(repository_.store()));
+    // Only what is settled has its copies in place: an announcement of a rotation that was
+    // killed says nothing.
+    std::set<ObjectDigest> settled;
+    for (const Tombstone& tombstone : TRY(load_tombstones(repository_.store()))) {
+      if (tombstone.settled && !tombstone.damaged) settled.insert(tombstone.packs.begin(), tombstone.packs.end());
+    }
     std::vector<PackInfo> old;
     std::set<ObjectDigest> digests;
     for (const PackInfo& pack : index->packs()) {
-      if (pack.epoch >= epoch_ || announced.contains(pack.digest)) continue;
+      if (pack.epoch >= epoch_ || settled.contains(pack.digest)) continue;
       old.push_back(pack);
       digests.insert(pack.digest);
       progress_.bytes_total += pack.size_bytes;

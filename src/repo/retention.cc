@@ -149,7 +149,7 @@ class Decider {
 
 bool RetentionPolicy::empty() const {
   return keep_last == 0 && keep_hourly == 0 && keep_daily == 0 && keep_weekly == 0 && keep_monthly == 0 &&
-         keep_yearly == 0 && keep_within.ns == 0 && keep_tags.empty();
+         keep_yearly == 0 && keep_within.ns <= 0;
 }
 
 std::vector<RetentionDecision> decide(const RetentionPolicy& policy, const std::vector<Point>& points,

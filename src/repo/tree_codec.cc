@@ -319,7 +319,7 @@ Result<std::vector<Entry>> decode_chunk(ByteView bytes) {
   ByteReader in(bytes);
   const uint8_t version = TRY(in.u8());
   if (version != kChunkVersion)
-    return make_error(ErrorCode::kInvalidData, "tree chunk: version {} is not known", version);
+    return make_error(ErrorCode::kNewerFormat, "tree chunk: version {} is not known", version);
   std::vector<Entry> entries;
   ChunkDecoder decoder(in);
   while (in.remaining() > 0) {
@@ -348,7 +348,7 @@ Result<TreePage> decode_page(ByteView bytes) {
   ByteReader in(bytes);
   const uint8_t version = TRY(in.u8());
   if (version != kPageVersion)
-    return make_error(ErrorCode::kInvalidData, "tree page: version {} is not known", version);
+    return make_error(ErrorCode::kNewerFormat, "tree page: version {} is not known", version);
   TreePage page;
   page.level = TRY(in.u8());
   if (page.level > kMaxTreeLevel)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -117,7 +118,10 @@ class LocalStore final : public ObjectStore {
       const std::lock_guard lock(mutex_);
       if (durable_.contains(path)) return {};
     }
+    if (path != directory_) TRY(ensure_directory(parent_path(path)));
     TRY(make_directories(fs_, path));
+    // Whoever made one that is there already may have been killed before its name was durable.
+    if (path != directory_) TRY(fs_.sync_directory(parent_path(path)));
     {
       const std::lock_guard lock(mutex_);
       durable_.insert(path);
@@ -169,8 +173,12 @@ class LocalStore final : public ObjectStore {
     };
     if (offset > object.size_bytes || length > object.size_bytes - offset) return cut_short(object.size_bytes);
     Bytes bytes(length);
-    const size_t got = TRY_CONTEXT(object.file->read_at(offset, bytes.mutable_view()), "can't read object {}", name);
-    if (got < length) return cut_short(offset + got);
+    auto got = object.file->read_at(offset, bytes.mutable_view());
+    // A sector that can't be read is damage like any other: it ends nothing but what needs it.
+    if (!got.ok() && got.error().code() == ErrorCode::kIo)
+      return make_error(ErrorCode::kDamaged, "object {} can't be read: {}", name, got.error().message());
+    if (!got.ok()) return std::move(got).error().with_context(fmt::format("can't read object {}", name));
+    if (*got < length) return cut_short(offset + *got);
     return bytes;
   }
 
@@ -215,7 +223,9 @@ class LocalStore final : public ObjectStore {
     for (const std::string& leaf : names) {
       const std::string name = prefix + leaf;
       if (leaf.ends_with('/')) {
-        if (name != kTemporaryPrefix) TRY(list_directory(name, visit));
+        // What no object can be in is not the repository's: the lost+found of a file system.
+        if (name != kTemporaryPrefix && check_name(leaf.substr(0, leaf.size() - 1)).ok())
+          TRY(list_directory(name, visit));
         continue;
       }
       const auto status = fs_.stat(join_path(directory_, name));
@@ -243,7 +253,11 @@ class LocalStore final : public ObjectStore {
 }  // namespace
 
 Result<std::unique_ptr<ObjectStore>> open_local_store(FileSystem& fs, const std::string& directory, bool must_exist) {
-  auto store = std::make_unique<LocalStore>(fs, directory);
+  // A link to the directory will do; where it leads to is settled now.
+  std::error_code unresolved;
+  const std::string absolute = absolute_path(directory);
+  const std::string resolved = std::filesystem::weakly_canonical(absolute, unresolved);
+  auto store = std::make_unique<LocalStore>(fs, unresolved ? absolute : resolved);
   const auto learned = store->learn_identity();
   if (!learned.ok() && (must_exist || learned.error().code() != ErrorCode::kNotFound)) {
     if (learned.error().code() != ErrorCode::kNotFound) return learned.error().clone();

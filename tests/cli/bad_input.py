@@ -122,6 +122,32 @@ class BadInput(Case):
         self.make_stack()
         self.refuse("prune", status=REFUSED, says="retention")
 
+    def test_a_tag_to_keep_is_no_policy(self):
+        self.make_stack()
+        self.refuse("prune", "--keep-tag", "gold", status=REFUSED, says="retention")
+
+    def test_init_keeps_the_passphrase_of_a_repository_that_is_there(self):
+        """The configuration can't be written when the repository is made already."""
+        self.config.mkdir()
+        (self.config / "in the way").touch()
+        passphrase = self.scratch / "made.pass"
+        outcome = self.holdfast("init", "--no-discover", "--repository", self.repository, "--passphrase", f"file:{passphrase}",
+                                expect=None)
+        self.assertNotEqual(outcome.status, 0)
+        self.assertEqual(self.repository.exists(), passphrase.exists())
+
+    def test_init_without_a_directory_for_the_configuration(self):
+        self.config = self.scratch / "nowhere" / "holdfast.yaml"
+        passphrase = self.scratch / "made.pass"
+        self.refuse("init", "--no-discover", "--repository", self.repository, "--passphrase", f"file:{passphrase}", status=NOT_FOUND,
+                    says=f"there is no directory {self.config.parent}")
+        self.assertFalse(passphrase.exists() or self.repository.exists())
+
+    def test_a_password_in_a_connection_is_not_repeated(self):
+        for connection in ("host=127.0.0.1 port=1 password=hunter2", "postgresql://u:hunter2@127.0.0.1:1/x", "host=x password=hunter2 y"):
+            outcome = self.refuse("init", "--postgres", connection, status=CONFIG, says="the connection string")
+            self.assertNotIn("hunter2", outcome.err)
+
     def test_the_last_passphrase_can_not_be_removed(self):
         self.make_stack(backup=False)
         slot = self.holdfast("key", "list", "--json").json()["slots"][0]["id"]

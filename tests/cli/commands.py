@@ -3,7 +3,7 @@ import os
 import signal
 import unittest
 
-from harness import INTERRUPTED, NOT_FOUND, PROGRAM, Background, Case, wait_until
+from harness import INTERRUPTED, NOT_FOUND, PROGRAM, Background, Case, Server, is_root, wait_until
 
 
 class Commands(Case):
@@ -82,6 +82,28 @@ class Commands(Case):
         self.assertEqual([point["id"] for point in left], [point["id"] for point in reversed(plan["points"][:2])])
         self.holdfast("check", "--read-data")
         self.holdfast("restore", "--to", self.scratch / "out")
+
+    @unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
+    def test_prune_keeps_the_log_that_another_stacks_points_need(self):
+        server = Server(self.scratch / "server", [])
+        self.addCleanup(server.remove)
+        component = f"  - {{name: db, kind: postgres, connection: {server.connection}}}\n"
+        self.write_config(component, "retention: {keep_last: 1}\n")
+        server.start()
+        self.addCleanup(server.stop, mode="immediate")
+        self.holdfast("init")
+        self.holdfast("backup")
+        other = self.holdfast("points", "--json").json()["points"][0]["id"]
+        self.config.write_text(self.config.read_text().replace("stack: test", "stack: renamed"))
+        for number in range(2):
+            server.sql(f"create table t{number} (n int)")
+            server.sql("select pg_switch_wal()")
+            self.holdfast("backup")
+        self.holdfast("prune", "--grace", "0s")
+        self.config.write_text(self.config.read_text().replace("stack: renamed", "stack: test"))
+        owner = ("--owner", "root") if is_root() else ()
+        self.holdfast("restore", "--point", other, "--to", self.scratch / "out", *owner)
+        self.holdfast("check", "--read-data")
 
     def test_tags_hold_points(self):
         self.make_stack()

@@ -231,7 +231,7 @@ std::string owners_note(uint64_t count) {
 Result<RestoreReport> restore(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
                               const RestoreOptions& options) {
   const Choice choice(options.only);
-  Target target(world.fs, options.to, options.delta);
+  Target target(world.fs, options.to, options.delta, snapshot.root);
   Faults faults;
   OwnerNames names;
   world.progress.phase = "looking at the target";
@@ -253,8 +253,7 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
   TRY(restorer.run(snapshot.root));
   world.progress.phase = "setting directories right";
   TRY(finish.run(snapshot.root, choice, restorer.made()));
-  const std::string place = TRY(target.existing_ancestor());
-  TRY(world.fs.sync_all(place));
+  TRY(target.sync());
 
   report.files = restorer.file_count;
   report.directories = restorer.directory_count;

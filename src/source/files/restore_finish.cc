@@ -35,6 +35,7 @@ Result<void> RestoreFinish::visit(Selected selected, const std::set<std::string>
 }
 
 Result<void> RestoreFinish::leave(const Directory& directory) {
+  if (!options_.dry_run) TRY(target_.changed_in(target_.path_of(directory.entry.path)));
   if (directory.leave) return {};
   if (options_.delta && options_.remove_extra) TRY(remove_extra(directory));
   if (options_.dry_run) return {};

@@ -26,7 +26,7 @@ class Planning {
   // Whether it all fits: first by a bound that costs nothing, then, if that does
   // not, by what is really stored (a sparse file takes less than its size).
   Result<void> check_space(const repo::BlockId& root) {
-    const std::string place = TRY(target_.existing_ancestor());
+    const std::string place = TRY(target_.existing_ancestor(target_.path_of("")));
     const uint64_t available = TRY(target_.fs().free_bytes(place));
     uint64_t wanted = new_bytes_ + largest_rewrite_;
     if (wanted <= available) return {};

@@ -5,7 +5,9 @@
 
 #include "source/files/data_stream.h"
 #include "source/files/selection.h"
+#include "source/files/target.h"
 #include "source/files/test_support.h"
+#include "store/local_store.h"
 
 namespace holdfast::files {
 namespace {
@@ -421,6 +423,44 @@ TEST_F(RestoreTest, WhatACrashLeftIsReplaced) {
   EXPECT_EQ(real_file_system().list(restored()).value().size(), 1u);
 }
 
+// The next capture takes what a crash left like any other file: it must not meet the
+// temporary of the file beside it.
+TEST_F(RestoreTest, ATemporaryThatWasCapturedIsAFileLikeOthers) {
+  write_source("a", "whole");
+  const auto before = take();
+  Target crashed(real_file_system(), "", true, before.root);
+  const std::string left = crashed.temporary_of(scratch.in_tree("source/a"));
+  write(left, "left by a crash");
+  const auto snapshot = take();
+  for (const bool delta : {false, true}) {
+    put_back(snapshot, {.delta = delta});
+    EXPECT_EQ(read(restored("a")), "whole");
+    EXPECT_EQ(read(restored(base_name(left))), "left by a crash");
+  }
+  put_back(snapshot, {.to = "/", .delta = true});
+  EXPECT_EQ(read(source + "/a"), "whole");
+  EXPECT_EQ(read(left), "left by a crash");
+}
+
+TEST_F(RestoreTest, EveryFileSystemThatWasWrittenToIsSynced) {
+  mkdir((source + "/mounted").c_str(), 0755);
+  write_source("a", "a");
+  write_source("mounted/b", "b");
+  const auto snapshot = take();
+  write_source("a", "other a");
+  write_source("mounted/b", "other b");
+  fs.on_stat = [&](const std::string& path, const struct stat& status) -> std::optional<struct stat> {
+    struct stat elsewhere = status;
+    elsewhere.st_dev += 1;
+    return path.starts_with(source + "/mounted") ? std::optional(elsewhere) : std::nullopt;
+  };
+  put_back(snapshot, {.to = "/", .delta = true});
+  const auto synced = fs.synced();
+  const auto of_mount = [&](const std::string& path) { return path.starts_with(source + "/mounted"); };
+  EXPECT_GE(std::count_if(synced.begin(), synced.end(), of_mount), 2) << "before the renames, and at the end";
+  EXPECT_GE(std::count_if(synced.begin(), synced.end(), std::not_fn(of_mount)), 2);
+}
+
 TEST_F(RestoreTest, FreeSpaceIsCheckedFirst) {
   write_source("a", noise(1 << 20, 1));
   auto file = real_file_system().open(source + "/sparse", {.write = true, .create = true});
@@ -435,6 +475,43 @@ TEST_F(RestoreTest, FreeSpaceIsCheckedFirst) {
   fs.free = 2 << 20;  // enough: holes take none
   put_back(snapshot);
   EXPECT_EQ(status_of(restored("sparse")).st_blocks, 0);
+}
+
+TEST_F(RestoreTest, ASectorThatCanNotBeReadIsDamageLikeAnyOther) {
+  MeddlingFileSystem disk(real_file_system());
+  const auto store = store::open_local_store(disk, scratch / "repository", false).value();
+  const auto random = seeded_random(1);
+  const auto stored = repo::init_repository({*store, clock, *random}, Secret::from_text("x"), {8192, 1}).value();
+  repo::WriteOptions small_packs;
+  small_packs.pack_bytes = 256 << 10;
+  write_source("a", noise(3 << 20, 1));
+  write_source("b", "whole");
+  auto w = world();
+  repo::Point point;
+  {
+    const auto writer = repo::WriteSession::begin(*stored, small_packs).value();
+    point.snapshots.push_back(capture(w, *writer, options(), nullptr).value());
+    ASSERT_TRUE(writer->commit(point).ok());
+  }
+  std::string largest;
+  uint64_t size = 0;
+  ASSERT_TRUE(store
+                  ->list("packs/",
+                         [&](const store::ObjectInfo& info) -> Result<void> {
+                           if (info.size_bytes > size) largest = info.name;
+                           size = std::max(size, info.size_bytes);
+                           return {};
+                         })
+                  .ok());
+  disk.read_error = [&](const std::string& path) -> std::optional<Error> {
+    if (!path.ends_with(largest)) return std::nullopt;
+    return make_error(ErrorCode::kIo, "input/output error");
+  };
+  const auto outcome = restore(w, *stored, point.snapshots.front(), {.to = target});
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.error().code(), ErrorCode::kDamaged) << outcome.error().text();
+  EXPECT_FALSE(present(restored("a")));
+  EXPECT_EQ(read(restored("b")), "whole");
 }
 
 TEST_F(RestoreTest, ADamagedFileIsLeftOutNamedAndTheRestIsRestored) {

@@ -1,6 +1,8 @@
 #include "source/files/target.h"
 
+#include "base/encoding.h"
 #include "base/parallel.h"
+#include "crypto/digest.h"
 #include "source/files/selection.h"
 
 namespace holdfast::files {
@@ -12,17 +14,10 @@ std::string prefix_of(const std::string& directory) {
   return absolute == "/" ? "" : absolute;
 }
 
-// Depends on the path alone, so that what a crash left is found and replaced.
-uint64_t path_hash(std::string_view path) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : path) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  return hash;
-}
-
 }  // namespace
 
-Target::Target(FileSystem& fs, const std::string& directory, bool replace)
-    : fs_(fs), prefix_(prefix_of(directory)), replace_(replace) {}
+Target::Target(FileSystem& fs, const std::string& directory, bool replace, const repo::BlockId& snapshot)
+    : fs_(fs), prefix_(prefix_of(directory)), replace_(replace), snapshot_(snapshot) {}
 
 Target::~Target() {
   // Only after an error: nothing half done stays behind.
@@ -37,11 +32,14 @@ std::string Target::path_of(std::string_view tree_path) const {
 }
 
 std::string Target::temporary_of(std::string_view tree_path) const {
-  return join_path(path_of(tree_parent(tree_path)), fmt::format(".holdfast-{:016x}.tmp", path_hash(tree_path)));
+  crypto::Sha256 hash;
+  hash.update(snapshot_.bytes);
+  hash.update(as_bytes(tree_path));
+  const std::string digits = to_hex(hash.finish()).substr(0, 32);
+  return join_path(path_of(tree_parent(tree_path)), fmt::format(".holdfast-{}.tmp", digits));
 }
 
-Result<std::string> Target::existing_ancestor() const {
-  std::string path = path_of("");
+Result<std::string> Target::existing_ancestor(std::string path) const {
   while (true) {
     auto status = fs_.stat(path);
     if (status.ok()) return path;
@@ -76,8 +74,13 @@ void Target::discard(const std::string& tree_path) {
 
 Result<void> Target::publish(size_t threads) {
   if (ready_.empty()) return {};
-  const std::string place = TRY(existing_ancestor());
-  TRY(fs_.sync_all(place));
+  std::string_view last = {};
+  for (const std::string& tree_path : ready_) {
+    const std::string_view parent = tree_parent(tree_path);
+    if (last.data() == nullptr || parent != last) TRY(changed_in(path_of(parent)));
+    last = parent;
+  }
+  TRY(sync());
   // Each thread takes a run of neighbours: two in one directory wait for each other.
   constexpr size_t kRun = 64;
   const size_t runs = (ready_.size() + kRun - 1) / kRun;
@@ -90,6 +93,20 @@ Result<void> Target::publish(size_t threads) {
   };
   TRY(parallel_for(runs, threads, publish_run));
   ready_.clear();
+  return {};
+}
+
+Result<void> Target::changed_in(const std::string& directory) {
+  // One that could not be made is a fault that was told: what is above it was changed.
+  const std::string there = TRY(existing_ancestor(directory));
+  const dev_t device = TRY(fs_.stat(there)).st_dev;
+  std::lock_guard lock(mutex_);
+  file_systems_.try_emplace(device, there);
+  return {};
+}
+
+Result<void> Target::sync() {
+  for (const auto& [device, directory] : file_systems_) TRY(fs_.sync_all(directory));
   return {};
 }
 

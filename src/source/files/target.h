@@ -1,11 +1,14 @@
 #pragma once
 
-#include <atomic>
+#include <sys/stat.h>
+
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/filesystem.h"
+#include "repo/ids.h"
 #include "source/files/content_reader.h"
 #include "source/files/metadata.h"
 #include "source/source.h"
@@ -15,18 +18,20 @@ namespace holdfast::files {
 // The place that a restore writes to, and the one way in which anything appears
 // there: first whole under a temporary name beside its own, then, once a batch of
 // them is durable, under its own name. A crash leaves temporaries, which the next
-// restore of the same things replaces. Thread-safe.
+// restore of the same snapshot replaces. Thread-safe.
 class Target {
  public:
-  // `directory`: "" or "/" for where things were.
-  Target(FileSystem& fs, const std::string& directory, bool replace);
+  // `directory`: "" or "/" for where things were. `snapshot`: what is restored.
+  Target(FileSystem& fs, const std::string& directory, bool replace, const repo::BlockId& snapshot);
   ~Target();
 
   std::string path_of(std::string_view tree_path) const;
-  // Name for the time until publish(); hidden, in the same directory.
+  // Name for the time until publish(); hidden, in the same directory. It follows from
+  // the path and from the snapshot: what a crash left is found again, and no entry of
+  // that snapshot can have it, as its digest came later than the entry.
   std::string temporary_of(std::string_view tree_path) const;
-  // The nearest directory that exists already, at or above the target.
-  Result<std::string> existing_ancestor() const;
+  // The nearest directory that exists already, at or above this one.
+  Result<std::string> existing_ancestor(std::string path) const;
 
   // A new, empty, private file under the temporary name.
   Result<std::unique_ptr<File>> create_temporary(const std::string& tree_path);
@@ -39,6 +44,10 @@ class Target {
   // Makes all that is ready durable, then visible. Without `replace` an existing
   // name is kAlreadyExists.
   Result<void> publish(size_t threads);
+  // Something was changed in this directory: sync() reaches its file system.
+  Result<void> changed_in(const std::string& directory);
+  // Makes what was published and changed durable, on every file system that it lies on.
+  Result<void> sync();
 
   bool replaces() const { return replace_; }
   FileSystem& fs() { return fs_; }
@@ -47,8 +56,10 @@ class Target {
   FileSystem& fs_;
   const std::string prefix_;  // "" or "/dir"
   const bool replace_;
+  const repo::BlockId snapshot_;
   std::mutex mutex_;
   std::vector<std::string> ready_;
+  std::map<dev_t, std::string> file_systems_;  // a directory on each
 };
 
 }  // namespace holdfast::files

@@ -101,8 +101,10 @@ class MeddlingFileSystem : public FileSystem {
   Result<void> remove_file(const std::string& path) override { return real_.remove_file(path); }
   Result<void> remove_directory(const std::string& path) override { return real_.remove_directory(path); }
   Result<void> sync_directory(const std::string& path) override { return real_.sync_directory(path); }
-  Result<void> sync_all(const std::string&) override {
+  Result<void> sync_all(const std::string& path) override {
     note("sync");
+    std::lock_guard lock(mutex_);
+    synced_.push_back(path);
     return {};
   }
   Result<uint64_t> free_bytes(const std::string& path) override { return free.value_or(TRY(real_.free_bytes(path))); }
@@ -113,6 +115,11 @@ class MeddlingFileSystem : public FileSystem {
     std::lock_guard lock(mutex_);
     return events_;
   }
+  // The directories whose file systems were synced.
+  std::vector<std::string> synced() const {
+    std::lock_guard lock(mutex_);
+    return synced_;
+  }
 
  private:
   void note(const char* event) {
@@ -120,7 +127,7 @@ class MeddlingFileSystem : public FileSystem {
     if (events_.empty() || events_.back() != event) events_.push_back(event);
   }
   mutable std::mutex mutex_;
-  std::vector<std::string> events_;
+  std::vector<std::string> events_, synced_;
 
   class MeddlingFile : public File {
    public:

@@ -14,7 +14,9 @@ constexpr const char* kNow = "to_char(clock_timestamp() at time zone 'UTC', 'YYY
 // One row; settings that only members of pg_read_all_settings may see come as null.
 constexpr const char* kFacts =
     "select s.system_identifier, current_setting('server_version_num'),"
-    " (select timeline_id from pg_control_checkpoint()),"
+    // The control file learns of a new timeline at the next checkpoint only.
+    " case when pg_is_in_recovery() then (select timeline_id from pg_control_checkpoint())"
+    "  else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end,"
     " (select bytes_per_wal_segment from pg_control_init()),"
     " current_setting('block_size'), current_setting('data_checksums'), pg_is_in_recovery(),"
     " case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end,"

@@ -193,6 +193,12 @@ Result<void> Capture::count(BackupSession& backup) {
 }
 
 Result<void> Capture::add_label(const BackupEnd& end) {
+  if (previous_ && end.label.timeline != facts_.timeline) {
+    return make_error(ErrorCode::kServer, "the server went from timeline {} to {} under the incremental",
+                      facts_.timeline, end.label.timeline)
+        .with_retryable()
+        .with_hint("take the backup again: it will be a full one");
+  }
   source_.start = end.label.start;
   source_.stop = end.stop;
   source_.checkpoint = end.label.checkpoint;

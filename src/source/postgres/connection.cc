@@ -36,17 +36,23 @@ struct ConninfoDeleter {
   void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
 };
 
+using Conninfo = std::unique_ptr<PQconninfoOption, ConninfoDeleter>;
+
+// libpq repeats parts of a string that it does not understand: not where one may be a password.
+Result<Conninfo> parse_conninfo(const std::string& conninfo) {
+  char* problem = nullptr;
+  Conninfo parsed(PQconninfoParse(conninfo.c_str(), &problem));
+  if (parsed) return parsed;
+  const std::string text = contains(conninfo, "pass") || contains(conninfo, "@") ? "it is malformed" : trimmed(problem);
+  PQfreemem(problem);
+  return make_error(ErrorCode::kConfig, "the connection string can't be understood: {}", text)
+      .with_hint("write it like host=/run/postgresql port=5432 user=postgres dbname=postgres");
+}
+
 // The keywords of the connection string, with ours added where the string says nothing.
 Result<std::map<std::string, std::string>> connect_keywords(const Connection& connection,
                                                             const SessionOptions& options) {
-  char* problem = nullptr;
-  std::unique_ptr<PQconninfoOption, ConninfoDeleter> parsed(PQconninfoParse(connection.conninfo.c_str(), &problem));
-  if (!parsed) {
-    const std::string text = trimmed(problem);
-    PQfreemem(problem);
-    return make_error(ErrorCode::kConfig, "the connection string can't be understood: {}", text)
-        .with_hint("write it like host=/run/postgresql port=5432 user=postgres dbname=postgres");
-  }
+  const Conninfo parsed = TRY(parse_conninfo(connection.conninfo));
   std::map<std::string, std::string> keywords = {{"tcp_user_timeout", "15000"},
                                                  {"keepalives_idle", "30"},
                                                  {"keepalives_interval", "10"},
@@ -67,6 +73,17 @@ Result<std::map<std::string, std::string>> connect_keywords(const Connection& co
 Duration now() { return system_clock().monotonic(); }
 
 }  // namespace
+
+Result<void> check_connection(const std::string& conninfo) {
+  const Conninfo parsed = TRY(parse_conninfo(conninfo));
+  for (const PQconninfoOption* option = parsed.get(); option->keyword; option++) {
+    const std::string_view keyword = option->keyword;
+    if (!option->val || (keyword != "password" && keyword != "sslpassword")) continue;
+    return make_error(ErrorCode::kConfig, "the connection string holds a password")
+        .with_hint("put it beside, as 'password: file:PATH' or 'password: env:NAME', or into ~/.pgpass");
+  }
+  return {};
+}
 
 // ---- Rows
 

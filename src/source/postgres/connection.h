@@ -26,6 +26,9 @@ struct Connection {
   Secret password;  // empty: none, or ~/.pgpass
 };
 
+// kConfig when the string is malformed or holds a password, which is never repeated.
+Result<void> check_connection(const std::string& conninfo);
+
 enum class SessionKind {
   kSql,          // an ordinary session
   kReplication,  // physical replication: IDENTIFY_SYSTEM, BASE_BACKUP, START_REPLICATION

@@ -77,7 +77,7 @@ class Receiver {
  private:
   Result<void> session();
   Result<StreamStart> plan();
-  std::optional<Lsn> ask_slot_restart();
+  Result<std::optional<Lsn>> ask_slot_restart();
   Result<std::optional<StreamStart>> stream(const StreamStart& from);
   Result<bool> take_messages();
   Result<void> take(ByteView message);
@@ -188,7 +188,7 @@ Result<void> Receiver::session() {
 
 Result<StreamStart> Receiver::plan() {
   std::optional<Lsn> slot_restart = TRY(session_->ensure_slot(options_.slot));
-  if (!slot_restart) slot_restart = ask_slot_restart();
+  if (!slot_restart) slot_restart = TRY(ask_slot_restart());
   TRY(session_->fetch_histories(archive_, session_->timeline()));
   StreamStart from = TRY(plan_stream(archive_, session_->timeline(), slot_restart, session_->end()));
   if (!gap_follows_) return from;
@@ -204,14 +204,19 @@ Result<StreamStart> Receiver::plan() {
   return StreamStart{session_->timeline(), oldest};
 }
 
-// Servers before 15 do not tell over the replication protocol.
-std::optional<Lsn> Receiver::ask_slot_restart() {
+// Servers before 15 do not tell over the replication protocol, nor whether a slot of
+// that name is somebody's logical one, which must not be taken for ours.
+Result<std::optional<Lsn>> Receiver::ask_slot_restart() {
   SessionOptions options;
   options.stop = &stop_;
   auto session = ServerSession::connect(connection_, options);
-  if (!session.ok()) return std::nullopt;
+  if (!session.ok()) return std::optional<Lsn>();
   auto state = ask_server_state(*session.value(), options_.slot);
-  return state.ok() ? state.value().slot_restart : std::nullopt;
+  if (!state.ok()) return std::optional<Lsn>();
+  if (state->slot_is_logical)
+    return make_error(ErrorCode::kConfig, "the slot '{}' is one for logical replication", options_.slot)
+        .with_hint("give the component another 'slot'");
+  return state->slot_restart;
 }
 
 // The server has removed the WAL that we asked for. A new slot keeps what comes

@@ -19,8 +19,9 @@ constexpr size_t kWholeShareNumerator = 3, kWholeShareDenominator = 4;
 constexpr size_t kMostPieces = 256;
 // LSNs that no record has: pages written past the WAL carry them (index builds).
 constexpr uint64_t kSmallestRealLsn = 1 << 20;
-// The writing of a page takes microseconds; this waits for up to a second.
-constexpr size_t kReadAgainTimes = 20;
+// The writing of a page takes microseconds, but whoever writes may be held up in the
+// middle of it: this waits for about a second.
+constexpr size_t kReadAgainTimes = 200;
 constexpr Duration kReadAgainPause = Duration::milliseconds(5);
 constexpr size_t kReadAgainFirst = 3;  // without a pause
 

@@ -141,21 +141,46 @@ Result<std::optional<StreamStart>> ReplicationSession::finish() {
   return next;
 }
 
+namespace {
+
+// Whether a timeline is stored from somewhere in its middle on, or its ancestor not to
+// its end (a backup was faster than we), while the slot still has what is missing.
+bool lacks_beginning(const TimelinePiece& piece, const TimelinePiece& ancestor, const std::vector<WalPiece>& stored,
+                     const std::map<uint32_t, Lsn>& ends, Lsn kept_from, uint64_t segment_bytes) {
+  const Lsn begin = segment_start(piece.from, segment_bytes);
+  const auto first =
+      std::find_if(stored.begin(), stored.end(), [&](const WalPiece& s) { return s.timeline == piece.timeline; });
+  if (first != stored.end() && first->from > begin && kept_from <= begin) return true;
+  const auto before = ends.find(ancestor.timeline);
+  return before != ends.end() && before->second < begin && kept_from <= before->second;
+}
+
+}  // namespace
+
 Result<StreamStart> plan_stream(WalArchive& archive, uint32_t server_timeline, std::optional<Lsn> slot_restart,
                                 Lsn server_end) {
   const uint64_t segment_bytes = archive.identity().segment_bytes;
   const auto path = path_to(server_timeline, TRY(archive.history(server_timeline)));
   std::optional<Lsn> kept_from;
   if (slot_restart) kept_from = segment_start(*slot_restart, segment_bytes);
-  const auto ends = stored_ends(TRY(archive.pieces()), segment_bytes, kept_from);
+  const auto stored = TRY(archive.pieces());
+  const auto ends = stored_ends(stored, segment_bytes, kept_from);
+  std::optional<StreamStart> headless;
   for (auto piece = path.rbegin(); piece != path.rend(); ++piece) {
     const auto end = ends.find(piece->timeline);
     if (end == ends.end()) continue;
+    const auto ancestor = piece + 1;
+    if (ancestor != path.rend() && kept_from &&
+        lacks_beginning(*piece, *ancestor, stored, ends, *kept_from, segment_bytes)) {
+      headless = StreamStart{piece->timeline, segment_start(piece->from, segment_bytes)};
+      continue;
+    }
     if (end->second < piece->to) return StreamStart{piece->timeline, end->second};
     // This timeline is stored to where it was left; its successor begins with the same segment.
     const auto& next = *(piece - 1);
     return StreamStart{next.timeline, segment_start(next.from, segment_bytes)};
   }
+  if (headless) return *headless;
   const Lsn from = segment_start(slot_restart.value_or(server_end), segment_bytes);
   const auto piece = std::find_if(path.begin(), path.end(), [&](const auto& p) { return from < p.to; });
   return StreamStart{piece->timeline, from};

@@ -81,6 +81,28 @@ TEST_F(PlanStreamTest, GoesOverToTheNextTimelineWhereTheOldOneWasLeft) {
             "the history of timeline 4 is not stored (push 00000004.history from the server's pg_wal directory)");
 }
 
+// A backup that was faster than the receiver has stored WAL of the new timeline from
+// somewhere in its middle on: what is before comes first, while the slot has it.
+TEST_F(PlanStreamTest, BeginsWhereTheNewTimelineBeganThoughItsMiddleIsStored) {
+  push(0);
+  push(1);
+  push_history(2, "1\t0/300100\tx\n");
+  ASSERT_TRUE(archive_->push(segment_name(2, Lsn{5 * kSegment}, kSegment), wal_.segment(4)).ok());
+  EXPECT_EQ(plan(2, Lsn{kSegment}), "1 0/300000") << "the rest of timeline 1 is missing, too";
+  ASSERT_TRUE(archive_->push_part(1, Lsn{3 * kSegment}, wal_.bytes().subspan(2 * kSegment, 0x100)).ok());
+  EXPECT_EQ(plan(2, Lsn{kSegment}), "2 0/300000");
+  EXPECT_EQ(plan(2, Lsn{4 * kSegment}), "2 0/600000") << "what is missing is gone";
+}
+
+TEST_F(PlanStreamTest, FetchesTheEndOfAnAncestorBehindWhichAllIsStored) {
+  push(0);
+  push_history(2, "1\t0/300100\tx\n");
+  for (uint64_t i = 3; i < 6; i++)
+    ASSERT_TRUE(archive_->push(segment_name(2, Lsn{i * kSegment}, kSegment), wal_.segment(i - 1)).ok());
+  EXPECT_EQ(plan(2, Lsn{kSegment}), "1 0/200000");
+  EXPECT_EQ(plan(2, Lsn{3 * kSegment}), "2 0/600000") << "what is missing is gone";
+}
+
 TEST(ReplicationMessages, AreReadAndWritten) {
   std::string bytes = "w";
   bytes.append("\0\0\0\0\1\0\0\0", 8).append("\0\0\0\0\2\0\0\0", 8).append("\0\0\0\0\0\0\0\1", 8).append("data");

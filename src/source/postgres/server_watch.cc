@@ -24,7 +24,7 @@ Result<ServerState> ask_server_state(ServerSession& session, const std::string& 
   const Rows rows = TRY(session.exec(
       "SELECT e.lsn, substr(pg_walfile_name(e.lsn), 1, 8), s.restart_lsn, pg_wal_lsn_diff(e.lsn, "
       "s.restart_lsn)::bigint, "
-      "s.wal_status, current_setting('max_slot_wal_keep_size') "
+      "s.wal_status, current_setting('max_slot_wal_keep_size'), s.slot_type = 'logical' "
       "FROM (SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END AS lsn) AS e "
       "LEFT JOIN pg_replication_slots AS s ON s.slot_name = $1",
       {slot}));
@@ -39,6 +39,7 @@ Result<ServerState> ask_server_state(ServerSession& session, const std::string& 
     state.slot_kept_bytes = static_cast<uint64_t>(*kept);
   state.slot_status = rows.at(0, 4);
   state.slot_limit = rows.at(0, 5);
+  state.slot_is_logical = !rows.is_null(0, 6) && rows.at(0, 6) == "t";
   return state;
 }
 

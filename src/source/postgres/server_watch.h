@@ -23,6 +23,7 @@ struct ServerState {
   uint64_t slot_kept_bytes = 0;
   std::string slot_status;  // "reserved", "extended", "unreserved", "lost"
   std::string slot_limit;   // max_slot_wal_keep_size: "-1" is none
+  bool slot_is_logical = false;
 };
 
 // Asks over an ordinary session: the time first, then the end of the log, so that

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "repo/test_clock.h"
 #include "source/postgres/snapshot_source.h"
 #include "source/postgres/test_log_store.h"
 #include "source/postgres/test_wal.h"
@@ -114,8 +115,9 @@ class TargetTest : public ::testing::Test {
   }
 
   TestLogStore store_;
+  repo::TestClock clock_;
   std::unique_ptr<WalArchive> archive_ =
-      WalArchive::open(store_, system_clock(), {"db", TestWal::kSystemId, kSegment}).value();
+      WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
   TestWal wal_;
   Lsn start_, stop_, point_, end_;
   std::map<uint32_t, Lsn> commits_;

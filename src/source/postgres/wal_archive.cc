@@ -18,6 +18,9 @@ namespace {
 // How long a listing of the log serves for finding parts that others stored.
 constexpr Duration kListingAge = Duration::seconds(60);
 constexpr Duration kRetirement = Duration::seconds(120);  // of parts whose segment is stored whole
+// A hole may be a segment that is being stored: later ones can be there before it.
+constexpr int kLooksAtHole = 10;
+constexpr Duration kBetweenLooks = Duration::milliseconds(300);
 constexpr size_t kMaxCachedSummaries = 65'536;
 constexpr size_t kMaxTextFileBytes = 16u << 20;  // of .history and .backup files
 
@@ -47,6 +50,7 @@ class Archive final : public WalArchive {
   Result<std::shared_ptr<const WalSummary>> summary(const std::string& record) override;
   Result<std::optional<BlockMap>> block_map(const std::string& record) override;
   Result<std::vector<WalMark>> marks() override;
+  void await_stores() override { clock_.sleep(kBetweenLooks); }
   Result<std::vector<std::string>> expire_before(Lsn lsn, bool dry_run) override;
 
  private:
@@ -76,6 +80,7 @@ class Archive final : public WalArchive {
   Result<std::optional<Bytes>> get(const std::string& name);
   Result<Bytes> assemble(const std::string& name, const WalInventory::Segment& segment);
   Result<std::optional<Bytes>> fetch_segment(const std::string& name);
+  Result<std::optional<Bytes>> look_for_segment(const std::string& name);
   Result<void> check_absence(const WalInventory& inventory, const SegmentAddress& address, const std::string& name);
   Result<void> add_times(WalRange& range, const std::vector<WalPiece>& pieces);
   std::vector<WalPiece> pieces_of(const WalInventory& inventory) const;
@@ -359,7 +364,16 @@ Result<void> Archive::check_absence(const WalInventory& inventory, const Segment
       .with_hint("push the segment if the server still has it, or restore from a snapshot that was taken later");
 }
 
+// Only a hole that stays is one: to PostgreSQL it is fatal.
 Result<std::optional<Bytes>> Archive::fetch_segment(const std::string& name) {
+  for (int look = 1;; look++) {
+    auto found = look_for_segment(name);
+    if (found.ok() || !found.error().data_loss() || look == kLooksAtHole) return found;
+    await_stores();
+  }
+}
+
+Result<std::optional<Bytes>> Archive::look_for_segment(const std::string& name) {
   if (auto whole = TRY(fetch_whole(name))) return whole;
   const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
   const WalInventory known = TRY(inventory());

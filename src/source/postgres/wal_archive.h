@@ -100,6 +100,9 @@ class WalArchive {
   virtual Result<std::optional<BlockMap>> block_map(const std::string& record) = 0;
   virtual Result<std::vector<WalMark>> marks() = 0;
 
+  // Waits for as long as a segment that is being stored may take to be seen.
+  virtual void await_stores() = 0;
+
   // Removes records that lie wholly before `lsn` on every timeline, and parts whose
   // whole segment is stored. Returns the names (dry_run: what would go).
   virtual Result<std::vector<std::string>> expire_before(Lsn lsn, bool dry_run) = 0;

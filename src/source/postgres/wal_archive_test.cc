@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "repo/test_clock.h"
 #include "source/postgres/test_log_store.h"
 #include "source/postgres/test_wal.h"
 #include "source/postgres/timeline.h"
+#include "source/postgres/wal_path.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -20,7 +23,7 @@ constexpr uint64_t kSegment = TestWal::kSegmentBytes;
 class WalArchiveTest : public ::testing::Test {
  protected:
   std::unique_ptr<WalArchive> open() {
-    return WalArchive::open(store_, system_clock(), {"db", TestWal::kSystemId, kSegment}).value();
+    return WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
   }
   std::vector<std::string> names() { return store_.names(fmt::format("db.{}", TestWal::kSystemId)); }
   static std::string problem(const Result<void>& result) { return result.ok() ? "" : result.error().text(); }
@@ -37,6 +40,17 @@ class WalArchiveTest : public ::testing::Test {
     return wal;
   }
 
+  // Tells of each pause, in which others may go on.
+  class PausingClock : public repo::TestClock {
+   public:
+    std::function<void()> on_sleep;
+    void sleep(Duration duration) override {
+      advance(duration);
+      if (on_sleep) on_sleep();
+    }
+  };
+
+  PausingClock clock_;
   TestLogStore store_;
   std::unique_ptr<WalArchive> archive_ = open();
 };
@@ -171,6 +185,33 @@ TEST_F(WalArchiveTest, CallsAHoleInTheLogTroubleNotAbsence) {
       archive_->gaps(1, Lsn{kSegment + 5}, Lsn{6 * kSegment + 1}).value(),
       ElementsAre(
           "WAL from 0/400000 to 0/600001 is missing (segment 000000010000000000000004 to 000000010000000000000006)"));
+}
+
+// Whole segments are stored side by side: a later one may be seen before an earlier one.
+TEST_F(WalArchiveTest, WaitsForASegmentThatIsBeingStored) {
+  const TestWal wal = some_wal();
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{2 * kSegment}, wal.bytes().subspan(kSegment, 5000))), "");
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(2), wal.segment(2))), "");
+  int pauses = 0;
+  clock_.on_sleep = [&] {
+    if (++pauses == 2) ASSERT_EQ(problem(open()->push(wal.segment_name(1), wal.segment(1))), "");
+  };
+  const auto fetched = archive_->fetch(wal.segment_name(1));
+  ASSERT_TRUE(fetched.ok()) << fetched.error().text();
+  EXPECT_TRUE(equal(*fetched.value(), wal.segment(1)));
+  EXPECT_EQ(pauses, 2);
+}
+
+TEST_F(WalArchiveTest, APathIsReadAgainWhenAHoleIsFilledMeanwhile) {
+  const TestWal wal = some_wal();
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(2), wal.segment(2))), "");
+  clock_.on_sleep = [&] { ASSERT_EQ(problem(open()->push(wal.segment_name(1), wal.segment(1))), ""); };
+  const auto path = WalPath::follow(*archive_, 1, Lsn{kSegment});
+  ASSERT_TRUE(path.ok()) << path.error().text();
+  EXPECT_FALSE(path->broken());
+  EXPECT_EQ(path->end(), Lsn{4 * kSegment});
 }
 
 TEST_F(WalArchiveTest, NeverCallsAbsentWhatCannotBeTold) {

@@ -105,9 +105,11 @@ class Spool {
   const std::string directory_;
 };
 
+std::string temporary_of(const std::string& destination) { return destination + ".holdfast"; }
+
 // All or nothing under the final name.
 Result<void> place(FileSystem& fs, const std::string& destination, ByteView content) {
-  const std::string temporary = destination + ".holdfast";
+  const std::string temporary = temporary_of(destination);
   const auto file = TRY(fs.open(temporary, {.write = true, .create = true, .truncate = true}));
   TRY(file->write_at(0, content));
   TRY(file->close());
@@ -170,6 +172,7 @@ Result<WalGetOutcome> get(FileSystem& fs, const WalGetOptions& options,
   }
   if (!content) {
     spool.clear();
+    ignore(fs.remove_file(temporary_of(options.destination)), "there is one only after a kill");
     return WalGetOutcome::kAbsent;
   }
   TRY(place(fs, options.destination, *content));

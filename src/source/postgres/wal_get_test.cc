@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "repo/test_clock.h"
 #include "source/postgres/test_log_store.h"
 #include "source/postgres/test_wal.h"
 #include "source/postgres/wal_push.h"
@@ -66,8 +67,9 @@ class WalGetTest : public ::testing::Test {
   FileSystem& fs_ = real_file_system();
   std::string directory_;
   TestLogStore store_;
+  repo::TestClock clock_;
   std::unique_ptr<WalArchive> archive_ =
-      WalArchive::open(store_, system_clock(), {"db", TestWal::kSystemId, kSegment}).value();
+      WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
   TestWal wal_;
   bool opened_ = false;
   std::optional<Error> closed_;

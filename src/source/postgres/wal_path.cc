@@ -30,11 +30,28 @@ std::string WalPath::segment_at(uint32_t timeline, Lsn lsn) const {
 }
 
 Result<WalPath> WalPath::follow(WalArchive& archive, uint32_t timeline, Lsn from) {
-  WalPath path(archive, timeline);
-  TRY(path.collect(from));
-  TRY(path.summarise());
-  TRY(path.prove());
-  return path;
+  // What looks like a hole may be filled at this moment, and parts may go because their
+  // segment is there whole now.
+  constexpr int kLooks = 4;
+  std::optional<std::string> hole;
+  for (int look = 1;; look++) {
+    WalPath path(archive, timeline);
+    auto outcome = path.read(from);
+    const bool new_hole = outcome.ok() && path.hole_ && path.broken_ != hole;
+    const bool gone = !outcome.ok() && outcome.error().code() == ErrorCode::kNotFound;
+    if (look == kLooks || (!new_hole && !gone)) {
+      TRY(std::move(outcome));
+      return path;
+    }
+    hole = path.broken_;
+    archive.await_stores();
+  }
+}
+
+Result<void> WalPath::read(Lsn from) {
+  TRY(collect(from));
+  TRY(summarise());
+  return prove();
 }
 
 // Lines up the stored pieces, segment after segment, as far as they join.
@@ -69,6 +86,7 @@ Result<void> WalPath::collect(Lsn from) {
     const auto missing = std::find_if(path.begin(), path.end(), [&](const auto& p) { return end_ < p.to; });
     broken_ = fmt::format("WAL from {} on is missing (segment {}) though later WAL is stored (from {} on)", end_.text(),
                           segment_at(missing->timeline, end_), piece.from.text());
+    hole_ = true;
     break;
   }
   return {};

@@ -47,6 +47,7 @@ class WalPath {
 
  private:
   WalPath(WalArchive& archive, uint32_t timeline) : archive_(&archive), timeline_(timeline) {}
+  Result<void> read(Lsn from);
   Result<void> collect(Lsn from);
   Result<void> summarise();
   Result<void> add_edges(Stretch& stretch);
@@ -59,6 +60,7 @@ class WalPath {
   std::vector<Stretch> stretches_;
   Lsn end_;
   std::optional<std::string> broken_;
+  bool hole_ = false;  // it is broken because something is not stored
   std::optional<Time> proven_until_;
 };
 
