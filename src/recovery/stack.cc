@@ -7,6 +7,7 @@
 
 #include "base/filesystem.h"
 #include "recovery/yaml_reader.h"
+#include "source/postgres/connection.h"
 
 namespace holdfast::recovery {
 

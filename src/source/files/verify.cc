@@ -89,7 +89,7 @@ struct Compared {
 Result<source::VerifyReport> verify(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
                                     const std::string& directory) {
   const Choice everything({});
-  const Target target(world.fs, directory, false);
+  const Target target(world.fs, directory, false, snapshot.root);
   Comparison comparison(world, repository, target);
   auto selection = TRY(Selection::open(repository, snapshot.root, everything));
   source::VerifyReport report;
