@@ -23,8 +23,7 @@ constexpr const char* kFacts =
     " (select setting from pg_settings where name = 'data_directory'),"
     " extract(epoch from pg_postmaster_start_time())::bigint,"
     " current_setting('archive_mode') in ('on', 'always') and"
-    "  (coalesce((select setting from pg_settings where name = 'archive_command'), '') not in ('', '(disabled)')"
-    "   or coalesce((select setting from pg_settings where name = 'archive_library'), '') <> ''),"
+    "  coalesce((select setting from pg_settings where name = 'archive_command'), '') like '%wal push%',"
     " (select blocks_per_segment from pg_control_init()), s.catalog_version_no"
     " from pg_control_system() s";
 

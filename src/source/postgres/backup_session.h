@@ -27,7 +27,7 @@ struct ServerFacts {
   Lsn position;                    // end of WAL written, or replayed
   std::string data_directory;      // "" when we may not know
   int64_t start_unix_seconds = 0;  // of the server
-  bool archives = false;           // archive_mode is on and a command is set
+  bool archives = false;           // its archive_command is ours, as far as we may see it
 };
 Result<ServerFacts> read_facts(ServerSession& session);
 

@@ -84,7 +84,9 @@ Result<RegionOutcome> CapturePipeline::capture_region(CaptureTask& task) {
   }
   if (!TRY(open(file))) return RegionOutcome();
   if (file.entry.size_bytes > kReadBytes) read_ahead(*file.file, task.offset, world_.threads);
-  const size_t got = TRY(read_fully(*file.file, task.offset, buffer));
+  const auto read = [&file](uint64_t offset, MutableByteView out) { return read_fully(*file.file, offset, out); };
+  if (!input.previous) return regions_.capture_new(input, read, task.length, buffer);
+  const size_t got = TRY(read(task.offset, buffer));
   return regions_.capture(input, buffer.first(got));
 }
 

@@ -354,6 +354,25 @@ Result<std::optional<RegionOutcome>> RegionCapture::capture_changed(const Input&
   return std::optional<RegionOutcome>(std::move(outcome));
 }
 
+Result<RegionOutcome> RegionCapture::capture_new(const Input& input, const Read& read, uint64_t length,
+                                                 MutableByteView buffer) {
+  RegionOutcome outcome;
+  while (outcome.bytes < length) {
+    const uint64_t offset = input.offset + outcome.bytes;
+    const MutableByteView block = buffer.first(std::min<uint64_t>(kBlockBytes, length - outcome.bytes));
+    const MutableByteView bytes = block.first(TRY(read(offset, block)));
+    const size_t pages = input.relation ? bytes.size() / kPageBytes : 0;
+    for (size_t i = 0; i < pages; i++)
+      TRY(examine(input, bytes.subspan(i * kPageBytes, kPageBytes), offset + i * kPageBytes, outcome));
+    TRY(store_whole(bytes, outcome.extents));
+    outcome.stored_pages += pages;
+    outcome.bytes += bytes.size();
+    if (bytes.size() < block.size()) break;
+  }
+  outcome.read_bytes = outcome.bytes;
+  return outcome;
+}
+
 Result<RegionOutcome> RegionCapture::capture(const Input& input, MutableByteView bytes) {
   RegionOutcome outcome;
   outcome.bytes = outcome.read_bytes = bytes.size();

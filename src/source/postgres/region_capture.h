@@ -78,10 +78,15 @@ class RegionCapture {
   // `bytes`: what was read, at most kRegionBytes. Reading again changes them.
   Result<RegionOutcome> capture(const Input& input, MutableByteView bytes);
 
+  using Read = std::function<Result<size_t>(uint64_t offset, MutableByteView out)>;
+  // The same for a region of `length` bytes that has nothing before it: read by `read` and
+  // stored block by block, so that a block is still in the processor's cache when it is
+  // examined, named and compressed. `buffer` has room for a region.
+  Result<RegionOutcome> capture_new(const Input& input, const Read& read, uint64_t length, MutableByteView buffer);
+
   // The same for a region of which `changed` and what lies behind the old end are to be
   // read, by `read`, and the rest is as before. `buffer` has the region's size. Empty: it
   // can't be done so, or not worth it; the region is to be read whole.
-  using Read = std::function<Result<size_t>(uint64_t offset, MutableByteView out)>;
   Result<std::optional<RegionOutcome>> capture_changed(const Input& input, const ChangedBlocks::Pages& changed,
                                                        const Read& read, MutableByteView buffer);
 

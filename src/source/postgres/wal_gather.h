@@ -14,7 +14,7 @@ struct GatherOptions {
   uint32_t timeline = 0;
   Lsn from, to;              // [from, to)
   bool in_recovery = false;  // of the server: its last segment is not complete then
-  bool archives = false;     // the server has an archive command: it gets a moment's start
+  bool archives = false;     // the server archives to us: it gets a moment's start
 };
 
 // Makes sure that the archive holds the WAL of a range without a gap: waits
