@@ -267,7 +267,9 @@ TEST(Reseal, LosesNothingWhereverItIsStopped) {
                                                ObjectType::kPoint, "point")
                                ->epoch;
     for (const std::string& name : filled.scratch.names("packs/")) {
-      const auto header = parse_object_header(filled.scratch.get(name).view(), ObjectType::kPack, name);
+      const Bytes pack = filled.scratch.get(name);
+      auto header = parse_object_header(pack.view(), ObjectType::kDataPack, name);
+      if (!header.ok()) header = parse_object_header(pack.view(), ObjectType::kMetadataPack, name);
       ASSERT_TRUE(header.ok()) << header.error().text();
       if (header->epoch == epoch) ASSERT_TRUE(filled.scratch.store->remove(name).ok());
     }
