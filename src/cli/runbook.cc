@@ -11,20 +11,20 @@
 namespace holdfast::cli {
 
 void add_runbook(Program& program) {
-  CLI::App* runbook = program.command("runbook", "Read, review and carry out a Markdown runbook.");
+  CLI::App* runbook = program.command("runbook", "Read and review a Markdown runbook.");
   runbook->require_subcommand(1);
   program.examples(runbook,
-                   "holdfast runbook lint docs/recovery.md\n"
-                   "holdfast runbook plan docs/recovery.md 2\n"
-                   "holdfast runbook run docs/recovery.md 2\n"
-                   "holdfast runbook resume");
+                   "holdfast runbook show docs/recovery.md\n"
+                   "holdfast runbook lint docs/recovery.md");
   add_runbook_show(program, runbook);
   add_runbook_lint(program, runbook);
+#ifdef HOLDFAST_ENGINE
   add_runbook_plan(program, runbook);
   add_runbook_run(program, runbook);
   add_runbook_resume(program, runbook);
   add_runbook_runs(program, runbook);
   add_runbook_report(program, runbook);
+#endif
 }
 
 Result<runbook::Document> load_runbook(const std::string& path) {

@@ -67,6 +67,7 @@ class Capture {
   Result<void> capture_control_file();
   Result<void> count(BackupSession& backup);
   Result<void> add_label(const BackupEnd& end);
+  Result<void> keep_beginning_of_timeline();
   Result<void> gather(const BackupEnd& end);
   Result<repo::Snapshot> finish();
   PageRules rules(Lsn start) const;
@@ -228,6 +229,20 @@ Result<std::unique_ptr<WalArchive>> Capture::open_archive() {
   return WalArchive::open(session_.repository(), identity, options_.compression_level);
 }
 
+// Before the checkpoint of the backup: it lets the server remove what is older.
+Result<void> Capture::keep_beginning_of_timeline() {
+  if (facts_.in_recovery || facts_.timeline <= 1) return {};
+  GatherOptions gather;
+  gather.data_directory = directory_;
+  gather.timeline = facts_.timeline;
+  gather.to = TRY(parse_lsn(TRY(server_->value("select pg_current_wal_flush_lsn()"))));
+  gather.in_recovery = true;  // its last segment is not complete
+  auto archive = TRY(open_archive());
+  auto stored = gather_beginning(world_, *archive, gather);
+  if (!stored.ok()) log_warn("postgres.capture.beginning_not_stored", {{"problem", stored.error().text()}});
+  return {};
+}
+
 Result<void> Capture::gather(const BackupEnd& end) {
   auto archive = TRY(open_archive());
   GatherOptions gather;
@@ -241,6 +256,7 @@ Result<void> Capture::gather(const BackupEnd& end) {
 }
 
 Result<void> Capture::by_files() {
+  TRY(keep_beginning_of_timeline());
   world_.progress.phase = "waiting for a checkpoint";
   const std::string label = "holdfast " + options_.component + " " + format_rfc3339(began_);
   auto backup = TRY(BackupSession::start(std::move(server_), facts_, label, kCheckpointDeadline));

@@ -19,10 +19,14 @@ Result<Lsn> covered_until(WalArchive& archive, uint32_t timeline, Lsn from) {
   return end;
 }
 
+std::string path_of(const GatherOptions& options, const std::string& name) {
+  return join_path(join_path(options.data_directory, "pg_wal"), name);
+}
+
 Result<void> store_segment(source::World& world, WalArchive& archive, const GatherOptions& options, Lsn start) {
   const uint64_t size = archive.identity().segment_bytes;
   const std::string name = segment_name(options.timeline, start, size);
-  const std::string path = join_path(join_path(options.data_directory, "pg_wal"), name);
+  const std::string path = path_of(options, name);
   const Bytes content = TRY(read_file(world.fs, path, size));
   if (content.size() != size) {
     return make_error(ErrorCode::kMismatch, "{} has {} bytes, not a segment's {}", path, content.size(), size);
@@ -38,7 +42,7 @@ Result<void> store_segment(source::World& world, WalArchive& archive, const Gath
 Result<void> store_history(source::World& world, WalArchive& archive, const GatherOptions& options) {
   if (options.timeline <= 1) return {};
   const std::string name = history_name(options.timeline);
-  const auto content = read_file(world.fs, join_path(join_path(options.data_directory, "pg_wal"), name));
+  const auto content = read_file(world.fs, path_of(options, name));
   if (!content.ok() && content.error().code() == ErrorCode::kNotFound) return {};
   if (!content.ok()) return content.error().clone();
   return archive.push(name, content.value());
@@ -71,6 +75,28 @@ Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherO
   return make_error(ErrorCode::kIncomplete, "WAL that the copy needs is not in the repository: {}{}{}", gaps.front(),
                     failure.empty() ? "" : "; ", failure)
       .with_hint("let the server keep WAL until it is stored: allow a replication slot, or raise wal_keep_size");
+}
+
+Result<void> gather_beginning(source::World& world, WalArchive& archive, const GatherOptions& options) {
+  if (options.timeline <= 1) return {};
+  TRY(store_history(world, archive, options));
+  const auto ancestors = archive.history(options.timeline);
+  if (!ancestors.ok() || ancestors->empty()) return {};
+  const TimelineSwitch& left = ancestors->back();
+  bool followed = false;
+  for (const WalPiece& piece : TRY(archive.pieces())) {
+    if (piece.timeline == options.timeline) return {};
+    followed = followed || piece.timeline == left.timeline;
+  }
+  if (!followed) return {};
+  const uint64_t size = archive.identity().segment_bytes;
+  const Lsn first = segment_start(left.left_at, size);
+  for (Lsn start = segment_start(options.to, size);; start.value -= size) {
+    if (!TRY(exists(world.fs, path_of(options, segment_name(options.timeline, start, size))))) return {};
+    if (start <= first) break;
+  }
+  for (Lsn start = first; start < options.to; start.value += size) TRY(store_segment(world, archive, options, start));
+  return {};
 }
 
 }  // namespace holdfast::postgres

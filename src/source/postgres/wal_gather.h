@@ -22,4 +22,10 @@ struct GatherOptions {
 // slot keeps it. kIncomplete when WAL is nowhere to be had: the copy is of no use.
 Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherOptions& options);
 
+// Of a timeline of which nobody has stored anything yet, though its ancestor was followed:
+// all from where it began to `to`, while pg_wal has it. The next checkpoint lets the server
+// remove it, no slot came along with what was restored or promoted, and a backup may be
+// faster than the receiver. Does nothing where that is not so.
+Result<void> gather_beginning(source::World& world, WalArchive& archive, const GatherOptions& options);
+
 }  // namespace holdfast::postgres
