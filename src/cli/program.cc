@@ -136,6 +136,11 @@ int Program::show_help() {
   return 0;
 }
 
+bool Program::names_no_command() {
+  const auto remaining = root_.remaining(true);
+  return !remaining.empty() && !remaining.front().starts_with('-') && !command_names(*chosen()).empty();
+}
+
 int Program::parse_failure(const CLI::ParseError& error) {
   const CLI::App& app = *chosen();
   const std::string see =
@@ -190,7 +195,7 @@ int Program::run(int argc, char** argv) {
   try {
     root_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return help_ ? show_help() : parse_failure(error);
+    return help_ && !names_no_command() ? show_help() : parse_failure(error);
   }
   if (help_) return show_help();
   if (context_.options().verbose) set_log_level(LogLevel::kInfo);

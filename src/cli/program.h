@@ -42,6 +42,7 @@ class Program {
   int finish(const Result<void>& result);
   int show_help();
   int parse_failure(const CLI::ParseError& error);
+  bool names_no_command();  // a word stands where a command should, and is none
   CLI::App* chosen();
 
   CLI::App root_;

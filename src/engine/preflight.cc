@@ -85,6 +85,7 @@ class Inspector {
     const shell::Script script = shell::parse(step.script);
     std::set<std::string> seen;
     for (const shell::Command& command : script.commands) {
+      if (command.words.empty() || command.compound) continue;  // "for", "case": no programs
       size_t at = 0;
       while (command.word(at) == "sudo" || command.word(at) == "time" || command.word(at) == "exec") at++;
       const std::string& program = command.word(at);

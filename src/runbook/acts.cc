@@ -1,11 +1,13 @@
 #include "runbook/acts.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <utility>
 
 #include "runbook/hazards.h"
 #include "runbook/phrases.h"
+#include "runbook/shell/parser.h"
 
 namespace holdfast::runbook {
 
@@ -54,7 +56,8 @@ void copy_acts(const Invocation& invocation, const std::string& text, std::vecto
                         invocation.args[0].find('x') == std::string::npos;
   const bool saves = contains(text, {"backup create", "snapshot save", "create-db-snapshot", "holdfast backup",
                                      "/backup-", "backup.sh", "bgsave"});
-  if (dumps || archives || saves || (program == "mv" && contains(text, {"old", "bak", "broken", "corrupt"})))
+  const bool point = program == "holdfast" && invocation.begins({"backup"});
+  if (dumps || archives || saves || point || (program == "mv" && contains(text, {"old", "bak", "broken", "corrupt"})))
     acts.push_back(Act::kTakesCopy);
 }
 
@@ -116,12 +119,103 @@ std::vector<Act> acts_of(const Invocation& invocation) {
   return acts;
 }
 
+namespace {
+
+bool copies_by_program(const Invocation& invocation, const std::string& text) {
+  const std::string& program = invocation.program;
+  constexpr std::array<std::string_view, 8> kAlways = {"pg_dump",   "pg_dumpall", "pg_basebackup", "mysqldump",
+                                                       "mongodump", "xtrabackup", "mariabackup",   "pg_back"};
+  if (std::find(kAlways.begin(), kAlways.end(), program) != kAlways.end()) return true;
+  if (program == "redis-cli") return contains(text, {" bgsave", " save", "--rdb"});
+  if (program == "velero") return invocation.begins({"backup", "create"});
+  if (program == "wal-g") return invocation.begins({"backup-push"});
+  if (program == "holdfast" || program == "restic" || program == "pgbackrest" || program == "barman")
+    return invocation.begins({"backup"});
+  const bool moves = program == "rsync" || program == "tar" || program == "cp" || program == "scp" ||
+                     program == "rclone" || program == "gsutil" || program == "aws" || program == "zfs" ||
+                     program == "btrfs" || program == "gcloud" || program == "borg";
+  return moves && contains(text, {"backup", "snapshot", "dump"}) &&
+         !contains(text, {"verify", "check", " rm ", " delete", "prune", " ls", "list"});
+}
+
+// "backup-db.sh", "npm run backup:daily", "manage.py dbbackup".
+bool copies_by_name(const Invocation& invocation) {
+  constexpr std::array<std::string_view, 10> kRunners = {"npm", "yarn", "make", "python", "python3",
+                                                         "php", "node", "ruby", "task",   "docker-compose"};
+  const bool runner = std::find(kRunners.begin(), kRunners.end(), invocation.program) != kRunners.end();
+  const std::vector<std::string> operands = invocation.operands();
+  std::string name = lower(invocation.program);
+  for (size_t index = 0; index < operands.size() && index < (runner ? 4u : 1u); index++)
+    if (operands[index].find(' ') == std::string::npos && (runner || !operands[index].starts_with("/")))
+      name += " " + lower(operands[index].substr(operands[index].rfind('/') + 1));
+  for (const char* flag :
+       {"--check", "--check-only", "--verify-only", "--validate-only", "--dry-run", "--list", "--status"})
+    if (invocation.has(flag)) return false;
+  constexpr std::array<std::string_view, 22> kElse = {
+      "check", "test",  "verif", "valid", "integr", "audit", "monitor", "status", "report", "list",  "prun",
+      "clean", "rotat", "expir", "purg",  "delet",  "remov", "drill",   "restor", "notif",  "alert", "exporter"};
+  const std::vector<std::string> words = words_of(name);
+  const bool does_else = std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+    return word == "age" || word == "size" || word == "space" ||
+           std::any_of(kElse.begin(), kElse.end(), [&](std::string_view stem) { return word.starts_with(stem); });
+  });
+  return !does_else && contains(name, {"backup", "snapshot", "dump"});
+}
+
+bool is_plain_tool(const std::string& program) {
+  constexpr std::array<std::string_view, 20> kTools = {"find", "test", "[",    "ls",   "df",   "du",    "rm",
+                                                       "curl", "wget", "mail", "echo", "grep", "cat",   "logger",
+                                                       "stat", "cd",   "exit", "true", "date", "printf"};
+  return std::find(kTools.begin(), kTools.end(), program) != kTools.end();
+}
+
+}  // namespace
+
+bool makes_copies(const std::string& command_line) {
+  const shell::Script script = shell::parse(command_line);
+  const std::vector<Invocation> all = shell::invocations(script);
+  return std::any_of(all.begin(), all.end(), [](const Invocation& invocation) {
+    if (is_plain_tool(invocation.program)) return false;
+    return copies_by_program(invocation, whole_of(invocation)) || copies_by_name(invocation);
+  });
+}
+
+namespace {
+
+// What a person is told to do: words of a title, and of bullets below it.
+void manual_acts(const Step& step, size_t index, std::vector<Done>& done) {
+  const std::string words = lower(step.title.text + " " + step.prose);
+  if (contains(words, {"verify backup", "validate backup", "backup integrity", "confirm backup"}))
+    done.push_back({Act::kValidatesCopy, index, step.range, step.title.text});
+  if (contains(words, {"fence", "confirm the primary is down", "stop the primary"}))
+    done.push_back({Act::kFences, index, step.range, step.title.text});
+  std::vector<Text> told = step.details;
+  told.push_back({step.title.text, step.range});
+  for (const Text& each : told) {
+    const std::string text = lower(each.text);
+    if (contains(text, {"switch dns", "redirect dns", "update dns", "point dns", "change dns"}))
+      done.push_back({Act::kSwitchesTraffic, index, each.range, each.text});
+    if (text.starts_with("restore ") && contains(text, {"database", "data ", "backup"}))
+      done.push_back({Act::kRestoresByHand, index, each.range, each.text});
+  }
+}
+
+// "Promote the replica" above commands of which none is known to promote.
+bool promotes_by_title(const Step& step, const std::vector<Done>& done) {
+  return lower(step.title.text).starts_with("promote ") &&
+         std::none_of(done.begin(), done.end(), [](const Done& each) { return each.act == Act::kPromotes; });
+}
+
+}  // namespace
+
 std::vector<Done> acts_of(const Procedure& procedure) {
   std::vector<Done> all;
   for (size_t index = 0; index < procedure.steps.size(); index++) {
     const Step& step = procedure.steps[index];
     std::vector<Done> of_step;
+    std::set<SourceRange> work_trees;  // commands of git, whose deletions are none of data
     for (const Invocation& invocation : shell::invocations(step.script)) {
+      if (invocation.program == "git") work_trees.insert(step.where(invocation.span));
       const std::string what = shortened(std::string_view(step.text).substr(
           std::min<size_t>(invocation.span.begin, step.text.size()), invocation.span.end - invocation.span.begin));
       for (const Act act : acts_of(invocation)) of_step.push_back({act, index, step.where(invocation.span), what});
@@ -129,19 +223,16 @@ std::vector<Done> acts_of(const Procedure& procedure) {
     // What a program is fed is not among the shell's own commands.
     for (const Hazard& hazard : step.hazards) {
       const bool known =
+          work_trees.contains(hazard.range) ||
           std::any_of(of_step.begin(), of_step.end(), [&](const Done& done) { return done.range == hazard.range; });
       if (!known && hazard.kind == HazardKind::kDestroys)
         of_step.push_back({Act::kDestroys, index, hazard.range, hazard.reason});
       if (!known && hazard.kind == HazardKind::kPromotes)
         of_step.push_back({Act::kPromotes, index, hazard.range, hazard.reason});
     }
-    if (step.kind == StepKind::kManual) {
-      const std::string words = lower(step.title.text + " " + step.prose);
-      if (contains(words, {"verify backup", "validate backup", "backup integrity", "confirm backup"}))
-        of_step.push_back({Act::kValidatesCopy, index, step.range, step.title.text});
-      if (contains(words, {"fence", "confirm the primary is down", "stop the primary"}))
-        of_step.push_back({Act::kFences, index, step.range, step.title.text});
-    }
+    if (step.kind == StepKind::kManual) manual_acts(step, index, of_step);
+    if (step.kind == StepKind::kShell && promotes_by_title(step, of_step))
+      of_step.push_back({Act::kPromotes, index, step.range, step.title.text});
     if (!step.annotations.verify.empty())
       of_step.push_back({Act::kVerifies, index, step.annotations.range, step.annotations.verify});
     std::stable_sort(of_step.begin(), of_step.end(),
@@ -192,7 +283,8 @@ std::vector<OrderHazard> order_hazards(const Procedure& procedure) {
     if (done.act == Act::kDestroys && !done_before(procedure, all, index, {Act::kValidatesCopy, Act::kTakesCopy}))
       add(done, "destroys-before-backup-verified",
           where + "destroys data before any copy was proven to be whole: " + done.what);
-    if (done.act == Act::kSwitchesTraffic && done_after(procedure, all, index, Act::kRestores))
+    if (done.act == Act::kSwitchesTraffic &&
+        (done_after(procedure, all, index, Act::kRestores) || done_after(procedure, all, index, Act::kRestoresByHand)))
       add(done, "traffic-before-data",
           where + "sends users to a place whose data is restored only afterwards: " + done.what);
     if (done.act == Act::kPromotes && !done_before(procedure, all, index, {Act::kFences}))

@@ -14,6 +14,7 @@ enum class Act {
   kValidatesCopy,  // proves that a copy is whole
   kTakesCopy,      // dumps, snapshots, moves the old data aside
   kRestores,
+  kRestoresByHand,  // a person is told to, in words
   kDestroys,
   kSwitchesTraffic,
   kPromotes,
@@ -33,6 +34,9 @@ struct Done {
 };
 
 std::vector<Act> acts_of(const shell::Invocation& invocation);
+// A command line of a schedule makes copies: by its program, or by the name of a script that
+// neither checks nor cleans.
+bool makes_copies(const std::string& command_line);
 // Of all commands of a procedure's steps, in the order of the document.
 std::vector<Done> acts_of(const Procedure& procedure);
 

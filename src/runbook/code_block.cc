@@ -76,20 +76,66 @@ CodeLine cut(const CodeLine& line, size_t bytes) {
   return result;
 }
 
-// With prompts, what has none is output, or goes on with the line before.
-void take_prompts_off(CodeReading& reading, const std::vector<CodeLine>& lines) {
-  bool continued = false;
-  for (const CodeLine& line : lines) {
-    const size_t prompt = prompt_length(line.text);
-    if (prompt > 0 || continued || is_blank(line.text) || is_comment(line.text)) {
-      reading.lines.push_back(cut(line, prompt));
-      continued = (prompt > 0 || continued) && line.text.ends_with("\\");
-    } else if (line.text.starts_with("<") && looks_like_placeholder(line.text)) {
-      reading.sample_output.push_back(line.range());  // "<supply unseal key>": somebody types it
+// How the shell's grammar reads a line together with its neighbours.
+struct LineExtent {
+  bool goes_on = false;       // belongs to a command that began on a line before
+  bool ends_command = false;  // the last line of a command, whole by the grammar
+};
+
+std::vector<LineExtent> extents_of(const std::vector<CodeLine>& lines) {
+  std::vector<LineExtent> extents(lines.size());
+  std::vector<size_t> ends;  // of each line in the text, its line break included
+  size_t offset = 0;
+  for (const CodeLine& line : lines) ends.push_back(offset += line.text.size() + 1);
+  const shell::Script script = shell::parse(without_angles(markdown::code_text(lines)));
+  const auto line_of = [&](size_t place) {
+    return static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), place) - ends.begin());
+  };
+  for (const shell::Span& statement : script.statements) {
+    if (statement.end <= statement.begin) continue;
+    const size_t first = line_of(statement.begin), last = line_of(statement.end - 1);
+    if (last >= lines.size()) continue;
+    for (size_t line = first + 1; line <= last; line++) extents[line].goes_on = true;
+    extents[last].ends_command = true;
+  }
+  return extents;
+}
+
+// Lines below a prompt, up to the next one: those that the grammar needs to end what the
+// prompt's line has begun are commands, the others are output.
+void take_below_prompt(CodeReading& reading, const std::vector<CodeLine>& lines) {
+  const std::vector<LineExtent> extents = extents_of(lines);
+  bool continued = true;
+  for (size_t index = 0; index < lines.size(); index++) {
+    const CodeLine& line = lines[index];
+    continued = index == 0 || (continued && (extents[index].goes_on || lines[index - 1].text.ends_with("\\")));
+    if (continued || is_blank(line.text) || is_comment(line.text)) {
+      reading.lines.push_back(line);
     } else {
       reading.sample_output.push_back(line.range());
     }
   }
+}
+
+// With prompts, what has none is output, or goes on with the line before.
+void take_prompts_off(CodeReading& reading, const std::vector<CodeLine>& lines) {
+  std::vector<CodeLine> together;  // a prompt's line and those below it
+  for (const CodeLine& line : lines) {
+    const size_t prompt = prompt_length(line.text);
+    if (prompt > 0) {
+      take_below_prompt(reading, together);
+      together.clear();
+    } else if (together.empty() && !is_blank(line.text) && !is_comment(line.text)) {
+      reading.sample_output.push_back(line.range());
+      continue;
+    }
+    if (together.empty() && prompt == 0) {
+      reading.lines.push_back(line);
+    } else {
+      together.push_back(cut(line, prompt));
+    }
+  }
+  take_below_prompt(reading, together);
 }
 
 bool is_data_word(std::string_view line) {
@@ -112,18 +158,23 @@ bool is_table_line(std::string_view line) {
   return text.starts_with("|") || text.starts_with("+-") || text.starts_with("+ ") || text.starts_with("---");
 }
 
-// "echo $X" and below it what that prints. Only directly after a command.
+// "echo $X" and below it what that prints. Only directly after a command that is whole: a line
+// that the grammar reads as part of a quoted text, a here-document or a pipeline stays.
 void take_output_out(CodeReading& reading) {
+  const bool any = std::any_of(reading.lines.begin(), reading.lines.end(), [](const CodeLine& line) {
+    return is_data_word(line.text) || is_table_line(line.text);
+  });
+  if (!any) return;
+  const std::vector<LineExtent> extents = extents_of(reading.lines);
   std::vector<CodeLine> kept;
-  bool after_command = false, continued = false;
-  for (const CodeLine& line : reading.lines) {
-    const bool output = after_command && !continued && (is_data_word(line.text) || is_table_line(line.text));
-    if (output) {
+  bool after_command = false;
+  for (size_t index = 0; index < reading.lines.size(); index++) {
+    const CodeLine& line = reading.lines[index];
+    if (after_command && !extents[index].goes_on && (is_data_word(line.text) || is_table_line(line.text))) {
       reading.sample_output.push_back(line.range());
       continue;
     }
-    after_command = !is_blank(line.text) && !is_comment(line.text);
-    continued = line.text.ends_with("\\") || line.text.ends_with("|") || line.text.ends_with("&&");
+    after_command = extents[index].ends_command;
     kept.push_back(line);
   }
   reading.lines = std::move(kept);

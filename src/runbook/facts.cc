@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "runbook/acts.h"
 #include "runbook/placeholders.h"
-#include "runbook/shell/parser.h"
 
 namespace holdfast::runbook {
 
@@ -263,16 +263,30 @@ void Facts::schedule_block(const std::vector<markdown::CodeLine>& lines, const S
     schedule.command = cron->command;
     schedule.interval = cron->interval;
     schedule.cron = true;
-    const std::string small = lower(cron->command);
-    constexpr std::array<std::string_view, 4> kCopies = {"pg_dump", "pg_basebackup", "holdfast backup", "dump"};
-    const bool script = small.find("backup") != std::string::npos && small.find("check") == std::string::npos &&
-                        small.find("test") == std::string::npos && small.find("verify") == std::string::npos;
-    schedule.backup = script || std::any_of(kCopies.begin(), kCopies.end(), [&](std::string_view word) {
-                        return small.find(word) != std::string::npos;
-                      });
+    schedule.backup = makes_copies(cron->command);
     document_.schedules.push_back(std::move(schedule));
   }
 }
+
+namespace {
+
+// Where the value ends: before a comment, as a shell reads the line.
+size_t value_end(std::string_view line, size_t begin) {
+  char quote = '\0';
+  for (size_t place = begin; place < line.size(); place++) {
+    const char c = line[place];
+    if (quote != '\0') {
+      if (c == quote) quote = '\0';
+    } else if (c == '"' || c == '\'') {
+      quote = c;
+    } else if (c == '#' && (place == begin || line[place - 1] == ' ' || line[place - 1] == '\t')) {
+      return place;
+    }
+  }
+  return line.size();
+}
+
+}  // namespace
 
 void Facts::environment_block(const std::vector<markdown::CodeLine>& lines) {
   for (const markdown::CodeLine& line : lines) {
@@ -281,8 +295,9 @@ void Facts::environment_block(const std::vector<markdown::CodeLine>& lines) {
     if (equals == std::string::npos || line.text[begin] == '#') continue;
     VariableDefinition variable;
     variable.name = {line.text.substr(begin, equals - begin), {line.at(begin), line.at(equals)}};
-    variable.value = {trim(std::string_view(line.text).substr(equals + 1)),
-                      {line.at(equals + 1), line.at(line.text.size())}};
+    const size_t end = value_end(line.text, equals + 1);
+    variable.value = {trim(std::string_view(line.text).substr(equals + 1, end - equals - 1)),
+                      {line.at(equals + 1), line.at(end)}};
     std::string& value = variable.value.text;
     if (value.size() >= 2 && (value[0] == '"' || value[0] == '\'') && value.back() == value[0])
       value = value.substr(1, value.size() - 2);

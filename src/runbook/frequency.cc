@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdlib>
 #include <set>
 
@@ -109,6 +110,47 @@ std::optional<CronLine> parse_cron(std::string_view line) {
   return cron;
 }
 
+namespace {
+
+// Behind the next word "every" of a lower-case text; the text's size when there is none.
+size_t every_at(std::string_view small, size_t from) {
+  constexpr std::string_view kEvery = "every";
+  const auto letter = [&](size_t place) {
+    return place < small.size() && std::isalnum(static_cast<unsigned char>(small[place])) != 0;
+  };
+  for (size_t place = small.find(kEvery, from); place != std::string_view::npos; place = small.find(kEvery, place + 1))
+    if ((place == 0 || !letter(place - 1)) && !letter(place + kEvery.size())) return place + kEvery.size();
+  return small.size();
+}
+
+// "15 minutes", "1 hour 30 minutes": the number has to have its unit.
+std::optional<Duration> length_in_front(std::string_view rest) {
+  size_t two_words = std::min(rest.find(' '), rest.size());
+  two_words = std::min(rest.find(' ', std::min(two_words + 1, rest.size())), rest.size());
+  if (!parse_length(rest.substr(0, two_words))) return std::nullopt;
+  return parse_length(rest)->most;
+}
+
+// "15 minutes from 8 to 18", "night at 2": what stands right behind "every" says how often.
+std::optional<Duration> interval_after(std::string_view behind) {
+  constexpr size_t kLongest_bytes = 40;
+  const std::string rest = trim(behind.substr(0, kLongest_bytes));
+  if (!rest.empty() && std::isdigit(static_cast<unsigned char>(rest[0])) != 0) return length_in_front(rest);
+  const std::vector<std::string> words = words_of(rest);
+  if (words.empty()) return std::nullopt;
+  const std::string& unit = words.front();
+  if (unit == "minute") return Duration::seconds(60);
+  if (unit == "hour") return Duration::hours(1);
+  if (unit == "day" || unit == "night") return Duration::hours(24);
+  if (unit == "week") return Duration::hours(168);
+  if (unit == "month") return Duration::hours(720);
+  if (unit == "quarter") return Duration::hours(2190);
+  if (unit == "year") return Duration::hours(8760);
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::optional<Duration> parse_frequency(std::string_view text) {
   struct Word {
     std::string_view word;
@@ -121,18 +163,9 @@ std::optional<Duration> parse_frequency(std::string_view text) {
   for (const std::string& word : words)
     for (const Word& known : kWords)
       if (known.word == word) return Duration::hours(known.hours);
-  const auto every = std::find(words.begin(), words.end(), "every");
-  if (every == words.end()) return std::nullopt;
-  if (const auto length = parse_length(text); length && length->every && length->most) return length->most;
-  if (every + 1 == words.end()) return std::nullopt;
-  const std::string& unit = *(every + 1);
-  if (unit == "minute") return Duration::seconds(60);
-  if (unit == "hour") return Duration::hours(1);
-  if (unit == "day" || unit == "night") return Duration::hours(24);
-  if (unit == "week") return Duration::hours(168);
-  if (unit == "month") return Duration::hours(720);
-  if (unit == "quarter") return Duration::hours(2190);
-  if (unit == "year") return Duration::hours(8760);
+  const std::string small = lower(text);
+  for (size_t place = every_at(small, 0); place < small.size(); place = every_at(small, place))
+    if (const auto interval = interval_after(std::string_view(small).substr(place))) return interval;
   return std::nullopt;
 }
 

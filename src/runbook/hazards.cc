@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string_view>
 
 #include "runbook/phrases.h"
@@ -136,8 +137,21 @@ std::string shown(const Invocation& invocation, const Known& known) {
   return text;
 }
 
+// Says what would be done, and does nothing.
+bool rehearses(const Invocation& invocation) {
+  const std::string& program = invocation.program;
+  if (invocation.has("--dry-run") || invocation.has("--dryrun"))
+    return program != "kubectl" && program != "oc";  // what that prints may be applied
+  return invocation.has("--validate-only");
+}
+
+// restic restore --target /tmp/look: nothing that is in use is overwritten.
+bool restores_aside(const Invocation& invocation) {
+  return invocation.program == "restic" && invocation.option("--target").starts_with("/tmp/");
+}
+
 bool fits(const Invocation& invocation, const Known& known) {
-  if (invocation.program != known.program) return false;
+  if (invocation.program != known.program || rehearses(invocation) || restores_aside(invocation)) return false;
   if (!known.flag.empty() && !invocation.has(known.flag)) return false;
   const std::vector<std::string> wanted = split_words(known.operands), given = invocation.operands();
   if (known.program == "celery") return std::find(given.begin(), given.end(), "purge") != given.end();
@@ -153,10 +167,13 @@ void kubectl_effects(const Invocation& invocation, std::vector<Effect>& effects)
   if (operands.empty()) return;
   if (operands[0] == "delete") {
     const std::string what = operands.size() > 1 ? operands[1].substr(0, operands[1].find('/')) : "resources";
-    const bool pods = what == "pod" || what == "pods" || what == "po";
-    add(effects, pods ? HazardKind::kStopsService : HazardKind::kDestroys,
+    const bool pods = what == "pod" || what == "pods" || what == "po" || what == "job" || what == "jobs";
+    const bool nodes = what == "node" || what == "nodes" || what == "no";
+    add(effects, pods || nodes ? HazardKind::kStopsService : HazardKind::kDestroys,
         "kubectl delete " + what +
-            (pods ? " ends pods; their logs go with them" : " deletes what nobody may have a copy of"));
+            (pods    ? " ends pods; their logs go with them"
+             : nodes ? " takes a node out of the cluster"
+                     : " deletes what nobody may have a copy of"));
     if (what == "pvc" || what == "pv" || what == "namespace" || what == "ns" || what == "persistentvolumeclaim")
       add(effects, HazardKind::kIrreversible, "kubectl delete " + what + " may delete the data of its volumes");
   }
@@ -217,47 +234,87 @@ void remote_effects(const Invocation& invocation, std::vector<Effect>& effects) 
 // Scripts and tasks whose name says that they restore.
 void named_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const std::string name = lower(invocation.program);
-  const bool script = invocation.path.find('/') != std::string::npos && !invocation.path.starts_with("/usr/");
+  const std::string& path = invocation.path;
+  const bool installed = path.starts_with("/usr/bin/") || path.starts_with("/usr/sbin/") ||
+                         path.starts_with("/usr/lib/") || path.starts_with("/bin/") || path.starts_with("/sbin/");
+  const bool script = path.find('/') != std::string::npos && !installed;
   const bool checks = name.find("test") != std::string::npos || name.find("verify") != std::string::npos ||
                       name.find("check") != std::string::npos;
+  if (rehearses(invocation)) return;
   if (script && name.find("restore") != std::string::npos && !checks)
     add(effects, HazardKind::kWritesData, invocation.program + " restores data");
   const std::vector<std::string> operands = invocation.operands();
   const bool task = (name == "npm" || name == "yarn" || name == "make") && !operands.empty();
   const std::string target = task ? (operands[0] == "run" && operands.size() > 1 ? operands[1] : operands[0]) : "";
-  if (target.find("restore") != std::string::npos && !invocation.has("--validate-only") && !invocation.has("--dry-run"))
+  if (target.find("restore") != std::string::npos)
     add(effects, HazardKind::kWritesData, name + " " + target + " restores data");
+}
+
+// The values of a short option, also at the end of a group ("-Atc SQL") and with the value
+// attached ("-cSQL"). `switches` are the program's short options without a value; that of
+// `attached_only` is never the next word.
+std::vector<std::string> values_of(const Invocation& invocation, std::string_view switches, char attached_only,
+                                   char wanted) {
+  std::vector<std::string> values;
+  for (size_t index = 0; index < invocation.args.size(); index++) {
+    const std::string& arg = invocation.args[index];
+    if (arg == "--") break;
+    if (arg.size() < 2 || arg[0] != '-' || arg[1] == '-') continue;
+    const size_t letter = arg.find_first_not_of(switches, 1);
+    if (letter == std::string::npos) continue;
+    const bool attached = letter + 1 < arg.size();
+    const std::string value = attached                             ? arg.substr(letter + 1)
+                              : index + 1 < invocation.args.size() ? invocation.args[index + 1]
+                                                                   : "";
+    if (arg[letter] == wanted) values.push_back(value);
+    if (!attached && arg[letter] != attached_only) index++;
+  }
+  return values;
+}
+
+bool is_mysql(const std::string& program) { return program == "mysql" || program == "mariadb"; }
+
+std::vector<std::string> client_values(const Invocation& invocation, char option, std::string_view long_option) {
+  constexpr std::string_view kPsqlSwitches = "aAbeEHlnqsStVwWxXz01", kMysqlSwitches = "ABbCEfGHiLNnoqrstUVvXw";
+  const bool mysql = is_mysql(invocation.program);
+  std::vector<std::string> values =
+      values_of(invocation, mysql ? kMysqlSwitches : kPsqlSwitches, mysql ? 'p' : '\0', option);
+  if (std::string value = invocation.option(long_option); !value.empty()) values.push_back(std::move(value));
+  return values;
 }
 
 void database_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   for (Effect& effect : effects_of_sql(sql_of(invocation))) effects.push_back(std::move(effect));
-  const bool client = invocation.program == "psql" || invocation.program == "mysql";
+  const bool client = invocation.program == "psql" || is_mysql(invocation.program);
   const bool loads = client && sql_of(invocation).empty() && invocation.has_input;
   if (loads) add(effects, HazardKind::kWritesData, invocation.program + " runs what it is fed");
-  const std::string file = lower(invocation.option("-f") + invocation.option("--file"));
-  const bool checks = file.find("check") != std::string::npos || file.find("verify") != std::string::npos;
-  if (client && !file.empty() && !checks)
-    add(effects, HazardKind::kWritesData, invocation.program + " runs a file of SQL");
+  if (!client) return;
+  const std::vector<std::string> files = client_values(invocation, 'f', "--file");
+  const bool changes = std::any_of(files.begin(), files.end(), [](const std::string& file) {
+    const std::string name = lower(file);
+    return name.find("check") == std::string::npos && name.find("verify") == std::string::npos;
+  });
+  if (changes) add(effects, HazardKind::kWritesData, invocation.program + " runs a file of SQL");
 }
 
 }  // namespace
 
 std::string sql_of(const Invocation& invocation) {
-  const std::string& program = invocation.program;
-  if (program == "psql")
-    return invocation.option("-c").empty() ? invocation.option("--command") : invocation.option("-c");
-  if (program == "mysql" || program == "mariadb")
-    return invocation.option("-e").empty() ? invocation.option("--execute") : invocation.option("-e");
-  return "";
+  std::vector<std::string> statements;
+  if (invocation.program == "psql") statements = client_values(invocation, 'c', "--command");
+  if (is_mysql(invocation.program)) statements = client_values(invocation, 'e', "--execute");
+  std::string sql;
+  for (const std::string& statement : statements) sql += (sql.empty() ? "" : "; ") + statement;
+  return sql;
 }
 
 bool opens_prompt(const Invocation& invocation) {
   const std::string& program = invocation.program;
   if (invocation.has_input || invocation.has("--version") || invocation.has("--help")) return false;
   if (program == "psql")
-    return sql_of(invocation).empty() && !invocation.has("-f") && !invocation.has("--file") && !invocation.has("-l") &&
+    return sql_of(invocation).empty() && client_values(invocation, 'f', "--file").empty() && !invocation.has("-l") &&
            !invocation.has("--list");
-  if (program == "mysql" || program == "mariadb") return sql_of(invocation).empty();
+  if (is_mysql(program)) return sql_of(invocation).empty();
   if (program == "redis-cli") {
     size_t operands = 0;
     for (size_t index = 0; index < invocation.args.size(); index++) {
@@ -296,13 +353,26 @@ std::vector<Effect> effects_of(const Invocation& invocation) {
   return effects;
 }
 
+namespace {
+
+// The name in "TABLE IF NOT EXISTS name", of words from `index` on.
+std::string object_of(const std::vector<std::string>& words, size_t index) {
+  while (index < words.size() && (words[index] == "if" || words[index] == "not" || words[index] == "exists")) index++;
+  return index < words.size() ? words[index] : "";
+}
+
+}  // namespace
+
 std::vector<Effect> effects_of_sql(const std::string& sql) {
   std::vector<Effect> effects;
+  std::set<std::string> made;  // tables that the same text creates: dropping them loses nothing
   const std::vector<std::string> words = words_of(sql);
   const auto next = [&](size_t index) { return index + 1 < words.size() ? words[index + 1] : std::string(); };
   for (size_t index = 0; index < words.size(); index++) {
     const std::string& word = words[index];
     const std::string after = next(index);
+    if (word == "create" && after == "table") made.insert(object_of(words, index + 2));
+    if (word == "drop" && after == "table" && made.contains(object_of(words, index + 2))) continue;
     if (word == "drop" && (after == "database" || after == "table" || after == "schema" || after == "index"))
       add(effects, HazardKind::kDestroys, "DROP " + after + " deletes it");
     if (word == "drop" && after == "database") add(effects, HazardKind::kIrreversible, "DROP DATABASE has no undo");
@@ -323,10 +393,13 @@ bool is_secret_name(const std::string& name) {
   constexpr std::array<std::string_view, 9> kSecret = {"token",      "password",    "passwd", "secret", "passphrase",
                                                        "credential", "credentials", "apikey", "pass"};
   const std::vector<std::string> words = words_of(name);
-  const bool key = !words.empty() && words.back() == "key" && words.size() > 1;
-  return key || std::any_of(words.begin(), words.end(), [&](const std::string& word) {
-           return std::find(kSecret.begin(), kSecret.end(), word) != kSecret.end();
-         });
+  if (words.empty()) return false;
+  // ENCRYPTION_KEY, REDISCLI_AUTH, MYSQL_PWD, but not KEY, AUTH or PWD alone.
+  const std::string& last = words.back();
+  if (words.size() > 1 && (last == "key" || last == "auth" || last == "pwd")) return true;
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+    return word.ends_with("password") || std::find(kSecret.begin(), kSecret.end(), word) != kSecret.end();
+  });
 }
 
 namespace {

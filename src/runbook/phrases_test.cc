@@ -68,7 +68,11 @@ TEST(Frequency, Words) {
   EXPECT_EQ(parse_frequency("Daily at 2 AM UTC"), Duration::hours(24));
   EXPECT_EQ(parse_frequency("every 15 minutes"), Duration::seconds(900));
   EXPECT_EQ(parse_frequency("Run quarterly"), Duration::hours(2190));
+  EXPECT_EQ(parse_frequency("Backups run every 6 hours, kept 30 days"), Duration::hours(6));
+  EXPECT_EQ(parse_frequency("a backup every 1 hour 30 minutes"), Duration::seconds(5400));
   EXPECT_FALSE(parse_frequency("sometimes"));
+  EXPECT_FALSE(parse_frequency("any instant of the last 14 days, of every object in the backup"));
+  EXPECT_FALSE(parse_frequency("every 3 copies of the last 14 days"));
 }
 
 }  // namespace

@@ -114,12 +114,10 @@ class Planner {
     planned.needs_person = step.kind == StepKind::kManual || step.annotations.manual || step.interactive() ||
                            !step.annotations.approve.empty();
     const std::optional<Budget>& own = step.budget;
-    const std::optional<Budget>& outer =
-        planned.option != nullptr && planned.option->budget ? planned.option->budget : planned.phase->budget;
-    if (own && own->kind == Budget::Kind::kWindow)
-      planned.window_end = own->most;
-    else if (outer && outer->kind == Budget::Kind::kWindow)
-      planned.window_end = outer->most;
+    // The innermost window holds; a duration of the option leaves the phase's window as it is.
+    for (const std::optional<Budget>& budget :
+         {planned.phase->budget, planned.option != nullptr ? planned.option->budget : std::nullopt, own})
+      if (budget && budget->kind == Budget::Kind::kWindow) planned.window_end = budget->most;
     if (own && own->kind == Budget::Kind::kDuration) planned.expected = own->most;
     plan_.steps.push_back(std::move(planned));
   }
@@ -165,17 +163,16 @@ class Planner {
     return "";
   }
 
-  // Variables and placeholders that nothing before in the plan settles.
+  // Variables and placeholders that their own step doesn't settle: what an earlier step assigns
+  // is gone with its process.
   void inputs() {
-    std::set<std::string> assigned;
     for (const PlannedStep& planned : plan_.steps) {
       if (!planned.skipped.empty()) continue;
       for (const VariableUse& use : planned.step->variables)
-        if (!assigned.contains(use.name))
-          add_input(Input::Kind::kVariable, use.name, "$" + use.name, use.range, *planned.step, use.has_default);
+        add_input(Input::Kind::kVariable, use.name, "$" + use.name, use.range, *planned.step,
+                  use.has_default || use.sourced);
       for (const Placeholder& each : planned.step->placeholders)
         add_input(Input::Kind::kPlaceholder, each.name, each.text, each.range, *planned.step, false);
-      assigned.insert(planned.step->assigned.begin(), planned.step->assigned.end());
     }
   }
 
@@ -213,12 +210,14 @@ class Planner {
     return false;
   }
 
-  // The tightest objectives: the scenario's own, else the global ones, else the strictest component's.
+  // The tightest objectives: the scenario's own, else the global ones, else the strictest
+  // component's. What is no recovery has only its own.
   void targets() {
     const auto tighter = [](std::optional<Target>& best, const std::optional<Target>& candidate) {
       if (candidate && candidate->most && (!best || *candidate->most < *best->most)) best = candidate;
     };
     for (const auto scope : {Objective::Scope::kScenario, Objective::Scope::kGlobal, Objective::Scope::kComponent}) {
+      if (scope != Objective::Scope::kScenario && procedure().kind != ProcedureKind::kScenario) continue;
       std::optional<Target> rto, rpo;
       for (const Objective& each : plan_.document->objectives) {
         if (each.scope != scope ||

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runbook/hazards.h"
+#include "runbook/phrases.h"
 #include "runbook/placeholders.h"
 #include "runbook/step_builder.h"
 
@@ -44,6 +45,22 @@ bool is_step_heading(const SectionNode& node) {
   return code_blocks(node) == 1 && !is_phase_topic(node.topic);
 }
 
+// "Create `/scripts/x.sh` (and `/etc/x.conf` if there is none):": the first path behind the verb.
+std::string path_to_make(const std::vector<Inline>& inlines) {
+  bool makes = false;
+  for (const Inline& part : inlines) {
+    const bool path = part.kind == Inline::Kind::kCode && part.text.find(' ') == std::string::npos &&
+                      part.text.find_first_of("/.") != std::string::npos;
+    if (path && makes) return part.text;
+    if (part.kind == Inline::Kind::kCode) continue;
+    const std::vector<std::string> words = words_of(markdown::plain_text({part}));
+    makes = makes || std::any_of(words.begin(), words.end(), [](const std::string& word) {
+              return word == "create" || word == "save" || word == "write" || word == "add";
+            });
+  }
+  return "";
+}
+
 }  // namespace
 
 Budget budget_from(const TitleParts& parts) {
@@ -80,6 +97,8 @@ Procedure ProcedureReader::read(SectionNode& node, ProcedureKind kind) {
   procedure_.number = node.title.number;
   procedure_.range = node.range;
   node.reading = kind == ProcedureKind::kScenario ? "scenario" : "procedure";
+  if (kind == ProcedureKind::kTesting || kind == ProcedureKind::kVerification)
+    facts_.frequency(node.heading, node.title.title, false);
   phases_.clear();
   option_.reset();
   option_groups_.clear();
@@ -272,7 +291,7 @@ void ProcedureReader::comment(const Block& block) {
   for (Setting& setting : found->settings) annotator_.pending.push_back(std::move(setting));
 }
 
-void ProcedureReader::paragraph(const Block& block, Place& place) {
+void ProcedureReader::paragraph(const Block& block, Place& place, bool opens_item) {
   facts_.prose(block.inlines);
   for (const Inline& part : block.inlines) {
     if (part.kind != Inline::Kind::kHtml) continue;
@@ -282,7 +301,7 @@ void ProcedureReader::paragraph(const Block& block, Place& place) {
   }
   const std::vector<Labelled> labels = labels_of(block);
   for (const Labelled& labelled : labels) {
-    attribute(labelled);
+    attribute(labelled, opens_item);
     if (procedure_.kind != ProcedureKind::kScenario) facts_.frequency(labelled.value, labelled.label, false);
   }
   lead_ = text_of(block);
@@ -290,18 +309,12 @@ void ProcedureReader::paragraph(const Block& block, Place& place) {
   const bool titled = !parse_title(lead_).frequency.empty();
   if (procedure_.kind != ProcedureKind::kScenario && !titled && labels.empty())
     facts_.frequency(lead_, place.node->title.title, procedure_.kind == ProcedureKind::kPreparation);
-  const std::vector<std::string> words = words_of(lead_.text);
-  const bool makes = std::any_of(words.begin(), words.end(), [](const std::string& word) {
-    return word == "create" || word == "save" || word == "write" || word == "add";
-  });
-  for (const Inline& part : block.inlines)
-    if (makes && part.kind == Inline::Kind::kCode && part.text.find(' ') == std::string::npos &&
-        part.text.find_first_of("/.") != std::string::npos)
-      lead_path_ = part.text;
+  lead_path_ = path_to_make(block.inlines);
 }
 
 // "**Scenario**: ...", "**Expected Recovery Time**: 15-20 minutes", "**RTO**: 5 minutes".
-bool ProcedureReader::attribute(const Labelled& labelled) {
+// What begins an item, "1. **Decide**: who agrees?", is its title and nothing that the procedure has.
+bool ProcedureReader::attribute(const Labelled& labelled, bool opens_item) {
   if (labelled.value.empty()) return false;
   const std::string label = lower(labelled.label.text);
   const auto says = [&](std::string_view words) { return label.find(words) != std::string::npos; };
@@ -318,7 +331,7 @@ bool ProcedureReader::attribute(const Labelled& labelled) {
     procedure_.expected_time = target_of(labelled.value);
   } else if (says("data loss")) {
     procedure_.expected_loss = target_of(labelled.value);
-  } else {
+  } else if (!opens_item) {
     procedure_.attributes.push_back({labelled.label, labelled.value});
   }
   return true;

@@ -44,6 +44,28 @@ Text item_title(const std::vector<Inline>& inlines) {
   return whole;
 }
 
+// "**Decide**: the incident manager agrees (3 minutes)": what is said behind the bold title.
+// Empty when the title is all, or goes on in the same sentence.
+TitleParts words_behind(const std::vector<Inline>& inlines) {
+  if (inlines.empty() || inlines.front().kind != Inline::Kind::kStrong) return {};
+  const Text whole = text_of(inlines);
+  const std::string bold = trim(markdown::plain_text(inlines.front().children));
+  std::string rest = trim(std::string_view(whole.text).substr(std::min(bold.size(), whole.text.size())));
+  if (!bold.ends_with(":") && !rest.starts_with(":")) return {};
+  rest.erase(0, std::min(rest.find_first_not_of(": "), rest.size()));
+  TitleParts parts;
+  parts.title = {rest, whole.range};
+  if (rest.ends_with(")") || rest.ends_with(").")) {
+    if (rest.ends_with(".")) rest.pop_back();
+    TitleParts read = parse_title({"x " + rest, whole.range});
+    if (!read.length && read.condition.empty()) return parts;
+    read.title = {read.title.text.substr(std::min<size_t>(2, read.title.text.size())), whole.range};
+    read.length_text.range = whole.range;
+    return read;
+  }
+  return parts;
+}
+
 const shell::Comment* first_comment(const Step& step) {
   for (const shell::Comment& comment : step.script.comments) {
     const bool leads = step.script.commands.empty() || comment.span.begin < step.script.commands.front().span.begin;
@@ -117,14 +139,15 @@ void ProcedureReader::item(const Block& item, const std::string& number, const P
   if (first < item.children.size()) {
     const Block& opening = item.children[first];
     const TitleParts parts = parse_title(item_title(opening.inlines));
+    const TitleParts behind = words_behind(opening.inlines);
     place.title = parts.title;
-    place.condition = parts.condition;
-    if (parts.length) place.budget = budget_from(parts);
-    const Text whole = text_of(opening);
+    place.condition = parts.condition.empty() ? behind.condition : parts.condition;
+    if (parts.length || behind.length) place.budget = budget_from(parts.length ? parts : behind);
+    const Text whole = behind.title.empty() ? text_of(opening) : behind.title;
     if (!parts.frequency.empty())
       facts_.frequency(parts.frequency, parts.title, procedure_.kind == ProcedureKind::kPreparation);
     const std::string title = place.title.text;
-    paragraph(opening, place);
+    paragraph(opening, place, true);
     lead_ = whole.text == title ? Text() : whole;
   }
   item_rest(item, first, place, steps_before);

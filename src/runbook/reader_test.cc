@@ -70,6 +70,90 @@ TEST(Shapes, ObjectivesInOneLineAndInYaml) {
   EXPECT_EQ(document.objectives[0].subject.text, "database");
 }
 
+const Step& only_step(const Document& document) {
+  EXPECT_EQ(document.scenarios.size(), 1u);
+  EXPECT_EQ(document.scenarios[0].steps.size(), 1u);
+  return document.scenarios[0].steps[0];
+}
+
+TEST(Shapes, WhatTheGrammarNeedsIsNoOutput) {
+  const std::string text =
+      "psql -c 'select 1\n| 2\n'\ncat <<EOF\n| a | b |\n---\nshop-0\nEOF\nkubectl get pods |\n\n  sort-2\n"
+      "cat x \\\n  | sort\nfor name in a; do\n  echo $name\n  backup-2\ndone\n";
+  const Document document = read("## Scenario 1: X\n\n```bash\n" + text + "```\n");
+  EXPECT_EQ(only_step(document).text, text);
+  EXPECT_TRUE(only_step(document).sample_output.empty());
+}
+
+TEST(Shapes, OutputBelowACommandIsCutOut) {
+  const Document document = read(
+      "## Scenario 1: X\n\n```bash\npsql -c 'select 1'\n+---+\n| n |\n| it's |\necho $POD\nshop-postgres-0\n```\n");
+  EXPECT_EQ(only_step(document).text, "psql -c 'select 1'\necho $POD\n");
+  EXPECT_EQ(only_step(document).sample_output.size(), 4u);
+}
+
+TEST(Shapes, NothingIsCutBelowAQuoteThatIsNeverClosed) {
+  const std::string text = "psql -c \"select\n| 1\n| 2\n";
+  EXPECT_EQ(only_step(read("## Scenario 1: X\n\n```bash\n" + text + "```\n")).text, text);
+}
+
+TEST(Shapes, BelowAPromptWhatTheGrammarNeedsIsKept) {
+  const Document document = read(
+      "## Scenario 1: X\n\n```console\n$ cat > x <<EOF\nshop-0\nEOF\n$ psql -c \"select\n1\"\n it's 1\n(1 row)\n$ "
+      "docker "
+      "ps |\n  sort\nCONTAINER\n```\n");
+  EXPECT_EQ(only_step(document).text, "cat > x <<EOF\nshop-0\nEOF\npsql -c \"select\n1\"\ndocker ps |\n  sort\n");
+  EXPECT_EQ(only_step(document).sample_output.size(), 3u);
+}
+
+TEST(Shapes, ABoldTitleWithWordsAndATimeBehindIt) {
+  const Document document = read(
+      "## Scenario 1: X\n\n1. **Decide**: the manager agrees, or it ends here (3 minutes)\n2. **Wait:** until it is "
+      "up\n");
+  const auto& steps = document.scenarios[0].steps;
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_EQ(steps[0].title.text, "Decide");
+  EXPECT_EQ(steps[0].prose, "the manager agrees, or it ends here");
+  ASSERT_TRUE(steps[0].budget.has_value());
+  EXPECT_EQ(steps[0].budget->most, Duration::seconds(180));
+  EXPECT_EQ(steps[1].title.text, "Wait");
+  EXPECT_EQ(steps[1].prose, "until it is up");
+  EXPECT_TRUE(document.scenarios[0].attributes.empty());
+}
+
+TEST(Shapes, OfSeveralPathsTheFirstBehindTheVerbIsMade) {
+  const Document document = read(
+      "# R\n\n## Scripts\n\nIn `/srv/app`, create `/scripts/a.sh` (and `/etc/b.conf`, if there is "
+      "none):\n\n```bash\necho "
+      "a\n```\n");
+  ASSERT_EQ(document.embedded_files.size(), 1u);
+  EXPECT_EQ(document.embedded_files[0].path.text, "/scripts/a.sh");
+}
+
+TEST(Shapes, CommentsBehindValuesOfTheEnvironment) {
+  const Document document = read(
+      "# R\n\n## Environment\n\n```bash\nDB_HOST=db.internal  # the primary\nDB_PASS='a # b' # "
+      "quoted\nCOLOR=#fff\nURL=http://x/#y\n"
+      "OPEN=  # asked for\n```\n");
+  std::vector<std::string> values;
+  for (const VariableDefinition& each : document.variables) values.push_back(each.value.text);
+  EXPECT_THAT(values, ElementsAre("db.internal", "a # b", "", "http://x/#y", ""));
+  EXPECT_FALSE(document.variables[0].placeholder);
+  EXPECT_TRUE(document.variables[4].placeholder);
+}
+
+TEST(Shapes, CronCommandsThatMakeCopies) {
+  const Document document = read(
+      "# R\n\n## Schedules\n\n```cron\n0 1 * * * /scripts/backup-db.sh\n0 2 * * * /scripts/backup-integrity.sh\n"
+      "0 3 * * * find /backups -mtime +7 -delete\n0 4 * * * holdfast --config /etc/x.yaml backup\n"
+      "0 5 * * * holdfast verify --component backup\n0 6 * * * npm run backup:daily\n0 7 * * * npm run backup:verify\n"
+      "0 8 * * * pg_dump shop > /var/check/x.sql\n0 9 * * * rsync -a /data /backup/\n"
+      "0 9 * * * /opt/verify-dump.sh\n```\n");
+  std::vector<bool> copies;
+  for (const Schedule& each : document.schedules) copies.push_back(each.backup);
+  EXPECT_THAT(copies, ElementsAre(true, false, false, true, false, true, false, true, true, false));
+}
+
 TEST(Annotations, InInfoStringsAndComments) {
   const Document document = read(
       "## Scenario 1: X\n\n```bash {id=a timeout=30m verify=\"test -f /x\" on_crash=retry approve=dba drill=skip "
@@ -139,6 +223,46 @@ TEST(Plan, RefusesWhatFitsNothing) {
   EXPECT_EQ(make_plan(document, {.procedure = "1", .choices = {"Z"}}).error().code(), ErrorCode::kUsage);
   EXPECT_EQ(make_plan(document, {.procedure = "9"}).error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(make_plan(document, {.procedure = "1", .from = "nothing"}).error().code(), ErrorCode::kNotFound);
+}
+
+TEST(Plan, AVariableOfAnEarlierStepIsOpen) {
+  const Document document = read(
+      "## Scenario 1: X\n\n1. **Find**\n   ```bash\n   HOST=db; ping -c 1 $HOST\n   ```\n2. **Use**\n   ```bash\n   "
+      "ping -c 1 "
+      "$HOST\n   ```\n");
+  const auto plan = make_plan(document, {.procedure = "1"});
+  ASSERT_TRUE(plan.ok());
+  EXPECT_FALSE(plan.value().complete());
+  ASSERT_EQ(plan.value().inputs.size(), 1u);
+  EXPECT_EQ(plan.value().inputs[0].name, "HOST");
+  EXPECT_EQ(plan.value().inputs[0].steps, std::vector<std::string>{"use"});
+}
+
+TEST(Plan, AnOptionsDurationLeavesThePhasesWindow) {
+  const Document document = read(
+      "## Scenario 1: X\n\n### Assess (0-15 minutes)\n\n1. **Look**\n   ```bash\n   docker ps\n   ```\n\n### Recover "
+      "(15-45 "
+      "minutes)\n\n#### Option A: Restart (5-10 minutes)\n```bash\ndocker restart x\n```\n#### Option B: Restore (20 "
+      "minutes)\n```bash\nrestore x\n```\n");
+  const auto plan = make_plan(document, {.procedure = "1", .choices = {"A"}});
+  ASSERT_TRUE(plan.ok());
+  ASSERT_EQ(plan.value().steps.size(), 3u);
+  EXPECT_EQ(plan.value().steps[0].window_end, Duration::seconds(900));
+  EXPECT_EQ(plan.value().steps[1].window_end, Duration::seconds(2700));
+}
+
+TEST(Plan, OnlyScenariosAreHeldAgainstObjectivesOfOthers) {
+  const Document document = read(
+      "# R\n\n## Recovery Objectives\n\n| Component | RTO | RPO |\n|---|---|---|\n| API | 30 minutes | 5 minutes |\n\n"
+      "## Backup Verification\n\n1. **Restore one** (2 hours)\n   ```bash\n   ./test-restore.sh\n   ```\n\n"
+      "## Scenario 1: Outage\n\n1. **Restore** (2 hours)\n   ```bash\n   ./restore.sh\n   ```\n");
+  const auto verification = make_plan(document, {.procedure = "backup-verification"});
+  ASSERT_TRUE(verification.ok()) << verification.error().text();
+  EXPECT_FALSE(verification.value().rto.has_value());
+  EXPECT_TRUE(verification.value().warnings.empty());
+  const auto outage = make_plan(document, {.procedure = "1"});
+  ASSERT_TRUE(outage.ok());
+  EXPECT_EQ(outage.value().rto->most, Duration::seconds(1800));
 }
 
 TEST(Plan, HandsInputToItsProgram) {

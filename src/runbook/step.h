@@ -74,6 +74,7 @@ struct VariableUse {
   std::string name;
   bool has_default = false;  // unset is provided for
   SourceRange range;
+  bool sourced = false;  // a file that the step reads before may set it
 };
 
 // Something that the author left for the reader to fill in: <backup_id>, [Name], YOUR_ZONE_ID, {env}, xxx, TBD.

@@ -299,6 +299,7 @@ void find_variables(Step& step) {
                                                            "BASH_REMATCH", "LANG",  "TMPDIR", "EUID"};
   std::set<std::string> assigned(step.script.loop_variables.begin(), step.script.loop_variables.end());
   std::set<std::string> seen;
+  bool sourced = false;  // a file was read that may set anything
   const auto use = [&](const std::vector<shell::Expansion>& expansions) {
     for (const shell::Expansion& expansion : expansions) {
       if (expansion.kind != shell::Expansion::Kind::kVariable || !is_identifier(expansion.name)) continue;
@@ -306,7 +307,7 @@ void find_variables(Step& step) {
           std::find(kShellsOwn.begin(), kShellsOwn.end(), expansion.name) != kShellsOwn.end())
         continue;
       if (seen.insert(expansion.name).second)
-        step.variables.push_back({expansion.name, expansion.has_default, step.where(expansion.span)});
+        step.variables.push_back({expansion.name, expansion.has_default, step.where(expansion.span), sourced});
     }
   };
   for (const shell::Command& command : step.script.commands) {
@@ -317,7 +318,14 @@ void find_variables(Step& step) {
       use(redirection.here_document_expansions);
     }
     note_assigned(command, assigned, step.assigned);
+    sourced = sourced || command.word(0) == "source" || command.word(0) == ".";
   }
+}
+
+bool is_in_document(const shell::Command& command, shell::Span span) {
+  return std::any_of(command.redirections.begin(), command.redirections.end(), [&](const auto& redirection) {
+    return redirection.here_document_span.begin <= span.begin && span.begin < redirection.here_document_span.end;
+  });
 }
 
 void find_step_placeholders(Step& step) {
@@ -327,7 +335,12 @@ void find_step_placeholders(Step& step) {
         std::any_of(step.script.comments.begin(), step.script.comments.end(), [&](const shell::Comment& comment) {
           return comment.span.begin <= found.span.begin && found.span.begin < comment.span.end;
         });
-    if (!in_comment) step.placeholders.push_back({std::move(found.text), std::move(found.name), range});
+    // "[Brief description]" in a here-document is a form that is filled in afterwards.
+    const bool in_form =
+        found.text.starts_with("[") &&
+        std::any_of(step.script.commands.begin(), step.script.commands.end(),
+                    [&](const shell::Command& command) { return is_in_document(command, found.span); });
+    if (!in_comment && !in_form) step.placeholders.push_back({std::move(found.text), std::move(found.name), range});
   }
 }
 

@@ -178,6 +178,9 @@ class CommandLine(Case):
     def test_unknown_command_option_and_argument(self):
         self.refuse("bakup", status=USAGE, says="unknown command 'bakup'", hint="did you mean 'backup'?")
         self.refuse("restore", "--dryrun", status=USAGE, says="unknown option '--dryrun'", hint="did you mean '--dry-run'?")
+        self.refuse("bakup", "--help", status=USAGE, says="unknown command 'bakup'", hint="did you mean 'backup'?")
+        self.refuse("key", "lst", "-h", status=USAGE, says="unknown command 'lst'", hint="did you mean 'list'?")
+        self.assertIn("holdfast restore", self.holdfast("restore", "--help").out)
         self.refuse("points", "extra", status=USAGE, says="unexpected argument 'extra'")
         self.refuse("key", status=USAGE, says="a command is missing: list, add, remove, change, rotate")
 

@@ -85,7 +85,8 @@ TEST(SeedDefects, ClickView) {
                            "217 placeholder-is-redirection",  // 7
                            "178 prompt-then-command",
                            "178 flush-whole-store",
-                           "253 flush-whole-store",  // 8
+                           "253 flush-whole-store",
+                           "178 destroys-before-backup-verified",  // 8
                            "78 interactive-command",
                            "224 interactive-command",  // 9
                            "225 setting-name-conflict",

@@ -55,6 +55,44 @@ void check_npm(const Context& context, Report& report) {
   }
 }
 
+// Posts, puts, deletes: not a look at a page.
+bool sends(const shell::Invocation& curl) {
+  const std::string method = curl.option("-X") + curl.option("--request");
+  if (!method.empty()) return method != "GET" && method != "HEAD";
+  return std::any_of(curl.args.begin(), curl.args.end(), [](const std::string& arg) {
+    return arg == "-d" || arg == "-F" || arg == "-T" || arg.starts_with("--data") || arg.starts_with("--form") ||
+           arg.starts_with("--json") || arg.starts_with("--upload-file") ||
+           (arg.starts_with("-X") && arg != "-XGET" && arg != "-XHEAD");
+  });
+}
+
+// What the page says is judged after this in the same step: by jq -e, by grep.
+bool is_judged(const Context& context, const Run& page) {
+  return std::any_of(context.runs.begin(), context.runs.end(), [&](const Run& run) {
+    const bool judges =
+        run.invocation.program == "grep" || run.invocation.program == "egrep" ||
+        (run.invocation.program == "jq" && (run.invocation.has("-e") || run.invocation.has("--exit-status")));
+    return judges && run.step == page.step && run.file == page.file && page.range.begin < run.range.begin;
+  });
+}
+
+bool is_status_page(const std::string& url) {
+  const size_t host = url.find("://");
+  if (host == std::string::npos) return false;
+  const std::string name = lower(url.substr(host + 3));
+  const std::string domain = name.substr(0, name.find('/'));
+  return domain.starts_with("status.") || domain.ends_with("status.com") || domain.ends_with("statuspage.io") ||
+         name.substr(std::min(domain.size(), name.size())) == "/status";
+}
+
+void check_status_page(const Context& context, const Run& run, Report& report) {
+  const std::vector<std::string> operands = run.invocation.operands();
+  if (std::none_of(operands.begin(), operands.end(), is_status_page)) return;
+  if (sends(run.invocation) || is_judged(context, run)) return;
+  report.add("status-page-proves-nothing", run.range,
+             "a status page answers 200 during an outage too: what it says has to be read");
+}
+
 void check_curl(const Context& context, Report& report) {
   for (const Run& run : context.runs) {
     if (run.invocation.program != "curl") continue;
@@ -75,18 +113,7 @@ void check_curl(const Context& context, Report& report) {
       report.add(
           "local-check-only", run.range,
           "the service is asked from its own host: what users see (DNS, load balancer, certificate) is not checked");
-    for (const std::string& arg : run.invocation.operands()) {
-      const size_t host = arg.find("://");
-      if (host == std::string::npos) continue;
-      const std::string name = lower(arg.substr(host + 3));
-      const std::string domain = name.substr(0, name.find('/'));
-      const bool page = domain.starts_with("status.") || domain.ends_with("status.com") ||
-                        domain.ends_with("statuspage.io") ||
-                        name.substr(std::min(domain.size(), name.size())) == "/status";
-      if (page)
-        report.add("status-page-proves-nothing", run.range,
-                   "a status page answers 200 during an outage too: what it says has to be read");
-    }
+    check_status_page(context, run, report);
   }
 }
 
@@ -141,6 +168,13 @@ void check_interaction(const Context& context, Report& report) {
           "commands-after-opened-shell", run.range,
           "the lines below are meant for the shell that this opens; run as a script they run here, after it has ended");
   }
+}
+
+void check_input(const Context& context, Report& report) {
+  for (const Run& run : context.runs)
+    if (run.invocation.loses_input)
+      report.add("input-not-forwarded", run.range,
+                 "without -i nothing of its input reaches " + run.invocation.program + " in the container");
 }
 
 void check_scaling(const Context& context, Report& report) {
@@ -203,6 +237,7 @@ void check_commands(const Context& context, Report& report) {
   check_curl(context, report);
   check_redis(context, report);
   check_interaction(context, report);
+  check_input(context, report);
   check_scaling(context, report);
   check_load(context, report);
   check_targets(context, report);

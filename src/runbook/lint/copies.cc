@@ -152,8 +152,9 @@ void check_dates(const Context& context, Report& report) {
           if (!file_name) continue;
           const bool restores = contains_any(lower(command.word(0) + " " + command.word(1)), {"restore"}) ||
                                 procedure->kind == ProcedureKind::kScenario;
+          const bool lists = command.word(0) == "ls" || command.word(0) == "du" || command.word(0) == "stat";
           const bool makes =
-              command.word(0) == "velero" || command.word(1) == "create" || !command.redirections.empty();
+              lists || command.word(0) == "velero" || command.word(1) == "create" || !command.redirections.empty();
           if (restores && !relative && !makes)
             report.add("restores-todays-copy", range,
                        "$(" + expansion->text +
@@ -171,7 +172,41 @@ void check_dates(const Context& context, Report& report) {
   }
 }
 
+// "20251104" alone or between other characters than digits.
+bool has_compact_date(const std::string& text) {
+  size_t digits = 0;
+  for (size_t place = 0; place <= text.size(); place++) {
+    if (place < text.size() && std::isdigit(static_cast<unsigned char>(text[place])) != 0) {
+      digits++;
+      continue;
+    }
+    if (digits == 8 && text.compare(place - 8, 2, "20") == 0) return true;
+    digits = 0;
+  }
+  return false;
+}
+
+// "psql < backup_20251104.sql", "aws s3 sync s3://bucket/20251104/ /data": an old copy, whatever came since.
+void check_dated_copies(const Context& context, Report& report) {
+  for (const Run& run : context.runs) {
+    if (!run.in_scenario() || run.step->kind != StepKind::kShell) continue;
+    const std::vector<Act> acts = acts_of(run.invocation);
+    const bool restores = std::find(acts.begin(), acts.end(), Act::kRestores) != acts.end();
+    const std::vector<std::string> operands = run.invocation.operands();
+    const bool fetches = run.invocation.program == "aws" && operands.size() >= 3 && operands[0] == "s3" &&
+                         (operands[1] == "cp" || operands[1] == "sync") && operands[2].starts_with("s3://");
+    if (!restores && !fetches) continue;
+    std::vector<std::string> sources = fetches ? std::vector<std::string>{operands[2]} : operands;
+    for (const shell::Redirection& redirection : run.invocation.command->redirections)
+      if (redirection.op == "<") sources.push_back(redirection.target.value);
+    for (const std::string& source : sources)
+      if (has_compact_date(source))
+        report.add("hardcoded-target-time", run.range, source + " is a copy of the past that somebody wrote down");
+  }
+}
+
 void check_literals(const Context& context, Report& report) {
+  check_dated_copies(context, report);
   const auto is_timestamp = [](const std::string& text) {
     size_t digits = 0;
     for (size_t place = 0; place < text.size(); place++) {
@@ -184,7 +219,9 @@ void check_literals(const Context& context, Report& report) {
   };
   for (const Run& run : context.runs) {
     if (run.procedure == nullptr) continue;
-    for (const char* name : {"--target-time", "--restore-time", "--recovery-target-time"}) {
+    for (const char* name : {"--target-time", "--restore-time", "--recovery-target-time", "--db-snapshot-identifier",
+                             "--snapshot-identifier"}) {
+      if (!run.in_scenario() && std::string_view(name).ends_with("identifier")) continue;
       const std::string value = run.invocation.option(name);
       if (is_timestamp(value))
         report.add("hardcoded-target-time", run.range,

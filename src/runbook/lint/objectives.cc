@@ -23,7 +23,18 @@ bool continuous(const Context& context) {
                                               [](const auto& each) { return each.continuous; });
   return stack || context.mentions("archive_command") || context.mentions("wal receive") ||
          context.mentions("pg_receivewal") || context.mentions("wal-g") || context.mentions("pgbackrest") ||
-         context.mentions("streaming replication");
+         context.mentions("streaming replication") || context.mentions("continuously synced") ||
+         context.mentions("continuously replicated") || context.mentions("continuous replication") ||
+         context.mentions("continuous archiving");
+}
+
+// A managed database with recovery to a point in time keeps its log by itself.
+bool kept_by_provider(const Context& context, const Objective& objective) {
+  const bool managed =
+      contains_any(context.all_text, {"aws rds", " rds ", "*rds ", "(rds", "rds.amazonaws.com", "cloud sql", "aurora"});
+  const bool database = contains_any(lower(objective.subject.text), {"database", "postgres", "mysql", "rds"}) ||
+                        lower(objective.rpo->text.text).find("point-in-time") != std::string::npos;
+  return managed && database && context.mentions("point-in-time");
 }
 
 // The schedule that serves a subject: one that names it, else the most frequent of all.
@@ -39,15 +50,17 @@ const Schedule* schedule_for(const Document& document, const std::string& subjec
 }
 
 void check_rpo(const Context& context, Report& report) {
+  bool told = false;  // that nothing makes copies: once is enough
   for (const Objective& each : context.document.objectives) {
-    if (!each.rpo || !each.rpo->most || continuous(context)) continue;
+    if (!each.rpo || !each.rpo->most || continuous(context) || kept_by_provider(context, each)) continue;
     const Schedule* schedule = schedule_for(context.document, each.subject.text);
     const std::string who = each.subject.empty() ? "" : " of " + each.subject.text;
     if (schedule == nullptr) {
-      if (each.scope == Objective::Scope::kGlobal)
-        report.add(
-            "no-backup-schedule", each.rpo->text.range,
-            "an RPO of " + each.rpo->text.text + " is promised, and nothing in the document says when copies are made");
+      if (each.scope == Objective::Scope::kGlobal || (each.scope == Objective::Scope::kComponent && !told))
+        report.add("no-backup-schedule", each.rpo->text.range,
+                   "an RPO" + who + ", " + each.rpo->text.text +
+                       ", is promised, and nothing in the document says when copies are made");
+      told = told || each.scope == Objective::Scope::kComponent;
     } else if (*schedule->interval > *each.rpo->most && each.rpo->most->ns > 0) {
       const auto times = schedule->interval->ns / each.rpo->most->ns;
       report.add("backup-slower-than-rpo", each.rpo->text.range,
@@ -74,7 +87,7 @@ void check_rto(const Context& context, Report& report) {
   }
   if (base == nullptr) return;
   for (const Objective& each : context.document.objectives) {
-    if (&each == base || !each.rto || !each.rto->most ||
+    if (&each == base || each.scope != Objective::Scope::kComponent || !each.rto || !each.rto->most ||
         !is(each,
             {"api", "app", "application", "web", "frontend", "backend", "service", "services", "worker", "workers"}))
       continue;
@@ -109,14 +122,54 @@ void check_windows(const Context& context, Report& report) {
   }
 }
 
+// "SEV-1 (Critical)" -> "sev1", "P2 - High" -> "p2", "Critical" -> "critical".
+std::string level_key(const std::string& level) {
+  const std::vector<std::string> words = words_of(level);
+  std::string key;
+  for (const std::string& word : words) {
+    key += word;
+    if (word.find_first_of("0123456789") != std::string::npos) return key;
+  }
+  return words.empty() ? "" : words.front();
+}
+
+bool names_level(const std::string& text, const std::string& key) {
+  const std::vector<std::string> words = words_of(text);
+  for (size_t first = 0; first < words.size() && !key.empty(); first++) {
+    std::string joined;
+    for (size_t index = first; index < words.size() && joined.size() < key.size(); index++) joined += words[index];
+    if (joined == key) return true;
+  }
+  return false;
+}
+
+// The metric that holds for a severity: one that names it, else one that names none; of several
+// the strictest.
+const Metric* acknowledgement_of(const Document& document, const runbook::Severity& severity) {
+  const Metric *own = nullptr, *any = nullptr;
+  const auto stricter = [](const Metric* known, const Metric& each) {
+    return known == nullptr || *each.target_duration < *known->target_duration;
+  };
+  for (const MetricsTable& table : document.metrics) {
+    for (const Metric& each : table.metrics) {
+      if (lower(each.name.text).find("acknowledg") == std::string::npos || !each.target_duration) continue;
+      const bool names_one = std::any_of(
+          document.severities.begin(), document.severities.end(),
+          [&](const runbook::Severity& other) { return names_level(each.name.text, level_key(other.level.text)); });
+      if (names_level(each.name.text, level_key(severity.level.text))) {
+        if (stricter(own, each)) own = &each;
+      } else if (!names_one && stricter(any, each)) {
+        any = &each;
+      }
+    }
+  }
+  return own != nullptr ? own : any;
+}
+
 void check_responses(const Context& context, Report& report) {
-  const Metric* acknowledgement = nullptr;
-  for (const MetricsTable& table : context.document.metrics)
-    for (const Metric& each : table.metrics)
-      if (lower(each.name.text).find("acknowledg") != std::string::npos && each.target_duration)
-        acknowledgement = &each;
   for (const runbook::Severity& each : context.document.severities) {
     if (!each.response) continue;
+    const Metric* acknowledgement = acknowledgement_of(context.document, each);
     if (acknowledgement != nullptr && each.response->most && *each.response->most > *acknowledgement->target_duration)
       report.add("response-conflict", each.response->text.range,
                  each.level.text + " may be answered after " + each.response->text.text +
@@ -150,11 +203,11 @@ void check_point_in_time(const Context& context, Report& report) {
 void check_verification(const Context& context, Report& report) {
   constexpr Duration kRare = Duration::hours(24 * 60);
   const auto is_proof = [](const Schedule& each) {
-    return !each.backup && each.interval &&
-           contains_any(lower(each.subject.text + " " + each.text.text + " " + each.command),
-                        {"verif", "restor", "valid", "drill", "test"}) &&
-           contains_any(lower(each.subject.text + " " + each.text.text + " " + each.command),
-                        {"backup", "restor", "recovery"});
+    const std::string text = lower(each.subject.text + " " + each.text.text + " " + each.command);
+    const std::vector<std::string> words = words_of(text);
+    return !each.backup && each.interval && contains_any(text, {"verif", "restor", "valid", "drill", "test"}) &&
+           (contains_any(text, {"backup", "restor", "recovery", "disaster"}) ||
+            std::find(words.begin(), words.end(), "dr") != words.end());
   };
   const Schedule* best = nullptr;
   for (const Schedule& each : context.document.schedules)

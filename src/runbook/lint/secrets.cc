@@ -42,6 +42,23 @@ void check_arguments(const Context& context, Report& report) {
   }
 }
 
+// age-keygen -o over the key that old files are encrypted with.
+void check_new_keys(const Context& context, Report& report) {
+  for (const Run& run : context.runs) {
+    const std::string file = run.invocation.option("-o");
+    if (run.invocation.program != "age-keygen" || file.empty() || !run.in_scenario()) continue;
+    const bool kept = std::any_of(context.runs.begin(), context.runs.end(), [&](const Run& other) {
+      const bool copies = other.invocation.program == "cp" || other.invocation.program == "mv";
+      return copies && other.procedure == run.procedure && other.range.begin < run.range.begin &&
+             other.text.find(file) != std::string::npos;
+    });
+    if (!kept)
+      report.add("encryption-key-replaced", run.range,
+                 "the new key takes the place of the old one in " + file +
+                     ": what the old one has encrypted can't be read any more");
+  }
+}
+
 void check_rotation(const Context& context, Report& report) {
   for (size_t index = 0; index < context.runs.size(); index++) {
     const Run& run = context.runs[index];
@@ -144,6 +161,7 @@ void check_configmaps(const Context& context, Report& report) {
 
 void check_secrets(const Context& context, Report& report) {
   check_arguments(context, report);
+  check_new_keys(context, report);
   check_rotation(context, report);
   check_breach(context, report);
   check_configmaps(context, report);

@@ -250,8 +250,11 @@ void check_corruption(const Context& context, Report& report) {
   for (const Procedure& procedure : context.document.scenarios) {
     for (const Step& step : procedure.steps) {
       const bool asks = contains_any(lower(step.title.text + " " + procedure.title.text), {"corrupt", "integrity"});
-      const bool catalogs = step.kind == StepKind::kSql &&
-                            contains_any(lower(step.text), {"pg_stat_", "pg_index", "indisvalid", "pg_catalog"});
+      const std::vector<shell::Invocation> all = shell::invocations(step.script);
+      const bool queries = step.kind == StepKind::kSql ||
+                           std::any_of(all.begin(), all.end(), [](const auto& each) { return !sql_of(each).empty(); });
+      const bool catalogs =
+          queries && contains_any(lower(step.text), {"pg_stat_", "pg_index", "indisvalid", "pg_catalog"});
       if (asks && catalogs)
         report.add("corruption-check-too-weak", step.range,
                    "these queries read statistics and catalogs: they find neither a damaged page nor a damaged index");

@@ -50,17 +50,27 @@ void check_placeholders(const Context& context, Report& report) {
   });
 }
 
+// Steps share no variables: each is a process of its own.
 void check_variables(const Context& context, Report& report) {
   std::set<std::string> defined;
   for (const VariableDefinition& each : context.document.variables) defined.insert(each.name.text);
   for (const Procedure* procedure : context.procedures) {
-    std::set<std::string> assigned = defined;
+    std::map<std::string, const Step*> before;
     for (const Step& step : procedure->steps) {
-      for (const VariableUse& use : step.variables)
-        if (!assigned.contains(use.name) && !use.has_default && !step.annotations.env.contains(use.name))
+      for (const VariableUse& use : step.variables) {
+        if (defined.contains(use.name) || use.has_default || use.sourced || step.annotations.env.contains(use.name))
+          continue;
+        const auto earlier = before.find(use.name);
+        if (earlier == before.end())
           report.add("undefined-variable", use.range,
                      "$" + use.name + " is set nowhere in the document: unset, it becomes nothing");
-      assigned.insert(step.assigned.begin(), step.assigned.end());
+        else if (procedure->kind != ProcedureKind::kReference)
+          report.add("variable-of-another-step", use.range,
+                     "$" + use.name + " is set by step '" + earlier->second->title.text + "' (line " +
+                         std::to_string(earlier->second->range.begin.line) +
+                         "), which is a process of its own: it is not set here");
+      }
+      for (const std::string& name : step.assigned) before[name] = &step;
     }
   }
 }

@@ -227,6 +227,7 @@ void Parser::stage() {
   if (compound()) {
     if (panic_) return;
     script_.commands[index].compound = true;
+    script_.commands[index].span.end = std::max(script_.commands[index].span.end, consumed_);
     redirections(index);
     stages_ = {index};
     return;

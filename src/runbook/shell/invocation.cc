@@ -18,6 +18,24 @@ std::string base_name(const std::string& path) {
 
 bool is_flag(const std::string& word) { return word.size() > 1 && word[0] == '-'; }
 
+bool reads_file(const Command& command) {
+  return std::any_of(command.redirections.begin(), command.redirections.end(),
+                     [](const Redirection& redirection) { return redirection.op.starts_with("<"); });
+}
+
+// Of each command, whether its standard input is no terminal: a file, a pipe, or that of a loop
+// or group around it ("done < list").
+std::vector<bool> fed_commands(const Script& script) {
+  std::vector<bool> fed;
+  uint32_t fed_until = 0;
+  for (const Command& command : script.commands) {
+    const bool own = command.stage > 0 || reads_file(command);
+    fed.push_back(own || command.span.begin < fed_until);
+    if (own && command.compound) fed_until = std::max(fed_until, command.span.end);
+  }
+  return fed;
+}
+
 // Short flags of wrappers that take a value in the next word.
 bool takes_value(const std::string& program, const std::string& flag) {
   struct Flags {
@@ -30,14 +48,32 @@ bool takes_value(const std::string& program, const std::string& flag) {
       {"ionice", " -c -n -p "},
       {"timeout", " -k -s --signal --kill-after "},
       {"ssh", " -p -i -l -o -L -R -D -F -J -b -c -e -m -O -Q -S -W -w "},
-      {"docker", " -u -e -w --user --env --workdir --env-file -c --context -H --host -f --file -p --project-name "},
-      {"docker-compose", " -f --file -p --project-name --env-file --profile "},
-      {"kubectl", " -n --namespace -c --container --context -l --selector -o --output -f --filename --kubeconfig "},
+      {"docker",
+       " -u -e -w --user --env --workdir --env-file -c --context -H --host -f --file -p --project-name --log-level "},
+      {"docker-compose",
+       " -f --file -p --project-name --project-directory --env-file --profile --ansi -u -e -w --user --env --workdir "},
+      {"kubectl",
+       " -n --namespace -c --container --context -l --selector -o --output -f --filename --kubeconfig --cluster "
+       "--user --server -s --token --as --request-timeout "},
       {"xargs", " -I -n -P -L -d -s -a "},
       {"watch", " -n --interval "},
       {"su", " -s -g "},
       {"flock", " -w -E "},
       {"chroot", " "},
+      {"holdfast", " --config --repository --passphrase --threads "},
+      {"aws", " --region --profile --output --endpoint-url --query --ca-bundle --cli-read-timeout "},
+      {"gcloud", " --project --account --configuration --format --region --zone "},
+      {"az", " --subscription -o --output --query "},
+      {"git", " -C -c --git-dir --work-tree "},
+      {"helm", " -n --namespace --kube-context --kubeconfig "},
+      {"velero", " -n --namespace --kubeconfig --kubecontext "},
+      {"restic", " -r --repo -p --password-file --password-command -o --cache-dir --limit-download "},
+      {"pgbackrest", " --stanza --config --repo --type --target --set --log-level-console "},
+      {"patronictl", " -c --config-file -d --dcs-url -k "},
+      {"repmgr", " -f --config-file -h --host -U -d -p "},
+      {"pg_ctl", " -D --pgdata -l --log -o --options -p -t --timeout -m --mode "},
+      {"systemctl", " -H --host -M --machine -t --type -p --property "},
+      {"vault", " -address -namespace -ca-cert "},
   };
   for (const Flags& each : kFlags)
     if (each.program == program) return each.flags.find(" " + flag + " ") != std::string_view::npos;
@@ -57,6 +93,15 @@ struct Words {
       if (flag == "--") break;
       if (takes_value(program, flag) && !done()) place++;
     }
+  }
+  // -i, -it, --stdin, --interactive=true, between two places.
+  bool passes_input(size_t from, size_t to) const {
+    return std::any_of(values.begin() + static_cast<std::ptrdiff_t>(from),
+                       values.begin() + static_cast<std::ptrdiff_t>(to), [](const std::string& flag) {
+                         const bool short_flags = is_flag(flag) && flag[1] != '-' && flag.size() <= 4;
+                         return (short_flags && flag.find('i') != std::string::npos) || flag.starts_with("--stdin") ||
+                                flag.starts_with("--interactive");
+                       });
   }
   // -it, -ti, -i -t, --stdin --tty, between two places: a person is to type.
   bool asks_for_terminal(size_t from, size_t to) const {
@@ -130,6 +175,7 @@ class Unwrapper {
   // docker exec [flags] CONTAINER program...
   bool container(Invocation& invocation, Words& words) const {
     Words ahead = words;
+    const bool compose = invocation.program == "docker-compose" || (!ahead.done() && ahead.front() == "compose");
     if (!ahead.done() && ahead.front() == "compose") ahead.place++;
     ahead.skip_flags(invocation.program);
     if (ahead.done() || (ahead.front() != "exec" && ahead.front() != "run")) return false;
@@ -139,28 +185,36 @@ class Unwrapper {
     const size_t flags = ahead.place;
     ahead.skip_flags("docker");
     const bool terminal = ahead.asks_for_terminal(flags, ahead.place);
+    // "docker-compose exec" passes its input on by itself.
+    const bool passes = compose || ahead.passes_input(flags, ahead.place);
     if (ahead.done()) return false;
     ahead.place++;
     if (ahead.done()) return false;
-    invocation.remote = true;
-    invocation.terminal = invocation.terminal || terminal;
+    into_container(invocation, terminal, passes);
     words = ahead;
     return true;
   }
 
+  void into_container(Invocation& invocation, bool terminal, bool passes_input) const {
+    invocation.remote = true;
+    invocation.terminal = invocation.terminal || terminal;
+    const Command& command = *invocation.command;
+    invocation.loses_input = depth_ == 0 && !passes_input && (command.stage > 0 || reads_file(command));
+  }
+
   // kubectl exec [flags] POD [flags] -- program...
-  static bool pod(Invocation& invocation, Words& words) {
+  bool pod(Invocation& invocation, Words& words) const {
     Words ahead = words;
     ahead.skip_flags("kubectl");
     if (ahead.done() || ahead.front() != "exec") return false;
     const size_t flags = ahead.place;
     while (!ahead.done() && ahead.front() != "--") ahead.place++;
     const bool terminal = ahead.asks_for_terminal(flags, ahead.place);
+    const bool passes = ahead.passes_input(flags, ahead.place);
     if (ahead.done()) return false;
     ahead.place++;
     if (ahead.done()) return false;
-    invocation.remote = true;
-    invocation.terminal = invocation.terminal || terminal;
+    into_container(invocation, terminal, passes);
     words = ahead;
     return true;
   }
@@ -209,8 +263,10 @@ class Unwrapper {
     outer.args.assign(words.values.begin() + static_cast<std::ptrdiff_t>(words.place), words.values.end());
     found_.push_back(outer);
     const Script inner = parse(text);
-    for (const Command& command : inner.commands) {
-      if (command.words.empty()) continue;
+    const std::vector<bool> fed = fed_commands(inner);
+    for (size_t index = 0; index < inner.commands.size(); index++) {
+      const Command& command = inner.commands[index];
+      if (command.words.empty() || command.compound) continue;
       Invocation invocation;
       invocation.command = wrapper.command;
       invocation.span = wrapper.span;
@@ -218,9 +274,7 @@ class Unwrapper {
       invocation.remote = wrapper.remote;
       invocation.terminal = wrapper.terminal;
       invocation.nested = true;
-      invocation.has_input = wrapper.has_input || command.stage > 0;
-      for (const Redirection& redirection : command.redirections)
-        if (redirection.op.starts_with("<")) invocation.has_input = true;
+      invocation.has_input = wrapper.has_input || fed[index];
       Words inside;
       for (const Word& word : command.words) inside.values.push_back(word.value);
       Unwrapper(found_, depth_ + 1).add(std::move(invocation), std::move(inside));
@@ -274,15 +328,15 @@ bool Invocation::begins(std::initializer_list<std::string_view> operands_expecte
 
 std::vector<Invocation> invocations(const Script& script) {
   std::vector<Invocation> found;
-  for (const Command& command : script.commands) {
+  const std::vector<bool> fed = fed_commands(script);
+  for (size_t index = 0; index < script.commands.size(); index++) {
+    const Command& command = script.commands[index];
     if (command.words.empty() || command.compound) continue;
     Invocation invocation;
     invocation.command = &command;
     invocation.span = command.span;
     invocation.word_span = command.words.front().span;
-    invocation.has_input = command.stage > 0;
-    for (const Redirection& redirection : command.redirections)
-      if (redirection.op.starts_with("<")) invocation.has_input = true;
+    invocation.has_input = fed[index];
     Words words;
     for (const Word& word : command.words) words.values.push_back(word.value);
     Unwrapper(found, 0).add(std::move(invocation), std::move(words));

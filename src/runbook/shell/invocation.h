@@ -21,6 +21,7 @@ struct Invocation {
   bool terminal = false;             // docker exec -t, ssh -t
   bool has_input = false;            // from a file, a pipe or a here-document
   bool nested = false;               // was found in a wrapper's argument
+  bool loses_input = false;          // docker exec, kubectl exec without -i: its input goes no further
 
   bool has(std::string_view flag) const;  // "-f", "--force": alone, with "=", or among short ones ("-rf")
   // The value of "--name=value", "--name value", "-n value"; "" when absent.

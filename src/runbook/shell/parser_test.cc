@@ -180,5 +180,41 @@ TEST(Invocations, WrappersAreTakenOff) {
   EXPECT_THAT(programs("find . | xargs -n 1 rm"), ElementsAre("find", "rm"));
 }
 
+// "for" and "case" hold others together and are no programs: whoever looks for programs skips them.
+TEST(Invocations, CompoundCommandsAreNone) {
+  const std::string text = "for x in a b; do case $x in a) p ;; esac; done; [[ -f x ]] && q; while r; do s; done < y\n";
+  EXPECT_THAT(programs(text), ElementsAre("p", "[[", "q", "r", "s"));
+  for (const Command& command : parse(text).commands)
+    EXPECT_EQ(command.compound, command.words.empty() || command.word(0) == "for" || command.word(0) == "case");
+}
+
+TEST(Invocations, InputThatEndsBeforeTheContainer) {
+  const auto loses = [](const std::string& text) {
+    const Script script = parse(text);
+    return invocations(script).back().loses_input;
+  };
+  EXPECT_TRUE(loses("docker exec db psql < x"));
+  EXPECT_TRUE(loses("cat x | kubectl exec -n a db-0 -- psql"));
+  EXPECT_FALSE(loses("cat x | docker exec -i db psql"));
+  EXPECT_FALSE(loses("kubectl exec db-0 --stdin -- psql < x"));
+  EXPECT_FALSE(loses("docker compose exec -T db psql < x"));
+  EXPECT_FALSE(loses("docker exec db psql -c x"));
+  EXPECT_FALSE(loses("ssh h <<'E'\ndocker exec db mysqldump x > y\nE\n"));
+  EXPECT_FALSE(loses("while read x; do docker exec db psql -c $x; done < y"));
+}
+
+TEST(Invocations, InputOfACompoundCommandIsThatOfItsParts) {
+  const auto fed = [](const std::string& text) {
+    std::vector<std::string> found;
+    const Script script = parse(text);
+    for (const Invocation& each : invocations(script))
+      if (each.has_input) found.push_back(each.program);
+    return found;
+  };
+  EXPECT_THAT(fed("while read x; do a; done < y; b"), ElementsAre("read", "a"));
+  EXPECT_THAT(fed("a | while read x; do if b; then c; fi; done; d"), ElementsAre("read", "b", "c"));
+  EXPECT_THAT(fed("{ a; b; } > y; (c) < z"), ElementsAre("c"));
+}
+
 }  // namespace
 }  // namespace holdfast::shell

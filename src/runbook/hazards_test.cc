@@ -1,0 +1,80 @@
+// Covers: what programs do beyond looking: prompts that they open or do not, rehearsals,
+// options in front of the verb, names of secrets.
+
+#include "runbook/hazards.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "runbook/shell/parser.h"
+
+namespace holdfast::runbook {
+namespace {
+
+bool does(const std::string& text, HazardKind kind) {
+  const shell::Script script = shell::parse(text);
+  const std::vector<shell::Invocation> all = shell::invocations(script);
+  return std::any_of(all.begin(), all.end(), [&](const shell::Invocation& invocation) {
+    const std::vector<Effect> effects = effects_of(invocation);
+    return std::any_of(effects.begin(), effects.end(), [&](const Effect& effect) { return effect.kind == kind; });
+  });
+}
+
+TEST(Prompts, OfClientsWithoutACommand) {
+  for (const char* text : {"psql", "psql -h db -U u shop", "psql -At shop", "mysql -uroot -psecret shop", "read -r x",
+                           "while true; do read x; done", "{ read x; } > y"})
+    EXPECT_TRUE(does(text, HazardKind::kInteractive)) << text;
+}
+
+TEST(Prompts, NotWithACommandOrInput) {
+  for (const char* text :
+       {"psql -Atc 'select 1'", "psql -XAtqc 'select 1' shop", "psql -c'select 1'", "psql -Atf check.sql",
+        "mysql -Nse 'select 1'", "mysql -uroot -psecret -e 'select 1'", "while read -r x; do echo $x; done < list",
+        "cat list | while read x; do echo $x; done", "for x in a; do read y; done <<EOF\n1\nEOF\n",
+        "while read x; do if a; then read y; fi; done < <(b)", "bash -c 'cat l | while read x; do a; done'"})
+    EXPECT_FALSE(does(text, HazardKind::kInteractive)) << text;
+  EXPECT_TRUE(does("while read x; do a; done < list; read y", HazardKind::kInteractive));
+}
+
+TEST(Effects, OfSqlInGroupedOptions) {
+  EXPECT_TRUE(does("psql -Atc 'drop table x'", HazardKind::kDestroys));
+  EXPECT_TRUE(does("psql -c 'select 1' -c 'drop table x'", HazardKind::kDestroys));
+  EXPECT_FALSE(does("mysql -usecret -pdrop -e 'select 1'", HazardKind::kDestroys));
+}
+
+TEST(Effects, RehearsalsChangeNothing) {
+  for (const char* text :
+       {"holdfast restore --validate-only --at latest", "holdfast restore --dry-run", "./restore.sh --dry-run",
+        "npm run backup:restore -- --validate-only", "restic restore latest --dry-run"})
+    EXPECT_FALSE(does(text, HazardKind::kWritesData)) << text;
+  EXPECT_TRUE(does("holdfast restore --at latest", HazardKind::kWritesData));
+  EXPECT_TRUE(does("kubectl create secret generic s --dry-run=client -o yaml", HazardKind::kRotatesSecret));
+}
+
+TEST(Effects, WithGlobalOptionsInFrontOfTheVerb) {
+  EXPECT_TRUE(does("holdfast --config /etc/h.yaml --repository /r -q restore", HazardKind::kWritesData));
+  EXPECT_TRUE(does("sudo holdfast --threads 2 --json restore --delta", HazardKind::kWritesData));
+  EXPECT_TRUE(does("aws --region us-west-2 s3 rm s3://b/x", HazardKind::kDestroys));
+  EXPECT_TRUE(does("pg_ctl -D /data promote", HazardKind::kPromotes));
+  EXPECT_TRUE(does("restic -r /r restore latest", HazardKind::kWritesData));
+}
+
+TEST(Effects, OfWhatLosesNothing) {
+  EXPECT_FALSE(does("psql -c 'create table if not exists t (id int); drop table t'", HazardKind::kDestroys));
+  EXPECT_TRUE(does("psql -c 'create table t (id int); drop table u'", HazardKind::kDestroys));
+  EXPECT_FALSE(does("kubectl delete node n1", HazardKind::kDestroys));
+  EXPECT_FALSE(does("restic -r /r restore latest --target /tmp/look", HazardKind::kWritesData));
+  EXPECT_TRUE(does("/usr/share/doc/csm/restore_postgres.sh", HazardKind::kWritesData));
+  EXPECT_FALSE(does("/usr/bin/restorecon /etc", HazardKind::kWritesData));
+}
+
+TEST(Secrets, ByName) {
+  for (const char* name : {"REDISCLI_AUTH", "PGPASSWORD", "MYSQL_PWD", "GITHUB_TOKEN", "ENCRYPTION_KEY", "DB_PASS"})
+    EXPECT_TRUE(is_secret_name(name)) << name;
+  for (const char* name : {"PWD", "KEY", "AUTHOR", "DB_HOST", "TOKENS_PER_DAY"})
+    EXPECT_FALSE(is_secret_name(name)) << name;
+}
+
+}  // namespace
+}  // namespace holdfast::runbook

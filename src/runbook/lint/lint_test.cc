@@ -1,0 +1,142 @@
+// Covers: what rules must not say, and cases that the one example of a rule's page leaves out.
+
+#include "runbook/lint/lint.h"
+
+#include <gmock/gmock.h>
+
+#include "runbook/reader.h"
+
+namespace holdfast::runbook::lint {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// "line message" of each finding of one rule.
+std::vector<std::string> found(const std::string& text, std::string_view rule) {
+  const auto document = read_document(text, "r.md");
+  EXPECT_TRUE(document.ok());
+  std::vector<std::string> lines;
+  for (const Finding& finding : lint(document.value(), nullptr).findings)
+    if (finding.rule->id == rule) lines.push_back(std::to_string(finding.range.begin.line) + " " + finding.message);
+  return lines;
+}
+
+std::string step_with(const std::string& commands) { return "## Scenario 1: X\n\n```bash\n" + commands + "```\n"; }
+
+TEST(Interaction, InputOfLoopsAndGroupedOptions) {
+  EXPECT_THAT(
+      found(step_with("psql -Atc 'select 1'\nwhile read -r x; do echo $x; done < list\n"), "interactive-command"),
+      IsEmpty());
+  EXPECT_THAT(found(step_with("read -r x\n"), "interactive-command"), ElementsAre(HasSubstr("4 read waits")));
+}
+
+TEST(StatusPage, ReadByJqOrPostedTo) {
+  const std::string page = "curl -fsS https://www.githubstatus.com/api/v2/status.json";
+  constexpr const char* kRule = "status-page-proves-nothing";
+  EXPECT_THAT(found(step_with(page + " | jq -e '.status.indicator == \"none\"'\n"), kRule), IsEmpty());
+  EXPECT_THAT(found(step_with(page + " -o s.json\njq -e .ok s.json\n"), kRule), IsEmpty());
+  EXPECT_THAT(found(step_with("curl -fsS -X POST -d @- https://api.statuspage.io/v1/pages/p/incidents\n"), kRule),
+              IsEmpty());
+  EXPECT_EQ(found(step_with(page + " | jq .status\n"), kRule).size(), 1u);
+  EXPECT_EQ(found(step_with("jq -e .ok s.json\n" + page + "\n"), kRule).size(), 1u);
+}
+
+TEST(Objectives, OfScenariosDependOnNoComponent) {
+  EXPECT_THAT(found("# R\n\n## Recovery Objectives\n\n| Component | RTO |\n|---|---|\n| Database | 2 hours |\n\n"
+                    "## Scenario 1: Web server failure\n\n**RTO**: 30 minutes\n\n1. **Restart**\n   ```bash\n   docker "
+                    "restart web\n   ```\n",
+                    "rto-depends-on-slower"),
+              IsEmpty());
+}
+
+TEST(Responses, EachSeverityAgainstItsOwnMetric) {
+  const std::string severities =
+      "# R\n\n## Severity Levels\n\n| Level | Description | Response Time |\n|---|---|---|\n| SEV-1 | a | 10 minutes "
+      "|\n"
+      "| SEV-2 | b | 15 minutes |\n| SEV-3 | c | 1 hour |\n\n## Metrics\n\n| Metric | Target | Actual "
+      "|\n|---|---|---|\n";
+  EXPECT_THAT(found(severities + "| Acknowledgement (SEV-1) | < 5 min | |\n| Acknowledgement (SEV-2) | < 15 min | |\n"
+                                 "| Acknowledgement (SEV-3) | < 1 hour | |\n",
+                    "response-conflict"),
+              ElementsAre(HasSubstr("7 SEV-1 may be answered after 10 minutes, while acknowledgement is due < 5 min")));
+  EXPECT_THAT(found(severities + "| Acknowledgement | < 12 min | |\n| SEV-3 acknowledgement | < 2 hours | |\n",
+                    "response-conflict"),
+              ElementsAre(HasSubstr("8 SEV-2")));
+}
+
+TEST(Variables, OfAnotherStep) {
+  const std::string text =
+      "## Scenario 1: X\n\n1. **Set**\n   ```bash\n   X=1; echo $X\n   ```\n2. **Use**\n   ```bash\n   echo $X $Y\n   "
+      "```\n";
+  EXPECT_THAT(found(text, "variable-of-another-step"), ElementsAre(HasSubstr("9 $X is set by step 'Set' (line 5)")));
+  EXPECT_THAT(found(text, "undefined-variable"), ElementsAre(HasSubstr("9 $Y")));
+  EXPECT_THAT(found("## Environment\n\n```bash\nX=2\nY=3\n```\n\n" + text, "variable-of-another-step"), IsEmpty());
+}
+
+TEST(Variables, AFileThatIsReadMaySetThem) {
+  EXPECT_THAT(found(step_with("source /etc/app.env\necho $X\n"), "undefined-variable"), IsEmpty());
+  EXPECT_EQ(found(step_with("echo $X\nsource /etc/app.env\n"), "undefined-variable").size(), 1u);
+}
+
+TEST(Placeholders, OfAFormInAHereDocumentAreNone) {
+  EXPECT_THAT(found(step_with("cat > report.md <<EOF\nCause: [Brief description]\nEOF\n"), "placeholder-in-command"),
+              IsEmpty());
+  EXPECT_EQ(found(step_with("./restore.sh [Backup name]\n"), "placeholder-in-command").size(), 1u);
+}
+
+TEST(Schedules, ComponentsWithoutAnyAreToldOnce) {
+  const std::string table =
+      "# R\n\n## Recovery Objectives\n\n| Component | RTO | RPO |\n|---|---|---|\n| Database | 1 hour | 5 minutes |\n| "
+      "Files "
+      "| 1 hour | 1 hour |\n";
+  EXPECT_THAT(found(table, "no-backup-schedule"), ElementsAre(HasSubstr("7 an RPO of Database, 5 minutes,")));
+  EXPECT_THAT(found(table + "\nThe standby is continuously synced.\n", "no-backup-schedule"), IsEmpty());
+}
+
+TEST(Copies, OfThePastAndListsOfToday) {
+  constexpr const char* kRule = "hardcoded-target-time";
+  EXPECT_EQ(found(step_with("psql -1 shop < backup_20251104_120000.sql\n"), kRule).size(), 1u);
+  EXPECT_EQ(found(step_with("aws s3 sync s3://b/files/20251104/ /app/\n"), kRule).size(), 1u);
+  EXPECT_EQ(
+      found(step_with("aws rds restore-db-instance-from-db-snapshot --db-snapshot-identifier rds:x-2026-02-16-03-00\n"),
+            kRule)
+          .size(),
+      1u);
+  EXPECT_THAT(found(step_with("psql -1 shop < backup_$DAY.sql\n"), kRule), IsEmpty());
+  EXPECT_THAT(found(step_with("ls -l /backups/$(date +%Y-%m-%d)/\n"), "restores-todays-copy"), IsEmpty());
+}
+
+TEST(Order, TrafficMovedByHandBeforeARestore) {
+  EXPECT_EQ(found("## Scenario 1: Outage\n\n1. **Fail over**\n   - Redirect DNS to the other site\n2. **Restore**\n   "
+                  "- Restore "
+                  "database from latest backup\n",
+                  "traffic-before-data")
+                .size(),
+            1u);
+}
+
+TEST(Order, PromotionByTheTitleOfItsStep) {
+  const std::string text =
+      "## Scenario 1: Outage\n\n1. **Promote the replica**\n   ```bash\n   ./switch.sh replica\n   ```\n";
+  EXPECT_EQ(found(text, "promotion-without-fence").size(), 1u);
+}
+
+TEST(Order, AWorkTreeOfGitIsNoData) {
+  EXPECT_THAT(found(step_with("git reset --hard HEAD~1\n"), "destroys-before-backup-verified"), IsEmpty());
+}
+
+TEST(Keys, ANewAgeKeyOverTheOldOne) {
+  EXPECT_EQ(found(step_with("age-keygen -o keys.txt\n"), "encryption-key-replaced").size(), 1u);
+  EXPECT_THAT(found(step_with("cp keys.txt keys.old\nage-keygen -o keys.txt\n"), "encryption-key-replaced"), IsEmpty());
+}
+
+TEST(Restores, BehindOptionsAndInRehearsals) {
+  EXPECT_EQ(found(step_with("holdfast --config /etc/h.yaml restore --at latest\n"), "step-without-verification").size(),
+            1u);
+  EXPECT_THAT(found(step_with("holdfast restore --validate-only --at latest\n"), "restore-while-writing"), IsEmpty());
+}
+
+}  // namespace
+}  // namespace holdfast::runbook::lint
