@@ -101,7 +101,6 @@ Result<void> run(Context& context, const RunOptions& options) {
   drive.target_host = options.target;
   engine::PreflightRequest preflight;
   preflight.unattended = !attended;
-  preflight.drill = options.drill;
   preflight.look_for_programs = !options.assume_programs;
   preflight.target_host = options.target;
   preflight.overrides = drive.overrides;

@@ -11,7 +11,7 @@ constexpr int kWarnPercent = 80;
 }  // namespace
 
 void Engine::append(std::string_view kind, const std::string& step, int attempt, Json payload) {
-  redactor_.redact(payload);
+  redactor_.redact_words(payload);
   Event event;
   event.time = world_.clock.now();
   event.step = step;

@@ -8,7 +8,7 @@ namespace holdfast::engine {
 Result<bool> Engine::may_start(const Step& step) {
   if (!step.when.empty() && !TRY(condition_holds(step))) return false;
   if (!step.approve.empty() && !TRY(is_approved(step))) return false;
-  if (!state_.step(step.id).override_reason.empty() || state_.drill()) return true;
+  if (!state_.step(step.id).override_reason.empty()) return true;
   if (step.destructive() && !TRY(point_is_proven(step))) return false;
   if (step.destructive() && !TRY(target_is_asserted(step))) return false;
   return !step.promotes() || TRY(fence_is_up(step));

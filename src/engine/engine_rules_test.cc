@@ -39,6 +39,16 @@ TEST(Rules, AProvenPointAndTheRightHostLetItRun) {
   EXPECT_THAT(rig.runner.ran, ElementsAre("wipe"));
 }
 
+TEST(Rules, HoldInADrillToo) {
+  Rig rig;
+  destroying(rig);
+  rig.created["drill"] = true;
+  rig.options.target_host = "db1";
+  rig.proofs.problem = "there is no recovery point";
+  EXPECT_EQ(rig.drive().error().code(), ErrorCode::kRefused);
+  EXPECT_THAT(rig.runner.ran, IsEmpty());
+}
+
 TEST(Rules, APointIsReadOnceInARun) {
   Rig rig;
   destroying(rig);

@@ -237,6 +237,19 @@ TEST(Engine, ASecretIsInNoEvent) {
   EXPECT_THAT(rig.runner.orders["first"], HasSubstr("hunter2hunter2"));
 }
 
+TEST(Engine, ASecretThatIsAStepsNameChangesNothingThatTheFoldReads) {
+  Rig rig;
+  rig.add("first").verify = "check";
+  rig.secrets.push_back({"TOKEN", Secret::from_text("first")});
+  rig.secrets.push_back({"PIN", Secret::from_text("done")});
+  rig.runner.fates["first~verify"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  EXPECT_THAT(rig.log.last(kind::kStepStarted)->payload["directory"].get<std::string>(), HasSubstr("steps/first~verify/"));
+  EXPECT_EQ(rig.log.last(kind::kRunStopped)->payload["words"].get<std::string>().find("step first"), std::string::npos);
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first~verify", "first", "first~verify"));
+}
+
 TEST(Engine, GoesOnFromEveryPrefixOfAJournal) {
   // Whatever was committed last before a crash, the end is the same and no step runs twice.
   Rig whole;
