@@ -102,7 +102,7 @@ class Inspector {
         add(step.id, fmt::format("{} is not installed", program), "install it, or add its folder to PATH");
       return;
     }
-    const std::string directory = step.workdir.empty() ? request_.working_directory : step.workdir;
+    const std::string directory = directory_of(step, request_.working_directory);
     const std::string path = program.starts_with('/') ? program : join_path(directory, program);
     const auto there = exists(fs_, path);
     if (there.ok() && *there) return;

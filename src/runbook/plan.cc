@@ -7,6 +7,9 @@
 #include "runbook/document_json.h"
 #include "runbook/hazards.h"
 #include "runbook/phrases.h"
+#include "runbook/placeholders.h"
+#include "runbook/shell/invocation.h"
+#include "runbook/shell/parser.h"
 
 namespace holdfast::runbook {
 
@@ -257,6 +260,35 @@ class Planner {
 
 constexpr std::string_view kInputEnd = "HOLDFAST_INPUT";
 
+// "docker exec -it db psql": no terminal stands behind a here-document.
+void drop_terminal(std::string& text, const std::vector<shell::Word>& words, size_t count) {
+  for (size_t index = count; index > 0; index--) {
+    const shell::Word& word = words[index - 1];
+    const bool both = word.value == "-it" || word.value == "-ti";
+    if (both || word.value == "-t" || word.value == "--tty")
+      text.replace(word.span.begin, word.span.end - word.span.begin, both ? "-i" : "");
+  }
+}
+
+// The command line that reads a piece of input, as a here-document of its program. psql
+// goes on after a statement that failed unless it is told not to.
+std::string opener_of(const Piece& piece) {
+  const std::string here = " <<'" + std::string(kInputEnd) + "'";
+  std::string opener = piece.program;
+  const shell::Script script = shell::parse(without_angles(opener));
+  for (const shell::Invocation& invocation : shell::invocations(script)) {
+    if (!opens_prompt(invocation)) continue;
+    const std::vector<shell::Word>& words = invocation.command->words;
+    const size_t place = words.size() - std::min(words.size(), invocation.args.size() + 1);
+    opener.insert(std::min<size_t>(invocation.span.end, opener.size()), here);
+    if (words[place].value != invocation.path) return opener;
+    if (invocation.program == "psql") opener.insert(words[place].span.end, " -v ON_ERROR_STOP=1");
+    drop_terminal(opener, words, place);
+    return opener;
+  }
+  return opener + here;
+}
+
 }  // namespace
 
 bool Plan::complete() const {
@@ -291,7 +323,7 @@ std::string step_script(const Step& step, const std::map<int, int>& alternatives
       script += piece.text;
       continue;
     }
-    script += piece.program + " <<'" + std::string(kInputEnd) + "'\n" + piece.text + std::string(kInputEnd) + "\n";
+    script += opener_of(piece) + "\n" + piece.text + std::string(kInputEnd) + "\n";
   }
   return script;
 }
