@@ -66,6 +66,7 @@ Json created_payload(Context& context, const RunOptions& options, const engine::
   Json created = {{"plan", plan.to_json()},
                   {"scenario", options.procedure},
                   {"drill", options.drill},
+                  {"partial", !options.from.empty() || !options.only.empty()},
                   {"variables", resolved.variables.plain},
                   {"secrets", resolved.variables.secret},
                   {"inherited", engine::inherited_values(resolved.plan, resolved.variables, engine::own_environment(),

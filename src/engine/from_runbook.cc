@@ -97,11 +97,12 @@ Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
   step.approve = said.approve;
   step.component = said.component;
   step.workdir = said.workdir;
-  step.verify = said.verify;
-  step.when = said.when;
-  step.compensate = said.compensate;
-  step.target = said.target;
-  step.fence = said.fence;
+  const auto filled = [&](const std::string& command) { return runbook::fill_command(command, placeholders); };
+  step.verify = filled(said.verify);
+  step.when = filled(said.when);
+  step.compensate = filled(said.compensate);
+  step.target = filled(said.target);
+  step.fence = filled(said.fence);
   step.environment = said.env;
   step.secrets = secrets_of(resolved, from.id);
   step.hazards = hazards_of(planned);

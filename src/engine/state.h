@@ -65,6 +65,8 @@ struct RunState {
   Time last;
 
   bool drill() const { return created.value("drill", false); }
+  // Only some of the scenario's steps were asked for.
+  bool partial() const { return created.value("partial", false); }
   const StepState& step(const std::string& step_id) const;
   bool settled(const std::string& step_id) const;
 };

@@ -374,7 +374,8 @@ void find_hazards(Step& step) {
     if (piece.kind != Piece::Kind::kInput) continue;
     const shell::Script script = shell::parse(piece.program + " " + piece.text);
     for (const Invocation& invocation : shell::invocations(script))
-      for (const Effect& effect : effects_of(invocation)) add_hazard(step, effect, text_range(step, piece));
+      for (const Effect& effect : effects_of(invocation))
+        if (effect.kind != HazardKind::kInteractive) add_hazard(step, effect, text_range(step, piece));
     for (const Effect& effect : effects_of_sql(piece.text)) add_hazard(step, effect, text_range(step, piece));
   }
   for (const VariableUse& use : step.variables)

@@ -10,6 +10,7 @@
 #include "runbook/placeholders.h"
 #include "runbook/shell/invocation.h"
 #include "runbook/shell/parser.h"
+#include "runbook/step_builder.h"
 
 namespace holdfast::runbook {
 
@@ -174,11 +175,25 @@ class Planner {
     for (const PlannedStep& planned : plan_.steps) {
       if (!planned.skipped.empty()) continue;
       for (const VariableUse& use : planned.step->variables)
-        if (!assigned.contains(use.name))
-          add_input(Input::Kind::kVariable, use.name, "$" + use.name, use.range, *planned.step, use.has_default);
+        if (!assigned.contains(use.name)) add_variable(use, *planned.step);
       for (const Placeholder& each : planned.step->placeholders)
         add_input(Input::Kind::kPlaceholder, each.name, each.text, each.range, *planned.step, false);
+      own_commands(*planned.step);
       assigned.insert(planned.step->assigned.begin(), planned.step->assigned.end());
+    }
+  }
+
+  void add_variable(const VariableUse& use, const Step& step) {
+    add_input(Input::Kind::kVariable, use.name, "$" + use.name, use.range, step, use.has_default);
+  }
+
+  // Of what annotations run; these are processes of their own and see nothing of what the step sets.
+  void own_commands(const Step& step) {
+    const Annotations& said = step.annotations;
+    for (const std::string* command : {&said.when, &said.target, &said.fence, &said.verify, &said.compensate}) {
+      for (const VariableUse& use : variables_of(*command, said.range)) add_variable(use, step);
+      for (const FoundPlaceholder& each : placeholders_in_code(*command))
+        add_input(Input::Kind::kPlaceholder, each.name, each.text, said.range, step, false);
     }
   }
 
@@ -326,6 +341,15 @@ std::string step_script(const Step& step, const std::map<int, int>& alternatives
     script += opener_of(piece) + "\n" + piece.text + std::string(kInputEnd) + "\n";
   }
   return script;
+}
+
+std::string fill_command(std::string command, const std::map<std::string, std::string>& values) {
+  const std::vector<FoundPlaceholder> found = placeholders_in_code(command);
+  for (auto each = found.rbegin(); each != found.rend(); ++each) {
+    const auto value = values.find(each->name);
+    if (value != values.end()) command.replace(each->span.begin, each->span.end - each->span.begin, value->second);
+  }
+  return command;
 }
 
 std::string fill_placeholders(const Step& step, std::string text, const std::map<std::string, std::string>& values) {

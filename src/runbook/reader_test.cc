@@ -160,6 +160,19 @@ TEST(Plan, FedPsqlStopsAtTheFirstErrorAndNeedsNoTerminal) {
   EXPECT_FALSE(plan.value().steps[0].step->interactive());
 }
 
+TEST(Plan, AsksForWhatTheCommandsOfAnnotationsNeed) {
+  const Document document = read(
+      "## Scenario 1: Cache\n\n```bash {id=one verify=\"probe <pod-name> $WHERE\" when=\"test -n "
+      "${LEVEL:-}\"}\necho\n```\n");
+  const auto plan = make_plan(document, {.procedure = "1"});
+  ASSERT_TRUE(plan.ok());
+  std::vector<std::string> open;
+  for (const Input& input : plan.value().inputs)
+    if (!input.known) open.push_back(input.name);
+  EXPECT_THAT(open, ElementsAre("WHERE", "pod_name"));
+  EXPECT_EQ(fill_command("probe <pod-name> $WHERE", {{"pod_name", "db-0"}}), "probe db-0 $WHERE");
+}
+
 TEST(Hazards, APromptWithoutInputIsForAPerson) {
   const Document document = read("## Scenario 1: Look\n\n```bash\npsql shop\n```\n");
   EXPECT_TRUE(document.scenarios[0].steps[0].interactive());
