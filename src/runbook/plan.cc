@@ -174,12 +174,17 @@ class Planner {
     std::set<std::string> assigned;
     for (const PlannedStep& planned : plan_.steps) {
       if (!planned.skipped.empty()) continue;
-      for (const VariableUse& use : planned.step->variables)
-        if (!assigned.contains(use.name)) add_variable(use, *planned.step);
-      for (const Placeholder& each : planned.step->placeholders)
-        add_input(Input::Kind::kPlaceholder, each.name, each.text, each.range, *planned.step, false);
-      own_commands(*planned.step);
-      assigned.insert(planned.step->assigned.begin(), planned.step->assigned.end());
+      const Step& step = *planned.step;
+      for (const VariableUse& use : step.variables)
+        if (!assigned.contains(use.name)) add_variable(use, step);
+      const bool by_hand = step.kind == StepKind::kManual || step.annotations.manual || step.interactive();
+      for (const Placeholder& each : step.placeholders) {
+        // A secret that a person types is none of ours.
+        if (by_hand && is_secret_name(each.name)) continue;
+        add_input(Input::Kind::kPlaceholder, each.name, each.text, each.range, step, false);
+      }
+      own_commands(step);
+      assigned.insert(step.assigned.begin(), step.assigned.end());
     }
   }
 

@@ -224,6 +224,14 @@ class Runbooks(Case):
         for path in self.runs.rglob("output"):
             self.assertIn("SOME_PASSWORD=[secret SOME_PASSWORD]", path.read_text())
 
+    def test_a_secret_that_comes_in_two_parts_is_cut_out(self):
+        (self.scratch / "secret").write_text(SECRET + "\n")
+        self.write(("One", "id=one", 'printf %s "${API_TOKEN:0:9}"\n(sleep 0.5; echo "${API_TOKEN:9}") &'))
+        self.runbook("run", "--set", f"API_TOKEN=file:{self.scratch}/secret")
+        output = next(self.runs.rglob("output"))
+        wait_until("what the step left to end", lambda: output.read_text())
+        self.assertEqual(output.read_text(), "[secret API_TOKEN]\n")
+
     def test_a_secret_placeholder_is_refused(self):
         self.write(("One", "id=one", "login --password <db-password>"))
         for words in ((), ("--set", "db_password=hunter2"), ("--set", "db_password=env:HOME")):
