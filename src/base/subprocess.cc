@@ -139,16 +139,6 @@ bool become_user(const CommandOptions& options) {
   return true;
 }
 
-// Asks the kernel: the sigaction of glibc refuses the two signals that it keeps to
-// itself, and its posix_spawn may have left us those ignored. All zero is the
-// default action in the kernel's structure, whose largest has 4 words.
-void plain_signals() {
-  const std::array<unsigned long, 8> plain{};
-  for (int number = 1; number < NSIG; number++) {
-    ::syscall(SYS_rt_sigaction, number, plain.data(), nullptr, size_t{NSIG / 8});
-  }
-}
-
 // Runs in the child; only async-signal-safe calls. Never returns.
 [[noreturn]] void run_child(const Launch& launch) {
   ::setpgid(0, 0);
@@ -371,6 +361,16 @@ std::string tail_of(const std::string& text) {
 }
 
 }  // namespace
+
+// Asks the kernel: the sigaction of glibc refuses the two signals that it keeps to
+// itself, and its posix_spawn may have left us those ignored. All zero is the
+// default action in the kernel's structure, whose largest has 4 words.
+void plain_signals() {
+  const std::array<unsigned long, 8> plain{};
+  for (int number = 1; number < NSIG; number++) {
+    ::syscall(SYS_rt_sigaction, number, plain.data(), nullptr, size_t{NSIG / 8});
+  }
+}
 
 Result<CommandOutcome> run_command(const CommandOptions& options) {
   Launch launch = TRY(prepare(options));

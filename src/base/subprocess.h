@@ -39,4 +39,8 @@ Result<CommandOutcome> run_command(const CommandOptions& options);
 // The same, and a non-zero status is kSubprocess, with the end of its error output.
 Result<CommandOutcome> run_command_checked(const CommandOptions& options);
 
+// In a child before exec, and in a process that starts such ones: every signal has its
+// default action. Async-signal-safe.
+void plain_signals();
+
 }  // namespace holdfast

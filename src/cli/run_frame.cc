@@ -136,6 +136,7 @@ class Frame {
 
   std::string right_of(const engine::Step& step, const engine::StepState& now) const {
     if (now.phase == StepPhase::kDone) return now.end ? duration_text(now.end->took) : "by hand";
+    if (now.phase == StepPhase::kRunning && now.orphaned_seq != 0) return "its supervisor is dead";
     if (now.phase == StepPhase::kRunning) return engine::clock_text(input_.now - now.started);
     if (now.phase != StepPhase::kPending) return engine::outcome_words(now);
     if (step.destructive()) return "destroys";
@@ -163,7 +164,11 @@ class Frame {
     } else if (next != nullptr) {
       add(Look::kPlain, "next: " + printable(one_line(next->title.empty() ? next->id : next->title)));
     }
-    add(Look::kDim, "[s] stop the running step   [d] leave; the step goes on, 'resume' takes it up");
+    if (input_.stop_armed) {
+      add(Look::kWarn, "[x] again: stop the running step now   any other key: let it run");
+    } else {
+      add(Look::kDim, "[x] [x] stop the running step   [q] leave; the step goes on, 'resume' takes it up");
+    }
   }
 
   void output(const std::vector<std::string>& text) {

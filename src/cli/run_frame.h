@@ -24,6 +24,7 @@ struct FrameInput {
   const engine::Question* question = nullptr;
   std::string typed;  // for a question that wants words
   bool wants_words = false;
+  bool stop_armed = false;                   // x was pressed once
   std::map<std::string, Duration> expected;  // of steps, from earlier runs
 };
 

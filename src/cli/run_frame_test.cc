@@ -66,10 +66,17 @@ TEST(RunFrame, FitsEveryTerminal) {
 TEST(RunFrame, ShowsClocksStepsOutputAndKeys) {
   const auto state = sample(5);
   const std::string text = text_of(draw_frame(state, input_for(state, 100, 30)));
-  EXPECT_THAT(
-      text, AllOf(HasSubstr("Database Corruption/Loss"), HasSubstr("elapsed 12:41"), HasSubstr("RTO 2 h: 1:47:19 left"),
-                  HasSubstr("Restore 15 min: 02:19 left"), HasSubstr("✓  1"), HasSubstr("▶  2"),
-                  HasSubstr("restoring table 2"), HasSubstr("next: Do the thing number 3"), HasSubstr("[s] stop")));
+  EXPECT_THAT(text, AllOf(HasSubstr("Database Corruption/Loss"), HasSubstr("elapsed 12:41"),
+                          HasSubstr("RTO 2 h: 1:47:19 left"), HasSubstr("Restore 15 min: 02:19 left"),
+                          HasSubstr("✓  1"), HasSubstr("▶  2"), HasSubstr("restoring table 2"),
+                          HasSubstr("next: Do the thing number 3"), HasSubstr("[x] [x] stop"), HasSubstr("[q] leave")));
+}
+
+TEST(RunFrame, OnePressOfXOnlyAsks) {
+  const auto state = sample(5);
+  FrameInput input = input_for(state, 100, 30);
+  input.stop_armed = true;
+  EXPECT_THAT(text_of(draw_frame(state, input)), HasSubstr("[x] again: stop the running step now"));
 }
 
 TEST(RunFrame, WhatAStepSaysCannotDriveTheTerminal) {

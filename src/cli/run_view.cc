@@ -17,6 +17,7 @@ namespace holdfast::cli {
 namespace {
 
 constexpr Duration kAskPause = Duration::milliseconds(200);
+constexpr Duration kStopArmed = Duration::seconds(5);
 constexpr size_t kTail = 40;
 constexpr char kEscape = 27, kBackspace = 8, kDelete = 127;
 
@@ -120,10 +121,13 @@ std::optional<char> RunView::key(Duration wait) {
 }
 
 engine::Wish RunView::wish() {
+  const Duration now = system_clock().monotonic();
   const auto pressed = key(Duration());
-  if (pressed == 's') return engine::Wish::kStopStep;
-  if (pressed == 'd') return engine::Wish::kDetach;
-  return engine::Wish::kNothing;
+  const bool armed = now < stop_armed_until_;
+  if (pressed) stop_armed_until_ = pressed == 'x' && !armed ? now + kStopArmed : Duration();
+  frame_.stop_armed = now < stop_armed_until_;
+  if (pressed == 'x' && armed) return engine::Wish::kStopStep;
+  return pressed == 'q' ? engine::Wish::kDetach : engine::Wish::kNothing;
 }
 
 std::optional<std::string> RunView::words(const std::function<void()>& meanwhile) {
@@ -165,6 +169,9 @@ std::string RunView::hears(const engine::Question& question, const std::function
 
 Result<std::optional<engine::Answer>> RunView::ask(const engine::Question& question,
                                                    const std::function<void()>& meanwhile) {
+  // What was typed before the question was there answers something else.
+  ::tcflush(STDIN_FILENO, TCIFLUSH);
+  stop_armed_until_ = Duration();
   frame_.question = &question;
   std::optional<engine::Answer> answer;
   while (!answer && !process_progress().stop) {

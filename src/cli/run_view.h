@@ -45,6 +45,7 @@ class RunView : public engine::Observer, public engine::Person {
   size_t drawn_lines_ = 0, drawn_width_ = 0;
   FrameInput frame_;
   bool dirty_ = true;
+  Duration stop_armed_until_;  // x again until then stops the step
 };
 
 }  // namespace holdfast::cli

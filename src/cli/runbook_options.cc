@@ -23,6 +23,7 @@ runbook::PlanRequest request_of(const RunbookOptions& options, const engine::Var
   request.variables = variables.plain;
   for (const auto& [name, value] : engine::own_environment()) request.environment.insert(name);
   for (const auto& [name, reference] : variables.secret) request.environment.insert(name);
+  request.environment.insert(engine::kGivenVariables.begin(), engine::kGivenVariables.end());
   request.from = options.from;
   request.only.insert(options.only.begin(), options.only.end());
   request.skip = skip;
@@ -36,8 +37,14 @@ const runbook::Choice* first_open(const std::vector<runbook::Choice>& choices) {
   return open == choices.end() ? nullptr : &*open;
 }
 
+// A secret has no place in a script: nobody is asked for it.
+bool is_secret_placeholder(const runbook::Input& input) {
+  return input.secret && input.kind == runbook::Input::Kind::kPlaceholder;
+}
+
 const runbook::Input* first_unknown(const std::vector<runbook::Input>& inputs) {
-  const auto open = std::find_if(inputs.begin(), inputs.end(), [](const auto& input) { return !input.known; });
+  const auto open = std::find_if(inputs.begin(), inputs.end(),
+                                 [](const auto& input) { return !input.known && !is_secret_placeholder(input); });
   return open == inputs.end() ? nullptr : &*open;
 }
 
@@ -58,6 +65,10 @@ Result<bool> ask_next(const runbook::Plan& plan, const AskWords& ask, RunbookOpt
   if (const runbook::Input* input = first_unknown(plan.inputs)) {
     const std::string what = input->secret ? " (a secret: env:NAME, file:PATH or exec:COMMAND)" : "";
     const std::string value = TRY(ask(fmt::format("{}{}", input->name, what), {}));
+    if (input->secret && !engine::is_secret_reference(value)) {
+      return make_error(ErrorCode::kRefused, "{} is a secret: what was typed is no reference to it", input->name)
+          .with_hint(fmt::format("--set {0}=env:{0}, or file:PATH, or exec:COMMAND", input->name));
+    }
     TRY(engine::set_variable(variables, input->name + "=" + value));
     return true;
   }
@@ -116,6 +127,11 @@ std::vector<std::string> open_questions(const runbook::Plan& plan, const engine:
   }
   for (const runbook::Input& input : plan.inputs) {
     if (input.known || variables.has(input.name)) continue;
+    if (is_secret_placeholder(input)) {
+      questions.push_back(fmt::format("{} in line {} is a secret: let the document use a variable there", input.text,
+                                      input.range.begin.line));
+      continue;
+    }
     questions.push_back(fmt::format("--set {}={}: {} in line {}", input.name, input.secret ? "REFERENCE" : "?",
                                     input.text.empty() ? input.name : input.text, input.range.begin.line));
   }

@@ -55,6 +55,7 @@ Result<void> report(Context& context, const ReportOptions& options) {
                                       {"document", state.plan.document},
                                       {"document_sha256", state.plan.document_sha256},
                                       {"drill", state.drill()},
+                                      {"partial", state.partial()},
                                       {"outcome", state.finished},
                                       {"stopped", state.stopped},
                                       {"began", json_of(state.began)},

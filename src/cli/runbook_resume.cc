@@ -13,7 +13,7 @@ struct ResumeOptions {
 };
 
 Result<void> check_steps(const engine::RunState& state, const engine::DriveOptions& options) {
-  for (const auto* named : {&options.skip, &options.overrides, &options.settle}) {
+  for (const auto* named : {&options.skip, &options.overrides}) {
     for (const auto& [id, what] : *named) {
       if (state.plan.find(id) == nullptr) return make_error(ErrorCode::kNotFound, "the run has no step {}", id);
     }
@@ -52,8 +52,11 @@ void add_runbook_resume(Program& program, CLI::App* runbook) {
       ->type_name("STEP=REASON");
   command->add_option("--override", options->overrides, "set the safety rules aside for a step, and why")
       ->type_name("STEP=REASON");
-  command->add_option("--done", options->done, "this step, whose end is not known, came to its end")->type_name("STEP");
-  command->add_option("--retry", options->retry, "this step, whose end is not known, is to be run again")
+  command
+      ->add_option("--done", options->done,
+                   "this step, which failed or whose end is not known, is done; also STEP~verify, STEP~undo")
+      ->type_name("STEP");
+  command->add_option("--retry", options->retry, "this step, which failed or whose end is not known, is run again")
       ->type_name("STEP");
   command->add_option("--target", options->target, "the host that steps which destroy are meant for")
       ->type_name("HOST");

@@ -66,8 +66,11 @@ Json created_payload(Context& context, const RunOptions& options, const engine::
   Json created = {{"plan", plan.to_json()},
                   {"scenario", options.procedure},
                   {"drill", options.drill},
+                  {"partial", !options.from.empty() || !options.only.empty()},
                   {"variables", resolved.variables.plain},
                   {"secrets", resolved.variables.secret},
+                  {"inherited", engine::inherited_values(resolved.plan, resolved.variables, engine::own_environment(),
+                                                         system_random())},
                   {"working_directory", absolute_path(options.workdir.empty() ? "." : options.workdir)},
                   {"config", stack.ok() ? stack->path : ""},
                   {"who", engine::who_is_there()},
@@ -101,7 +104,6 @@ Result<void> run(Context& context, const RunOptions& options) {
   drive.target_host = options.target;
   engine::PreflightRequest preflight;
   preflight.unattended = !attended;
-  preflight.drill = options.drill;
   preflight.look_for_programs = !options.assume_programs;
   preflight.target_host = options.target;
   preflight.overrides = drive.overrides;
@@ -145,12 +147,13 @@ void add_runbook_run(Program& program, CLI::App* runbook) {
   command->add_flag("--assume-programs", options->assume_programs,
                     "do not look for programs and scripts before the first step");
   command->add_flag("--yes", options->yes, "do not ask before the first step");
-  program.examples(command,
-                   "holdfast runbook run dr.md 2\n"
-                   "holdfast runbook run dr.md 'database failure' --choose C --set target_time=2026-03-01T10:30:00Z\n"
-                   "holdfast runbook run dr.md 2 --unattended --target db1 --set GITHUB_TOKEN=file:/etc/gh\n"
-                   "holdfast runbook run dr.md 2 --drill\n"
-                   "# exit status 31: a step failed; 16: a person is needed, or a rule forbids it; 33: left, steps go on");
+  program.examples(
+      command,
+      "holdfast runbook run dr.md 2\n"
+      "holdfast runbook run dr.md 'database failure' --choose C --set target_time=2026-03-01T10:30:00Z\n"
+      "holdfast runbook run dr.md 2 --unattended --target db1 --set GITHUB_TOKEN=file:/etc/gh\n"
+      "holdfast runbook run dr.md 2 --drill\n"
+      "# exit status 31: a step failed; 40: a person is needed; 16: a rule forbids it; 33: left, steps go on");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

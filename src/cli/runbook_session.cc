@@ -41,11 +41,15 @@ Result<Settled> settle(Context& context, engine::RunState& state) {
   settings.program = own_program();
   settings.working_directory = state.created.value("working_directory", "");
   settings.environment = engine::own_environment();
+  settings.file_mask = engine::own_file_mask();
+  settings.inherited = engine::secrets_in(settings.environment);
+  TRY(engine::check_inherited(state.created.value("inherited", Json()), settings.environment));
   settings.variables = variables.plain;
   settings.secrets = TRY(engine::resolve_secrets(variables));
   settings.sql = TRY(sql_targets(context, state.plan));
   std::vector<engine::NamedSecret> all;
   for (const auto& secret : settings.secrets) all.push_back({secret.name, secret.value.clone()});
+  for (const auto& secret : settings.inherited) all.push_back({secret.name, secret.value.clone()});
   for (const auto& [name, target] : settings.sql) all.push_back({"password of " + name, target.password.clone()});
   return Settled{engine::Launcher(std::move(settings)), engine::Redactor(all)};
 }
@@ -111,7 +115,7 @@ Result<void> drive_run(Context& context, engine::OpenRun run, engine::DriveOptio
   Settled settled = TRY(settle(context, state));
   options.directory = run.directory;
   options.stop = &context.progress().stop;
-  engine::RepositoryProofs proofs([&context] { return context.open(); });
+  engine::RepositoryProofs proofs([&context] { return context.open(); }, [&context] { return context.stack(); });
   engine::SupervisedRunner runner("/proc/self/exe", attended ? STDIN_FILENO : -1);
   Result<void> driven;
   engine::RunState last = state;

@@ -28,6 +28,21 @@ Json AttemptEnd::to_json() const {
   return json;
 }
 
+bool AttemptEnd::answers() const {
+  // What a shell says of a program that it can't run, can't find, or that a signal killed.
+  constexpr int kCannotRun = 126, kKilled_most = 128 + 64;
+  const bool shells_word = exit_status >= kCannotRun && exit_status <= kKilled_most;
+  return failure.empty() && signal == 0 && !timed_out && !stopped && !shells_word;
+}
+
+std::string end_words(const AttemptEnd& end) {
+  if (!end.failure.empty()) return "could not be started: " + end.failure;
+  if (end.timed_out) return "was ended by its timeout";
+  if (end.stopped) return "was stopped";
+  if (end.signal != 0) return fmt::format("was killed by signal {}", end.signal);
+  return fmt::format("ended with status {}", end.exit_status);
+}
+
 Result<AttemptEnd> AttemptEnd::from_json(const Json& json) {
   try {
     AttemptEnd end;
@@ -64,6 +79,7 @@ std::string AttemptOrder::encode() const {
     writer.bytes(secret.value.reveal());
   }
   writer.string(working_directory);
+  writer.varint(file_mask);
   writer.string(input);
   writer.u64(timeout ? static_cast<uint64_t>(timeout->ns) : 0);
   return std::string(as_text(writer.view()));
@@ -84,6 +100,7 @@ Result<AttemptOrder> AttemptOrder::decode(std::string_view text) {
     order.secrets.push_back({std::move(name), Secret(Bytes::copy_of(TRY(reader.bytes())))});
   }
   order.working_directory = TRY(reader.string());
+  order.file_mask = static_cast<mode_t>(TRY(reader.varint_at_most(0777, "umask")));
   order.input = TRY(reader.string());
   const uint64_t timeout_ns = TRY(reader.u64());
   if (timeout_ns > 0) order.timeout = Duration::nanoseconds(static_cast<int64_t>(timeout_ns));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,10 +36,15 @@ struct AttemptEnd {
   Duration took;
   uint64_t output_bytes = 0, dropped_bytes = 0;
 
+  // Of a command that is asked whether something holds: it came to a yes or a no.
+  bool answers() const;
   bool succeeded() const { return exit_status == 0 && failure.empty() && !timed_out && !stopped; }
   Json to_json() const;
   static Result<AttemptEnd> from_json(const Json& json);
 };
+
+// "ended with status 3", "was ended by its timeout", "was killed by signal 9".
+std::string end_words(const AttemptEnd& end);
 
 // What a supervisor is told to run. It travels through a socket alone.
 struct AttemptOrder {
@@ -46,7 +53,8 @@ struct AttemptOrder {
   std::vector<NamedSecret>
       secrets;  // cut out of the output; those that are meant for the step are in `environment` too
   std::string working_directory;
-  std::string input;  // on standard input; empty: /dev/null
+  mode_t file_mask = 0077;  // umask
+  std::string input;        // on standard input; empty: /dev/null
   std::optional<Duration> timeout;
 
   // What the journal keeps of it.

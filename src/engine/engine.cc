@@ -7,11 +7,13 @@ namespace {
 
 constexpr Duration kTick = Duration::milliseconds(250);
 constexpr int kWarnPercent = 80;
+constexpr Duration kAfterKill = Duration::milliseconds(20);
+constexpr int kLooksAfterKill = 250;
 
 }  // namespace
 
 void Engine::append(std::string_view kind, const std::string& step, int attempt, Json payload) {
-  redactor_.redact(payload);
+  redactor_.redact_words(payload);
   Event event;
   event.time = world_.clock.now();
   event.step = step;
@@ -47,8 +49,86 @@ Result<std::optional<Answer>> Engine::ask(Question question) {
   return answer;
 }
 
+// Only an end that is missing, unknown or a failure can be settled.
+Result<void> Engine::check_settlements() const {
+  for (const auto& [id, as] : options_.settle) {
+    const size_t mark = id.find('~');
+    const std::string suffix = mark == std::string::npos ? "" : id.substr(mark);
+    const bool known = state_.plan.find(id.substr(0, mark)) != nullptr &&
+                       (suffix.empty() || suffix == kVerifySuffix || suffix == kUndoSuffix);
+    if (!known) return make_error(ErrorCode::kNotFound, "the run has no step {}", id);
+    if (as == "retry" && suffix.empty() && (state_.undoing || options_.undo)) {
+      return make_error(ErrorCode::kRefused, "the run is undone: step {} can't be run again", id)
+          .with_hint(fmt::format("--done {0} undoes it, --skip {0}=REASON does not", id));
+    }
+    const StepPhase phase = state_.step(id).phase;
+    if (phase == StepPhase::kRunning || phase == StepPhase::kUnknown || phase == StepPhase::kFailed) continue;
+    return make_error(ErrorCode::kRefused, "step {} is {}: there is nothing to settle", id, phase_name(phase));
+  }
+  return {};
+}
+
+// What a dead supervisor left behind is waited for no longer.
+Result<void> Engine::give_up_orphan(const std::string& id, bool kill) {
+  using State = AttemptReport::State;
+  const StepState step = state_.step(id);
+  const AttemptFiles files{join_path(options_.directory, step.directory)};
+  auto state = TRY(world_.runner.look(files, step.process)).state;
+  if (state == State::kRunning) {
+    return make_error(ErrorCode::kRefused, "step {} still runs: its end will be known", id)
+        .with_hint(fmt::format("'holdfast runbook resume {}' without that option waits for it", state_.id));
+  }
+  for (int looks = 0; kill && state == State::kOrphaned; looks++) {
+    if (looks == kLooksAfterKill) {
+      return make_error(ErrorCode::kTimeout, "processes of step {} can't be ended", id)
+          .with_hint("end them by hand; those that dropped their environment are not touched");
+    }
+    TRY(world_.runner.stop(step.process, step.key));
+    world_.runner.wait(kAfterKill);
+    state = TRY(world_.runner.look(files, step.process)).state;
+  }
+  if (state != State::kOrphaned && state != State::kUnknown) return collect_one(id);
+  const std::string rest = kill ? "what it left was ended" : "what it left is not waited for";
+  append(kind::kStepUnknown, id, step.attempts, {{"why", "its supervisor was killed; " + rest}});
+  return {};
+}
+
+// What the command line says of an end that was there before this drive, whatever on_crash says.
+Result<void> Engine::settle_as_told(const std::string& id, const std::string& as) {
+  const bool done = as == "done";
+  if (state_.step(id).phase == StepPhase::kRunning) TRY(give_up_orphan(id, !done));
+  const StepPhase phase = state_.step(id).phase;
+  if (phase != StepPhase::kUnknown && phase != StepPhase::kFailed) return {};
+  const std::string who = world_.person.who();
+  settle(id, as, who, "command line");
+  if (!id.ends_with(kVerifySuffix)) return {};
+  // A step that failed by its verification goes by what is said of that.
+  const std::string whole = id.substr(0, id.size() - kVerifySuffix.size());
+  const StepState& step = state_.step(whole);
+  const bool by_verification = step.phase == StepPhase::kFailed && step.end && step.end->succeeded();
+  if (by_verification) settle(whole, done ? "done" : "ran", who, "command line");
+  return {};
+}
+
+// What a drive makes of a step that an earlier one left.
+Result<void> Engine::take_up(const Step& step) {
+  const auto wanted = options_.skip.find(step.id);
+  if (wanted != options_.skip.end() && !state_.settled(step.id)) {
+    if (state_.step(step.id).phase == StepPhase::kRunning) TRY(give_up_orphan(step.id, true));
+    skip(step, wanted->second, world_.person.who());
+  } else if (options_.resumed && state_.step(step.id).phase == StepPhase::kFailed && !state_.undoing) {
+    settle(step.id, "retry", "resume", "the run was resumed");
+  }
+  const std::string undo = step.id + std::string(kUndoSuffix);
+  if (options_.resumed && state_.step(undo).phase == StepPhase::kFailed) {
+    settle(undo, "retry", "resume", "the run was resumed");
+  }
+  return {};
+}
+
 // Who drives, and what the command line settled beforehand.
 Result<void> Engine::announce() {
+  TRY(check_settlements());
   const ProcessIdentity self = ProcessIdentity::of_self();
   append(kind::kRunDriven, "", 0,
          {{"pid", self.pid}, {"host", world_.proofs.host()}, {"boot", self.boot}, {"who", world_.person.who()}});
@@ -58,23 +138,11 @@ Result<void> Engine::announce() {
     }
   }
   TRY(collect());
-  for (const Step& step : state_.plan.steps) {
-    const StepPhase phase = state_.step(step.id).phase;
-    const auto wanted = options_.skip.find(step.id);
-    if (wanted != options_.skip.end() && phase != StepPhase::kRunning && !state_.settled(step.id)) {
-      skip(step, wanted->second, world_.person.who());
-    } else if (options_.resumed && phase == StepPhase::kFailed) {
-      settle(step.id, "retry", "resume", "the run was resumed");
-    }
-    const std::string undo = step.id + std::string(kUndoSuffix);
-    const StepPhase undone = state_.step(undo).phase;
-    if (options_.resumed && (undone == StepPhase::kFailed || undone == StepPhase::kUnknown)) {
-      settle(undo, "retry", "resume", "the run was resumed");
-    }
-  }
+  for (const auto& [id, as] : options_.settle) TRY(settle_as_told(id, as));
   if (options_.undo && !state_.undoing) {
     append(kind::kUndoBegun, "", 0, {{"who", world_.person.who()}, {"why", "--undo"}});
   }
+  for (const Step& step : state_.plan.steps) TRY(take_up(step));
   return {};
 }
 
@@ -85,11 +153,8 @@ bool Engine::anything_runs() const {
 
 bool Engine::all_settled() const {
   if (anything_runs()) return false;
-  return std::all_of(state_.plan.steps.begin(), state_.plan.steps.end(), [&](const Step& step) {
-    if (!state_.undoing) return state_.settled(step.id);
-    const bool to_undo = state_.step(step.id).phase == StepPhase::kDone && !step.compensate.empty();
-    return !to_undo || state_.settled(step.id + std::string(kUndoSuffix));
-  });
+  return std::all_of(state_.plan.steps.begin(), state_.plan.steps.end(),
+                     [&](const Step& step) { return state_.undoing ? !to_be_undone(step) : state_.settled(step.id); });
 }
 
 Result<void> Engine::collect_one(const std::string& id) {
@@ -99,11 +164,14 @@ Result<void> Engine::collect_one(const std::string& id) {
   const AttemptReport report =
       TRY(world_.runner.look(AttemptFiles{join_path(options_.directory, step.directory)}, step.process));
   switch (report.state) {
-    case State::kRunning:
-      break;
+    case State::kRunning: break;
     case State::kOrphaned:
       // Its supervisor would have ended it by now.
-      if (step.deadline && world_.clock.now() > *step.deadline) TRY(world_.runner.stop(step.process));
+      if (step.deadline && world_.clock.now() > *step.deadline) TRY(world_.runner.stop(step.process, step.key));
+      if (step.orphaned_seq < state_.driven_seq) {
+        append(kind::kStepOrphaned, id, attempt,
+               {{"why", "its supervisor was killed; what it left still runs and is waited for"}});
+      }
       break;
     case State::kEnded: append(kind::kStepFinished, id, attempt, report.end->to_json()); break;
     case State::kVoid:
@@ -113,7 +181,7 @@ Result<void> Engine::collect_one(const std::string& id) {
       append(kind::kStepUnknown, id, attempt, {{"why", "its supervisor was killed and left no status"}});
       break;
     case State::kElsewhere:
-      if (options_.settle.contains(id)) {
+      if (options_.settle.contains(id) || options_.skip.contains(id)) {
         append(kind::kStepUnknown, id, attempt, {{"why", "it was started where it can't be looked at"}});
         break;
       }
@@ -160,7 +228,8 @@ void Engine::obey_wishes() {
   if (wish == Wish::kDetach) detach_ = true;
   if (wish == Wish::kStopStep) {
     for (const auto& [id, step] : state_.steps) {
-      if (step.phase == StepPhase::kRunning) ignore(world_.runner.stop(step.process), "it may just have ended");
+      if (step.phase == StepPhase::kRunning)
+        ignore(world_.runner.stop(step.process, step.key), "it may just have ended");
     }
   }
   if (detach_) stop_run("interrupted", make_error(ErrorCode::kInterrupted, "run {} was left", state_.id));

@@ -24,7 +24,7 @@ struct DriveOptions {
   bool resumed = false;
   std::map<std::string, std::string> skip;       // step -> reason
   std::map<std::string, std::string> overrides;  // step -> reason
-  std::map<std::string, std::string> settle;     // step -> "done" | "retry", for an unknown end
+  std::map<std::string, std::string> settle;     // id -> "done" | "retry", for an end that was there before
   std::string target_host;                       // "": asked for
   bool undo = false;                             // undo what is done, then end
   Duration first_pause = Duration::seconds(2);   // before a failed step is tried again; doubles
@@ -68,6 +68,10 @@ class Engine {
 
   // engine.cc: the loop
   Result<void> announce();
+  Result<void> check_settlements() const;
+  Result<void> settle_as_told(const std::string& id, const std::string& as);
+  Result<void> give_up_orphan(const std::string& id, bool kill);
+  Result<void> take_up(const Step& step);
   Result<void> turn();
   Result<void> collect();
   Result<void> collect_one(const std::string& id);
@@ -92,10 +96,14 @@ class Engine {
   Result<void> after_failure(const Step& step);
   Result<void> settle_unknown(const Step& step);
   Result<void> settle_by_probe(const Step& step);
-  Result<void> settle_by_person(const Step& step);
+  Result<void> settle_by_person(const Step& step, const std::string& id);
+  bool to_be_undone(const Step& step) const;
   Result<void> advance_undo();
+  Result<void> undo(const Step& step);
+  Result<void> ask_whether_to_undo(const Step& step);
   bool own_command_runs(const Step& step) const;
-  // A command of the step, run since `since_seq`: true or false is its verdict, empty means not yet.
+  // A command of the step, run since `since_seq`: true or false is its verdict, empty means
+  // not yet. One that gave no answer stops the run; the next drive asks it again.
   Result<std::optional<bool>> verdict(const Step& step, std::string_view suffix, const std::string& command,
                                       uint64_t since_seq);
   // An attempt whose supervisor waits for its order.
@@ -117,6 +125,7 @@ class Engine {
   Result<bool> point_is_proven(const Step& step);
   Result<bool> target_is_asserted(const Step& step);
   Result<bool> fence_is_up(const Step& step);
+  Result<std::string> ask_for_fence(const Step& step, const std::string& lag);
 
   World world_;
   const Launcher& launcher_;

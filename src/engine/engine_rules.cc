@@ -3,12 +3,13 @@
 namespace holdfast::engine {
 
 // Each gate answers true (go on), or false after it has started something, asked, or
-// stopped the run. Gates that were passed stay passed: the journal knows. A command that
-// said no is asked again by the next drive.
+// stopped the run. What a person approved and which point was read whole stays so for
+// the run. Target, fence and conditions are asked anew by every drive: hours, or a host,
+// may lie between.
 Result<bool> Engine::may_start(const Step& step) {
   if (!step.when.empty() && !TRY(condition_holds(step))) return false;
   if (!step.approve.empty() && !TRY(is_approved(step))) return false;
-  if (!state_.step(step.id).override_reason.empty() || state_.drill()) return true;
+  if (!state_.step(step.id).override_reason.empty()) return true;
   if (step.destructive() && !TRY(point_is_proven(step))) return false;
   if (step.destructive() && !TRY(target_is_asserted(step))) return false;
   return !step.promotes() || TRY(fence_is_up(step));
@@ -76,7 +77,7 @@ Result<bool> Engine::point_is_proven(const Step& step) {
 }
 
 Result<bool> Engine::target_is_asserted(const Step& step) {
-  if (state_.step(step.id).target_asserted) return true;
+  if (state_.step(step.id).target_seq > state_.driven_seq) return true;
   const std::string host = world_.proofs.host();
   std::string expected = step.target, found;
   if (!step.target.empty()) {
@@ -112,31 +113,47 @@ Result<bool> Engine::target_is_asserted(const Step& step) {
   return true;
 }
 
+// A promotion is a person's word, unless the fence is proven and the lag is known.
+Result<std::string> Engine::ask_for_fence(const Step& step, const std::string& lag) {
+  const std::string words =
+      step.fence.empty()
+          ? fmt::format("step {} promotes: is the old primary stopped, and can't come back?", step.id)
+          : fmt::format("step {} promotes, and nobody knows what is lost: promote all the same?", step.id);
+  Question question{Question::Kind::kFence, &step, words, {"replication lag: " + lag}, {"yes", "stop"}};
+  for (const Hazard& hazard : step.hazards) question.details.push_back(hazard.reason);
+  const auto answer = TRY(ask(std::move(question)));
+  if (!answer || answer->key != "yes") return std::string();
+  const std::string said = answer->note.empty() ? "a person said so" : answer->note;
+  return step.fence.empty() ? said : step.fence + "; " + said;
+}
+
 Result<bool> Engine::fence_is_up(const Step& step) {
-  if (state_.step(step.id).fenced) return true;
+  if (state_.step(step.id).fence_seq > state_.driven_seq) return true;
   std::string how;
+  bool refuted = false;
   if (!step.fence.empty()) {
     const auto proven = TRY(verdict(step, kFenceSuffix, step.fence, state_.driven_seq));
     if (!proven) return false;
+    refuted = !*proven;
     if (*proven) how = step.fence;
-  } else {
-    Question question{Question::Kind::kFence,
-                      &step,
-                      fmt::format("step {} promotes: is the old primary stopped, and can't come back?", step.id),
-                      {},
-                      {"yes", "stop"}};
-    for (const Hazard& hazard : step.hazards) question.details.push_back(hazard.reason);
-    const auto answer = TRY(ask(std::move(question)));
-    if (answer && answer->key == "yes") how = answer->note.empty() ? "a person said so" : answer->note;
+  }
+  std::string lag;
+  if (!refuted) {
+    const auto known = world_.proofs.replication_lag(step.component);
+    lag = known.ok() ? *known : "unknown: " + known.error().text();
+    if (how.empty() || !known.ok()) how = TRY(ask_for_fence(step, lag));
   }
   if (how.empty()) {
-    stop_run(
-        "refused",
-        make_error(ErrorCode::kRefused, "step {} promotes, and the old primary is not proven to be fenced", step.id)
-            .with_hint(fmt::format("stop it, and say so with fence=\"COMMAND\" or --override {}=REASON", step.id)));
+    stop_run("refused", make_error(ErrorCode::kRefused, "step {} promotes, and {}", step.id,
+                                   refuted || step.fence.empty() ? "the old primary is not proven to be fenced"
+                                                                 : "its replication lag is " + lag)
+                            .with_hint(fmt::format(
+                                "fence=\"COMMAND\" proves that the old primary is stopped, component=NAME says which "
+                                "standby is asked for its lag; or --override {}=REASON",
+                                step.id)));
     return false;
   }
-  append(kind::kFenceConfirmed, step.id, 0, {{"how", how}, {"who", world_.person.who()}});
+  append(kind::kFenceConfirmed, step.id, 0, {{"how", how}, {"lag", lag}, {"who", world_.person.who()}});
   return true;
 }
 

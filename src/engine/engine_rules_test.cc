@@ -39,12 +39,35 @@ TEST(Rules, AProvenPointAndTheRightHostLetItRun) {
   EXPECT_THAT(rig.runner.ran, ElementsAre("wipe"));
 }
 
+TEST(Rules, HoldInADrillToo) {
+  Rig rig;
+  destroying(rig);
+  rig.created["drill"] = true;
+  rig.options.target_host = "db1";
+  rig.proofs.problem = "there is no recovery point";
+  EXPECT_EQ(rig.drive().error().code(), ErrorCode::kRefused);
+  EXPECT_THAT(rig.runner.ran, IsEmpty());
+}
+
 TEST(Rules, APointIsReadOnceInARun) {
   Rig rig;
   destroying(rig);
   rig.add("second").hazards = {{"destroys", "again"}};
   rig.options.target_host = "db1";
   ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.proofs.proofs, 1);
+}
+
+TEST(Rules, TargetAndFenceAreAskedAnewByEveryDrive) {
+  Rig rig;
+  destroying(rig).hazards.push_back({"promotes", "it promotes"});
+  rig.plan.steps[0].fence = "! ping -c1 old";
+  rig.options.target_host = "db1";
+  rig.runner.fates["wipe"] = {rig.runner.ended(1)};
+  EXPECT_EQ(rig.drive().error().code(), ErrorCode::kSubprocess);
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.log.told("target.asserted").size(), 2u);
+  EXPECT_THAT(rig.runner.ran, ElementsAre("wipe~fence", "wipe", "wipe~fence", "wipe"));
   EXPECT_EQ(rig.proofs.proofs, 1);
 }
 
@@ -103,11 +126,28 @@ TEST(Rules, AFenceIsProvenOrAPersonSaysSo) {
   ASSERT_TRUE(proven.drive().ok());
   EXPECT_EQ(proven.log.last(kind::kFenceConfirmed)->payload["how"], "! ping -c1 old");
 
+  EXPECT_EQ(proven.log.last(kind::kFenceConfirmed)->payload["lag"], "nothing is left to replay");
+
   Rig said;
   said.add("promote").hazards = {{"promotes", "it promotes"}};
   said.person.answers = {{"yes", ""}};
   ASSERT_TRUE(said.drive().ok());
   EXPECT_EQ(said.log.last(kind::kFenceConfirmed)->payload["how"], "a person said so");
+}
+
+TEST(Rules, APromotionOfAStandbyWithUnknownLagNeedsAWord) {
+  Rig rig;
+  rig.add("promote").hazards = {{"promotes", "it promotes"}};
+  rig.plan.steps[0].fence = "! ping -c1 old";
+  rig.proofs.lag.clear();
+  const auto done = rig.drive();
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().message(),
+            "step promote promotes, and its replication lag is unknown: the standby does not answer");
+  EXPECT_THAT(rig.person.asked, ElementsAre("fence promote"));
+  rig.person.answers = {{"yes", ""}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.log.last(kind::kFenceConfirmed)->payload["how"], "! ping -c1 old; a person said so");
 }
 
 }  // namespace

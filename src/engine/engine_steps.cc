@@ -128,7 +128,15 @@ Result<std::optional<bool>> Engine::verdict(const Step& step, std::string_view s
   const StepState& state = state_.step(id);
   const bool fresh = state.started_seq > since_seq;
   if (fresh && state.phase == StepPhase::kDone) return std::optional<bool>(true);
-  if (fresh && state.phase == StepPhase::kFailed) return std::optional<bool>(false);
+  if (fresh && state.phase == StepPhase::kFailed) {
+    if (!state.end || state.end->answers()) return std::optional<bool>(false);
+    if (state.started_seq > state_.driven_seq) {
+      stop_run("failed",
+               make_error(ErrorCode::kSubprocess, "{} gave no answer: {}", id, end_words(*state.end))
+                   .with_hint(fmt::format("'holdfast runbook resume {}' asks again: {}", state_.id, command)));
+      return std::optional<bool>();
+    }
+  }
   TRY(launch(step, id, command));
   return std::optional<bool>();
 }
@@ -170,7 +178,9 @@ Result<void> Engine::after_run(const Step& step) {
 
 Result<void> Engine::after_failure(const Step& step) {
   const StepState& state = state_.step(step.id);
-  if (state.failures <= step.retries) {
+  // What a person stopped is not begun again by itself.
+  const bool by_person = state.end && state.end->stopped;
+  if (state.failures <= step.retries && !by_person) {
     const Time again = state.ended + pause_after(state.failures, options_.first_pause);
     if (world_.clock.now() < again) {
       wake_at_ = wake_at_ ? std::min(*wake_at_, again) : again;
@@ -179,7 +189,10 @@ Result<void> Engine::after_failure(const Step& step) {
     }
     return {};
   }
-  const std::string how = state.end ? fmt::format("ended with status {}", state.end->exit_status) : "failed";
+  const bool ended_well = state.end && state.end->succeeded();
+  const std::string how = !state.end   ? "failed"
+                          : ended_well ? "is not right by its verification"
+                                       : end_words(*state.end);
   if (step.optional) {
     skip(step, how + "; it is optional", "plan");
     return {};
@@ -213,25 +226,21 @@ Result<void> Engine::settle_by_probe(const Step& step) {
   return {};
 }
 
-Result<void> Engine::settle_by_person(const Step& step) {
-  const auto wanted = options_.settle.find(step.id);
-  if (wanted != options_.settle.end()) {
-    settle(step.id, wanted->second, world_.person.who(), "command line");
-    return {};
-  }
+// `id` is the step's own or that of its compensation.
+Result<void> Engine::settle_by_person(const Step& step, const std::string& id) {
   Question question{Question::Kind::kUnknown,
                     &step,
-                    fmt::format("nobody knows whether step {} came to its end: look, then say", step.id),
-                    output_tail(step.id),
+                    fmt::format("nobody knows whether step {} came to its end: look, then say", id),
+                    output_tail(id),
                     {"done", "retry", "stop"}};
   const auto answer = TRY(ask(std::move(question)));
   if (!answer || answer->key == "stop") {
     stop_run("needs-person",
-             make_error(ErrorCode::kNeedsPerson, "nobody knows whether step {} came to its end", step.id)
-                 .with_hint(fmt::format("look, then 'holdfast runbook resume {} --done {}' or '--retry {}'", state_.id,
-                                        step.id, step.id)));
+             make_error(ErrorCode::kNeedsPerson, "nobody knows whether step {} came to its end", id)
+                 .with_hint(fmt::format("look, then 'holdfast runbook resume {0} --done {1}' or '--retry {1}'",
+                                        state_.id, id)));
   } else {
-    settle(step.id, answer->key, world_.person.who(), answer->note);
+    settle(id, answer->key, world_.person.who(), answer->note);
   }
   return {};
 }
@@ -241,26 +250,69 @@ Result<void> Engine::settle_unknown(const Step& step) {
     case OnCrash::kRetry: settle(step.id, "retry", "on_crash", "on_crash=retry"); return {};
     case OnCrash::kSkip: settle(step.id, "done", "on_crash", "on_crash=skip"); return {};
     case OnCrash::kFail: settle(step.id, "failed", "on_crash", "on_crash=fail"); return {};
-    case OnCrash::kProbe: return settle_by_probe(step);
-    case OnCrash::kAsk: return settle_by_person(step);
+    case OnCrash::kProbe:
+      // Without a command that finds out nobody but a person can.
+      return step.verify.empty() ? settle_by_person(step, step.id) : settle_by_probe(step);
+    case OnCrash::kAsk: return settle_by_person(step, step.id);
   }
   return {};
 }
 
-// The newest step that is done and not undone; one at a time.
+// It has an effect, or may have one, that its compensation takes back.
+bool Engine::to_be_undone(const Step& step) const {
+  if (step.compensate.empty() || state_.settled(step.id + std::string(kUndoSuffix))) return false;
+  const StepState& now = state_.step(step.id);
+  switch (now.phase) {
+    case StepPhase::kDone:
+    case StepPhase::kRan:
+    case StepPhase::kUnknown: return true;
+    case StepPhase::kFailed: return now.end && now.end->succeeded();  // only its verification failed
+    case StepPhase::kPending:
+    case StepPhase::kRunning:
+    case StepPhase::kSkipped: return false;
+  }
+  return false;
+}
+
+// The newest step that has an effect; one at a time.
 Result<void> Engine::advance_undo() {
   if (anything_runs()) return {};
   const auto& steps = state_.plan.steps;
-  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-    const std::string id = step->id + std::string(kUndoSuffix);
-    if (state_.step(step->id).phase != StepPhase::kDone || step->compensate.empty() || state_.settled(id)) continue;
-    const StepPhase phase = state_.step(id).phase;
-    if (phase == StepPhase::kFailed || phase == StepPhase::kUnknown) {
-      stop_run("failed", make_error(ErrorCode::kSubprocess, "undoing step {} failed", step->id)
-                             .with_hint(fmt::format("'holdfast runbook resume {}' tries it again", state_.id)));
-      return {};
-    }
-    return launch(*step, id, step->compensate);
+  const auto step = std::find_if(steps.rbegin(), steps.rend(), [&](const Step& each) { return to_be_undone(each); });
+  if (step == steps.rend()) return {};
+  return state_.step(step->id).phase == StepPhase::kUnknown ? ask_whether_to_undo(*step) : undo(*step);
+}
+
+Result<void> Engine::undo(const Step& step) {
+  const std::string id = step.id + std::string(kUndoSuffix);
+  const StepPhase phase = state_.step(id).phase;
+  if (phase == StepPhase::kUnknown) return settle_by_person(step, id);
+  if (phase != StepPhase::kFailed) return launch(step, id, step.compensate);
+  stop_run("failed",
+           make_error(ErrorCode::kSubprocess, "undoing step {} failed", step.id)
+               .with_hint(fmt::format("'holdfast runbook resume {}' tries it again; '--done {}' says that it is undone",
+                                      state_.id, id)));
+  return {};
+}
+
+Result<void> Engine::ask_whether_to_undo(const Step& step) {
+  Question question{Question::Kind::kUnknown,
+                    &step,
+                    fmt::format("nobody knows whether step {} came to its end: is it to be undone?", step.id),
+                    output_tail(step.id),
+                    {"undo", "skip", "stop"}};
+  question.details.push_back(step.compensate);
+  const auto answer = TRY(ask(std::move(question)));
+  if (answer && answer->key == "undo") {
+    settle(step.id, "done", world_.person.who(), "to be undone");
+  } else if (answer && answer->key == "skip") {
+    skip(step, answer->note, world_.person.who());
+  } else {
+    stop_run(
+        "needs-person",
+        make_error(ErrorCode::kNeedsPerson, "nobody knows whether step {} came to its end", step.id)
+            .with_hint(fmt::format("'holdfast runbook resume {0} --done {1}' undoes it, '--skip {1}=REASON' does not",
+                                   state_.id, step.id)));
   }
   return {};
 }

@@ -73,6 +73,7 @@ TEST(Engine, WaitsForWhatAKilledSupervisorLeft) {
                                rig.runner.ended(0)};
   ASSERT_TRUE(rig.drive().ok());
   EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first"));
+  EXPECT_THAT(rig.log.told("step.orphaned"), ElementsAre("first: step.orphaned"));  // said once
 }
 
 struct CrashCase {
@@ -110,13 +111,138 @@ TEST(Engine, AProbeThatFailsRunsTheStepAgain) {
   EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first~verify", "first", "first~verify"));
 }
 
-TEST(Engine, TheCommandLineSettlesAnUnknownEnd) {
+TEST(Engine, AProbeWithoutACommandAsks) {
   Rig rig;
-  rig.add("first");
+  rig.add("first").on_crash = OnCrash::kProbe;
+  rig.runner.fates["first"] = {{State::kUnknown, std::nullopt}};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNeedsPerson);
+  EXPECT_THAT(rig.person.asked, ElementsAre("unknown first"));
+}
+
+TEST(Engine, ACommandThatGivesNoAnswerStopsTheRunAndIsAskedAgain) {
+  Rig rig;
+  rig.add("first").verify = "chekc";
+  rig.runner.fates["first~verify"] = {rig.runner.ended(127)};
+  const auto done = rig.drive();
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().message(), "first~verify gave no answer: ended with status 127");
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first~verify", "first~verify"));
+}
+
+TEST(Engine, ATimeoutOfAConditionIsNoNo) {
+  Rig rig;
+  rig.add("first").when = "slow";
+  AttemptReport late = rig.runner.ended(143);
+  late.end->timed_out = true;
+  rig.runner.fates["first~when"] = {late};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  EXPECT_EQ(rig.log.last(kind::kStepSkipped), nullptr);
+}
+
+// What was there before the drive: an unknown end, with each on_crash, or a failure.
+class SettledByCommandLine : public testing::TestWithParam<OnCrash> {};
+
+TEST_P(SettledByCommandLine, WhateverOnCrashSays) {
+  Rig rig;
+  rig.add("first").on_crash = GetParam();
+  rig.plan.steps[0].verify = "check";
+  rig.runner.fates["first"] = {{State::kRunning, std::nullopt}};
+  rig.person.next_wish = Wish::kDetach;
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kInterrupted);
   rig.runner.fates["first"] = {{State::kUnknown, std::nullopt}};
   rig.options.settle["first"] = "done";
   ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first"));
   EXPECT_EQ(rig.log.last(kind::kStepSettled)->payload["by"], "alice@db1");
+}
+
+INSTANTIATE_TEST_SUITE_P(Engine, SettledByCommandLine,
+                         testing::Values(OnCrash::kAsk, OnCrash::kRetry, OnCrash::kSkip, OnCrash::kFail,
+                                         OnCrash::kProbe));
+
+TEST(Engine, TheCommandLineSettlesAFailureAsDone) {
+  Rig rig;
+  rig.add("first");
+  rig.runner.fates["first"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  rig.options.settle["first"] = "done";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first"));
+}
+
+TEST(Engine, AVerificationThatFailedCanBeAskedAgainAlone) {
+  Rig rig;
+  rig.add("first").verify = "check";
+  rig.runner.fates["first~verify"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  rig.options.settle["first~verify"] = "retry";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first~verify", "first~verify"));
+}
+
+TEST(Engine, WhatHasNoOpenEndIsNotSettled) {
+  Rig rig;
+  rig.add("first");
+  rig.add("second");
+  rig.runner.fates["second"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  rig.options.settle["first"] = "retry";
+  const auto done = rig.drive();
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().message(), "step first is done: there is nothing to settle");
+  rig.options.settle = {{"third", "done"}};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNotFound);
+}
+
+TEST(Engine, AStepThatStillRunsIsNotSettled) {
+  Rig rig;
+  rig.add("first");
+  rig.runner.fates["first"] = {{State::kRunning, std::nullopt}};
+  rig.person.next_wish = Wish::kDetach;
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kInterrupted);
+  rig.options.settle["first"] = "done";
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kRefused);
+}
+
+TEST(Engine, WhatAKilledSupervisorLeftIsEndedBeforeTheStepIsRunAgain) {
+  Rig rig;
+  rig.add("first");
+  rig.runner.fates["first"] = {{State::kRunning, std::nullopt}};
+  rig.person.next_wish = Wish::kDetach;
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kInterrupted);
+  rig.runner.fates["first"] = {{State::kOrphaned, std::nullopt},
+                               {State::kOrphaned, std::nullopt},
+                               {State::kUnknown, std::nullopt},
+                               rig.runner.ended(0)};
+  rig.options.settle["first"] = "retry";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.runner.stops, 1);
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first"));
+}
+
+TEST(Engine, AnOrphanCountsAsDoneWithoutBeingEnded) {
+  Rig rig;
+  rig.add("first");
+  rig.runner.fates["first"] = {{State::kRunning, std::nullopt}};
+  rig.person.next_wish = Wish::kDetach;
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kInterrupted);
+  rig.runner.fates["first"] = {{State::kOrphaned, std::nullopt}, {State::kOrphaned, std::nullopt}};
+  rig.options.settle["first"] = "done";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.runner.stops, 0);
+}
+
+TEST(Engine, AStepThatAPersonStoppedIsNotBegunAgainByItself) {
+  Rig rig;
+  rig.add("first").retries = 5;
+  AttemptReport stopped = rig.runner.ended(143);
+  stopped.end->stopped = true;
+  rig.runner.fates["first"] = {stopped};
+  const auto done = rig.drive();
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().message(), "step first was stopped");
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first"));
 }
 
 TEST(Engine, RetriesWithGrowingPauses) {
@@ -171,6 +297,44 @@ TEST(Engine, UndoesInReverseOrder) {
   ASSERT_TRUE(rig.drive().ok());
   EXPECT_THAT(rig.runner.ran, ElementsAre("first", "second", "third", "second~undo", "first~undo"));
   EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "undone");
+}
+
+TEST(Engine, WhatMayHaveHadAnEffectIsUndoneOrSettledByAPerson) {
+  Rig rig;
+  rig.add("first").compensate = "undo first";
+  rig.add("second").compensate = "undo second";
+  rig.plan.steps[1].verify = "check";
+  rig.runner.fates["first"] = {{State::kUnknown, std::nullopt}};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNeedsPerson);
+  rig.options.undo = true;
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNeedsPerson);
+  EXPECT_EQ(rig.log.last(kind::kRunFinished), nullptr);
+  rig.person.answers = {{"undo", ""}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first~undo"));
+}
+
+TEST(Engine, AStepWhoseVerificationFailedIsUndone) {
+  Rig rig;
+  rig.add("first").compensate = "undo first";
+  rig.plan.steps[0].verify = "check";
+  rig.runner.fates["first~verify"] = {rig.runner.ended(1)};
+  rig.person.answers = {{"undo", ""}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first~verify", "first~undo"));
+}
+
+TEST(Engine, AnUnknownEndOfAnUndoingAsks) {
+  Rig rig;
+  rig.add("first").compensate = "undo first";
+  rig.add("second");
+  rig.runner.fates["second"] = {rig.runner.ended(1)};
+  rig.runner.fates["first~undo"] = {{State::kUnknown, std::nullopt}};
+  rig.person.answers = {{"undo", ""}};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNeedsPerson);
+  rig.options.settle["first~undo"] = "done";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "second", "first~undo"));
 }
 
 TEST(Engine, ApprovalAndManualStepsAreJournaledWithTheirPerson) {
@@ -235,6 +399,20 @@ TEST(Engine, ASecretIsInNoEvent) {
   ASSERT_TRUE(rig.drive().ok());
   for (const Event& event : rig.log.events()) EXPECT_THAT(event.payload.dump(), Not(HasSubstr("hunter2")));
   EXPECT_THAT(rig.runner.orders["first"], HasSubstr("hunter2hunter2"));
+}
+
+TEST(Engine, ASecretThatIsAStepsNameChangesNothingThatTheFoldReads) {
+  Rig rig;
+  rig.add("first").verify = "check";
+  rig.secrets.push_back({"TOKEN", Secret::from_text("first")});
+  rig.secrets.push_back({"PIN", Secret::from_text("done")});
+  rig.runner.fates["first~verify"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  EXPECT_THAT(rig.log.last(kind::kStepStarted)->payload["directory"].get<std::string>(),
+              HasSubstr("steps/first~verify/"));
+  EXPECT_EQ(rig.log.last(kind::kRunStopped)->payload["words"].get<std::string>().find("step first"), std::string::npos);
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first~verify", "first", "first~verify"));
 }
 
 TEST(Engine, GoesOnFromEveryPrefixOfAJournal) {

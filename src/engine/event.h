@@ -21,6 +21,7 @@ inline constexpr std::string_view kRunFinished = "run.finished";
 inline constexpr std::string_view kStepStarted = "step.started";
 inline constexpr std::string_view kStepFinished = "step.finished";
 inline constexpr std::string_view kStepVoid = "step.void";
+inline constexpr std::string_view kStepOrphaned = "step.orphaned";
 inline constexpr std::string_view kStepUnknown = "step.unknown";
 inline constexpr std::string_view kStepSettled = "step.settled";
 inline constexpr std::string_view kStepSkipped = "step.skipped";

@@ -30,9 +30,11 @@ std::string language_of(const runbook::Step& step) {
   return step.kind == runbook::StepKind::kSql ? "sql" : "bash";
 }
 
-// A command that the author gives to find out is asked before a person is.
+// A command that the author gives to find out is asked before a person is. Without one
+// there is nothing to probe with.
 OnCrash on_crash_of(const runbook::Annotations& annotations) {
-  if (!annotations.on_crash) return annotations.verify.empty() ? OnCrash::kAsk : OnCrash::kProbe;
+  const bool blind = annotations.on_crash == runbook::OnCrash::kProbe && annotations.verify.empty();
+  if (!annotations.on_crash || blind) return annotations.verify.empty() ? OnCrash::kAsk : OnCrash::kProbe;
   switch (*annotations.on_crash) {
     case runbook::OnCrash::kRetry: return OnCrash::kRetry;
     case runbook::OnCrash::kSkip: return OnCrash::kSkip;
@@ -43,15 +45,20 @@ OnCrash on_crash_of(const runbook::Annotations& annotations) {
   return OnCrash::kAsk;
 }
 
+// What is there is lost, or is overwritten.
+bool is_destruction(HazardKind kind) {
+  return kind == HazardKind::kDestroys || kind == HazardKind::kIrreversible || kind == HazardKind::kWritesData;
+}
+
 std::vector<Hazard> hazards_of(const runbook::PlannedStep& planned) {
   const auto& said = planned.step->annotations.destructive;
   std::vector<Hazard> hazards;
   for (const runbook::Hazard& hazard : planned.hazards) {
-    const bool destroys = hazard.kind == HazardKind::kDestroys || hazard.kind == HazardKind::kIrreversible;
-    if (destroys && said == false) continue;
+    if (is_destruction(hazard.kind) && said == false) continue;
     hazards.push_back({std::string(runbook::name_of(hazard.kind)), hazard.reason});
   }
-  const bool known = any_hazard(planned, HazardKind::kDestroys) || any_hazard(planned, HazardKind::kIrreversible);
+  const bool known = std::any_of(planned.hazards.begin(), planned.hazards.end(),
+                                 [](const runbook::Hazard& hazard) { return is_destruction(hazard.kind); });
   if (said == true && !known) hazards.push_back({"destroys", "the document says that it destroys"});
   return hazards;
 }
@@ -90,11 +97,12 @@ Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
   step.approve = said.approve;
   step.component = said.component;
   step.workdir = said.workdir;
-  step.verify = said.verify;
-  step.when = said.when;
-  step.compensate = said.compensate;
-  step.target = said.target;
-  step.fence = said.fence;
+  const auto filled = [&](const std::string& command) { return runbook::fill_command(command, placeholders); };
+  step.verify = filled(said.verify);
+  step.when = filled(said.when);
+  step.compensate = filled(said.compensate);
+  step.target = filled(said.target);
+  step.fence = filled(said.fence);
   step.environment = said.env;
   step.secrets = secrets_of(resolved, from.id);
   step.hazards = hazards_of(planned);

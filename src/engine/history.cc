@@ -27,12 +27,15 @@ Result<History> read_history(const std::string& runs, const std::string& documen
   for (size_t i = first; i < ids.size(); i++) {
     const auto run = read_run(join_path(runs, ids[i]));
     if (!run.ok() || run->plan.procedure != procedure || base_name(run->plan.document) != base_name(document)) continue;
+    // What is run out of its order shows little of how long it takes in its place.
+    if (run->partial()) continue;
     for (const Step& step : run->plan.steps) {
       const StepState& state = run->step(step.id);
       const bool took_time = state.phase == StepPhase::kDone && state.end;
       if (took_time) steps[step.id].push_back(state.end->took);
     }
-    if (run->finished == "recovered") whole.push_back(run->last - run->created_at);
+    // A drill may leave steps out.
+    if (run->finished == "recovered" && !run->drill()) whole.push_back(run->last - run->created_at);
   }
   history.runs = whole.size();
   for (auto& [id, durations] : steps) history.steps[id] = median(std::move(durations));

@@ -109,7 +109,7 @@ void Journal::Closer::operator()(sqlite3* database) const { sqlite3_close_v2(dat
 
 Result<Journal::Database> Journal::open_database(const std::string& path, int flags) {
   sqlite3* raw = nullptr;
-  const int status = sqlite3_open_v2(path.c_str(), &raw, flags | SQLITE_OPEN_NOFOLLOW, nullptr);
+  const int status = sqlite3_open_v2(path.c_str(), &raw, flags, nullptr);
   Database database(raw);
   if (status != SQLITE_OK) return failure(raw, path);
   sqlite3_extended_result_codes(raw, 1);

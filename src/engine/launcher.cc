@@ -2,14 +2,28 @@
 
 #include <unistd.h>
 
-#include <algorithm>
+#include <charconv>
+#include <optional>
 
+#include "base/filesystem.h"
 #include "crypto/digest.h"
+#include "engine/state.h"
 
 namespace holdfast::engine {
 namespace {
 constexpr size_t kKeyDigits = 32;
-constexpr Duration kOwnCommandTimeout = Duration::hours(1);  // of verify and its like, where the step has none
+constexpr Duration kQuestionTimeout = Duration::hours(1);  // of when, target and fence: they only look
+constexpr mode_t kStrictMask = 0077;
+
+// What a step is told, verifications and compensations take as long as they take,
+// unless somebody gave a time for the step itself.
+std::optional<Duration> timeout_of(const Step& step, const std::string& id) {
+  if (id == step.id) return step.timeout;
+  for (const std::string_view suffix : {kWhenSuffix, kTargetSuffix, kFenceSuffix}) {
+    if (id == step.id + std::string(suffix)) return kQuestionTimeout;
+  }
+  return std::nullopt;
+}
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> own_environment() {
@@ -20,6 +34,18 @@ std::vector<std::pair<std::string, std::string>> own_environment() {
     if (equals != std::string::npos) found.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
   return found;
+}
+
+mode_t own_file_mask() {
+  // umask() tells by setting; other threads may be making files.
+  const auto status = read_file(real_file_system(), "/proc/self/status");
+  constexpr std::string_view kLabel = "Umask:\t";
+  const std::string_view text = status.ok() ? as_text(*status) : std::string_view();
+  const size_t at = text.find(kLabel);
+  if (at == std::string_view::npos) return kStrictMask;
+  unsigned mask = kStrictMask;
+  std::from_chars(text.data() + at + kLabel.size(), text.data() + text.size(), mask, 8);
+  return static_cast<mode_t>(mask);
 }
 
 std::string Launcher::idempotency_key(const std::string& id) const {
@@ -46,6 +72,9 @@ AttemptOrder Launcher::order(const Step& step, const std::string& id, int attemp
     environment[secret.name] = as_text(secret.value.reveal());
     order.secrets.push_back({secret.name, secret.value.clone()});
   }
+  for (const NamedSecret& secret : settings_.inherited) {
+    order.secrets.push_back({secret.name, secret.value.clone()});
+  }
   if (const auto sql = settings_.sql.find(step.component); step.kind == StepKind::kSql && sql != settings_.sql.end()) {
     environment["HOLDFAST_SQL_CONNECTION"] = sql->second.conninfo;
     if (!sql->second.password.empty()) {
@@ -58,9 +87,9 @@ AttemptOrder Launcher::order(const Step& step, const std::string& id, int attemp
   environment["HOLDFAST_ATTEMPT"] = std::to_string(attempt);
   environment["HOLDFAST_IDEMPOTENCY_KEY"] = idempotency_key(id);
   order.environment.assign(environment.begin(), environment.end());
-  order.working_directory = step.workdir.empty() ? settings_.working_directory : step.workdir;
-  order.timeout = step.timeout;
-  if (id != step.id && !order.timeout) order.timeout = kOwnCommandTimeout;
+  order.working_directory = directory_of(step, settings_.working_directory);
+  order.file_mask = settings_.file_mask;
+  order.timeout = timeout_of(step, id);
   return order;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <map>
 #include <string>
 #include <utility>
@@ -16,6 +17,10 @@ struct SqlTarget {
   Secret password;
 };
 
+// What every attempt has in its environment, of the run.
+inline constexpr std::array kGivenVariables = {"HOLDFAST_RUN_ID", "HOLDFAST_STEP_ID", "HOLDFAST_ATTEMPT",
+                                               "HOLDFAST_IDEMPOTENCY_KEY"};
+
 // Makes the orders by which steps are run: program, environment, secrets.
 // Values are given once, when the run begins or is resumed.
 class Launcher {
@@ -24,9 +29,11 @@ class Launcher {
     std::string run;
     std::string program;                                           // this very program, for SQL
     std::string working_directory;                                 // of steps that name none
+    mode_t file_mask = 0077;                                       // ours, for the steps
     std::vector<std::pair<std::string, std::string>> environment;  // ours
     std::map<std::string, std::string> variables;
     std::vector<NamedSecret> secrets;      // by the names of their variables
+    std::vector<NamedSecret> inherited;    // in `environment`: cut out of what steps say
     std::map<std::string, SqlTarget> sql;  // by component
   };
   explicit Launcher(Settings settings) : settings_(std::move(settings)) {}
@@ -41,6 +48,9 @@ class Launcher {
 
   Settings settings_;
 };
+
+// The file mode creation mask of this process.
+mode_t own_file_mask();
 
 // The environment of this process.
 std::vector<std::pair<std::string, std::string>> own_environment();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/filesystem.h"
+
 namespace holdfast::engine {
 namespace {
 
@@ -110,6 +112,11 @@ std::optional<Objective> objective_at(const Json& json, const char* key) {
 
 std::string_view on_crash_name(OnCrash on_crash) { return kOnCrashNames[static_cast<size_t>(on_crash)]; }
 std::string_view step_kind_name(StepKind kind) { return kKindNames[static_cast<size_t>(kind)]; }
+
+std::string directory_of(const Step& step, const std::string& working_directory) {
+  if (step.workdir.empty()) return working_directory;
+  return step.workdir.starts_with('/') ? step.workdir : join_path(working_directory, step.workdir);
+}
 
 bool Step::has(std::string_view hazard) const {
   return std::any_of(hazards.begin(), hazards.end(), [&](const Hazard& one) { return one.kind == hazard; });

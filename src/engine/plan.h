@@ -52,7 +52,7 @@ struct Step {
 
   bool has(std::string_view hazard) const;
   // It may run only after a recovery point was proven.
-  bool destructive() const { return has("destroys") || has("irreversible"); }
+  bool destructive() const { return has("destroys") || has("irreversible") || has("writes-data"); }
   bool promotes() const { return has("promotes"); }
   bool needs_person() const { return kind == StepKind::kManual || !approve.empty(); }
 };
@@ -79,6 +79,9 @@ struct Plan {
   // kNewerFormat for a plan of a newer holdfast.
   static Result<Plan> from_json(const Json& json);
 };
+
+// Where a step runs; a relative workdir is below the run's working directory.
+std::string directory_of(const Step& step, const std::string& working_directory);
 
 std::string_view on_crash_name(OnCrash on_crash);
 std::string_view step_kind_name(StepKind kind);

@@ -52,7 +52,7 @@ class Inspector {
       add("", fmt::format("only {} are free for the journal in {}", format_bytes(*free), request_.runs),
           "make room, or give --runs DIR");
     }
-    if (!destroys_ || request_.drill || !request_.open_repository) return;
+    if (!destroys_ || !request_.open_repository) return;
     const auto opened = request_.open_repository();
     if (!opened.ok()) {
       add("", "steps destroy, and the repository can't be opened: " + opened.error().message(),
@@ -103,7 +103,7 @@ class Inspector {
         add(step.id, fmt::format("{} is not installed", program), "install it, or add its folder to PATH");
       return;
     }
-    const std::string directory = step.workdir.empty() ? request_.working_directory : step.workdir;
+    const std::string directory = directory_of(step, request_.working_directory);
     const std::string path = program.starts_with('/') ? program : join_path(directory, program);
     const auto there = exists(fs_, path);
     if (there.ok() && *there) return;
@@ -119,7 +119,7 @@ class Inspector {
     if (step.kind == StepKind::kManual)
       add(step.id, "is done by a person", fmt::format("--skip {}=REASON, or run it attended", step.id));
     if (!step.approve.empty()) add(step.id, "waits for the approval of " + step.approve, "run it attended");
-    if (is_overridden(step) || request_.drill) return;
+    if (is_overridden(step)) return;
     if (step.destructive() && step.target.empty() && request_.target_host.empty()) {
       add(step.id, "destroys, and nobody says which host it is meant for",
           "--target HOST, or target=\"COMMAND\" in the document");

@@ -18,7 +18,6 @@ struct Obstacle {
 
 struct PreflightRequest {
   bool unattended = false;
-  bool drill = false;
   bool look_for_programs = true;
   std::string target_host;                        // --target
   std::map<std::string, std::string> overrides;   // --override

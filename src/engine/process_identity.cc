@@ -1,5 +1,6 @@
 #include "engine/process_identity.h"
 
+#include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -17,12 +18,19 @@ namespace holdfast::engine {
 namespace {
 
 constexpr uint64_t kMaxProcFile_bytes = 64 << 10;
+constexpr uint64_t kMaxEnvironment_bytes = 8 << 20;
 
 std::string first_line(const std::string& path) {
   const auto content = read_file(real_file_system(), path, kMaxProcFile_bytes);
   if (!content.ok()) return "";
   const std::string_view text = as_text(*content);
   return std::string(text.substr(0, text.find('\n')));
+}
+
+uint64_t number_of(const std::string& text) {
+  uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
 }
 
 struct ProcStat {
@@ -45,18 +53,14 @@ std::optional<ProcStat> stat_of(const std::string& process) {
     at = end + 1;
   }
   if (fields.size() <= kStart || fields[kState].empty()) return std::nullopt;
-  const auto number = [&](size_t field) {
-    pid_t value = 0;
-    std::from_chars(fields[field].data(), fields[field].data() + fields[field].size(), value);
-    return value;
-  };
+  const auto number = [&](size_t field) { return static_cast<pid_t>(number_of(fields[field])); };
   return ProcStat{fields[kState][0], number(kParent), number(kSession), fields[kStart]};
 }
 
 std::string machine_name() {
   std::string id = first_line("/etc/machine-id");
   if (!id.empty()) return id;
-  struct utsname names{};
+  struct utsname names {};
   return ::uname(&names) == 0 ? names.nodename : "";
 }
 
@@ -114,10 +118,25 @@ Liveness liveness_of(const ProcessIdentity& process) {
 std::vector<pid_t> session_members(const ProcessIdentity& leader) {
   std::vector<pid_t> members;
   if (liveness_of(leader) == Liveness::kElsewhere || leader.boot != ProcessIdentity::of_self().boot) return members;
+  const auto holder = stat_of(std::to_string(leader.pid));
+  if (holder && holder->start != leader.start) return members;
   for (const auto& [pid, stat] : all_processes()) {
-    if (pid != leader.pid && stat.session == leader.pid) members.push_back(pid);
+    const bool later = number_of(stat.start) >= number_of(leader.start);
+    if (pid != leader.pid && stat.session == leader.pid && later) members.push_back(pid);
   }
   return members;
+}
+
+bool has_in_environment(pid_t pid, std::string_view name, std::string_view value) {
+  const auto content = read_file(real_file_system(), fmt::format("/proc/{}/environ", pid), kMaxEnvironment_bytes);
+  if (!content.ok()) return false;
+  const std::string wanted = fmt::format("{}={}", name, value);
+  for (std::string_view rest = as_text(*content); !rest.empty();) {
+    const size_t end = std::min(rest.find('\0'), rest.size());
+    if (rest.substr(0, end) == wanted) return true;
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return false;
 }
 
 std::vector<pid_t> descendants_of(pid_t ancestor) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -38,8 +39,11 @@ Liveness liveness_of(const ProcessIdentity& process);
 
 // The processes, other than the leader itself, of the session that `leader` made,
 // in this boot. The kernel gives a session's number to nobody else while it has
-// members.
+// members: where another process has the leader's number, no member is left.
 std::vector<pid_t> session_members(const ProcessIdentity& leader);
+
+// The process was started with NAME=VALUE. False for what can't be read.
+bool has_in_environment(pid_t pid, std::string_view name, std::string_view value);
 
 // All processes below `ancestor`, zombies left out.
 std::vector<pid_t> descendants_of(pid_t ancestor);

@@ -9,6 +9,9 @@
 namespace holdfast::engine {
 namespace {
 
+// Keys of payloads under which stands what came from outside.
+constexpr std::array kOutsideWords = {"why", "note", "words", "failure", "how", "expected", "found", "lag"};
+
 std::string base64(std::string_view text) {
   std::string out((text.size() + 2) / 3 * 4 + 1, '\0');
   const int length =
@@ -75,12 +78,11 @@ std::string Redactor::redact(std::string_view text) const {
   return consume(text, true, used);
 }
 
-void Redactor::redact(Json& json) const {
+void Redactor::redact_words(Json& payload) const {
   if (patterns_.empty()) return;
-  if (json.is_string()) {
-    json = redact(json.get_ref<const std::string&>());
-  } else if (json.is_structured()) {
-    for (auto& element : json) redact(element);
+  for (const char* key : kOutsideWords) {
+    const auto found = payload.find(key);
+    if (found != payload.end() && found->is_string()) *found = redact(found->get_ref<const std::string&>());
   }
 }
 

@@ -25,8 +25,9 @@ class Redactor {
 
   bool empty() const { return patterns_.empty(); }
   std::string redact(std::string_view text) const;
-  // All strings in a document, keys excepted.
-  void redact(Json& json) const;
+  // In an event's payload: what people and programs said. All else is holdfast's own,
+  // and the fold reads it back as it was written.
+  void redact_words(Json& payload) const;
 
   // For a stream: what can be written now. The end of `text` is held back while it
   // may be the beginning of a secret; flush() gives it at the end.

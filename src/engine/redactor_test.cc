@@ -28,11 +28,11 @@ TEST(RedactorTest, PrefersTheLongerSecret) {
   EXPECT_EQ(redactor.redact("keyring key"), "[secret B] [secret A]");
 }
 
-TEST(RedactorTest, ReachesIntoDocuments) {
+TEST(RedactorTest, OfAPayloadOnlyOutsideWordsAreChanged) {
   const Redactor redactor = redactor_of({{"T", "s3cret"}});
-  Json json = {{"a", {{"b", {"s3cret", 1}}}}};
-  redactor.redact(json);
-  EXPECT_EQ(json.dump(), R"({"a":{"b":["[secret T]",1]}})");
+  Json json = {{"why", "it said s3cret"}, {"directory", "steps/s3cret/1"}, {"status", 1}};
+  redactor.redact_words(json);
+  EXPECT_EQ(json.dump(), R"({"why":"it said [secret T]","directory":"steps/s3cret/1","status":1})");
 }
 
 TEST(RedactorTest, AStreamCutAnywhereIsRedactedAsAWhole) {

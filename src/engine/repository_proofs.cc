@@ -5,11 +5,21 @@
 #include <algorithm>
 #include <array>
 
+#include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "recovery/restore.h"
 #include "recovery/verify.h"
+#include "source/postgres/connection.h"
 
 namespace holdfast::engine {
+namespace {
+
+constexpr const char* kLagQuery =
+    "SELECT pg_is_in_recovery(), "
+    "extract(epoch FROM now() - pg_last_xact_replay_timestamp())::bigint, "
+    "pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())";
+
+}  // namespace
 
 std::string RepositoryProofs::host() const {
   std::array<char, 256> name{};
@@ -54,6 +64,32 @@ Result<ProvenPoint> RepositoryProofs::prove_point(const std::vector<std::string>
     }
   }
   return proven;
+}
+
+Result<std::string> RepositoryProofs::replication_lag(const std::string& component) {
+  const recovery::StackConfig stack = TRY(stack_());
+  std::vector<const recovery::ComponentConfig*> found;
+  for (const recovery::ComponentConfig& each : stack.components) {
+    if (each.kind == "postgres" && (component.empty() || each.name == component)) found.push_back(&each);
+  }
+  if (found.size() != 1) {
+    return make_error(ErrorCode::kConfig, "the step names no PostgreSQL component of the stack");
+  }
+  const postgres::Connection connection = TRY(recovery::connection_of(*found.front()));
+  const auto session = TRY(postgres::ServerSession::connect(connection));
+  const postgres::Rows rows = TRY(session->exec(kLagQuery));
+  if (rows.at(0, 0) != "t") {
+    return make_error(ErrorCode::kMismatch, "the server of component {} is no standby", found.front()->name);
+  }
+  if (rows.is_null(0, 1) && rows.is_null(0, 2)) {
+    return make_error(ErrorCode::kUnavailable, "the standby of component {} has replayed nothing yet",
+                      found.front()->name);
+  }
+  const auto or_unknown = [&](size_t column) {
+    return rows.is_null(0, column) ? "an unknown number of" : std::string(rows.at(0, column));
+  };
+  return fmt::format("the last transaction replayed is {} seconds old, {} bytes received are not replayed yet",
+                     or_unknown(1), or_unknown(2));
 }
 
 }  // namespace holdfast::engine

@@ -37,8 +37,8 @@ class StepRunner {
   // Also of attempts that another holdfast started.
   virtual Result<AttemptReport> look(const AttemptFiles& files, const ProcessIdentity& supervisor) = 0;
   // Asks the supervisor to end its step; look() tells when it has. What a dead
-  // supervisor left behind is killed.
-  virtual Result<void> stop(const ProcessIdentity& supervisor) = 0;
+  // supervisor left behind is killed, as far as it has the idempotency key `key` in its environment.
+  virtual Result<void> stop(const ProcessIdentity& supervisor, const std::string& key) = 0;
   // Until an attempt may have ended, a person typed, or `at_most` has passed.
   virtual void wait(Duration at_most) = 0;
 };

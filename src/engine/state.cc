@@ -30,6 +30,8 @@ Result<void> on_started(StepState& step, const Event& event) {
   step.started = event.time;
   step.started_seq = event.seq;
   step.directory = event.payload.at("directory").get<std::string>();
+  step.key = event.payload.value("key", "");
+  step.orphaned_seq = 0;
   step.end.reset();
   step.deadline.reset();
   if (event.payload.contains("deadline")) {
@@ -62,6 +64,8 @@ void on_settled(StepState& step, const Event& event) {
   } else if (as == "failed") {
     step.phase = StepPhase::kFailed;
     step.failures++;
+  } else if (as == "ran") {
+    step.phase = StepPhase::kRan;
   } else {
     step.phase = StepPhase::kPending;
     // Whoever says "again" gives the declared retries anew.
@@ -87,6 +91,8 @@ Result<bool> apply_to_step(RunState& state, const Event& event) {
     TRY(on_finished(state, event));
   } else if (event.kind == kind::kStepVoid) {
     step.phase = StepPhase::kPending;
+  } else if (event.kind == kind::kStepOrphaned) {
+    step.orphaned_seq = event.seq;
   } else if (event.kind == kind::kStepUnknown) {
     step.phase = StepPhase::kUnknown;
   } else if (event.kind == kind::kStepSettled) {
@@ -99,9 +105,9 @@ Result<bool> apply_to_step(RunState& state, const Event& event) {
   } else if (event.kind == kind::kStepOverridden) {
     step.override_reason = event.payload.value("why", "");
   } else if (event.kind == kind::kTargetAsserted) {
-    step.target_asserted = true;
+    step.target_seq = event.seq;
   } else if (event.kind == kind::kFenceConfirmed) {
-    step.fenced = true;
+    step.fence_seq = event.seq;
   } else {
     return false;
   }
@@ -114,10 +120,7 @@ void apply_to_run(RunState& state, const Event& event) {
     state.stopped.clear();
     state.driven_seq = event.seq;
   }
-  if (event.kind == kind::kRunStopped) {
-    state.stopped = payload.value("why", "");
-    state.aborted = state.stopped == "aborted";
-  }
+  if (event.kind == kind::kRunStopped) state.stopped = payload.value("why", "");
   if (event.kind == kind::kRunFinished) state.finished = payload.value("outcome", "");
   if (event.kind == kind::kUndoBegun) state.undoing = true;
   if (event.kind == kind::kBudgetWarned) state.budgets.insert("warn:" + payload.value("budget", ""));

@@ -36,14 +36,16 @@ struct StepState {
   // Of the newest attempt:
   ProcessIdentity process;
   std::string directory;  // of its files, below the run's
+  std::string key;        // by which its processes are told from others
   uint64_t started_seq = 0;
+  uint64_t orphaned_seq = 0;  // when its processes were found without their supervisor
   Time started, ended;
   std::optional<Time> deadline;
   std::optional<AttemptEnd> end;
   Duration took;        // of all attempts
   std::string skipped;  // why
   std::string approved_by, override_reason;
-  bool target_asserted = false, fenced = false;
+  uint64_t target_seq = 0, fence_seq = 0;  // of the events that say so; 0: never
 };
 
 // What a journal means. Nothing else is ever remembered of a run.
@@ -57,12 +59,14 @@ struct RunState {
   std::set<std::string> verified;          // components whose recovery point was proven in this run
   std::set<std::string> budgets;           // "warn:..." and "over:..." that were told
   uint64_t driven_seq = 0;                 // of the newest run.driven
-  bool undoing = false, aborted = false;
+  bool undoing = false;
   std::string stopped;   // why nobody drives it; "" : somebody did when the journal ended
   std::string finished;  // outcome
   Time last;
 
   bool drill() const { return created.value("drill", false); }
+  // Only some of the scenario's steps were asked for.
+  bool partial() const { return created.value("partial", false); }
   const StepState& step(const std::string& step_id) const;
   bool settled(const std::string& step_id) const;
 };

@@ -30,6 +30,16 @@ std::optional<AttemptEnd> told_end(Channel& channel) {
   return end.ok() ? std::optional<AttemptEnd>(*end) : std::nullopt;
 }
 
+// The descriptor pins the process while its environment is read.
+void kill_if_ours(pid_t pid, const std::string& key) {
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) return;
+  if (has_in_environment(pid, "HOLDFAST_IDEMPOTENCY_KEY", key)) {
+    ::syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0);
+  }
+  ::close(fd);
+}
+
 }  // namespace
 
 SupervisedRunner::~SupervisedRunner() { reap(); }
@@ -121,9 +131,9 @@ Result<AttemptReport> SupervisedRunner::look(const AttemptFiles& files, const Pr
   return AttemptReport{state, std::nullopt};
 }
 
-Result<void> SupervisedRunner::stop(const ProcessIdentity& supervisor) {
+Result<void> SupervisedRunner::stop(const ProcessIdentity& supervisor, const std::string& key) {
   if (liveness_of(supervisor) == Liveness::kDead) {
-    for (const pid_t orphan : session_members(supervisor)) ::kill(orphan, SIGKILL);
+    for (const pid_t orphan : session_members(supervisor)) kill_if_ours(orphan, key);
     return {};
   }
   // The descriptor pins the process: its number can't become another's in between.

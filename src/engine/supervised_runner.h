@@ -20,7 +20,7 @@ class SupervisedRunner : public StepRunner {
   Result<void> go(const AttemptFiles& files, const AttemptOrder& order) override;
   void abandon(const AttemptFiles& files) override;
   Result<AttemptReport> look(const AttemptFiles& files, const ProcessIdentity& supervisor) override;
-  Result<void> stop(const ProcessIdentity& supervisor) override;
+  Result<void> stop(const ProcessIdentity& supervisor, const std::string& key) override;
   void wait(Duration at_most) override;
 
  private:

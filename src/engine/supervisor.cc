@@ -16,6 +16,7 @@
 #include <csignal>
 #include <optional>
 
+#include "base/subprocess.h"
 #include "base/time.h"
 #include "engine/attempt.h"
 #include "engine/channel.h"
@@ -41,6 +42,8 @@ class SupervisedStep {
   AttemptEnd wait();
   // What the step left behind may hold its output: serves it until the last is gone.
   void linger();
+  // Nothing more will be said.
+  bool silent() const { return pipe_ < 0; }
 
  private:
   [[noreturn]] void run_child(int input, int output, int report);
@@ -83,6 +86,7 @@ sigset_t watched_signals() {
 
 void SupervisedStep::run_child(int input, int output, int report) {
   ::setpgid(0, 0);
+  ::umask(order_.file_mask);
   ::dup2(input, STDIN_FILENO);
   ::dup2(output, STDOUT_FILENO);
   ::dup2(output, STDERR_FILENO);
@@ -220,10 +224,9 @@ AttemptEnd SupervisedStep::wait() {
 }
 
 void SupervisedStep::linger() {
-  while (pipe_ >= 0) {
-    poll_once(Duration::seconds(60));
-    output_.flush();
-  }
+  if (silent()) return;
+  while (!silent()) poll_once(Duration::seconds(60));
+  output_.flush();
 }
 
 // A process of its own: nothing of the engine's terminal, descriptors or fate.
@@ -232,6 +235,7 @@ void settle_in() {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   ::prctl(PR_SET_DUMPABLE, 0);  // it holds secrets
   ::syscall(SYS_close_range, 3U, ~0U, 0);
+  plain_signals();  // what the engine's parent ignored is not ignored in the steps
   const sigset_t set = watched_signals();
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   ::umask(0077);
@@ -249,7 +253,8 @@ Result<AttemptEnd> run_attempt(const AttemptFiles& files, OutputFile& output, Su
     end.failure = started.error().text();
     end.ended = system_clock().now();
   }
-  output.flush();
+  // Else what is held back may be the beginning of a secret whose rest is still to come.
+  if (step.silent()) output.flush();
   end.output_bytes = output.written_bytes();
   end.dropped_bytes = output.dropped_bytes();
   return end;

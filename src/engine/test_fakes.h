@@ -89,7 +89,7 @@ class FakeRunner : public StepRunner {
     }
     return ended(0);
   }
-  Result<void> stop(const ProcessIdentity&) override {
+  Result<void> stop(const ProcessIdentity&, const std::string&) override {
     stops++;
     return {};
   }
@@ -132,12 +132,13 @@ class FakePerson : public Person {
     answers.pop_front();
     return std::optional<Answer>(std::move(answer));
   }
-  Wish wish() override { return std::exchange(next_wish, Wish::kNothing); }
+  Wish wish() override { return quiet_turns-- > 0 ? Wish::kNothing : std::exchange(next_wish, Wish::kNothing); }
   std::string who() const override { return "alice@db1"; }
 
   std::deque<Answer> answers;
   std::vector<std::string> asked;
   Wish next_wish = Wish::kNothing;
+  int quiet_turns = 1;  // before the wish: a step has begun by then
 };
 
 class FakeProofs : public Proofs {
@@ -147,8 +148,12 @@ class FakeProofs : public Proofs {
     if (!problem.empty()) return make_error(ErrorCode::kNotFound, "{}", problem);
     return ProvenPoint{"3f0a91c2", Time::from_unix_seconds(1'772'357'000), components};
   }
+  Result<std::string> replication_lag(const std::string&) override {
+    if (lag.empty()) return make_error(ErrorCode::kUnavailable, "the standby does not answer");
+    return lag;
+  }
   std::string host() const override { return "db1"; }
-  std::string problem;
+  std::string problem, lag = "nothing is left to replay";
   int proofs = 0;
 };
 

@@ -1,10 +1,21 @@
 #include "engine/variables.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+
+#include "base/bytes.h"
+#include "crypto/digest.h"
+#include "engine/launcher.h"
+#include "runbook/hazards.h"
 
 namespace holdfast::engine {
 namespace {
+
+using Kind = runbook::Input::Kind;
+
+constexpr size_t kSalt_bytes = 16;
+constexpr size_t kShortestSecret_bytes = 4;
 
 bool is_name(std::string_view text) {
   const auto fits = [](char c) {
@@ -12,6 +23,23 @@ bool is_name(std::string_view text) {
     return std::isalnum(byte) != 0 || c == '_' || c == '-' || c == '.' || c == ' ';
   };
   return !text.empty() && std::all_of(text.begin(), text.end(), fits);
+}
+
+const std::string* value_of(const Environment& environment, const std::string& name) {
+  const auto found =
+      std::find_if(environment.begin(), environment.end(), [&](const auto& entry) { return entry.first == name; });
+  return found == environment.end() ? nullptr : &found->second;
+}
+
+std::string salted(const std::string& salt, const std::string& value) {
+  return to_hex(crypto::sha256(as_bytes(salt + value)));
+}
+
+// "$DB_PASSWORD" for <db-password>.
+std::string variable_for(const runbook::Input& input) {
+  std::string name = "\"$";
+  for (const char c : input.name) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name + "\"";
 }
 
 }  // namespace
@@ -34,24 +62,63 @@ Result<void> set_variable(Variables& variables, const std::string& assignment) {
   return {};
 }
 
-Result<void> settle_secrets(Variables& variables, const runbook::Plan& plan,
-                            const std::vector<std::pair<std::string, std::string>>& environment) {
+Result<void> settle_secrets(Variables& variables, const runbook::Plan& plan, const Environment& environment) {
   for (const runbook::Input& input : plan.inputs) {
-    if (variables.secret.contains(input.name) && input.kind == runbook::Input::Kind::kPlaceholder) {
+    const bool for_secret = input.secret && variables.has(input.name);
+    if (input.kind == Kind::kPlaceholder && (for_secret || variables.secret.contains(input.name))) {
       return make_error(ErrorCode::kRefused, "the placeholder {} would put a secret into the text of a script",
                         input.text)
-          .with_hint("let the document use a variable there: \"$" + input.name + "\"");
+          .with_hint("let the document use a variable there: " + variable_for(input));
     }
-    if (!input.secret || input.kind != runbook::Input::Kind::kVariable) continue;
-    if (variables.plain.contains(input.name)) {
-      return make_error(ErrorCode::kRefused, "{} is a secret: its value may not stand on the command line", input.name)
-          .with_hint(fmt::format("--set {0}=env:{0}, or file:PATH, or exec:COMMAND", input.name));
-    }
-    const bool inherited = std::any_of(environment.begin(), environment.end(),
-                                       [&](const auto& entry) { return entry.first == input.name; });
-    if (inherited && !variables.has(input.name)) variables.secret[input.name] = "env:" + input.name;
+    const bool inherited = value_of(environment, input.name) != nullptr;
+    const bool ours = input.secret && input.kind == Kind::kVariable;
+    if (ours && inherited && !variables.has(input.name)) variables.secret[input.name] = "env:" + input.name;
+  }
+  for (const auto& [name, value] : variables.plain) {
+    if (!runbook::is_secret_name(name)) continue;
+    return make_error(ErrorCode::kRefused, "{} is a secret: its value may not stand in a command line or a document",
+                      name)
+        .with_hint(fmt::format("--set {0}=env:{0}, or file:PATH, or exec:COMMAND", name));
   }
   return {};
+}
+
+Json inherited_values(const runbook::Plan& plan, const Variables& variables, const Environment& environment,
+                      Random& random) {
+  std::array<uint8_t, kSalt_bytes> salt{};
+  random.fill(salt);
+  const std::string salt_hex = to_hex(salt);
+  Json values = Json::object();
+  for (const runbook::Input& input : plan.inputs) {
+    const bool given = std::find(kGivenVariables.begin(), kGivenVariables.end(), input.name) != kGivenVariables.end();
+    if (input.kind != Kind::kVariable || given || variables.has(input.name)) continue;
+    const std::string* value = value_of(environment, input.name);
+    values[input.name] = value == nullptr ? Json() : Json(salted(salt_hex, *value));
+  }
+  return {{"salt", salt_hex}, {"values", values}};
+}
+
+Result<void> check_inherited(const Json& inherited, const Environment& environment) {
+  if (!inherited.is_object() || !inherited.contains("values")) return {};
+  const std::string salt = inherited.value("salt", "");
+  for (const auto& [name, before] : inherited.at("values").items()) {
+    const std::string* value = value_of(environment, name);
+    const Json now = value == nullptr ? Json() : Json(salted(salt, *value));
+    if (now == before) continue;
+    return make_error(ErrorCode::kRefused, "the environment's {} is not what it was when the run began", name)
+        .with_hint(before.is_null() ? "it was not set: unset it, or begin a new run"
+                                    : "set it as it was, or begin a new run");
+  }
+  return {};
+}
+
+std::vector<NamedSecret> secrets_in(const Environment& environment) {
+  std::vector<NamedSecret> found;
+  for (const auto& [name, value] : environment) {
+    const bool told_apart = value.size() >= kShortestSecret_bytes;
+    if (told_apart && runbook::is_secret_name(name)) found.push_back({name, Secret::from_text(value)});
+  }
+  return found;
 }
 
 void take_document_values(Variables& variables, const runbook::Plan& plan) {

@@ -2,8 +2,10 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "base/result.h"
 #include "engine/redactor.h"
 #include "runbook/plan.h"
@@ -25,10 +27,23 @@ Result<void> set_variable(Variables& variables, const std::string& assignment);
 
 bool is_secret_reference(const std::string& value);
 
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
 // Takes over what the environment has of a plan's secret inputs, as env: references, and
 // refuses a plain value for one: it would stand in the list of processes and in the journal.
-Result<void> settle_secrets(Variables& variables, const runbook::Plan& plan,
-                            const std::vector<std::pair<std::string, std::string>>& environment);
+// A secret can't be put into the place of a placeholder: it would stand in the script.
+Result<void> settle_secrets(Variables& variables, const runbook::Plan& plan, const Environment& environment);
+
+// What the environment says of a plan's other variables, for the journal: which names,
+// and of their values a salted digest. {"salt": ..., "values": {NAME: digest, or null when not set}}.
+Json inherited_values(const runbook::Plan& plan, const Variables& variables, const Environment& environment,
+                      Random& random);
+// kRefused names the first variable that is not what it was when the run began.
+Result<void> check_inherited(const Json& inherited, const Environment& environment);
+
+// Values in the environment whose names say that they are secret, and that are long
+// enough to be told from other text.
+std::vector<NamedSecret> secrets_in(const Environment& environment);
 
 // Takes over what the document itself says of variables that nobody else sets.
 void take_document_values(Variables& variables, const runbook::Plan& plan);

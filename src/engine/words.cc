@@ -7,7 +7,7 @@ std::string how_it_ended(const Event& event) {
   const auto end = AttemptEnd::from_json(event.payload);
   if (!end.ok()) return "ended";
   if (end->succeeded()) return "done in " + plain_duration(end->took);
-  if (!end->failure.empty()) return "could not be started: " + end->failure;
+  if (!end->failure.empty()) return end_words(*end);
   if (end->timed_out) return "ended by its timeout after " + plain_duration(end->took);
   if (end->stopped) return "stopped after " + plain_duration(end->took);
   if (end->signal != 0) return fmt::format("killed by signal {} after {}", end->signal, plain_duration(end->took));
@@ -29,11 +29,14 @@ std::string words_of_step(const Event& event) {
     return event.attempt > 1 ? fmt::format("begun, attempt {}", event.attempt) : "begun";
   if (event.kind == kind::kStepFinished) return how_it_ended(event);
   if (event.kind == kind::kStepVoid) return "was never begun: its supervisor died before";
+  if (event.kind == kind::kStepOrphaned) return text("why");
   if (event.kind == kind::kStepUnknown) return "nobody knows how it ended: " + text("why");
   if (event.kind == kind::kStepSettled) {
     const std::string why = text("why");
-    return fmt::format("counts as {} by {}{}{}", text("as") == "retry" ? "to be run again" : text("as"), text("by"),
-                       why.empty() ? "" : ": ", why);
+    const std::string as = text("as") == "retry" ? "to be run again"
+                           : text("as") == "ran" ? "to be verified again"
+                                                 : text("as");
+    return fmt::format("counts as {} by {}{}{}", as, text("by"), why.empty() ? "" : ": ", why);
   }
   if (event.kind == kind::kStepSkipped) return fmt::format("skipped by {}: {}", text("by"), text("why"));
   if (event.kind == kind::kStepAnswered) {
@@ -48,7 +51,8 @@ std::string words_of_step(const Event& event) {
     return fmt::format("relies on point {} of {}, read whole and right", text("point").substr(0, 8), text("instant"));
   }
   if (event.kind == kind::kTargetAsserted) return fmt::format("its target is the one meant: {}", text("found"));
-  if (event.kind == kind::kFenceConfirmed) return fmt::format("the old primary is fenced: {}", text("how"));
+  if (event.kind == kind::kFenceConfirmed)
+    return fmt::format("the old primary is fenced: {}; replication lag: {}", text("how"), text("lag"));
   return "";
 }
 

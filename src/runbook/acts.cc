@@ -110,7 +110,8 @@ std::vector<Act> acts_of(const Invocation& invocation) {
   for (const Effect& effect : effects_of(invocation)) {
     // A work tree of git is not the data that copies are kept of.
     if (effect.kind == HazardKind::kDestroys && invocation.program != "git") acts.push_back(Act::kDestroys);
-    if (effect.kind == HazardKind::kWritesData) acts.push_back(Act::kRestores);
+    const bool restores = effect.kind == HazardKind::kWritesData || effect.kind == HazardKind::kRestoresAside;
+    if (restores) acts.push_back(Act::kRestores);
     if (effect.kind == HazardKind::kPromotes) acts.push_back(Act::kPromotes);
     if (effect.kind == HazardKind::kSwitchesTraffic) acts.push_back(Act::kSwitchesTraffic);
   }

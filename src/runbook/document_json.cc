@@ -28,9 +28,9 @@ std::string_view name_of(PhaseKind kind) {
 }
 
 std::string_view name_of(HazardKind kind) {
-  constexpr std::string_view kNames[] = {"destroys",   "irreversible",   "stops-service", "switches-traffic",
-                                         "promotes",   "rotates-secret", "writes-data",   "interactive",
-                                         "never-ends", "needs-secret",   "remote"};
+  constexpr std::string_view kNames[] = {"destroys",    "irreversible",   "stops-service", "switches-traffic",
+                                         "promotes",    "rotates-secret", "writes-data",   "restores-aside",
+                                         "interactive", "never-ends",     "needs-secret",  "remote"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -166,8 +166,9 @@ class Writer {
   }
 
   Json attributes(const std::vector<Attribute>& all) const {
-    return list(
-        all, [this](const Attribute& each) { return Json{{"label", text(each.label)}, {"value", text(each.value)}}; });
+    return list(all, [this](const Attribute& each) {
+      return Json{{"label", text(each.label)}, {"value", text(each.value)}};
+    });
   }
 
   Json target(const std::optional<Target>& target) const {

@@ -108,15 +108,16 @@ constexpr Known kKnown[] = {
     {"pg_resetwal", "", "", HazardKind::kDestroys, "discards the write-ahead log"},
     {"velero", "restore create", "", HazardKind::kWritesData, "writes into the cluster"},
     {"restic", "restore", "", HazardKind::kWritesData, "writes files"},
-    {"holdfast", "restore", "", HazardKind::kWritesData, "restores data"},
+    {"holdfast", "restore", "", HazardKind::kRestoresAside, "restores into an empty place"},
+    {"holdfast", "restore", "--delta", HazardKind::kWritesData, "overwrites what the target holds"},
     {"mongorestore", "", "", HazardKind::kWritesData, "loads a dump"},
     {"mongorestore", "", "--drop", HazardKind::kDestroys, "drops collections before it loads them"},
     {"vault", "operator raft snapshot restore", "", HazardKind::kDestroys, "replaces all that is stored"},
     {"age-keygen", "", "-o", HazardKind::kRotatesSecret, "makes a new key"},
     {"aws", "secretsmanager put-secret-value", "", HazardKind::kRotatesSecret, "sets a secret"},
-    {"aws", "rds restore-db-instance-from-db-snapshot", "", HazardKind::kWritesData,
+    {"aws", "rds restore-db-instance-from-db-snapshot", "", HazardKind::kRestoresAside,
      "makes a database server of a snapshot"},
-    {"aws", "rds restore-db-instance-to-point-in-time", "", HazardKind::kWritesData,
+    {"aws", "rds restore-db-instance-to-point-in-time", "", HazardKind::kRestoresAside,
      "makes a database server of a snapshot"},
 };
 
@@ -153,6 +154,7 @@ bool restores_aside(const Invocation& invocation) {
 bool fits(const Invocation& invocation, const Known& known) {
   if (invocation.program != known.program || rehearses(invocation) || restores_aside(invocation)) return false;
   if (!known.flag.empty() && !invocation.has(known.flag)) return false;
+  if (known.program == "pg_restore" && (invocation.has("--list") || invocation.has("-l"))) return false;
   const std::vector<std::string> wanted = split_words(known.operands), given = invocation.operands();
   if (known.program == "celery") return std::find(given.begin(), given.end(), "purge") != given.end();
   return given.size() >= wanted.size() && std::equal(wanted.begin(), wanted.end(), given.begin());
@@ -411,6 +413,19 @@ void add_hazard(Step& step, const Effect& effect, SourceRange range) {
   if (!known) step.hazards.push_back({effect.kind, effect.reason, range});
 }
 
+// Its prompt is not opened for a person: what stands below is given to it as standard input.
+bool is_fed(const Step& step, const Invocation& invocation, SourceRange range) {
+  if (!opens_prompt(invocation)) return false;
+  for (size_t index = 1; index < step.pieces.size(); index++) {
+    const Piece& input = step.pieces[index];
+    const SourceRange& opening = step.pieces[index - 1].range;
+    const bool last = opening.begin <= range.begin && range.end <= opening.end;
+    if (input.kind == Piece::Kind::kInput && last && input.program.find(invocation.program) != std::string::npos)
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void find_hazards(Step& step) {
@@ -421,7 +436,10 @@ void find_hazards(Step& step) {
   }
   for (const Invocation& invocation : shell::invocations(step.script)) {
     const SourceRange range = step.where(invocation.span);
-    for (const Effect& effect : effects_of(invocation)) add_hazard(step, effect, range);
+    const bool fed = is_fed(step, invocation, range);
+    for (const Effect& effect : effects_of(invocation)) {
+      if (!fed || effect.kind != HazardKind::kInteractive) add_hazard(step, effect, range);
+    }
     if (invocation.remote && invocation.nested)
       add_hazard(step, {HazardKind::kRemote, invocation.program + " runs on another machine or in a container"}, range);
   }
@@ -429,7 +447,8 @@ void find_hazards(Step& step) {
     if (piece.kind != Piece::Kind::kInput) continue;
     const shell::Script script = shell::parse(piece.program + " " + piece.text);
     for (const Invocation& invocation : shell::invocations(script))
-      for (const Effect& effect : effects_of(invocation)) add_hazard(step, effect, text_range(step, piece));
+      for (const Effect& effect : effects_of(invocation))
+        if (effect.kind != HazardKind::kInteractive) add_hazard(step, effect, text_range(step, piece));
     for (const Effect& effect : effects_of_sql(piece.text)) add_hazard(step, effect, text_range(step, piece));
   }
   for (const VariableUse& use : step.variables)

@@ -48,12 +48,12 @@ TEST(Effects, RehearsalsChangeNothing) {
        {"holdfast restore --validate-only --at latest", "holdfast restore --dry-run", "./restore.sh --dry-run",
         "npm run backup:restore -- --validate-only", "restic restore latest --dry-run"})
     EXPECT_FALSE(does(text, HazardKind::kWritesData)) << text;
-  EXPECT_TRUE(does("holdfast restore --at latest", HazardKind::kWritesData));
+  EXPECT_TRUE(does("holdfast restore --at latest", HazardKind::kRestoresAside));
   EXPECT_TRUE(does("kubectl create secret generic s --dry-run=client -o yaml", HazardKind::kRotatesSecret));
 }
 
 TEST(Effects, WithGlobalOptionsInFrontOfTheVerb) {
-  EXPECT_TRUE(does("holdfast --config /etc/h.yaml --repository /r -q restore", HazardKind::kWritesData));
+  EXPECT_TRUE(does("holdfast --config /etc/h.yaml --repository /r -q restore", HazardKind::kRestoresAside));
   EXPECT_TRUE(does("sudo holdfast --threads 2 --json restore --delta", HazardKind::kWritesData));
   EXPECT_TRUE(does("aws --region us-west-2 s3 rm s3://b/x", HazardKind::kDestroys));
   EXPECT_TRUE(does("pg_ctl -D /data promote", HazardKind::kPromotes));

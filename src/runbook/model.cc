@@ -12,7 +12,8 @@ bool Step::has(HazardKind kind_asked) const {
 }
 
 bool Step::destructive() const {
-  return annotations.destructive.value_or(has(HazardKind::kDestroys) || has(HazardKind::kIrreversible));
+  const bool seems = has(HazardKind::kDestroys) || has(HazardKind::kIrreversible) || has(HazardKind::kWritesData);
+  return annotations.destructive.value_or(seems);
 }
 
 bool Step::interactive() const { return annotations.interactive.value_or(has(HazardKind::kInteractive)); }

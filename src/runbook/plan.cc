@@ -7,6 +7,10 @@
 #include "runbook/document_json.h"
 #include "runbook/hazards.h"
 #include "runbook/phrases.h"
+#include "runbook/placeholders.h"
+#include "runbook/shell/invocation.h"
+#include "runbook/shell/parser.h"
+#include "runbook/step_builder.h"
 
 namespace holdfast::runbook {
 
@@ -168,11 +172,29 @@ class Planner {
   void inputs() {
     for (const PlannedStep& planned : plan_.steps) {
       if (!planned.skipped.empty()) continue;
-      for (const VariableUse& use : planned.step->variables)
-        add_input(Input::Kind::kVariable, use.name, "$" + use.name, use.range, *planned.step,
-                  use.has_default || use.sourced);
-      for (const Placeholder& each : planned.step->placeholders)
-        add_input(Input::Kind::kPlaceholder, each.name, each.text, each.range, *planned.step, false);
+      const Step& step = *planned.step;
+      for (const VariableUse& use : step.variables) add_variable(use, step);
+      const bool by_hand = step.kind == StepKind::kManual || step.annotations.manual || step.interactive();
+      for (const Placeholder& each : step.placeholders) {
+        // A secret that a person types is none of ours.
+        if (by_hand && is_secret_name(each.name)) continue;
+        add_input(Input::Kind::kPlaceholder, each.name, each.text, each.range, step, false);
+      }
+      own_commands(step);
+    }
+  }
+
+  void add_variable(const VariableUse& use, const Step& step) {
+    add_input(Input::Kind::kVariable, use.name, "$" + use.name, use.range, step, use.has_default || use.sourced);
+  }
+
+  // Of what annotations run; these are processes of their own and see nothing of what the step sets.
+  void own_commands(const Step& step) {
+    const Annotations& said = step.annotations;
+    for (const std::string* command : {&said.when, &said.target, &said.fence, &said.verify, &said.compensate}) {
+      for (const VariableUse& use : variables_of(*command, said.range)) add_variable(use, step);
+      for (const FoundPlaceholder& each : placeholders_in_code(*command))
+        add_input(Input::Kind::kPlaceholder, each.name, each.text, said.range, step, false);
     }
   }
 
@@ -256,6 +278,35 @@ class Planner {
 
 constexpr std::string_view kInputEnd = "HOLDFAST_INPUT";
 
+// "docker exec -it db psql": no terminal stands behind a here-document.
+void drop_terminal(std::string& text, const std::vector<shell::Word>& words, size_t count) {
+  for (size_t index = count; index > 0; index--) {
+    const shell::Word& word = words[index - 1];
+    const bool both = word.value == "-it" || word.value == "-ti";
+    if (both || word.value == "-t" || word.value == "--tty")
+      text.replace(word.span.begin, word.span.end - word.span.begin, both ? "-i" : "");
+  }
+}
+
+// The command line that reads a piece of input, as a here-document of its program. psql
+// goes on after a statement that failed unless it is told not to.
+std::string opener_of(const Piece& piece) {
+  const std::string here = " <<'" + std::string(kInputEnd) + "'";
+  std::string opener = piece.program;
+  const shell::Script script = shell::parse(without_angles(opener));
+  for (const shell::Invocation& invocation : shell::invocations(script)) {
+    if (!opens_prompt(invocation)) continue;
+    const std::vector<shell::Word>& words = invocation.command->words;
+    const size_t place = words.size() - std::min(words.size(), invocation.args.size() + 1);
+    opener.insert(std::min<size_t>(invocation.span.end, opener.size()), here);
+    if (words[place].value != invocation.path) return opener;
+    if (invocation.program == "psql") opener.insert(words[place].span.end, " -v ON_ERROR_STOP=1");
+    drop_terminal(opener, words, place);
+    return opener;
+  }
+  return opener + here;
+}
+
 }  // namespace
 
 bool Plan::complete() const {
@@ -290,9 +341,18 @@ std::string step_script(const Step& step, const std::map<int, int>& alternatives
       script += piece.text;
       continue;
     }
-    script += piece.program + " <<'" + std::string(kInputEnd) + "'\n" + piece.text + std::string(kInputEnd) + "\n";
+    script += opener_of(piece) + "\n" + piece.text + std::string(kInputEnd) + "\n";
   }
   return script;
+}
+
+std::string fill_command(std::string command, const std::map<std::string, std::string>& values) {
+  const std::vector<FoundPlaceholder> found = placeholders_in_code(command);
+  for (auto each = found.rbegin(); each != found.rend(); ++each) {
+    const auto value = values.find(each->name);
+    if (value != values.end()) command.replace(each->span.begin, each->span.end - each->span.begin, value->second);
+  }
+  return command;
 }
 
 std::string fill_placeholders(const Step& step, std::string text, const std::map<std::string, std::string>& values) {

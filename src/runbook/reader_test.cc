@@ -270,6 +270,47 @@ TEST(Plan, HandsInputToItsProgram) {
   const auto plan = make_plan(document, {.procedure = "1"});
   ASSERT_TRUE(plan.ok());
   EXPECT_THAT(plan.value().steps[0].script, HasSubstr("redis-cli -h c <<'HOLDFAST_INPUT'\nFLUSHALL\n"));
+  EXPECT_FALSE(plan.value().steps[0].step->interactive());
+  EXPECT_TRUE(plan.value().steps[0].step->destructive());
+}
+
+TEST(Plan, FedPsqlStopsAtTheFirstErrorAndNeedsNoTerminal) {
+  const Document document =
+      read("## Scenario 1: Rows\n\n```bash\ndocker exec -it db psql -U shop | tee log\nSELECT 1;\n```\n");
+  const auto plan = make_plan(document, {.procedure = "1"});
+  ASSERT_TRUE(plan.ok());
+  EXPECT_THAT(plan.value().steps[0].script,
+              HasSubstr("docker exec -i db psql -v ON_ERROR_STOP=1 -U shop <<'HOLDFAST_INPUT' | tee log\nSELECT 1;\n"));
+  EXPECT_FALSE(plan.value().steps[0].step->interactive());
+}
+
+TEST(Plan, AsksForWhatTheCommandsOfAnnotationsNeed) {
+  const Document document = read(
+      "## Scenario 1: Cache\n\n```bash {id=one verify=\"probe <pod-name> $WHERE\" when=\"test -n "
+      "${LEVEL:-}\"}\necho\n```\n");
+  const auto plan = make_plan(document, {.procedure = "1"});
+  ASSERT_TRUE(plan.ok());
+  std::vector<std::string> open;
+  for (const Input& input : plan.value().inputs)
+    if (!input.known) open.push_back(input.name);
+  EXPECT_THAT(open, ElementsAre("WHERE", "pod_name"));
+  EXPECT_EQ(fill_command("probe <pod-name> $WHERE", {{"pod_name", "db-0"}}), "probe db-0 $WHERE");
+}
+
+TEST(Hazards, APromptWithoutInputIsForAPerson) {
+  const Document document = read("## Scenario 1: Look\n\n```bash\npsql shop\n```\n");
+  EXPECT_TRUE(document.scenarios[0].steps[0].interactive());
+}
+
+TEST(Hazards, WhatOverwritesDataDestroysAndWhatRestoresAsideDoesNot) {
+  const auto destroys = [](const std::string& command) {
+    return read("## Scenario 1: Restore\n\n```bash\n" + command + "\n```\n").scenarios[0].steps[0].destructive();
+  };
+  EXPECT_TRUE(destroys("pg_restore -d shop shop.dump"));
+  EXPECT_TRUE(destroys("psql shop < shop.sql"));
+  EXPECT_TRUE(destroys("holdfast restore --delta --to /srv/db"));
+  EXPECT_FALSE(destroys("holdfast restore --to /srv/new"));
+  EXPECT_FALSE(destroys("pg_restore --list shop.dump"));
 }
 
 }  // namespace

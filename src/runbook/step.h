@@ -57,9 +57,10 @@ enum class HazardKind {
   kSwitchesTraffic,  // DNS, load balancers
   kPromotes,         // makes a standby the primary
   kRotatesSecret,
-  kWritesData,   // restores into, or changes, a store of data
-  kInteractive,  // opens a prompt, an editor, a terminal
-  kNeverEnds,    // follows a log, watches, forwards a port
+  kWritesData,     // restores into, or changes, a store of data: over what is there
+  kRestoresAside,  // makes a new store of a copy; what is there stays
+  kInteractive,    // opens a prompt, an editor, a terminal
+  kNeverEnds,      // follows a log, watches, forwards a port
   kNeedsSecret,
   kRemote,  // runs on another machine or in a container
 };

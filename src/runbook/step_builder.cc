@@ -293,33 +293,47 @@ void note_assigned(const shell::Command& command, std::set<std::string>& assigne
   }
 }
 
-void find_variables(Step& step) {
+bool is_shells_own(const std::string& name) {
   constexpr std::array<std::string_view, 14> kShellsOwn = {"HOME",         "PATH",  "PWD",    "OLDPWD", "USER",
                                                            "HOSTNAME",     "SHELL", "IFS",    "RANDOM", "SECONDS",
                                                            "BASH_REMATCH", "LANG",  "TMPDIR", "EUID"};
-  std::set<std::string> assigned(step.script.loop_variables.begin(), step.script.loop_variables.end());
+  return std::find(kShellsOwn.begin(), kShellsOwn.end(), name) != kShellsOwn.end();
+}
+
+struct UnsetVariable {
+  shell::Expansion expansion;
+  bool sourced = false;  // a file was read before that may set anything
+};
+
+// What a script uses before it sets it; `order` gets the names that it sets.
+std::vector<UnsetVariable> unset_variables(const shell::Script& script, std::vector<std::string>& order) {
+  std::set<std::string> assigned(script.loop_variables.begin(), script.loop_variables.end());
   std::set<std::string> seen;
-  bool sourced = false;  // a file was read that may set anything
+  std::vector<UnsetVariable> found;
+  bool sourced = false;
   const auto use = [&](const std::vector<shell::Expansion>& expansions) {
     for (const shell::Expansion& expansion : expansions) {
       if (expansion.kind != shell::Expansion::Kind::kVariable || !is_identifier(expansion.name)) continue;
-      if (assigned.contains(expansion.name) ||
-          std::find(kShellsOwn.begin(), kShellsOwn.end(), expansion.name) != kShellsOwn.end())
-        continue;
-      if (seen.insert(expansion.name).second)
-        step.variables.push_back({expansion.name, expansion.has_default, step.where(expansion.span), sourced});
+      if (assigned.contains(expansion.name) || is_shells_own(expansion.name)) continue;
+      if (seen.insert(expansion.name).second) found.push_back({expansion, sourced});
     }
   };
-  for (const shell::Command& command : step.script.commands) {
+  for (const shell::Command& command : script.commands) {
     for (const shell::Assignment& assignment : command.assignments) use(assignment.value.expansions);
     for (const shell::Word& word : command.words) use(word.expansions);
     for (const shell::Redirection& redirection : command.redirections) {
       use(redirection.target.expansions);
       use(redirection.here_document_expansions);
     }
-    note_assigned(command, assigned, step.assigned);
+    note_assigned(command, assigned, order);
     sourced = sourced || command.word(0) == "source" || command.word(0) == ".";
   }
+  return found;
+}
+
+void find_variables(Step& step) {
+  for (const auto& [use, sourced] : unset_variables(step.script, step.assigned))
+    step.variables.push_back({use.name, use.has_default, step.where(use.span), sourced});
 }
 
 bool is_in_document(const shell::Command& command, shell::Span span) {
@@ -384,6 +398,14 @@ SourceRange text_range(const Step& step, const Piece& piece) {
   if (last == step.lines.end() || last->end != piece.range.end || count == 0 || last - step.lines.begin() + 1 < count)
     return piece.range;
   return {(last - (count - 1))->begin, piece.range.end};
+}
+
+std::vector<VariableUse> variables_of(const std::string& command, SourceRange range) {
+  std::vector<std::string> assigned;
+  std::vector<VariableUse> uses;
+  for (const auto& [use, sourced] : unset_variables(shell::parse(without_angles(command)), assigned))
+    uses.push_back({use.name, use.has_default, range, sourced});
+  return uses;
 }
 
 void fill_step(Step& step, const std::vector<CodeLine>& lines) {

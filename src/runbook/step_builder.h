@@ -20,4 +20,7 @@ SourceRange text_range(const Step& step, const Piece& piece);
 SourceRange locate(const std::string& text, const std::vector<SourceRange>& lines, const std::vector<size_t>& offsets,
                    shell::Span span);
 
+// The variables that a command of an annotation uses and does not set; all have `range`.
+std::vector<VariableUse> variables_of(const std::string& command, SourceRange range);
+
 }  // namespace holdfast::runbook

@@ -29,6 +29,9 @@ class NothingProven : public engine::Proofs {
   Result<engine::ProvenPoint> prove_point(const std::vector<std::string>&) override {
     return make_error(ErrorCode::kNoRepository, "there is no repository");
   }
+  Result<std::string> replication_lag(const std::string&) override {
+    return make_error(ErrorCode::kNoRepository, "there is no stack");
+  }
   std::string host() const override { return "test"; }
 };
 

@@ -17,11 +17,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runs import LOCKED, NEEDS_PERSON, drive, events_of, kill, members, plan, step, supervisors
+from runs import NEEDS_PERSON, PROGRAM, command, drive, events_of, kill, members, plan, step, supervisors
 
 COUNT = int(os.environ.get("HOLDFAST_RUNS_COUNT", "200"))
 WORKERS = 4
 RESUMES_MAX = 40
+COMMAND_SHARE = 4  # each fourth run is of the command itself
 EXPECTED = ("step.unknown", "step.void", "settled by on_crash", "settled by probe", "settled by campaign", "settled by retries")
 
 # Each attempt says that it began and that it ended; two at once can't both have the lock.
@@ -52,6 +53,19 @@ def campaign_plan():
     ])
 
 
+def campaign_document():
+    """The same plan as a runbook."""
+    text = "# Campaign\n\n## Scenario 1: Campaign\n\n**Symptoms:**\n- none\n\n### Recovery Procedure\n\n"
+    for number, one in enumerate(campaign_plan()["steps"], 1):
+        attributes = f"id={one['id']} on_crash={one['on_crash']} retries={one['retries']}"
+        for key in ("verify", "parallel"):
+            if key in one:
+                attributes += f" {key}='{one[key]}'"
+        text += f"{number}. **{one['title']}**\n   ```bash {{{attributes}}}\n"
+        text += "".join(f"   {line}\n" for line in one["script"].strip().splitlines()) + "   ```\n\n"
+    return text
+
+
 def lines(path):
     return path.read_text().split() if path.exists() else []
 
@@ -61,8 +75,10 @@ class Campaign:
         self.random = random.Random(seed)
         self.effects, self.runs = scratch / "effects", scratch / "runs"
         self.effects.mkdir()
-        (scratch / "plan.json").write_text(json.dumps(campaign_plan()))
-        self.plan_path = scratch / "plan.json"
+        self.plan_path, self.document = scratch / "plan.json", scratch / "plan.md"
+        self.plan_path.write_text(json.dumps(campaign_plan()))
+        self.document.write_text(campaign_document())
+        self.by_command = PROGRAM is not None and seed % COMMAND_SHARE == 0
         self.environment = {**os.environ, "EFFECTS": str(self.effects)}
         self.kills = []
 
@@ -91,14 +107,27 @@ class Campaign:
 
     def settlements(self):
         """What a person who looks would say of steps whose end is not known."""
-        said = []
-        for name in ("right", "quick"):
-            said.append(f"{name}={'done' if lines(self.effects / (name + '.ended')) else 'retry'}")
-        return said
+        last = {}
+        for event in events_of(self.directory()):
+            if event.kind.startswith("step."):
+                last[event.step] = event.kind
+        unknown = [name for name in ("right", "quick") if last.get(name) == "step.unknown"]
+        return {name: "done" if lines(self.effects / (name + ".ended")) else "retry" for name in unknown}
+
+    def start(self, again):
+        """The driver of plans, or in a share of the runs the command that people use."""
+        said = self.settlements() if again else {}
+        if self.by_command:
+            words = [word for name, what in said.items() for word in ("--" + what, name)]
+            verb = ["resume", "latest"] if again else ["run", self.document, "1"]
+            return command("runbook", *verb, *words, "--unattended", "--runs", self.runs, env=self.environment, cwd=self.effects)
+        words = [f"{name}={what}" for name, what in said.items()]
+        verb = ["resume", self.runs, "latest"] if again else ["run", self.runs, self.plan_path]
+        return drive(*verb, *words, env=self.environment)
 
     def run(self):
         kills_left = self.random.randrange(1, 5)
-        process = drive("run", self.runs, self.plan_path, env=self.environment)
+        process = self.start(again=False)
         for _ in range(RESUMES_MAX):
             while kills_left > 0:
                 kills_left -= 1
@@ -109,10 +138,7 @@ class Campaign:
                 return
             if process.returncode not in (-9, NEEDS_PERSON):
                 raise AssertionError(f"exit status {process.returncode}: {out} {err}")
-            if self.directory() is None:  # killed before there was a run
-                process = drive("run", self.runs, self.plan_path, env=self.environment)
-            else:
-                process = drive("resume", self.runs, "latest", *self.settlements(), env=self.environment)
+            process = self.start(again=self.directory() is not None)  # else killed before there was a run
         raise AssertionError(f"not finished after {RESUMES_MAX} resumes")
 
     def check(self):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 DRIVER = Path(os.environ.get("HOLDFAST_DRIVER", "build-dev/tests/engine/engine_driver")).resolve()
+PROGRAM = Path(os.environ["HOLDFAST_PROGRAM"]).resolve() if "HOLDFAST_PROGRAM" in os.environ else None
 NEEDS_PERSON, NO_SPACE, LOCKED, FAILED = 40, 18, 14, 31
 
 
@@ -51,6 +52,11 @@ def events_of(directory):
 
 def drive(*words, **options):
     return subprocess.Popen([DRIVER, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def command(*words, **options):
+    return subprocess.Popen([PROGRAM, *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, **options)
 
 
 def fields(pid):

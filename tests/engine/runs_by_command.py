@@ -2,6 +2,7 @@
 """`holdfast runbook plan|run|resume|runs|report` as people and scripts use them."""
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
 from harness import NOT_FOUND, PROGRAM, REFUSED, Case, wait_until  # noqa: E402
-from runs import LOCKED, NEEDS_PERSON, events_of  # noqa: E402
+from runs import LOCKED, NEEDS_PERSON, events_of, fields, kill, supervisors  # noqa: E402
 
 FAILED, INTERRUPTED = 31, 33
 SECRET = "s3cr3t-Value/with+odd=chars"
@@ -94,6 +95,12 @@ class Runbooks(Case):
         self.runbook("resume")
         self.assertEqual((self.effect("one"), self.effect("two")), (["1"], ["2"]))
         self.runbook("resume", expect=5)
+
+    def test_a_part_or_a_drill_meets_no_target(self):
+        self.write(("One", "id=one", "true"), ("Two", "id=two", "true"))
+        for words, says in ((("--only", "two"), "within, in part"), (("--drill",), "within, in a drill"), ((), "met")):
+            self.runbook("run", *words)
+            self.assertIn(f"| {says} |", self.runbook("report").out)
 
     def test_steps_can_be_chosen(self):
         steps = [(name, f"id={name}", self.count(name)) for name in ("a", "b", "c")]
@@ -187,6 +194,76 @@ class Runbooks(Case):
         self.runbook("resume", "--undo")
         self.assertEqual(self.effect("undone"), ["b", "a"])
         self.assertEqual(self.runbook("runs", "--json").json()["runs"][0]["outcome"], "undone")
+
+    def test_rules_hold_in_a_drill(self):
+        self.write(("Wipe", "id=wipe destructive=yes", self.count("wipe")))
+        self.runbook("run", "--drill", "--target", socket.gethostname(), expect=REFUSED)
+        self.assertEqual(self.effect("wipe"), [])
+
+    def test_a_failure_is_settled_by_a_word(self):
+        self.write(("One", "id=one", self.count("one") + "\nfalse"), ("Two", "id=two", self.count("two")))
+        self.runbook("run", expect=FAILED)
+        self.runbook("resume", "--done", "two", expect=REFUSED)
+        self.runbook("resume", "--done", "one")
+        self.assertEqual((self.effect("one"), self.effect("two")), (["1"], ["1"]))
+        self.assertIn("counts as done by", self.runbook("report").out)
+
+    def test_what_is_inherited_has_to_stay(self):
+        self.write(("One", "id=one", 'echo "$LEVEL" >> "$EFFECTS/one"\ntest -e "$EFFECTS/go"'))
+        self.runbook("run", environment={"LEVEL": "low-level"}, expect=FAILED)
+        (self.effects / "go").touch()
+        outcome = self.runbook("resume", environment={"LEVEL": "high-level"}, expect=REFUSED)
+        self.assertIn("the environment's LEVEL is not what it was", outcome.err)
+        self.runbook("resume", environment={"LEVEL": "low-level"})
+        self.assertEqual(self.effect("one"), ["low-level", "low-level"])
+        self.assertNotIn("low-level", "".join(event.text for event in events_of(self.the_run())))
+
+    def test_a_secret_of_the_environment_is_cut_out(self):
+        self.write(("One", "id=one", "env"))
+        self.runbook("run", environment={"SOME_PASSWORD": SECRET})
+        for path in self.runs.rglob("output"):
+            self.assertIn("SOME_PASSWORD=[secret SOME_PASSWORD]", path.read_text())
+
+    def test_a_secret_that_comes_in_two_parts_is_cut_out(self):
+        (self.scratch / "secret").write_text(SECRET + "\n")
+        self.write(("One", "id=one", 'printf %s "${API_TOKEN:0:9}"\n(sleep 0.5; echo "${API_TOKEN:9}") &'))
+        self.runbook("run", "--set", f"API_TOKEN=file:{self.scratch}/secret")
+        output = next(self.runs.rglob("output"))
+        wait_until("what the step left to end", lambda: output.read_text())
+        self.assertEqual(output.read_text(), "[secret API_TOKEN]\n")
+
+    def test_a_secret_placeholder_is_refused(self):
+        self.write(("One", "id=one", "login --password <db-password>"))
+        for words in ((), ("--set", "db_password=hunter2"), ("--set", "db_password=env:HOME")):
+            outcome = self.runbook("run", *words, expect=REFUSED)
+            self.assertIn("let the document use a variable there", outcome.err)
+        self.assertFalse(self.runs.exists())
+
+    def test_a_step_has_the_callers_umask_and_plain_signals(self):
+        self.write(("One", "id=one", 'umask > "$EFFECTS/umask"\ngrep SigIgn /proc/self/status > "$EFFECTS/signals"'))
+        before = os.umask(0o027)
+        ignored = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        try:
+            self.runbook("run")
+        finally:
+            os.umask(before)
+            signal.signal(signal.SIGUSR2, ignored)
+        self.assertEqual(self.effect("umask"), ["0027"])
+        self.assertEqual(int(self.effect("signals")[1], 16), 0)
+
+    def test_what_a_killed_supervisor_left_is_settled_by_a_word(self):
+        self.write(("Wait", "id=wait", 'echo $$ >> "$EFFECTS/pid"\nif [ "$HOLDFAST_ATTEMPT" = 1 ]; then sleep 1000; fi'))
+        process = self.background("run")
+        wait_until("the step to begin", lambda: self.effect("pid"))
+        process.kill()
+        process.communicate(timeout=60)
+        kill(supervisors(self.runs))
+        step = self.effect("pid")[0]
+        self.assertIsNotNone(fields(step))
+        self.runbook("resume", "--retry", "wait")
+        left = fields(step)
+        self.assertTrue(left is None or left[0] == "Z", left)
+        self.assertEqual(len(self.effect("pid")), 2)
 
     def test_events_for_machines(self):
         self.write(("One", "id=one", "true"))

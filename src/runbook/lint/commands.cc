@@ -136,6 +136,16 @@ void check_redis(const Context& context, Report& report) {
   }
 }
 
+void check_probes(const Context& context, Report& report) {
+  for (const Procedure* procedure : context.procedures) {
+    for (const Step& step : procedure->steps) {
+      if (step.annotations.on_crash == OnCrash::kProbe && step.annotations.verify.empty())
+        report.add("probe-without-verify", step.annotations.range,
+                   "on_crash=probe without a verify command: a person is asked instead");
+    }
+  }
+}
+
 bool is_flag_value(const Run& run) { return run.invocation.has("--version") || run.invocation.has("--help"); }
 
 void check_interaction(const Context& context, Report& report) {
@@ -236,6 +246,7 @@ void check_commands(const Context& context, Report& report) {
   check_npm(context, report);
   check_curl(context, report);
   check_redis(context, report);
+  check_probes(context, report);
   check_interaction(context, report);
   check_input(context, report);
   check_scaling(context, report);

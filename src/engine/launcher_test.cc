@@ -1,0 +1,57 @@
+#include "engine/launcher.h"
+
+#include <gtest/gtest.h>
+
+namespace holdfast::engine {
+namespace {
+
+Step restore() {
+  Step step;
+  step.id = "restore";
+  step.kind = StepKind::kShell;
+  return step;
+}
+
+Launcher launcher_of(Launcher::Settings settings) {
+  settings.run = "test";
+  settings.working_directory = "/srv/run";
+  return Launcher(std::move(settings));
+}
+
+TEST(LauncherTest, ARelativeDirectoryIsBelowTheRuns) {
+  Step step = restore();
+  const Launcher launcher = launcher_of({});
+  EXPECT_EQ(launcher.order(step, step.id, 1, "s").working_directory, "/srv/run");
+  step.workdir = "app";
+  EXPECT_EQ(launcher.order(step, step.id, 1, "s").working_directory, "/srv/run/app");
+  step.workdir = "/opt/app";
+  EXPECT_EQ(launcher.order(step, step.id, 1, "s").working_directory, "/opt/app");
+}
+
+TEST(LauncherTest, ATimeoutIsTheStepsOwnAlone) {
+  Step step = restore();
+  step.timeout = Duration::seconds(60);
+  const Launcher launcher = launcher_of({});
+  EXPECT_EQ(launcher.order(step, "restore", 1, "s").timeout, Duration::seconds(60));
+  EXPECT_EQ(launcher.order(step, "restore~undo", 1, "s").timeout, std::nullopt);
+  EXPECT_EQ(launcher.order(step, "restore~verify", 1, "s").timeout, std::nullopt);
+  EXPECT_EQ(launcher.order(step, "restore~when", 1, "s").timeout, Duration::hours(1));
+}
+
+TEST(LauncherTest, AnOrderGoesThroughTheSocketUnchanged) {
+  Launcher::Settings settings;
+  settings.file_mask = 0027;
+  settings.environment = {{"DB_PASSWORD", "hunter2"}};
+  settings.inherited.push_back({"DB_PASSWORD", Secret::from_text("hunter2")});
+  const Step step = restore();
+  const AttemptOrder order = launcher_of(std::move(settings)).order(step, step.id, 1, "s");
+  const auto again = AttemptOrder::decode(order.encode());
+  ASSERT_TRUE(again.ok()) << again.error().text();
+  EXPECT_EQ(again->file_mask, 0027u);
+  ASSERT_EQ(again->secrets.size(), 1u);
+  EXPECT_EQ(again->secrets[0].name, "DB_PASSWORD");
+  EXPECT_EQ(again->environment, order.environment);
+}
+
+}  // namespace
+}  // namespace holdfast::engine
