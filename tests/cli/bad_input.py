@@ -128,13 +128,17 @@ class BadInput(Case):
 
     def test_init_keeps_the_passphrase_of_a_repository_that_is_there(self):
         """The configuration can't be written when the repository is made already."""
-        self.config.mkdir()
-        (self.config / "in the way").touch()
-        passphrase = self.scratch / "made.pass"
+        self.scratch.chmod(0o755)
+        closed, free = self.scratch / "closed", self.scratch / "free"
+        closed.mkdir(mode=0o555)
+        free.mkdir()
+        free.chmod(0o777)
+        self.config, self.repository, passphrase = closed / "holdfast.yaml", free / "repository", free / "made.pass"
         outcome = self.holdfast("init", "--no-discover", "--repository", self.repository, "--passphrase", f"file:{passphrase}",
-                                expect=None)
+                                expect=None, prefix=as_user("nobody") if is_root() else ())
         self.assertNotEqual(outcome.status, 0)
-        self.assertEqual(self.repository.exists(), passphrase.exists())
+        self.assertTrue((self.repository / "config").exists())
+        self.assertTrue(passphrase.exists())
 
     def test_init_without_a_directory_for_the_configuration(self):
         self.config = self.scratch / "nowhere" / "holdfast.yaml"

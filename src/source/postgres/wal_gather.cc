@@ -91,7 +91,8 @@ Result<void> gather_beginning(source::World& world, WalArchive& archive, const G
   if (!followed) return {};
   const uint64_t size = archive.identity().segment_bytes;
   const Lsn first = segment_start(left.left_at, size);
-  for (Lsn start = segment_start(options.to, size);; start.value -= size) {
+  // At a segment's end the next one need not be there yet.
+  for (Lsn start = segment_start(Lsn{options.to.value - 1}, size);; start.value -= size) {
     if (!TRY(exists(world.fs, path_of(options, segment_name(options.timeline, start, size))))) return {};
     if (start <= first) break;
   }

@@ -74,6 +74,13 @@ TEST_F(GatherBeginningTest, StoresATimelineFromWhereItBegan) {
   EXPECT_EQ(stored(), "0/200000 to 0/400384;");
 }
 
+TEST_F(GatherBeginningTest, StoresItWhereTheServerStandsAtASegmentsEnd) {
+  follow_ancestor();
+  options_.to = Lsn{5 * kSegment};
+  gather();
+  EXPECT_EQ(stored(), "0/200000 to 0/500000;");
+}
+
 TEST_F(GatherBeginningTest, LeavesATimelineToWhoeverFollowsIt) {
   follow_ancestor();
   ASSERT_TRUE(archive_->push(segment_name(2, Lsn{3 * kSegment}, kSegment), wal_.segment(1)).ok());
