@@ -9,6 +9,18 @@
 
 namespace holdfast {
 
+// Sums of what may be any 64 bits: they stop at the ends instead of overflowing.
+constexpr int64_t saturating_sum(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return b > 0 ? INT64_MAX : INT64_MIN;
+}
+constexpr int64_t saturating_difference(int64_t a, int64_t b) {
+  int64_t difference = 0;
+  if (!__builtin_sub_overflow(a, b, &difference)) return difference;
+  return b < 0 ? INT64_MAX : INT64_MIN;
+}
+
 // Nanoseconds. A type of its own so that seconds and nanoseconds can't be mixed.
 struct Duration {
   int64_t ns = 0;
@@ -22,20 +34,28 @@ struct Duration {
   auto operator<=>(const Duration&) const = default;
 };
 
-// An instant: nanoseconds since 1970-01-01T00:00:00Z, without leap seconds.
+// An instant: nanoseconds since 1970-01-01T00:00:00Z, without leap seconds; the years
+// 1678 to 2262. What is read from bytes may say anything: beyond these it saturates.
 struct Time {
   int64_t ns = 0;
-  static constexpr Time from_unix_seconds(int64_t s) { return {s * 1'000'000'000}; }
-  static constexpr Time from_unix_microseconds(int64_t us) { return {us * 1'000}; }
+  static constexpr Time from_unix_seconds(int64_t s) { return scaled(s, 1'000'000'000); }
+  static constexpr Time from_unix_microseconds(int64_t us) { return scaled(us, 1'000); }
   constexpr int64_t unix_seconds() const { return ns / 1'000'000'000; }
   auto operator<=>(const Time&) const = default;
+
+ private:
+  static constexpr Time scaled(int64_t count, int64_t unit_ns) {
+    if (count > INT64_MAX / unit_ns) return {INT64_MAX};
+    if (count < INT64_MIN / unit_ns) return {INT64_MIN};
+    return {count * unit_ns};
+  }
 };
 
-constexpr Time operator+(Time t, Duration d) { return {t.ns + d.ns}; }
-constexpr Time operator-(Time t, Duration d) { return {t.ns - d.ns}; }
-constexpr Duration operator-(Time a, Time b) { return {a.ns - b.ns}; }
-constexpr Duration operator+(Duration a, Duration b) { return {a.ns + b.ns}; }
-constexpr Duration operator-(Duration a, Duration b) { return {a.ns - b.ns}; }
+constexpr Time operator+(Time t, Duration d) { return {saturating_sum(t.ns, d.ns)}; }
+constexpr Time operator-(Time t, Duration d) { return {saturating_difference(t.ns, d.ns)}; }
+constexpr Duration operator-(Time a, Time b) { return {saturating_difference(a.ns, b.ns)}; }
+constexpr Duration operator+(Duration a, Duration b) { return {saturating_sum(a.ns, b.ns)}; }
+constexpr Duration operator-(Duration a, Duration b) { return {saturating_difference(a.ns, b.ns)}; }
 
 // RFC 3339 in UTC with microseconds: "2026-03-01T09:30:00.250000Z".
 std::string format_rfc3339(Time time);

@@ -128,6 +128,20 @@ TEST(Time, AnyTimeReadsBackAsItWasFormatted) {
   }
 }
 
+TEST(Time, StopsAtItsEnds) {
+  constexpr Time kFirst{INT64_MIN}, kLast{INT64_MAX};
+  EXPECT_EQ(Time::from_unix_seconds(18'000'000'000), kLast);
+  EXPECT_EQ(Time::from_unix_microseconds(INT64_MAX / 1000 + 1), kLast);
+  EXPECT_EQ(Time::from_unix_microseconds(INT64_MAX / 1000).ns, INT64_MAX / 1000 * 1000);
+  EXPECT_EQ(Time::from_unix_microseconds(INT64_MIN), kFirst);
+  EXPECT_EQ(kLast + Duration::seconds(1), kLast);
+  EXPECT_EQ(kFirst + Duration::seconds(-1), kFirst);
+  EXPECT_EQ(kFirst - Duration::seconds(1), kFirst);
+  EXPECT_EQ(kLast - Duration::seconds(-1), kLast);
+  EXPECT_EQ((kLast - kFirst).ns, INT64_MAX);
+  EXPECT_EQ((kFirst - kLast).ns, INT64_MIN);
+}
+
 TEST(Duration, ReadsNumbersWithUnits) {
   const std::pair<const char*, Duration> cases[] = {
       {"250ms", Duration::milliseconds(250)}, {"30s", Duration::seconds(30)},

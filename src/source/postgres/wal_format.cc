@@ -56,12 +56,6 @@ std::optional<WalEvent> decode_transaction(const WalRecordHeader& header, ByteVi
   return event;
 }
 
-// Saturates: a damaged value must not overflow.
-Time time_of_unix_seconds(int64_t seconds) {
-  constexpr int64_t kLimit = INT64_MAX / 1'000'000'000;
-  return Time::from_unix_seconds(std::clamp(seconds, -kLimit, kLimit));
-}
-
 std::optional<WalEvent> decode_xlog(const WalRecordHeader& header, ByteView data) {
   constexpr uint8_t kCheckpointShutdown = 0x00, kCheckpointOnline = 0x10, kBackupEnd = 0x50, kRestorePoint = 0x70,
                     kEndOfRecovery = 0x90;
@@ -76,7 +70,7 @@ std::optional<WalEvent> decode_xlog(const WalRecordHeader& header, ByteView data
       event.redo = Lsn{cursor.take<uint64_t>()};
       event.timeline = cursor.take<uint32_t>();
       event.previous_timeline = cursor.take<uint32_t>();
-      event.time = time_of_unix_seconds(load_little_endian<int64_t>(data.data() + kCheckpointTimeOffset));
+      event.time = Time::from_unix_seconds(load_little_endian<int64_t>(data.data() + kCheckpointTimeOffset));
       return event;
     case kBackupEnd:
       event.kind = WalEventKind::kBackupEnd;
@@ -221,9 +215,7 @@ std::optional<WalEvent> decode_wal_event(ByteView record, int major, Lsn start, 
 
 Time time_of_postgres_microseconds(int64_t microseconds) {
   // Saturates: a damaged value must not overflow.
-  constexpr int64_t kLimit = (INT64_MAX / 1000) - kPostgresEpochSeconds * 1'000'000;
-  if (microseconds > kLimit) return Time{INT64_MAX};
-  if (microseconds < -kLimit) return Time{INT64_MIN};
+  if (microseconds > INT64_MAX - kPostgresEpochSeconds * 1'000'000) return Time{INT64_MAX};
   return Time::from_unix_microseconds(microseconds + kPostgresEpochSeconds * 1'000'000);
 }
 
