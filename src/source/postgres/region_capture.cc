@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "source/postgres/page.h"
 #include "source/postgres/region_reader.h"
@@ -15,8 +16,9 @@ constexpr size_t kPagesOfBlock = kBlockBytes / kPageBytes;
 // A stretch of this size in which this share of the pages is new is stored whole:
 // a few more bytes now for far fewer pieces when it is read back.
 constexpr size_t kWholeShareNumerator = 3, kWholeShareDenominator = 4;
-// A region in more pieces than this is stored anew in whole blocks.
-constexpr size_t kMostPieces = 256;
+// A region whose pages lie in more blocks than this is stored anew, whole: a restore
+// reads at most about three times its bytes. docs/decisions/021.
+constexpr size_t kMostBlocks = 32;
 // LSNs that no record has: pages written past the WAL carry them (index builds).
 constexpr uint64_t kSmallestRealLsn = 1 << 20;
 // The writing of a page takes microseconds, but whoever writes may be held up in the
@@ -161,26 +163,17 @@ Result<void> RegionCapture::store_whole(ByteView bytes, std::vector<PagePacker::
   return {};
 }
 
-// How many pieces the pages would lie in. Pages that continue each other are one.
-size_t RegionCapture::count_pieces(const std::vector<Page>& pages) {
-  size_t pieces = 0;
-  const Page* last = nullptr;
-  for (size_t i = 0; i < pages.size(); i++) {
-    if (i % kPagesOfBlock == 0 && is_mostly_new(pages, i)) {
-      pieces++;
-      i += kPagesOfBlock - 1;
-      last = nullptr;
-      continue;
-    }
-    const Page& page = pages[i];
-    const bool continues = last && last->fate == page.fate &&
-                           (page.fate != Page::Fate::kBefore ||
-                            (last->before.block == page.before.block &&
-                             last->before.block_offset + last->before.length_bytes == page.before.block_offset));
-    if (!continues) pieces++;
-    last = &page;
+// How many blocks of earlier snapshots the pages would be read from.
+size_t RegionCapture::count_blocks(const std::vector<Page>& pages) {
+  std::unordered_set<repo::BlockId> blocks;
+  const repo::BlockId* last = nullptr;
+  for (const Page& page : pages) {
+    if (page.fate != Page::Fate::kBefore || !page.before.block) continue;
+    if (last && *last == *page.before.block) continue;
+    last = &*page.before.block;
+    blocks.insert(*last);
   }
-  return pieces;
+  return blocks.size();
 }
 
 // Whether so much of a block's worth of pages is new that all of it is stored.
@@ -241,7 +234,7 @@ Result<void> RegionCapture::capture_pages(const Input& input, MutableByteView by
     outcome.taken_over = *before.region;
     return {};
   }
-  if (before.pages.empty() || count_pieces(pages) > kMostPieces) {
+  if (before.pages.empty() || count_blocks(pages) > kMostBlocks) {
     outcome.stored_pages = pages.size();
     return store_whole(bytes, outcome.extents);
   }
@@ -264,7 +257,7 @@ Result<bool> RegionCapture::plan_changed(const Before& before, ChangedBlocks::Pa
     if (known == reusable.end()) known = reusable.emplace(*extent.block, TRY(session_.reuse(*extent.block))).first;
     if (!known->second) return false;  // about to be collected
   }
-  if (count_pieces(pages) > kMostPieces) return false;
+  if (count_blocks(pages) > kMostBlocks) return false;
   for (size_t first = 0; first < pages.size(); first += kPagesOfBlock) {
     if (!is_mostly_new(pages, first)) continue;
     for (size_t i = first; i < std::min(first + kPagesOfBlock, pages.size()); i++) {

@@ -98,7 +98,7 @@ class RegionCapture {
   Result<PageState> examine(const Input& input, MutableByteView page, uint64_t offset, RegionOutcome& outcome);
   Result<Before> look_before(const Input& input);
   Result<void> read_before(const Input& input, Before& before);
-  static size_t count_pieces(const std::vector<Page>& pages);
+  static size_t count_blocks(const std::vector<Page>& pages);
   static bool is_mostly_new(const std::vector<Page>& pages, size_t first);
   Result<bool> plan_changed(const Before& before, ChangedBlocks::Pages& wanted, std::vector<Page>& pages);
   Result<void> prove_unread(const Input& input, const ChangedBlocks::Pages& wanted, const Read& read, size_t bytes);
