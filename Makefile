@@ -32,6 +32,7 @@ build:
 test:
 	@scripts/deps ensure build run test
 	@scripts/servers
+	@scripts/schemas
 	@scripts/build dev
 	@scripts/build fuzz fuzzers
 	@HOLDFAST_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CTEST) --test-dir build-dev -j $(JOBS)
@@ -39,7 +40,7 @@ test:
 fuzz:
 	@scripts/deps ensure build test
 	@scripts/build fuzz fuzzers
-	@HOLDFAST_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CTEST) --test-dir build-fuzz -j $(JOBS)
+	@HOLDFAST_FUZZ_SEED=0 HOLDFAST_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CTEST) --test-dir build-fuzz -j $(JOBS)
 
 lint:
 	@scripts/deps ensure build test lint

@@ -41,6 +41,19 @@ Json sarif_rule(const RuleInfo& rule) {
   return json;
 }
 
+// A path as a URI reference (RFC 3986): one from the root gets its scheme.
+std::string uri_of(std::string_view path) {
+  constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+  std::string uri = path.starts_with('/') ? "file://" : "";
+  for (const char c : path) {
+    if (kPlain.find(c) != std::string_view::npos)
+      uri += c;
+    else
+      uri += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return uri;
+}
+
 Json sarif_result(const Document& document, const Finding& finding, bool suppressed) {
   Json json;
   json["ruleId"] = finding.rule->id;
@@ -48,7 +61,7 @@ Json sarif_result(const Document& document, const Finding& finding, bool suppres
   json["level"] = name_of(finding.rule->severity);
   json["message"]["text"] = finding.message;
   Json location;
-  location["physicalLocation"]["artifactLocation"]["uri"] = document.path;
+  location["physicalLocation"]["artifactLocation"]["uri"] = uri_of(document.path);
   location["physicalLocation"]["region"] = region_of(document, finding.range);
   json["locations"] = Json::array({location});
   if (suppressed) json["suppressions"] = Json::array({Json{{"kind", "inSource"}}});
