@@ -28,16 +28,13 @@ function(holdfast_target_options target)
   endif()
 endfunction()
 
-# holdfast_room(PATH ROOMS lower... LIBS public... PRIVATE_LIBS private... IF option WITHOUT regex)
+# holdfast_room(PATH ROOMS lower... LIBS public... PRIVATE_LIBS private...)
 #
 # Makes the library room_PATH from src/PATH/*.cc, its unit tests (*_test.cc) as
 # the program PATH_test, and an include directory that holds this room alone.
 # A room therefore can't include a header of a room that it doesn't name.
 function(holdfast_room path)
-  cmake_parse_arguments(ARG "" "IF;WITHOUT" "ROOMS;LIBS;PRIVATE_LIBS" ${ARGN})
-  if(ARG_IF AND NOT ${ARG_IF})
-    return()
-  endif()
+  cmake_parse_arguments(ARG "" "" "ROOMS;LIBS;PRIVATE_LIBS" ${ARGN})
   string(REPLACE "/" "_" name ${path})
   set(view ${HOLDFAST_VIEWS}/${name})
   get_filename_component(parent ${view}/${path} DIRECTORY)
@@ -55,9 +52,6 @@ function(holdfast_room path)
   endif()
 
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${path}/*.cc)
-  if(ARG_WITHOUT)
-    list(FILTER sources EXCLUDE REGEX "${ARG_WITHOUT}")
-  endif()
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
@@ -97,9 +91,6 @@ endfunction()
 # src/ by itself, so that none leans on what its users include before it.
 function(holdfast_headers_alone)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/src/*.h)
-  if(not_built)
-    list(FILTER headers EXCLUDE REGEX "${not_built}")
-  endif()
   set(units)
   foreach(header ${headers})
     string(REPLACE "/" "_" unit ${header})

@@ -44,6 +44,12 @@ size_t terminal_height() {
 // The key that stands for an answer: its first letter, but k for skip, since s stops.
 char key_of(const std::string& answer) { return answer == "skip" ? 'k' : answer[0]; }
 
+// Of UTF-8, where all bytes of a character but the first are 10xxxxxx.
+void remove_last_character(std::string& text) {
+  while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80) text.pop_back();
+  if (!text.empty()) text.pop_back();
+}
+
 }  // namespace
 
 RunView::RunView(std::string run_directory, std::map<std::string, Duration> expected)
@@ -145,7 +151,7 @@ std::optional<std::string> RunView::words(const std::function<void()>& meanwhile
     } else if (*pressed == kEscape) {
       typing = false;
     } else if (*pressed == kBackspace || *pressed == kDelete) {
-      if (!frame_.typed.empty()) frame_.typed.pop_back();
+      remove_last_character(frame_.typed);
     } else if (static_cast<unsigned char>(*pressed) >= 0x20) {
       frame_.typed += *pressed;
     }

@@ -18,13 +18,11 @@ void add_runbook(Program& program) {
                    "holdfast runbook lint docs/recovery.md");
   add_runbook_show(program, runbook);
   add_runbook_lint(program, runbook);
-#ifdef HOLDFAST_ENGINE
   add_runbook_plan(program, runbook);
   add_runbook_run(program, runbook);
   add_runbook_resume(program, runbook);
   add_runbook_runs(program, runbook);
   add_runbook_report(program, runbook);
-#endif
 }
 
 Result<runbook::Document> load_runbook(const std::string& path) {

@@ -90,7 +90,8 @@ void add_runbook_report(Program& program, CLI::App* runbook) {
       command,
       "holdfast runbook report\n"
       "holdfast runbook report 7f3a --format html > review.html\n"
-      "holdfast runbook report --json | jq .journal_digest   # keep it: the journal can't be changed unseen");
+      "# kept elsewhere, the digest shows a journal that was changed afterwards\n"
+      "holdfast runbook report --json | jq .journal_digest");
   program.on(command, [options](Context& context) { return report(context, *options); });
 }
 

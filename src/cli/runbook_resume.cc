@@ -67,7 +67,7 @@ void add_runbook_resume(Program& program, CLI::App* runbook) {
                    "holdfast runbook resume\n"
                    "holdfast runbook resume 7f3a --skip notify='the mail server is down'\n"
                    "holdfast runbook resume 7f3a --done restore-database\n"
-                   "# a step that still runs is taken up where it is; a finished one is never run again");
+                   "# what still runs is taken up where it is; what is finished is never repeated");
   program.on(command, [options](Context& context) { return resume(context, *options); });
 }
 

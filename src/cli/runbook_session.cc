@@ -38,6 +38,7 @@ Result<Settled> settle(Context& context, engine::RunState& state) {
   variables.secret = texts_at(state.created, "secrets");
   engine::Launcher::Settings settings;
   settings.run = state.id;
+  settings.drill = state.drill();
   settings.program = own_program();
   settings.working_directory = state.created.value("working_directory", "");
   settings.environment = engine::own_environment();

@@ -86,6 +86,7 @@ AttemptOrder Launcher::order(const Step& step, const std::string& id, int attemp
   environment["HOLDFAST_STEP_ID"] = id;
   environment["HOLDFAST_ATTEMPT"] = std::to_string(attempt);
   environment["HOLDFAST_IDEMPOTENCY_KEY"] = idempotency_key(id);
+  environment["HOLDFAST_DRILL"] = settings_.drill ? "1" : "";
   order.environment.assign(environment.begin(), environment.end());
   order.working_directory = directory_of(step, settings_.working_directory);
   order.file_mask = settings_.file_mask;

@@ -19,7 +19,7 @@ struct SqlTarget {
 
 // What every attempt has in its environment, of the run.
 inline constexpr std::array kGivenVariables = {"HOLDFAST_RUN_ID", "HOLDFAST_STEP_ID", "HOLDFAST_ATTEMPT",
-                                               "HOLDFAST_IDEMPOTENCY_KEY"};
+                                               "HOLDFAST_IDEMPOTENCY_KEY", "HOLDFAST_DRILL"};
 
 // Makes the orders by which steps are run: program, environment, secrets.
 // Values are given once, when the run begins or is resumed.
@@ -29,6 +29,7 @@ class Launcher {
     std::string run;
     std::string program;                                           // this very program, for SQL
     std::string working_directory;                                 // of steps that name none
+    bool drill = false;
     mode_t file_mask = 0077;                                       // ours, for the steps
     std::vector<std::pair<std::string, std::string>> environment;  // ours
     std::map<std::string, std::string> variables;

@@ -38,6 +38,19 @@ TEST(LauncherTest, ATimeoutIsTheStepsOwnAlone) {
   EXPECT_EQ(launcher.order(step, "restore~when", 1, "s").timeout, Duration::hours(1));
 }
 
+TEST(LauncherTest, AStepCanTellADrill) {
+  const Step step = restore();
+  const auto drill_of = [&](bool drill) {
+    Launcher::Settings settings;
+    settings.drill = drill;
+    const AttemptOrder order = launcher_of(std::move(settings)).order(step, step.id, 1, "s");
+    const std::map<std::string, std::string> environment(order.environment.begin(), order.environment.end());
+    return environment.at("HOLDFAST_DRILL");
+  };
+  EXPECT_EQ(drill_of(true), "1");
+  EXPECT_EQ(drill_of(false), "");
+}
+
 TEST(LauncherTest, AnOrderGoesThroughTheSocketUnchanged) {
   Launcher::Settings settings;
   settings.file_mask = 0027;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/time.h"
 
 namespace holdfast::engine {
 
@@ -11,7 +12,8 @@ namespace holdfast::engine {
 class RunLock {
  public:
   // kLocked names who holds it. `who` is written into the file for that message.
-  static Result<RunLock> take(const std::string& path, const std::string& who);
+  // Waits up to 5 s for what a driver that was killed has left behind.
+  static Result<RunLock> take(const std::string& path, const std::string& who, Clock& clock = system_clock());
   RunLock(RunLock&& other) noexcept;
   RunLock& operator=(RunLock&&) = delete;
   ~RunLock();
