@@ -120,7 +120,8 @@ int Program::finish(const Result<void>& result) {
     if (!result.error().hint().empty()) text += "hint: " + printable(result.error().hint()) + "\n";
     std::fputs(text.c_str(), stderr);
   }
-  const bool written = std::fflush(stdout) == 0;
+  // A buffer that could not be written is dropped: only the mark of it stays.
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   if (!result.ok()) return exit_rule_ ? exit_rule_(result.error()) : exit_status(result.error().code());
   return written ? 0 : exit_status(ErrorCode::kIo);
 }

@@ -121,6 +121,11 @@ Result<void> run(Context& context, const PruneCommand& command) {
     ProgressView view(context);
     return recovery::prune(*workspace, options);
   }();
+  if (!report.ok() && report.error().code() == ErrorCode::kNoSpace && report.error().hint().empty()) {
+    return std::move(report).error().with_hint(
+        "what goes is marked before it is deleted, which takes a few hundred KiB: make that room on the repository's "
+        "disk, then run 'holdfast prune --grace 0s' twice");
+  }
   if (!report.ok()) return std::move(report).error();
   context.set_document("prune", document_of(*report, options.dry_run));
   print_report(context, *report, options);

@@ -151,7 +151,7 @@ void add_runbook_run(Program& program, CLI::App* runbook) {
       command,
       "holdfast runbook run dr.md 2\n"
       "holdfast runbook run dr.md 'database failure' --choose C --set target=latest\n"
-      "holdfast runbook run dr.md 2 --unattended --target db1 --set GITHUB_TOKEN=file:/etc/gh\n"
+      "holdfast runbook run dr.md 2 --unattended --target db --set TOKEN=file:/etc/gh\n"
       "holdfast runbook run dr.md 2 --drill\n"
       "# exit status 31: a step failed; 40: a person is needed\n"
       "#             16: a rule forbids it; 33: left, steps go on");

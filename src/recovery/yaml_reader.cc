@@ -15,7 +15,13 @@ Error YamlReader::error(const YAML::Node& node, const std::string& message) cons
 
 Result<YAML::Node> YamlReader::parse(const std::string& text) const {
   try {
-    return YAML::Load(text);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.size() > 1) {
+      return make_error(ErrorCode::kConfig, "{}: there are {} YAML documents in it, and only one is read", path_,
+                        documents.size())
+          .with_hint("remove what stands after a line of '---'");
+    }
+    return documents.empty() ? YAML::Node() : documents.front();
   } catch (const YAML::Exception& exception) {
     return make_error(ErrorCode::kConfig, "{}:{}: this is not YAML: {}", path_, exception.mark.line + 1, exception.msg);
   }

@@ -335,6 +335,15 @@ TEST_F(ExplainTest, a_whole_object_touches_nothing) {
   EXPECT_TRUE(run_explain(repository_->id_of(BlockKind::kData, bytes).hex()).empty());
 }
 
+TEST_F(ExplainTest, says_nothing_of_what_there_never_was) {
+  for (const char* object : {"packs/00/doesnotexist", "nope", "/etc/passwd", "points/nope", "../config"}) {
+    Progress progress;
+    const auto touched = explain(*scratch_.open().value(), object, progress);
+    ASSERT_FALSE(touched.ok()) << object;
+    EXPECT_EQ(touched.error().code(), ErrorCode::kNotFound) << object;
+  }
+}
+
 TEST_F(ExplainTest, names_the_files_behind_a_block) {
   const BlockId id = repository_->id_of(BlockKind::kData, piece(50));
   const auto place = access(*repository_).index().value()->find(id)[0];

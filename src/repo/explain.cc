@@ -176,10 +176,21 @@ class Explainer {
         TRY(try_block(blocks, *id, object, unknown_cause));
     }
     if (!bad_.empty() || !unknown_cause.empty()) TRY(find_in_points(blocks, unknown_cause));
+    if (touched_.empty() && objects.size() == 1) TRY(must_be_known(blocks.index(), *objects.begin()));
     return std::move(touched_);
   }
 
  private:
+  // That something touches nothing is said only of what there is, or was.
+  Result<void> must_be_known(const Index& index, const std::string& object) {
+    if (object.starts_with(kIndexPrefix) || block_of_text(object)) return {};
+    if (repository_.store().stat(object).ok()) return {};
+    const auto is_meant = [&](const auto& pack) { return pack_name(pack.digest) == object; };
+    if (std::any_of(index.packs().begin(), index.packs().end(), is_meant)) return {};
+    return make_error(ErrorCode::kNotFound, "the repository has no object {}, and nothing refers to one", object)
+        .with_hint("'holdfast check' names objects as they are to be given");
+  }
+
   Result<void> try_one(SalvageRepository& blocks, const BlockId& id, const std::string& cause) {
     const auto block = blocks.read_block(id);
     if (block.ok()) return {};

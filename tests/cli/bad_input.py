@@ -3,8 +3,8 @@ import hashlib
 import subprocess
 import unittest
 
-from harness import (ALREADY_EXISTS, CONFIG, NEWER_FORMAT, NO_REPOSITORY, NO_SPACE, NOT_FOUND, PERMISSION, REFUSED, TARGET_NOT_EMPTY,
-                     UNREACHABLE, USAGE, WRONG_PASSPHRASE, Case, as_user, is_root)
+from harness import (ALREADY_EXISTS, CONFIG, IO, NEWER_FORMAT, NO_REPOSITORY, NO_SPACE, NOT_FOUND, PERMISSION, REFUSED, TARGET_NOT_EMPTY,
+                     PROGRAM, UNREACHABLE, USAGE, WRONG_PASSPHRASE, Case, as_user, is_root)
 
 
 class BadInput(Case):
@@ -18,6 +18,24 @@ class BadInput(Case):
     def test_not_yaml(self):
         self.config.write_text("stack: [\n")
         self.refuse("points", status=CONFIG, says=f"{self.config}:2: this is not YAML")
+
+    def test_a_second_document_in_the_configuration(self):
+        self.make_stack()
+        with open(self.config, "a", encoding="ascii") as file:
+            file.write("---\nretention: {keep_last: 1}\n")
+        self.refuse("points", status=CONFIG, says=f"{self.config}: there are 2 YAML documents in it", hint="remove what stands after")
+
+    def test_output_that_is_lost(self):
+        self.make_stack()
+        with open("/dev/full", "wb") as full:
+            for words in (("points", "--json"), ("man",), ("completion", "bash"), ("points",)):
+                done = subprocess.run([PROGRAM, "--config", self.config, *words], stdout=full, stderr=subprocess.PIPE, check=False)
+                self.assertEqual(done.returncode, IO, words)
+
+    def test_explain_of_what_there_is_not(self):
+        self.make_stack()
+        for name in ("packs/00/doesnotexist", "nope", "/etc/passwd"):
+            self.refuse("explain", name, status=NOT_FOUND, says=f"the repository has no object {name}")
 
     def test_no_configuration(self):
         outcome = self.refuse("points", status=CONFIG, says="there is no configuration", config=False)

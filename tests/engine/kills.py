@@ -17,7 +17,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runs import NEEDS_PERSON, PROGRAM, command, drive, events_of, kill, members, plan, step, supervisors
+from runs import FAILED, NEEDS_PERSON, PROGRAM, command, drive, events_of, kill, members, plan, step, supervisors
 
 COUNT = int(os.environ.get("HOLDFAST_RUNS_COUNT", "200"))
 WORKERS = 4
@@ -136,7 +136,9 @@ class Campaign:
             out, err = process.communicate()
             if process.returncode == 0:
                 return
-            if process.returncode not in (-9, NEEDS_PERSON):
+            # A verification that was killed has said nothing: the run stops, and resuming asks again.
+            unanswered = process.returncode == FAILED and "gave no answer" in err + out
+            if process.returncode not in (-9, NEEDS_PERSON) and not unanswered:
                 raise AssertionError(f"exit status {process.returncode}: {out} {err}")
             process = self.start(again=self.directory() is not None)  # else killed before there was a run
         raise AssertionError(f"not finished after {RESUMES_MAX} resumes")
