@@ -15,6 +15,8 @@ using Look = FrameLine::Look;
 constexpr size_t kLeastSteps = 3;
 constexpr size_t kOutputLines = 8;
 constexpr size_t kRightColumn = 26;
+// What stands at the right of a step is still seen as the step's; output uses all columns.
+constexpr size_t kWidestSteps = 110;
 
 // At most `width` columns, with a mark where something was cut off.
 std::string clipped(const std::string& text, size_t width) {
@@ -68,7 +70,7 @@ class Frame {
 
   void head() {
     add(Look::kTitle,
-        spread(printable(state_.plan.title), (state_.drill() ? "drill " : "run ") + state_.id, input_.width));
+        spread(printable(state_.plan.title), (state_.drill() ? "drill " : "run ") + state_.id, steps_width()));
     const Duration elapsed = input_.now - state_.began;
     std::string clocks = "elapsed " + engine::clock_text(elapsed);
     Look look = Look::kPlain;
@@ -118,10 +120,12 @@ class Frame {
     const std::string left =
         fmt::format(" {} {:>2}  {}", mark, index + 1, printable(one_line(step.title.empty() ? step.id : step.title)));
     add(look,
-        spread(left, clipped(printable(right_of(step, now)), std::max(kRightColumn, input_.width / 3)), input_.width));
+        spread(left, clipped(printable(right_of(step, now)), std::max(kRightColumn, input_.width / 3)), steps_width()));
   }
 
-  static std::pair<const char*, Look> mark_of(const engine::Step& step, const engine::StepState& now) {
+  size_t steps_width() const { return std::min(input_.width, kWidestSteps); }
+
+  std::pair<const char*, Look> mark_of(const engine::Step& step, const engine::StepState& now) const {
     switch (now.phase) {
       case StepPhase::kDone: return {"✓", Look::kGood};
       case StepPhase::kSkipped: return {"-", Look::kDim};
@@ -131,6 +135,8 @@ class Frame {
       case StepPhase::kRan: return {"▶", Look::kBusy};
       case StepPhase::kPending: break;
     }
+    if (input_.question != nullptr && input_.question->step != nullptr && input_.question->step->id == step.id)
+      return {"▶", Look::kBusy};
     return {step.destructive() ? "!" : "·", step.destructive() ? Look::kWarn : Look::kPlain};
   }
 
@@ -167,7 +173,7 @@ class Frame {
     if (input_.stop_armed) {
       add(Look::kWarn, "[x] again: stop the running step now   any other key: let it run");
     } else {
-      add(Look::kDim, "[x] [x] stop the running step   [q] leave; the step goes on, 'resume' takes it up");
+      add(Look::kDim, "[x] [x] stop the running step   [q] leave it running; 'resume' takes it up");
     }
   }
 

@@ -98,5 +98,23 @@ TEST(RunFrame, AQuestionShowsItsDetailsAndKeys) {
                     HasSubstr("[r] retry   [k] skip   [u] undo   [s] stop")));
 }
 
+TEST(RunFrame, TheStepThatIsAskedAboutIsMarked) {
+  auto state = sample(3);
+  state.steps.clear();
+  FrameInput input = input_for(state, 80, 24);
+  engine::Question question{engine::Question::Kind::kManual, &state.plan.steps[0], "by hand", {}, {"done"}};
+  input.question = &question;
+  EXPECT_THAT(text_of(draw_frame(state, input)), HasSubstr("▶  1"));
+}
+
+TEST(RunFrame, WhatBelongsToAStepIsNotFarFromIt) {
+  const auto state = sample(5);
+  for (const FrameLine& line : draw_frame(state, input_for(state, 200, 30))) {
+    if (line.text.find("Do the thing") != std::string::npos && line.text.find("next:") == std::string::npos) {
+      EXPECT_LE(display_width(line.text), 110u) << line.text;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::cli

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "cli/present.h"
 #include "cli/program.h"
 #include "cli/runbook.h"
 #include "cli/runbook_options.h"
@@ -85,7 +86,8 @@ Result<void> confirm(Context& context, const engine::Plan& plan, const RunOption
     steps += step.skipped.empty() ? 1 : 0;
     destroying += step.skipped.empty() && step.destructive() ? 1 : 0;
   }
-  context.print("{}: {} steps, {} of them destroy", printable(plan.title), steps, destroying);
+  context.print("{}: {}{}", printable(plan.title), counted(steps, "step"),
+                destroying > 0 ? fmt::format(", {} of them destroy", destroying) : "");
   if (options.yes) return {};
   if (TRY(ask_on_terminal("run it? (yes, no)", {"yes", "no"})) == "yes") return {};
   return make_error(ErrorCode::kInterrupted, "nothing was run");

@@ -28,6 +28,7 @@ Result<bool> Engine::is_approved(const Step& step) {
                     fmt::format("{} has to approve step {}: {}", step.approve, step.id, step.title),
                     {},
                     {"yes", "skip", "stop"}};
+  if (!step.prose.empty()) question.details.push_back(step.prose);
   question.details.push_back(step.script);
   for (const Hazard& hazard : step.hazards) question.details.push_back(hazard.reason);
   const auto answer = TRY(ask(std::move(question)));

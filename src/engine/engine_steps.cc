@@ -154,6 +154,7 @@ Result<void> Engine::begin(const Step& step) {
 Result<void> Engine::do_by_hand(const Step& step) {
   Question question{
       Question::Kind::kManual, &step, fmt::format("do this by hand: {}", step.title), {}, {"done", "skip", "stop"}};
+  if (!step.prose.empty()) question.details.push_back(step.prose);
   if (!step.script.empty()) question.details.push_back(step.script);
   const auto answer = TRY(ask(std::move(question)));
   if (!answer) {

@@ -347,6 +347,20 @@ TEST(Engine, ApprovalAndManualStepsAreJournaledWithTheirPerson) {
   EXPECT_EQ(rig.log.last(kind::kStepAnswered)->payload["who"], "alice@db1");
 }
 
+TEST(Engine, WhoeverIsAskedSeesWhatTheDocumentSays) {
+  Rig rig;
+  Step& first = rig.add("first");
+  first.approve = "dba";
+  first.prose = "- the number is on the wall";
+  rig.add("second").kind = StepKind::kManual;
+  rig.plan.steps.back().prose = "- say the contract number";
+  rig.person.answers = {{"yes", ""}, {"done", ""}};
+  ASSERT_TRUE(rig.drive().ok());
+  ASSERT_EQ(rig.person.details.size(), 2u);
+  EXPECT_EQ(rig.person.details[0].front(), "- the number is on the wall");
+  EXPECT_EQ(rig.person.details[1].front(), "- say the contract number");
+}
+
 TEST(Engine, NobodyThereStopsAtWhatNeedsAPerson) {
   Rig rig;
   rig.add("first").approve = "dba";

@@ -72,6 +72,14 @@ std::vector<std::string> secrets_of(const runbook::Plan& resolved, const std::st
   return names;
 }
 
+// What the document says of the step besides its block: a person who does it by hand,
+// or approves it, is shown this.
+std::string prose_of(const runbook::Step& step) {
+  std::string prose = step.prose;
+  for (const runbook::Text& detail : step.details) prose += (prose.empty() ? "- " : "\n- ") + detail.text;
+  return prose;
+}
+
 Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
              const std::map<std::string, std::string>& placeholders) {
   const runbook::Step& from = *planned.step;
@@ -83,7 +91,7 @@ Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
   step.kind = kind_of(planned);
   step.language = language_of(from);
   step.script = runbook::fill_placeholders(from, planned.script, placeholders);
-  step.prose = from.prose;
+  step.prose = prose_of(from);
   if (planned.phase != nullptr) step.phase = planned.phase->title.text;
   if (planned.option != nullptr) step.phase = planned.option->title.text;
   step.line = from.range.begin.line;

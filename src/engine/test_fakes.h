@@ -127,6 +127,7 @@ class FakePerson : public Person {
   Result<std::optional<Answer>> ask(const Question& question, const std::function<void()>& meanwhile) override {
     meanwhile();
     asked.push_back(std::string(question_name(question.kind)) + " " + question.step->id);
+    details.push_back(question.details);
     if (answers.empty()) return std::optional<Answer>();
     Answer answer = answers.front();
     answers.pop_front();
@@ -137,6 +138,7 @@ class FakePerson : public Person {
 
   std::deque<Answer> answers;
   std::vector<std::string> asked;
+  std::vector<std::vector<std::string>> details;  // of each question
   Wish next_wish = Wish::kNothing;
   int quiet_turns = 1;  // before the wish: a step has begun by then
 };
