@@ -41,8 +41,9 @@ struct MaterialiseReport {
 
 // Makes a data directory from a snapshot. Refuses a running target
 // (kTargetRunning), a non-empty one without `delta` (kTargetNotEmpty), a `delta`
-// over another cluster (kMismatch), too little space (kNoSpace), all before
-// anything is written. global/pg_control is written last, by rename, so that a
+// over another cluster (kMismatch), tablespaces at places that a cluster uses
+// (kTargetNotEmpty, or kRefused where replay would make them), places inside of another
+// data directory (kRefused), too little space (kNoSpace), all before anything is written. global/pg_control is written last, by rename, so that a
 // server can't start from a half-made directory. Durable when it returns.
 Result<MaterialiseReport> materialise(source::World& world, repo::Repository& repository,
                                       const repo::Snapshot& snapshot, const ResolvedTarget& target,
