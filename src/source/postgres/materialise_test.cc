@@ -178,6 +178,41 @@ TEST_F(Materialise, DeltaWritesWhatDiffersAndRemovesTheRest) {
   EXPECT_EQ(cluster.sql(kDigest).value(), digest);
 }
 
+TEST_F(Materialise, DeltaLeavesWhatIsNotTheServersOwn) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  const std::string mine = cluster.data() + "/mydir", captured = cluster.data() + "/captured";
+  FileSystem& disk = real_file_system();
+  ASSERT_OK(disk.make_directory(captured, 0755));
+  ASSERT_OK(write_file_durably(disk, captured + "/old", as_bytes("old"), 0644));
+  for (const std::string& path : {captured, captured + "/old"}) cluster.own(path);
+  auto snapshot = rig_.capture(cluster);
+  ASSERT_OK(snapshot);
+  ASSERT_OK(cluster.stop());
+  ASSERT_OK(disk.make_directory(mine, 0700));
+  const std::vector<std::string> others = {mine + "/notes", cluster.data() + "/server.key", captured + "/new"};
+  const std::vector<std::string> own = {cluster.data() + "/standby.signal", cluster.data() + "/pg_xact/0FFF",
+                                        cluster.data() + "/base/77777"};
+  for (const auto& paths : {others, own})
+    for (const std::string& path : paths) ASSERT_OK(write_file_durably(disk, path, as_bytes("x"), 0600));
+
+  MaterialiseOptions options;
+  options.delta = true;
+  auto report = rig_.materialise_into(cluster, snapshot.value(), options);
+  ASSERT_OK(report);
+  EXPECT_EQ(report.value().notes, std::vector<std::string>{"left in place, since it is not PostgreSQL's "
+                                                           "(--remove-extra removes it): mydir, server.key"});
+  for (const std::string& path : others) EXPECT_TRUE(exists(disk, path).value()) << path;
+  for (const std::string& path : own) EXPECT_FALSE(exists(disk, path).value()) << path;
+
+  options.remove_extra = true;
+  ASSERT_OK(rig_.materialise_into(cluster, snapshot.value(), options));
+  for (const std::string& path : others) EXPECT_FALSE(exists(disk, path).value()) << path;
+  EXPECT_TRUE(exists(disk, captured + "/old").value());
+  ASSERT_OK(cluster.start());
+}
+
 TEST_F(Materialise, ARunningTargetIsRefused) {
   auto made = with_table();
   ASSERT_OK(made);
