@@ -2,6 +2,7 @@
 
 #include <pwd.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -121,22 +122,51 @@ std::string restore_marker(uint64_t system_id, const std::map<std::string, std::
   return text;
 }
 
-Result<void> refuse_running(FileSystem& fs, const std::string& data_directory) {
+namespace {
+
+// The process that postmaster.pid names, if it is a server's; 0 if not.
+pid_t process_of_pid_file(FileSystem& fs, const std::string& data_directory) {
   const auto content = read_file(fs, join_path(data_directory, "postmaster.pid"), 64 << 10);
-  if (!content.ok()) return {};
+  if (!content.ok()) return 0;
   const long pid = std::strtol(std::string(as_text(content.value())).c_str(), nullptr, 10);
   const auto process = static_cast<pid_t>(std::labs(pid));  // negative: a single-user server
-  if (process <= 1 || (::kill(process, 0) != 0 && errno != EPERM)) return {};
+  if (process <= 1 || (::kill(process, 0) != 0 && errno != EPERM)) return 0;
   // The number may be another process's by now: a server's working directory is its data directory.
-  char working_directory[4096];
-  const std::string link = fmt::format("/proc/{}/cwd", process);
-  const ssize_t length = ::readlink(link.c_str(), working_directory, sizeof working_directory);
-  if (length > 0) {
-    char* real = ::realpath(data_directory.c_str(), nullptr);
-    const bool elsewhere = real && std::string_view(working_directory, static_cast<size_t>(length)) != real;
-    std::free(real);
-    if (elsewhere) return {};
+  struct stat there{}, working{};
+  const bool seen = ::stat(data_directory.c_str(), &there) == 0 &&
+                    ::stat(fmt::format("/proc/{}/cwd", process).c_str(), &working) == 0;
+  const bool elsewhere = seen && (there.st_dev != working.st_dev || there.st_ino != working.st_ino);
+  return elsewhere ? 0 : process;
+}
+
+// A server's process that works in the directory, whatever became of postmaster.pid: as far as
+// /proc shows those of our account, or as root of all, in our container and those below it.
+// 0 if there is none.
+pid_t process_working_in(const std::string& data_directory) {
+  struct stat there{};
+  if (::stat(data_directory.c_str(), &there) != 0) return 0;
+  const auto processes = real_file_system().list("/proc");
+  if (!processes.ok()) return 0;
+  for (const DirectoryEntry& entry : processes.value()) {
+    const long pid = std::strtol(entry.name.c_str(), nullptr, 10);
+    if (pid <= 1) continue;
+    struct stat working{};
+    if (::stat(fmt::format("/proc/{}/cwd", pid).c_str(), &working) != 0) continue;
+    if (working.st_dev != there.st_dev || working.st_ino != there.st_ino) continue;
+    // Not a person's shell.
+    const auto name = read_file(real_file_system(), fmt::format("/proc/{}/comm", pid), 64);
+    const std::string_view text = name.ok() ? as_text(name.value()) : std::string_view();
+    if (text == "postgres\n" || text == "postmaster\n" || text == "edb-postgres\n") return static_cast<pid_t>(pid);
   }
+  return 0;
+}
+
+}  // namespace
+
+Result<void> refuse_running(FileSystem& fs, const std::string& data_directory) {
+  pid_t process = process_of_pid_file(fs, data_directory);
+  if (process == 0) process = process_working_in(data_directory);
+  if (process == 0) return {};
   return make_error(ErrorCode::kTargetRunning, "a server (process {}) runs on {}", process, data_directory)
       .with_hint("stop it, or restore to another directory");
 }

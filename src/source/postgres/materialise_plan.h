@@ -64,7 +64,8 @@ class MaterialisePlan {
   std::vector<std::string> notes_;
 };
 
-// kTargetRunning when a server runs on the directory.
+// kTargetRunning when a server runs on the directory: postmaster.pid names it, or, when
+// that file is gone, one of its processes works there.
 Result<void> refuse_running(FileSystem& fs, const std::string& data_directory);
 
 }  // namespace holdfast::postgres

@@ -227,6 +227,23 @@ TEST_F(Materialise, ARunningTargetIsRefused) {
   EXPECT_EQ(cluster.sql("select count(*) from t").value(), "50000");
 }
 
+TEST_F(Materialise, ARunningTargetIsRefusedThoughItsPidFileIsGone) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  auto snapshot = rig_.capture(cluster);
+  ASSERT_OK(snapshot);
+  const std::string file = cluster.data() + "/postmaster.pid", aside = cluster.scratch() + "/aside";
+  ASSERT_OK(real_file_system().rename(file, aside));
+  MaterialiseOptions options;
+  options.delta = true;
+  auto refused = rig_.materialise_into(cluster, snapshot.value(), options);
+  ASSERT_OK(real_file_system().rename(aside, file));  // else it can't be stopped
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kTargetRunning);
+  EXPECT_EQ(cluster.sql("select count(*) from t").value(), "50000");
+}
+
 TEST_F(Materialise, DeltaOverAnotherClusterIsRefused) {
   auto made = with_table(), other = TestCluster::create();
   ASSERT_OK(made);
