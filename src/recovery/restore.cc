@@ -15,6 +15,7 @@ postgres::MaterialiseOptions materialise_options(Workspace& workspace, const Res
   options.to = plan.to;
   options.tablespaces = request.tablespaces;
   options.delta = request.delta;
+  options.remove_extra = request.remove_extra;
   options.standby = request.standby;
   options.primary_conninfo = request.primary_conninfo;
   options.action = request.action;

@@ -21,7 +21,7 @@ struct RestoreRequest {
   std::string to;                 // "" : where each component was
   std::vector<std::string> only;  // paths inside files components
   bool delta = false;
-  bool remove_extra = false;  // with delta, files components: what the point lacks goes
+  bool remove_extra = false;  // with delta: what the point lacks goes; of a cluster its own goes anyway
   bool numeric_ids = false;
   bool keep_archiving = false;  // a cluster that is restored aside archives as the original did
   bool standby = false;

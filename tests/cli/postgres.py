@@ -155,6 +155,31 @@ class Postgres(Case):
         self.give_to_server(space)
         self.assertEqual(self.restored_value(self.scratch / "out", "select count(*) from u"), "1")
 
+    def test_a_cluster_aside_does_not_share_an_empty_tablespace(self):
+        space = self.server.directory / "space"
+        space.mkdir()
+        self.give_to_server(space)
+        self.server.sql(f"create tablespace s location '{space}'")
+        self.as_server("backup")
+        out = self.scratch / "out"
+        for words in (["--dry-run"], []):
+            outcome = self.as_server("restore", "--point", "latest", "--to", out, *words, expect=TARGET_NOT_EMPTY)
+            self.assertIn(f"the tablespace directory {space} is in use by a cluster", outcome.err)
+            self.assertIn("hint: choose another place for it with --tablespace ", outcome.err)
+            self.assertFalse(out.exists())
+        inside = self.server.data / "inside"
+        outcome = self.as_server("restore", "--point", "latest", "--to", out, "--tablespace", f"{space}={inside}", expect=REFUSED)
+        self.assertIn(f"{inside} lies inside the data directory of a cluster, {self.server.data}", outcome.err)
+        outcome = self.as_server("restore", "--point", "latest", "--to", inside, "--tablespace", f"{space}={self.scratch / 'moved'}", expect=REFUSED)
+        self.assertIn(f"{inside} lies inside the data directory of a cluster, {self.server.data}", outcome.err)
+        self.as_server("restore", "--point", "latest", "--to", out, "--tablespace", f"{space}={self.scratch / 'moved'}")
+        self.assertEqual(next((out / "pg_tblspc").iterdir()).resolve(), (self.scratch / "moved").resolve())
+        # Where it was, an empty one is what is left of the original.
+        self.server.stop()
+        shutil.rmtree(self.server.data)
+        self.as_server("restore", "--point", "latest")
+        self.assertEqual(self.restored_value(self.server.data, "select count(*) from pg_tablespace where spcname = 's'"), "1")
+
     @unittest.skipUnless(is_root(), "only root restores for another account")
     def test_the_servers_account_must_be_able_to_fetch_wal(self):
         self.write_history()

@@ -239,6 +239,70 @@ TEST_F(ReceiverTest, GoesOnBehindAGapAndSaysSo) {
   EXPECT_THAT(gaps[0], HasSubstr("is missing (segment 00000001"));
 }
 
+// A backup stores WAL of its own while no receiver is there. A new slot keeps WAL from the
+// last checkpoint on only, but the server has more.
+TEST_F(ReceiverTest, FetchesWhatComesBeforeWalThatABackupStored) {
+  start({{"wal_keep_size", "512MB"}});
+  {
+    LiveReceiver receiver(*server_, receiver_options());
+    insert(100);
+    ASSERT_TRUE(wait_until_stored(server_->flushed()));
+    EXPECT_EQ(receiver.stop(), "");
+  }
+  ASSERT_TRUE(wait_until([&] { return server_->sql("SELECT active FROM pg_replication_slots") == "f"; }));
+  server_->sql("SELECT pg_drop_replication_slot('holdfast_test')");
+  for (int i = 0; i < 3; i++) {
+    insert(400);
+    server_->sql("SELECT pg_switch_wal()");
+  }
+  server_->sql("CHECKPOINT");
+  const std::string name = server_->sql("SELECT pg_walfile_name(pg_current_wal_lsn())");
+  insert(10);
+  server_->sql("SELECT pg_switch_wal()");
+  ASSERT_TRUE(server_->archive().push(name, server_->segment_file(name)).ok());
+  insert(400);
+  server_->sql("CHECKPOINT");
+  ASSERT_EQ(server_->archive().ranges().value().size(), 2u) << "there is a hole";
+  LiveReceiver receiver(*server_, receiver_options());
+  const Lsn end = server_->flushed();
+  ASSERT_TRUE(wait_until_stored(end)) << receiver.state().trouble;
+  EXPECT_EQ(receiver.stop(), "");
+  EXPECT_EQ(receiver.state().gaps, 0u);
+  EXPECT_EQ(server_->archive().ranges().value().size(), 1u) << "and now there is none";
+  expect_same_bytes(1);
+}
+
+// An old hole that nothing can fill costs no slot: what that keeps stays kept.
+TEST_F(ReceiverTest, AsksInVainForAnOldHoleAndKeepsItsSlot) {
+  start();
+  const std::string first = server_->sql("SELECT pg_walfile_name(pg_current_wal_lsn())");
+  insert(10);
+  server_->sql("SELECT pg_switch_wal()");
+  ASSERT_TRUE(server_->archive().push(first, server_->segment_file(first)).ok());
+  for (int i = 0; i < 6; i++) {
+    insert(400);
+    server_->sql("SELECT pg_switch_wal()");
+  }
+  server_->sql("CHECKPOINT");
+  server_->sql("CHECKPOINT");
+  for (int round = 0; round < 2; round++) {
+    insert(10);
+    LiveReceiver receiver(*server_, receiver_options());
+    ASSERT_TRUE(wait_until_stored(server_->flushed())) << receiver.state().trouble;
+    EXPECT_EQ(receiver.stop(), "");
+    EXPECT_EQ(receiver.state().gaps, 1u) << "it says so every time";
+    ASSERT_TRUE(wait_until([&] { return server_->sql("SELECT active FROM pg_replication_slots") == "f"; }));
+    // Kept by the slot alone, while nobody receives.
+    for (int i = 0; i < 3; i++) {
+      insert(400);
+      server_->sql("SELECT pg_switch_wal()");
+    }
+    server_->sql("CHECKPOINT");
+    server_->sql("CHECKPOINT");
+  }
+  EXPECT_EQ(server_->archive().ranges().value().size(), 2u);
+}
+
 // Case: a cloned or restored machine under the same name.
 TEST_F(ReceiverTest, RefusesAnotherCluster) {
   start();

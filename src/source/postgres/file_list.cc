@@ -76,9 +76,24 @@ constexpr std::array<std::string_view, 9> kRunningFiles = {
     "backup_label.old", "tablespace_map",           "tablespace_map.old",
     "backup_manifest",  "postgresql.auto.conf.tmp", "current_logfiles.tmp"};
 
+// Everything else at the top of a data directory that is the server's, beside the above.
+// From PostgreSQL's source: initdb.c (subdirs, and the files it writes), xlog.h (the signal
+// files, backup_label, tablespace_map), pidfile.h and pg_ctl.c (postmaster.*), syslogger.h
+// (current_logfiles, logrotate), guc.h (postgresql.auto.conf), backup_manifest.c;
+// recovery.conf is refused by xlogrecovery.c since 12; autoprewarm.c of contrib/pg_prewarm.
+// The directory `log` is not here: its name is a setting, and what it holds is evidence.
+constexpr std::string_view kOwnNames[] = {
+    // directories
+    "base", "global", "pg_commit_ts", "pg_logical", "pg_multixact", "pg_stat", "pg_tblspc", "pg_twophase", "pg_wal",
+    "pg_xact",
+    // files
+    "PG_VERSION", "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf", "current_logfiles",
+    "logrotate", "promote", "fallback_promote", "recovery.signal", "standby.signal", "recovery.conf",
+    "backup_manifest.tmp", "autoprewarm.blocks", "autoprewarm.blocks.tmp"};
+
 template <typename List>
 bool contains(const List& list, std::string_view item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
+  return std::find(std::begin(list), std::end(list), item) != std::end(list);
 }
 
 }  // namespace
@@ -119,6 +134,11 @@ Treatment treatment_of(std::string_view path, bool is_directory) {
     return Treatment::kSkip;
   }
   return Treatment::kCapture;
+}
+
+bool is_servers_own(std::string_view name) {
+  return contains(kOwnNames, name) || contains(kEmptiedDirectories, name) || contains(kRunningFiles, name) ||
+         name.starts_with("pgsql_tmp");
 }
 
 struct FileWalk::Level {

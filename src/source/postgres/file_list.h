@@ -41,6 +41,10 @@ enum class Treatment {
 // relations are not its business: they are known by their neighbours.
 Treatment treatment_of(std::string_view path, bool is_directory);
 
+// Whether PostgreSQL 13 to 18 itself makes something of this name at the top of a data
+// directory, or acts on it there. All else there is somebody else's: keys, logs, notes.
+bool is_servers_own(std::string_view name);
+
 // One thing found in a data directory.
 struct FoundFile {
   std::string path;       // in the tree

@@ -40,6 +40,26 @@ TEST(FileList, LeavesOutWhatBaseBackupsLeaveOut) {
   }
 }
 
+TEST(FileList, KnowsWhatIsTheServersOwn) {
+  for (const char* name :
+       {"base", "pg_wal", "pg_replslot", "pg_stat_tmp", "postmaster.opts", "PG_VERSION", "recovery.signal",
+        "backup_label.old", "current_logfiles", "postgresql.auto.conf", "pg_hba.conf"}) {
+    EXPECT_TRUE(is_servers_own(name)) << name;
+  }
+  for (const char* name : {"server.key", "mydir", "log", "lost+found", "pg_log", "Base", "patroni.dynamic.json", ""}) {
+    EXPECT_FALSE(is_servers_own(name)) << name;
+  }
+}
+
+TEST(FileList, EveryNameThatARealClusterHasIsTheServersOwn) {
+  SKIP_WITHOUT_SERVER();
+  auto made = TestCluster::create();
+  ASSERT_OK(made);
+  auto listed = real_file_system().list(made.value()->data());
+  ASSERT_OK(listed);
+  for (const DirectoryEntry& entry : listed.value()) EXPECT_TRUE(is_servers_own(entry.name)) << entry.name;
+}
+
 TEST(FileList, WalksARealClusterInTheOrderOfTreesWithoutUnloggedTables) {
   SKIP_WITHOUT_SERVER();
   auto made = TestCluster::create();

@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "source/postgres/capture_files.h"
 #include "source/postgres/control_file.h"
+#include "source/postgres/file_list.h"
 #include "source/postgres/materialise_plan.h"
 #include "source/postgres/page.h"
 #include "source/postgres/recovery_settings.h"
@@ -19,6 +20,7 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr size_t kTasksUnderWay = 16;
+constexpr size_t kMostNamesShown = 10;
 // Large files are written past the page cache: filling it with what nobody reads
 // soon costs more than all the rest of a restore, and evicts what is in use.
 constexpr uint64_t kSmallestDirect = 1 << 20;
@@ -84,6 +86,8 @@ class Materialiser {
   Result<bool> is_there(const std::vector<repo::Extent>& extents, ByteView bytes);
   Result<void> finish_file(WriteOutcome outcome);
   Result<void> remove_extra(const std::string& directory, const std::string& tree_path);
+  bool stays(const std::string& name) const;
+  void note_left();
   Result<void> write_settings();
   Result<void> write_signal();
   Result<void> restore_configuration();
@@ -113,6 +117,7 @@ class Materialiser {
   std::optional<repo::Entry> control_;
   std::vector<repo::Entry> configuration_;
   std::unordered_set<std::string> expected_;  // with --delta: paths of the tree
+  std::vector<std::string> left_;             // with --delta: what is not ours to remove
 };
 
 Result<void> Materialiser::own(const std::string& path, int descriptor, uint32_t mode) {
@@ -380,14 +385,24 @@ Result<void> Materialiser::finish_file(WriteOutcome outcome) {
   return {};
 }
 
+// Whether this name at the top of the data directory is neither PostgreSQL's nor ours.
+bool Materialiser::stays(const std::string& name) const {
+  return !options_.remove_extra && !is_servers_own(name) && !name.starts_with(fmt::format(".{}", kRestoreMarker));
+}
+
 // With --delta: what the snapshot does not have goes, old WAL included; recovery
-// takes its WAL from the repository, where no other timeline's can slip in.
+// takes its WAL from the repository, where no other timeline's can slip in. A relation's
+// file that the snapshot lacks would be another relation's after recovery.
 Result<void> Materialiser::remove_extra(const std::string& directory, const std::string& tree_path) {
   const auto listed = TRY(world_.fs.list(directory));
   for (const DirectoryEntry& entry : listed) {
     const std::string path = tree_path.empty() ? entry.name : tree_path + "/" + entry.name;
     const std::string full = join_path(directory, entry.name);
     if (path == kRestoreMarker) continue;
+    if (tree_path.empty() && stays(entry.name)) {
+      if (!expected_.contains(path)) left_.push_back(path);
+      continue;
+    }
     if (!expected_.contains(path)) {
       TRY(remove_tree(world_.fs, full));
       continue;
@@ -397,6 +412,16 @@ Result<void> Materialiser::remove_extra(const std::string& directory, const std:
     if (S_ISDIR(status.st_mode) || (S_ISLNK(status.st_mode) && path == "pg_wal")) TRY(remove_extra(full, path));
   }
   return {};
+}
+
+void Materialiser::note_left() {
+  if (left_.empty()) return;
+  std::sort(left_.begin(), left_.end());
+  const size_t shown = std::min(left_.size(), kMostNamesShown);
+  std::string names = left_.front();
+  for (size_t i = 1; i < shown; i++) names += ", " + left_[i];
+  if (left_.size() > shown) names += fmt::format(" and {} more", left_.size() - shown);
+  report_.notes.push_back("left in place, since it is not PostgreSQL's (--remove-extra removes it): " + names);
 }
 
 Result<Bytes> Materialiser::content_of(const repo::Entry& entry) {
@@ -514,6 +539,7 @@ Result<void> Materialiser::run() {
         if (expected_.contains(path)) TRY(remove_extra(join_path(location, entry.name), path));
       }
     }
+    note_left();
   }
   TRY(restore_configuration());
   TRY(write_settings());

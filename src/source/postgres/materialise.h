@@ -19,6 +19,9 @@ struct MaterialiseOptions {
   std::string to;                                  // data directory
   std::map<std::string, std::string> tablespaces;  // oid or old location -> new location
   bool delta = false;
+  // With delta what the snapshot lacks goes wherever it is PostgreSQL's own; with this also
+  // what somebody else has put into the data directory.
+  bool remove_extra = false;
   bool standby = false;          // standby.signal instead of recovery.signal
   std::string primary_conninfo;  // with standby
   AfterRecovery action = AfterRecovery::kPromote;
@@ -41,9 +44,11 @@ struct MaterialiseReport {
 
 // Makes a data directory from a snapshot. Refuses a running target
 // (kTargetRunning), a non-empty one without `delta` (kTargetNotEmpty), a `delta`
-// over another cluster (kMismatch), too little space (kNoSpace), all before
-// anything is written. global/pg_control is written last, by rename, so that a
-// server can't start from a half-made directory. Durable when it returns.
+// over another cluster (kMismatch), tablespaces at places that a cluster uses
+// (kTargetNotEmpty, or kRefused where replay would make them), places inside of another
+// data directory (kRefused), too little space (kNoSpace), all before anything is
+// written. global/pg_control is written last, by rename, so that a server can't start
+// from a half-made directory. Durable when it returns.
 Result<MaterialiseReport> materialise(source::World& world, repo::Repository& repository,
                                       const repo::Snapshot& snapshot, const ResolvedTarget& target,
                                       const MaterialiseOptions& options);

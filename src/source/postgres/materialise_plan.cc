@@ -2,6 +2,7 @@
 
 #include <pwd.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,6 +66,43 @@ bool marks_tablespace(FileSystem& fs, const std::string& directory, const std::s
   return read_marker(fs, directory).find("\n" + location + "\n") != std::string::npos;
 }
 
+// What clusters of one major version have of a tablespace's location: each makes a
+// directory there, PG_<major>_<catalog version>, with the tablespace itself, and keeps
+// it for as long as the tablespace lives, whether or not anything is in it.
+enum class Use { kNone, kMade, kHoldsData };
+
+Result<Use> use_of(FileSystem& fs, const std::string& location, int major) {
+  Use use = Use::kNone;
+  for (const DirectoryEntry& entry : TRY(fs.list(location))) {
+    if (!entry.name.starts_with(fmt::format("PG_{}_", major))) continue;
+    if (!TRY(is_absent_or_empty(fs, join_path(location, entry.name)))) return Use::kHoldsData;
+    use = Use::kMade;
+  }
+  return use;
+}
+
+bool is_there(FileSystem& fs, const std::string& path) {
+  const auto found = exists(fs, path);
+  return found.ok() && found.value();
+}
+
+std::string real_path(const std::string& path) {
+  char* real = ::realpath(path.c_str(), nullptr);
+  std::string text = real ? real : path;
+  std::free(real);
+  return text;
+}
+
+// The data directory, whole or half restored, that a place lies in without being it; "" if none.
+std::string cluster_around(FileSystem& fs, const std::string& place) {
+  std::string at = is_there(fs, place) ? parent_path(real_path(place)) : real_path(existing_part(fs, place));
+  for (;; at = parent_path(at)) {
+    if (is_there(fs, join_path(at, kRestoreMarker))) return at;
+    if (is_there(fs, join_path(at, "PG_VERSION")) && is_there(fs, join_path(at, "global/pg_control"))) return at;
+    if (at == "/" || at == ".") return "";
+  }
+}
+
 uint64_t size_of_tree(FileSystem& fs, const std::string& path) {
   const auto status = fs.stat(path);
   if (!status.ok()) return 0;
@@ -84,22 +122,51 @@ std::string restore_marker(uint64_t system_id, const std::map<std::string, std::
   return text;
 }
 
-Result<void> refuse_running(FileSystem& fs, const std::string& data_directory) {
+namespace {
+
+// The process that postmaster.pid names, if it is a server's; 0 if not.
+pid_t process_of_pid_file(FileSystem& fs, const std::string& data_directory) {
   const auto content = read_file(fs, join_path(data_directory, "postmaster.pid"), 64 << 10);
-  if (!content.ok()) return {};
+  if (!content.ok()) return 0;
   const long pid = std::strtol(std::string(as_text(content.value())).c_str(), nullptr, 10);
   const auto process = static_cast<pid_t>(std::labs(pid));  // negative: a single-user server
-  if (process <= 1 || (::kill(process, 0) != 0 && errno != EPERM)) return {};
+  if (process <= 1 || (::kill(process, 0) != 0 && errno != EPERM)) return 0;
   // The number may be another process's by now: a server's working directory is its data directory.
-  char working_directory[4096];
-  const std::string link = fmt::format("/proc/{}/cwd", process);
-  const ssize_t length = ::readlink(link.c_str(), working_directory, sizeof working_directory);
-  if (length > 0) {
-    char* real = ::realpath(data_directory.c_str(), nullptr);
-    const bool elsewhere = real && std::string_view(working_directory, static_cast<size_t>(length)) != real;
-    std::free(real);
-    if (elsewhere) return {};
+  struct stat there{}, working{};
+  const bool seen = ::stat(data_directory.c_str(), &there) == 0 &&
+                    ::stat(fmt::format("/proc/{}/cwd", process).c_str(), &working) == 0;
+  const bool elsewhere = seen && (there.st_dev != working.st_dev || there.st_ino != working.st_ino);
+  return elsewhere ? 0 : process;
+}
+
+// A server's process that works in the directory, whatever became of postmaster.pid: as far as
+// /proc shows those of our account, or as root of all, in our container and those below it.
+// 0 if there is none.
+pid_t process_working_in(const std::string& data_directory) {
+  struct stat there{};
+  if (::stat(data_directory.c_str(), &there) != 0) return 0;
+  const auto processes = real_file_system().list("/proc");
+  if (!processes.ok()) return 0;
+  for (const DirectoryEntry& entry : processes.value()) {
+    const long pid = std::strtol(entry.name.c_str(), nullptr, 10);
+    if (pid <= 1) continue;
+    struct stat working{};
+    if (::stat(fmt::format("/proc/{}/cwd", pid).c_str(), &working) != 0) continue;
+    if (working.st_dev != there.st_dev || working.st_ino != there.st_ino) continue;
+    // Not a person's shell.
+    const auto name = read_file(real_file_system(), fmt::format("/proc/{}/comm", pid), 64);
+    const std::string_view text = name.ok() ? as_text(name.value()) : std::string_view();
+    if (text == "postgres\n" || text == "postmaster\n" || text == "edb-postgres\n") return static_cast<pid_t>(pid);
   }
+  return 0;
+}
+
+}  // namespace
+
+Result<void> refuse_running(FileSystem& fs, const std::string& data_directory) {
+  pid_t process = process_of_pid_file(fs, data_directory);
+  if (process == 0) process = process_working_in(data_directory);
+  if (process == 0) return {};
   return make_error(ErrorCode::kTargetRunning, "a server (process {}) runs on {}", process, data_directory)
       .with_hint("stop it, or restore to another directory");
 }
@@ -159,31 +226,47 @@ Result<void> MaterialisePlan::look_at_target(source::World& world, const Materia
       .with_hint("restore into an empty directory");
 }
 
+// In a data directory PostgreSQL takes what it does not know for its own, or removes it.
+Result<void> MaterialisePlan::look_around(source::World& world) {
+  for (const std::string& root : roots()) {
+    const std::string cluster = cluster_around(world.fs, root);
+    if (cluster.empty()) continue;
+    return make_error(ErrorCode::kRefused, "{} lies inside the data directory of a cluster, {}", root, cluster)
+        .with_hint(root == directory_ ? "restore to a directory outside of it"
+                                      : "choose a place outside of it with --tablespace OLD=DIR");
+  }
+  return {};
+}
+
+// With --delta a tablespace's place is ours if the old data directory refers to it, or
+// an interrupted restore did; but not while the original refers to it, too.
+bool MaterialisePlan::is_ours(FileSystem& fs, const std::string& oid, const std::string& location) const {
+  const auto refers = [&](const std::string& data_directory) {
+    const auto link = fs.read_link(join_path(data_directory, kTablespacePrefix + oid));
+    return link.ok() && absolute_path(link.value()) == location;
+  };
+  if (!in_place_ && !original_.empty() && refers(original_)) return false;
+  return refers(directory_) || marks_tablespace(fs, directory_, location);
+}
+
 Result<void> MaterialisePlan::look_at_tablespaces(source::World& world, const MaterialiseOptions& options) {
   for (const auto& [oid, location] : tablespaces_) {
     if (!TRY(exists(world.fs, location))) continue;
-    if (options.delta) {
-      // Ours only if the old data directory refers to it, or an interrupted restore did.
-      const auto link = world.fs.read_link(join_path(directory_, kTablespacePrefix + oid));
-      if (link.ok() && absolute_path(link.value()) == location) continue;
-      if (marks_tablespace(world.fs, directory_, location)) continue;
-    }
-    const auto listed = TRY(world.fs.list(location));
-    for (const DirectoryEntry& entry : listed) {
-      if (!entry.name.starts_with(fmt::format("PG_{}_", source_.major))) continue;
-      if (TRY(is_absent_or_empty(world.fs, join_path(location, entry.name)))) continue;
-      return make_error(ErrorCode::kTargetNotEmpty, "the tablespace directory {} holds data", location)
-          .with_hint("choose another place for it with --tablespace " + oid + "=DIR, or clear it");
-    }
+    if (options.delta && is_ours(world.fs, oid, location)) continue;
+    const Use use = TRY(use_of(world.fs, location, source_.major));
+    // An empty one is what is left of the original when we take its place; beside it, it is
+    // in use: two clusters in one directory overwrite each other's files.
+    if (use == Use::kNone || (use == Use::kMade && in_place_)) continue;
+    return make_error(ErrorCode::kTargetNotEmpty, "the tablespace directory {} {}", location,
+                      use == Use::kHoldsData ? "holds data" : "is in use by a cluster")
+        .with_hint("choose another place for it with --tablespace " + oid + "=DIR, or clear it if no server uses it");
   }
   return {};
 }
 
 // Replay makes a tablespace where the original had it, and removes what it finds there:
 // beside a cluster that lives on that would be its data.
-Result<void> MaterialisePlan::look_at_replay(source::World& world, const repo::Snapshot& snapshot,
-                                             const ResolvedTarget& target) {
-  const bool in_place = snapshot.source.value("data_directory", "") == directory_;
+Result<void> MaterialisePlan::look_at_replay(source::World& world, const ResolvedTarget& target) {
   for (const auto& space : target.tablespaces) {
     const std::string problem =
         fmt::format("the WAL to be replayed makes tablespace {} at {}", space.oid, space.location);
@@ -191,13 +274,11 @@ Result<void> MaterialisePlan::look_at_replay(source::World& world, const repo::S
       notes_.push_back(problem + ": that directory must exist, and be the server's, before it is started");
       continue;
     }
-    if (in_place) continue;
-    const auto listed = TRY(world.fs.list(space.location));
-    const auto is_data = [&](const DirectoryEntry& entry) {
-      return entry.name.starts_with(fmt::format("PG_{}_", source_.major));
-    };
-    if (std::any_of(listed.begin(), listed.end(), is_data)) {
-      return make_error(ErrorCode::kRefused, "{}, which holds data: replay would overwrite it", problem)
+    if (in_place_) continue;
+    const Use use = TRY(use_of(world.fs, space.location, source_.major));
+    if (use != Use::kNone) {
+      return make_error(ErrorCode::kRefused, "{}, which {}: replay would overwrite it", problem,
+                        use == Use::kHoldsData ? "holds data" : "is in use by a cluster")
           .with_hint(
               "restore a point that was taken later, or to an instant before; or restore on another machine; or "
               "move that directory away, if no server uses it");
@@ -281,10 +362,13 @@ Result<MaterialisePlan> MaterialisePlan::make(source::World& world, repo::Reposi
   if (options.to.empty()) return make_error(ErrorCode::kUsage, "no directory to restore to was given");
   plan.source_ = TRY(snapshot_source(snapshot));
   plan.directory_ = absolute_path(options.to);
+  plan.original_ = snapshot.source.value("data_directory", "");
+  plan.in_place_ = !plan.original_.empty() && real_path(plan.original_) == real_path(plan.directory_);
   TRY(plan.place_tablespaces(options));
+  TRY(plan.look_around(world));
   TRY(plan.look_at_target(world, options));
   TRY(plan.look_at_tablespaces(world, options));
-  TRY(plan.look_at_replay(world, snapshot, target));
+  TRY(plan.look_at_replay(world, target));
   TRY(plan.measure(repository, snapshot));
   TRY(plan.look_at_space(world));
   plan.choose_owner(options, world);

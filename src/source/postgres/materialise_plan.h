@@ -43,15 +43,19 @@ class MaterialisePlan {
 
  private:
   Result<void> place_tablespaces(const MaterialiseOptions& options);
+  Result<void> look_around(source::World& world);
   Result<void> look_at_target(source::World& world, const MaterialiseOptions& options);
   Result<void> look_at_tablespaces(source::World& world, const MaterialiseOptions& options);
-  Result<void> look_at_replay(source::World& world, const repo::Snapshot& snapshot, const ResolvedTarget& target);
+  Result<void> look_at_replay(source::World& world, const ResolvedTarget& target);
+  bool is_ours(FileSystem& fs, const std::string& oid, const std::string& location) const;
   Result<void> measure(repo::Repository& repository, const repo::Snapshot& snapshot);
   Result<void> look_at_space(source::World& world);
   void choose_owner(const MaterialiseOptions& options, source::World& world);
 
   SnapshotSource source_;
   std::string directory_;
+  std::string original_;   // the data directory that was captured; "" when that is not known
+  bool in_place_ = false;  // the restore goes there
   std::map<std::string, std::string> tablespaces_;
   std::map<std::string, uint64_t> bytes_by_root_;
   uint64_t files_ = 0, bytes_ = 0;
@@ -60,7 +64,8 @@ class MaterialisePlan {
   std::vector<std::string> notes_;
 };
 
-// kTargetRunning when a server runs on the directory.
+// kTargetRunning when a server runs on the directory: postmaster.pid names it, or, when
+// that file is gone, one of its processes works there.
 Result<void> refuse_running(FileSystem& fs, const std::string& data_directory);
 
 }  // namespace holdfast::postgres

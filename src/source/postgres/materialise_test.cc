@@ -58,6 +58,85 @@ TEST_F(Materialise, TablespacesGoWhereTheyAreSent) {
   EXPECT_EQ(restored.value()->sql("select pg_tablespace_location(" + oid + ")").value(), cluster.scratch() + "/moved");
 }
 
+// The original's directory is its own also while nothing is in it: a database would be made
+// there by both clusters under one OID.
+TEST_F(Materialise, AnEmptyTablespaceIsNotSharedWithTheOriginal) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  const std::string location = cluster.scratch() + "/space";
+  ASSERT_OK(real_file_system().make_directory(location, 0700));
+  cluster.own(location);
+  ASSERT_OK(cluster.sql("create tablespace s location '" + location + "'"));
+  const std::string oid = cluster.sql("select oid from pg_tablespace where spcname = 's'").value();
+  auto snapshot = rig_.capture(cluster);
+  ASSERT_OK(snapshot);
+
+  auto target = TestCluster::prepare();
+  ASSERT_OK(target);
+  for (const bool delta : {false, true}) {
+    MaterialiseOptions options;
+    options.delta = delta;
+    auto refused = rig_.materialise_into(*target.value(), snapshot.value(), options);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kTargetNotEmpty);
+    EXPECT_EQ(refused.error().message(), "the tablespace directory " + location + " is in use by a cluster");
+    EXPECT_FALSE(exists(real_file_system(), target.value()->data()).value());
+  }
+  // In the original's own place it is what is left of the original.
+  ASSERT_OK(cluster.stop());
+  ASSERT_OK(remove_tree(real_file_system(), cluster.data()));
+  ASSERT_OK(rig_.materialise_into(cluster, snapshot.value()));
+  ASSERT_OK(cluster.start());
+  ASSERT_OK(TestRig::wait_for_promotion(cluster));
+
+  MaterialiseOptions moved;
+  moved.tablespaces[oid] = target.value()->scratch() + "/moved";
+  ASSERT_OK(rig_.materialise_into(*target.value(), snapshot.value(), moved));
+  ASSERT_OK(target.value()->start());
+  ASSERT_OK(TestRig::wait_for_promotion(*target.value()));
+  ASSERT_OK(target.value()->sql("create table u tablespace s as select 1 as a"));
+  ASSERT_OK(cluster.sql("create table u tablespace s as select 2 as a"));
+  EXPECT_EQ(target.value()->sql("select a from u").value(), "1");
+  EXPECT_EQ(cluster.sql("select a from u").value(), "2");
+}
+
+TEST_F(Materialise, APlaceInsideOfAnotherClusterIsRefused) {
+  auto made = with_table(), other = TestCluster::create();
+  ASSERT_OK(made);
+  ASSERT_OK(other);
+  TestCluster& cluster = *made.value();
+  const std::string location = cluster.scratch() + "/space";
+  ASSERT_OK(real_file_system().make_directory(location, 0700));
+  cluster.own(location);
+  ASSERT_OK(cluster.sql("create tablespace s location '" + location + "'"));
+  auto snapshot = rig_.capture(cluster);
+  ASSERT_OK(snapshot);
+  const std::string link = other.value()->scratch() + "/link";
+  ASSERT_OK(real_file_system().symlink(other.value()->data() + "/base", link));
+
+  auto target = TestCluster::prepare();
+  ASSERT_OK(target);
+  for (const std::string& place : {other.value()->data() + "/space", link + "/deep/space"}) {
+    MaterialiseOptions options;
+    options.tablespaces[location] = place;
+    auto refused = rig_.materialise_into(*target.value(), snapshot.value(), options);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kRefused);
+    EXPECT_EQ(refused.error().message(),
+              place + " lies inside the data directory of a cluster, " + other.value()->data());
+    EXPECT_FALSE(exists(real_file_system(), place).value());
+  }
+  MaterialiseOptions options;
+  options.to = other.value()->data() + "/copy";
+  options.tablespaces[location] = target.value()->scratch() + "/moved";
+  auto refused = materialise(rig_.world, rig_.repository(), snapshot.value(), ResolvedTarget{}, options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kRefused);
+  EXPECT_EQ(refused.error().message(),
+            options.to + " lies inside the data directory of a cluster, " + other.value()->data());
+}
+
 TEST_F(Materialise, UnloggedTablesComeBackEmpty) {
   auto made = with_table();
   ASSERT_OK(made);
@@ -99,6 +178,41 @@ TEST_F(Materialise, DeltaWritesWhatDiffersAndRemovesTheRest) {
   EXPECT_EQ(cluster.sql(kDigest).value(), digest);
 }
 
+TEST_F(Materialise, DeltaLeavesWhatIsNotTheServersOwn) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  const std::string mine = cluster.data() + "/mydir", captured = cluster.data() + "/captured";
+  FileSystem& disk = real_file_system();
+  ASSERT_OK(disk.make_directory(captured, 0755));
+  ASSERT_OK(write_file_durably(disk, captured + "/old", as_bytes("old"), 0644));
+  for (const std::string& path : {captured, captured + "/old"}) cluster.own(path);
+  auto snapshot = rig_.capture(cluster);
+  ASSERT_OK(snapshot);
+  ASSERT_OK(cluster.stop());
+  ASSERT_OK(disk.make_directory(mine, 0700));
+  const std::vector<std::string> others = {mine + "/notes", cluster.data() + "/server.key", captured + "/new"};
+  const std::vector<std::string> own = {cluster.data() + "/standby.signal", cluster.data() + "/pg_xact/0FFF",
+                                        cluster.data() + "/base/77777"};
+  for (const auto& paths : {others, own})
+    for (const std::string& path : paths) ASSERT_OK(write_file_durably(disk, path, as_bytes("x"), 0600));
+
+  MaterialiseOptions options;
+  options.delta = true;
+  auto report = rig_.materialise_into(cluster, snapshot.value(), options);
+  ASSERT_OK(report);
+  EXPECT_EQ(report.value().notes, std::vector<std::string>{"left in place, since it is not PostgreSQL's "
+                                                           "(--remove-extra removes it): mydir, server.key"});
+  for (const std::string& path : others) EXPECT_TRUE(exists(disk, path).value()) << path;
+  for (const std::string& path : own) EXPECT_FALSE(exists(disk, path).value()) << path;
+
+  options.remove_extra = true;
+  ASSERT_OK(rig_.materialise_into(cluster, snapshot.value(), options));
+  for (const std::string& path : others) EXPECT_FALSE(exists(disk, path).value()) << path;
+  EXPECT_TRUE(exists(disk, captured + "/old").value());
+  ASSERT_OK(cluster.start());
+}
+
 TEST_F(Materialise, ARunningTargetIsRefused) {
   auto made = with_table();
   ASSERT_OK(made);
@@ -108,6 +222,23 @@ TEST_F(Materialise, ARunningTargetIsRefused) {
   MaterialiseOptions options;
   options.delta = true;
   auto refused = rig_.materialise_into(cluster, snapshot.value(), options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kTargetRunning);
+  EXPECT_EQ(cluster.sql("select count(*) from t").value(), "50000");
+}
+
+TEST_F(Materialise, ARunningTargetIsRefusedThoughItsPidFileIsGone) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  auto snapshot = rig_.capture(cluster);
+  ASSERT_OK(snapshot);
+  const std::string file = cluster.data() + "/postmaster.pid", aside = cluster.scratch() + "/aside";
+  ASSERT_OK(real_file_system().rename(file, aside));
+  MaterialiseOptions options;
+  options.delta = true;
+  auto refused = rig_.materialise_into(cluster, snapshot.value(), options);
+  ASSERT_OK(real_file_system().rename(aside, file));  // else it can't be stopped
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), ErrorCode::kTargetRunning);
   EXPECT_EQ(cluster.sql("select count(*) from t").value(), "50000");

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "base/log.h"
 #include "source/postgres/replication_session.h"
@@ -90,7 +91,7 @@ class Receiver {
   void write_marks();
   void report(bool now);
   void rest(Duration pause);
-  void recover_slot(const Error& error);
+  void note_refusal(const Error& error);
 
   const Connection& connection_;
   WalArchive& archive_;
@@ -103,7 +104,9 @@ class Receiver {
   std::unique_ptr<ReplicationSession> session_;
 
   ReceiverState state_;
-  bool gap_follows_ = false;  // the server lacks what we would need next
+  Lsn gone_before_;          // the server has removed the WAL before this
+  std::optional<Lsn> lost_;  // what it was asked for then, until the gap is told
+  bool is_try_ = false;      // streaming from before what the slot keeps, and nothing has come yet
   bool reply_now_ = false;
   Lsn told_;
   Duration told_at_, reported_at_, marks_at_;
@@ -126,6 +129,7 @@ Result<void> Receiver::run() {
   std::optional<Error> fatal;
   while (!stop_ && !fatal) {
     const Duration began = clock_.monotonic();
+    const Lsn gone_before = gone_before_;
     auto outcome = session();
     ever = ever || state_.connected;
     const bool was_connected = state_.connected;
@@ -144,9 +148,10 @@ Result<void> Receiver::run() {
     log_warn("postgres.receive.interrupted", {{"problem", state_.trouble}});
     report(true);
     if (was_connected && clock_.monotonic() - began > kSteady) pause_time = kFirstPause;
+    state_.reconnects++;
+    if (gone_before_ > gone_before) continue;  // with what comes next: every time further on
     rest(pause_time);
     pause_time = std::min(Duration{pause_time.ns * 2}, options_.longest_pause);
-    state_.reconnects++;
   }
   report(true);
   if (fatal) return std::move(*fatal);
@@ -190,18 +195,20 @@ Result<StreamStart> Receiver::plan() {
   std::optional<Lsn> slot_restart = TRY(session_->ensure_slot(options_.slot));
   if (!slot_restart) slot_restart = TRY(ask_slot_restart());
   TRY(session_->fetch_histories(archive_, session_->timeline()));
-  StreamStart from = TRY(plan_stream(archive_, session_->timeline(), slot_restart, session_->end()));
-  if (!gap_follows_) return from;
-  // What comes next in the archive is gone from the server. Going on with a gap (which
-  // log, points and restore name) protects from now on; waiting would protect nothing.
-  gap_follows_ = false;
-  const Lsn oldest = segment_start(slot_restart.value_or(session_->end()), archive_.identity().segment_bytes);
-  if (oldest <= from.position) return from;
+  const StreamStart from =
+      TRY(plan_stream(archive_, session_->timeline(), slot_restart, session_->end(), gone_before_));
+  is_try_ = slot_restart && from.position < segment_start(*slot_restart, archive_.identity().segment_bytes);
+  const auto lost = std::exchange(lost_, std::nullopt);
+  if (!lost || from.position <= *lost) return from;
+  // Going on with a gap (which log, points and restore name) protects from now on; waiting
+  // would protect nothing.
   state_.gaps++;
-  log_error("postgres.receive.gap", {{"from", from.position.text()},
-                                     {"to", oldest.text()},
-                                     {"advice", "take a backup now; raise max_slot_wal_keep_size"}});
-  return StreamStart{session_->timeline(), oldest};
+  log_error("postgres.receive.gap", {{"from", lost->text()},
+                                     {"on_with", from.position.text()},
+                                     {"advice",
+                                      "what is missing is gone from the server. Unless a backup was taken "
+                                      "since, take one now; raise max_slot_wal_keep_size"}});
+  return from;
 }
 
 // Servers before 15 do not tell over the replication protocol, nor whether a slot of
@@ -219,11 +226,19 @@ Result<std::optional<Lsn>> Receiver::ask_slot_restart() {
   return state->slot_restart;
 }
 
-// The server has removed the WAL that we asked for. A new slot keeps what comes
-// from now on; the old one is invalid, or points (by our own report) to what is gone.
-void Receiver::recover_slot(const Error& error) {
-  if (!has_state(error, "55000") && !has_state(error, "58P01")) return;
-  gap_follows_ = true;
+// The server has removed the WAL that we asked for, or the slot is of no use any more. A
+// new slot keeps what comes from now on; the old one is invalid, or points (by our own
+// report) to what is gone. Not so when we asked for more than it keeps: then it goes on
+// keeping what it keeps.
+void Receiver::note_refusal(const Error& error) {
+  const bool removed = has_state(error, "58P01");
+  if (!removed && !has_state(error, "55000")) return;
+  if (removed) {
+    const uint64_t segment_bytes = archive_.identity().segment_bytes;
+    lost_ = sink_.position();
+    gone_before_ = std::max(gone_before_, Lsn{segment_start(*lost_, segment_bytes).value + segment_bytes});
+  }
+  if (removed && is_try_) return;
   ignore(session_->drop_slot(options_.slot), "the next session tries again");
 }
 
@@ -232,7 +247,7 @@ void Receiver::recover_slot(const Error& error) {
 Result<std::optional<StreamStart>> Receiver::stream(const StreamStart& from) {
   TRY(sink_.begin(from.timeline, from.position));
   if (auto started = session_->start(options_.slot, from); !started.ok()) {
-    recover_slot(started.error());
+    note_refusal(started.error());
     return std::move(started).error();
   }
   log_info("postgres.receive.streaming", {{"timeline", uint64_t{from.timeline}}, {"from", from.position.text()}});
@@ -243,7 +258,7 @@ Result<std::optional<StreamStart>> Receiver::stream(const StreamStart& from) {
   while (!stop_) {
     if (TRY(take_messages())) {
       auto next = session_->finish();
-      if (!next.ok()) recover_slot(next.error());
+      if (!next.ok()) note_refusal(next.error());
       return next;
     }
     const Duration until_due = sink_.tick();
@@ -280,6 +295,7 @@ Result<void> Receiver::take(ByteView bytes) {
     return make_error(ErrorCode::kInvalidData, "the server sent WAL from {} where {} is due", wal.start.text(),
                       sink_.position().text());
   state_.server_end = std::max(state_.server_end, wal.server_end);
+  is_try_ = false;
   state_.received_bytes += wal.data.size();
   sink_.append(wal.data, wal.server_end);
   sink_.tick();
@@ -296,7 +312,10 @@ void Receiver::pause(Duration until_due) {
 }
 
 // Only what the archive has durably is told as flushed (and applied, for remote_apply).
+// Not before the server has shown that it has what a try asks for: the slot would let go of
+// what it keeps and point to what is gone.
 Result<void> Receiver::tell_server() {
+  if (is_try_) return {};
   const Lsn stored = sink_.stored();
   const Duration now = clock_.monotonic();
   if (stored == told_ && !reply_now_ && now - told_at_ < options_.status_interval) return {};

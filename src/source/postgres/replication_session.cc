@@ -27,14 +27,13 @@ Result<T> number(std::string_view text, std::string_view what) {
 }
 
 // Where each timeline's stored WAL ends, behind its newest stretch; or before the
-// first gap that the slot can still fill.
-std::map<uint32_t, Lsn> stored_ends(const std::vector<WalPiece>& pieces, uint64_t segment_bytes,
-                                    std::optional<Lsn> slot_restart) {
+// first gap that the server may still fill.
+std::map<uint32_t, Lsn> stored_ends(const std::vector<WalPiece>& pieces, uint64_t segment_bytes, Lsn gone_before) {
   std::map<uint32_t, Lsn> ends;
   for (const WalPiece& piece : pieces) {
     const auto known = ends.find(piece.timeline);
     const bool joins = known != ends.end() && known->second >= piece.from;
-    if (known != ends.end() && !joins && slot_restart && known->second >= segment_start(*slot_restart, segment_bytes)) {
+    if (known != ends.end() && !joins && segment_start(known->second, segment_bytes) >= gone_before) {
       // From the segment's beginning: the archive gives no part of a segment out that
       // others follow, since for a recovery that is a gap. The server keeps whole segments.
       known->second = segment_start(known->second, segment_bytes);
@@ -143,45 +142,75 @@ Result<std::optional<StreamStart>> ReplicationSession::finish() {
 
 namespace {
 
-// Whether a timeline is stored from somewhere in its middle on, or its ancestor not to
-// its end (a backup was faster than we), while the slot still has what is missing.
-bool lacks_beginning(const TimelinePiece& piece, const TimelinePiece& ancestor, const std::vector<WalPiece>& stored,
-                     const std::map<uint32_t, Lsn>& ends, Lsn kept_from, uint64_t segment_bytes) {
-  const Lsn begin = segment_start(piece.from, segment_bytes);
-  const auto first =
-      std::find_if(stored.begin(), stored.end(), [&](const WalPiece& s) { return s.timeline == piece.timeline; });
-  if (first != stored.end() && first->from > begin && kept_from <= begin) return true;
-  const auto before = ends.find(ancestor.timeline);
-  return before != ends.end() && before->second < begin && kept_from <= before->second;
-}
+// Goes along the way to the server's timeline, oldest first, and looks for where
+// something is missing.
+class StreamPlan {
+ public:
+  StreamPlan(std::vector<TimelinePiece> path, const std::vector<WalPiece>& stored, uint64_t segment_bytes,
+             std::optional<Lsn> kept_from, Lsn gone_before)
+      : path_(std::move(path)),
+        segment_bytes_(segment_bytes),
+        kept_from_(kept_from),
+        gone_before_(gone_before),
+        ends_(stored_ends(stored, segment_bytes, gone_before)) {
+    for (const TimelinePiece& piece : path_) {
+      const auto first = std::find_if(stored.begin(), stored.end(), [&](const WalPiece& s) {
+        return s.timeline == piece.timeline && s.from < piece.to;
+      });
+      if (first != stored.end()) firsts_[piece.timeline] = first->from;
+    }
+  }
+
+  std::optional<StreamStart> first_missing() const {
+    bool begun = false;  // something of the way is stored
+    for (size_t i = 0; i < path_.size(); i++) {
+      const TimelinePiece& piece = path_[i];
+      const bool any = firsts_.contains(piece.timeline);
+      // Before the first that is stored nothing is missing, except what the slot was made to keep.
+      const bool wanted = begun || (any && kept_from_ && *kept_from_ <= begin_of(piece));
+      if (wanted && !has_beginning(piece) && may_be_had(begin_of(piece)))
+        return StreamStart{piece.timeline, begin_of(piece)};
+      begun = begun || any;
+      if (!any) continue;
+      const Lsn end = ends_.at(piece.timeline);
+      if (end < piece.to && !goes_over(i, end) && may_be_had(end)) return StreamStart{piece.timeline, end};
+    }
+    return std::nullopt;
+  }
+
+ private:
+  Lsn begin_of(const TimelinePiece& piece) const { return segment_start(piece.from, segment_bytes_); }
+  bool may_be_had(Lsn position) const { return segment_start(position, segment_bytes_) >= gone_before_; }
+  bool has_beginning(const TimelinePiece& piece) const {
+    const auto first = firsts_.find(piece.timeline);
+    return first != firsts_.end() && first->second <= begin_of(piece);
+  }
+  // The segment in which a timeline was left is its successor's first, too: stored there it is not missing.
+  bool goes_over(size_t i, Lsn end) const {
+    return i + 1 < path_.size() && end >= begin_of(path_[i + 1]) && has_beginning(path_[i + 1]);
+  }
+
+  const std::vector<TimelinePiece> path_;
+  const uint64_t segment_bytes_;
+  const std::optional<Lsn> kept_from_;
+  const Lsn gone_before_;
+  const std::map<uint32_t, Lsn> ends_;
+  std::map<uint32_t, Lsn> firsts_;  // of each timeline, where what is stored of it begins
+};
 
 }  // namespace
 
 Result<StreamStart> plan_stream(WalArchive& archive, uint32_t server_timeline, std::optional<Lsn> slot_restart,
-                                Lsn server_end) {
+                                Lsn server_end, Lsn gone_before) {
   const uint64_t segment_bytes = archive.identity().segment_bytes;
-  const auto path = path_to(server_timeline, TRY(archive.history(server_timeline)));
+  auto path = path_to(server_timeline, TRY(archive.history(server_timeline)));
   std::optional<Lsn> kept_from;
   if (slot_restart) kept_from = segment_start(*slot_restart, segment_bytes);
-  const auto stored = TRY(archive.pieces());
-  const auto ends = stored_ends(stored, segment_bytes, kept_from);
-  std::optional<StreamStart> headless;
-  for (auto piece = path.rbegin(); piece != path.rend(); ++piece) {
-    const auto end = ends.find(piece->timeline);
-    if (end == ends.end()) continue;
-    const auto ancestor = piece + 1;
-    if (ancestor != path.rend() && kept_from &&
-        lacks_beginning(*piece, *ancestor, stored, ends, *kept_from, segment_bytes)) {
-      headless = StreamStart{piece->timeline, segment_start(piece->from, segment_bytes)};
-      continue;
-    }
-    if (end->second < piece->to) return StreamStart{piece->timeline, end->second};
-    // This timeline is stored to where it was left; its successor begins with the same segment.
-    const auto& next = *(piece - 1);
-    return StreamStart{next.timeline, segment_start(next.from, segment_bytes)};
-  }
-  if (headless) return *headless;
-  const Lsn from = segment_start(slot_restart.value_or(server_end), segment_bytes);
+  // What the slot keeps is there, whatever was found before.
+  if (kept_from) gone_before = std::min(gone_before, *kept_from);
+  const StreamPlan plan(path, TRY(archive.pieces()), segment_bytes, kept_from, gone_before);
+  if (const auto missing = plan.first_missing()) return *missing;
+  const Lsn from = kept_from.value_or(segment_start(server_end, segment_bytes));
   const auto piece = std::find_if(path.begin(), path.end(), [&](const auto& p) { return from < p.to; });
   return StreamStart{piece->timeline, from};
 }

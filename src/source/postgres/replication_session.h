@@ -54,11 +54,12 @@ class ReplicationSession {
   Lsn end_;
 };
 
-// Where to go on: at the segment of the first gap behind `slot_restart` in what the
-// archive holds of the way to the server's timeline; when there is none, behind all that
-// it holds; when it holds nothing, at the segment of `slot_restart`, else at that of the
-// server's end.
+// Where to go on along the way to the server's timeline: at the segment of the first hole
+// in what the archive holds of it; when there is none, behind all that it holds; when it
+// holds nothing, at the segment of `slot_restart`, else at that of the server's end. What
+// the slot keeps is not asked for holes: a server has more than that, and only asking it
+// tells. What begins before `gone_before` it has been asked for in vain: that is passed over.
 Result<StreamStart> plan_stream(WalArchive& archive, uint32_t server_timeline, std::optional<Lsn> slot_restart,
-                                Lsn server_end);
+                                Lsn server_end, Lsn gone_before = {});
 
 }  // namespace holdfast::postgres

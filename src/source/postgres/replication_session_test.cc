@@ -24,8 +24,8 @@ class PlanStreamTest : public ::testing::Test {
   void push_history(uint32_t timeline, const std::string& content) {
     ASSERT_TRUE(archive_->push(history_name(timeline), as_bytes(content)).ok());
   }
-  std::string plan(uint32_t timeline, std::optional<Lsn> slot_restart, Lsn server_end = Lsn{9 * kSegment + 5}) {
-    const auto start = plan_stream(*archive_, timeline, slot_restart, server_end);
+  std::string plan(uint32_t timeline, std::optional<Lsn> slot_restart, Lsn gone_before = {}) {
+    const auto start = plan_stream(*archive_, timeline, slot_restart, Lsn{9 * kSegment + 5}, gone_before);
     return start.ok() ? fmt::format("{} {}", start.value().timeline, start.value().position.text())
                       : start.error().text();
   }
@@ -49,13 +49,51 @@ TEST_F(PlanStreamTest, GoesOnWhereTheArchiveEnds) {
   EXPECT_EQ(plan(1, Lsn{kSegment}), "1 0/3003E8");
 }
 
-TEST_F(PlanStreamTest, FillsAGapThatTheSlotStillKeeps) {
+TEST_F(PlanStreamTest, FillsAGapWhateverTheSlotKeeps) {
   push(0);
   push(2);
   push(3);
-  EXPECT_EQ(plan(1, Lsn{2 * kSegment}), "1 0/200000");
-  EXPECT_EQ(plan(1, Lsn{3 * kSegment}), "1 0/500000") << "what is missing is gone";
-  EXPECT_EQ(plan(1, std::nullopt), "1 0/500000");
+  for (const std::optional<Lsn> slot :
+       {std::optional<Lsn>(2 * kSegment), std::optional<Lsn>(7 * kSegment), std::optional<Lsn>()}) {
+    EXPECT_EQ(plan(1, slot), "1 0/200000");
+    EXPECT_EQ(plan(1, slot, Lsn{2 * kSegment}), "1 0/200000");
+  }
+  EXPECT_EQ(plan(1, Lsn{7 * kSegment}, Lsn{3 * kSegment}), "1 0/500000") << "what is missing is gone";
+  EXPECT_EQ(plan(1, std::nullopt, Lsn{3 * kSegment}), "1 0/500000");
+  EXPECT_EQ(plan(1, Lsn{2 * kSegment + 5}, Lsn{3 * kSegment}), "1 0/200000") << "what a slot keeps is not gone";
+}
+
+// A backup stored WAL while no receiver was there, and the slot is a new one.
+TEST_F(PlanStreamTest, OfSeveralGapsTheFirstThatIsNotGone) {
+  push(0);
+  push(2);
+  push(4);
+  const Lsn fresh{8 * kSegment};
+  EXPECT_EQ(plan(1, fresh), "1 0/200000");
+  EXPECT_EQ(plan(1, fresh, Lsn{3 * kSegment}), "1 0/400000");
+  EXPECT_EQ(plan(1, fresh, Lsn{5 * kSegment}), "1 0/600000") << "behind all that is stored";
+  EXPECT_EQ(plan(1, fresh, Lsn{7 * kSegment}), "1 0/800000") << "that is gone, too: what the slot keeps";
+  EXPECT_EQ(plan(1, std::nullopt, Lsn{7 * kSegment}), "1 0/900000");
+}
+
+TEST_F(PlanStreamTest, FindsAGapOnATimelineThatWasLeftLongAgo) {
+  push(0);
+  push(2);
+  push_history(2, "1\t0/400000\tx\n");
+  push_history(3, "1\t0/400000\tx\n2\t0/500000\tx\n");
+  ASSERT_TRUE(archive_->push(segment_name(2, Lsn{4 * kSegment}, kSegment), wal_.segment(3)).ok());
+  ASSERT_TRUE(archive_->push(segment_name(3, Lsn{5 * kSegment}, kSegment), wal_.segment(4)).ok());
+  EXPECT_EQ(plan(3, std::nullopt), "1 0/200000");
+  EXPECT_EQ(plan(3, std::nullopt, Lsn{3 * kSegment}), "3 0/600000") << "what is missing is gone";
+}
+
+// Protected only since: what was before the first backup is nobody's loss.
+TEST_F(PlanStreamTest, DoesNotAskForWhatWasBeforeAllThatIsStored) {
+  push_history(2, "1\t0/300100\tx\n");
+  ASSERT_TRUE(archive_->push(segment_name(2, Lsn{5 * kSegment}, kSegment), wal_.segment(4)).ok());
+  EXPECT_EQ(plan(2, std::nullopt), "2 0/600000");
+  EXPECT_EQ(plan(2, Lsn{5 * kSegment}), "2 0/600000");
+  EXPECT_EQ(plan(2, Lsn{2 * kSegment}), "2 0/300000") << "unless the slot was made to keep it";
 }
 
 TEST_F(PlanStreamTest, ReceivesASegmentAnewOfWhichOnlyAPartIsStoredBeforeOthers) {
@@ -82,7 +120,7 @@ TEST_F(PlanStreamTest, GoesOverToTheNextTimelineWhereTheOldOneWasLeft) {
 }
 
 // A backup that was faster than the receiver has stored WAL of the new timeline from
-// somewhere in its middle on: what is before comes first, while the slot has it.
+// somewhere in its middle on: what is before comes first, while the server has it.
 TEST_F(PlanStreamTest, BeginsWhereTheNewTimelineBeganThoughItsMiddleIsStored) {
   push(0);
   push(1);
@@ -91,7 +129,8 @@ TEST_F(PlanStreamTest, BeginsWhereTheNewTimelineBeganThoughItsMiddleIsStored) {
   EXPECT_EQ(plan(2, Lsn{kSegment}), "1 0/300000") << "the rest of timeline 1 is missing, too";
   ASSERT_TRUE(archive_->push_part(1, Lsn{3 * kSegment}, wal_.bytes().subspan(2 * kSegment, 0x100)).ok());
   EXPECT_EQ(plan(2, Lsn{kSegment}), "2 0/300000");
-  EXPECT_EQ(plan(2, Lsn{4 * kSegment}), "2 0/600000") << "what is missing is gone";
+  EXPECT_EQ(plan(2, Lsn{4 * kSegment}), "2 0/300000");
+  EXPECT_EQ(plan(2, Lsn{4 * kSegment}, Lsn{4 * kSegment}), "2 0/600000") << "what is missing is gone";
 }
 
 TEST_F(PlanStreamTest, FetchesTheEndOfAnAncestorBehindWhichAllIsStored) {
@@ -100,7 +139,8 @@ TEST_F(PlanStreamTest, FetchesTheEndOfAnAncestorBehindWhichAllIsStored) {
   for (uint64_t i = 3; i < 6; i++)
     ASSERT_TRUE(archive_->push(segment_name(2, Lsn{i * kSegment}, kSegment), wal_.segment(i - 1)).ok());
   EXPECT_EQ(plan(2, Lsn{kSegment}), "1 0/200000");
-  EXPECT_EQ(plan(2, Lsn{3 * kSegment}), "2 0/600000") << "what is missing is gone";
+  EXPECT_EQ(plan(2, Lsn{3 * kSegment}), "1 0/200000");
+  EXPECT_EQ(plan(2, Lsn{3 * kSegment}, Lsn{3 * kSegment}), "2 0/600000") << "what is missing is gone";
 }
 
 TEST(ReplicationMessages, AreReadAndWritten) {
