@@ -103,6 +103,7 @@ Json json_of_plan(const engine::Plan& plan, const engine::Outlook& outlook, cons
                      {"kind", engine::step_kind_name(step.kind)},
                      {"line", step.line},
                      {"phase", step.phase},
+                     {"prose", step.prose},
                      {"script", step.script},
                      {"skipped", step.skipped},
                      {"window_end_seconds", step.window_end ? json_of(*step.window_end) : Json()},
@@ -137,6 +138,17 @@ Json json_of_plan(const engine::Plan& plan, const engine::Outlook& outlook, cons
           {"steps", steps}};
 }
 
+// Line by line, at a margin.
+void print_block(Context& context, const std::string& text) {
+  if (text.empty()) return;
+  context.print("");
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    context.print("    {}", printable(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+}
+
 Result<void> explain(Context& context, const engine::Plan& plan, const std::string& id) {
   const engine::Step* step = plan.find(id);
   if (step == nullptr) {
@@ -147,12 +159,8 @@ Result<void> explain(Context& context, const engine::Plan& plan, const std::stri
   }
   context.print("{}: {} (line {} of {})", step->id, printable(step->title), step->line, plan.document);
   for (const std::string& sentence : engine::explain(*step)) context.print("- {}", printable(one_line(sentence)));
-  context.print("");
-  for (size_t begin = 0; begin < step->script.size();) {
-    const size_t end = std::min(step->script.find('\n', begin), step->script.size());
-    context.print("    {}", printable(step->script.substr(begin, end - begin)));
-    begin = end + 1;
-  }
+  print_block(context, step->prose);
+  print_block(context, step->script);
   return {};
 }
 
