@@ -29,13 +29,16 @@ postgres::MaterialiseOptions materialise_options(Workspace& workspace, const Res
   return options;
 }
 
-files::RestoreOptions files_options(const RestoreRequest& request, const ComponentPlan& plan, bool dry_run) {
+files::RestoreOptions files_options(Workspace& workspace, const RestoreRequest& request, const ComponentPlan& plan,
+                                    bool dry_run) {
   files::RestoreOptions options;
   options.to = plan.to;
   options.only = request.only;
   options.delta = request.delta;
   options.remove_extra = request.remove_extra;
   options.numeric_ids = request.numeric_ids;
+  const ComponentConfig* config = workspace.stack().find(plan.component);
+  if (config != nullptr && config->kind == "files") options.excludes = config->files.excludes;
   options.dry_run = dry_run;
   return options;
 }
@@ -51,8 +54,10 @@ Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, Compo
     for (const std::string& tablespace : report.tablespaces) plan.notes.push_back("tablespace " + tablespace);
     return {};
   }
-  auto report = TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(request, plan, true)));
+  auto report =
+      TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(workspace, request, plan, true)));
   plan.changes = std::move(report.changes);
+  plan.notes.insert(plan.notes.end(), report.notes.begin(), report.notes.end());
   if (report.bytes > 0) plan.bytes = report.bytes;  // of the paths chosen; over what is there it is not known
   return {};
 }
@@ -72,7 +77,7 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
     outcome.notes = std::move(report.notes);
   } else {
     auto report =
-        TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(request, plan, false)));
+        TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(workspace, request, plan, false)));
     outcome.files = report.files;
     outcome.bytes = report.bytes;
     outcome.bytes_written = report.bytes_written;

@@ -95,10 +95,12 @@ class TreeSink {
   uint64_t files_ = 0, bytes_ = 0;
 };
 
-nlohmann::json describe(const std::vector<std::string>& roots, const Walker& walker, const FileCapture& capture) {
+nlohmann::json describe(const std::vector<std::string>& roots, const CaptureOptions& options, const Walker& walker,
+                        const FileCapture& capture) {
   nlohmann::json source;
-  source["roots"] = nlohmann::json::array();
-  for (const auto& root : roots) source["roots"].push_back("/" + (root.empty() ? "" : display_path(root)));
+  source[kRootsKey] = nlohmann::json::array();
+  for (const auto& root : roots) source[kRootsKey].push_back("/" + (root.empty() ? "" : display_path(root)));
+  if (!options.excludes.empty()) source[kExcludesKey] = options.excludes;
   source["vanished"] = walker.vanished() + capture.vanished();
   source["read_again"] = capture.read_again();
   return source;
@@ -140,7 +142,7 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
   snapshot.read_bytes = content.bytes_read();
   snapshot.stored_bytes = session.stats().stored_bytes - stored_before;
   snapshot.took = world.clock.monotonic() - began;
-  snapshot.source = describe(roots, walker, worker);
+  snapshot.source = describe(roots, options, walker, worker);
   snapshot.faults = faults.take();
   log_info("files.captured",
            {{"files", snapshot.files}, {"bytes", snapshot.source_bytes}, {"read_bytes", snapshot.read_bytes}});

@@ -9,6 +9,11 @@
 
 namespace holdfast::files {
 
+// In Snapshot::source: the roots as display_path() shows them behind a '/', and the
+// patterns that were excluded.
+inline constexpr const char* kRootsKey = "roots";
+inline constexpr const char* kExcludesKey = "excludes";
+
 struct CaptureOptions {
   std::vector<std::string> paths;     // absolute; several roots keep their whole path in the tree
   std::vector<std::string> excludes;  // gitignore-like patterns: "*.tmp", "/srv/data/cache/", "**/node_modules"

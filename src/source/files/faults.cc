@@ -45,6 +45,27 @@ std::string display_path(std::string_view path) {
   return shown;
 }
 
+std::string path_of_display(std::string_view shown) {
+  const auto digit = [](char c) -> int {
+    if (c >= '0' && c <= '9') return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  };
+  std::string path;
+  while (!shown.empty()) {
+    size_t taken = 1;
+    char byte = shown[0];
+    if (shown.size() > 1 && shown.starts_with("\\\\")) {
+      taken = 2;
+    } else if (shown.size() > 3 && shown.starts_with("\\x") && digit(shown[2]) >= 0 && digit(shown[3]) >= 0) {
+      byte = static_cast<char>(digit(shown[2]) * 16 + digit(shown[3]));
+      taken = 4;
+    }
+    path += byte;
+    shown.remove_prefix(taken);
+  }
+  return path;
+}
+
 void Faults::add(std::string_view path, std::string_view problem) {
   std::lock_guard lock(mutex_);
   count_++;

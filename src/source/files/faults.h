@@ -15,6 +15,9 @@ namespace holdfast::files {
 // "\xNN", and a backslash "\\", so that two paths never look alike.
 std::string display_path(std::string_view path);
 
+// The path that display_path() shows so.
+std::string path_of_display(std::string_view shown);
+
 // Collects what went wrong with single files while the rest goes on. Keeps the
 // first kLimit lines and counts the others, so that a million faults do not fill
 // the memory. Thread-safe.

@@ -14,6 +14,7 @@ struct RestoreOptions {
   std::vector<std::string> only = {};  // paths or patterns inside the tree; empty: all
   bool delta = false;                  // target may hold data: right blocks are kept, wrong ones rewritten
   bool remove_extra = false;           // with delta: files that the snapshot does not have go
+  std::vector<std::string> excludes = {};  // of the present configuration: none of it is removed
   bool dry_run = false;
   bool numeric_ids = false;  // do not map owners by name
 };
@@ -30,6 +31,8 @@ struct RestoreReport {
 // Each file appears whole or not at all (temporary beside it, fsync, rename).
 // Everything written is durable when this returns. kTargetNotEmpty without `delta`
 // when something that would be written exists. Free space is checked first.
+// `remove_extra` leaves in place, and notes, what a backup never had: what could not be
+// read or was excluded, everything below that, and what lies on other file systems.
 Result<RestoreReport> restore(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
                               const RestoreOptions& options);
 

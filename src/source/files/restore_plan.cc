@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "source/files/candidate.h"
+#include "source/files/removal.h"
 
 namespace holdfast::files {
 namespace {
@@ -12,8 +13,9 @@ constexpr uint64_t kDiskBlockBytes = 4096;
 
 class Planning {
  public:
-  Planning(repo::Repository& repository, const RestoreOptions& options, const Choice& choice, Target& target)
-      : repository_(repository), options_(options), choice_(choice), target_(target) {}
+  Planning(repo::Repository& repository, const RestoreOptions& options, const Choice& choice, const Spared& spared,
+           Target& target)
+      : repository_(repository), options_(options), choice_(choice), spared_(spared), target_(target) {}
 
   Result<void> visit(const Selected& selected) {
     const repo::Entry& entry = selected.entry;
@@ -94,6 +96,7 @@ class Planning {
         return make_error(ErrorCode::kTargetNotEmpty, "'{}' is a {}, but a {} is to be restored there",
                           display_path(path), kind_name(kind_of(status.st_mode)), kind_name(entry.kind))
             .with_hint("remove it, or let the restore remove what the snapshot does not have");
+      if (!is_directory) TRY(check_way(entry, path));
       if (options_.dry_run)
         plan.changes.push_back(
             fmt::format("remove {} {}", kind_name(kind_of(status.st_mode)), display_path(entry.path)));
@@ -101,6 +104,17 @@ class Planning {
     }
     if (entry.kind == repo::EntryKind::kFile) largest_rewrite_ = std::max(largest_rewrite_, entry.size_bytes);
     return options_.dry_run ? note_update(entry, path, status) : Result<void>();
+  }
+
+  // A directory that stands where something else is to be must be free to go.
+  Result<void> check_way(const repo::Entry& entry, const std::string& path) {
+    Removal removal(target_, spared_, true);
+    const dev_t device = TRY(removal.device_of(parent_path(path)));
+    if (TRY(removal.remove(entry.path, device))) return {};
+    return make_error(ErrorCode::kTargetNotEmpty,
+                      "'{}' is a directory, but a {} is to be restored there, and not all of it may be removed: {}",
+                      display_path(path), kind_name(entry.kind), removal.first_left())
+        .with_hint("move it away");
   }
 
   Result<void> note_update(const repo::Entry& entry, const std::string& path, const struct stat& status) {
@@ -133,6 +147,7 @@ class Planning {
   repo::Repository& repository_;
   const RestoreOptions& options_;
   const Choice& choice_;
+  const Spared& spared_;
   Target& target_;
   std::optional<std::string> absent_;  // directory known not to exist
   uint64_t new_bytes_ = 0, largest_rewrite_ = 0;
@@ -156,8 +171,8 @@ const char* kind_name(repo::EntryKind kind) {
 }
 
 Result<RestorePlan> plan_restore(repo::Repository& repository, const repo::BlockId& root, const Choice& choice,
-                                 const RestoreOptions& options, Target& target) {
-  Planning planning(repository, options, choice, target);
+                                 const RestoreOptions& options, const Spared& spared, Target& target) {
+  Planning planning(repository, options, choice, spared, target);
   auto selection = TRY(Selection::open(repository, root, choice));
   while (const auto selected = TRY(selection.next())) TRY(planning.visit(*selected));
   TRY(planning.check_space(root));

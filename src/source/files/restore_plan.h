@@ -8,6 +8,7 @@
 #include "source/files/content_reader.h"
 #include "source/files/restore.h"
 #include "source/files/selection.h"
+#include "source/files/spared.h"
 #include "source/files/target.h"
 
 namespace holdfast::files {
@@ -31,7 +32,7 @@ struct RestorePlan {
 // in the way. kNoSpace: it would not fit. Reads the whole content of files that
 // exist only in a dry run with delta.
 Result<RestorePlan> plan_restore(repo::Repository& repository, const repo::BlockId& root, const Choice& choice,
-                                 const RestoreOptions& options, Target& target);
+                                 const RestoreOptions& options, const Spared& spared, Target& target);
 
 // What stands at `path`, for people: "directory", "symbolic link", ...
 const char* kind_name(repo::EntryKind kind);

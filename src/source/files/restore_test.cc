@@ -4,6 +4,7 @@
 #include <sys/sysmacros.h>
 
 #include "source/files/data_stream.h"
+#include "source/files/faults.h"
 #include "source/files/selection.h"
 #include "source/files/target.h"
 #include "source/files/test_support.h"
@@ -270,6 +271,110 @@ TEST_F(RestoreTest, DeltaRefusesAnotherKindUnlessItMayRemove) {
   EXPECT_TRUE(differences(snapshot, target).empty());
 }
 
+TEST_F(RestoreTest, RemovesNothingThatCouldNotBeReadWhenThePointWasTaken) {
+  mkdir((source + "/locked").c_str(), 0755);
+  write_source("locked/inside", "only copy");
+  write_source("bad", "only copy");
+  write_source("a", "a");
+  class Unlistable : public MeddlingFileSystem {
+   public:
+    using MeddlingFileSystem::MeddlingFileSystem;
+    Result<std::vector<DirectoryEntry>> list(const std::string& path) override {
+      if (path.ends_with("/locked")) return make_error(ErrorCode::kPermission, "permission denied");
+      return MeddlingFileSystem::list(path);
+    }
+  } disk(real_file_system());
+  disk.read_error = [&](const std::string& path) -> std::optional<Error> {
+    if (path == source + "/bad") return make_error(ErrorCode::kIo, "input/output error");
+    return std::nullopt;
+  };
+  source::World w{disk, clock, progress, 2};
+  const auto snapshot = capture(w, session, options(), nullptr).value();
+  ASSERT_EQ(snapshot.faults.size(), 2u);
+  write_source("extra", "x");
+  const auto report = put_back(snapshot, {.to = "/", .delta = true, .remove_extra = true});
+  EXPECT_EQ(read(source + "/locked/inside"), "only copy");
+  EXPECT_EQ(read(source + "/bad"), "only copy");
+  EXPECT_FALSE(present(source + "/extra"));
+  EXPECT_EQ(report.notes,
+            std::vector<std::string>{"2 paths that the point does not have were left in place: " + in_tree("bad") +
+                                     " (it could not be read when this point was taken), " + in_tree("locked/inside") +
+                                     " (it could not be read when this point was taken)"});
+}
+
+TEST_F(RestoreTest, RemovesNothingWhenMoreCouldNotBeReadThanThePointNames) {
+  write_source("a", "a");
+  auto snapshot = take();
+  snapshot.faults = {in_tree("b") + ": not read: input/output error", "and 7 more"};
+  write_source("c", "perhaps one of the seven");
+  put_back(snapshot, {.to = "/", .delta = true, .remove_extra = true});
+  EXPECT_TRUE(present(source + "/c"));
+}
+
+TEST_F(RestoreTest, RemovesNothingThatIsExcluded) {
+  mkdir((source + "/cache").c_str(), 0755);
+  mkdir((source + "/new").c_str(), 0755);
+  write_source("cache/c", "x");
+  write_source("a.tmp", "x");
+  write_source("a", "a");
+  auto wanted = options();
+  wanted.excludes = {"cache/", "*.tmp", "new"};
+  const auto snapshot = take(wanted);
+  write_source("new/extra", "x");
+  mkdir((source + "/mixed").c_str(), 0755);
+  write_source("mixed/b.tmp", "x");
+  write_source("mixed/extra", "x");
+  write_source("since", "x");
+  const RestoreOptions over{.to = "/", .delta = true, .remove_extra = true, .excludes = {"since"}};
+  const auto report = put_back(snapshot, over);
+  for (const char* name : {"cache/c", "a.tmp", "new/extra", "mixed/b.tmp", "since"})
+    EXPECT_TRUE(present(source + "/" + name)) << name;
+  EXPECT_FALSE(present(source + "/mixed/extra"));
+  ASSERT_EQ(report.notes.size(), 1u);
+  EXPECT_TRUE(report.notes[0].starts_with("5 paths that the point does not have were left in place: "));
+}
+
+TEST_F(RestoreTest, RemovesNothingOfAnotherFileSystem) {
+  for (const char* name : {"mounted", "empty", "extra"}) mkdir((source + "/" + name).c_str(), 0755);
+  write_source("a", "a");
+  auto wanted = options();
+  wanted.excludes = {"mounted", "extra"};
+  auto snapshot = take(wanted);
+  snapshot.source.erase("excludes");  // as if they had not been there
+  mkdir((source + "/extra/mounted").c_str(), 0755);
+  for (const char* name : {"mounted/b", "empty/b", "extra/mounted/b", "extra/c"}) write_source(name, "x");
+  fs.on_stat = [&](const std::string& path, const struct stat& status) -> std::optional<struct stat> {
+    struct stat elsewhere = status;
+    elsewhere.st_dev += 1;
+    for (const char* name : {"/mounted", "/empty", "/extra/mounted"}) {
+      if (path.starts_with(source + name)) return elsewhere;
+    }
+    return std::nullopt;
+  };
+  put_back(snapshot, {.to = "/", .delta = true, .remove_extra = true});
+  for (const char* name : {"mounted/b", "empty/b", "extra/mounted/b"}) EXPECT_TRUE(present(source + "/" + name)) << name;
+  EXPECT_FALSE(present(source + "/extra/c"));
+}
+
+TEST_F(RestoreTest, ADirectoryInAFilesPlaceStaysWhenSomethingOfItMustNotBeRemoved) {
+  write_source("a", "file");
+  auto wanted = options();
+  wanted.excludes = {"*.tmp"};
+  const auto snapshot = take(wanted);
+  unlink((source + "/a").c_str());
+  mkdir((source + "/a").c_str(), 0755);
+  write_source("a/x.tmp", "x");
+  write_source("a/y", "y");
+  const auto outcome = try_put_back(snapshot, {.to = "/", .delta = true, .remove_extra = true});
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.error().code(), ErrorCode::kTargetNotEmpty);
+  EXPECT_EQ(outcome.error().message(), "'" + source +
+                                           "/a' is a directory, but a file is to be restored there, and not all of it "
+                                           "may be removed: " +
+                                           in_tree("a/x.tmp") + " (it is excluded from backups)");
+  EXPECT_TRUE(present(source + "/a/y"));
+}
+
 TEST_F(RestoreTest, CaseDryRunChangesNothing) {
   write_source("a", "a");
   mkdir((source + "/d").c_str(), 0755);
@@ -320,6 +425,11 @@ TEST_F(RestoreTest, RestoresToWhereThingsWereWithoutTouchingWhatIsAbove) {
   EXPECT_EQ(read(source + "/d/x"), "x");
   EXPECT_EQ(status_of(scratch.path()).st_mode & 07777, 0711u);
   EXPECT_TRUE(differences(snapshot, "/").empty());
+}
+
+TEST_F(RestoreTest, AShownPathCanBeReadBack) {
+  for (const std::string path : {"srv/data", "a\\b", "new\nline", "\xff\\x41", "é", "\\x41"})
+    EXPECT_EQ(path_of_display(display_path(path)), path);
 }
 
 // A tree that a capture would never write, as an attacker or a defect might.

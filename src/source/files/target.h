@@ -49,6 +49,7 @@ class Target {
   // Makes what was published and changed durable, on every file system that it lies on.
   Result<void> sync();
 
+  bool in_place() const { return prefix_.empty(); }
   bool replaces() const { return replace_; }
   FileSystem& fs() { return fs_; }
 
