@@ -107,5 +107,10 @@ std::string parent_path(std::string_view path);  // "." when there is no '/'
 std::string base_name(std::string_view path);
 // Absolute and without "." and ".."; symbolic links stay. Never fails.
 std::string absolute_path(std::string_view path);
+// Absolute, with the symbolic links resolved of what exists of it. Never fails.
+std::string resolved_path(std::string_view path);
+// Whether `path`, which need not exist, is `directory` or inside it, whatever symbolic
+// links lead there, or mounts of the directory itself elsewhere.
+bool lies_in(FileSystem& fs, std::string_view path, std::string_view directory);
 
 }  // namespace holdfast

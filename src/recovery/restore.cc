@@ -1,6 +1,7 @@
 #include "recovery/restore.h"
 
 #include "base/log.h"
+#include "recovery/apart.h"
 #include "recovery/server_account.h"
 #include "recovery/stage.h"
 #include "source/files/restore.h"
@@ -23,6 +24,9 @@ postgres::MaterialiseOptions materialise_options(Workspace& workspace, const Res
   options.check_account = [&workspace, &plan](uint32_t uid, uint32_t gid) {
     return check_server_account(workspace.machine().fs, plan, uid, gid);
   };
+  options.check_place = [&workspace](const std::string& directory) {
+    return check_apart(workspace.machine().fs, directory, true, workspace.stack().repository_directory());
+  };
   options.dry_run = dry_run;
   options.uid = request.uid;
   options.gid = request.gid;
@@ -37,6 +41,7 @@ files::RestoreOptions files_options(Workspace& workspace, const RestoreRequest& 
   options.delta = request.delta;
   options.remove_extra = request.remove_extra;
   options.numeric_ids = request.numeric_ids;
+  options.repository = workspace.stack().repository_directory();
   const ComponentConfig* config = workspace.stack().find(plan.component);
   if (config != nullptr && config->kind == "files") options.excludes = config->files.excludes;
   options.dry_run = dry_run;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "recovery/apart.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "recovery/restore.h"
@@ -33,7 +34,12 @@ class Planner {
     for (const std::string& component : components_) {
       if (kind_of(component) == "files") TRY_CONTEXT(plan_files(component), "component {}", component);
     }
-    for (ComponentPlan& component : plan_.components) TRY(choose_place(component));
+    for (ComponentPlan& component : plan_.components) {
+      TRY(choose_place(component));
+      TRY_CONTEXT(check_apart(workspace_.machine().fs, component.to, component.kind == "postgres",
+                              workspace_.stack().repository_directory()),
+                  "component {}", component.component);
+    }
     return std::move(plan_);
   }
 

@@ -80,6 +80,13 @@ class BadInput(Case):
         self.refuse("restore", status=TARGET_NOT_EMPTY, whole=f"component data: '{self.data}/a.txt' exists already",
                     hint="restore to an empty directory, or with --delta over what is there")
 
+    def test_a_target_in_the_repository_is_refused(self):
+        self.make_stack()
+        for target in (self.repository, self.repository / "packs" / "out"):
+            self.refuse("restore", "--to", target, status=REFUSED,
+                        whole=f"component data: the target {target} lies in the repository at {self.repository}",
+                        hint="restore to a directory apart from the repository with --to DIR")
+
     def test_instant_before_the_window(self):
         self.make_stack()
         outcome = self.refuse("restore", "--at", "2001-01-01T00:00:00Z", "--to", self.scratch / "out", status=UNREACHABLE,

@@ -101,9 +101,23 @@ nlohmann::json describe(const std::vector<std::string>& roots, const CaptureOpti
   source[kRootsKey] = nlohmann::json::array();
   for (const auto& root : roots) source[kRootsKey].push_back("/" + (root.empty() ? "" : display_path(root)));
   if (!options.excludes.empty()) source[kExcludesKey] = options.excludes;
+  if (walker.repository_met()) source[kRepositoryKey] = display_path(*walker.repository_met());
   source["vanished"] = walker.vanished() + capture.vanished();
   source["read_again"] = capture.read_again();
   return source;
+}
+
+// A backup of the repository in itself would grow without end, and be of no use
+// without it.
+Result<void> check_apart(FileSystem& fs, const std::vector<std::string>& roots, const std::string& repository) {
+  if (repository.empty()) return {};
+  for (const auto& root : roots) {
+    if (!lies_in(fs, "/" + root, repository)) continue;
+    return make_error(ErrorCode::kConfig, "'/{}' can't be captured: it lies in the repository at {}",
+                      display_path(root), display_path(repository))
+        .with_hint("correct 'paths' of the component, or keep the repository elsewhere");
+  }
+  return {};
 }
 
 }  // namespace
@@ -114,6 +128,7 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
     return make_error(ErrorCode::kConfig, "no paths to capture").with_hint("name them in 'paths'");
   const ExcludePatterns excludes = TRY(ExcludePatterns::create(options.excludes));
   const std::vector<std::string> roots = TRY(resolve_roots(options.paths));
+  TRY(check_apart(world.fs, roots, options.repository));
 
   repo::Snapshot snapshot;
   snapshot.kind = "files";
@@ -125,7 +140,9 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
 
   Faults faults;
   OwnerNames names;
-  Walker walker(world.fs, {.roots = roots, .one_file_system = options.one_file_system}, excludes, faults);
+  Walker walker(world.fs,
+                {.roots = roots, .one_file_system = options.one_file_system, .repository = options.repository},
+                excludes, faults);
   PreviousTree before(session.repository(), previous ? std::optional(previous->root) : std::nullopt);
   Planner planner(walker, before, names, world.clock, options.force);
   ContentStore content(session);

@@ -232,13 +232,20 @@ std::string owners_note(uint64_t count) {
       format_count(count));
 }
 
+std::string avoided_note(uint64_t count, const std::string& repository) {
+  return fmt::format("{} of the files and directories would lie in the repository at {}, and were left out",
+                     format_count(count), display_path(repository));
+}
+
 }  // namespace
 
 Result<RestoreReport> restore(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
                               const RestoreOptions& options) {
-  const Choice choice(options.only);
-  const Spared spared = TRY(Spared::create(snapshot, options.excludes));
   Target target(world.fs, options.to, options.delta, snapshot.root);
+  const auto repository_path =
+      options.repository.empty() ? std::optional<std::string>() : target.tree_path_of(options.repository);
+  const Choice choice(options.only, repository_path);
+  const Spared spared = TRY(Spared::create(snapshot, options.excludes, repository_path));
   Faults faults;
   OwnerNames names;
   world.progress.phase = "looking at the target";
@@ -253,6 +260,7 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
     report.changes = std::move(plan.changes);
     for (auto& change : finish.take_changes()) report.changes.push_back(std::move(change));
     report.notes = finish.notes();
+    if (plan.avoided > 0) report.notes.push_back(avoided_note(plan.avoided, options.repository));
     return report;
   }
 
@@ -270,6 +278,7 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
   report.bytes_written = restorer.files().bytes_written();
   report.faults = faults.take();
   report.notes = finish.notes();
+  if (plan.avoided > 0) report.notes.push_back(avoided_note(plan.avoided, options.repository));
   if (faults.owners_left() > 0) report.notes.push_back(owners_note(faults.owners_left()));
   const auto damage = restorer.files().damage();
   if (damage.files > 0) return damage_error(damage);

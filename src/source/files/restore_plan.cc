@@ -15,7 +15,11 @@ class Planning {
  public:
   Planning(repo::Repository& repository, const RestoreOptions& options, const Choice& choice, const Spared& spared,
            Target& target)
-      : repository_(repository), options_(options), choice_(choice), spared_(spared), target_(target) {}
+      : repository_(repository), options_(options), choice_(choice), spared_(spared), target_(target) {
+    if (options.repository.empty()) return;
+    const auto status = target.fs().stat(resolved_path(options.repository));
+    if (status.ok()) repository_place_ = status.value();
+  }
 
   Result<void> visit(const Selected& selected) {
     const repo::Entry& entry = selected.entry;
@@ -80,7 +84,7 @@ class Planning {
   Result<void> note_existing(const Selected& selected, const struct stat& status) {
     const repo::Entry& entry = selected.entry;
     const bool is_directory = entry.kind == repo::EntryKind::kDirectory;
-    if (is_directory && S_ISDIR(status.st_mode)) return {};
+    if (is_directory && S_ISDIR(status.st_mode)) return check_apart(entry, status);
     const std::string path = target_.path_of(entry.path);
     // A symbolic link at the very top was named by whoever runs this.
     if (is_directory && entry.path.empty() && S_ISLNK(status.st_mode)) return {};
@@ -104,6 +108,15 @@ class Planning {
     }
     if (entry.kind == repo::EntryKind::kFile) largest_rewrite_ = std::max(largest_rewrite_, entry.size_bytes);
     return options_.dry_run ? note_update(entry, path, status) : Result<void>();
+  }
+
+  // The repository's own place in the tree is passed over; here it is met by another way.
+  Result<void> check_apart(const repo::Entry& entry, const struct stat& status) {
+    if (!repository_place_ || status.st_dev != repository_place_->st_dev || status.st_ino != repository_place_->st_ino)
+      return {};
+    return make_error(ErrorCode::kRefused, "'{}' is the repository at {}, mounted there",
+                      display_path(target_.path_of(entry.path)), display_path(options_.repository))
+        .with_hint("restore to another directory, or unmount it");
   }
 
   // A directory that stands where something else is to be must be free to go.
@@ -149,6 +162,7 @@ class Planning {
   const Choice& choice_;
   const Spared& spared_;
   Target& target_;
+  std::optional<struct stat> repository_place_;
   std::optional<std::string> absent_;  // directory known not to exist
   uint64_t new_bytes_ = 0, largest_rewrite_ = 0;
   bool sparse_ = false;
@@ -173,7 +187,10 @@ const char* kind_name(repo::EntryKind kind) {
 Result<RestorePlan> plan_restore(repo::Repository& repository, const repo::BlockId& root, const Choice& choice,
                                  const RestoreOptions& options, const Spared& spared, Target& target) {
   Planning planning(repository, options, choice, spared, target);
-  auto selection = TRY(Selection::open(repository, root, choice));
+  const auto skipped = [&](const repo::Entry& entry) {
+    if (choice.avoids(entry.path)) planning.plan.avoided++;
+  };
+  auto selection = TRY(Selection::open(repository, root, choice, skipped));
   while (const auto selected = TRY(selection.next())) TRY(planning.visit(*selected));
   TRY(planning.check_space(root));
   return std::move(planning.plan);

@@ -26,6 +26,7 @@ struct RestorePlan {
   uint64_t bytes = 0;                        // of content
   std::map<std::string, Detached> detached;  // by path
   std::vector<std::string> changes;          // of a dry run
+  uint64_t avoided = 0;                      // entries that lie where the repository is
 };
 
 // Looks at everything that a restore would touch. kTargetNotEmpty: something is

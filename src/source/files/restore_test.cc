@@ -356,6 +356,51 @@ TEST_F(RestoreTest, RemovesNothingOfAnotherFileSystem) {
   EXPECT_FALSE(present(source + "/extra/c"));
 }
 
+// The repository lies among the files: of it nothing is captured, removed or replaced.
+TEST_F(RestoreTest, TheRepositoryAmongTheFilesIsLeftAlone) {
+  for (const char* name : {"backups", "backups/repo", "backups/repo/packs"}) mkdir((source + "/" + name).c_str(), 0755);
+  write_source("backups/repo/packs/p", "then");
+  write_source("a", "a");
+  const auto old = take();  // of a time when it was captured
+  EXPECT_TRUE(entries(old).contains(in_tree("backups/repo/packs/p")));
+  auto wanted = options();
+  wanted.repository = source + "/backups/repo";
+  const auto snapshot = take(wanted);
+  EXPECT_TRUE(entries(snapshot).contains(in_tree("backups")));
+  EXPECT_FALSE(entries(snapshot).contains(in_tree("backups/repo")));
+  EXPECT_EQ(snapshot.faults, std::vector<std::string>());
+
+  write_source("backups/repo/packs/p", "now");
+  write_source("backups/repo/packs/q", "now");
+  write_source("a", "changed");
+  RestoreOptions over{.to = "/", .delta = true, .remove_extra = true, .repository = wanted.repository};
+  const auto report = put_back(snapshot, over);
+  EXPECT_EQ(report.notes, std::vector<std::string>{"1 path that the point does not have was left in place: " +
+                                                   in_tree("backups/repo") + " (it is the repository of backups)"});
+  EXPECT_EQ(read(source + "/a"), "a");
+  write_source("a", "changed");
+  const auto from_old = put_back(old, over);
+  EXPECT_EQ(read(source + "/a"), "a");
+  ASSERT_EQ(from_old.notes.size(), 2u);
+  EXPECT_EQ(from_old.notes[1], "3 of the files and directories would lie in the repository at " + wanted.repository +
+                                   ", and were left out");
+  over.repository = "";  // it moved; what the point says of it still counts
+  put_back(snapshot, over);
+  for (const char* name : {"backups/repo/packs/p", "backups/repo/packs/q"}) EXPECT_EQ(read(source + "/" + name), "now");
+}
+
+TEST_F(RestoreTest, APathToProtectInTheRepositoryIsRefused) {
+  mkdir((source + "/packs").c_str(), 0755);
+  auto wanted = options();
+  wanted.paths = {source + "/packs"};
+  wanted.repository = source;
+  const auto outcome = try_capture(wanted);
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.error().code(), ErrorCode::kConfig);
+  EXPECT_EQ(outcome.error().message(),
+            "'" + source + "/packs' can't be captured: it lies in the repository at " + source);
+}
+
 TEST_F(RestoreTest, ADirectoryInAFilesPlaceStaysWhenSomethingOfItMustNotBeRemoved) {
   write_source("a", "file");
   auto wanted = options();

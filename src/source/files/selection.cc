@@ -65,6 +65,11 @@ void Selection::take(repo::Entry entry) {
   const bool above = !directories_.empty() && directories_.back().wanted;
   const bool wanted = above || choice_->everything() || choice_->names(entry.path);
   const bool is_directory = entry.kind == repo::EntryKind::kDirectory;
+  if (choice_->avoids(entry.path)) {
+    if (is_directory) directories_.push_back({.path = entry.path, .wanted = false, .pending = std::nullopt});
+    if (skipped_) skipped_(entry);
+    return;
+  }
   if (!wanted) {
     if (skipped_) skipped_(entry);
     if (!is_directory) return;

@@ -7,6 +7,7 @@
 namespace holdfast::files {
 namespace {
 
+constexpr const char* kRepository = "it is the repository of backups";
 constexpr const char* kFault = "it could not be read when this point was taken";
 constexpr const char* kUnnamed = "more could not be read when this point was taken than it names";
 constexpr const char* kExcluded = "it is excluded from backups";
@@ -27,7 +28,8 @@ bool tells_of_more(std::string_view line) {
 
 }  // namespace
 
-Result<Spared> Spared::create(const repo::Snapshot& snapshot, const std::vector<std::string>& excludes) {
+Result<Spared> Spared::create(const repo::Snapshot& snapshot, const std::vector<std::string>& excludes,
+                              const std::optional<std::string>& repository) {
   auto then = TRY_CONTEXT(ExcludePatterns::create(texts_of(snapshot.source, kExcludesKey)), "the snapshot");
   Spared spared(std::move(then), TRY(ExcludePatterns::create(excludes)));
   for (const auto& root : texts_of(snapshot.source, kRootsKey)) {
@@ -35,6 +37,9 @@ Result<Spared> Spared::create(const repo::Snapshot& snapshot, const std::vector<
     path.erase(0, path.find_first_not_of('/'));
     spared.roots_.push_back(std::move(path));
   }
+  if (repository) spared.repositories_.push_back(*repository);
+  if (snapshot.source.is_object() && snapshot.source.contains(kRepositoryKey))
+    spared.repositories_.push_back(path_of_display(snapshot.source.value(kRepositoryKey, "")));
   for (const std::string& line : snapshot.faults) {
     if (tells_of_more(line)) spared.faults_unnamed_ = true;
     for (size_t end = line.find(": "); end != std::string::npos; end = line.find(": ", end + 1))
@@ -44,6 +49,9 @@ Result<Spared> Spared::create(const repo::Snapshot& snapshot, const std::vector<
 }
 
 const char* Spared::reason(std::string_view path, bool is_directory) const {
+  for (const auto& repository : repositories_) {
+    if (is_at_or_below(path, repository)) return kRepository;
+  }
   if (faults_unnamed_) return kUnnamed;
   if (is_fault(path)) return kFault;
   return is_excluded(path, is_directory) ? kExcluded : nullptr;

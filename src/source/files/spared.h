@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -17,7 +18,9 @@ class Spared {
  public:
   // `excludes`: of the present configuration. They count beside those that the
   // snapshot was taken with: what was excluded since is in no backup since.
-  static Result<Spared> create(const repo::Snapshot& snapshot, const std::vector<std::string>& excludes);
+  // `repository`: where in the tree the repository itself lies, if it does.
+  static Result<Spared> create(const repo::Snapshot& snapshot, const std::vector<std::string>& excludes,
+                               const std::optional<std::string>& repository);
 
   // Why nothing may be removed at this path of the tree, as it or something above it
   // is spared: "it is excluded". Null where it may be removed.
@@ -29,7 +32,8 @@ class Spared {
   bool is_excluded(std::string_view path, bool is_directory) const;
 
   ExcludePatterns excluded_then_, excluded_now_;
-  std::vector<std::string> roots_;  // of the capture, as in the tree
+  std::vector<std::string> repositories_;  // that of now, and that of the capture
+  std::vector<std::string> roots_;         // of the capture, as in the tree
   // Each beginning of a fault's line that may be its path: ": " can be in a name too,
   // and to spare too much does no harm.
   std::set<std::string, std::less<>> faults_;
