@@ -5,6 +5,7 @@
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "recovery/restore.h"
+#include "source/files/restore.h"
 
 namespace holdfast::recovery {
 
@@ -34,6 +35,7 @@ class Planner {
     for (const std::string& component : components_) {
       if (kind_of(component) == "files") TRY_CONTEXT(plan_files(component), "component {}", component);
     }
+    TRY(check_paths());
     for (ComponentPlan& component : plan_.components) {
       TRY(choose_place(component));
       TRY_CONTEXT(check_apart(workspace_.machine().fs, component.to, component.kind == "postgres",
@@ -175,6 +177,20 @@ class Planner {
     plan.snapshot = *ref.snapshot;
     plan.bytes = ref.snapshot->source_bytes;
     return plan;
+  }
+
+  // A path that is nowhere was mistyped: restoring nothing would look like success.
+  Result<void> check_paths() {
+    std::vector<std::string> nowhere = request_.only;
+    for (const ComponentPlan& component : plan_.components) {
+      if (nowhere.empty()) break;
+      nowhere = TRY_CONTEXT(files::name_nothing(workspace_.repository(), component.snapshot, std::move(nowhere)),
+                            "component {}", component.component);
+    }
+    if (nowhere.empty()) return {};
+    return make_error(ErrorCode::kNotFound, "'{}' names nothing in {} {} as it will be restored", nowhere.front(),
+                      components_.size() == 1 ? "component" : "components", fmt::join(components_, ", "))
+        .with_hint("paths are whole, as in 'srv/data/bills'; a pattern without '/' is a name anywhere, as in '*.pdf'");
   }
 
   // With --to and one component the directory is the component's own; with more,

@@ -38,6 +38,10 @@ struct RestoreReport {
 Result<RestoreReport> restore(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
                               const RestoreOptions& options);
 
+// Which of these paths and patterns (RestoreOptions::only) name nothing in the snapshot.
+Result<std::vector<std::string>> name_nothing(repo::Repository& repository, const repo::Snapshot& snapshot,
+                                              std::vector<std::string> wanted);
+
 // Compares a directory with the snapshot, byte for byte, without writing.
 Result<source::VerifyReport> verify(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
                                     const std::string& directory);

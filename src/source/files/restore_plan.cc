@@ -196,4 +196,15 @@ Result<RestorePlan> plan_restore(repo::Repository& repository, const repo::Block
   return std::move(planning.plan);
 }
 
+Result<std::vector<std::string>> name_nothing(repo::Repository& repository, const repo::Snapshot& snapshot,
+                                              std::vector<std::string> wanted) {
+  auto reader = TRY_CONTEXT(repo::TreeReader::open(repository, snapshot.root), "reading the snapshot's tree");
+  while (!wanted.empty()) {
+    const auto entry = TRY_CONTEXT(reader->next(), "reading the snapshot's tree");
+    if (!entry) break;
+    std::erase_if(wanted, [&](const std::string& text) { return Choice({text}).names(entry->path); });
+  }
+  return wanted;
+}
+
 }  // namespace holdfast::files

@@ -459,6 +459,16 @@ TEST_F(RestoreTest, CasePartialRestore) {
   EXPECT_FALSE(present(second.to + source + "/e"));
 }
 
+TEST_F(RestoreTest, TellsWhatNamesNothing) {
+  mkdir((source + "/d").c_str(), 0755);
+  write_source("d/x.conf", "x");
+  const auto snapshot = take();
+  const auto left = name_nothing(repository, snapshot,
+                                 {"*.conf", "*.pdf", source + "/d/", in_tree("d/x"), in_tree("**/x.conf"), "/", "d/x.conf"});
+  ASSERT_TRUE(left.ok()) << left.error().text();
+  EXPECT_EQ(left.value(), (std::vector<std::string>{"*.pdf", in_tree("d/x"), "d/x.conf"}));
+}
+
 TEST_F(RestoreTest, RestoresToWhereThingsWereWithoutTouchingWhatIsAbove) {
   mkdir((source + "/d").c_str(), 0755);
   write_source("d/x", "x");
