@@ -261,8 +261,10 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
   command->add_option("--path", request.only, "only this path or pattern of a files component (may be repeated)")
       ->type_name("PATH");
   command->add_flag("--delta", request.delta, "over what is there: keep what is right, rewrite what is not");
-  command->add_flag("--remove-extra", request.remove_extra, "with --delta: remove files that the point does not have (not what was excluded or could not be read, "
-                    "nor other file systems)");
+  command->add_flag(
+      "--remove-extra", request.remove_extra,
+      "with --delta: remove files that the point does not have (not what was excluded or could not be read, "
+      "nor other file systems)");
   command->add_flag("--numeric-ids", request.numeric_ids, "owners by number, not by name");
   command->add_option("--owner", options.owner, "owner of a restored cluster (default: as it was)")
       ->type_name("USER[:GROUP]");

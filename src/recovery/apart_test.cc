@@ -38,14 +38,11 @@ TEST_F(Apart, ATargetInTheRepositoryIsRefused) {
 }
 
 TEST_F(Apart, ATargetThatIsTakenWholeMustNotHoldTheRepository) {
-  EXPECT_EQ(refusal("/data", true),
-            "the repository at " + root_ + "/data/repo lies in the target " + root_ + "/data");
+  EXPECT_EQ(refusal("/data", true), "the repository at " + root_ + "/data/repo lies in the target " + root_ + "/data");
   EXPECT_EQ(refusal("/data", false), "");
 }
 
-TEST_F(Apart, ARepositoryThatIsNoDirectoryIsInNobodysWay) {
-  EXPECT_TRUE(check_apart(fs_, "/srv", true, "").ok());
-}
+TEST_F(Apart, ARepositoryThatIsNoDirectoryIsInNobodysWay) { EXPECT_TRUE(check_apart(fs_, "/srv", true, "").ok()); }
 
 }  // namespace
 }  // namespace holdfast::recovery

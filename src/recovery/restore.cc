@@ -81,8 +81,8 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
     outcome.bytes_written = report.bytes_written;
     outcome.notes = std::move(report.notes);
   } else {
-    auto report =
-        TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(workspace, request, plan, false)));
+    auto report = TRY(
+        files::restore(world, workspace.repository(), plan.snapshot, files_options(workspace, request, plan, false)));
     outcome.files = report.files;
     outcome.bytes = report.bytes;
     outcome.bytes_written = report.bytes_written;

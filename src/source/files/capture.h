@@ -21,7 +21,7 @@ struct CaptureOptions {
   std::vector<std::string> excludes;  // gitignore-like patterns: "*.tmp", "/srv/data/cache/", "**/node_modules"
   bool one_file_system = false;
   std::string repository = {};  // directory of the repository itself, never captured; "" when it has none
-  bool force = false;  // read every file even when it looks unchanged
+  bool force = false;           // read every file even when it looks unchanged
 };
 
 // Captures trees into `session`. `previous`: the last snapshot of this component, if

@@ -10,12 +10,12 @@
 namespace holdfast::files {
 
 struct RestoreOptions {
-  std::string to = {};                 // directory below which paths appear; "" or "/": where they were
-  std::vector<std::string> only = {};  // paths or patterns inside the tree; empty: all
-  bool delta = false;                  // target may hold data: right blocks are kept, wrong ones rewritten
-  bool remove_extra = false;           // with delta: files that the snapshot does not have go
+  std::string to = {};                     // directory below which paths appear; "" or "/": where they were
+  std::vector<std::string> only = {};      // paths or patterns inside the tree; empty: all
+  bool delta = false;                      // target may hold data: right blocks are kept, wrong ones rewritten
+  bool remove_extra = false;               // with delta: files that the snapshot does not have go
   std::vector<std::string> excludes = {};  // of the present configuration: none of it is removed
-  std::string repository = {};  // directory of the repository itself: never written to; "" when it has none
+  std::string repository = {};             // directory of the repository itself: never written to; "" when it has none
   bool dry_run = false;
   bool numeric_ids = false;  // do not map owners by name
 };
