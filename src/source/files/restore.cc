@@ -249,7 +249,7 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
   Faults faults;
   OwnerNames names;
   world.progress.phase = "looking at the target";
-  RestorePlan plan = TRY(plan_restore(repository, snapshot.root, choice, options, spared, target));
+  RestorePlan plan = TRY(plan_restore(world.progress, repository, snapshot.root, choice, options, spared, target));
   world.progress.bytes_total = plan.bytes;
   world.progress.files_total = plan.files;
 

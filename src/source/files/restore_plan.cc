@@ -11,17 +11,25 @@ namespace {
 
 constexpr uint64_t kDiskBlockBytes = 4096;
 
+uint64_t on_disk(uint64_t bytes) { return (bytes + kDiskBlockBytes - 1) / kDiskBlockBytes * kDiskBlockBytes; }
+
 class Planning {
  public:
-  Planning(repo::Repository& repository, const RestoreOptions& options, const Choice& choice, const Spared& spared,
-           Target& target)
-      : repository_(repository), options_(options), choice_(choice), spared_(spared), target_(target) {
+  Planning(const Progress& progress, repo::Repository& repository, const RestoreOptions& options, const Choice& choice,
+           const Spared& spared, Target& target)
+      : progress_(progress),
+        repository_(repository),
+        options_(options),
+        choice_(choice),
+        spared_(spared),
+        target_(target) {
     if (options.repository.empty()) return;
     const auto status = target.fs().stat(resolved_path(options.repository));
     if (status.ok()) repository_place_ = status.value();
   }
 
   Result<void> visit(const Selected& selected) {
+    if (progress_.stop) return make_error(ErrorCode::kInterrupted, "restore of files was stopped");
     const repo::Entry& entry = selected.entry;
     if (selected.wanted) TRY(count(entry));
     const auto existing = TRY(look_at(entry));
@@ -36,7 +44,7 @@ class Planning {
     const uint64_t available = TRY(target_.fs().free_bytes(place));
     uint64_t wanted = new_bytes_ + largest_rewrite_;
     if (wanted <= available) return {};
-    if (sparse_) wanted = TRY(data_bytes(root));
+    wanted = TRY(data_bytes(root));
     if (wanted <= available) return {};
     return make_error(ErrorCode::kNoSpace, "{} has {} free, the restore needs {}", place, format_bytes(available),
                       format_bytes(wanted))
@@ -72,10 +80,7 @@ class Planning {
 
   Result<void> note_missing(const Selected& selected) {
     const repo::Entry& entry = selected.entry;
-    if (entry.kind == repo::EntryKind::kFile) {
-      new_bytes_ += (entry.size_bytes + kDiskBlockBytes - 1) / kDiskBlockBytes * kDiskBlockBytes;
-      sparse_ = sparse_ || entry.size_bytes > 0;
-    }
+    if (entry.kind == repo::EntryKind::kFile) new_bytes_ += on_disk(entry.size_bytes);
     if (options_.dry_run && !entry.path.empty())
       plan.changes.push_back(fmt::format("create {} {}", kind_name(entry.kind), display_path(entry.path)));
     return {};
@@ -134,7 +139,7 @@ class Planning {
     const bool same_kind = kind_of(status.st_mode) == entry.kind;
     bool differs = !same_kind && entry.kind != repo::EntryKind::kHardLink;
     if (same_kind && entry.kind == repo::EntryKind::kFile) {
-      ContentReader reader(repository_);
+      ContentReader reader(repository_, progress_);
       const auto file = TRY(target_.fs().open(path, {.no_follow = true, .no_wait = true}));
       differs = TRY(reader.first_difference(*file, entry)).has_value();
     } else if (same_kind && entry.kind == repo::EntryKind::kSymlink) {
@@ -144,19 +149,29 @@ class Planning {
     return {};
   }
 
+  // What the new files take, and the one that needs most beside what is there of it.
   Result<uint64_t> data_bytes(const repo::BlockId& root) {
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, largest_rewrite = 0;
+    absent_.reset();
     auto selection = TRY(Selection::open(repository_, root, choice_));
     while (const auto selected = TRY(selection.next())) {
-      if (!selected->wanted) continue;
+      if (progress_.stop) return make_error(ErrorCode::kInterrupted, "restore of files was stopped");
+      const auto existing = TRY(look_at(selected->entry));
+      if (selected->entry.kind != repo::EntryKind::kFile) continue;
+      uint64_t data = 0;
       ExtentStream extents(repository_, selected->entry.content);
       while (const auto placed = TRY(extents.next())) {
-        if (placed->extent.block) bytes += placed->extent.length_bytes;
+        if (placed->extent.block) data += placed->extent.length_bytes;
       }
+      if (existing && !S_ISDIR(existing->st_mode))
+        largest_rewrite = std::max(largest_rewrite, on_disk(data));
+      else
+        bytes += on_disk(data);
     }
-    return bytes;
+    return bytes + largest_rewrite;
   }
 
+  const Progress& progress_;
   repo::Repository& repository_;
   const RestoreOptions& options_;
   const Choice& choice_;
@@ -165,7 +180,6 @@ class Planning {
   std::optional<struct stat> repository_place_;
   std::optional<std::string> absent_;  // directory known not to exist
   uint64_t new_bytes_ = 0, largest_rewrite_ = 0;
-  bool sparse_ = false;
 };
 
 }  // namespace
@@ -184,9 +198,10 @@ const char* kind_name(repo::EntryKind kind) {
   return "unknown object";
 }
 
-Result<RestorePlan> plan_restore(repo::Repository& repository, const repo::BlockId& root, const Choice& choice,
-                                 const RestoreOptions& options, const Spared& spared, Target& target) {
-  Planning planning(repository, options, choice, spared, target);
+Result<RestorePlan> plan_restore(const Progress& progress, repo::Repository& repository, const repo::BlockId& root,
+                                 const Choice& choice, const RestoreOptions& options, const Spared& spared,
+                                 Target& target) {
+  Planning planning(progress, repository, options, choice, spared, target);
   const auto skipped = [&](const repo::Entry& entry) {
     if (choice.avoids(entry.path)) planning.plan.avoided++;
   };
