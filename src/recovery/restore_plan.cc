@@ -5,6 +5,7 @@
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "recovery/restore.h"
+#include "source/files/faults.h"
 #include "source/files/restore.h"
 
 namespace holdfast::recovery {
@@ -163,6 +164,8 @@ class Planner {
     }
     ComponentPlan plan = plan_of(*chosen);
     plan.instant = chosen->snapshot->instant;
+    // What is missing in it was missing before anything was restored: no fault of this restore.
+    if (auto note = files::faults_note(chosen->snapshot->faults); !note.empty()) plan.notes.push_back(std::move(note));
     plan.description = fmt::format("as it was captured for point {}", chosen->point->id.hex().substr(0, 8));
     plan_.components.push_back(std::move(plan));
     return {};

@@ -1,5 +1,7 @@
 #include "source/files/faults.h"
 
+#include <algorithm>
+
 #include "base/units.h"
 
 namespace holdfast::files {
@@ -64,6 +66,27 @@ std::string path_of_display(std::string_view shown) {
     shown.remove_prefix(taken);
   }
   return path;
+}
+
+bool tells_of_more(std::string_view line) {
+  return line.starts_with("and ") && line.ends_with(" more") && line.find(": ") == std::string_view::npos;
+}
+
+std::string faults_note(const std::vector<std::string>& lines) {
+  constexpr size_t kShown = 3;
+  if (lines.empty()) return "";
+  uint64_t count = lines.size();
+  if (tells_of_more(lines.back())) {
+    uint64_t more = 0;
+    for (const char c : lines.back()) {
+      if (c >= '0' && c <= '9') more = more * 10 + static_cast<uint64_t>(c - '0');
+    }
+    count += more - 1;
+  }
+  const std::vector<std::string> shown(lines.begin(),
+                                       lines.begin() + static_cast<ptrdiff_t>(std::min(kShown, lines.size())));
+  return fmt::format("{} {} could not be read when this point was taken: {}{}", format_count(count),
+                     count == 1 ? "path" : "paths", fmt::join(shown, "; "), count > shown.size() ? "; ..." : "");
 }
 
 void Faults::add(std::string_view path, std::string_view problem) {

@@ -1,5 +1,6 @@
 #include "source/files/removal.h"
 
+#include "base/units.h"
 #include "source/files/faults.h"
 #include "source/files/test_support.h"
 
@@ -156,6 +157,17 @@ TEST_F(RemovalTest, ADirectoryInAFilesPlaceStaysWhenSomethingOfItMustNotBeRemove
                                            "may be removed: " +
                                            in_tree("a/x.tmp") + " (it is excluded from backups)");
   EXPECT_TRUE(present(source + "/a/y"));
+}
+
+TEST_F(RemovalTest, ANoteTellsWhatAPointLacks) {
+  EXPECT_EQ(faults_note({}), "");
+  EXPECT_EQ(faults_note({"srv/x: not read: permission denied"}),
+            "1 path could not be read when this point was taken: srv/x: not read: permission denied");
+  EXPECT_EQ(faults_note({"a: 1", "b: 2", "c: 3", "d: 4"}),
+            "4 paths could not be read when this point was taken: a: 1; b: 2; c: 3; ...");
+  Faults faults;
+  for (int i = 0; i < 4000; i++) faults.add("x", "not read");
+  EXPECT_TRUE(faults_note(faults.take()).starts_with(format_count(4000) + " paths could not be read "));
 }
 
 TEST_F(RemovalTest, AShownPathCanBeReadBack) {

@@ -21,11 +21,6 @@ std::vector<std::string> texts_of(const nlohmann::json& source, const char* key)
   return texts;
 }
 
-// The last line of a list that was cut: "and 17 more".
-bool tells_of_more(std::string_view line) {
-  return line.starts_with("and ") && line.ends_with(" more") && line.find(": ") == std::string_view::npos;
-}
-
 }  // namespace
 
 Result<Spared> Spared::create(const repo::Snapshot& snapshot, const std::vector<std::string>& excludes,
