@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/places.h"
+
 namespace holdfast {
 namespace {
 
@@ -59,6 +61,21 @@ TEST_F(FileSystemTest, RemoveTreeDoesNotFollowSymbolicLinks) {
   EXPECT_EQ(content(path("keep/inner/file")), "x");
   EXPECT_EQ(names(root_), std::vector<std::string>{"keep"});
   EXPECT_TRUE(remove_tree(fs_, path("absent")).ok());
+}
+
+TEST_F(FileSystemTest, TellsWhatLiesInADirectoryWhateverLinksLeadThere) {
+  ASSERT_TRUE(make_directories(fs_, path("place/inner")).ok());
+  ASSERT_TRUE(fs_.symlink(path("place"), path("link")).ok());
+  EXPECT_EQ(resolved_path(path("link/absent/x")), resolved_path(path("place")) + "/absent/x");
+  EXPECT_EQ(resolved_path("/absent/../x"), "/x");
+  for (const char* inside : {"place", "place/", "place/inner", "place/absent/x", "link", "link/absent"})
+    EXPECT_TRUE(lies_in(fs_, path(inside), path("place"))) << inside;
+  EXPECT_TRUE(lies_in(fs_, path("place/x"), path("link")));
+  for (const char* outside : {"", "places", "other/place", "place/../x"})
+    EXPECT_FALSE(lies_in(fs_, path(outside), path("place"))) << outside;
+  EXPECT_FALSE(lies_in(fs_, path("x"), path("absent")));
+  EXPECT_TRUE(lies_in(fs_, path("absent/x"), path("absent")));
+  EXPECT_FALSE(lies_in(fs_, "/", path("place")));
 }
 
 TEST_F(FileSystemTest, FilesReadAndWriteAtOffsets) {

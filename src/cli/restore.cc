@@ -4,6 +4,8 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/present.h"
@@ -74,8 +76,23 @@ Result<void> settle_owner(RestoreCommand& command) {
   return {};
 }
 
+// What a script meant to fill in must not come to mean "all", "in place" or "latest".
+Result<void> refuse_empty(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options()) {
+    const auto& values = option->results();
+    if (std::find(values.begin(), values.end(), "") == values.end()) continue;
+    return make_error(ErrorCode::kUsage, "{} is empty", option->get_name())
+        .with_hint("give it a value or leave it out: perhaps a variable of a script is not set");
+  }
+  return {};
+}
+
 Result<void> settle(RestoreCommand& command, Time now) {
   recovery::RestoreRequest& request = command.request;
+  if (request.to.starts_with('-')) {
+    return make_error(ErrorCode::kUsage, "--to wants a directory, not '{}'", request.to)
+        .with_hint(fmt::format("if it is a directory's name, write ./{}", request.to));
+  }
   TRY(settle_target(command, now));
   TRY(settle_owner(command));
   for (const std::string& mapping : command.tablespaces) {
@@ -246,7 +263,10 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
   command->add_flag("--delta", request.delta,
                     "over what is there: keep what is right, rewrite what is not; of PostgreSQL's own files those "
                     "that the point does not have go");
-  command->add_flag("--remove-extra", request.remove_extra, "with --delta: remove files that the point does not have");
+  command->add_flag(
+      "--remove-extra", request.remove_extra,
+      "with --delta: remove files that the point does not have (not what was excluded or could not be read, "
+      "nor other file systems)");
   command->add_flag("--numeric-ids", request.numeric_ids, "owners by number, not by name");
   command->add_option("--owner", options.owner, "owner of a restored cluster (default: as it was)")
       ->type_name("USER[:GROUP]");
@@ -283,7 +303,10 @@ void add_restore(Program& program) {
                    "holdfast restore --component files --path srv/data/bills --to /tmp/out\n"
                    "# refused: a running target (23), one with data unless --delta (22),\n"
                    "# an instant that can't be reached (24)");
-  program.on(command, [options](Context& context) { return run(context, *options); });
+  program.on(command, [options, command](Context& context) -> Result<void> {
+    TRY(refuse_empty(*command));
+    return run(context, *options);
+  });
 }
 
 }  // namespace holdfast::cli

@@ -26,6 +26,7 @@ void print_outcome(Context& context, const recovery::VerifyOutcome& outcome) {
                   counted(component.report.checked_objects, "object"), format_bytes(component.report.checked_bytes),
                   duration_text(component.took),
                   component.report.findings.empty() ? "right" : counted(component.report.findings.size(), "finding"));
+    for (const std::string& note : component.notes) context.print("note: {}: {}", component.component, printable(note));
   }
 }
 
@@ -52,6 +53,7 @@ Result<void> run(Context& context, VerifyCommand& command) {
                           {"checked_bytes", component.report.checked_bytes},
                           {"took_seconds", json_of(component.took)},
                           {"findings", findings},
+                          {"notes", component.notes},
                           {"details", component.report.details}});
   }
   context.set_document("verify", {{"point", outcome.point.id.hex()},

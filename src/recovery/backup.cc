@@ -32,6 +32,7 @@ Result<repo::Snapshot> capture_files(Workspace& workspace, repo::WriteSession& s
   capture.paths = component.files.paths;
   capture.excludes = component.files.excludes;
   capture.one_file_system = component.files.one_file_system;
+  capture.repository = workspace.stack().repository_directory();
   capture.force = options.full;
   source::World world = workspace.world();
   return files::capture(world, session, capture, previous);

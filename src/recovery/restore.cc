@@ -1,6 +1,7 @@
 #include "recovery/restore.h"
 
 #include "base/log.h"
+#include "recovery/apart.h"
 #include "recovery/server_account.h"
 #include "recovery/stage.h"
 #include "source/files/restore.h"
@@ -24,19 +25,26 @@ postgres::MaterialiseOptions materialise_options(Workspace& workspace, const Res
   options.check_account = [&workspace, &plan](uint32_t uid, uint32_t gid) {
     return check_server_account(workspace.machine().fs, plan, uid, gid);
   };
+  options.check_place = [&workspace](const std::string& directory) {
+    return check_apart(workspace.machine().fs, directory, true, workspace.stack().repository_directory());
+  };
   options.dry_run = dry_run;
   options.uid = request.uid;
   options.gid = request.gid;
   return options;
 }
 
-files::RestoreOptions files_options(const RestoreRequest& request, const ComponentPlan& plan, bool dry_run) {
+files::RestoreOptions files_options(Workspace& workspace, const RestoreRequest& request, const ComponentPlan& plan,
+                                    bool dry_run) {
   files::RestoreOptions options;
   options.to = plan.to;
   options.only = request.only;
   options.delta = request.delta;
   options.remove_extra = request.remove_extra;
   options.numeric_ids = request.numeric_ids;
+  options.repository = workspace.stack().repository_directory();
+  const ComponentConfig* config = workspace.stack().find(plan.component);
+  if (config != nullptr && config->kind == "files") options.excludes = config->files.excludes;
   options.dry_run = dry_run;
   return options;
 }
@@ -52,8 +60,10 @@ Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, Compo
     for (const std::string& tablespace : report.tablespaces) plan.notes.push_back("tablespace " + tablespace);
     return {};
   }
-  auto report = TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(request, plan, true)));
+  auto report =
+      TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(workspace, request, plan, true)));
   plan.changes = std::move(report.changes);
+  plan.notes.insert(plan.notes.end(), report.notes.begin(), report.notes.end());
   if (report.bytes > 0) plan.bytes = report.bytes;  // of the paths chosen; over what is there it is not known
   return {};
 }
@@ -72,8 +82,8 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
     outcome.bytes_written = report.bytes_written;
     outcome.notes = std::move(report.notes);
   } else {
-    auto report =
-        TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(request, plan, false)));
+    auto report = TRY(
+        files::restore(world, workspace.repository(), plan.snapshot, files_options(workspace, request, plan, false)));
     outcome.files = report.files;
     outcome.bytes = report.bytes;
     outcome.bytes_written = report.bytes_written;

@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <set>
 
+#include "recovery/apart.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "recovery/restore.h"
+#include "source/files/faults.h"
+#include "source/files/restore.h"
 
 namespace holdfast::recovery {
 
@@ -33,7 +36,13 @@ class Planner {
     for (const std::string& component : components_) {
       if (kind_of(component) == "files") TRY_CONTEXT(plan_files(component), "component {}", component);
     }
-    for (ComponentPlan& component : plan_.components) TRY(choose_place(component));
+    TRY(check_paths());
+    for (ComponentPlan& component : plan_.components) {
+      TRY(choose_place(component));
+      TRY_CONTEXT(check_apart(workspace_.machine().fs, component.to, component.kind == "postgres",
+                              workspace_.stack().repository_directory()),
+                  "component {}", component.component);
+    }
     return std::move(plan_);
   }
 
@@ -155,6 +164,8 @@ class Planner {
     }
     ComponentPlan plan = plan_of(*chosen);
     plan.instant = chosen->snapshot->instant;
+    // What is missing in it was missing before anything was restored: no fault of this restore.
+    if (auto note = files::faults_note(chosen->snapshot->faults); !note.empty()) plan.notes.push_back(std::move(note));
     plan.description = fmt::format("as it was captured for point {}", chosen->point->id.hex().substr(0, 8));
     plan_.components.push_back(std::move(plan));
     return {};
@@ -169,6 +180,20 @@ class Planner {
     plan.snapshot = *ref.snapshot;
     plan.bytes = ref.snapshot->source_bytes;
     return plan;
+  }
+
+  // A path that is nowhere was mistyped: restoring nothing would look like success.
+  Result<void> check_paths() {
+    std::vector<std::string> nowhere = request_.only;
+    for (const ComponentPlan& component : plan_.components) {
+      if (nowhere.empty()) break;
+      nowhere = TRY_CONTEXT(files::name_nothing(workspace_.repository(), component.snapshot, std::move(nowhere)),
+                            "component {}", component.component);
+    }
+    if (nowhere.empty()) return {};
+    return make_error(ErrorCode::kNotFound, "'{}' names nothing in {} {} as it will be restored", nowhere.front(),
+                      components_.size() == 1 ? "component" : "components", fmt::join(components_, ", "))
+        .with_hint("paths are whole, as in 'srv/data/bills'; a pattern without '/' is a name anywhere, as in '*.pdf'");
   }
 
   // With --to and one component the directory is the component's own; with more,

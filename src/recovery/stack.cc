@@ -293,6 +293,10 @@ const ComponentConfig* StackConfig::find(const std::string& component) const {
   return nullptr;
 }
 
+std::string StackConfig::repository_directory() const {
+  return repository.empty() || repository.find("://") != std::string::npos ? "" : absolute_path(repository);
+}
+
 size_t StackConfig::effective_threads() const {
   if (threads > 0) return threads;
   return std::max(1u, std::thread::hardware_concurrency());

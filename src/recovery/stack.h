@@ -52,6 +52,8 @@ struct StackConfig {
 
   // Null when the stack has no component of that name.
   const ComponentConfig* find(const std::string& component) const;
+  // The directory that the repository is; "" when its location is of another kind.
+  std::string repository_directory() const;
   // `threads`, or the number of cores where that is 0.
   size_t effective_threads() const;
 };

@@ -7,6 +7,7 @@
 #include "recovery/points.h"
 #include "recovery/stage.h"
 #include "repo/collect.h"
+#include "source/files/faults.h"
 #include "source/files/restore.h"
 #include "source/postgres/verify.h"
 
@@ -100,6 +101,8 @@ Result<VerifyOutcome> verify_point(Workspace& workspace, const VerifyRequest& re
     begin_stage(workspace.machine().progress, 0);
     ComponentVerified verified{snapshot.component, snapshot.kind, {}, {}};
     verified.report = TRY_CONTEXT(verify_snapshot(workspace, request, snapshot), "component {}", snapshot.component);
+    if (auto note = files::faults_note(snapshot.faults); snapshot.kind == "files" && !note.empty())
+      verified.notes.push_back(std::move(note));
     verified.took = clock.monotonic() - began;
     outcome.components.push_back(std::move(verified));
   }

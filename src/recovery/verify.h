@@ -28,6 +28,7 @@ struct ComponentVerified {
   std::string component, kind;
   source::VerifyReport report;
   Duration took;
+  std::vector<std::string> notes = {};  // what the snapshot lacks since it was taken: right, yet worth a word
 };
 
 struct VerifyOutcome {

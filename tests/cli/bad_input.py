@@ -98,6 +98,28 @@ class BadInput(Case):
         self.refuse("restore", status=TARGET_NOT_EMPTY, whole=f"component data: '{self.data}/a.txt' exists already",
                     hint="restore to an empty directory, or with --delta over what is there")
 
+    def test_a_target_in_the_repository_is_refused(self):
+        self.make_stack()
+        for target in (self.repository, self.repository / "packs" / "out"):
+            self.refuse("restore", "--to", target, status=REFUSED,
+                        whole=f"component data: the target {target} lies in the repository at {self.repository}",
+                        hint="restore to a directory apart from the repository with --to DIR")
+
+    def test_a_path_that_names_nothing(self):
+        self.make_stack()
+        for more in ((), ("--validate-only",), ("--path", self.data / "sub")):
+            self.refuse("restore", "--path", "nope", "--to", self.scratch / "out", *more, status=NOT_FOUND,
+                        whole="'nope' names nothing in component data as it will be restored",
+                        hint="paths are whole, as in 'srv/data/bills'; a pattern without '/' is a name anywhere, as in '*.pdf'")
+
+    def test_an_empty_value_of_restore(self):
+        self.make_stack()
+        for option in ("--to", "--path", "--at", "--point", "--component", "--name"):
+            self.refuse("restore", "--delta", option, "", status=USAGE, whole=f"{option} is empty",
+                        hint="give it a value or leave it out: perhaps a variable of a script is not set")
+        self.refuse("restore", "--to=", "--delta", status=USAGE, whole="--to wants a directory, not '--delta'",
+                    hint="if it is a directory's name, write ./--delta")
+
     def test_instant_before_the_window(self):
         self.make_stack()
         outcome = self.refuse("restore", "--at", "2001-01-01T00:00:00Z", "--to", self.scratch / "out", status=UNREACHABLE,

@@ -1,8 +1,9 @@
 """Files: backed up and restored through the command line, whole and in part."""
 import os
+import pwd
 import unittest
 
-from harness import TARGET_NOT_EMPTY, Case, contents
+from harness import INCOMPLETE, TARGET_NOT_EMPTY, Case, as_user, contents, is_root
 
 
 class Files(Case):
@@ -29,6 +30,21 @@ class Files(Case):
         self.assertEqual(os.getxattr(out / "a.txt", "user.note"), b"value")
         self.assertLess((out / "sparse").stat().st_blocks * 512, 1 << 20)
 
+    def test_a_repository_among_the_files(self):
+        self.repository = self.data / "repository"
+        self.make_data()
+        self.write_config()
+        self.holdfast("init")
+        self.holdfast("backup")
+        self.holdfast("backup")
+        (self.data / "a.txt").write_text("overwritten\n")
+        outcome = self.holdfast("restore", "--delta", "--remove-extra")
+        self.assertIn("(it is the repository of backups)", outcome.out)
+        self.assertEqual((self.data / "a.txt").read_text(), "alpha\n")
+        self.holdfast("check", "--read-data")
+        self.holdfast("restore", "--to", self.scratch / "out")
+        self.assertEqual(sorted(path.name for path in self.restored("out").iterdir()), ["a.txt", "sub"])
+
     def test_in_place_delta_and_extra(self):
         self.make_stack()
         before = contents(self.data)
@@ -43,6 +59,27 @@ class Files(Case):
         self.assertEqual({**before, "intruder": contents(self.data)["intruder"]}, contents(self.data))
         self.holdfast("restore", "--delta", "--remove-extra")
         self.assertEqual(before, contents(self.data))
+
+    def test_a_point_that_lacks_files_says_so(self):
+        self.make_data()
+        (self.data / "locked").write_text("x")
+        (self.data / "locked").chmod(0)
+        self.write_config()
+        self.holdfast("init")
+        as_nobody = ()
+        if is_root():
+            for path in (self.scratch, *self.scratch.rglob("*")):
+                os.chown(path, pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
+            os.chown(self.data / "locked", 0, 0)
+            as_nobody = as_user("nobody")
+        self.holdfast("backup", expect=INCOMPLETE, prefix=as_nobody)
+        note = f"1 path could not be read when this point was taken: {str(self.data)[1:]}/locked: not read"
+        plan = self.holdfast("restore", "--to", self.scratch / "out", "--json", prefix=as_nobody).json()
+        self.assertTrue(plan["components"][0]["notes"][0].startswith(note), plan)
+        self.assertIn("1 path could not be read", self.holdfast("restore", "--to", self.scratch / "out2", prefix=as_nobody).out)
+        self.assertIn(note, self.holdfast("verify", prefix=as_nobody).out)
+        self.holdfast("restore", "--delta", "--remove-extra", prefix=as_nobody)
+        self.assertTrue((self.data / "locked").exists())
 
     def test_part_of_it(self):
         self.make_stack()

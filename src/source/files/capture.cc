@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/parallel.h"
+#include "base/places.h"
 #include "source/files/file_capture.h"
 #include "source/files/planner.h"
 
@@ -95,13 +96,29 @@ class TreeSink {
   uint64_t files_ = 0, bytes_ = 0;
 };
 
-nlohmann::json describe(const std::vector<std::string>& roots, const Walker& walker, const FileCapture& capture) {
+nlohmann::json describe(const std::vector<std::string>& roots, const CaptureOptions& options, const Walker& walker,
+                        const FileCapture& capture) {
   nlohmann::json source;
-  source["roots"] = nlohmann::json::array();
-  for (const auto& root : roots) source["roots"].push_back("/" + (root.empty() ? "" : display_path(root)));
+  source[kRootsKey] = nlohmann::json::array();
+  for (const auto& root : roots) source[kRootsKey].push_back("/" + (root.empty() ? "" : display_path(root)));
+  if (!options.excludes.empty()) source[kExcludesKey] = options.excludes;
+  if (walker.repository_met()) source[kRepositoryKey] = display_path(*walker.repository_met());
   source["vanished"] = walker.vanished() + capture.vanished();
   source["read_again"] = capture.read_again();
   return source;
+}
+
+// A backup of the repository in itself would grow without end, and be of no use
+// without it.
+Result<void> check_apart(FileSystem& fs, const std::vector<std::string>& roots, const std::string& repository) {
+  if (repository.empty()) return {};
+  for (const auto& root : roots) {
+    if (!lies_in(fs, "/" + root, repository)) continue;
+    return make_error(ErrorCode::kConfig, "'/{}' can't be captured: it lies in the repository at {}",
+                      display_path(root), display_path(repository))
+        .with_hint("correct 'paths' of the component, or keep the repository elsewhere");
+  }
+  return {};
 }
 
 }  // namespace
@@ -112,6 +129,7 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
     return make_error(ErrorCode::kConfig, "no paths to capture").with_hint("name them in 'paths'");
   const ExcludePatterns excludes = TRY(ExcludePatterns::create(options.excludes));
   const std::vector<std::string> roots = TRY(resolve_roots(options.paths));
+  TRY(check_apart(world.fs, roots, options.repository));
 
   repo::Snapshot snapshot;
   snapshot.kind = "files";
@@ -123,7 +141,9 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
 
   Faults faults;
   OwnerNames names;
-  Walker walker(world.fs, {.roots = roots, .one_file_system = options.one_file_system}, excludes, faults);
+  Walker walker(world.fs,
+                {.roots = roots, .one_file_system = options.one_file_system, .repository = options.repository},
+                excludes, faults);
   PreviousTree before(session.repository(), previous ? std::optional(previous->root) : std::nullopt);
   Planner planner(walker, before, names, world.clock, options.force);
   ContentStore content(session);
@@ -140,7 +160,7 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
   snapshot.read_bytes = content.bytes_read();
   snapshot.stored_bytes = session.stats().stored_bytes - stored_before;
   snapshot.took = world.clock.monotonic() - began;
-  snapshot.source = describe(roots, walker, worker);
+  snapshot.source = describe(roots, options, walker, worker);
   snapshot.faults = faults.take();
   log_info("files.captured",
            {{"files", snapshot.files}, {"bytes", snapshot.source_bytes}, {"read_bytes", snapshot.read_bytes}});

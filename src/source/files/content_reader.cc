@@ -2,10 +2,14 @@
 
 #include <algorithm>
 
+#include "source/files/data_stream.h"
+
 namespace holdfast::files {
 namespace {
 
 constexpr size_t kZeroStepBytes = 1u << 20;
+// How much of a file is asked at once for its holes: a map of all of them could be long.
+constexpr uint64_t kMapBytes = 1ull << 30;
 
 }  // namespace
 
@@ -36,8 +40,26 @@ Result<ByteView> ContentReader::read(const repo::Extent& extent) {
   return last_->view(extent.block_offset, extent.length_bytes);
 }
 
+Result<void> ContentReader::check_stop() const {
+  if (progress_.stop) return make_error(ErrorCode::kInterrupted, "comparison of files was stopped");
+  return {};
+}
+
 Result<bool> ContentReader::holds_zeros(File& file, uint64_t offset, uint64_t length) {
+  const auto size = static_cast<uint64_t>(TRY(file.stat()).st_size);
+  if (offset > size || length > size - offset) return false;
+  for (uint64_t at = offset, end = offset + length; at < end; at += std::min(kMapBytes, end - at)) {
+    TRY(check_stop());
+    for (const Range& data : data_ranges(file, {at, std::min(kMapBytes, end - at)}, true)) {
+      if (!TRY(reads_zeros(file, data.offset, data.length))) return false;
+    }
+  }
+  return true;
+}
+
+Result<bool> ContentReader::reads_zeros(File& file, uint64_t offset, uint64_t length) {
   while (length > 0) {
+    TRY(check_stop());
     const size_t step = std::min<uint64_t>(length, kZeroStepBytes);
     if (buffer_.size() < step) buffer_.resize(step);
     const MutableByteView bytes{buffer_.data(), step};
@@ -51,6 +73,7 @@ Result<bool> ContentReader::holds_zeros(File& file, uint64_t offset, uint64_t le
 
 Result<bool> ContentReader::holds(File& file, const PlacedExtent& placed) {
   const repo::Extent& extent = placed.extent;
+  TRY(check_stop());
   if (!extent.block) return holds_zeros(file, placed.offset, extent.length_bytes);
   if (extent.length_bytes > repo::WriteSession::kMaxBlockBytes)
     return make_error(ErrorCode::kDamaged, "a file refers to {} bytes of block {}", extent.length_bytes,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/filesystem.h"
+#include "base/progress.h"
 #include "repo/repository.h"
 #include "source/files/previous.h"
 
@@ -29,7 +30,9 @@ class ExtentStream {
 // share blocks. Not thread-safe.
 class ContentReader {
  public:
-  explicit ContentReader(repo::Repository& repository) : repository_(repository) {}
+  // `progress` is asked whether to stop.
+  ContentReader(repo::Repository& repository, const Progress& progress)
+      : repository_(repository), progress_(progress) {}
 
   // The bytes of an extent that has a block; valid until the next call.
   // kDamaged also when the block is shorter than the extent says.
@@ -37,16 +40,20 @@ class ContentReader {
 
   // Whether `file` holds just what the extent says. The file is hashed first:
   // that is enough where the extent is a whole block, and spares reading it.
+  // Where there is a hole in both nothing is read. kInterrupted.
   Result<bool> holds(File& file, const PlacedExtent& placed);
 
   // Offset of the first extent in which the file differs from the content; the
-  // smaller size when only the sizes differ; nothing when it is equal.
+  // smaller size when only the sizes differ; nothing when it is equal. kInterrupted.
   Result<std::optional<uint64_t>> first_difference(File& file, const repo::Entry& entry);
 
  private:
   Result<bool> holds_zeros(File& file, uint64_t offset, uint64_t length);
+  Result<bool> reads_zeros(File& file, uint64_t offset, uint64_t length);
+  Result<void> check_stop() const;
 
   repo::Repository& repository_;
+  const Progress& progress_;
   std::optional<repo::BlockId> last_id_;
   std::shared_ptr<const Bytes> last_;
   Bytes buffer_;

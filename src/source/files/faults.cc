@@ -1,5 +1,7 @@
 #include "source/files/faults.h"
 
+#include <algorithm>
+
 #include "base/units.h"
 
 namespace holdfast::files {
@@ -43,6 +45,48 @@ std::string display_path(std::string_view path) {
     }
   }
   return shown;
+}
+
+std::string path_of_display(std::string_view shown) {
+  const auto digit = [](char c) -> int {
+    if (c >= '0' && c <= '9') return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  };
+  std::string path;
+  while (!shown.empty()) {
+    size_t taken = 1;
+    char byte = shown[0];
+    if (shown.size() > 1 && shown.starts_with("\\\\")) {
+      taken = 2;
+    } else if (shown.size() > 3 && shown.starts_with("\\x") && digit(shown[2]) >= 0 && digit(shown[3]) >= 0) {
+      byte = static_cast<char>(digit(shown[2]) * 16 + digit(shown[3]));
+      taken = 4;
+    }
+    path += byte;
+    shown.remove_prefix(taken);
+  }
+  return path;
+}
+
+bool tells_of_more(std::string_view line) {
+  return line.starts_with("and ") && line.ends_with(" more") && line.find(": ") == std::string_view::npos;
+}
+
+std::string faults_note(const std::vector<std::string>& lines) {
+  constexpr size_t kShown = 3;
+  if (lines.empty()) return "";
+  uint64_t count = lines.size();
+  if (tells_of_more(lines.back())) {
+    uint64_t more = 0;
+    for (const char c : lines.back()) {
+      if (c >= '0' && c <= '9') more = more * 10 + static_cast<uint64_t>(c - '0');
+    }
+    count += more - 1;
+  }
+  const std::vector<std::string> shown(lines.begin(),
+                                       lines.begin() + static_cast<ptrdiff_t>(std::min(kShown, lines.size())));
+  return fmt::format("{} {} could not be read when this point was taken: {}{}", format_count(count),
+                     count == 1 ? "path" : "paths", fmt::join(shown, "; "), count > shown.size() ? "; ..." : "");
 }
 
 void Faults::add(std::string_view path, std::string_view problem) {

@@ -15,6 +15,16 @@ namespace holdfast::files {
 // "\xNN", and a backslash "\\", so that two paths never look alike.
 std::string display_path(std::string_view path);
 
+// The path that display_path() shows so.
+std::string path_of_display(std::string_view shown);
+
+// Whether a line of Faults::take() is the last of a list that was cut: "and 17 more".
+bool tells_of_more(std::string_view line);
+// How many faults the lines of a snapshot stand for, and the first few of them: "3 paths
+// could not be read when this point was taken: srv/x: not read: permission denied; ...".
+// "" when there are none.
+std::string faults_note(const std::vector<std::string>& lines);
+
 // Collects what went wrong with single files while the rest goes on. Keeps the
 // first kLimit lines and counts the others, so that a million faults do not fill
 // the memory. Thread-safe.

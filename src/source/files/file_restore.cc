@@ -39,8 +39,13 @@ void start_writeback(File& file, uint64_t begin, uint64_t end) {
 
 }  // namespace
 
-Result<void> FileRestore::restore(const repo::Entry& entry) {
+Result<void> FileRestore::check_stop() const {
   if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "restore of files was stopped");
+  return {};
+}
+
+Result<void> FileRestore::restore(const repo::Entry& entry) {
+  TRY(check_stop());
   auto outcome = entry.kind == repo::EntryKind::kFile ? restore_file(entry) : restore_special(entry);
   world_.progress.files_done++;
   return settle(entry, std::move(outcome));
@@ -81,6 +86,7 @@ Result<void> FileRestore::restore_file(const repo::Entry& entry) {
 }
 
 Result<void> FileRestore::write_extent(File& file, ContentReader& reader, const PlacedExtent& placed) {
+  TRY(check_stop());
   if (!placed.extent.block) return {};  // never written: stays a hole
   const ByteView bytes = TRY(reader.read(placed.extent));
   TRY(file.write_at(placed.offset, bytes));
@@ -91,7 +97,7 @@ Result<void> FileRestore::write_extent(File& file, ContentReader& reader, const 
 }
 
 Result<void> FileRestore::write_anew(const repo::Entry& entry) {
-  ContentReader reader(repository_);
+  ContentReader reader(repository_, world_.progress);
   const auto file = TRY(target_.create_temporary(entry.path));
   if (has_hole(entry.content)) TRY(file->truncate(entry.size_bytes));
   ExtentStream extents(repository_, entry.content);
@@ -108,7 +114,7 @@ Result<void> FileRestore::finish_file(const repo::Entry& entry, File& file) {
 }
 
 Result<void> FileRestore::restore_over(const repo::Entry& entry, File& existing) {
-  ContentReader reader(repository_);
+  ContentReader reader(repository_, world_.progress);
   const auto different = TRY(reader.first_difference(existing, entry));
   if (different) return rewrite(entry, existing, *different);
   world_.progress.bytes_done += entry.size_bytes;
@@ -118,11 +124,12 @@ Result<void> FileRestore::restore_over(const repo::Entry& entry, File& existing)
 }
 
 Result<void> FileRestore::rewrite(const repo::Entry& entry, File& existing, uint64_t equal_bytes) {
-  ContentReader reader(repository_);
+  ContentReader reader(repository_, world_.progress);
   const auto file = TRY(target_.create_temporary(entry.path));
   TRY(file->truncate(entry.size_bytes));
   ExtentStream extents(repository_, entry.content);
   while (const auto placed = TRY(extents.next())) {
+    TRY(check_stop());
     if (!placed->extent.block) continue;
     const uint64_t end = placed->offset + placed->extent.length_bytes;
     if (end > equal_bytes && !TRY(reader.holds(existing, *placed))) {
@@ -174,9 +181,9 @@ Result<std::shared_ptr<FileRestore::Large>> FileRestore::begin_large(repo::Entry
 }
 
 Result<void> FileRestore::restore_region(Large& large, size_t region, uint64_t offset) {
-  if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "restore of files was stopped");
+  TRY(check_stop());
   const auto write = [&]() -> Result<void> {
-    ContentReader reader(repository_);
+    ContentReader reader(repository_, world_.progress);
     uint64_t at = offset;
     for (const auto& extent : TRY(repo::read_region(repository_, large.entry.content.regions[region]))) {
       TRY(write_extent(*large.file, reader, {at, extent}));

@@ -46,6 +46,7 @@ class FileRestore {
   uint64_t bytes_written() const { return bytes_written_; }
 
  private:
+  Result<void> check_stop() const;
   Result<void> restore_file(const repo::Entry& entry);
   Result<void> write_anew(const repo::Entry& entry);
   // With delta: keeps what is right of a file that is there.

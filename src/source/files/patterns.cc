@@ -135,7 +135,7 @@ bool ExcludePatterns::excludes(std::string_view path, std::string_view below_roo
   return false;
 }
 
-Choice::Choice(const std::vector<std::string>& wanted) {
+Choice::Choice(const std::vector<std::string>& wanted, std::optional<std::string> never) : never_(std::move(never)) {
   for (std::string_view text : wanted) {
     while (text.starts_with('/')) text.remove_prefix(1);
     while (text.ends_with('/')) text.remove_suffix(1);
@@ -143,7 +143,13 @@ Choice::Choice(const std::vector<std::string>& wanted) {
   }
 }
 
+bool Choice::avoids(std::string_view path) const {
+  if (!never_ || !path.starts_with(*never_)) return false;
+  return never_->empty() || path.size() == never_->size() || path[never_->size()] == '/';
+}
+
 bool Choice::covers(std::string_view path) const {
+  if (avoids(path)) return false;
   if (everything() || names("") || names(path)) return true;
   for (size_t slash = path.find('/'); slash != std::string_view::npos; slash = path.find('/', slash + 1)) {
     if (names(path.substr(0, slash))) return true;

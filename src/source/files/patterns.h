@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,15 +47,18 @@ class ExcludePatterns {
 // directory chooses all of it. Empty chooses everything.
 class Choice {
  public:
-  explicit Choice(const std::vector<std::string>& wanted);
+  // `never`: a path of the tree that is not taken, nor what is below it, though it be chosen.
+  explicit Choice(const std::vector<std::string>& wanted, std::optional<std::string> never = std::nullopt);
   // Whether this very path is named (not whether something above it is).
   bool names(std::string_view path) const;
   // Whether this path, or a directory above it, is named.
   bool covers(std::string_view path) const;
+  bool avoids(std::string_view path) const;
   bool everything() const { return wanted_.empty(); }
 
  private:
   std::vector<std::string> wanted_;
+  std::optional<std::string> never_;
 };
 
 }  // namespace holdfast::files

@@ -8,6 +8,7 @@
 #include "source/files/candidate.h"
 #include "source/files/content_store.h"
 #include "source/files/file_restore.h"
+#include "source/files/removal.h"
 #include "source/files/restore_finish.h"
 #include "source/files/restore_plan.h"
 
@@ -36,13 +37,14 @@ struct Task {
 class Restorer {
  public:
   Restorer(source::World& world, repo::Repository& repository, Target& target, const RestoreOptions& options,
-           RestorePlan& plan, const Choice& choice, OwnerNames& names, Faults& faults)
+           RestorePlan& plan, const Choice& choice, const Spared& spared, OwnerNames& names, Faults& faults)
       : world_(world),
         repository_(repository),
         target_(target),
         options_(options),
         plan_(plan),
         choice_(choice),
+        removal_(target, spared, false),
         files_(world, repository, target, options, names, faults) {}
 
   Result<void> run(const repo::BlockId& root) {
@@ -156,8 +158,11 @@ class Restorer {
   Result<void> clear_directory(const repo::Entry& entry) {
     const std::string path = target_.path_of(entry.path);
     const auto status = target_.fs().stat(path);
-    if (status.ok() && S_ISDIR(status.value().st_mode)) return remove_tree(target_.fs(), path);
-    return {};
+    if (!status.ok() || !S_ISDIR(status.value().st_mode)) return {};
+    const dev_t device = TRY(removal_.device_of(parent_path(path)));
+    if (TRY(removal_.remove(entry.path, device))) return {};
+    return make_error(ErrorCode::kTargetNotEmpty, "'{}' is a directory, and not all of it may be removed: {}",
+                      display_path(path), removal_.first_left());
   }
 
   // With delta a file that is there is compared by one thread.
@@ -198,6 +203,7 @@ class Restorer {
   const RestoreOptions& options_;
   RestorePlan& plan_;
   const Choice& choice_;
+  Removal removal_;
   FileRestore files_;
   std::optional<Selection> selection_;
   std::optional<repo::Entry> ahead_;
@@ -226,30 +232,40 @@ std::string owners_note(uint64_t count) {
       format_count(count));
 }
 
+std::string avoided_note(uint64_t count, const std::string& repository) {
+  return fmt::format("{} of the files and directories would lie in the repository at {}, and were left out",
+                     format_count(count), display_path(repository));
+}
+
 }  // namespace
 
 Result<RestoreReport> restore(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
                               const RestoreOptions& options) {
-  const Choice choice(options.only);
   Target target(world.fs, options.to, options.delta, snapshot.root);
+  const auto repository_path =
+      options.repository.empty() ? std::optional<std::string>() : target.tree_path_of(options.repository);
+  const Choice choice(options.only, repository_path);
+  const Spared spared = TRY(Spared::create(snapshot, options.excludes, repository_path));
   Faults faults;
   OwnerNames names;
   world.progress.phase = "looking at the target";
-  RestorePlan plan = TRY(plan_restore(repository, snapshot.root, choice, options, target));
+  RestorePlan plan = TRY(plan_restore(world.progress, repository, snapshot.root, choice, options, spared, target));
   world.progress.bytes_total = plan.bytes;
   world.progress.files_total = plan.files;
 
   RestoreReport report;
-  RestoreFinish finish(repository, target, options, plan, names, faults);
+  RestoreFinish finish(repository, target, options, plan, spared, names, faults);
   if (options.dry_run) {
     TRY(finish.run(snapshot.root, choice, {}));
     report.changes = std::move(plan.changes);
     for (auto& change : finish.take_changes()) report.changes.push_back(std::move(change));
+    report.notes = finish.notes();
+    if (plan.avoided > 0) report.notes.push_back(avoided_note(plan.avoided, options.repository));
     return report;
   }
 
   world.progress.phase = "writing files";
-  Restorer restorer(world, repository, target, options, plan, choice, names, faults);
+  Restorer restorer(world, repository, target, options, plan, choice, spared, names, faults);
   TRY(restorer.run(snapshot.root));
   world.progress.phase = "setting directories right";
   TRY(finish.run(snapshot.root, choice, restorer.made()));
@@ -261,6 +277,8 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
   report.bytes = restorer.files().bytes();
   report.bytes_written = restorer.files().bytes_written();
   report.faults = faults.take();
+  report.notes = finish.notes();
+  if (plan.avoided > 0) report.notes.push_back(avoided_note(plan.avoided, options.repository));
   if (faults.owners_left() > 0) report.notes.push_back(owners_note(faults.owners_left()));
   const auto damage = restorer.files().damage();
   if (damage.files > 0) return damage_error(damage);

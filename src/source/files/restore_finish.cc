@@ -1,7 +1,5 @@
 #include "source/files/restore_finish.h"
 
-#include <dirent.h>
-
 #include "source/files/candidate.h"
 
 namespace holdfast::files {
@@ -30,6 +28,7 @@ Result<void> RestoreFinish::visit(Selected selected, const std::set<std::string>
   directory.above = !selected.wanted || entry.source_data == kParentMark;
   directory.leave = directory.above && !made.contains(entry.path);
   directory.entry = std::move(entry);
+  if (options_.remove_extra && !directory.leave) directory.device = TRY(device_for(directory));
   directories_.push_back(std::move(directory));
   return {};
 }
@@ -44,18 +43,29 @@ Result<void> RestoreFinish::leave(const Directory& directory) {
   return {};
 }
 
+// The file system of the target; in place, of the topmost directory that is restored,
+// as what lies above it is none of ours.
+Result<std::optional<dev_t>> RestoreFinish::device_for(const Directory& directory) {
+  if (!directories_.empty() && directories_.back().device) return directories_.back().device;
+  auto device = removal_.device_of(target_.path_of(target_.in_place() ? directory.entry.path : ""));
+  if (device.ok()) return std::optional(device.value());
+  if (device.error().code() == ErrorCode::kNotFound) return std::optional<dev_t>();
+  return std::move(device).error();
+}
+
 Result<void> RestoreFinish::remove_extra(const Directory& directory) {
   const std::string path = target_.path_of(directory.entry.path);
   const auto present = target_.fs().list(path);
   if (!present.ok() && options_.dry_run) return {};  // does not exist yet
   if (!present.ok()) return present.error().clone();
+  const bool elsewhere = !directory.device || TRY(removal_.device_of(path)) != *directory.device;
   for (const auto& [name, type] : present.value()) {
     if (directory.names.contains(name)) continue;
-    const std::string extra = join_path(path, name);
-    const auto status = TRY(target_.fs().stat(extra));
-    const std::string shown = directory.entry.path.empty() ? name : join_path(directory.entry.path, name);
-    changes_.push_back(fmt::format("remove {} {}", kind_name(kind_of(status.st_mode)), display_path(shown)));
-    if (!options_.dry_run) TRY(remove_tree(target_.fs(), extra));
+    const std::string extra = directory.entry.path.empty() ? name : join_path(directory.entry.path, name);
+    if (elsewhere)
+      removal_.leave(extra, Removal::kElsewhere);
+    else
+      TRY(removal_.remove(extra, *directory.device));
   }
   return {};
 }

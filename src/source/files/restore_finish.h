@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "source/files/removal.h"
 #include "source/files/restore.h"
 #include "source/files/restore_plan.h"
 
@@ -16,14 +17,22 @@ namespace holdfast::files {
 class RestoreFinish {
  public:
   RestoreFinish(repo::Repository& repository, Target& target, const RestoreOptions& options, const RestorePlan& plan,
-                OwnerNames& names, Faults& faults)
-      : repository_(repository), target_(target), options_(options), plan_(plan), names_(names), faults_(faults) {}
+                const Spared& spared, OwnerNames& names, Faults& faults)
+      : repository_(repository),
+        target_(target),
+        options_(options),
+        plan_(plan),
+        removal_(target, spared, options.dry_run),
+        names_(names),
+        faults_(faults) {}
 
   // `made`: directories that this restore made, of those that it would otherwise
   // leave as they are (the ones above what was asked for).
   Result<void> run(const repo::BlockId& root, const Choice& choice, const std::set<std::string>& made);
   // What was removed, or in a dry run would be: "remove file srv/x".
-  std::vector<std::string> take_changes() { return std::move(changes_); }
+  std::vector<std::string> take_changes() { return removal_.take_changes(); }
+  // What the snapshot does not have and was left in place all the same.
+  std::vector<std::string> notes() const { return removal_.notes(); }
 
  private:
   struct Directory {
@@ -31,20 +40,22 @@ class RestoreFinish {
     bool above = false;           // what was asked for
     bool leave = false;           // as it is: it is none of ours
     std::set<std::string> names;  // that the snapshot has in it
+    std::optional<dev_t> device;  // the file system that extra files are removed from
   };
   Result<void> visit(Selected selected, const std::set<std::string>& made);
   Result<void> leave(const Directory& directory);
   Result<void> remove_extra(const Directory& directory);
+  Result<std::optional<dev_t>> device_for(const Directory& directory);
   Result<void> make_link(const repo::Entry& entry);
 
   repo::Repository& repository_;
   Target& target_;
   const RestoreOptions& options_;
   const RestorePlan& plan_;
+  Removal removal_;
   OwnerNames& names_;
   Faults& faults_;
   std::vector<Directory> directories_;
-  std::vector<std::string> changes_;
 };
 
 }  // namespace holdfast::files

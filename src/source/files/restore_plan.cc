@@ -2,20 +2,35 @@
 
 #include <algorithm>
 
+#include "base/places.h"
 #include "base/units.h"
 #include "source/files/candidate.h"
+#include "source/files/removal.h"
 
 namespace holdfast::files {
 namespace {
 
 constexpr uint64_t kDiskBlockBytes = 4096;
 
+uint64_t on_disk(uint64_t bytes) { return (bytes + kDiskBlockBytes - 1) / kDiskBlockBytes * kDiskBlockBytes; }
+
 class Planning {
  public:
-  Planning(repo::Repository& repository, const RestoreOptions& options, const Choice& choice, Target& target)
-      : repository_(repository), options_(options), choice_(choice), target_(target) {}
+  Planning(const Progress& progress, repo::Repository& repository, const RestoreOptions& options, const Choice& choice,
+           const Spared& spared, Target& target)
+      : progress_(progress),
+        repository_(repository),
+        options_(options),
+        choice_(choice),
+        spared_(spared),
+        target_(target) {
+    if (options.repository.empty()) return;
+    const auto status = target.fs().stat(resolved_path(options.repository));
+    if (status.ok()) repository_place_ = status.value();
+  }
 
   Result<void> visit(const Selected& selected) {
+    if (progress_.stop) return make_error(ErrorCode::kInterrupted, "restore of files was stopped");
     const repo::Entry& entry = selected.entry;
     if (selected.wanted) TRY(count(entry));
     const auto existing = TRY(look_at(entry));
@@ -30,7 +45,7 @@ class Planning {
     const uint64_t available = TRY(target_.fs().free_bytes(place));
     uint64_t wanted = new_bytes_ + largest_rewrite_;
     if (wanted <= available) return {};
-    if (sparse_) wanted = TRY(data_bytes(root));
+    wanted = TRY(data_bytes(root));
     if (wanted <= available) return {};
     return make_error(ErrorCode::kNoSpace, "{} has {} free, the restore needs {}", place, format_bytes(available),
                       format_bytes(wanted))
@@ -66,10 +81,7 @@ class Planning {
 
   Result<void> note_missing(const Selected& selected) {
     const repo::Entry& entry = selected.entry;
-    if (entry.kind == repo::EntryKind::kFile) {
-      new_bytes_ += (entry.size_bytes + kDiskBlockBytes - 1) / kDiskBlockBytes * kDiskBlockBytes;
-      sparse_ = sparse_ || entry.size_bytes > 0;
-    }
+    if (entry.kind == repo::EntryKind::kFile) new_bytes_ += on_disk(entry.size_bytes);
     if (options_.dry_run && !entry.path.empty())
       plan.changes.push_back(fmt::format("create {} {}", kind_name(entry.kind), display_path(entry.path)));
     return {};
@@ -78,7 +90,7 @@ class Planning {
   Result<void> note_existing(const Selected& selected, const struct stat& status) {
     const repo::Entry& entry = selected.entry;
     const bool is_directory = entry.kind == repo::EntryKind::kDirectory;
-    if (is_directory && S_ISDIR(status.st_mode)) return {};
+    if (is_directory && S_ISDIR(status.st_mode)) return check_apart(entry, status);
     const std::string path = target_.path_of(entry.path);
     // A symbolic link at the very top was named by whoever runs this.
     if (is_directory && entry.path.empty() && S_ISLNK(status.st_mode)) return {};
@@ -94,6 +106,7 @@ class Planning {
         return make_error(ErrorCode::kTargetNotEmpty, "'{}' is a {}, but a {} is to be restored there",
                           display_path(path), kind_name(kind_of(status.st_mode)), kind_name(entry.kind))
             .with_hint("remove it, or let the restore remove what the snapshot does not have");
+      if (!is_directory) TRY(check_way(entry, path));
       if (options_.dry_run)
         plan.changes.push_back(
             fmt::format("remove {} {}", kind_name(kind_of(status.st_mode)), display_path(entry.path)));
@@ -103,11 +116,31 @@ class Planning {
     return options_.dry_run ? note_update(entry, path, status) : Result<void>();
   }
 
+  // The repository's own place in the tree is passed over; here it is met by another way.
+  Result<void> check_apart(const repo::Entry& entry, const struct stat& status) {
+    if (!repository_place_ || status.st_dev != repository_place_->st_dev || status.st_ino != repository_place_->st_ino)
+      return {};
+    return make_error(ErrorCode::kRefused, "'{}' is the repository at {}, mounted there",
+                      display_path(target_.path_of(entry.path)), display_path(options_.repository))
+        .with_hint("restore to another directory, or unmount it");
+  }
+
+  // A directory that stands where something else is to be must be free to go.
+  Result<void> check_way(const repo::Entry& entry, const std::string& path) {
+    Removal removal(target_, spared_, true);
+    const dev_t device = TRY(removal.device_of(parent_path(path)));
+    if (TRY(removal.remove(entry.path, device))) return {};
+    return make_error(ErrorCode::kTargetNotEmpty,
+                      "'{}' is a directory, but a {} is to be restored there, and not all of it may be removed: {}",
+                      display_path(path), kind_name(entry.kind), removal.first_left())
+        .with_hint("move it away");
+  }
+
   Result<void> note_update(const repo::Entry& entry, const std::string& path, const struct stat& status) {
     const bool same_kind = kind_of(status.st_mode) == entry.kind;
     bool differs = !same_kind && entry.kind != repo::EntryKind::kHardLink;
     if (same_kind && entry.kind == repo::EntryKind::kFile) {
-      ContentReader reader(repository_);
+      ContentReader reader(repository_, progress_);
       const auto file = TRY(target_.fs().open(path, {.no_follow = true, .no_wait = true}));
       differs = TRY(reader.first_difference(*file, entry)).has_value();
     } else if (same_kind && entry.kind == repo::EntryKind::kSymlink) {
@@ -117,26 +150,37 @@ class Planning {
     return {};
   }
 
+  // What the new files take, and the one that needs most beside what is there of it.
   Result<uint64_t> data_bytes(const repo::BlockId& root) {
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, largest_rewrite = 0;
+    absent_.reset();
     auto selection = TRY(Selection::open(repository_, root, choice_));
     while (const auto selected = TRY(selection.next())) {
-      if (!selected->wanted) continue;
+      if (progress_.stop) return make_error(ErrorCode::kInterrupted, "restore of files was stopped");
+      const auto existing = TRY(look_at(selected->entry));
+      if (selected->entry.kind != repo::EntryKind::kFile) continue;
+      uint64_t data = 0;
       ExtentStream extents(repository_, selected->entry.content);
       while (const auto placed = TRY(extents.next())) {
-        if (placed->extent.block) bytes += placed->extent.length_bytes;
+        if (placed->extent.block) data += placed->extent.length_bytes;
       }
+      if (existing && !S_ISDIR(existing->st_mode))
+        largest_rewrite = std::max(largest_rewrite, on_disk(data));
+      else
+        bytes += on_disk(data);
     }
-    return bytes;
+    return bytes + largest_rewrite;
   }
 
+  const Progress& progress_;
   repo::Repository& repository_;
   const RestoreOptions& options_;
   const Choice& choice_;
+  const Spared& spared_;
   Target& target_;
+  std::optional<struct stat> repository_place_;
   std::optional<std::string> absent_;  // directory known not to exist
   uint64_t new_bytes_ = 0, largest_rewrite_ = 0;
-  bool sparse_ = false;
 };
 
 }  // namespace
@@ -155,13 +199,28 @@ const char* kind_name(repo::EntryKind kind) {
   return "unknown object";
 }
 
-Result<RestorePlan> plan_restore(repo::Repository& repository, const repo::BlockId& root, const Choice& choice,
-                                 const RestoreOptions& options, Target& target) {
-  Planning planning(repository, options, choice, target);
-  auto selection = TRY(Selection::open(repository, root, choice));
+Result<RestorePlan> plan_restore(const Progress& progress, repo::Repository& repository, const repo::BlockId& root,
+                                 const Choice& choice, const RestoreOptions& options, const Spared& spared,
+                                 Target& target) {
+  Planning planning(progress, repository, options, choice, spared, target);
+  const auto skipped = [&](const repo::Entry& entry) {
+    if (choice.avoids(entry.path)) planning.plan.avoided++;
+  };
+  auto selection = TRY(Selection::open(repository, root, choice, skipped));
   while (const auto selected = TRY(selection.next())) TRY(planning.visit(*selected));
   TRY(planning.check_space(root));
   return std::move(planning.plan);
+}
+
+Result<std::vector<std::string>> name_nothing(repo::Repository& repository, const repo::Snapshot& snapshot,
+                                              std::vector<std::string> wanted) {
+  auto reader = TRY_CONTEXT(repo::TreeReader::open(repository, snapshot.root), "reading the snapshot's tree");
+  while (!wanted.empty()) {
+    const auto entry = TRY_CONTEXT(reader->next(), "reading the snapshot's tree");
+    if (!entry) break;
+    std::erase_if(wanted, [&](const std::string& text) { return Choice({text}).names(entry->path); });
+  }
+  return wanted;
 }
 
 }  // namespace holdfast::files

@@ -8,6 +8,7 @@
 #include "source/files/content_reader.h"
 #include "source/files/restore.h"
 #include "source/files/selection.h"
+#include "source/files/spared.h"
 #include "source/files/target.h"
 
 namespace holdfast::files {
@@ -25,13 +26,15 @@ struct RestorePlan {
   uint64_t bytes = 0;                        // of content
   std::map<std::string, Detached> detached;  // by path
   std::vector<std::string> changes;          // of a dry run
+  uint64_t avoided = 0;                      // entries that lie where the repository is
 };
 
-// Looks at everything that a restore would touch. kTargetNotEmpty: something is
+// Looks at everything that a restore would touch, until `progress` asks to stop. kTargetNotEmpty: something is
 // in the way. kNoSpace: it would not fit. Reads the whole content of files that
 // exist only in a dry run with delta.
-Result<RestorePlan> plan_restore(repo::Repository& repository, const repo::BlockId& root, const Choice& choice,
-                                 const RestoreOptions& options, Target& target);
+Result<RestorePlan> plan_restore(const Progress& progress, repo::Repository& repository, const repo::BlockId& root,
+                                 const Choice& choice, const RestoreOptions& options, const Spared& spared,
+                                 Target& target);
 
 // What stands at `path`, for people: "directory", "symbolic link", ...
 const char* kind_name(repo::EntryKind kind);

@@ -309,6 +309,16 @@ TEST_F(RestoreTest, CasePartialRestore) {
   EXPECT_FALSE(present(second.to + source + "/e"));
 }
 
+TEST_F(RestoreTest, TellsWhatNamesNothing) {
+  mkdir((source + "/d").c_str(), 0755);
+  write_source("d/x.conf", "x");
+  const auto snapshot = take();
+  const auto left = name_nothing(
+      repository, snapshot, {"*.conf", "*.pdf", source + "/d/", in_tree("d/x"), in_tree("**/x.conf"), "/", "d/x.conf"});
+  ASSERT_TRUE(left.ok()) << left.error().text();
+  EXPECT_EQ(left.value(), (std::vector<std::string>{"*.pdf", in_tree("d/x"), "d/x.conf"}));
+}
+
 TEST_F(RestoreTest, RestoresToWhereThingsWereWithoutTouchingWhatIsAbove) {
   mkdir((source + "/d").c_str(), 0755);
   write_source("d/x", "x");
@@ -475,6 +485,57 @@ TEST_F(RestoreTest, FreeSpaceIsCheckedFirst) {
   fs.free = 2 << 20;  // enough: holes take none
   put_back(snapshot);
   EXPECT_EQ(status_of(restored("sparse")).st_blocks, 0);
+  write(restored("a"), "wrong");
+  ASSERT_EQ(truncate(restored("sparse").c_str(), 1 << 20), 0);
+  put_back(snapshot, {.delta = true});  // nor where the file is there already
+  EXPECT_TRUE(differences(snapshot, target).empty());
+}
+
+TEST_F(RestoreTest, HolesThatAreThereAreNotRead) {
+  {
+    auto file = real_file_system().open(source + "/sparse", {.write = true, .create = true});
+    ASSERT_TRUE(file.value()->truncate(1ull << 36).ok());
+  }
+  const auto snapshot = take();
+  put_back(snapshot);
+  uint64_t reads = 0;
+  fs.before_read = [&](const std::string& path, uint64_t) { reads += path == restored("sparse") ? 1 : 0; };
+  put_back(snapshot, {.delta = true});
+  EXPECT_TRUE(differences(snapshot, target).empty());
+  EXPECT_EQ(reads, 0u);
+
+  const auto change = [&](std::string_view bytes) {
+    auto file = real_file_system().open(restored("sparse"), {.write = true});
+    ASSERT_TRUE(file.value()->write_at(1ull << 35, as_bytes(bytes)).ok());
+  };
+  change(std::string_view("\0", 1));  // no hole any more, and equal all the same
+  EXPECT_EQ(put_back(snapshot, {.delta = true}).faults, std::vector<std::string>());
+  EXPECT_GT(status_of(restored("sparse")).st_blocks, 0);
+  change("x");
+  put_back(snapshot, {.delta = true});
+  EXPECT_EQ(status_of(restored("sparse")).st_blocks, 0);
+}
+
+TEST_F(RestoreTest, StopsWhileItComparesOneLargeFile) {
+  write_source("large", noise(20 << 20, 1));
+  const auto snapshot = take();
+  put_back(snapshot);
+  uint64_t reads = 0;
+  fs.before_read = [&](const std::string& path, uint64_t) {
+    if (path != restored("large")) return;
+    reads++;
+    progress.stop = true;
+  };
+  auto w = world();
+  const auto restored_over = try_put_back(snapshot, {.to = target, .delta = true});
+  ASSERT_FALSE(restored_over.ok());
+  EXPECT_EQ(restored_over.error().code(), ErrorCode::kInterrupted);
+  EXPECT_EQ(reads, 1u);
+  progress.stop = false;
+  const auto verified = verify(w, repository, snapshot, target);
+  ASSERT_FALSE(verified.ok());
+  EXPECT_EQ(verified.error().code(), ErrorCode::kInterrupted);
+  EXPECT_EQ(reads, 2u);
 }
 
 TEST_F(RestoreTest, ASectorThatCanNotBeReadIsDamageLikeAnyOther) {

@@ -21,6 +21,11 @@ std::string_view tree_parent(std::string_view path) {
   return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 
+bool is_at_or_below(std::string_view path, std::string_view directory) {
+  if (directory.empty() || path == directory) return true;
+  return path.size() > directory.size() && path.starts_with(directory) && path[directory.size()] == '/';
+}
+
 Result<Selection> Selection::open(repo::Repository& repository, const repo::BlockId& root, const Choice& choice,
                                   OnSkipped skipped) {
   auto reader = TRY_CONTEXT(repo::TreeReader::open(repository, root), "reading the snapshot's tree");
@@ -60,6 +65,11 @@ void Selection::take(repo::Entry entry) {
   const bool above = !directories_.empty() && directories_.back().wanted;
   const bool wanted = above || choice_->everything() || choice_->names(entry.path);
   const bool is_directory = entry.kind == repo::EntryKind::kDirectory;
+  if (choice_->avoids(entry.path)) {
+    if (is_directory) directories_.push_back({.path = entry.path, .wanted = false, .pending = std::nullopt});
+    if (skipped_) skipped_(entry);
+    return;
+  }
   if (!wanted) {
     if (skipped_) skipped_(entry);
     if (!is_directory) return;

@@ -58,4 +58,8 @@ bool is_clean_path(std::string_view path);
 // The part of a tree path before its last '/'; "" at the top.
 std::string_view tree_parent(std::string_view path);
 
+// Whether a path is `directory` or inside it; "" holds everything. For paths of a tree
+// as for absolute ones.
+bool is_at_or_below(std::string_view path, std::string_view directory);
+
 }  // namespace holdfast::files

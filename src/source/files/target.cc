@@ -2,6 +2,7 @@
 
 #include "base/encoding.h"
 #include "base/parallel.h"
+#include "base/places.h"
 #include "crypto/digest.h"
 #include "source/files/selection.h"
 
@@ -29,6 +30,13 @@ std::string Target::path_of(std::string_view tree_path) const {
   std::string path;
   path.reserve(prefix_.size() + 1 + tree_path.size());
   return path.append(prefix_).append("/").append(tree_path);
+}
+
+std::optional<std::string> Target::tree_path_of(const std::string& path) const {
+  const std::string top = prefix_.empty() ? "" : resolved_path(prefix_);
+  const std::string place = resolved_path(path);
+  if (!is_at_or_below(place, top)) return std::nullopt;
+  return place.size() == top.size() ? std::string() : place.substr(top.size() + 1);
 }
 
 std::string Target::temporary_of(std::string_view tree_path) const {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,10 @@ class Target {
   // Makes what was published and changed durable, on every file system that it lies on.
   Result<void> sync();
 
+  // Where in the tree a path of the machine would be, if it lies in the target.
+  std::optional<std::string> tree_path_of(const std::string& path) const;
+
+  bool in_place() const { return prefix_.empty(); }
   bool replaces() const { return replace_; }
   FileSystem& fs() { return fs_; }
 

@@ -57,7 +57,7 @@ class Comparison {
 
   template <typename Report>
   Result<void> compare_content(const repo::Entry& entry, const std::string& path, const Report& report) {
-    ContentReader reader(repository_);
+    ContentReader reader(repository_, world_.progress);
     auto file = world_.fs.open(path, {.no_follow = true, .no_atime = true, .no_wait = true});
     if (!file.ok()) {
       report(display_path(file.error().text()));

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <memory>
 
+#include "base/log.h"
+#include "base/places.h"
 #include "repo/tree.h"
 
 namespace holdfast::files {
@@ -48,7 +50,21 @@ Result<std::vector<std::string>> resolve_roots(const std::vector<std::string>& p
 }
 
 Walker::Walker(FileSystem& fs, Options options, const ExcludePatterns& excludes, Faults& faults)
-    : fs_(fs), options_(std::move(options)), excludes_(excludes), faults_(faults) {}
+    : fs_(fs), options_(std::move(options)), excludes_(excludes), faults_(faults) {
+  if (options_.repository.empty()) return;
+  const auto status = fs_.stat(resolved_path(options_.repository));
+  if (status.ok()) repository_ = status.value();
+}
+
+// By what it is, not by its name: it may be mounted in several places.
+bool Walker::is_repository(const Found& found) {
+  if (!repository_ || !S_ISDIR(found.status.st_mode) || found.status.st_dev != repository_->st_dev ||
+      found.status.st_ino != repository_->st_ino)
+    return false;
+  log_info("files.repository_left_out", {{"path", "/" + display_path(found.path)}});
+  repository_met_ = found.path;
+  return true;
+}
 
 bool Walker::is_root(const std::string& path) const {
   return std::find(options_.roots.begin(), options_.roots.end(), path) != options_.roots.end();
@@ -131,6 +147,7 @@ std::optional<Found> Walker::look_at(const Level& level, const DirectoryEntry& n
   }
   found.status = status.value();
   if (check_excludes && name.type == DT_UNKNOWN && excluded(S_ISDIR(found.status.st_mode))) return std::nullopt;
+  if (is_repository(found)) return std::nullopt;
   found.is_parent = level.is_parent && !is_root(found.path);
   const bool elsewhere = options_.one_file_system && !level.is_parent && found.status.st_dev != level.device;
   if (elsewhere && !S_ISDIR(found.status.st_mode)) return std::nullopt;

@@ -33,11 +33,14 @@ class Walker {
   struct Options {
     std::vector<std::string> roots;  // from resolve_roots()
     bool one_file_system = false;    // mount points below a root are taken empty
+    std::string repository = {};     // directory that is passed over, wherever it is met; "" for none
   };
   Walker(FileSystem& fs, Options options, const ExcludePatterns& excludes, Faults& faults);
 
   std::optional<Found> next();
   uint64_t vanished() const { return vanished_; }
+  // Where the repository was passed over.
+  const std::optional<std::string>& repository_met() const { return repository_met_; }
 
  private:
   struct Level {
@@ -54,6 +57,7 @@ class Walker {
   // The entry of this name, unless it is excluded, gone or unreadable.
   std::optional<Found> look_at(const Level& level, const DirectoryEntry& name);
   bool is_root(const std::string& path) const;
+  bool is_repository(const Found& found);
 
   FileSystem& fs_;
   const Options options_;
@@ -63,6 +67,8 @@ class Walker {
   std::optional<Found> to_enter_;  // handed out last, not listed yet
   bool started_ = false;
   uint64_t vanished_ = 0;
+  std::optional<struct stat> repository_;
+  std::optional<std::string> repository_met_;
 };
 
 }  // namespace holdfast::files

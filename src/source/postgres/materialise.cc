@@ -554,6 +554,9 @@ Result<MaterialiseReport> materialise(source::World& world, repo::Repository& re
                                       const MaterialiseOptions& options) {
   const MaterialisePlan plan = TRY_CONTEXT(MaterialisePlan::make(world, repository, snapshot, target, options),
                                            "restoring '{}'", snapshot.component);
+  for (const std::string& root : plan.roots()) {
+    if (options.check_place) TRY_CONTEXT(options.check_place(root), "restoring '{}'", snapshot.component);
+  }
   if (options.check_account && plan.uid())
     TRY_CONTEXT(options.check_account(*plan.uid(), *plan.gid()), "restoring '{}'", snapshot.component);
   if (options.dry_run) {

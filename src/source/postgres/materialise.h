@@ -28,6 +28,8 @@ struct MaterialiseOptions {
   std::string restore_command;  // "" : no WAL replay settings are written
   // Beside a cluster that may live on: two must not archive into one log.
   bool archiving_off = false;
+  // Asked before anything is written, of the data directory and each tablespace's place.
+  std::function<Result<void>(const std::string& directory)> check_place;
   // Asked before anything is written, with the account that the server will run under
   // when that is not ours (only root can give files away).
   std::function<Result<void>(uint32_t uid, uint32_t gid)> check_account;
