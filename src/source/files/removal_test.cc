@@ -34,10 +34,10 @@ TEST_F(RemovalTest, RemovesNothingThatCouldNotBeReadWhenThePointWasTaken) {
   EXPECT_EQ(read(source + "/locked/inside"), "only copy");
   EXPECT_EQ(read(source + "/bad"), "only copy");
   EXPECT_FALSE(present(source + "/extra"));
+  constexpr const char* kReason = " (it could not be read when this point was taken)";
   EXPECT_EQ(report.notes,
-            std::vector<std::string>{"2 paths that the point does not have were left in place: " + in_tree("bad") +
-                                     " (it could not be read when this point was taken), " + in_tree("locked/inside") +
-                                     " (it could not be read when this point was taken)"});
+            std::vector<std::string>{"2 paths that the point does not have were left in place: " +
+                                     in_tree("locked/inside") + kReason + ", " + in_tree("bad") + kReason});
 }
 
 TEST_F(RemovalTest, RemovesNothingWhenMoreCouldNotBeReadThanThePointNames) {
