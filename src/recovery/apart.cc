@@ -1,5 +1,7 @@
 #include "recovery/apart.h"
 
+#include "base/places.h"
+
 namespace holdfast::recovery {
 
 Result<void> check_apart(FileSystem& fs, const std::string& directory, bool whole, const std::string& repository) {
