@@ -9,13 +9,12 @@
 #include <utility>
 
 #include "base/filesystem.h"
-#include "engine/test_fakes.h"
 
 namespace holdfast::engine {
 namespace {
 
 // Holds the lock as a child of `holder` would, and lets go when somebody has waited.
-class HeldBy : public FakeClock {
+class HeldBy : public Clock {
  public:
   HeldBy(const std::string& path, const std::string& holder) {
     EXPECT_TRUE(write_file_durably(real_file_system(), path, as_bytes(holder)).ok());
@@ -23,8 +22,10 @@ class HeldBy : public FakeClock {
     EXPECT_EQ(::flock(fd_, LOCK_EX), 0);
   }
   ~HeldBy() override { release(); }
+  Time now() override { return Time() + passed_; }
+  Duration monotonic() override { return passed_; }
   void sleep(Duration duration) override {
-    FakeClock::sleep(duration);
+    passed_ = passed_ + duration;
     waited++;
     if (waited == lets_go_after) release();
   }
@@ -35,6 +36,7 @@ class HeldBy : public FakeClock {
   void release() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
+  Duration passed_;
   int fd_ = -1;
 };
 
