@@ -86,12 +86,11 @@ void add_runbook_report(Program& program, CLI::App* runbook) {
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"md", "html"}).description(""));
   add_runs_option(command, options->runs);
-  program.examples(
-      command,
-      "holdfast runbook report\n"
-      "holdfast runbook report 7f3a --format html > review.html\n"
-      "# kept elsewhere, the digest shows a journal that was changed afterwards\n"
-      "holdfast runbook report --json | jq .journal_digest");
+  program.examples(command,
+                   "holdfast runbook report\n"
+                   "holdfast runbook report 7f3a --format html > review.html\n"
+                   "# kept elsewhere, the digest shows a journal that was changed afterwards\n"
+                   "holdfast runbook report --json | jq .journal_digest");
   program.on(command, [options](Context& context) { return report(context, *options); });
 }
 

@@ -149,14 +149,13 @@ void add_runbook_run(Program& program, CLI::App* runbook) {
   command->add_flag("--assume-programs", options->assume_programs,
                     "do not look for programs and scripts before the first step");
   command->add_flag("--yes", options->yes, "do not ask before the first step");
-  program.examples(
-      command,
-      "holdfast runbook run dr.md 2\n"
-      "holdfast runbook run dr.md 'database failure' --choose C --set target=latest\n"
-      "holdfast runbook run dr.md 2 --unattended --target db --set TOKEN=file:/etc/gh\n"
-      "holdfast runbook run dr.md 2 --drill\n"
-      "# exit status 31: a step failed; 40: a person is needed\n"
-      "#             16: a rule forbids it; 33: left, steps go on");
+  program.examples(command,
+                   "holdfast runbook run dr.md 2\n"
+                   "holdfast runbook run dr.md 'database failure' --choose C --set target=latest\n"
+                   "holdfast runbook run dr.md 2 --unattended --target db --set TOKEN=file:/etc/gh\n"
+                   "holdfast runbook run dr.md 2 --drill\n"
+                   "# exit status 31: a step failed; 40: a person is needed\n"
+                   "#             16: a rule forbids it; 33: left, steps go on");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

@@ -27,8 +27,8 @@ class Launcher {
  public:
   struct Settings {
     std::string run;
-    std::string program;                                           // this very program, for SQL
-    std::string working_directory;                                 // of steps that name none
+    std::string program;            // this very program, for SQL
+    std::string working_directory;  // of steps that name none
     bool drill = false;
     mode_t file_mask = 0077;                                       // ours, for the steps
     std::vector<std::pair<std::string, std::string>> environment;  // ours
