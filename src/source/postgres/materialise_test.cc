@@ -71,6 +71,7 @@ TEST_F(Materialise, AnEmptyTablespaceIsNotSharedWithTheOriginal) {
   const std::string oid = cluster.sql("select oid from pg_tablespace where spcname = 's'").value();
   auto snapshot = rig_.capture(cluster);
   ASSERT_OK(snapshot);
+  snapshot->source["data_directory"] = cluster.data();  // as a backup notes it
 
   auto target = TestCluster::prepare();
   ASSERT_OK(target);
