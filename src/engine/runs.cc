@@ -1,11 +1,15 @@
 #include "engine/runs.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <tuple>
 
 namespace holdfast::engine {
 namespace {
 
 constexpr int kAttemptsToName = 10;
+constexpr size_t kMinuteDigits = 13;  // of an id: "20260301-0930"
 
 std::string journal_path(const std::string& directory) { return join_path(directory, "journal.db"); }
 
@@ -71,12 +75,20 @@ Result<OpenRun> open_run(const std::string& directory, const std::string& who) {
 Result<std::vector<std::string>> list_runs(const std::string& runs) {
   auto entries = real_file_system().list(runs);
   if (!entries.ok() && entries.error().code() == ErrorCode::kNotFound) return std::vector<std::string>();
-  std::vector<std::string> ids;
+  // An id begins with its minute. Within one the document tells: it is written when the
+  // run is made, and never again.
+  std::vector<std::tuple<std::string, int64_t, int64_t, std::string>> order;
   for (const DirectoryEntry& entry : TRY(std::move(entries))) {
     if (entry.name.starts_with('.')) continue;  // never came to be
-    if (TRY(exists(real_file_system(), journal_path(join_path(runs, entry.name))))) ids.push_back(entry.name);
+    const std::string directory = join_path(runs, entry.name);
+    if (!TRY(exists(real_file_system(), journal_path(directory)))) continue;
+    const auto document = real_file_system().stat(join_path(directory, "runbook.md"));
+    const timespec made = document.ok() ? document->st_mtim : timespec{};
+    order.emplace_back(entry.name.substr(0, kMinuteDigits), made.tv_sec, made.tv_nsec, entry.name);
   }
-  std::sort(ids.begin(), ids.end());
+  std::sort(order.begin(), order.end());
+  std::vector<std::string> ids;
+  for (const auto& [minute, seconds, nanoseconds, id] : order) ids.push_back(id);
   return ids;
 }
 
