@@ -17,7 +17,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runs import FAILED, NEEDS_PERSON, PROGRAM, command, drive, events_of, kill, members, plan, step, supervisors
+from runs import ALREADY, FAILED, NEEDS_PERSON, PROGRAM, command, drive, events_of, kill, members, plan, step, supervisors
 
 COUNT = int(os.environ.get("HOLDFAST_RUNS_COUNT", "200"))
 WORKERS = 4
@@ -134,7 +134,9 @@ class Campaign:
                 if self.disturb(process):
                     break
             out, err = process.communicate()
-            if process.returncode == 0:
+            # Killed between the last event and its own end: there is nothing to resume.
+            finished_before = process.returncode == ALREADY and "is finished: recovered" in err
+            if process.returncode == 0 or finished_before:
                 return
             # A verification that was killed has said nothing: the run stops, and resuming asks again.
             unanswered = process.returncode == FAILED and "gave no answer" in err + out

@@ -11,7 +11,7 @@ from pathlib import Path
 
 DRIVER = Path(os.environ.get("HOLDFAST_DRIVER", "build-dev/tests/engine/engine_driver")).resolve()
 PROGRAM = Path(os.environ["HOLDFAST_PROGRAM"]).resolve() if "HOLDFAST_PROGRAM" in os.environ else None
-NEEDS_PERSON, NO_SPACE, LOCKED, FAILED = 40, 18, 14, 31
+NEEDS_PERSON, NO_SPACE, LOCKED, FAILED, ALREADY = 40, 18, 14, 31, 5
 
 
 def step(name, script, **more):
