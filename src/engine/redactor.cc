@@ -4,7 +4,8 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
-#include <cctype>
+
+#include "base/percent.h"
 
 namespace holdfast::engine {
 namespace {
@@ -18,16 +19,6 @@ std::string base64(std::string_view text) {
       EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()),
                       static_cast<int>(text.size()));
   out.resize(static_cast<size_t>(length));
-  return out;
-}
-
-std::string percent(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool plain = std::isalnum(byte) || c == '-' || c == '_' || c == '.' || c == '~';
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", byte);
-  }
   return out;
 }
 
@@ -47,7 +38,7 @@ Redactor::Redactor(const std::vector<NamedSecret>& secrets) {
     std::string encoded = base64(value);
     encoded.resize(encoded.find_last_not_of('=') + 1);
     add(encoded);
-    add(percent(value));
+    add(percent_encoded(value));
   }
   for (const Pattern& pattern : patterns_) first_bytes_[static_cast<unsigned char>(pattern.text[0])] = true;
   std::sort(patterns_.begin(), patterns_.end(),

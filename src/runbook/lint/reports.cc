@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/percent.h"
 #include "runbook/document_json.h"
 #include "runbook/lint/lint.h"
 
@@ -43,15 +44,7 @@ Json sarif_rule(const RuleInfo& rule) {
 
 // A path as a URI reference (RFC 3986): one from the root gets its scheme.
 std::string uri_of(std::string_view path) {
-  constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
-  std::string uri = path.starts_with('/') ? "file://" : "";
-  for (const char c : path) {
-    if (kPlain.find(c) != std::string_view::npos)
-      uri += c;
-    else
-      uri += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return uri;
+  return (path.starts_with('/') ? "file://" : "") + percent_encoded(path, "/");
 }
 
 Json sarif_result(const Document& document, const Finding& finding, bool suppressed) {

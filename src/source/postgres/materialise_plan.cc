@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/places.h"
 #include "base/units.h"
 #include "repo/tree.h"
 #include "source/postgres/capture.h"
@@ -86,17 +87,9 @@ bool is_there(FileSystem& fs, const std::string& path) {
   return found.ok() && found.value();
 }
 
-std::string real_path(const std::string& path) {
-  char* real = ::realpath(path.c_str(), nullptr);
-  std::string text = real ? real : path;
-  std::free(real);
-  return text;
-}
-
 // The data directory, whole or half restored, that a place lies in without being it; "" if none.
 std::string cluster_around(FileSystem& fs, const std::string& place) {
-  std::string at = is_there(fs, place) ? parent_path(real_path(place)) : real_path(existing_part(fs, place));
-  for (;; at = parent_path(at)) {
+  for (std::string at = parent_path(resolved_path(place));; at = parent_path(at)) {
     if (is_there(fs, join_path(at, kRestoreMarker))) return at;
     if (is_there(fs, join_path(at, "PG_VERSION")) && is_there(fs, join_path(at, "global/pg_control"))) return at;
     if (at == "/" || at == ".") return "";
@@ -363,7 +356,7 @@ Result<MaterialisePlan> MaterialisePlan::make(source::World& world, repo::Reposi
   plan.source_ = TRY(snapshot_source(snapshot));
   plan.directory_ = absolute_path(options.to);
   plan.original_ = snapshot.source.value("data_directory", "");
-  plan.in_place_ = !plan.original_.empty() && real_path(plan.original_) == real_path(plan.directory_);
+  plan.in_place_ = !plan.original_.empty() && resolved_path(plan.original_) == resolved_path(plan.directory_);
   TRY(plan.place_tablespaces(options));
   TRY(plan.look_around(world));
   TRY(plan.look_at_target(world, options));
