@@ -116,7 +116,8 @@ Result<void> drive_run(Context& context, engine::OpenRun run, engine::DriveOptio
   Settled settled = TRY(settle(context, state));
   options.directory = run.directory;
   options.stop = &context.progress().stop;
-  engine::RepositoryProofs proofs([&context] { return context.open(); }, [&context] { return context.stack(); });
+  engine::RepositoryProofs proofs([&context] { return context.open(); }, [&context] { return context.stack(); },
+                                  context.progress());
   engine::SupervisedRunner runner("/proc/self/exe", attended ? STDIN_FILENO : -1);
   Result<void> driven;
   engine::RunState last = state;

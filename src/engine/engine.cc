@@ -31,16 +31,19 @@ void Engine::stop_run(std::string why, Error error) {
   if (!stopping_) stopping_ = Stop{std::move(why), std::move(error)};
 }
 
+// What goes on while the loop waits for a person or for a proof.
+void Engine::attend() {
+  if (meanwhile_error_) return;
+  auto collected = collect();
+  watch_budgets();
+  if (collected.ok()) collected = world_.log.commit();
+  if (!collected.ok()) meanwhile_error_ = std::move(collected).error();
+  world_.observer.on_tick(state_, world_.clock.now());
+}
+
 Result<std::optional<Answer>> Engine::ask(Question question) {
   TRY(world_.log.commit());
-  auto answer = world_.person.ask(question, [this] {
-    if (meanwhile_error_) return;
-    auto collected = collect();
-    watch_budgets();
-    if (collected.ok()) collected = world_.log.commit();
-    if (!collected.ok()) meanwhile_error_ = std::move(collected).error();
-    world_.observer.on_tick(state_, world_.clock.now());
-  });
+  auto answer = world_.person.ask(question, [this] { attend(); });
   if (meanwhile_error_) return std::exchange(meanwhile_error_, std::nullopt)->clone();
   const bool left = options_.stop != nullptr && options_.stop->load();
   if (answer.ok() && !*answer && left) {

@@ -85,6 +85,7 @@ class Engine {
   void append(std::string_view kind, const std::string& step, int attempt, Json payload);
   void stop_run(std::string why, Error error);
   Result<std::optional<Answer>> ask(Question question);
+  void attend();
 
   // engine_steps.cc: one step onward
   Result<void> advance();
@@ -123,6 +124,7 @@ class Engine {
   Result<bool> condition_holds(const Step& step);
   Result<bool> is_approved(const Step& step);
   Result<bool> point_is_proven(const Step& step);
+  bool go_on_meanwhile();
   Result<bool> target_is_asserted(const Step& step);
   Result<bool> fence_is_up(const Step& step);
   Result<std::string> ask_for_fence(const Step& step, const std::string& lag);

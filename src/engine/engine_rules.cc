@@ -1,4 +1,7 @@
+#include <utility>
+
 #include "engine/engine.h"
+#include "engine/words.h"
 
 namespace holdfast::engine {
 
@@ -49,15 +52,28 @@ Result<bool> Engine::is_approved(const Step& step) {
   return false;
 }
 
+// While a point is read other steps end, budgets pass, and a person may want to leave.
+bool Engine::go_on_meanwhile() {
+  attend();
+  obey_wishes();
+  return !detach_ && !meanwhile_error_;
+}
+
 Result<bool> Engine::point_is_proven(const Step& step) {
-  const std::string needed = step.component.empty() ? "*" : step.component;
-  if (state_.verified.contains(needed) || state_.verified.contains("*")) return true;
-  world_.observer.on_work(state_, fmt::format("reading the newest recovery point before step {} destroys", step.id));
+  const std::string which = which_point(step);
+  const std::string needed = proof_key(step.component.empty() ? "*" : step.component, which);
+  if (state_.verified.contains(needed) || state_.verified.contains(proof_key("*", which))) return true;
+  world_.observer.on_work(state_, fmt::format("reading {} before step {} destroys", point_words(step), step.id));
   TRY(world_.log.commit());
   const Time before = world_.clock.now();
-  const std::vector<std::string> components =
-      step.component.empty() ? std::vector<std::string>() : std::vector<std::string>{step.component};
-  auto proven = world_.proofs.prove_point(components);
+  WantedPoint wanted{{}, step.point, step.at};
+  if (!step.component.empty()) wanted.components = {step.component};
+  auto proven = world_.proofs.prove_point(wanted, [this] { return go_on_meanwhile(); });
+  if (meanwhile_error_) return std::exchange(meanwhile_error_, std::nullopt)->clone();
+  if (!proven.ok() && proven.error().code() == ErrorCode::kInterrupted) {
+    stop_run("interrupted", std::move(proven).error());
+    return false;
+  }
   if (!proven.ok()) {
     stop_run("refused",
              make_error(ErrorCode::kRefused, "step {} destroys, and no recovery point is proven: {}", step.id,
@@ -72,6 +88,7 @@ Result<bool> Engine::point_is_proven(const Step& step) {
   append(kind::kPointVerified, step.id, 0,
          {{"point", proven->id},
           {"instant", format_rfc3339(proven->instant)},
+          {"which", which},
           {"components", names},
           {"took_ms", (world_.clock.now() - before).in_milliseconds()}});
   return true;

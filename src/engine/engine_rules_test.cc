@@ -49,6 +49,43 @@ TEST(Rules, HoldInADrillToo) {
   EXPECT_THAT(rig.runner.ran, IsEmpty());
 }
 
+TEST(Rules, ThePointIsReadThatTheRestoreUses) {
+  Rig rig;
+  Step& wipe = destroying(rig);
+  wipe.component = "db";
+  wipe.point = "3f0a91c2";
+  rig.add("files").hazards = {{"destroys", "rm -rf"}};
+  rig.options.target_host = "db1";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.log.events()[2].payload["which"], "--point 3f0a91c2");
+  EXPECT_EQ(rig.proofs.proofs, 2);  // the newest is another proof
+  EXPECT_EQ(rig.proofs.wanted.point, "");
+}
+
+TEST(Rules, APersonMayLeaveWhileAPointIsRead) {
+  Rig rig;
+  destroying(rig);
+  rig.options.target_host = "db1";
+  rig.proofs.slow_looks = 5;
+  rig.person.next_wish = Wish::kDetach;
+  const auto done = rig.drive();
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code(), ErrorCode::kInterrupted);
+  EXPECT_THAT(rig.runner.ran, IsEmpty());
+  rig.proofs.slow_looks = 0;
+  EXPECT_TRUE(rig.drive().ok());
+}
+
+TEST(Rules, AWindowIsWatchedWhileAPointIsRead) {
+  Rig rig;
+  destroying(rig).window_end = Duration::milliseconds(1);
+  rig.options.target_host = "db1";
+  rig.proofs.slow_looks = 1;
+  rig.proofs.while_reading = [&] { rig.clock.sleep(Duration::seconds(1)); };
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.log.told("budget.overrun"), ElementsAre("budget.overrun"));
+}
+
 TEST(Rules, APointIsReadOnceInARun) {
   Rig rig;
   destroying(rig);

@@ -5,6 +5,8 @@
 #include "base/bytes.h"
 #include "crypto/digest.h"
 #include "runbook/document_json.h"
+#include "runbook/shell/invocation.h"
+#include "runbook/shell/parser.h"
 
 namespace holdfast::engine {
 namespace {
@@ -118,6 +120,40 @@ Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
   return step;
 }
 
+// Whether that restores what the step destroys.
+bool restores(const shell::Invocation& invocation, const std::string& component) {
+  if (invocation.program != "holdfast" || !invocation.begins({"restore"})) return false;
+  const std::string restored = invocation.option("--component");
+  return component.empty() || restored.empty() || restored == component;
+}
+
+// A value that only the shell will know says nothing now.
+std::string known_value(const shell::Invocation& invocation, std::string_view option) {
+  std::string value = invocation.option(option);
+  return value.find_first_of("$`") == std::string::npos ? value : "";
+}
+
+// What a step destroys is restored by itself or by a later one: the point that this names
+// is the one that has to be right.
+void find_points(std::vector<Step>& steps) {
+  std::vector<std::pair<size_t, shell::Invocation>> all;
+  std::vector<shell::Script> scripts;  // outlive their invocations
+  for (const Step& step : steps) scripts.push_back(shell::parse(step.kind == StepKind::kShell ? step.script : ""));
+  for (size_t number = 0; number < steps.size(); number++) {
+    for (shell::Invocation& invocation : shell::invocations(scripts[number])) all.emplace_back(number, invocation);
+  }
+  for (size_t number = 0; number < steps.size(); number++) {
+    if (!steps[number].destructive()) continue;
+    const auto found = std::find_if(all.begin(), all.end(), [&](const auto& entry) {
+      return entry.first >= number && steps[entry.first].skipped.empty() &&
+             restores(entry.second, steps[number].component);
+    });
+    if (found == all.end()) continue;
+    steps[number].point = known_value(found->second, "--point");
+    steps[number].at = known_value(found->second, "--at");
+  }
+}
+
 std::optional<Objective> objective_of(const std::optional<runbook::Target>& target) {
   if (!target) return std::nullopt;
   return Objective{target->most ? target->most : target->least, target->text.text};
@@ -138,6 +174,7 @@ Plan plan_of(const runbook::Plan& resolved, const std::map<std::string, std::str
   for (const runbook::PlannedStep& planned : resolved.steps) {
     plan.steps.push_back(step_of(resolved, planned, placeholders));
   }
+  find_points(plan.steps);
   return plan;
 }
 

@@ -62,8 +62,7 @@ std::vector<std::string> explain(const Step& step) {
   if (!step.approve.empty()) words.push_back(step.approve + " has to approve it");
   if (!step.when.empty()) words.push_back("it is skipped unless this succeeds: " + step.when);
   if (step.destructive()) {
-    words.push_back(fmt::format("before, the newest recovery point of {} is read whole, and its target is asserted{}",
-                                step.component.empty() ? "the stack" : step.component,
+    words.push_back(fmt::format("before, {} is read whole, and its target is asserted{}", point_words(step),
                                 step.target.empty() ? ": the host's name" : " by: " + step.target));
   }
   if (step.promotes()) {

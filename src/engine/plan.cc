@@ -52,6 +52,8 @@ Json json_of(const Step& step) {
   put(json, "compensate", step.compensate);
   put(json, "target", step.target);
   put(json, "fence", step.fence);
+  put(json, "point", step.point);
+  put(json, "at", step.at);
   put(json, "skipped", step.skipped);
   if (!step.environment.empty()) json["environment"] = step.environment;
   if (!step.secrets.empty()) json["secrets"] = step.secrets;
@@ -88,6 +90,8 @@ Step step_of(const Json& json) {
   step.compensate = text("compensate");
   step.target = text("target");
   step.fence = text("fence");
+  step.point = text("point");
+  step.at = text("at");
   step.skipped = text("skipped");
   if (json.contains("environment")) step.environment = json.at("environment").get<std::map<std::string, std::string>>();
   if (json.contains("secrets")) step.secrets = json.at("secrets").get<std::vector<std::string>>();

@@ -45,6 +45,7 @@ struct Step {
   bool optional = false;  // its failure stops nothing
   std::string parallel, approve, component, workdir;
   std::string verify, when, compensate, target, fence;  // shell commands
+  std::string point, at;  // destructive(): of the restore that it relies on, as that takes them; both "": the newest
   std::map<std::string, std::string> environment;
   std::vector<std::string> secrets;  // names of the secret variables that it uses
   std::vector<Hazard> hazards;

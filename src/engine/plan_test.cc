@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "engine/history.h"
+#include "engine/from_runbook.h"
 #include "engine/outlook.h"
+#include "runbook/reader.h"
 
 namespace holdfast::engine {
 namespace {
@@ -49,6 +51,38 @@ TEST(PlanTest, ANewerOneIsRefused) {
   json["version"] = Plan::kVersion + 1;
   EXPECT_EQ(Plan::from_json(json).error().code(), ErrorCode::kNewerFormat);
   EXPECT_EQ(Plan::from_json(Json::object()).error().code(), ErrorCode::kInvalidData);
+}
+
+// The frozen plan of a document's first scenario.
+Plan frozen(const std::string& text) {
+  const auto document = runbook::read_document(text, "dr.md");
+  CHECK_MSG(document.ok(), "the document of the test can't be read");
+  runbook::PlanRequest request;
+  request.procedure = "1";
+  const auto resolved = runbook::make_plan(*document, request);
+  CHECK_MSG(resolved.ok(), "the document of the test can't be planned");
+  return plan_of(*resolved, {});
+}
+
+TEST(FrozenPlanTest, WhatDestroysReliesOnThePointOfTheNextRestore) {
+  const Plan plan = frozen(
+      "## Scenario 1: Lost\n\n```bash {id=wipe component=db}\nrm -rf /srv/pg\n```\n\n"
+      "```bash {id=cache}\nholdfast restore --component cache --point 1111aaaa\n```\n\n"
+      "```bash {id=restore}\nholdfast --config a.yaml restore --component db --point 3f0a91c2 --at \"10 minutes ago\"\n```\n");
+  ASSERT_EQ(plan.steps.size(), 3u);
+  EXPECT_EQ(plan.steps[0].point, "3f0a91c2");
+  EXPECT_EQ(plan.steps[0].at, "10 minutes ago");
+  const std::vector<std::string> words = explain(plan.steps[0]);
+  EXPECT_TRUE(std::any_of(words.begin(), words.end(), [](const std::string& word) {
+    return word.starts_with("before, the recovery point of db for --point 3f0a91c2 --at 10 minutes ago is read whole");
+  }));
+}
+
+TEST(FrozenPlanTest, WhatOnlyTheShellKnowsMeansTheNewestPoint) {
+  const Plan plan = frozen(
+      "## Scenario 1: Lost\n\n```bash {id=wipe}\nrm -rf /srv/pg\nholdfast restore --point \"$POINT\"\n```\n");
+  ASSERT_EQ(plan.steps.size(), 1u);
+  EXPECT_EQ(plan.steps[0].point, "");
 }
 
 TEST(OutlookTest, HoldsMeasuredTimesAgainstWindowsAndRto) {

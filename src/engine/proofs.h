@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,13 +15,20 @@ struct ProvenPoint {
   std::vector<std::string> components;
 };
 
+// The recovery point that a step relies on.
+struct WantedPoint {
+  std::vector<std::string> components;  // empty: all of the stack
+  std::string point, at;                // as `holdfast restore` takes them; both "": the newest
+};
+
 // What has to be true before something is destroyed.
 class Proofs {
  public:
   virtual ~Proofs() = default;
-  // Reads the newest recovery point of the components (empty: of all of the stack) whole.
-  // An error when there is none, when it lacks one of them, or when any byte is wrong.
-  virtual Result<ProvenPoint> prove_point(const std::vector<std::string>& components) = 0;
+  // Reads a recovery point of the components whole. An error when there is none, when it
+  // lacks one of them, or when any byte is wrong. That may take hours: `go_on` is called
+  // several times a second, on this thread, and ends it with kInterrupted by returning false.
+  virtual Result<ProvenPoint> prove_point(const WantedPoint& wanted, const std::function<bool()>& go_on) = 0;
   // How far the standby behind a component's connection is from what its primary sent, in
   // words for a person. `component` "": the only one that there is.
   virtual Result<std::string> replication_lag(const std::string& component) = 0;

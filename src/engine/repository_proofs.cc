@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <future>
+#include <thread>
 
 #include "recovery/cluster.h"
 #include "recovery/points.h"
@@ -14,6 +17,7 @@
 namespace holdfast::engine {
 namespace {
 
+constexpr std::chrono::milliseconds kLook{250};
 constexpr const char* kLagQuery =
     "SELECT pg_is_in_recovery(), "
     "extract(epoch FROM now() - pg_last_xact_replay_timestamp())::bigint, "
@@ -26,13 +30,30 @@ std::string RepositoryProofs::host() const {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
 }
 
-Result<ProvenPoint> RepositoryProofs::prove_point(const std::vector<std::string>& components) {
+Result<ProvenPoint> RepositoryProofs::prove_point(const WantedPoint& wanted, const std::function<bool()>& go_on) {
+  std::promise<Result<ProvenPoint>> promise;
+  std::future<Result<ProvenPoint>> outcome = promise.get_future();
+  std::jthread reader([&] { promise.set_value(read_point(wanted)); });
+  while (outcome.wait_for(kLook) != std::future_status::ready) {
+    if (!go_on()) progress_.stop = true;
+  }
+  return outcome.get();
+}
+
+Result<ProvenPoint> RepositoryProofs::read_point(const WantedPoint& wanted) {
+  const std::vector<std::string>& components = wanted.components;
   auto workspace = TRY(open_());
   TRY(workspace->hold_for_reading("a runbook"));
-  // Complete: a restore of these components to the newest instant can be planned, which
-  // reads the WAL on the way there.
+  // Complete: a restore of these components to that instant can be planned, which reads
+  // the WAL on the way there.
   recovery::RestoreRequest request;
   request.components = components;
+  if (!wanted.point.empty()) request.point = wanted.point;
+  if (wanted.at == "latest") {
+    request.newest = true;
+  } else if (!wanted.at.empty()) {
+    request.target.time = TRY(parse_time(wanted.at, workspace->machine().clock.now()));
+  }
   const recovery::RestorePlan plan = TRY(recovery::plan_restore(*workspace, request));
   if (plan.components.empty()) return make_error(ErrorCode::kNotFound, "there is no recovery point");
   ProvenPoint proven;
@@ -60,7 +81,7 @@ Result<ProvenPoint> RepositoryProofs::prove_point(const std::vector<std::string>
     const bool covered =
         std::find(proven.components.begin(), proven.components.end(), component.name) != proven.components.end();
     if (wanted && !covered) {
-      return make_error(ErrorCode::kNotFound, "the newest point holds nothing of {}", component.name);
+      return make_error(ErrorCode::kNotFound, "point {} holds nothing of {}", proven.id.substr(0, 8), component.name);
     }
   }
   return proven;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/progress.h"
 #include "engine/proofs.h"
 #include "recovery/stack.h"
 #include "recovery/workspace.h"
@@ -16,15 +17,20 @@ class RepositoryProofs : public Proofs {
  public:
   using OpenWorkspace = std::function<Result<std::unique_ptr<recovery::Workspace>>()>;
   using ReadStack = std::function<Result<recovery::StackConfig>()>;
-  RepositoryProofs(OpenWorkspace open, ReadStack stack) : open_(std::move(open)), stack_(std::move(stack)) {}
+  // `progress`: that of the workspaces; setting its `stop` ends what reads them.
+  RepositoryProofs(OpenWorkspace open, ReadStack stack, Progress& progress)
+      : open_(std::move(open)), stack_(std::move(stack)), progress_(progress) {}
 
-  Result<ProvenPoint> prove_point(const std::vector<std::string>& components) override;
+  Result<ProvenPoint> prove_point(const WantedPoint& wanted, const std::function<bool()>& go_on) override;
   Result<std::string> replication_lag(const std::string& component) override;
   std::string host() const override;
 
  private:
+  Result<ProvenPoint> read_point(const WantedPoint& wanted);
+
   OpenWorkspace open_;
   ReadStack stack_;
+  Progress& progress_;
 };
 
 }  // namespace holdfast::engine

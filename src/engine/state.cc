@@ -126,11 +126,18 @@ void apply_to_run(RunState& state, const Event& event) {
   if (event.kind == kind::kBudgetWarned) state.budgets.insert("warn:" + payload.value("budget", ""));
   if (event.kind == kind::kBudgetOverrun) state.budgets.insert("over:" + payload.value("budget", ""));
   if (event.kind == kind::kPointVerified && payload.contains("components")) {
-    for (const Json& component : payload.at("components")) state.verified.insert(component.get<std::string>());
+    const std::string which = payload.value("which", "");
+    for (const Json& component : payload.at("components")) {
+      state.verified.insert(proof_key(component.get<std::string>(), which));
+    }
   }
 }
 
 }  // namespace
+
+std::string proof_key(const std::string& component, const std::string& which) {
+  return which.empty() ? component : component + " " + which;
+}
 
 const StepState& RunState::step(const std::string& step_id) const {
   static const StepState untouched;

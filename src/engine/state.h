@@ -56,7 +56,7 @@ struct RunState {
   Time began;    // of the scenario: --began, else the first event
   Time created_at;
   std::map<std::string, StepState> steps;  // also of "ID~verify" and its like
-  std::set<std::string> verified;          // components whose recovery point was proven in this run
+  std::set<std::string> verified;          // proof_key() of each point that was read whole in this run
   std::set<std::string> budgets;           // "warn:..." and "over:..." that were told
   uint64_t driven_seq = 0;                 // of the newest run.driven
   bool undoing = false;
@@ -77,5 +77,8 @@ Result<RunState> fold(const std::vector<Event>& events);
 Result<void> apply(RunState& state, const Event& event);
 
 std::string_view phase_name(StepPhase phase);
+
+// Names a proof: of a component ("*": of all), for a point as which_point() says.
+std::string proof_key(const std::string& component, const std::string& which);
 
 }  // namespace holdfast::engine

@@ -145,10 +145,15 @@ class FakePerson : public Person {
 
 class FakeProofs : public Proofs {
  public:
-  Result<ProvenPoint> prove_point(const std::vector<std::string>& components) override {
+  Result<ProvenPoint> prove_point(const WantedPoint& point, const std::function<bool()>& go_on) override {
     proofs++;
+    wanted = point;
+    for (int looks = 0; looks < slow_looks; looks++) {
+      if (while_reading) while_reading();
+      if (!go_on()) return make_error(ErrorCode::kInterrupted, "the reading was ended");
+    }
     if (!problem.empty()) return make_error(ErrorCode::kNotFound, "{}", problem);
-    return ProvenPoint{"3f0a91c2", Time::from_unix_seconds(1'772'357'000), components};
+    return ProvenPoint{"3f0a91c2", Time::from_unix_seconds(1'772'357'000), point.components};
   }
   Result<std::string> replication_lag(const std::string&) override {
     if (lag.empty()) return make_error(ErrorCode::kUnavailable, "the standby does not answer");
@@ -156,7 +161,10 @@ class FakeProofs : public Proofs {
   }
   std::string host() const override { return "db1"; }
   std::string problem, lag = "nothing is left to replay";
+  WantedPoint wanted;  // the last one
   int proofs = 0;
+  int slow_looks = 0;                   // how often a reading asks whether to go on
+  std::function<void()> while_reading;  // before each
 };
 
 class SilentObserver : public Observer {

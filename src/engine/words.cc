@@ -72,6 +72,18 @@ std::string clock_text(Duration duration) {
   return fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
+std::string which_point(const Step& step) {
+  std::string which = step.point.empty() ? "" : "--point " + step.point;
+  if (!step.at.empty()) which += (which.empty() ? "--at " : " --at ") + step.at;
+  return which;
+}
+
+std::string point_words(const Step& step) {
+  const std::string of = step.component.empty() ? "the stack" : step.component;
+  const std::string which = which_point(step);
+  return which.empty() ? "the newest recovery point of " + of : fmt::format("the recovery point of {} for {}", of, which);
+}
+
 std::string outcome_words(const StepState& step) {
   switch (step.phase) {
     case StepPhase::kDone:

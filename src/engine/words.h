@@ -18,6 +18,12 @@ std::string plain_duration(Duration duration);
 // "1:02:09", "02:09": a clock that people compare at a glance.
 std::string clock_text(Duration duration);
 
+// The options of the restore that a destructive step relies on, "--point 3f0a --at 12:00";
+// "" when it is the newest point.
+std::string which_point(const Step& step);
+// "the newest recovery point of db", "the recovery point of db for --at 12:00".
+std::string point_words(const Step& step);
+
 // "done in 6.2 s", "failed (status 3)", "skipped: not needed".
 std::string outcome_words(const StepState& step);
 

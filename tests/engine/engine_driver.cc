@@ -26,7 +26,7 @@ class Silent : public engine::Observer {
 
 class NothingProven : public engine::Proofs {
  public:
-  Result<engine::ProvenPoint> prove_point(const std::vector<std::string>&) override {
+  Result<engine::ProvenPoint> prove_point(const engine::WantedPoint&, const std::function<bool()>&) override {
     return make_error(ErrorCode::kNoRepository, "there is no repository");
   }
   Result<std::string> replication_lag(const std::string&) override {
