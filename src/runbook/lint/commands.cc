@@ -96,14 +96,16 @@ void check_status_page(const Context& context, const Run& run, Report& report) {
 void check_curl(const Context& context, Report& report) {
   for (const Run& run : context.runs) {
     if (run.invocation.program != "curl") continue;
-    const bool looks = !run.invocation.has("-o") && !run.invocation.has("-O") && !run.invocation.has("-w") &&
-                       !run.invocation.has("--output") && !run.says("-slo");
+    const bool weighs = run.invocation.has("-w") || run.invocation.has("--write-out") || run.says("/dev/null");
+    const bool saves = run.invocation.has("-o") || run.invocation.has("-O") || run.invocation.has("--output") ||
+                       run.invocation.has("--remote-name") || run.says("-slo");
     const bool fails = run.invocation.has("-f") || run.invocation.has("--fail") ||
                        run.invocation.has("--fail-with-body") || run.says("%{http_code}") || run.says("-sf") ||
                        run.says("-fs");
-    if (looks && !fails)
+    if (!weighs && !fails)
       report.add("curl-without-fail", run.range,
-                 "curl succeeds on 401 and 500: the step passes whatever the server says");
+                 saves ? "curl succeeds on 404 and 500: the server's error page is saved as if it were the file"
+                       : "curl succeeds on 401 and 500: the step passes whatever the server says");
     const bool timed =
         run.invocation.has("-m") || run.invocation.has("--max-time") || run.invocation.has("--connect-timeout");
     if (!timed && (run.file != nullptr || run.invocation.command->in_loop))

@@ -16,6 +16,12 @@ bool is_breach(const Procedure& procedure) {
   return contains_any(lower(procedure.title.text), {"breach", "compromis", "security", "intrusion", "ransom"});
 }
 
+// ALTER ROLE app PASSWORD '...', CREATE USER ... IDENTIFIED BY '...'.
+bool sets_password(const shell::Invocation& invocation) {
+  const std::string sql = lower(sql_of(invocation));
+  return contains_any(sql, {"password '", "password e'", "password $", "identified by"});
+}
+
 void check_arguments(const Context& context, Report& report) {
   for (const Run& run : context.runs) {
     for (const std::string& arg : run.invocation.args) {
@@ -35,6 +41,10 @@ void check_arguments(const Context& context, Report& report) {
                  "a secret stands in the arguments of " + run.invocation.program +
                      ": every process list and shell history shows it");
     }
+    if (sets_password(run.invocation))
+      report.add("secret-in-arguments", run.range,
+                 "a password stands in the SQL that " + run.invocation.program +
+                     " is given as an argument: every process list, and often the server's log, shows it");
     const bool redis = run.invocation.program == "redis-cli" && run.invocation.option("-a").starts_with("$");
     if (redis)
       report.add("secret-in-arguments", run.range,
