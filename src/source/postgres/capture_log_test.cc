@@ -156,6 +156,54 @@ TEST_P(CaptureByLog, GoesByPagesWhereTheLogCanNotTell) {
   capture("wal");
 }
 
+// The standby is captured where it has replayed to, between its own restart points.
+TEST_P(CaptureByLog, AStandbyGoesByTheLogToo) {
+  sql("create table t as select i, repeat('v', 500) v from generate_series(1, 20000) i");
+  sql("create index on t (i)");
+  auto base = rig_.capture(*cluster_);
+  ASSERT_OK(base);
+  auto standby = TestCluster::prepare();
+  ASSERT_OK(standby);
+  MaterialiseOptions options;
+  options.standby = true;
+  options.primary_conninfo = cluster_->connection().conninfo;
+  ASSERT_OK(rig_.materialise_into(*standby.value(), base.value(), options));
+  ASSERT_OK(standby.value()->start());
+  const auto catch_up = [&] {
+    sql("checkpoint");
+    const std::string end = cluster_->sql("select pg_current_wal_lsn()").value();
+    std::string reached;
+    for (int i = 0; i < 600 && reached != "t"; i++) {
+      reached = standby.value()->sql("select pg_last_wal_replay_lsn() >= '" + end + "'").value();
+      system_clock().sleep(Duration::milliseconds(50));
+    }
+    ASSERT_EQ(reached, "t");
+  };
+  std::optional<repo::Snapshot> last;
+  const auto capture_there = [&](const std::string& expected) {
+    catch_up();
+    auto taken = rig_.capture(*standby.value(), last ? &*last : nullptr);
+    ASSERT_OK(taken);
+    last = std::move(taken).value();
+    EXPECT_EQ(last->source["from_standby"], true);
+    EXPECT_EQ(last->source["incremental"], expected);
+  };
+  capture_there("");
+  for (const std::string statement :
+       {"update t set v = 'w' where i % 50 = 0", "delete from t where i > 15000", "vacuum t",
+        "create table u as select * from t limit 5000", "truncate u"}) {
+    SCOPED_TRACE(statement);
+    sql(statement);
+    capture_there("wal");
+  }
+  const std::vector<std::string> tables = {"t", "u"};
+  const std::string before = contents(*cluster_, tables);
+  auto restored = rig_.restore(*last);
+  ASSERT_OK(restored);
+  EXPECT_EQ(contents(*restored.value(), tables), before);
+  ASSERT_OK(restored.value()->run({"pg_amcheck", "--all", "--install-missing"}));
+}
+
 INSTANTIATE_TEST_SUITE_P(Clusters, CaptureByLog, ::testing::Bool(),
                          [](const auto& test) { return test.param ? "WithChecksums" : "WithoutChecksums"; });
 

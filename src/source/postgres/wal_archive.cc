@@ -22,14 +22,18 @@ constexpr Duration kRetirement = Duration::seconds(120);  // of parts whose segm
 constexpr int kLooksAtHole = 10;
 constexpr Duration kBetweenLooks = Duration::milliseconds(300);
 constexpr size_t kMaxCachedSummaries = 65'536;
+constexpr int kQuickLevel = 1;  // of zstd
 constexpr size_t kMaxTextFileBytes = 16u << 20;  // of .history and .backup files
 
 uint32_t checksum(ByteView bytes) { return crc32c_finish(crc32c_update(kCrc32cStart, bytes)); }
 
 class Archive final : public WalArchive {
  public:
-  Archive(std::unique_ptr<repo::LogStore> owned, repo::LogStore& store, Clock& clock, const Identity& identity)
+  // `quick`: the same store, at another price; may be null.
+  Archive(std::unique_ptr<repo::LogStore> owned, std::unique_ptr<repo::LogStore> quick, repo::LogStore& store,
+          Clock& clock, const Identity& identity)
       : owned_(std::move(owned)),
+        quick_(std::move(quick)),
         store_(store),
         clock_(clock),
         identity_(identity),
@@ -37,7 +41,7 @@ class Archive final : public WalArchive {
 
   const Identity& identity() const override { return identity_; }
 
-  Result<void> push(const std::string& name, ByteView content) override;
+  Result<void> push(const std::string& name, ByteView content, Haste haste) override;
   Result<void> push_part(uint32_t timeline, Lsn start, ByteView content) override;
   Result<void> mark(uint32_t timeline, Lsn end, Time server_time) override;
   Result<std::optional<Bytes>> fetch(const std::string& name) override;
@@ -68,8 +72,8 @@ class Archive final : public WalArchive {
     OwnParts own;
   };
 
-  Result<void> put(const std::string& name, Bytes header, ByteView body);
-  Result<void> push_segment(const std::string& name, ByteView content);
+  Result<void> put(const std::string& name, Bytes header, ByteView body, Haste haste = Haste::kNone);
+  Result<void> push_segment(const std::string& name, ByteView content, Haste haste);
   Result<void> check_segment(const std::string& name, ByteView content, bool whole) const;
   Result<void> check_against_parts(const std::string& name, const OwnParts& own, ByteView content);
   OwnParts own_parts(const SegmentAddress& address);
@@ -85,7 +89,7 @@ class Archive final : public WalArchive {
   Result<void> add_times(WalRange& range, const std::vector<WalPiece>& pieces);
   std::vector<WalPiece> pieces_of(const WalInventory& inventory) const;
 
-  const std::unique_ptr<repo::LogStore> owned_;
+  const std::unique_ptr<repo::LogStore> owned_, quick_;
   repo::LogStore& store_;
   Clock& clock_;
   const Identity identity_;
@@ -110,9 +114,10 @@ class Archive final : public WalArchive {
 
 // ---- storing
 
-Result<void> Archive::put(const std::string& name, Bytes header, ByteView body) {
+Result<void> Archive::put(const std::string& name, Bytes header, ByteView body, Haste haste) {
   repo::LogRecord record{name, std::move(header), Bytes::copy_of(body)};
-  auto stored = store_.put(stream_, record);
+  repo::LogStore& store = haste == Haste::kOthersWait && quick_ ? *quick_ : store_;
+  auto stored = store.put(stream_, record);
   if (!stored.ok() && stored.error().code() == ErrorCode::kMismatch)
     return make_error(ErrorCode::kMismatch, "{} is stored already, with other content", name)
         .with_hint(
@@ -148,8 +153,8 @@ Result<void> Archive::check_segment(const std::string& name, ByteView content, b
   return {};
 }
 
-Result<void> Archive::push(const std::string& name, ByteView content) {
-  if (is_segment_name(name)) return push_segment(name, content);
+Result<void> Archive::push(const std::string& name, ByteView content, Haste haste) {
+  if (is_segment_name(name)) return push_segment(name, content, haste);
   const std::string_view text(name);
   if (text.size() == 32 && is_segment_name(text.substr(0, 24)) && text.ends_with(".partial")) {
     TRY(check_segment(name, content, true));
@@ -168,7 +173,7 @@ Result<void> Archive::push(const std::string& name, ByteView content) {
   return put(name, {}, content);
 }
 
-Result<void> Archive::push_segment(const std::string& name, ByteView content) {
+Result<void> Archive::push_segment(const std::string& name, ByteView content, Haste haste) {
   TRY(check_segment(name, content, true));
   const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
   const OwnParts own = own_parts(address);
@@ -180,7 +185,7 @@ Result<void> Archive::push_segment(const std::string& name, ByteView content) {
   if (summary.fault)
     log_warn("postgres.wal.fault",
              {{"segment", name}, {"at", summary.fault->at.text()}, {"problem", summary.fault->problem}});
-  TRY(put(name, encode_summary(summary, &map), content));
+  TRY(put(name, encode_summary(summary, &map), content, haste));
   {
     std::lock_guard lock(open_mutex_);
     const auto open = open_.find(address.timeline);
@@ -601,16 +606,17 @@ Result<void> check_identity(const WalArchive::Identity& identity) {
 
 Result<std::unique_ptr<WalArchive>> WalArchive::open(repo::LogStore& store, Clock& clock, const Identity& identity) {
   TRY(check_identity(identity));
-  return std::unique_ptr<WalArchive>(new Archive(nullptr, store, clock, identity));
+  return std::unique_ptr<WalArchive>(new Archive(nullptr, nullptr, store, clock, identity));
 }
 
 Result<std::unique_ptr<WalArchive>> WalArchive::open(repo::Repository& repository, const Identity& identity,
                                                      int compression_level) {
   TRY(check_identity(identity));
   auto store = repo::open_log_store(repository, compression_level);
+  auto quick = repo::open_log_store(repository, std::min(compression_level, kQuickLevel));
   repo::LogStore& reference = *store;
   return std::unique_ptr<WalArchive>(
-      new Archive(std::move(store), reference, repository.environment().clock, identity));
+      new Archive(std::move(store), std::move(quick), reference, repository.environment().clock, identity));
 }
 
 }  // namespace holdfast::postgres

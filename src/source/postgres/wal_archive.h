@@ -65,7 +65,11 @@ class WalArchive {
   // Stores a whole segment, .history or .backup file under its own name. A
   // segment's header must carry our system id, its own address and segment size
   // (kMismatch). Same bytes again: accepted. Other bytes: kMismatch, nothing changed.
-  virtual Result<void> push(const std::string& name, ByteView content) = 0;
+  // A segment stored in haste, because others wait behind it, is compressed quickly
+  // rather than well (docs/decisions/023).
+  enum class Haste { kNone, kOthersWait };
+  virtual Result<void> push(const std::string& name, ByteView content, Haste haste) = 0;
+  Result<void> push(const std::string& name, ByteView content) { return push(name, content, Haste::kNone); }
 
   // Stores [offset, offset + bytes) of a segment before it is full. Ranges pushed
   // for one segment follow each other without gap or overlap.

@@ -80,7 +80,8 @@ void WalSink::append(ByteView data, Lsn server_end) {
 void WalSink::submit(uint64_t to) {
   {
     std::lock_guard lock(mutex_);
-    tasks_.push_back({segment_, timeline_, submitted_, to, to == segment_bytes_});
+    const bool more_waits = server_end_.value >= segment_->start.value + 2 * segment_bytes_;
+    tasks_.push_back({segment_, timeline_, submitted_, to, to == segment_bytes_, more_waits});
   }
   submitted_ = to;
   waiting_since_.reset();
@@ -167,7 +168,8 @@ void WalSink::store_loop(std::stop_token stop) {
 Result<void> WalSink::store(const Task& task) {
   const Lsn at{task.segment->start.value + task.from};
   if (task.whole)
-    return archive_.push(segment_name(task.timeline, task.segment->start, segment_bytes_), task.segment->content);
+    return archive_.push(segment_name(task.timeline, task.segment->start, segment_bytes_), task.segment->content,
+                         task.more_waits ? WalArchive::Haste::kOthersWait : WalArchive::Haste::kNone);
   return archive_.push_part(task.timeline, at, task.segment->content.view(task.from, task.to - task.from));
 }
 

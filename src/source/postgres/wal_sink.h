@@ -68,6 +68,7 @@ class WalSink {
     uint32_t timeline = 0;
     uint64_t from = 0, to = 0;  // offsets in the segment
     bool whole = false;
+    bool more_waits = false;  // the server has another whole segment for us
     bool taken = false, done = false;
   };
 
