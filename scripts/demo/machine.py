@@ -217,6 +217,32 @@ class Machine:
         reap(pid)
         return alive(pid)
 
+    # -- Redis
+
+    def start_cache(self, data, socket_directory):
+        """Returns the path of the server's socket."""
+        data, path = Path(data), Path(socket_directory) / "redis.sock"
+        if not data.exists():
+            data.mkdir(mode=0o700)
+            self.give(data)
+        self.background(data.name, ["redis-server", "--port", "0", "--unixsocket", path, "--dir", data, "--save", "",
+                                    "--appendonly", "no", "--set-proc-title", "no", "--repl-ping-replica-period", "1",
+                                    "--repl-backlog-size", "64mb"])
+        wait_until(f"the server in {data}", lambda: self._answers(path))
+        return path
+
+    def _answers(self, path):
+        asked = subprocess.run(self.prefix + ["redis-cli", "-s", str(path), "ping"], capture_output=True, text=True, check=False)
+        return asked.stdout.strip() == "PONG"
+
+    def cache(self, path, *words):
+        return self.run(["redis-cli", "-s", path, *words]).strip().splitlines()
+
+    def kill_cache(self, data):
+        pid = self.state["programs"][Path(data).name]
+        os.kill(pid, signal.SIGKILL)
+        self.wait_background(Path(data).name)
+
     # -- clusters
 
     def init_database(self, data):
