@@ -26,6 +26,7 @@ namespace {
 
 constexpr Duration kTermGrace = Duration::seconds(2);
 constexpr Duration kExitPoll = Duration::milliseconds(20);  // where the kernel has no pidfd
+constexpr Duration kStopPoll = Duration::milliseconds(50);
 constexpr size_t kErrorTailBytes = 2000;
 
 // A descriptor that closes itself.
@@ -278,6 +279,7 @@ class Running {
     error_output_.drain();
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) continue;
+    if (stopped_) return make_error(ErrorCode::kInterrupted, "{} was stopped", options_.argv[0]);
     if (timed_out_) {
       return make_error(ErrorCode::kTimeout, "{} did not end within {}", options_.argv[0],
                         format_duration(options_.deadline));
@@ -304,6 +306,10 @@ class Running {
 
   void escalate() {
     const Duration now = system_clock().monotonic();
+    if (!timed_out_ && options_.stop != nullptr && *options_.stop) {
+      stopped_ = true;
+      deadline_ = now;
+    }
     if (now < deadline_) return;
     if (!timed_out_) {
       timed_out_ = true;
@@ -320,6 +326,7 @@ class Running {
     Duration left = deadline_ - system_clock().monotonic();
     const bool blind = !exit_watch_.open() || (timed_out_ && exited());
     if (blind) left = std::min(left, kExitPoll);
+    if (options_.stop != nullptr && !timed_out_) left = std::min(left, kStopPoll);
     return static_cast<int>(std::clamp<int64_t>(left.in_milliseconds() + 1, 0, 1'000'000));
   }
 
@@ -351,7 +358,7 @@ class Running {
   Collector output_, error_output_;
   Duration deadline_;
   size_t fed_ = 0;
-  bool timed_out_ = false, killed_ = false;
+  bool timed_out_ = false, killed_ = false, stopped_ = false;
 };
 
 std::string tail_of(const std::string& text) {

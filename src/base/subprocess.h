@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,8 +22,9 @@ struct CommandOptions {
   std::string working_directory;
   std::string input;  // given on standard input, then closed
   Duration deadline = Duration::seconds(60);
-  size_t output_limit_bytes = 16 << 20;  // per stream; more is dropped and said so
-  std::optional<uid_t> uid;              // with root: run as this user (and its group `gid`)
+  size_t output_limit_bytes = 16 << 20;     // per stream; more is dropped and said so
+  const std::atomic<bool>* stop = nullptr;  // once true, the program is ended as at its deadline
+  std::optional<uid_t> uid;                 // with root: run as this user (and its group `gid`)
   std::optional<gid_t> gid;
 };
 
@@ -33,8 +35,8 @@ struct CommandOutcome {
 };
 
 // Runs a program in its own process group and waits for it. At the deadline the
-// group gets SIGTERM, 2 s later SIGKILL, and the error is kTimeout. A program
-// that ran and failed is an outcome, not an error.
+// group gets SIGTERM, 2 s later SIGKILL, and the error is kTimeout (kInterrupted when
+// it was stopped). A program that ran and failed is an outcome, not an error.
 Result<CommandOutcome> run_command(const CommandOptions& options);
 // The same, and a non-zero status is kSubprocess, with the end of its error output.
 Result<CommandOutcome> run_command_checked(const CommandOptions& options);

@@ -204,5 +204,16 @@ TEST(Subprocess, ManyThreadsRunProgramsAtOnce) {
   }
 }
 
+TEST(Subprocess, IsEndedWhenItIsAskedTo) {
+  auto options = shell("echo begun; exec sleep 1000");
+  std::atomic<bool> stop{false};
+  options.stop = &stop;
+  std::jthread person([&] { stop = true; });
+  const auto outcome = run_command(options);
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.error().code(), ErrorCode::kInterrupted);
+  EXPECT_EQ(outcome.error().text(), "sh was stopped");
+}
+
 }  // namespace
 }  // namespace holdfast

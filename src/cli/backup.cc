@@ -7,6 +7,7 @@
 #include "cli/progress_view.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "repo/missing.h"
 
 namespace holdfast::cli {
 
@@ -38,6 +39,10 @@ void print_report(Context& context, const recovery::BackupReport& report) {
     for (const std::string& fault : snapshot.faults)
       context.print("fault: {}: {}", snapshot.component, printable(fault));
   }
+  for (const repo::MissingComponent& missing : repo::missing_components(report.point))
+    context.print("missing: {}: {}", missing.component, printable(one_line(missing.problem)));
+  for (const std::string& problem : report.problems) context.print("problem: {}", printable(one_line(problem)));
+  for (const std::string& line : instants_text(report.point)) context.say("  {}", line);
   context.print("point {} at {}: {} stored in {}", short_id(report.point.id), format_local(report.point.time),
                 format_bytes(report.stats.stored_bytes), duration_text(report.took));
 }
@@ -53,9 +58,10 @@ Result<void> run(Context& context, const recovery::BackupOptions& options) {
                                   {"stored_bytes", report->stats.stored_bytes},
                                   {"blocks_new", report->stats.blocks_new},
                                   {"blocks_reused", report->stats.blocks_reused},
-                                  {"took_seconds", json_of(report->took)}});
+                                  {"took_seconds", json_of(report->took)},
+                                  {"problems", report->problems}});
   print_report(context, *report);
-  return recovery::faults_of(report->point);
+  return recovery::faults_of(*report);
 }
 
 }  // namespace
@@ -73,7 +79,8 @@ void add_backup(Program& program) {
                    "holdfast backup --component db --tag before-upgrade\n"
                    "holdfast backup --json | jq .point.id\n"
                    "# exit status 28: taken, but the database has bad pages\n"
-                   "# exit status 27: taken, but some files could not be read whole");
+                   "# exit status 27: taken, but not whole: files that could not be read, a component\n"
+                   "# that is missing (when_a_component_fails), an after_backup command that failed");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

@@ -55,7 +55,8 @@ std::string bash_script(const CommandHelp& root, const std::vector<OptionHelp>& 
   });
   out += "    " + path_options + ") COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n";
   out +=
-      "    --point) COMPREPLY=($(compgen -W \"$(holdfast points --json 2>/dev/null | sed -n 's/^ *\"id\": "
+      "    --point|--hold|--release) COMPREPLY=($(compgen -W \"$(holdfast points --json 2>/dev/null | sed -n 's/^ "
+      "*\"id\": "
       "\"\\(........\\).*/\\1/p') latest\" -- \"$word\")); return ;;\n";
   out += "    " + value_options + ") return ;;\n  esac\n";
   out +=

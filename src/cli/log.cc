@@ -27,6 +27,9 @@ Json document_of(const recovery::LogState& state) {
                       {"last_commit", json_of_optional(range.last_commit)},
                       {"covered_until", json_of_optional(range.covered_until)}});
   }
+  Json windows = Json::array();
+  for (const postgres::RecoveryStretch& stretch : state.stretches)
+    windows.push_back({{"from", json_of(stretch.from)}, {"until", json_of(stretch.until)}});
   Json json = {{"component", state.component},
                {"system_id", std::to_string(state.system_id)},
                {"records", state.records},
@@ -37,7 +40,8 @@ Json document_of(const recovery::LogState& state) {
                  {"until", json_of_optional(state.window.until)},
                  {"timeline", state.window.timeline},
                  {"end", state.window.end.text()},
-                 {"gaps", state.window.gaps}}}};
+                 {"gaps", state.window.gaps}}},
+               {"windows", windows}};
   if (state.slot) {
     json["slot"] = {{"name", state.slot->name},
                     {"exists", state.slot->exists},
@@ -73,11 +77,9 @@ void print_state(Context& context, const recovery::LogState& state) {
                range.last_commit ? format_local(*range.last_commit) : "-"});
   }
   if (!table.empty() && !context.json()) context.write(table.text());
-  if (state.window.from && state.window.until) {
-    context.print("  window {} to {}", format_local(*state.window.from), format_local(*state.window.until));
-  } else {
-    context.print("  no recovery window yet: there is no point of this cluster");
-  }
+  for (const postgres::RecoveryStretch& stretch : state.stretches)
+    context.print("  window {} to {}", format_local(stretch.from), format_local(stretch.until));
+  if (state.stretches.empty()) context.print("  no recovery window yet: there is no point of this cluster");
   for (const std::string& gap : state.window.gaps) context.print("  gap: {}", gap);
   if (state.slot) print_slot(context, *state.slot);
 }

@@ -1,6 +1,8 @@
 #include "cli/present.h"
 
 #include "base/units.h"
+#include "recovery/points.h"
+#include "repo/missing.h"
 
 namespace holdfast::cli {
 
@@ -43,12 +45,18 @@ Json json_of(const repo::Snapshot& snapshot) {
 Json json_of(const repo::Point& point) {
   Json snapshots = Json::array();
   for (const repo::Snapshot& snapshot : point.snapshots) snapshots.push_back(json_of(snapshot));
+  Json missing = Json::array();
+  for (const repo::MissingComponent& each : repo::missing_components(point))
+    missing.push_back({{"component", each.component}, {"problem", each.problem}});
   return {{"id", point.id.hex()},
           {"time", json_of(point.time)},
           {"stack", point.stack},
           {"host", point.host},
           {"version", point.version},
-          {"tags", point.tags},
+          {"tags", repo::own_tags(point)},
+          {"degraded", repo::is_degraded(point)},
+          {"missing", missing},
+          {"spread_seconds", json_of(recovery::spread_of(point))},
           {"source_bytes", source_bytes(point)},
           {"stored_bytes", stored_bytes(point)},
           {"took_seconds", json_of(took(point))},
@@ -83,7 +91,17 @@ size_t faults(const repo::Point& point) {
 std::string component_names(const repo::Point& point) {
   std::string names;
   for (const repo::Snapshot& snapshot : point.snapshots) names += (names.empty() ? "" : ",") + snapshot.component;
+  for (const repo::MissingComponent& missing : repo::missing_components(point)) names += " -" + missing.component;
   return names;
+}
+
+std::vector<std::string> instants_text(const repo::Point& point) {
+  std::vector<std::string> lines;
+  if (point.snapshots.size() < 2) return lines;
+  for (const repo::Snapshot& snapshot : point.snapshots)
+    lines.push_back(fmt::format("{} stands for {}", snapshot.component, format_local(snapshot.instant)));
+  lines.push_back(fmt::format("spread {}", duration_text(recovery::spread_of(point))));
+  return lines;
 }
 
 std::string counted(uint64_t count, const std::string& noun) {

@@ -30,7 +30,10 @@ uint64_t source_bytes(const repo::Point& point);
 uint64_t stored_bytes(const repo::Point& point);
 Duration took(const repo::Point& point);
 size_t faults(const repo::Point& point);
+// "db,data"; of a degraded point what it lacks, too: "db -data".
 std::string component_names(const repo::Point& point);
+// Of a point of several components, the instant of each and how far apart they are; else nothing.
+std::vector<std::string> instants_text(const repo::Point& point);
 
 // "1 file", "2 files".
 std::string counted(uint64_t count, const std::string& noun);

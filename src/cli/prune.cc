@@ -13,13 +13,13 @@ namespace {
 
 struct PruneCommand {
   std::optional<uint32_t> last, hourly, daily, weekly, monthly, yearly;
-  std::optional<std::string> within, grace;
+  std::optional<std::string> within, window, grace;
   std::vector<std::string> tags;
   bool dry_run = false;
 };
 
-// Any --keep-* replaces the file's policy as a whole: a mixture of both would
-// surprise.
+// Any --keep-* of the rules replaces the file's policy as a whole: a mixture of both
+// would surprise. What protects points (tags, the window) stays.
 Result<recovery::PruneOptions> settle(const PruneCommand& command, const recovery::StackConfig& stack) {
   recovery::PruneOptions options;
   options.dry_run = command.dry_run;
@@ -37,11 +37,27 @@ Result<recovery::PruneOptions> settle(const PruneCommand& command, const recover
     policy.keep_monthly = command.monthly.value_or(0);
     policy.keep_yearly = command.yearly.value_or(0);
     policy.keep_tags = stack.retention.keep_tags;
+    policy.keep_window = stack.retention.keep_window;
     if (command.within) policy.keep_within = TRY_CONTEXT(parse_duration(*command.within), "--keep-within");
     options.policy = policy;
   }
+  if (command.window) options.policy.keep_window = TRY_CONTEXT(parse_duration(*command.window), "--keep-window");
   for (const std::string& tag : command.tags) options.policy.keep_tags.push_back(tag);
   return options;
+}
+
+Json json_of_windows(const std::vector<recovery::ComponentWindows>& components) {
+  Json list = Json::array();
+  for (const recovery::ComponentWindows& component : components) {
+    Json windows = Json::array();
+    for (const recovery::Window& window : component.windows)
+      windows.push_back({{"from", json_of(window.from)}, {"until", json_of(window.until)}});
+    list.push_back({{"component", component.component},
+                    {"kind", component.kind},
+                    {"every_instant", component.every_instant},
+                    {"windows", windows}});
+  }
+  return list;
 }
 
 Json document_of(const recovery::PruneReport& report, bool dry_run) {
@@ -60,6 +76,7 @@ Json document_of(const recovery::PruneReport& report, bool dry_run) {
   return {{"dry_run", dry_run},
           {"points", points},
           {"logs", logs},
+          {"windows", json_of_windows(report.windows)},
           {"collection",
            {{"packs_total", collection.packs_total},
             {"packs_tombstoned", collection.packs_tombstoned},
@@ -101,6 +118,13 @@ void print_report(Context& context, const recovery::PruneReport& report, const r
                     would);
     } else {
       context.say("log {}: {}", log.stream, log.note);
+    }
+  }
+  for (const auto& component : report.windows) {
+    for (const recovery::Window& window : component.windows) {
+      context.print("{} {} be restored to {} {} to {}", component.component, options.dry_run ? "could" : "can",
+                    component.every_instant ? "any instant from" : "its points from", format_local(window.from),
+                    format_local(window.until));
     }
   }
   const repo::CollectReport& collection = report.collection;
@@ -148,6 +172,10 @@ void add_prune(Program& program) {
   keep("--keep-monthly", options->monthly, "of N months");
   keep("--keep-yearly", options->yearly, "of N years");
   command->add_option("--keep-within", options->within, "and everything younger than this (2d)")->type_name("DURATION");
+  command
+      ->add_option("--keep-window", options->window,
+                   "and what every component needs to be restored to any instant of this last time (7d)")
+      ->type_name("DURATION");
   command->add_option("--keep-tag", options->tags, "hold points with this tag (may be repeated)")->type_name("TAG");
   command
       ->add_option("--grace", options->grace, "wait this long before unused packs go (default: collection_grace, 24h)")

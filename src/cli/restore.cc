@@ -163,6 +163,16 @@ void print_plan(Context& context, const recovery::RestorePlan& plan) {
           "--keep-archiving it stays as it was");
     for (const std::string& note : component.notes) row("note", printable(note));
   }
+  if (plan.components.size() > 1) context.say("spread {}", duration_text(plan.spread()));
+  for (const std::string& note : plan.notes) {
+    for (const std::string& line : wrap("note: " + printable(one_line(note)), width)) context.say("{}", line);
+  }
+}
+
+Json whole_document_of(const recovery::RestorePlan& plan, bool dry_run) {
+  Json document = {{"dry_run", dry_run}, {"spread_seconds", json_of(plan.spread())}, {"components", document_of(plan)}};
+  if (!plan.notes.empty()) document["notes"] = plan.notes;
+  return document;
 }
 
 void print_outcome(Context& context, const recovery::RestorePlan& plan,
@@ -195,7 +205,7 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
     return recovery::carry_out(workspace, command.request, plan);
   }();
   if (!outcomes.ok()) return std::move(outcomes).error();
-  Json document = {{"dry_run", false}, {"components", document_of(plan)}};
+  Json document = whole_document_of(plan, false);
   size_t faults = 0;
   for (size_t i = 0; i < outcomes->size(); i++) {
     const recovery::ComponentRestored& outcome = (*outcomes)[i];
@@ -231,7 +241,7 @@ Result<void> run(Context& context, RestoreCommand& command) {
   for (const recovery::ComponentPlan& component : plan.components) {
     for (const std::string& change : component.changes) context.print("would {}", printable(change));
   }
-  context.set_document("restore", {{"dry_run", true}, {"components", document_of(plan)}});
+  context.set_document("restore", whole_document_of(plan, true));
   context.print("{}", command.dry_run ? "nothing was written (--dry-run)"
                                       : "the target is reachable; nothing was written (--validate-only)");
   return {};

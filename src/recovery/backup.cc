@@ -2,13 +2,20 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
+#include <mutex>
 #include <optional>
 
 #include "base/log.h"
+#include "recovery/capture_commands.h"
+#include "recovery/capture_order.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/shared_progress.h"
 #include "recovery/stage.h"
+#include "repo/missing.h"
+#include "repo/session_part.h"
 #include "source/files/capture.h"
 #include "source/postgres/capture.h"
 
@@ -25,7 +32,7 @@ std::string host_name() {
   return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
 }
 
-Result<repo::Snapshot> capture_files(Workspace& workspace, repo::WriteSession& session,
+Result<repo::Snapshot> capture_files(Workspace& workspace, source::World& world, repo::WriteSession& session,
                                      const ComponentConfig& component, const BackupOptions& options,
                                      const repo::Snapshot* previous) {
   files::CaptureOptions capture;
@@ -34,11 +41,10 @@ Result<repo::Snapshot> capture_files(Workspace& workspace, repo::WriteSession& s
   capture.one_file_system = component.files.one_file_system;
   capture.repository = workspace.stack().repository_directory();
   capture.force = options.full;
-  source::World world = workspace.world();
   return files::capture(world, session, capture, previous);
 }
 
-Result<repo::Snapshot> capture_postgres(Workspace& workspace, repo::WriteSession& session,
+Result<repo::Snapshot> capture_postgres(Workspace& workspace, source::World& world, repo::WriteSession& session,
                                         const ComponentConfig& component, const BackupOptions& options,
                                         const repo::Snapshot* previous) {
   const postgres::Connection connection = TRY(connection_of(component));
@@ -52,7 +58,6 @@ Result<repo::Snapshot> capture_postgres(Workspace& workspace, repo::WriteSession
   capture.compression_level = workspace.stack().compression_level;
   capture.force_full = options.full;
   capture.prove = options.prove;
-  source::World world = workspace.world();
   auto snapshot = TRY(postgres::capture(world, session, capture, previous));
   if (!snapshot.source.contains(kDataDirectoryKey)) {
     std::string place = component.postgres.data_directory;
@@ -62,59 +67,202 @@ Result<repo::Snapshot> capture_postgres(Workspace& workspace, repo::WriteSession
   return snapshot;
 }
 
-Result<repo::Snapshot> capture_component(Workspace& workspace, repo::WriteSession& session,
-                                         const ComponentConfig& component, const BackupOptions& options,
-                                         const std::vector<repo::Point>& points) {
+// Against what a component is captured: its newest snapshot of the same kind, if any.
+const repo::Snapshot* snapshot_before(const std::vector<repo::Point>& points, const ComponentConfig& component) {
   const auto earlier = snapshots_of(points, component.name);
-  const repo::Snapshot* previous = nullptr;
-  if (!earlier.empty() && earlier.back().snapshot->kind == component.kind) previous = earlier.back().snapshot;
-  // A component is about as large as it was.
-  begin_stage(workspace.machine().progress, previous == nullptr ? 0 : previous->source_bytes);
-  auto snapshot = component.kind == "files" ? capture_files(workspace, session, component, options, previous)
-                                            : capture_postgres(workspace, session, component, options, previous);
-  if (!snapshot.ok()) return std::move(snapshot).error().with_context(fmt::format("component {}", component.name));
-  snapshot->component = component.name;
-  return snapshot;
+  const bool same = !earlier.empty() && earlier.back().snapshot->kind == component.kind;
+  return same ? earlier.back().snapshot : nullptr;
+}
+
+// One backup, while it is made.
+class PointTaker {
+ public:
+  PointTaker(Workspace& workspace, const BackupOptions& options, std::vector<const ComponentConfig*> components,
+             std::vector<repo::Point> points)
+      : workspace_(workspace),
+        stack_(workspace.stack()),
+        options_(options),
+        components_(std::move(components)),
+        points_(std::move(points)),
+        outcomes_(components_.size()) {}
+
+  Result<BackupReport> run() {
+    Clock& clock = workspace_.machine().clock;
+    const Duration began = clock.monotonic();
+    repo::WriteOptions write;
+    write.compression_level = stack_.compression_level;
+    session_ = TRY(repo::WriteSession::begin(workspace_.repository(), write));
+    if (runs_commands()) secrets_ = known_secrets(stack_);
+    // 1. The snapshots, with the commands around them.
+    CaptureCommands commands(stack_.commands, {"", stack_.stack}, secrets_);
+    auto captured = capture_all(commands);
+    note_problems(commands.run_after(captured.ok()), "");
+    TRY(std::move(captured));
+    // 2. The point.
+    workspace_.machine().progress.phase = "committing";
+    BackupReport report = make_report();
+    TRY(count_stored_bytes(report.point));
+    report.point.time = clock.now();
+    TRY_CONTEXT(session_->commit(report.point), "committing the recovery point");
+    report.stats = session_->stats();
+    report.took = clock.monotonic() - began;
+    log_info("recovery.point.committed",
+             {{"point", report.point.id.hex()}, {"stored_bytes", report.stats.stored_bytes}});
+    return report;
+  }
+
+ private:
+  bool several() const { return components_.size() > 1; }
+
+  bool runs_commands() const {
+    const auto any = [](const BackupCommands& commands) { return !commands.before.empty() || !commands.after.empty(); };
+    return any(stack_.commands) || std::any_of(components_.begin(), components_.end(),
+                                               [&](const auto* component) { return any(component->commands); });
+  }
+
+  Result<void> capture_all(CaptureCommands& commands) {
+    Progress& whole = workspace_.machine().progress;
+    if (!stack_.commands.before.empty()) whole.phase = "running commands";
+    TRY(commands.run_before(whole.stop));
+    if (several()) shared_.emplace(whole);
+    in_order(components_, stack_.parallel, [&](size_t component) { return capture(component); });
+    shared_.reset();
+    if (failed_ == 0) return {};
+    if (whole.stop) return make_error(ErrorCode::kInterrupted, "the backup was stopped: nothing was committed");
+    const bool commit =
+        stack_.when_a_component_fails == WhenAComponentFails::kCommitDegraded && failed_ < components_.size();
+    if (commit) return {};
+    return std::move(*first_failure_);
+  }
+
+  // On any thread. False: nothing more has to begin.
+  bool capture(size_t at) {
+    const ComponentConfig& component = *components_[at];
+    const repo::Snapshot* previous = snapshot_before(points_, component);
+    // A component is about as large as it was.
+    const uint64_t expected_bytes = previous == nullptr ? 0 : previous->source_bytes;
+    Progress& progress = several() ? shared_->begin(component.name, expected_bytes) : workspace_.machine().progress;
+    if (!several()) begin_stage(progress, expected_bytes);
+    outcomes_[at] = capture_with_commands(component, previous, progress);
+    if (several()) shared_->end(progress);
+    if (outcomes_[at]->ok()) return true;
+
+    const std::lock_guard lock(mutex_);
+    failed_++;
+    if (!first_failure_) first_failure_ = outcomes_[at]->error().clone();
+    const bool go_on = stack_.when_a_component_fails == WhenAComponentFails::kCommitDegraded;
+    if (!go_on && several()) shared_->stop_parts();
+    return go_on && !workspace_.machine().progress.stop;
+  }
+
+  Result<repo::Snapshot> capture_with_commands(const ComponentConfig& component, const repo::Snapshot* previous,
+                                               Progress& progress) {
+    const std::string context = fmt::format("component {}", component.name);
+    CaptureCommands commands(component.commands, {component.name, stack_.stack}, secrets_);
+    if (!component.commands.before.empty()) progress.phase = "running commands";
+    auto ready = commands.run_before(progress.stop);
+    auto snapshot = ready.ok() ? capture_component(component, previous, progress)
+                               : Result<repo::Snapshot>(std::move(ready).error());
+    note_problems(commands.run_after(snapshot.ok()), context);
+    if (!snapshot.ok()) return std::move(snapshot).error().with_context(context);
+    return snapshot;
+  }
+
+  Result<repo::Snapshot> capture_component(const ComponentConfig& component, const repo::Snapshot* previous,
+                                           Progress& progress) {
+    Clock& clock = workspace_.machine().clock;
+    const Duration began = clock.monotonic();
+    // Of one alone all new bytes are its own, and nothing has to be counted apart.
+    const auto part = several() ? repo::part_of(*session_) : nullptr;
+    repo::WriteSession& session = part ? *part : *session_;
+    source::World world{workspace_.machine().fs, clock, progress, stack_.effective_threads()};
+    auto snapshot =
+        TRY(component.kind == "files" ? capture_files(workspace_, world, session, component, options_, previous)
+                                      : capture_postgres(workspace_, world, session, component, options_, previous));
+    snapshot.component = component.name;
+    snapshot.stored_bytes = session.stats().stored_bytes;
+    snapshot.took = clock.monotonic() - began;
+    return snapshot;
+  }
+
+  void note_problems(std::vector<std::string> problems, const std::string& context) {
+    const std::lock_guard lock(mutex_);
+    for (std::string& problem : problems)
+      problems_.push_back(context.empty() ? std::move(problem) : context + ": " + problem);
+  }
+
+  BackupReport make_report() {
+    BackupReport report;
+    report.point.stack = stack_.stack;
+    report.point.host = host_name();
+    report.point.version = HOLDFAST_VERSION;
+    report.point.tags = options_.tags;
+    for (size_t i = 0; i < components_.size(); i++) {
+      if (!outcomes_[i]) continue;
+      if (outcomes_[i]->ok()) {
+        report.point.snapshots.push_back(std::move(*outcomes_[i]).value());
+      } else {
+        const std::string problem = outcomes_[i]->error().text();
+        log_warn("recovery.component.missing", {{"component", components_[i]->name}, {"error", problem}});
+        repo::note_missing(report.point, components_[i]->name, problem);
+      }
+    }
+    report.problems = std::move(problems_);
+    return report;
+  }
+
+  // All new bytes belong to some component: what packs and index take beside the blocks
+  // is shared out by what each of them put.
+  Result<void> count_stored_bytes(repo::Point& point) {
+    TRY_CONTEXT(session_->flush(), "storing the components");
+    uint64_t parts = 0;
+    for (const repo::Snapshot& snapshot : point.snapshots) parts += snapshot.stored_bytes;
+    const uint64_t all = session_->stats().stored_bytes;
+    uint64_t left = all;
+    for (repo::Snapshot& snapshot : point.snapshots) {
+      const bool last = &snapshot == &point.snapshots.back();
+      const double share = parts == 0 ? 0 : static_cast<double>(snapshot.stored_bytes) / static_cast<double>(parts);
+      snapshot.stored_bytes = last ? left : std::min(left, static_cast<uint64_t>(share * static_cast<double>(all)));
+      left -= snapshot.stored_bytes;
+    }
+    return {};
+  }
+
+  Workspace& workspace_;
+  const StackConfig& stack_;
+  const BackupOptions& options_;
+  const std::vector<const ComponentConfig*> components_;
+  const std::vector<repo::Point> points_;
+  std::unique_ptr<repo::WriteSession> session_;
+  std::vector<Secret> secrets_;
+  std::optional<SharedProgress> shared_;                         // while several are captured
+  std::vector<std::optional<Result<repo::Snapshot>>> outcomes_;  // each by the thread that captures it
+  std::mutex mutex_;
+  size_t failed_ = 0;  // guarded by mutex_, as is what follows
+  std::optional<Error> first_failure_;
+  std::vector<std::string> problems_;
+};
+
+Result<void> check_tags(const std::vector<std::string>& tags) {
+  for (const std::string& tag : tags) {
+    if (!tag.starts_with(repo::kMissingTag)) continue;
+    return make_error(ErrorCode::kUsage, "'{}' can't be a tag: what begins with '{}' marks degraded points", tag,
+                      repo::kMissingTag);
+  }
+  return {};
 }
 
 }  // namespace
 
 Result<BackupReport> take_point(Workspace& workspace, const BackupOptions& options) {
-  const StackConfig& stack = workspace.stack();
-  const auto components = TRY(select_components(stack, options.components));
-  Clock& clock = workspace.machine().clock;
-  const Duration began = clock.monotonic();
-
-  const auto points = TRY(stack_points(workspace));
-  repo::WriteOptions write;
-  write.compression_level = stack.compression_level;
-  auto session = TRY(repo::WriteSession::begin(workspace.repository(), write));
-
-  BackupReport report;
-  report.point.stack = stack.stack;
-  report.point.host = host_name();
-  report.point.version = HOLDFAST_VERSION;
-  report.point.tags = options.tags;
-  for (const ComponentConfig* component : components) {
-    const Duration component_began = clock.monotonic();
-    const uint64_t stored_before = session->stats().stored_bytes;
-    repo::Snapshot snapshot = TRY(capture_component(workspace, *session, *component, options, points));
-    // Flushed one by one, so that each component's own new bytes are known.
-    TRY_CONTEXT(session->flush(), "component {}", component->name);
-    snapshot.stored_bytes = session->stats().stored_bytes - stored_before;
-    snapshot.took = clock.monotonic() - component_began;
-    report.point.snapshots.push_back(std::move(snapshot));
-  }
-  workspace.machine().progress.phase = "committing";
-  report.point.time = clock.now();
-  TRY_CONTEXT(session->commit(report.point), "committing the recovery point");
-  report.stats = session->stats();
-  report.took = clock.monotonic() - began;
-  log_info("recovery.point.committed", {{"point", report.point.id.hex()}, {"stored_bytes", report.stats.stored_bytes}});
-  return report;
+  TRY(check_tags(options.tags));
+  auto components = TRY(select_components(workspace.stack(), options.components));
+  auto points = TRY(stack_points(workspace));
+  return PointTaker(workspace, options, std::move(components), std::move(points)).run();
 }
 
-Result<void> faults_of(const repo::Point& point) {
+Result<void> faults_of(const BackupReport& report) {
+  const repo::Point& point = report.point;
   size_t pages = 0, files = 0;
   for (const repo::Snapshot& snapshot : point.snapshots) {
     (snapshot.kind == "postgres" ? pages : files) += snapshot.faults.size();
@@ -124,6 +272,18 @@ Result<void> faults_of(const repo::Point& point) {
     return make_error(ErrorCode::kSourceDamaged, "point {} was taken, but {} of the database can't be trusted", id,
                       pages == 1 ? "1 page" : fmt::format("{} pages", pages))
         .with_hint("the list of faults names the relations: compare with an earlier point, and repair the source");
+  }
+  if (const auto missing = repo::missing_components(point); !missing.empty()) {
+    std::vector<std::string> names;
+    for (const auto& component : missing) names.push_back(component.component);
+    return make_error(ErrorCode::kIncomplete, "point {} was taken without {}: {}", id, fmt::join(names, ", "),
+                      missing.front().problem)
+        .with_hint("its earlier points stay; 'when_a_component_fails' says what becomes of such a point");
+  }
+  if (!report.problems.empty()) {
+    return make_error(ErrorCode::kIncomplete, "point {} was taken, but what had to be done after it failed: {}", id,
+                      report.problems.front())
+        .with_hint("what 'before_backup' began may still be on");
   }
   if (files > 0) {
     return make_error(ErrorCode::kIncomplete, "point {} was taken, with {}", id,

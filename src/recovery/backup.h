@@ -19,15 +19,20 @@ struct BackupReport {
   repo::Point point;
   repo::WriteStats stats;
   Duration took;
+  std::vector<std::string> problems;  // `after_backup` commands that failed: "component db: ..."
 };
 
-// Takes a recovery point: captures the components one after the other and
-// commits them together, once. When one fails nothing is committed (what was
-// stored is reused by the next attempt, or collected).
+// Takes a recovery point: captures the components, several at once and in the order
+// that the stack gives them, and commits them together, once. When one fails nothing is
+// committed (what was stored is reused by the next attempt, or collected), unless the
+// stack says kCommitDegraded and another component was captured: then the point says
+// what it lacks (repo/missing.h). Commands around the capture run as
+// capture_commands.h promises.
 Result<BackupReport> take_point(Workspace& workspace, const BackupOptions& options);
 
-// What a committed point says of its sources: nothing, kSourceDamaged (bad pages
-// of a database) or kIncomplete (files that could not be read as they were).
-Result<void> faults_of(const repo::Point& point);
+// What a point that was committed says of its sources and of itself: nothing,
+// kSourceDamaged (bad pages of a database) or kIncomplete (files that could not be read
+// as they were, a component that is missing, a command after it that failed).
+Result<void> faults_of(const BackupReport& report);
 
 }  // namespace holdfast::recovery

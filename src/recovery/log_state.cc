@@ -61,7 +61,10 @@ Result<LogState> state_of(Workspace& workspace, repo::LogStore& logs, const std:
   }
   auto archive = TRY(open_archive(workspace, name.component, name.system_id, segment_bytes));
   state.ranges = TRY(archive->ranges());
-  if (!snapshots.empty()) state.window = TRY(postgres::recovery_window(*archive, snapshots));
+  if (!snapshots.empty()) {
+    state.window = TRY(postgres::recovery_window(*archive, snapshots));
+    state.stretches = TRY(postgres::recovery_stretches(*archive, snapshots));
+  }
   return state;
 }
 

@@ -27,7 +27,8 @@ struct LogState {
   uint64_t records = 0, stored_bytes = 0;
   std::vector<postgres::WalRange> ranges;
   postgres::RecoveryWindow window;
-  std::optional<SlotState> slot;  // of the cluster that is connected, if any
+  std::vector<postgres::RecoveryStretch> stretches;  // the window, divided where the log is broken
+  std::optional<SlotState> slot;                     // of the cluster that is connected, if any
 };
 
 // Looks at every log of the stack. With `ask_server` the components' servers are

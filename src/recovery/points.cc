@@ -31,6 +31,13 @@ std::vector<SnapshotRef> snapshots_of(const std::vector<repo::Point>& points, co
   return result;
 }
 
+Duration spread_of(const repo::Point& point) {
+  if (point.snapshots.empty()) return {};
+  const auto [first, last] = std::minmax_element(point.snapshots.begin(), point.snapshots.end(),
+                                                 [](const auto& a, const auto& b) { return a.instant < b.instant; });
+  return last->instant - first->instant;
+}
+
 namespace {
 
 Error no_such_component(const std::string& name, const std::vector<std::string>& known) {

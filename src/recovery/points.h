@@ -24,6 +24,9 @@ std::vector<SnapshotRef> snapshots_of(const std::vector<repo::Point>& points, co
 // The snapshot of a component in a point; null when it has none.
 const repo::Snapshot* find_snapshot(const repo::Point& point, const std::string& component);
 
+// How far apart the instants of a point's snapshots lie: nothing for one alone.
+Duration spread_of(const repo::Point& point);
+
 // The components named, or all of the stack. kNotFound suggests the nearest name.
 Result<std::vector<const ComponentConfig*>> select_components(const StackConfig& stack,
                                                               const std::vector<std::string>& names);

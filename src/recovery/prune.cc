@@ -7,12 +7,16 @@
 #include "base/log.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "repo/hold.h"
 #include "repo/lease.h"
 #include "repo/log_store.h"
 
 namespace holdfast::recovery {
 
 namespace {
+
+// Purposes of reader leases whose holders need no log (cli/mount.cc, repo/check.cc).
+constexpr std::string_view kMountPurpose = "mount", kCheckPurpose = "check";
 
 // Expires the WAL that no kept point needs, stream by stream. A stream is of a cluster,
 // not of a stack: `kept` are the points of every stack in the repository.
@@ -23,14 +27,13 @@ class LogKeeper {
 
   Result<std::vector<LogExpiry>> run() {
     std::vector<LogExpiry> result;
-    // A backup that has not committed needs its WAL, too, and nobody knows yet from where on.
-    const bool being_written = TRY(repo::is_being_written(workspace_.repository()));
+    const std::string in_use = TRY(why_in_use());
     auto logs = repo::open_log_store(workspace_.repository());
     for (const std::string& stream : TRY(logs->streams())) {
       const auto name = parse_stream_name(stream);
       if (!name || !belongs_to_stack(*name)) continue;
-      if (being_written)
-        result.push_back({stream, "", {}, "a backup is running: left as it is until the next time"});
+      if (!in_use.empty())
+        result.push_back({stream, "", {}, in_use + ": left as it is until the next time"});
       else
         result.push_back(TRY_CONTEXT(expire(stream, *name), "log {}", stream));
     }
@@ -38,6 +41,17 @@ class LogKeeper {
   }
 
  private:
+  // A backup that has not committed needs its WAL, too, and nobody knows yet from where
+  // on. A restore may be of a point that has just been removed.
+  Result<std::string> why_in_use() {
+    for (const repo::LeaseInfo& lease : TRY(repo::live_leases(workspace_.repository().environment().store))) {
+      if (lease.kind == repo::LeaseKind::kWriter) return std::string("a backup is running");
+      if (lease.kind == repo::LeaseKind::kReader && lease.purpose != kMountPurpose && lease.purpose != kCheckPurpose)
+        return fmt::format("\"{}\" reads on {}", lease.purpose, lease.host);
+    }
+    return std::string();
+  }
+
   // Streams carry no stack's name: only those whose component our configuration or our
   // points know are looked at.
   bool belongs_to_stack(const StreamName& name) const {
@@ -72,19 +86,79 @@ class LogKeeper {
   const std::vector<repo::Point>& kept_;
 };
 
-Result<void> drop_points(Workspace& workspace, const PruneOptions& options, std::vector<repo::Point>& points,
-                         std::vector<repo::RetentionDecision>& decisions) {
-  for (const repo::RetentionDecision& decision : decisions) {
-    if (decision.keep) continue;
-    if (!options.dry_run) {
-      TRY_CONTEXT(workspace.repository().remove_point(decision.id), "removing point {}",
-                  decision.id.hex().substr(0, 8));
-      log_info("recovery.point.removed", {{"point", decision.id.hex()}});
-    }
-    std::erase_if(points, [&](const repo::Point& point) { return point.id == decision.id; });
+// Removes points by the rules, and then the log that none needs any more.
+class Retention {
+ public:
+  Retention(Workspace& workspace, const PruneOptions& options) : workspace_(workspace), options_(options) {}
+
+  Result<PruneReport> run() {
+    // 1. Whoever holds a point from now on sees that we are at work (repo/hold.h).
+    if (!options_.dry_run) lease_ = TRY(take_lease());
+    // 2. What to keep. A damaged point may need logs that nobody can tell: nothing is
+    //    expired beside one. Points of other stacks in the same repository stay:
+    //    retention is each stack's own.
+    kept_ = TRY_CONTEXT(workspace_.repository().points(), "reading all points before pruning");
+    TRY(decide());
+    // 3. Points, then logs.
+    TRY(drop_points());
+    if (!kept_.empty()) report_.logs = TRY(LogKeeper(workspace_, options_, kept_).run());
+    if (lease_) TRY(lease_->release());
+    report_.windows = TRY_CONTEXT(windows_of(workspace_, of_stack(kept_)), "the windows that are left");
+    return std::move(report_);
   }
-  return {};
-}
+
+ private:
+  // On a full disk what leases of killed programs took may be the room that it needs.
+  Result<std::unique_ptr<repo::Lease>> take_lease() {
+    repo::Environment& environment = workspace_.repository().environment();
+    const repo::LeaseOptions lease = {.kind = repo::LeaseKind::kCollector,
+                                      .purpose = std::string(repo::kRetentionPurpose)};
+    auto taken = repo::Lease::take(environment, lease);
+    if (taken.ok() || taken.error().code() != ErrorCode::kNoSpace) return taken;
+    TRY(repo::sweep_leases(environment.store));
+    return repo::Lease::take(environment, lease);
+  }
+
+  std::vector<repo::Point> of_stack(std::vector<repo::Point> points) const {
+    const std::string& stack = workspace_.stack().stack;
+    if (!stack.empty()) std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
+    return points;
+  }
+
+  Result<void> decide() {
+    const auto points = of_stack(kept_);
+    repo::RetentionFacts facts;
+    facts.verified = TRY(repo::verified_points(workspace_.repository()));
+    for (repo::Hold& hold : TRY(repo::all_holds(workspace_.repository())))
+      facts.held.emplace(hold.point, std::move(hold.reason));
+    if (options_.policy.keep_window.ns > 0)
+      facts.window_begins = window_begins(TRY_CONTEXT(windows_of(workspace_, points), "the windows to keep"));
+    report_.decisions = repo::decide(options_.policy, points, facts, workspace_.machine().clock.now());
+    std::sort(report_.decisions.begin(), report_.decisions.end(),
+              [](const auto& a, const auto& b) { return a.time > b.time; });
+    return {};
+  }
+
+  Result<void> drop_points() {
+    for (const repo::RetentionDecision& decision : report_.decisions) {
+      if (decision.keep) continue;
+      if (lease_) {
+        TRY(lease_->ensure_held(repo::Lease::kCommitMargin));
+        auto removed = workspace_.repository().remove_point(decision.id);
+        // Gone already: a writer whose lease had ended has taken it back.
+        if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
+      }
+      std::erase_if(kept_, [&](const repo::Point& point) { return point.id == decision.id; });
+    }
+    return {};
+  }
+
+  Workspace& workspace_;
+  const PruneOptions& options_;
+  std::unique_ptr<repo::Lease> lease_;  // none in a dry run
+  std::vector<repo::Point> kept_;       // of every stack
+  PruneReport report_;
+};
 
 }  // namespace
 
@@ -93,20 +167,7 @@ Result<PruneReport> prune(Workspace& workspace, const PruneOptions& options) {
     return make_error(ErrorCode::kRefused, "there is no retention policy: prune would not know what to keep")
         .with_hint("add 'retention:' to the configuration, or give --keep-last N, --keep-daily N, ...");
   }
-  // A damaged point may need logs that nobody can tell: nothing is expired beside one.
-  auto kept = TRY_CONTEXT(workspace.repository().points(), "reading all points before pruning");
-  // Every point of other stacks in the same repository stays: retention is each stack's own.
-  auto points = kept;
-  const std::string& stack = workspace.stack().stack;
-  if (!stack.empty()) std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
-  const auto verified = TRY(repo::verified_points(workspace.repository()));
-
-  PruneReport report;
-  report.decisions = repo::decide(options.policy, points, verified, workspace.machine().clock.now());
-  std::sort(report.decisions.begin(), report.decisions.end(),
-            [](const auto& a, const auto& b) { return a.time > b.time; });
-  TRY(drop_points(workspace, options, kept, report.decisions));
-  if (!kept.empty()) report.logs = TRY(LogKeeper(workspace, options, kept).run());
+  PruneReport report = TRY(Retention(workspace, options).run());
 
   repo::CollectOptions collect;
   collect.dry_run = options.dry_run;

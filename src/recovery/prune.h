@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "recovery/windows.h"
 #include "recovery/workspace.h"
 #include "repo/collect.h"
 
@@ -25,11 +26,13 @@ struct LogExpiry {
 struct PruneReport {
   std::vector<repo::RetentionDecision> decisions;  // newest first
   std::vector<LogExpiry> logs;
+  std::vector<ComponentWindows> windows;  // what can be restored to by the points that are kept
   repo::CollectReport collection;
 };
 
 // Retention, then the logs, then collection: a point goes before what only it
-// needs. An empty policy is kRefused: "keep nothing" is never meant by silence.
+// needs. An empty policy is kRefused: "keep nothing" is never meant by silence. Another
+// prune or collection at work is kLocked; backups and restores may go on beside it.
 Result<PruneReport> prune(Workspace& workspace, const PruneOptions& options);
 
 }  // namespace holdfast::recovery

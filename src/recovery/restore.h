@@ -51,7 +51,10 @@ struct ComponentPlan {
 struct RestorePlan {
   Time now;
   std::vector<ComponentPlan> components;
+  std::vector<std::string> notes;  // of the whole: what the points chosen from lack
   uint64_t bytes() const;
+  // How far apart the instants of the components will lie: nothing for one alone.
+  Duration spread() const;
 };
 
 // Chooses the points, proves PostgreSQL's targets reachable by reading the WAL,

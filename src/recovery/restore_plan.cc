@@ -5,6 +5,7 @@
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "recovery/restore.h"
+#include "repo/missing.h"
 #include "source/files/faults.h"
 #include "source/files/restore.h"
 
@@ -18,7 +19,8 @@ bool names_an_instant(const source::RestoreTarget& target) {
 
 // People and documents give times in microseconds: what was cut off must not
 // make a snapshot seem younger than its own time.
-bool not_after(Time instant, Time until) { return instant.ns / 1000 <= until.ns / 1000; }
+int64_t whole_microseconds(Time time) { return time.ns / 1000; }
+bool not_after(Time instant, Time until) { return whole_microseconds(instant) <= whole_microseconds(until); }
 
 // Plans one restore: PostgreSQL first, since its WAL may settle the instant that
 // the files are then chosen by.
@@ -37,6 +39,7 @@ class Planner {
       if (kind_of(component) == "files") TRY_CONTEXT(plan_files(component), "component {}", component);
     }
     TRY(check_paths());
+    note_what_is_missing();
     for (ComponentPlan& component : plan_.components) {
       TRY(choose_place(component));
       TRY_CONTEXT(check_apart(workspace_.machine().fs, component.to, component.kind == "postgres",
@@ -167,8 +170,34 @@ class Planner {
     // What is missing in it was missing before anything was restored: no fault of this restore.
     if (auto note = files::faults_note(chosen->snapshot->faults); !note.empty()) plan.notes.push_back(std::move(note));
     plan.description = fmt::format("as it was captured for point {}", chosen->point->id.hex().substr(0, 8));
+    if (until && whole_microseconds(plan.instant) < whole_microseconds(*until)) {
+      plan.notes.push_back(fmt::format("its newest snapshot that is not younger lies {} before the instant asked for",
+                                       format_duration(*until - plan.instant)));
+    }
     plan_.components.push_back(std::move(plan));
     return {};
+  }
+
+  // Of a point that is restored as it is, what it lacks; else of the newest one that each
+  // component could have come from, had it been captured.
+  void note_what_is_missing() {
+    for (auto point = points_.rbegin(); point != points_.rend(); ++point) {
+      if (request_.target.time && !not_after(point->time, *request_.target.time)) continue;
+      for (const repo::MissingComponent& missing : repo::missing_components(*point)) {
+        const auto& wanted = request_.components;
+        if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), missing.component) == wanted.end()) continue;
+        const std::string words =
+            fmt::format("point {} of {} is degraded: {} could not be captured for it ({})",
+                        point->id.hex().substr(0, 8), format_local(point->time), missing.component, missing.problem);
+        const auto plan = std::find_if(plan_.components.begin(), plan_.components.end(),
+                                       [&](const auto& each) { return each.component == missing.component; });
+        if (plan == plan_.components.end())
+          plan_.notes.push_back(words);
+        else if (plan->kind == "files" && plan->point_time < point->time)
+          plan->notes.push_back(words);
+      }
+      if (!repo::is_degraded(*point)) return;
+    }
   }
 
   static ComponentPlan plan_of(const SnapshotRef& ref) {
@@ -237,6 +266,13 @@ uint64_t RestorePlan::bytes() const {
   uint64_t sum = 0;
   for (const ComponentPlan& component : components) sum += component.bytes;
   return sum;
+}
+
+Duration RestorePlan::spread() const {
+  if (components.empty()) return {};
+  const auto [first, last] = std::minmax_element(components.begin(), components.end(),
+                                                 [](const auto& a, const auto& b) { return a.instant < b.instant; });
+  return last->instant - first->instant;
 }
 
 Result<RestorePlan> plan_restore(Workspace& workspace, const RestoreRequest& request) {

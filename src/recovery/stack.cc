@@ -55,6 +55,14 @@ class StackParser {
          [&](const YAML::Node& node) {
            return yaml_.list(node, "components", [&](const YAML::Node& item) { return read_component(item); });
          }},
+        {"parallel",
+         [&](const YAML::Node& node) -> Result<void> {
+           config_.parallel = static_cast<unsigned>(TRY(yaml_.integer(node, "parallel", 1, 16)));
+           return {};
+         }},
+        {"when_a_component_fails", [&](const YAML::Node& node) { return read_when_a_component_fails(node); }},
+        commands_key("before_backup", config_.commands.before),
+        commands_key("after_backup", config_.commands.after),
         {"retention", [&](const YAML::Node& node) { return read_retention(node); }},
         {"collection_grace",
          [&](const YAML::Node& node) { return read_duration(node, "collection_grace", config_.collection_grace); }},
@@ -64,7 +72,7 @@ class StackParser {
     if (config_.repository.empty()) return yaml_.error(root, "there is no 'repository.location'");
     if (config_.passphrase.empty())
       return yaml_.error(root, "there is no 'repository.passphrase' (file:PATH, env:NAME or exec:COMMAND)");
-    return {};
+    return check_order();
   }
 
  private:
@@ -159,7 +167,58 @@ class StackParser {
             {"keep_within",
              [&](const YAML::Node& value) { return read_duration(value, "keep_within", policy.keep_within); }},
             {"keep_tags", [&](const YAML::Node& value) { return read_texts(value, "keep_tags", policy.keep_tags); }},
+            {"keep_window",
+             [&](const YAML::Node& value) { return read_duration(value, "keep_window", policy.keep_window); }},
         });
+  }
+
+  Result<void> read_when_a_component_fails(const YAML::Node& node) {
+    std::string choice;
+    TRY(read_choice(node, "when_a_component_fails", {"commit_nothing", "commit_degraded"}, choice));
+    config_.when_a_component_fails =
+        choice == "commit_degraded" ? WhenAComponentFails::kCommitDegraded : WhenAComponentFails::kCommitNothing;
+    return {};
+  }
+
+  YamlReader::Key commands_key(const char* key, std::vector<BackupCommand>& out) {
+    return {key, [this, key, &out](const YAML::Node& node) {
+              return yaml_.list(node, key, [&](const YAML::Node& item) { return read_command(item, key, out); });
+            }};
+  }
+
+  // A list of words, or {command: [words], timeout: 30s}. Never one text: who would split it?
+  Result<void> read_command(const YAML::Node& node, const char* key, std::vector<BackupCommand>& out) {
+    BackupCommand command;
+    if (node.IsSequence()) {
+      TRY(read_argv(node, key, command.argv));
+    } else if (node.IsMap()) {
+      TRY(yaml_.map(node, fmt::format("in a command of '{}'", key),
+                    {{"command", [&](const YAML::Node& value) { return read_argv(value, "command", command.argv); }},
+                     {"timeout", [&](const YAML::Node& value) { return read_timeout(value, command.timeout); }}}));
+      if (command.argv.empty()) return yaml_.error(node, fmt::format("a command of '{}' has no 'command'", key));
+    } else {
+      return yaml_.error(node, fmt::format("'{}' must be a list of commands, each a list of words such as "
+                                           "[systemctl, stop, app], or {{command: [...], timeout: 30s}}",
+                                           key));
+    }
+    out.push_back(std::move(command));
+    return {};
+  }
+
+  Result<void> read_argv(const YAML::Node& node, const char* key, std::vector<std::string>& out) {
+    TRY(yaml_.list(node, key, [&](const YAML::Node& word) -> Result<void> {
+      if (!word.IsScalar()) return yaml_.error(word, fmt::format("a word of a command of '{}' is no text", key));
+      out.push_back(word.Scalar());
+      return {};
+    }));
+    if (out.empty() || out.front().empty()) return yaml_.error(node, fmt::format("a command of '{}' is empty", key));
+    return {};
+  }
+
+  Result<void> read_timeout(const YAML::Node& node, Duration& out) {
+    TRY(read_duration(node, "timeout", out));
+    if (out.ns > 0) return {};
+    return yaml_.error(node, "'timeout' must be longer than nothing");
   }
 
   Result<void> read_component(const YAML::Node& node) {
@@ -193,10 +252,56 @@ class StackParser {
         {"rto", [&](const YAML::Node& value) { return read_objective(value, "rto", component.rto); }},
         {"rpo", [&](const YAML::Node& value) { return read_objective(value, "rpo", component.rpo); }},
         {"priority", [&](const YAML::Node& value) { return read_text(value, "priority", component.priority); }},
+        {"after",
+         [&](const YAML::Node& value) -> Result<void> {
+           TRY(read_texts(value, "after", component.after));
+           if (!component.after.empty()) after_nodes_.push_back(value);
+           return {};
+         }},
+        commands_key("before_backup", component.commands.before),
+        commands_key("after_backup", component.commands.after),
     };
     auto more = component.kind == "postgres" ? postgres_keys(component.postgres) : files_keys(component.files);
     std::move(more.begin(), more.end(), std::back_inserter(keys));
     return keys;
+  }
+
+  // Names in 'after' that are known, and no way around in a circle. The nodes stand in
+  // the order of the components that have one.
+  Result<void> check_order() {
+    size_t at = 0;
+    for (const ComponentConfig& component : config_.components) {
+      if (component.after.empty()) continue;
+      const YAML::Node& node = after_nodes_[at++];
+      std::vector<std::string> names;
+      for (const ComponentConfig& other : config_.components) names.push_back(other.name);
+      for (const std::string& name : component.after) {
+        if (config_.find(name) != nullptr) continue;
+        const std::string nearest = nearest_word(name, names);
+        return yaml_.error(
+            node, fmt::format("'after' of component '{}' names '{}', which is no component{}", component.name, name,
+                              nearest.empty() ? "" : fmt::format(" (did you mean '{}'?)", nearest)));
+      }
+      std::vector<std::string> way = {component.name};
+      if (leads_back(component, way)) {
+        return yaml_.error(node, fmt::format("'after' goes around in a circle: {}", fmt::join(way, " after ")));
+      }
+    }
+    return {};
+  }
+
+  // Whether a chain of 'after' leads back to where `way` begins; then `way` is it.
+  bool leads_back(const ComponentConfig& component, std::vector<std::string>& way) {
+    for (const std::string& name : component.after) {
+      const bool closed = name == way.front();
+      if (!closed && std::find(way.begin(), way.end(), name) != way.end()) continue;  // another circle's
+      const ComponentConfig* next = config_.find(name);
+      if (next == nullptr) continue;  // said when its turn comes
+      way.push_back(name);
+      if (closed || leads_back(*next, way)) return true;
+      way.pop_back();
+    }
+    return false;
   }
 
   std::vector<YamlReader::Key> postgres_keys(PostgresConfig& postgres) {
@@ -269,6 +374,7 @@ class StackParser {
   YamlReader yaml_;
   std::string directory_;
   StackConfig& config_;
+  std::vector<YAML::Node> after_nodes_;  // of the components that have 'after', in their order
 };
 
 }  // namespace

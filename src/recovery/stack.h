@@ -13,6 +13,19 @@ namespace holdfast::recovery {
 
 // What one holdfast.yaml describes. docs/configuration.md is its reference.
 
+// A program that a backup runs before or after it captures, such as one that makes an
+// application hold still. No shell reads it.
+struct BackupCommand {
+  std::vector<std::string> argv;  // argv[0] is looked up in PATH
+  Duration timeout = Duration::seconds(60);
+};
+struct BackupCommands {
+  std::vector<BackupCommand> before, after;
+};
+
+// What becomes of a point when one of its components can't be captured.
+enum class WhenAComponentFails { kCommitNothing, kCommitDegraded };
+
 struct PostgresConfig {
   std::string connection;       // libpq string, no password in it
   std::string password;         // secret reference or ""
@@ -35,6 +48,8 @@ struct ComponentConfig {
   std::string kind;  // "postgres" | "files"
   std::optional<Duration> rto, rpo;
   std::string priority;
+  std::vector<std::string> after;  // components that a backup captures before this one
+  BackupCommands commands;         // around the capture of this component
   PostgresConfig postgres;
   FilesConfig files;
 };
@@ -47,6 +62,9 @@ struct StackConfig {
   int compression_level = 3;
   unsigned threads = 0;  // 0: as many as cores
   std::vector<ComponentConfig> components;
+  unsigned parallel = 2;    // components that a backup captures at once, at most
+  BackupCommands commands;  // around the capture of all
+  WhenAComponentFails when_a_component_fails = WhenAComponentFails::kCommitNothing;
   repo::RetentionPolicy retention;
   Duration collection_grace = Duration::hours(24);
 

@@ -75,7 +75,8 @@ TEST(Stack, UnknownKeysNameFileLineAndTheNearestKey) {
             "holdfast.yaml:4: unknown key 'pasphrase' in repository (did you mean 'passphrase'?)");
   EXPECT_EQ(error_of("stack: a\nzzzzzzzz: 1\n"),
             "holdfast.yaml:2: unknown key 'zzzzzzzz' at the top level (known keys: stack, repository, threads, "
-            "components, retention, collection_grace)");
+            "components, parallel, when_a_component_fails, before_backup, after_backup, retention, "
+            "collection_grace)");
   EXPECT_EQ(error_of("components:\n  - name: data\n    kind: files\n    pathes: [/x]\n"),
             "holdfast.yaml:4: unknown key 'pathes' in component 'data' of kind files (did you mean 'paths'?)");
 }
@@ -92,6 +93,68 @@ TEST(Stack, BadValuesNameFileLineAndKey) {
   EXPECT_EQ(error_of("components:\n  - {name: d, kind: files}\n"), "holdfast.yaml:2: component 'd' has no 'paths'");
   EXPECT_EQ(error_of(""), "holdfast.yaml: the file is empty");
   EXPECT_EQ(error_of("stack: a\n"), "holdfast.yaml:1: there is no 'repository.location'");
+}
+
+std::string with_components(const std::string& components, const std::string& more = "") {
+  return "stack: a\nrepository: {location: /r, passphrase: env:X}\ncomponents:\n" + components + more;
+}
+
+TEST(Stack, ReadsWhatABackupRunsAndInWhichOrder) {
+  const auto parsed =
+      parse_stack(with_components("  - {name: db, kind: postgres}\n"
+                                  "  - name: data\n    kind: files\n    paths: [/d]\n    after: [db]\n"
+                                  "    before_backup:\n      - [app, hold, still]\n"
+                                  "      - {command: [app, --wait, ''], timeout: 5m}\n"
+                                  "    after_backup: [[app, go]]\n",
+                                  "parallel: 3\nwhen_a_component_fails: commit_degraded\nbefore_backup: [[sync]]\n"
+                                  "retention: {keep_last: 1, keep_window: 7d}\n"),
+                  "holdfast.yaml");
+  ASSERT_TRUE(parsed.ok()) << parsed.error().text();
+  const StackConfig& config = parsed.value();
+  EXPECT_EQ(config.parallel, 3u);
+  EXPECT_EQ(config.when_a_component_fails, WhenAComponentFails::kCommitDegraded);
+  ASSERT_EQ(config.commands.before.size(), 1u);
+  EXPECT_EQ(config.commands.before[0].argv, std::vector<std::string>{"sync"});
+  EXPECT_EQ(config.commands.before[0].timeout, Duration::seconds(60));
+  const ComponentConfig& data = config.components[1];
+  EXPECT_EQ(data.after, std::vector<std::string>{"db"});
+  ASSERT_EQ(data.commands.before.size(), 2u);
+  EXPECT_EQ(data.commands.before[1].argv, (std::vector<std::string>{"app", "--wait", ""}));
+  EXPECT_EQ(data.commands.before[1].timeout, Duration::seconds(300));
+  EXPECT_EQ(data.commands.after[0].argv, (std::vector<std::string>{"app", "go"}));
+  EXPECT_EQ(config.retention.keep_window, Duration::hours(7 * 24));
+  EXPECT_EQ(StackConfig().parallel, 2u);
+  EXPECT_EQ(StackConfig().when_a_component_fails, WhenAComponentFails::kCommitNothing);
+}
+
+TEST(Stack, AnOrderThatCanNotBeIsRefused) {
+  const auto component = [](const std::string& name, const std::string& after) {
+    return "  - {name: " + name + ", kind: files, paths: [/d], after: " + after + "}\n";
+  };
+  EXPECT_EQ(error_of(with_components(component("a", "[]") + component("b", "[aa]"))),
+            "holdfast.yaml:5: 'after' of component 'b' names 'aa', which is no component (did you mean 'a'?)");
+  EXPECT_EQ(error_of(with_components(component("a", "[a]"))),
+            "holdfast.yaml:4: 'after' goes around in a circle: a after a");
+  EXPECT_EQ(error_of(with_components(component("x", "[b]") + component("a", "[c]") + component("b", "[a]") +
+                                     component("c", "[x, b]"))),
+            "holdfast.yaml:4: 'after' goes around in a circle: x after b after a after c after x");
+  EXPECT_EQ(error_of(with_components(component("a", "[c]") + component("b", "[a]") + component("c", "[]"))),
+            "accepted");
+}
+
+TEST(Stack, ACommandIsAListOfWords) {
+  EXPECT_EQ(error_of("before_backup: [sync now]\n"),
+            "holdfast.yaml:1: 'before_backup' must be a list of commands, each a list of words such as [systemctl, "
+            "stop, app], or {command: [...], timeout: 30s}");
+  EXPECT_EQ(error_of("before_backup: sync\n"), "holdfast.yaml:1: 'before_backup' must be a list");
+  EXPECT_EQ(error_of("before_backup: [[]]\n"), "holdfast.yaml:1: a command of 'before_backup' is empty");
+  EXPECT_EQ(error_of("after_backup: [{timeout: 5s}]\n"),
+            "holdfast.yaml:1: a command of 'after_backup' has no 'command'");
+  EXPECT_EQ(error_of("after_backup: [{command: [x], timeout: 0s}]\n"),
+            "holdfast.yaml:1: 'timeout' must be longer than nothing");
+  EXPECT_EQ(error_of("when_a_component_fails: panic\n"),
+            "holdfast.yaml:1: 'when_a_component_fails' must be one of commit_nothing, commit_degraded, not 'panic'");
+  EXPECT_EQ(error_of("parallel: 0\n"), "holdfast.yaml:1: 'parallel' must be a whole number from 1 to 16, not '0'");
 }
 
 TEST(Stack, NeverRepeatsASecretThatStandsInTheFile) {

@@ -82,7 +82,7 @@ class Checker : private WalkSink {
   Result<void> check_small_objects() {
     TRY(live_leases(repository_.store(), told()));
     TRY(load_tombstones(repository_.store(), told()));
-    for (const std::string_view prefix : {kVerifiedPrefix, kDamagedPrefix, std::string_view("checks/")}) {
+    for (const std::string_view prefix : {kVerifiedPrefix, kHoldsPrefix, kDamagedPrefix, std::string_view("checks/")}) {
       std::vector<std::string> names;
       TRY(repository_.store().list(prefix, [&](const store::ObjectInfo& info) -> Result<void> {
         names.push_back(info.name);

@@ -144,14 +144,16 @@ class Collector {
       if (info.modified + kStaleTemporary < now) stale.push_back(info.name);
       return {};
     }));
-    TRY(repository_.store().list(kVerifiedPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
-      const auto point =
-          ObjectDigest::from_hex(std::string_view(info.name).substr(kVerifiedPrefix.size()).substr(0, 64));
-      if (!point.ok()) return {};
-      const auto there = repository_.store().stat(point_name(point.value()));
-      if (!there.ok() && there.error().code() == ErrorCode::kNotFound) stale.push_back(info.name);
-      return {};
-    }));
+    // What is noted of points that are gone: nothing refers to them.
+    for (const std::string_view prefix : {kVerifiedPrefix, kHoldsPrefix}) {
+      TRY(repository_.store().list(prefix, [&](const store::ObjectInfo& info) -> Result<void> {
+        const auto point = ObjectDigest::from_hex(std::string_view(info.name).substr(prefix.size()).substr(0, 64));
+        if (!point.ok()) return {};
+        const auto there = repository_.store().stat(point_name(point.value()));
+        if (!there.ok() && there.error().code() == ErrorCode::kNotFound) stale.push_back(info.name);
+        return {};
+      }));
+    }
     for (const std::string& object : stale) TRY(remove(object));
     return {};
   }

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/progress.h"
@@ -17,19 +20,33 @@ struct RetentionPolicy {
   uint32_t keep_last = 0, keep_hourly = 0, keep_daily = 0, keep_weekly = 0, keep_monthly = 0, keep_yearly = 0;
   Duration keep_within{};              // everything younger than this
   std::vector<std::string> keep_tags;  // a point with one of these is held
+  // What has to be kept so that every component can be restored to every instant of
+  // this last time that it could be restored to before. A floor, no rule: alone it
+  // does not make a policy.
+  Duration keep_window{};
   bool empty() const;
+};
+
+// What is known of points beside what stands in them.
+struct RetentionFacts {
+  std::vector<PointId> verified;
+  std::map<PointId, std::string> held;  // and why
+  // Snapshots (point, component) that no log leads to from the one before: the
+  // instants after them can be restored from nothing older.
+  std::set<std::pair<PointId, std::string>> window_begins;
 };
 
 struct RetentionDecision {
   PointId id;
   Time time;
   bool keep = true;
-  std::vector<std::string> reasons;  // "last 3", "daily 2026-03-01", "newest", "last verified", "held"
+  std::vector<std::string> reasons;  // "last 3", "daily 2026-03-01", "newest", "last verified", "held: audit"
 };
 
-// Never drops the newest point, nor the newest that was verified, nor a held one.
+// Never drops a held point, nor, of each component and of the whole, the newest and
+// the newest that was verified. A degraded point is neither of the whole.
 std::vector<RetentionDecision> decide(const RetentionPolicy& policy, const std::vector<Point>& points,
-                                      const std::vector<PointId>& verified, Time now);
+                                      const RetentionFacts& facts, Time now);
 
 // ---- Collection (mark, tombstone, wait, re-mark, delete). src/repo/README.md
 // has the algorithm and why no schedule of writers can lose a block.

@@ -1,7 +1,9 @@
-// Covers: collection beside writers. Writers, one who removes points, and collectors
-// run one step of the store at a time, in an order that a seed decides, while a
-// manual clock jumps (so that leases end, too). Whatever the schedule: every point
-// that was committed and not removed can be read whole, and check is clean.
+// Covers: collection beside writers, readers, holds and retention. Writers, restores,
+// somebody who holds and releases points, a retention that removes those that nobody
+// holds, and collectors run one step of the store at a time, in an order that a seed
+// decides, while a manual clock jumps (so that leases end, too). Whatever the schedule:
+// every point that was committed and not removed can be read whole, so can a restore
+// read on what it began with, a held point is not removed, and check is clean.
 #include <gtest/gtest.h>
 
 #include <condition_variable>
@@ -11,6 +13,8 @@
 
 #include "repo/check.h"
 #include "repo/collect.h"
+#include "repo/hold.h"
+#include "repo/lease.h"
 #include "repo/scratch_repository.h"
 #include "repo/test_clock.h"
 #include "repo/test_points.h"
@@ -110,6 +114,7 @@ class SteppingStore : public store::ObjectStore {
 
 struct Outcomes {
   std::atomic<int> commits{0}, lost{0}, collections{0}, deleted{0}, resurrected{0}, repacked{0};
+  std::atomic<int> read{0}, cut_off{0}, held{0}, refused_holds{0}, removed{0}, spared{0};
 };
 
 class Race {
@@ -119,12 +124,18 @@ class Race {
 
   void run(Outcomes& outcomes) {
     const auto repository = scratch_.init();
-    for (uint64_t i = 0; i < 3; i++) ASSERT_TRUE(take_test_point(*repository, files(i), clock_.now()).ok());
+    for (uint64_t i = 0; i < 3; i++) {
+      const auto point = take_test_point(*repository, files(i), clock_.now());
+      ASSERT_TRUE(point.ok());
+      committed_.insert(point->id);
+    }
     {
       std::vector<std::jthread> actors;
-      for (uint64_t i = 0; i < 2; i++)
+      for (uint64_t i = 0; i < 3; i++)
         actors.emplace_back([&, i] { act([&](Repository& ours) { write(ours, seed_ * 10 + i, outcomes); }); });
-      actors.emplace_back([&] { act([&](Repository& ours) { remove(ours, seed_ * 10 + 5); }); });
+      actors.emplace_back([&] { act([&](Repository& ours) { retain(ours, seed_ * 10 + 5, outcomes); }); });
+      actors.emplace_back([&] { act([&](Repository& ours) { restore(ours, seed_ * 10 + 6, outcomes); }); });
+      actors.emplace_back([&] { act([&](Repository& ours) { hold(ours, seed_ * 10 + 7, outcomes); }); });
       actors.emplace_back([&] { act([&](Repository& ours) { collect_often(ours, outcomes); }); });
       const size_t count = actors.size();
       while (schedule_.joined() < count) std::this_thread::yield();
@@ -167,6 +178,8 @@ class Race {
           random() % 2 ? take_test_point(repository, files(random()), clock_.now()) : copy_newest(repository);
       if (point.ok()) {
         outcomes.commits++;
+        const std::lock_guard lock(mutex_);
+        committed_.insert(point->id);
         continue;
       }
       // A lease that ended is the only excuse.
@@ -216,14 +229,81 @@ class Race {
     return list;
   }
 
-  void remove(Repository& repository, uint64_t seed) {
+  // Points go as by rules: under a lease, and not those that are held.
+  void retain(Repository& repository, uint64_t seed, Outcomes& outcomes) {
     std::mt19937_64 random(seed);
     for (int round = 0; round < 6; round++) {
+      LeaseOptions options{.kind = LeaseKind::kCollector, .purpose = std::string(kRetentionPurpose)};
+      const auto lease = Lease::take(repository.environment(), options);
+      if (!lease.ok()) continue;  // a collector is at work
       const auto points = repository.points();
-      if (!points.ok() || points->empty()) continue;
-      const auto removed = repository.remove_point((*points)[random() % points->size()].id);
+      const auto holds = all_holds(repository);
+      if (!points.ok() || !holds.ok() || points->empty()) continue;
+      const PointId point = (*points)[random() % points->size()].id;
+      const bool is_held =
+          std::any_of(holds->begin(), holds->end(), [&](const Hold& hold) { return hold.point == point; });
+      if (is_held) {
+        outcomes.spared++;
+        continue;
+      }
+      if (!(*lease)->ensure_held(Lease::kCommitMargin).ok()) continue;
+      const auto removed = repository.remove_point(point);
       // A writer takes its point back when its lease ended as it committed.
       EXPECT_TRUE(removed.ok() || removed.error().code() == ErrorCode::kNotFound) << removed.error().text();
+      outcomes.removed++;
+      // A machine that slept for longer than the margin between the two calls can't be
+      // told from one that is dead: whoever held the point meanwhile has lost it.
+      if (!(*lease)->ensure_held().ok()) {
+        const std::lock_guard lock(mutex_);
+        excused_.insert(point);
+      }
+    }
+  }
+
+  // What a restore does: a lease, a point of those that are there, all of its bytes.
+  void restore(Repository& repository, uint64_t seed, Outcomes& outcomes) {
+    std::mt19937_64 random(seed);
+    for (int round = 0; round < 4; round++) {
+      const auto lease = Lease::take(repository.environment(), {.kind = LeaseKind::kReader, .purpose = "restore"});
+      const auto points = repository.points();
+      if (!lease.ok() || !points.ok() || points->empty()) continue;
+      const Point& point = (*points)[random() % points->size()];
+      const auto read = verify_test_point(repository, point);
+      if (read.ok()) {
+        outcomes.read++;
+        continue;
+      }
+      // A lease that ended is the only excuse.
+      EXPECT_FALSE((*lease)->ensure_held().ok()) << "seed " << seed_ << ": " << read.error().text();
+      outcomes.cut_off++;
+    }
+  }
+
+  // Holds points, and releases some of them.
+  void hold(Repository& repository, uint64_t seed, Outcomes& outcomes) {
+    std::mt19937_64 random(seed);
+    for (int round = 0; round < 8; round++) {
+      const auto points = repository.points();
+      if (!points.ok() || points->empty()) continue;
+      const PointId point = (*points)[random() % points->size()].id;
+      if (random() % 4 == 0) {
+        {
+          const std::lock_guard lock(mutex_);
+          held_.erase(point);
+        }
+        EXPECT_TRUE(release_holds(repository, point).ok());
+        continue;
+      }
+      const auto held = place_hold(repository, point, "race", clock_.now());
+      if (held.ok()) {
+        outcomes.held++;
+        const std::lock_guard lock(mutex_);
+        held_.insert(point);
+        continue;
+      }
+      const ErrorCode code = held.error().code();
+      EXPECT_TRUE(code == ErrorCode::kLocked || code == ErrorCode::kNotFound) << held.error().text();
+      outcomes.refused_holds++;
     }
   }
 
@@ -232,7 +312,10 @@ class Race {
     for (int round = 0; round < 6; round++) {
       const auto report = collect(repository, {.dry_run = false, .grace = {}, .repack_below = 0.7}, progress);
       if (!report.ok()) {
-        EXPECT_EQ(report.error().code(), ErrorCode::kLeaseLost) << "seed " << seed_ << ": " << report.error().text();
+        // It ended, or points are being removed.
+        const ErrorCode code = report.error().code();
+        EXPECT_TRUE(code == ErrorCode::kLeaseLost || code == ErrorCode::kLocked)
+            << "seed " << seed_ << ": " << report.error().text();
         continue;
       }
       outcomes.collections++;
@@ -246,6 +329,13 @@ class Race {
     const auto repository = scratch_.open().value();
     const auto points = repository->points();
     ASSERT_TRUE(points.ok()) << "seed " << seed_ << ": " << points.error().text();
+    for (const PointId& point : held_) {
+      const bool there =
+          std::any_of(points->begin(), points->end(), [&](const Point& each) { return each.id == point; });
+      // A writer whose lease ended as it committed takes its point back, held or not.
+      EXPECT_TRUE(there || excused_.contains(point) || !committed_.contains(point))
+          << "seed " << seed_ << ": a held point is gone: " << point.hex();
+    }
     for (const Point& point : *points) {
       const auto verified = verify_test_point(*repository, point);
       EXPECT_TRUE(verified.ok()) << "seed " << seed_ << ": " << (verified.ok() ? "" : verified.error().text());
@@ -262,9 +352,13 @@ class Race {
   Schedule schedule_;
   ScratchRepository scratch_;
   SteppingStore stepping_;
+  std::mutex mutex_;
+  std::set<PointId> committed_;  // guarded by mutex_, as is what follows
+  std::set<PointId> held_;
+  std::set<PointId> excused_;  // removed by somebody whose lease ended in the act
 };
 
-TEST(CollectRace, no_schedule_of_writers_and_collectors_loses_a_block) {
+TEST(CollectRace, no_schedule_loses_a_block_or_a_held_point) {
   Outcomes outcomes;
   for (uint64_t seed = 1; seed <= 300 && !testing::Test::HasFailure(); seed++) {
     Race race(seed);
@@ -277,9 +371,17 @@ TEST(CollectRace, no_schedule_of_writers_and_collectors_loses_a_block) {
   EXPECT_GT(outcomes.deleted, 100);
   EXPECT_GT(outcomes.resurrected, 5);
   EXPECT_GT(outcomes.repacked, 100);
+  EXPECT_GT(outcomes.read, 300);
+  EXPECT_GT(outcomes.held, 300);
+  EXPECT_GT(outcomes.refused_holds, 0);
+  EXPECT_GT(outcomes.removed, 200);
+  EXPECT_GT(outcomes.spared, 30);
   RecordProperty("commits", outcomes.commits);
   RecordProperty("lost_leases", outcomes.lost);
   RecordProperty("resurrected", outcomes.resurrected);
+  RecordProperty("read", outcomes.read);
+  RecordProperty("held", outcomes.held);
+  RecordProperty("spared", outcomes.spared);
 }
 
 }  // namespace

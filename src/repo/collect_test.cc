@@ -6,6 +6,7 @@
 
 #include "repo/check.h"
 #include "repo/collect.h"
+#include "repo/hold.h"
 #include "repo/lease.h"
 #include "repo/scratch_repository.h"
 #include "repo/test_clock.h"
@@ -303,6 +304,34 @@ TEST_F(CollectTest, verified_points_are_remembered_until_they_go) {
   ASSERT_TRUE(repository_->remove_point(first.id).ok());
   run();
   EXPECT_EQ(verified_points(*repository_).value(), std::vector<PointId>{second.id});
+}
+
+TEST_F(CollectTest, a_hold_goes_with_its_point_and_no_sooner) {
+  const Point first = take({{"a", pieces(0, 2)}});
+  take({{"b", pieces(2, 4)}});
+  ASSERT_TRUE(place_hold(*repository_, first.id, "audit", clock_.now()).ok());
+  clock_.advance(Duration::seconds(1));
+  ASSERT_TRUE(place_hold(*repository_, first.id, "court", clock_.now()).ok());
+  run();
+  const auto holds = all_holds(*repository_).value();
+  ASSERT_EQ(holds.size(), 2u);
+  EXPECT_EQ(holds[0].point, first.id);
+  EXPECT_EQ(holds[0].reason, "audit");
+  EXPECT_EQ(holds[1].reason, "court");
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  EXPECT_EQ(place_hold(*repository_, first.id, "", clock_.now()).error().code(), ErrorCode::kNotFound);
+  run();
+  EXPECT_EQ(count("holds/"), 0u);
+}
+
+TEST_F(CollectTest, a_hold_whose_note_is_damaged_holds_all_the_same) {
+  const Point point = take({{"a", pieces(0, 2)}});
+  ASSERT_TRUE(place_hold(*repository_, point.id, "audit", clock_.now()).ok());
+  scratch_.flip(scratch_.names("holds/").at(0), 80);
+  const auto holds = all_holds(*repository_).value();
+  ASSERT_EQ(holds.size(), 1u);
+  EXPECT_EQ(holds[0].point, point.id);
+  EXPECT_EQ(release_holds(*repository_, point.id).value(), 1u);
 }
 
 }  // namespace

@@ -23,6 +23,22 @@ Error no_repository(store::ObjectStore& store) {
 
 }  // namespace
 
+Result<std::optional<Error>> lost_config(store::ObjectStore& store) {
+  for (const std::string_view prefix : {kPointsPrefix, kPacksPrefix, kLogPrefix}) {
+    std::string found;
+    TRY(store.list(prefix, [&](const store::ObjectInfo& info) -> Result<void> {
+      if (found.empty()) found = info.name;
+      return {};
+    }));
+    if (found.empty()) continue;
+    return std::optional(make_error(ErrorCode::kDamaged,
+                                    "the repository at {} has lost its config: {} is there, but neither config nor "
+                                    "config.copy",
+                                    store.location(), found));
+  }
+  return std::optional<Error>();
+}
+
 Bytes encode_config(const Config& config) {
   ByteWriter writer;
   writer.raw(ObjectHeader{}.encode());
@@ -67,7 +83,11 @@ Result<Config> read_config(store::ObjectStore& store) {
     all_absent &= config.error().code() == ErrorCode::kNotFound;
     if (!first || first->code() == ErrorCode::kNotFound) first = std::move(config).error();
   }
-  if (all_absent) return no_repository(store);
+  if (all_absent) {
+    if (auto lost = TRY(lost_config(store)))
+      return std::move(*lost).with_hint("bring back either of the two from a copy of the repository");
+    return no_repository(store);
+  }
   return std::move(*first);
 }
 

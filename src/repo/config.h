@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
@@ -20,7 +21,12 @@ Bytes encode_config(const Config& config);
 // is the object's.
 Result<Config> decode_config(ByteView object, const std::string& name);
 
-// Reads it, or its copy when it is damaged or gone. kNoRepository when there is neither.
+// Reads it, or its copy when it is damaged or gone. kNoRepository when there is neither,
+// kDamaged when what else is there shows that there was one.
 Result<Config> read_config(store::ObjectStore& store);
+
+// For a location without a config: that it was lost (kDamaged), when there is what only
+// a repository holds.
+Result<std::optional<Error>> lost_config(store::ObjectStore& store);
 
 }  // namespace holdfast::repo

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include "base/encoding.h"
 #include "base/log.h"
+#include "crypto/digest.h"
 #include "repo/access.h"
 #include "repo/host.h"
 #include "repo/key_slot.h"
@@ -116,6 +118,20 @@ Result<std::vector<Epoch>> list_epochs(Repository& repository) {
   return epochs;
 }
 
+namespace {
+
+// A slot is good from its first object on: what failed may have been only the copy.
+Error not_stored(RepositoryAccess& repository, ByteView slot, Error error) {
+  const std::string id = to_hex(crypto::sha256(slot));
+  if (!repository.store().stat(std::string(kKeysPrefix) + id).ok()) return error;
+  return std::move(error)
+      .with_context(fmt::format("key {} was added and opens the repository, but its second copy could not be stored",
+                                id.substr(0, 8)))
+      .with_hint("give the same passphrase again once that is mended: it makes the copy");
+}
+
+}  // namespace
+
 Result<KeySlot> add_key(Repository& repository, const Secret& passphrase, const std::string& label) {
   RepositoryAccess& ours = access(repository);
   if (passphrase.empty()) return make_error(ErrorCode::kUsage, "the passphrase is empty");
@@ -136,7 +152,9 @@ Result<KeySlot> add_key(Repository& repository, const Secret& passphrase, const 
   fields.host = host_name();
   fields.created = ours.clock().now();
   const Bytes object = TRY(encode_slot(derived, ours.id(), ours.keys().root(), fields, ours.random()));
-  const std::string id = TRY(store_slot(ours.store(), object.view()));
+  auto stored = store_slot(ours.store(), object.view());
+  if (!stored.ok()) return not_stored(ours, object.view(), std::move(stored).error());
+  const std::string id = std::move(stored).value();
   log_info("repo.key.added", {{"key", id}});
   return describe(id, fields, ours);
 }

@@ -289,5 +289,47 @@ TEST(KeyChange, LocksNobodyOutWhereverItIsStopped) {
   }
 }
 
+// Lets nothing be stored whose name ends in this.
+class RefusingStore : public store::ObjectStore {
+ public:
+  RefusingStore(store::ObjectStore& inner, std::string ending) : inner_(inner), ending_(std::move(ending)) {}
+  Result<void> create(std::string_view name, ByteView content) override {
+    if (name.ends_with(ending_)) return make_error(ErrorCode::kNoSpace, "no space for {}", name);
+    return inner_.create(name, content);
+  }
+  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override {
+    return inner_.read(name, offset, length);
+  }
+  Result<Bytes> read_all(std::string_view name) override { return inner_.read_all(name); }
+  Result<store::ObjectInfo> stat(std::string_view name) override { return inner_.stat(name); }
+  Result<void> list(std::string_view prefix,
+                    const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
+    return inner_.list(prefix, visit);
+  }
+  Result<void> remove(std::string_view name) override { return inner_.remove(name); }
+  Result<Time> server_time() override { return inner_.server_time(); }
+  std::string location() const override { return inner_.location(); }
+
+ private:
+  store::ObjectStore& inner_;
+  const std::string ending_;
+};
+
+TEST_F(KeyringTest, SaysThatAKeyWasAddedThoughItsCopyWasNot) {
+  RefusingStore refusing(*scratch.store, ".copy");
+  Environment environment{refusing, scratch.environment.clock, scratch.environment.random};
+  const auto full = open_repository(environment, ScratchRepository::passphrase()).value();
+  const auto added = add_key(*full, Secret::from_text("second"), "operator");
+  ASSERT_FALSE(added.ok());
+  EXPECT_EQ(added.error().code(), ErrorCode::kNoSpace);
+  EXPECT_NE(added.error().text().find("was added and opens the repository, but its second copy could not be stored"),
+            std::string::npos)
+      << added.error().text();
+  EXPECT_TRUE(opens("second"));
+  // Given again once there is room, the copy is made.
+  EXPECT_EQ(add_key(*repository, Secret::from_text("second"), "").error().code(), ErrorCode::kAlreadyExists);
+  EXPECT_EQ(scratch.names("keys/").size(), 4u);
+}
+
 }  // namespace
 }  // namespace holdfast::repo

@@ -19,6 +19,7 @@ constexpr std::string_view kLogPrefix = "log/";
 constexpr std::string_view kLeasesPrefix = "leases/";
 constexpr std::string_view kTombsPrefix = "tombs/";
 constexpr std::string_view kVerifiedPrefix = "verified/";
+constexpr std::string_view kHoldsPrefix = "holds/";
 constexpr std::string_view kDamagedPrefix = "damaged/";
 // The second copy of an object whose loss would cost everything (config, key slots, epochs).
 constexpr std::string_view kCopySuffix = ".copy";

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <random>
 
 #include "repo/collect.h"
+#include "repo/missing.h"
 #include "repo/point.h"
 
 namespace holdfast::repo {
@@ -168,7 +170,7 @@ TEST(Retention, never_drops_newest_verified_or_held_and_is_idempotent) {
       if (random() % 5 == 0) points.back().tags = {"hold"};
       if (random() % 4 == 0) verified.push_back(points.back().id);
     }
-    const auto decisions = decide(policy, points, verified, kNow);
+    const auto decisions = decide(policy, points, {.verified = verified}, kNow);
     ASSERT_EQ(decisions.size(), points.size());
     std::vector<Point> left;
     const Point* newest = nullptr;
@@ -188,10 +190,121 @@ TEST(Retention, never_drops_newest_verified_or_held_and_is_idempotent) {
     ASSERT_TRUE(is_left(*newest)) << "seed " << seed;
     ASSERT_TRUE(!newest_verified || is_left(*newest_verified)) << "seed " << seed;
     ASSERT_GE(left.size(), std::min<size_t>(points.size(), policy.keep_last)) << "seed " << seed;
-    for (const RetentionDecision& again : decide(policy, left, verified, kNow)) {
+    for (const RetentionDecision& again : decide(policy, left, {.verified = verified}, kNow)) {
       ASSERT_TRUE(again.keep) << "a second run drops more, seed " << seed;
     }
   }
+}
+
+// A point of several components, each at the point's own time.
+Point point_of(Time time, uint64_t number, const std::vector<std::string>& components) {
+  Point point = point_at(time, number);
+  point.snapshots.clear();
+  for (const std::string& component : components) {
+    Snapshot snapshot;
+    snapshot.component = component;
+    snapshot.instant = time;
+    point.snapshots.push_back(snapshot);
+  }
+  return point;
+}
+
+TEST(Retention, a_held_point_stays_and_says_why) {
+  RetentionPolicy policy;
+  policy.keep_last = 1;
+  const std::vector<Point> points = {point_at(kNow - Duration::hours(2), 1), point_at(kNow - Duration::hours(1), 2),
+                                     point_at(kNow, 3)};
+  RetentionFacts facts;
+  facts.held = {{points[0].id, "audit"}, {points[1].id, ""}};
+  const auto decisions = decide(policy, points, facts, kNow);
+  EXPECT_EQ(decisions[0].reasons, std::vector<std::string>{"held: audit"});
+  EXPECT_EQ(decisions[1].reasons, std::vector<std::string>{"held"});
+}
+
+TEST(Retention, a_degraded_point_is_the_newest_of_what_it_holds_only) {
+  RetentionPolicy policy;
+  policy.keep_last = 1;
+  std::vector<Point> points = {point_of(kNow - Duration::hours(3), 1, {"db", "data"}),
+                               point_of(kNow - Duration::hours(2), 2, {"db", "data"}),
+                               point_of(kNow - Duration::hours(1), 3, {"db"}), point_of(kNow, 4, {"data"})};
+  note_missing(points[2], "data", "it was away");
+  note_missing(points[3], "db", "it was away");
+  RetentionFacts facts;
+  facts.verified = {points[0].id, points[2].id, points[3].id};
+  const auto decisions = decide(policy, points, facts, kNow);
+  // Each component has newer ones, but only these two are of the whole.
+  EXPECT_EQ(decisions[0].reasons, std::vector<std::string>{"last verified"});
+  EXPECT_EQ(decisions[1].reasons, (std::vector<std::string>{"newest", "last 1"}));
+  EXPECT_TRUE(decisions[2].keep);
+  EXPECT_TRUE(decisions[3].keep);
+}
+
+TEST(Retention, a_window_keeps_what_leads_to_its_beginning_and_where_new_ones_begin) {
+  RetentionPolicy policy;
+  policy.keep_last = 1;
+  policy.keep_window = Duration::hours(24);
+  std::vector<Point> points;
+  for (int i = 0; i < 8; i++)
+    points.push_back(point_of(kNow - Duration::hours(7 * (7 - i)), static_cast<uint64_t>(i), {"db"}));
+  RetentionFacts facts;
+  facts.window_begins = {{points[1].id, "db"}, {points[5].id, "db"}, {points[6].id, "data"}};
+  // 49, 42, ... hours old: the one of 28 hours leads to the beginning, and behind the one
+  // of 14 hours the log begins anew. What began anew before the window does not matter.
+  std::vector<size_t> left;
+  const auto decisions = decide(policy, points, facts, kNow);
+  for (size_t i = 0; i < decisions.size(); i++) {
+    if (decisions[i].keep) left.push_back(i);
+  }
+  EXPECT_EQ(left, (std::vector<size_t>{3, 5, 7}));
+  EXPECT_EQ(decisions[3].reasons, std::vector<std::string>{"window 1 d 0 h"});
+}
+
+TEST(Retention, a_window_never_gets_shorter_than_it_was_or_was_asked_to_be) {
+  for (uint64_t seed = 0; seed < 500; seed++) {
+    std::mt19937_64 random(seed);
+    std::vector<Point> points;
+    for (size_t i = 0; i < 1 + random() % 20; i++) {
+      std::vector<std::string> components;
+      for (const char* name : {"db", "data"}) {
+        if (random() % 3 > 0) components.push_back(name);
+      }
+      points.push_back(point_of(kNow - Duration::hours(static_cast<int64_t>(random() % 500)), i, components));
+    }
+    RetentionPolicy policy;
+    policy.keep_last = 1;
+    policy.keep_window = Duration::hours(static_cast<int64_t>(1 + random() % 400));
+    const auto decisions = decide(policy, points, {}, kNow);
+    for (const std::string component : {"db", "data"}) {
+      std::optional<Time> before, after;
+      for (size_t i = 0; i < points.size(); i++) {
+        for (const Snapshot& snapshot : points[i].snapshots) {
+          if (snapshot.component != component) continue;
+          if (!before || snapshot.instant < *before) before = snapshot.instant;
+          if (decisions[i].keep && (!after || snapshot.instant < *after)) after = snapshot.instant;
+        }
+      }
+      if (!before) continue;
+      ASSERT_TRUE(after) << "seed " << seed;
+      EXPECT_LE(*after, std::max(*before, kNow - policy.keep_window)) << "seed " << seed;
+    }
+  }
+}
+
+TEST(Missing, is_read_back_and_tags_of_people_stay_theirs) {
+  Point point = point_at(kNow, 1);
+  point.tags = {"nightly"};
+  EXPECT_FALSE(is_degraded(point));
+  note_missing(point, "data", "a path: it's gone");
+  const Point read = point_from_json(to_json(point)).value();
+  EXPECT_TRUE(is_degraded(read));
+  ASSERT_EQ(missing_components(read).size(), 1u);
+  EXPECT_EQ(missing_components(read)[0].component, "data");
+  EXPECT_EQ(missing_components(read)[0].problem, "a path: it's gone");
+  EXPECT_EQ(own_tags(read), std::vector<std::string>{"nightly"});
+  // Whatever stands there, nothing falls over.
+  Point odd = point_at(kNow, 2);
+  odd.tags = {"missing:", "missing:x", "missing:x:"};
+  EXPECT_EQ(missing_components(odd).size(), 3u);
 }
 
 }  // namespace

@@ -19,16 +19,24 @@ namespace {
 
 // Fails unless the location is empty or holds only what an init that never ended left.
 Result<void> ensure_empty(store::ObjectStore& store) {
-  return store.list("", [&](const store::ObjectInfo& info) -> Result<void> {
-    if (info.name == kConfigName || info.name == kConfigCopyName) {
-      return make_error(ErrorCode::kAlreadyExists, "there is a repository at {} already", store.location())
-          .with_hint("it can be used as it is; for a new one give another location");
-    }
-    if (info.name.starts_with(kKeysPrefix) || info.name.starts_with(kEpochsPrefix)) return {};
-    return make_error(ErrorCode::kTargetNotEmpty, "{} holds {}, which is not of a repository", store.location(),
-                      info.name)
-        .with_hint("give an empty or new location");
-  });
+  bool has_config = false;
+  std::string other;
+  TRY(store.list("", [&](const store::ObjectInfo& info) -> Result<void> {
+    has_config |= info.name == kConfigName || info.name == kConfigCopyName;
+    const bool left_over = info.name.starts_with(kKeysPrefix) || info.name.starts_with(kEpochsPrefix);
+    if (!left_over && other.empty()) other = info.name;
+    return {};
+  }));
+  if (has_config) {
+    return make_error(ErrorCode::kAlreadyExists, "there is a repository at {} already", store.location())
+        .with_hint("it can be used as it is; for a new one give another location");
+  }
+  if (other.empty()) return {};
+  if (auto lost = TRY(lost_config(store)))
+    return std::move(*lost).with_hint(
+        "bring back either of the two from a copy of the repository; for a new one give another location");
+  return make_error(ErrorCode::kTargetNotEmpty, "{} holds {}, which is not of a repository", store.location(), other)
+      .with_hint("give an empty or new location");
 }
 
 Result<void> store_config(store::ObjectStore& store, const Config& config) {

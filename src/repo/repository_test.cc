@@ -55,6 +55,28 @@ TEST(Repository, IsNotMadeTwice) {
   EXPECT_EQ(scratch.names(), before);
 }
 
+TEST(Repository, IsNotMadeTwiceWhateverItHolds) {
+  ScratchRepository scratch;
+  scratch.init();
+  ASSERT_TRUE(scratch.store->create("checks/0", as_bytes("sorts before config")).ok());
+  EXPECT_EQ(outcome(init_repository(scratch.environment, ScratchRepository::passphrase(), {8192, 1})),
+            "already-exists: there is a repository at memory already");
+}
+
+TEST(Repository, OneThatLostItsConfigIsNotCalledNoneOrForeign) {
+  ScratchRepository scratch;
+  const auto repository = scratch.init();
+  const auto session = WriteSession::begin(*repository, {}).value();
+  ASSERT_TRUE(session->put(BlockKind::kData, as_bytes("x")).ok());
+  Point point = ScratchRepository::point();
+  ASSERT_TRUE(session->commit(point).ok());
+  for (const std::string_view name : {kConfigName, kConfigCopyName}) ASSERT_TRUE(scratch.store->remove(name).ok());
+  const std::string lost = "damaged: the repository at memory has lost its config: " + point_name(point.id) +
+                           " is there, but neither config nor config.copy";
+  EXPECT_EQ(outcome(init_repository(scratch.environment, ScratchRepository::passphrase(), {8192, 1})), lost);
+  EXPECT_EQ(outcome(scratch.open()), lost);
+}
+
 TEST(Repository, IsNotMadeAmongForeignFiles) {
   ScratchRepository scratch;
   ASSERT_TRUE(scratch.store->create("letters/a.txt", as_bytes("x")).ok());

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "repo/collect.h"
+#include "repo/missing.h"
 
 // Rules count within a group: the points of one stack that hold the same components
 // (a point of the database alone must not push out one of everything).
@@ -50,9 +51,8 @@ struct Rule {
 
 class Decider {
  public:
-  Decider(const RetentionPolicy& policy, const std::vector<Point>& points, const std::vector<PointId>& verified,
-          Time now)
-      : policy_(policy), verified_(verified.begin(), verified.end()), now_(now) {
+  Decider(const RetentionPolicy& policy, const std::vector<Point>& points, const RetentionFacts& facts, Time now)
+      : policy_(policy), facts_(facts), verified_(facts.verified.begin(), facts.verified.end()), now_(now) {
     for (const Point& point : points) by_age_.push_back(&point);
     std::sort(by_age_.begin(), by_age_.end(),
               [](const Point* a, const Point* b) { return a->time != b->time ? a->time > b->time : a->id < b->id; });
@@ -62,6 +62,7 @@ class Decider {
     protect_newest();
     if (policy_.empty()) keep_all();
     keep_held_and_young();
+    keep_window();
     keep_by_rules();
     return std::move(reasons_);
   }
@@ -75,18 +76,19 @@ class Decider {
     return group;
   }
 
-  // Whatever the policy says: the newest point, and the newest verified one, of each component.
+  // Whatever the policy says: the newest point, and the newest verified one, of each
+  // component, and of the whole, which a degraded point is not.
   void protect_newest() {
     std::set<std::pair<std::string, std::string>> newest, newest_verified;
     for (const Point* point : by_age_) {
-      bool is_newest = newest.insert({point->stack, ""}).second;
-      bool is_verified = verified_.count(point->id) && newest_verified.insert({point->stack, ""}).second;
-      for (const Snapshot& snapshot : point->snapshots) {
-        is_newest |= newest.insert({point->stack, snapshot.component}).second;
-        is_verified |= verified_.count(point->id) && newest_verified.insert({point->stack, snapshot.component}).second;
-      }
-      if (is_newest) keep(*point, "newest");
-      if (is_verified) keep(*point, "last verified");
+      const auto is_first = [&](std::set<std::pair<std::string, std::string>>& seen) {
+        bool first = !is_degraded(*point) && seen.insert({point->stack, ""}).second;
+        for (const Snapshot& snapshot : point->snapshots)
+          first |= seen.insert({point->stack, snapshot.component}).second;
+        return first;
+      };
+      if (is_first(newest)) keep(*point, "newest");
+      if (verified_.count(point->id) && is_first(newest_verified)) keep(*point, "last verified");
     }
   }
 
@@ -100,10 +102,42 @@ class Decider {
         return std::find(policy_.keep_tags.begin(), policy_.keep_tags.end(), tag) != policy_.keep_tags.end();
       });
       if (held) keep(*point, "held");
+      if (const auto hold = facts_.held.find(point->id); hold != facts_.held.end())
+        keep(*point, hold->second.empty() ? "held" : "held: " + hold->second);
       if (policy_.keep_within.ns > 0 && point->time > now_ - policy_.keep_within) {
         keep(*point, "within " + format_duration(policy_.keep_within));
       }
     }
+  }
+
+  // Of each component: the newest snapshot at or before the window's beginning (else the
+  // oldest there is), and each from which on a window of its own begins.
+  void keep_window() {
+    if (policy_.keep_window.ns <= 0) return;
+    const Time begin = now_ - policy_.keep_window;
+    struct Base {
+      const Point* point = nullptr;
+      Time instant;
+    };
+    std::map<std::pair<std::string, std::string>, Base> bases;
+    const std::string reason = "window " + format_duration(policy_.keep_window);
+    for (const Point* point : by_age_) {
+      for (const Snapshot& snapshot : point->snapshots) {
+        if (facts_.window_begins.count({point->id, snapshot.component}) && snapshot.instant > begin)
+          keep_once(*point, reason);
+        Base& base = bases[{point->stack, snapshot.component}];
+        const bool covers = base.point != nullptr && base.instant <= begin;
+        const bool better =
+            covers ? snapshot.instant > base.instant && snapshot.instant <= begin : snapshot.instant < base.instant;
+        if (base.point == nullptr || better) base = {point, snapshot.instant};
+      }
+    }
+    for (const auto& [component, base] : bases) keep_once(*base.point, reason);
+  }
+
+  void keep_once(const Point& point, const std::string& reason) {
+    const auto& reasons = reasons_[point.id];
+    if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end()) keep(point, reason);
   }
 
   void keep_by_rules() {
@@ -139,6 +173,7 @@ class Decider {
   void keep(const Point& point, std::string reason) { reasons_[point.id].push_back(std::move(reason)); }
 
   const RetentionPolicy& policy_;
+  const RetentionFacts& facts_;
   const std::set<PointId> verified_;
   const Time now_;
   std::vector<const Point*> by_age_;  // newest first
@@ -153,8 +188,8 @@ bool RetentionPolicy::empty() const {
 }
 
 std::vector<RetentionDecision> decide(const RetentionPolicy& policy, const std::vector<Point>& points,
-                                      const std::vector<PointId>& verified, Time now) {
-  auto reasons = Decider(policy, points, verified, now).reasons();
+                                      const RetentionFacts& facts, Time now) {
+  auto reasons = Decider(policy, points, facts, now).reasons();
   std::vector<RetentionDecision> decisions;
   for (const Point& point : points) {
     RetentionDecision decision{point.id, point.time, false, {}};

@@ -13,6 +13,7 @@
 #include "repo/lease.h"
 #include "repo/pack_builder.h"
 #include "repo/pack_uploader.h"
+#include "repo/session_part.h"
 #include "repo/tombstone.h"
 
 // The order in which begin() looks at the repository is what makes reuse safe:
@@ -59,6 +60,11 @@ class Session final : public WriteSession {
   }
 
   Result<void> put_known(const BlockId& id, BlockKind kind, ByteView plain) override {
+    return put_counted(id, kind, plain, nullptr);
+  }
+
+  // `part`: figures that count it, too; guarded by our mutex, as our own are.
+  Result<void> put_counted(const BlockId& id, BlockKind kind, ByteView plain, WriteStats* part) {
     if (plain.size() > kMaxBlockBytes) {
       return make_error(ErrorCode::kInternal, "a block of {} bytes is larger than the limit of {}", plain.size(),
                         kMaxBlockBytes);
@@ -66,24 +72,34 @@ class Session final : public WriteSession {
     TRY(uploader_.status());
     {
       const std::lock_guard lock(mutex_);
-      if (known(id)) {
-        stats_.blocks_reused++;
-        return {};
+      const bool is_known = known(id);
+      if (!is_known) ids_.insert(id);
+      for (WriteStats* stats : {&stats_, part}) {
+        if (stats == nullptr) continue;
+        if (is_known) {
+          stats->blocks_reused++;
+        } else {
+          stats->blocks_new++;
+          stats->raw_bytes_new += plain.size();
+        }
       }
-      ids_.insert(id);
-      stats_.blocks_new++;
-      stats_.raw_bytes_new += plain.size();
+      if (is_known) return {};
     }
-    add(id, kind, plain);
+    add(id, kind, plain, part);
     return {};
   }
 
-  Result<bool> reuse(const BlockId& id) override {
+  Result<bool> reuse(const BlockId& id) override { return reuse_counted(id, nullptr); }
+
+  Result<bool> reuse_counted(const BlockId& id, WriteStats* part) {
     const std::lock_guard lock(mutex_);
     if (!known(id)) return false;
     stats_.blocks_reused++;
+    if (part != nullptr) part->blocks_reused++;
     return true;
   }
+
+  Result<void> status() { return uploader_.status(); }
 
   Result<void> flush() override {
     std::vector<std::unique_ptr<PackBuilder>> ready;
@@ -123,9 +139,11 @@ class Session final : public WriteSession {
 
   Repository& repository() override { return repository_; }
 
-  WriteStats stats() const override {
+  WriteStats stats() const override { return copy_of(stats_); }
+  // Figures that our mutex guards.
+  WriteStats copy_of(const WriteStats& stats) const {
     const std::lock_guard lock(mutex_);
-    return stats_;
+    return stats;
   }
 
  private:
@@ -146,7 +164,7 @@ class Session final : public WriteSession {
     return ids_.contains(id);
   }
 
-  void add(const BlockId& id, BlockKind kind, ByteView plain) {
+  void add(const BlockId& id, BlockKind kind, ByteView plain, WriteStats* part) {
     thread_local Bytes scratch;
     if (scratch.size() < compress_bound(plain.size())) scratch = Bytes(compress_bound(plain.size()));
     const auto size = compress(plain, options_.compression_level, scratch.mutable_view());
@@ -161,7 +179,9 @@ class Session final : public WriteSession {
       filling = open_[class_of(kind)];
       place = filling->builder->reserve(id, kind, plain.size(), content.size());
       filling->in_flight++;
-      stats_.stored_bytes += kRecordHeaderBytes + content.size() + crypto::kTagBytes;
+      const uint64_t record_bytes = kRecordHeaderBytes + content.size() + crypto::kTagBytes;
+      stats_.stored_bytes += record_bytes;
+      if (part != nullptr) part->stored_bytes += record_bytes;
     }
     if (full) uploader_.push(std::move(full));
     filling->builder->fill(place, kind, plain.size(), size.has_value(), content);
@@ -268,7 +288,38 @@ class Session final : public WriteSession {
   PackUploader uploader_;  // last: its threads use what is above
 };
 
+class Part final : public WriteSession {
+ public:
+  explicit Part(Session& whole) : whole_(whole) {}
+
+  Result<BlockId> put(BlockKind kind, ByteView plain) override {
+    const BlockId id = whole_.repository().id_of(kind, plain);
+    TRY(put_known(id, kind, plain));
+    return id;
+  }
+  Result<void> put_known(const BlockId& id, BlockKind kind, ByteView plain) override {
+    return whole_.put_counted(id, kind, plain, &stats_);
+  }
+  Result<bool> reuse(const BlockId& id) override { return whole_.reuse_counted(id, &stats_); }
+  Result<PointId> commit(Point&) override {
+    return make_error(ErrorCode::kInternal, "a part of a session can't be committed alone");
+  }
+  Result<void> flush() override { return whole_.status(); }
+  Repository& repository() override { return whole_.repository(); }
+  WriteStats stats() const override { return whole_.copy_of(stats_); }
+
+ private:
+  Session& whole_;
+  WriteStats stats_;  // guarded by the session's mutex
+};
+
 }  // namespace
+
+std::unique_ptr<WriteSession> part_of(WriteSession& session) {
+  auto* const whole = dynamic_cast<Session*>(&session);
+  CHECK_MSG(whole != nullptr, "a session that is not ours");
+  return std::make_unique<Part>(*whole);
+}
 
 Result<std::unique_ptr<WriteSession>> begin_session(Repository& repository, const WriteOptions& options,
                                                     const SessionInternals& internals) {

@@ -10,6 +10,7 @@
 
 #include "repo/lease.h"
 #include "repo/scratch_repository.h"
+#include "repo/session_part.h"
 #include "repo/tombstone.h"
 #include "repo/write_session.h"
 
@@ -410,6 +411,53 @@ TEST(Damage, OfOneCopyOfABlockIsMadeGoodByAnother) {
     ASSERT_TRUE(w.scratch.store->remove(name).ok());
     EXPECT_EQ(w.readable(*w.scratch.open().value()), 1u);
     ASSERT_TRUE(w.scratch.store->create(name, intact.view()).ok());
+  }
+}
+
+TEST(SessionPart, EachCountsItsOwnAndOneCommitStoresAll) {
+  Written w;
+  const auto session = w.begin();
+  constexpr size_t kParts = 3, kBlocks = 200;
+  std::vector<std::unique_ptr<WriteSession>> parts;
+  for (size_t i = 0; i < kParts; i++) parts.push_back(part_of(*session));
+  std::vector<Bytes> shared;
+  for (size_t i = 0; i < kBlocks; i++) shared.push_back(ScratchRepository::text(*w.content, 3000));
+  std::vector<std::vector<Bytes>> own(kParts);
+  for (auto& blocks : own) {
+    for (size_t i = 0; i < kBlocks; i++) blocks.push_back(ScratchRepository::text(*w.content, 2000));
+  }
+  {
+    std::vector<std::jthread> threads;
+    for (size_t i = 0; i < kParts; i++) {
+      threads.emplace_back([&, i] {
+        for (size_t j = 0; j < kBlocks; j++) {
+          EXPECT_TRUE(parts[i]->put(BlockKind::kData, shared[j].view()).ok());
+          EXPECT_TRUE(parts[i]->put(BlockKind::kData, own[i][j].view()).ok());
+        }
+        EXPECT_TRUE(parts[i]->reuse(w.repository->id_of(BlockKind::kData, shared[0].view())).value());
+        EXPECT_TRUE(parts[i]->flush().ok());
+      });
+    }
+  }
+  WriteStats sum;
+  for (const auto& part : parts) {
+    sum.blocks_new += part->stats().blocks_new;
+    sum.blocks_reused += part->stats().blocks_reused;
+    sum.raw_bytes_new += part->stats().raw_bytes_new;
+    sum.stored_bytes += part->stats().stored_bytes;
+  }
+  EXPECT_EQ(sum.blocks_new, kBlocks * (kParts + 1));
+  EXPECT_EQ(sum.blocks_new, session->stats().blocks_new);
+  EXPECT_EQ(sum.blocks_reused, kBlocks * (kParts - 1) + kParts);
+  EXPECT_EQ(sum.raw_bytes_new, session->stats().raw_bytes_new);
+  Point point = ScratchRepository::point();
+  EXPECT_EQ(outcome(parts[0]->commit(point)), "internal: a part of a session can't be committed alone");
+  ASSERT_TRUE(session->commit(point).ok());
+  EXPECT_GT(session->stats().stored_bytes, sum.stored_bytes);
+  const auto repository = w.scratch.open().value();
+  for (const auto& blocks : own) {
+    for (const Bytes& block : blocks)
+      EXPECT_TRUE(repository->read_block(w.repository->id_of(BlockKind::kData, block.view())).ok());
   }
 }
 

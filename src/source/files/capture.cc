@@ -35,9 +35,11 @@ class TreeSink {
   Result<repo::BlockId> finish() { return tree_.finish(); }
   uint64_t files() const { return files_; }
   uint64_t bytes() const { return bytes_; }
+  bool holds_only_directories() const { return leaves_ == 0; }
 
  private:
   Result<void> add(const repo::Entry& entry) {
+    if (entry.kind != repo::EntryKind::kDirectory) leaves_++;
     if (entry.kind == repo::EntryKind::kFile) {
       files_++;
       bytes_ += entry.size_bytes;
@@ -94,6 +96,7 @@ class TreeSink {
   bool unsteady_ = false;                         // one of its pieces can't be relied on
   std::map<std::string, std::string> stand_ins_;  // lost first name of a hard link -> name in its place
   uint64_t files_ = 0, bytes_ = 0;
+  uint64_t leaves_ = 0;  // entries that are no directories
 };
 
 nlohmann::json describe(const std::vector<std::string>& roots, const CaptureOptions& options, const Walker& walker,
@@ -119,6 +122,14 @@ Result<void> check_apart(FileSystem& fs, const std::vector<std::string>& roots, 
         .with_hint("correct 'paths' of the component, or keep the repository elsewhere");
   }
   return {};
+}
+
+// Paths that can be listed by name but not read (an account that lost its rights, a
+// share that went away) must not become the newest, empty state of a component.
+Result<void> check_something_was_read(const TreeSink& sink, Faults& faults) {
+  if (!sink.holds_only_directories() || faults.count() == 0) return {};
+  return make_error(ErrorCode::kIo, "nothing of it could be read: {}", faults.take().front())
+      .with_hint("a point of nothing was not taken; let this account read the component's 'paths'");
 }
 
 }  // namespace
@@ -154,6 +165,7 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
       [&](WorkItem& item) { return worker.run(item); },
       [&](FileCapture::Outcome outcome) { return sink.take(std::move(outcome)); })));
 
+  TRY(check_something_was_read(sink, faults));
   snapshot.root = TRY(sink.finish());
   snapshot.files = sink.files();
   snapshot.source_bytes = sink.bytes();

@@ -28,7 +28,8 @@ struct CaptureOptions {
 // any: files whose size, mtime, ctime and inode are as they were (and whose mtime is
 // well before that capture read them) are taken over without being read. A file that
 // changes while it is read is read again (up to 3 times), then recorded as a fault.
-// kConfig for a path inside the repository's own directory.
+// kConfig for a path inside the repository's own directory; kIo when nothing but
+// directories could be read: that must not become the newest state of them.
 // The returned snapshot has no component name yet.
 Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options,
                                const repo::Snapshot* previous);

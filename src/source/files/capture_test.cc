@@ -267,7 +267,7 @@ TEST_F(CaptureTest, LargeFilesAreStoredInPiecesAndReadAgainWhenOneChanges) {
 TEST_F(CaptureTest, CaseFifosAndSocketsNeverBlock) {
   ASSERT_EQ(mkfifo((source + "/fifo").c_str(), 0640), 0);
   const int descriptor = ::socket(AF_UNIX, SOCK_STREAM, 0);
-  struct sockaddr_un address{};
+  struct sockaddr_un address {};
   address.sun_family = AF_UNIX;
   const std::string path = source + "/sock";
   ASSERT_LT(path.size(), sizeof address.sun_path);
@@ -429,6 +429,19 @@ TEST_F(CaptureTest, StopsWhenAsked) {
   const auto outcome = try_capture(options());
   ASSERT_FALSE(outcome.ok());
   EXPECT_EQ(outcome.error().code(), ErrorCode::kInterrupted);
+}
+
+TEST_F(CaptureTest, WhenNothingCanBeReadThereIsNoSnapshot) {
+  write_source("d/a", "a");
+  write_source("b", "b");
+  fs.read_error = [&](const std::string&) -> std::optional<Error> {
+    return Error::from_errno(EACCES, "can't read it");
+  };
+  const auto snapshot = try_capture(options());
+  ASSERT_FALSE(snapshot.ok());
+  EXPECT_EQ(snapshot.error().code(), ErrorCode::kIo);
+  EXPECT_NE(snapshot.error().text().find("nothing of it could be read: " + in_tree("b")), std::string::npos)
+      << snapshot.error().text();
 }
 
 }  // namespace

@@ -60,12 +60,9 @@ class Resolver {
 
  private:
   Error unreachable(const std::string& why) const {
-    auto window = recovery_window(archive_, snapshots_);
-    std::string words;
-    if (window.ok() && window.value().from)
-      words = fmt::format("; the recovery window is {} to {}", format_rfc3339(*window.value().from),
-                          window.value().until ? format_rfc3339(*window.value().until) : "unknown");
-    return make_error(ErrorCode::kUnreachableTarget, "{}{}", why, words);
+    const auto stretches = recovery_stretches(archive_, snapshots_);
+    const std::string words = stretches.ok() ? describe(*stretches) : "";
+    return make_error(ErrorCode::kUnreachableTarget, "{}{}{}", why, words.empty() ? "" : "; ", words);
   }
 
   // The snapshots of this cluster, in the order given (oldest first).
@@ -322,30 +319,80 @@ Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<rep
   return Resolver(archive, snapshots, target).resolve();
 }
 
+namespace {
+
+// The snapshots that lead to the newest timeline, oldest first.
+struct OnTheWay {
+  uint32_t timeline = 0;
+  std::vector<Candidate> snapshots;
+};
+
+Result<OnTheWay> snapshots_on_the_way(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
+  OnTheWay way;
+  std::vector<Candidate> all;
+  for (size_t i = 0; i < snapshots.size(); i++) {
+    if (snapshots[i].kind != "postgres") continue;
+    SnapshotSource source = TRY(snapshot_source(snapshots[i]));
+    if (source.system_id != archive.identity().system_id) continue;
+    way.timeline = std::max(way.timeline, TRY(archive.newest_descendant(source.timeline, source.stop)));
+    all.push_back({i, std::move(source)});
+  }
+  for (Candidate& candidate : all) {
+    if (TRY(leads_to(archive, candidate.source, way.timeline))) way.snapshots.push_back(std::move(candidate));
+  }
+  std::stable_sort(way.snapshots.begin(), way.snapshots.end(),
+                   [](const auto& a, const auto& b) { return a.source.stop_time < b.source.stop_time; });
+  return way;
+}
+
+}  // namespace
+
 Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
   RecoveryWindow window;
-  std::vector<SnapshotSource> sources;
-  for (const repo::Snapshot& snapshot : snapshots) {
-    if (snapshot.kind != "postgres") continue;
-    SnapshotSource source = TRY(snapshot_source(snapshot));
-    if (source.system_id != archive.identity().system_id) continue;
-    window.timeline = std::max(window.timeline, TRY(archive.newest_descendant(source.timeline, source.stop)));
-    sources.push_back(std::move(source));
-  }
-  const SnapshotSource *oldest = nullptr, *newest = nullptr;
-  for (const SnapshotSource& source : sources) {
-    if (!TRY(leads_to(archive, source, window.timeline))) continue;
-    if (!oldest || source.stop_time < oldest->stop_time) oldest = &source;
-    if (!newest || source.stop_time >= newest->stop_time) newest = &source;
-  }
-  if (!oldest) return window;
-  const WalPath path = TRY(WalPath::follow(archive, window.timeline, newest->start));
-  window.from = oldest->stop_time;
+  const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
+  window.timeline = way.timeline;
+  if (way.snapshots.empty()) return window;
+  const SnapshotSource& oldest = way.snapshots.front().source;
+  const SnapshotSource& newest = way.snapshots.back().source;
+  const WalPath path = TRY(WalPath::follow(archive, window.timeline, newest.start));
+  window.from = oldest.stop_time;
   window.end = path.end();
-  window.until = std::max(newest->stop_time, path.proven_until().value_or(newest->stop_time));
-  window.gaps = TRY(archive.gaps(window.timeline, oldest->start, std::max(path.end(), newest->stop)));
+  window.until = std::max(newest.stop_time, path.proven_until().value_or(newest.stop_time));
+  window.gaps = TRY(archive.gaps(window.timeline, oldest.start, std::max(path.end(), newest.stop)));
   if (path.broken()) window.gaps.push_back(*path.broken());
   return window;
+}
+
+Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
+                                                        const std::vector<repo::Snapshot>& snapshots) {
+  const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
+  std::vector<RecoveryStretch> stretches;
+  bool ended = true;
+  // Names tell where something is missing; the log itself is read from the last snapshot
+  // before a gap only, to see how far that one goes.
+  for (size_t i = 0; i < way.snapshots.size(); i++) {
+    const Candidate& snapshot = way.snapshots[i];
+    const bool last = i + 1 == way.snapshots.size();
+    if (ended) stretches.push_back({snapshot.source.stop_time, {}, snapshot.index});
+    const bool broken =
+        !last && !TRY(archive.gaps(way.timeline, snapshot.source.start, way.snapshots[i + 1].source.start)).empty();
+    ended = last || broken;
+    if (!ended) continue;
+    const WalPath path = TRY(WalPath::follow(archive, way.timeline, snapshot.source.start));
+    stretches.back().until =
+        std::max(snapshot.source.stop_time, path.proven_until().value_or(snapshot.source.stop_time));
+  }
+  return stretches;
+}
+
+std::string describe(const std::vector<RecoveryStretch>& stretches) {
+  if (stretches.empty()) return "";
+  std::string words = stretches.size() == 1 ? "the recovery window is " : "the recovery windows are ";
+  for (size_t i = 0; i < stretches.size(); i++) {
+    if (i > 0) words += i + 1 == stretches.size() ? " and " : ", ";
+    words += fmt::format("{} to {}", format_rfc3339(stretches[i].from), format_rfc3339(stretches[i].until));
+  }
+  return words;
 }
 
 }  // namespace holdfast::postgres

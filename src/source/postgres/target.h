@@ -49,4 +49,15 @@ Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<rep
                                       const source::RestoreTarget& target);
 Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);
 
+// The same instants, divided: one stretch of them ends where the log is broken, and the
+// next begins with the first snapshot behind. Along the newest timeline, oldest first.
+struct RecoveryStretch {
+  Time from, until;
+  size_t snapshot_index = 0;  // its first snapshot, in the list given
+};
+Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
+                                                        const std::vector<repo::Snapshot>& snapshots);
+// "the recovery window is A to B", "the recovery windows are A to B and C to D"; "" for none.
+std::string describe(const std::vector<RecoveryStretch>& stretches);
+
 }  // namespace holdfast::postgres

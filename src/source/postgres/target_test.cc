@@ -116,8 +116,7 @@ class TargetTest : public ::testing::Test {
 
   TestLogStore store_;
   repo::TestClock clock_;
-  std::unique_ptr<WalArchive> archive_ =
-      WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
+  std::unique_ptr<WalArchive> archive_ = WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
   TestWal wal_;
   Lsn start_, stop_, point_, end_;
   std::map<uint32_t, Lsn> commits_;
@@ -298,6 +297,33 @@ TEST_F(TargetTest, RefusesAGapAndNamesTheSegment) {
   EXPECT_EQ(window.from, at(0));
   EXPECT_EQ(window.until, at(10));
   EXPECT_THAT(window.gaps, ElementsAre(HasSubstr("segment 000000010000000000000002")));
+}
+
+TEST_F(TargetTest, AGapDividesTheWindow) {
+  // A second snapshot behind the segment that is missing.
+  snapshots_.push_back(snapshot(1, commits_[730], commits_[740], at(35)));
+  push(0);
+  push(2);
+  push(3);
+  const auto stretches = recovery_stretches(*archive_, snapshots_).value();
+  ASSERT_EQ(stretches.size(), 2u);
+  EXPECT_EQ(stretches[0].from, at(0));
+  EXPECT_EQ(stretches[0].until, at(10));
+  EXPECT_EQ(stretches[0].snapshot_index, 0u);
+  EXPECT_EQ(stretches[1].from, at(35));
+  EXPECT_EQ(stretches[1].until, at(40));
+  EXPECT_EQ(stretches[1].snapshot_index, 1u);
+  const std::string windows =
+      "; the recovery windows are 2027-01-15T08:00:00.000000Z to 2027-01-15T08:00:10.000000Z and "
+      "2027-01-15T08:00:35.000000Z to 2027-01-15T08:00:40.000000Z";
+  EXPECT_THAT(problem(target_at(at(20))), HasSubstr(windows));
+  EXPECT_THAT(problem(target_at(at(41))), HasSubstr(windows));
+  // When the segment comes after all, there is one.
+  push(1);
+  const auto whole = recovery_stretches(*archive_, snapshots_).value();
+  ASSERT_EQ(whole.size(), 1u);
+  EXPECT_EQ(whole[0].from, at(0));
+  EXPECT_EQ(whole[0].until, at(40));
 }
 
 // Case: the first backup into a new repository leaves a WAL hole.

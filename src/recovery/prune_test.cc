@@ -1,0 +1,130 @@
+// Covers: holds, the window that is kept, degraded points, a dry run that says what the
+// run then does; the logs are in tests/cli/points.py, on a real server.
+#include "recovery/prune.h"
+
+#include <algorithm>
+
+#include "recovery/points.h"
+#include "recovery/test_stack.h"
+#include "repo/hold.h"
+#include "repo/lease.h"
+
+namespace holdfast::recovery {
+namespace {
+
+class Prune : public TestStack {
+ protected:
+  // One file changes each time, so that every point has bytes of its own.
+  repo::PointId take() {
+    write("a/file", "version " + std::to_string(taken_++));
+    auto report = back_up();
+    EXPECT_TRUE(report.ok()) << report.error().text();
+    return report->point.id;
+  }
+  PruneReport run(PruneOptions options) {
+    auto report = prune(workspace(), options);
+    EXPECT_TRUE(report.ok()) << report.error().text();
+    return std::move(report).value();
+  }
+  std::vector<repo::PointId> left() {
+    std::vector<repo::PointId> ids;
+    for (const repo::Point& point : stack_points(workspace()).value()) ids.push_back(point.id);
+    return ids;
+  }
+  static PruneOptions keep_last(uint32_t count) {
+    PruneOptions options;
+    options.policy.keep_last = count;
+    options.grace = {};
+    return options;
+  }
+
+  int taken_ = 0;
+};
+
+TEST_F(Prune, AHeldPointStaysUntilItIsReleased) {
+  add("a");
+  const repo::PointId first = take(), second = take(), third = take();
+  ASSERT_TRUE(repo::place_hold(workspace().repository(), first, "audit", system_clock().now()).ok());
+  const PruneReport report = run(keep_last(1));
+  EXPECT_EQ(left(), (std::vector{first, third}));
+  EXPECT_EQ(report.decisions.back().reasons, std::vector<std::string>{"held: audit"});
+  EXPECT_EQ(repo::release_holds(workspace().repository(), first).value(), 1u);
+  run(keep_last(1));
+  EXPECT_EQ(left(), std::vector{third});
+  EXPECT_TRUE(repo::all_holds(workspace().repository()).value().empty());
+  EXPECT_EQ(repo::place_hold(workspace().repository(), second, "", system_clock().now()).error().code(),
+            ErrorCode::kNotFound);
+}
+
+TEST_F(Prune, NobodyHoldsAPointWhilePointsAreRemoved) {
+  add("a");
+  const repo::PointId point = take();
+  repo::Environment& environment = workspace().repository().environment();
+  auto lease = repo::Lease::take(environment,
+                                 {.kind = repo::LeaseKind::kCollector, .purpose = std::string(repo::kRetentionPurpose)})
+                   .value();
+  EXPECT_EQ(repo::place_hold(workspace().repository(), point, "", system_clock().now()).error().code(),
+            ErrorCode::kLocked);
+  EXPECT_TRUE(repo::all_holds(workspace().repository()).value().empty());
+  EXPECT_EQ(prune(workspace(), keep_last(1)).error().code(), ErrorCode::kLocked);
+  ASSERT_TRUE(lease->release().ok());
+  EXPECT_TRUE(repo::place_hold(workspace().repository(), point, "", system_clock().now()).ok());
+}
+
+TEST_F(Prune, ADryRunSaysWhatTheRunThenDoes) {
+  add("a");
+  for (int i = 0; i < 4; i++) take();
+  PruneOptions options = keep_last(2);
+  options.dry_run = true;
+  const PruneReport planned = run(options);
+  EXPECT_EQ(left().size(), 4u);
+  options.dry_run = false;
+  const PruneReport done = run(options);
+  ASSERT_EQ(planned.decisions.size(), done.decisions.size());
+  for (size_t i = 0; i < done.decisions.size(); i++) {
+    EXPECT_EQ(planned.decisions[i].id, done.decisions[i].id);
+    EXPECT_EQ(planned.decisions[i].keep, done.decisions[i].keep);
+  }
+  ASSERT_EQ(planned.windows.size(), 1u);
+  const auto points = stack_points(workspace()).value();
+  EXPECT_EQ(planned.windows[0].windows[0].from, points.front().snapshots[0].instant);
+  EXPECT_EQ(planned.windows[0].windows[0].until, points.back().snapshots[0].instant);
+  EXPECT_EQ(done.windows[0].windows[0].from, planned.windows[0].windows[0].from);
+  EXPECT_FALSE(done.windows[0].every_instant);
+}
+
+TEST_F(Prune, TheWindowThatIsAskedForStays) {
+  add("a");
+  const repo::PointId oldest = take();
+  take();
+  const repo::PointId newest = take();
+  PruneOptions options = keep_last(1);
+  options.policy.keep_window = Duration::hours(1);
+  // None is as old as that: without the oldest the window would be shorter.
+  const PruneReport report = run(options);
+  EXPECT_EQ(left(), (std::vector{oldest, newest}));
+  EXPECT_EQ(report.decisions.back().reasons, std::vector<std::string>{"window 1 h 0 min"});
+}
+
+TEST_F(Prune, AWindowAloneIsNoPolicy) {
+  add("a");
+  take();
+  PruneOptions options;
+  options.policy.keep_window = Duration::hours(1);
+  EXPECT_EQ(prune(workspace(), options).error().code(), ErrorCode::kRefused);
+}
+
+TEST_F(Prune, ADegradedPointPushesOutNoWholeOne) {
+  add("a");
+  add("b");
+  stack_.when_a_component_fails = WhenAComponentFails::kCommitDegraded;
+  const repo::PointId whole = take();
+  stack_.components[1].files.paths = {root_ + "/nowhere"};
+  open_again();
+  const repo::PointId degraded = take();
+  run(keep_last(1));
+  EXPECT_EQ(left(), (std::vector{whole, degraded}));
+}
+
+}  // namespace
+}  // namespace holdfast::recovery
