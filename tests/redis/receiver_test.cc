@@ -296,9 +296,10 @@ TEST_F(RedisReceiverTest, ManySmallRecordsBecomeOne) {
   options.sink.join_records = 5;
   rig.start_receiver(server->connection(), options);
   ASSERT_TRUE(rig.wait_until_connected());
+  auto session = server->connect();
   for (int i = 0; i < 30; i++) {
-    server->run({"SET", "a", std::to_string(i)});
-    ASSERT_TRUE(rig.wait_until_stored(*server));
+    ASSERT_TRUE(session->command({"SET", "a", std::to_string(i)}).ok());
+    ASSERT_EQ(session->command({"WAIT", "1", "20000"})->integer, 1);
   }
   ASSERT_TRUE(rig.stop_receiver());
   EXPECT_GE(rig.state().records, 20u);
