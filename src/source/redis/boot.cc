@@ -139,7 +139,13 @@ class BootVerifier {
 
   Result<source::VerifyReport> run() {
     TRY(write());
-    TRY(boot());
+    report_.details = {{"method", "boot"}};
+    auto booted = boot();
+    if (!booted.ok() && booted.error().code() == ErrorCode::kServer) {
+      report_.findings.push_back({kRdbName, booted.error().text()});  // what no server loads is no backup
+      return std::move(report_);
+    }
+    TRY(std::move(booted));
     world_.progress.phase = "comparing keys";
     auto session = TRY(server_->connect());
     Comparer comparer(world_, *session, survey_, report_);
@@ -149,11 +155,10 @@ class BootVerifier {
     TRY(compare_counts(*session, comparer.expired()));
     report_.checked_objects = comparer.compared();
     report_.checked_bytes = survey_.summary.bytes;
-    report_.details = {{"method", "boot"},
-                       {"server", program_.version},
-                       {"keys", comparer.compared()},
-                       {"expired", comparer.expired()},
-                       {"functions", survey_.summary.functions}};
+    report_.details.update({{"server", program_.version},
+                            {"keys", comparer.compared()},
+                            {"expired", comparer.expired()},
+                            {"functions", survey_.summary.functions}});
     return std::move(report_);
   }
 
@@ -177,11 +182,7 @@ class BootVerifier {
 
   Result<void> boot() {
     world_.progress.phase = "booting";
-    program_ = TRY(find_server_program(options_.bin_directory));
-    if (program_.major < 7 || program_.newest_rdb_version < survey_.summary.version) {
-      return make_error(ErrorCode::kMismatch, "{} is version {}: verifying RDB version {} wants 7.0 or later, and no older "
-                        "one than the server's", program_.path, program_.version, survey_.summary.version);
-    }
+    program_ = TRY(find_program_for(survey_.summary, options_.bin_directory));
     PrivateServer::Options server;
     server.program = program_;
     server.directory = directory_;

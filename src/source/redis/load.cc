@@ -5,6 +5,10 @@
 
 #include "base/units.h"
 #include "source/redis/dump_payload.h"
+#include "source/redis/file_sink.h"
+#include "source/redis/scratch_folder.h"
+#include "source/redis/state_files.h"
+#include "source/redis/stored_file.h"
 
 namespace holdfast::redis {
 namespace {
@@ -168,6 +172,35 @@ Result<LoadReport> load_rdb(source::World& world, const OpenRdb& open, const Loa
   Loader loader(world, *session, survey, options, report);
   TRY_CONTEXT(read_rdb(*source, loader), "loading into {}", address(options));
   TRY(loader.finish());
+  return report;
+}
+
+Result<LoadReport> load_snapshot(source::World& world, repo::Repository& repository, CommandLog& log,
+                                 const repo::Snapshot& snapshot, const ResolvedTarget& target, const LoadState& state,
+                                 const LoadOptions& options) {
+  if (target.replay_bytes() == 0) {
+    const repo::Entry entry = TRY(find_rdb(repository, snapshot));
+    return load_rdb(
+        world,
+        [&]() -> Result<std::unique_ptr<ByteSource>> {
+          return std::unique_ptr<ByteSource>(new StoredFile(world, repository, entry));
+        },
+        options);
+  }
+  TRY(check_load(world, options));
+  const ScratchFolder scratch = TRY(ScratchFolder::make(world.fs, state.scratch_directory));
+  StateOptions write;
+  write.directory = scratch.path();
+  write.bin_directory = state.bin_directory;
+  write.folding = Folding::kRequired;
+  const StateFiles files = TRY(write_state(world, repository, log, snapshot, target, write));
+  LoadReport report = TRY(load_rdb(
+      world,
+      [&]() -> Result<std::unique_ptr<ByteSource>> {
+        return std::unique_ptr<ByteSource>(TRY(FileSource::open(world.fs, files.folded)));
+      },
+      options));
+  report.faults.insert(report.faults.end(), files.faults.begin(), files.faults.end());
   return report;
 }
 

@@ -21,6 +21,7 @@ constexpr const char* kProgram = "redis-server";
 constexpr const char* kSocket = "redis.sock";
 constexpr const char* kLog = "server.log";
 constexpr size_t kLogTailBytes = 1500;
+constexpr int kOldestMajor = 7;  // PEXPIRETIME, an AOF in parts, counts of errors by kind
 constexpr Duration kPoll = Duration::milliseconds(20);
 
 bool is_program(const std::string& path) {
@@ -93,6 +94,20 @@ Result<ServerProgram> find_server_program(const std::string& preferred) {
                    "bin_directory in holdfast.yaml, or HOLDFAST_REDIS_BIN");
   }
   return ask_version(path);
+}
+
+Result<ServerProgram> find_program_for(const RdbSummary& rdb, const std::string& preferred) {
+  ServerProgram program = TRY(find_server_program(preferred));
+  if (program.major < kOldestMajor || program.newest_rdb_version < rdb.version) {
+    return make_error(ErrorCode::kMismatch, "{} is version {}, and RDB version {} wants {} or later", program.path,
+                      program.version, rdb.version, rdb.version > newest_rdb_of(kOldestMajor, 0) ? "7.2" : "7.0")
+        .with_hint("name the directory of a newer one: bin_directory in holdfast.yaml, or HOLDFAST_REDIS_BIN");
+  }
+  if (!rdb.modules.empty()) {
+    return make_error(ErrorCode::kMismatch, "it holds data of the {} {}, which a private {} does not load",
+                      rdb.modules.size() == 1 ? "module" : "modules", fmt::join(rdb.modules, ", "), kProgram);
+  }
+  return program;
 }
 
 Result<std::unique_ptr<PrivateServer>> PrivateServer::start(source::World& world, Options options) {

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "source/redis/connection.h"
+#include "source/redis/rdb_reader.h"
 #include "source/source.h"
 
 namespace holdfast::redis {
@@ -25,6 +26,10 @@ struct ServerProgram {
 // redis-server in `preferred`, else in HOLDFAST_REDIS_BIN, else in PATH. kNotFound with
 // what to install or set.
 Result<ServerProgram> find_server_program(const std::string& preferred);
+// The same, and one that can load this RDB and has what is asked of private servers:
+// kMismatch when it is older than the RDB or than Redis 7.0, or the RDB holds data of
+// modules, which private servers do not load.
+Result<ServerProgram> find_program_for(const RdbSummary& rdb, const std::string& preferred);
 
 // A server of ours on a directory of ours: a unix socket in it, no port, no saving by
 // itself, no replication. It dies with the thread that started it, whatever becomes of

@@ -12,7 +12,6 @@ namespace {
 
 constexpr const char* kFoldFolder = "fold";
 constexpr uint32_t kFewestDatabases = 1024;  // MOVE and COPY name some that SELECT never does
-constexpr int kFirstPartsMajor = 7;          // the first Redis whose AOF has parts
 constexpr mode_t kFileMode = 0600;
 
 // Loading ends with keys that expire at once, before SAVE could be sent. A server that
@@ -33,7 +32,7 @@ class StateWriter {
       files_.why_not_folded = "it was not asked for";
       return std::move(files_);
     }
-    auto program = able_program();
+    auto program = find_program_for(files_.base_rdb, options_.bin_directory);
     if (!program.ok()) {
       if (options_.folding == Folding::kRequired) return std::move(program).error();
       files_.why_not_folded = program.error().message();
@@ -62,20 +61,6 @@ class StateWriter {
     files_.command_count = written_.commands;
     files_.command_bytes = sink.bytes();
     return sink.finish();
-  }
-
-  Result<ServerProgram> able_program() {
-    ServerProgram program = TRY(find_server_program(options_.bin_directory));
-    if (program.major < kFirstPartsMajor || program.newest_rdb_version < files_.base_rdb.version) {
-      return make_error(ErrorCode::kMismatch, "{} is version {}, and RDB version {} wants {} or later", program.path,
-                        program.version, files_.base_rdb.version, files_.base_rdb.version > 10 ? "7.2" : "7.0");
-    }
-    if (!files_.base_rdb.modules.empty()) {
-      return make_error(ErrorCode::kMismatch, "it holds data of the {} {}, which {} does not load",
-                        files_.base_rdb.modules.size() == 1 ? "module" : "modules",
-                        fmt::join(files_.base_rdb.modules, ", "), program.path);
-    }
-    return program;
   }
 
   Result<void> prepare(const std::string& directory) {
