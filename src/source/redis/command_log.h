@@ -25,11 +25,10 @@ struct Position {
   uint64_t offset = 0;
   bool operator==(const Position&) const = default;
 };
-std::string to_text(const Position& position);  // "8371b4fb 1024" (the id's first 8 digits)
+std::string to_text(const Position& position);  // "offset 1024 of history 8371b4fb"
 
 // Bytes of the command stream that arrived together. Where one ends says nothing
-// about commands: see command_stream.h. No bytes: a mark, "until `received` nothing
-// came beyond `offset`".
+// about commands: see command_stream.h. Never empty.
 struct Frame {
   Time received;
   uint64_t offset = 0;  // of the first byte
@@ -41,7 +40,7 @@ struct Frame {
 struct LogRange {
   std::string replid;
   uint64_t from = 0, to = 0;   // [from, to)
-  Time first, last;            // received; `last`: all that was there until then is stored
+  Time first, last;            // when its first and last byte came; what came until `last` is stored
   uint64_t records = 0, stored_bytes = 0;
 };
 
@@ -80,13 +79,15 @@ struct LogUntil {
 
 struct LogEnd {
   Position position;   // behind the last byte visited
-  Time covered_until;  // the log proves that nothing came after position until then
+  // The log proves that nothing came after position until then. Where it holds nothing
+  // behind `from` but knows the place only by bytes before it: the earliest of all times.
+  Time covered_until;
 };
 
 // The command streams of one component in the repository: one log stream for each
 // replication id, "<component>.<replid>", linked where one history goes on as another.
 // docs/redis.md has the bytes. Reads are of what was stored when open() or refresh()
-// was called. Not thread-safe, except that put_record() may run beside nothing else.
+// was called. Not thread-safe.
 class CommandLog {
  public:
   // The log store must outlive it. An error for a record that can't be understood.
@@ -107,8 +108,12 @@ class CommandLog {
   // Whether bytes at `to` are later ones of the line that `from` is on.
   virtual bool leads_to(const Position& from, const Position& to) const = 0;
 
+  // Whether the log touches the place at all: a snapshot of which it does not stands alone,
+  // and read() of it is kUnreachableTarget.
+  virtual bool knows(const Position& place) const = 0;
+
   // Visits what came after `from`, along links, in order, without gap or overlap;
-  // one record in memory. Frames at or before `until.time` (marks among them) and
+  // one record in memory. Frames at or before `until.time` and
   // bytes before `until.offset`. kUnreachableTarget, before anything is visited:
   // `from` is in no history, there is a gap on the way (the message says from where
   // to where), or the log ends before `until`.
@@ -131,10 +136,12 @@ class CommandLog {
     Bytes body;
   };
   virtual Result<void> put_record(const Record& record) = 0;
+  // The same, for one that takes the place of several, which are removed behind it.
+  virtual Result<void> put_merged(const Record& record) = 0;
   virtual Result<void> put_link(const LogLink& link) = 0;
   virtual Result<void> put_gap(const LogGap& gap) = 0;
   virtual Result<void> put_absence(const LogAbsence& absence) = 0;
-  // "Until `time` nothing came beyond `position`", where no bytes carry it.
+  // "At `time` the history was at `position`", where no bytes tell: at its beginning.
   virtual Result<void> put_mark(const Position& position, Time time) = 0;
 
   // Removes what lies wholly before all of `needed` (the kept snapshots) on their

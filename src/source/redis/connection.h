@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,18 +50,6 @@ struct Reply {
   bool is_error() const { return kind == Kind::kError; }
 };
 
-// Bytes to and from a server: a socket, or TLS over one. Not thread-safe.
-class Transport {
- public:
-  virtual ~Transport() = default;
-  // What has arrived, at most out.size() bytes; 0: nothing within `wait`.
-  // kUnavailable (retryable) when the connection ended, kInterrupted.
-  virtual Result<size_t> read(MutableByteView out, Duration wait) = 0;
-  // What can be sent now; 0: nothing, try again when writable.
-  virtual Result<size_t> write(ByteView bytes, Duration wait) = 0;
-  virtual int descriptor() const = 0;
-};
-
 // One open connection, authenticated. Never waits longer than a deadline, and
 // always ready to be stopped. The password goes to the server in AUTH alone. Not
 // thread-safe. Errors: kUnavailable (can't connect, the connection broke, or the
@@ -92,6 +79,8 @@ class ServerSession {
   // One line without its end, for the replies that may have empty lines before them
   // (PSYNC). Empty lines are skipped. kTimeout after `patience` without any byte.
   virtual Result<std::string> read_line(Duration patience) = 0;
+  // What was read but belongs to what comes next: read_some() gives it first.
+  virtual void put_back(ByteView bytes) = 0;
 };
 
 // The value of "name:value" in what INFO answers; "" when it has no such line.

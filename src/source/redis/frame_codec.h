@@ -1,6 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "base/encoding.h"
@@ -60,12 +63,18 @@ Result<LogGap> decode_gap(ByteView bytes);
 Bytes encode_absence(const LogAbsence& absence);
 Result<LogAbsence> decode_absence(ByteView bytes);
 
-// Names of records: "<from>-<to>" of frames (16 hex digits each), "gap-<offset>",
-// "link-<offset>", "away-<offset>", "mark-<offset>-<microseconds>".
+// Names of records, offsets and microseconds in 16 hex digits: "<from>-<to>" of frames,
+// "mark-<offset>-<instant>", "gap-<offset>-<instant>", "away-<offset>-<instant>", "link-<offset>".
 std::string record_name(uint64_t from, uint64_t to);
 struct RecordSpan {
   uint64_t from = 0, to = 0;
 };
 std::optional<RecordSpan> parse_record_name(std::string_view name);
+struct LogMark {
+  uint64_t offset = 0;
+  Time time;
+};
+std::string mark_name(uint64_t offset, Time time);
+std::optional<LogMark> parse_mark_name(std::string_view name);
 
 }  // namespace holdfast::redis
