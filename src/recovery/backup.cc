@@ -1,29 +1,19 @@
 #include "recovery/backup.h"
 
-#include <unistd.h>
-
-#include <climits>
 #include <optional>
 
 #include "base/log.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/redis_component.h"
 #include "recovery/stage.h"
+#include "recovery/this_host.h"
 #include "source/files/capture.h"
 #include "source/postgres/capture.h"
-
-#ifndef HOLDFAST_VERSION
-#define HOLDFAST_VERSION "0.1.0"
-#endif
 
 namespace holdfast::recovery {
 
 namespace {
-
-std::string host_name() {
-  char name[HOST_NAME_MAX + 1] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
 
 Result<repo::Snapshot> capture_files(Workspace& workspace, repo::WriteSession& session,
                                      const ComponentConfig& component, const BackupOptions& options,
@@ -70,8 +60,9 @@ Result<repo::Snapshot> capture_component(Workspace& workspace, repo::WriteSessio
   if (!earlier.empty() && earlier.back().snapshot->kind == component.kind) previous = earlier.back().snapshot;
   // A component is about as large as it was.
   begin_stage(workspace.machine().progress, previous == nullptr ? 0 : previous->source_bytes);
-  auto snapshot = component.kind == "files" ? capture_files(workspace, session, component, options, previous)
-                                            : capture_postgres(workspace, session, component, options, previous);
+  auto snapshot = component.kind == "files"   ? capture_files(workspace, session, component, options, previous)
+                  : component.kind == "redis" ? capture_redis(workspace, session, component)
+                                              : capture_postgres(workspace, session, component, options, previous);
   if (!snapshot.ok()) return std::move(snapshot).error().with_context(fmt::format("component {}", component.name));
   snapshot->component = component.name;
   return snapshot;
@@ -93,7 +84,7 @@ Result<BackupReport> take_point(Workspace& workspace, const BackupOptions& optio
   BackupReport report;
   report.point.stack = stack.stack;
   report.point.host = host_name();
-  report.point.version = HOLDFAST_VERSION;
+  report.point.version = kProgramVersion;
   report.point.tags = options.tags;
   for (const ComponentConfig* component : components) {
     const Duration component_began = clock.monotonic();

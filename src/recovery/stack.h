@@ -24,6 +24,14 @@ struct PostgresConfig {
   std::vector<postgres::Assertion> assertions;
 };
 
+struct RedisConfig {
+  std::string connection = "redis://127.0.0.1:6379";  // as redis::parse_connection() reads it
+  std::string user;                                   // of the ACL; "": as the address says
+  std::string password;                               // secret reference or ""
+  bool tls = false;                                   // also where the address does not say so
+  std::string tls_ca, tls_cert, tls_key;              // files; "": the system's, none
+};
+
 struct FilesConfig {
   std::vector<std::string> paths;
   std::vector<std::string> excludes;
@@ -32,10 +40,11 @@ struct FilesConfig {
 
 struct ComponentConfig {
   std::string name;
-  std::string kind;  // "postgres" | "files"
+  std::string kind;  // "postgres" | "redis" | "files"
   std::optional<Duration> rto, rpo;
   std::string priority;
   PostgresConfig postgres;
+  RedisConfig redis;
   FilesConfig files;
 };
 

@@ -38,6 +38,7 @@ class StoredCommandLog final : public CommandLog {
   bool leads_to(const Position& from, const Position& to) const override { return histories_.leads_to(from, to); }
   bool knows(const Position& place) const override { return histories_.knows(place); }
   Result<LogEnd> read(const Position& from, const LogUntil& until, const Visitor& visitor) override;
+  Result<LogEnd> reach(const Position& from) override;
   Result<LogEnd> position_at(const Position& from, Time time) override;
 
   Result<void> put_record(const Record& record) override;
@@ -272,6 +273,11 @@ Result<LogEnd> StoredCommandLog::read(const Position& from, const LogUntil& unti
     end.covered_until = plan.covered_until.value_or(end.covered_until);
   }
   return end;
+}
+
+Result<LogEnd> StoredCommandLog::reach(const Position& from) {
+  const Plan plan = TRY(this->plan(from));
+  return LogEnd{plan.way.end, plan.covered_until.value_or(Time{INT64_MIN})};
 }
 
 Result<LogEnd> StoredCommandLog::position_at(const Position& from, Time time) {

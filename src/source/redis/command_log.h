@@ -121,6 +121,9 @@ class CommandLog {
   using Visitor = std::function<Result<void>(const Frame& frame)>;
   virtual Result<LogEnd> read(const Position& from, const LogUntil& until, const Visitor& visitor) = 0;
 
+  // Where read() without an `until` would end.
+  virtual Result<LogEnd> reach(const Position& from) = 0;
+
   // Where the history that goes through `from` was at `time`: all frames received at or
   // before it lie before that position. Errors as read(). Bytes may end within a command.
   virtual Result<LogEnd> position_at(const Position& from, Time time) = 0;
