@@ -4,6 +4,7 @@
 
 #include "base/secret.h"
 #include "base/units.h"
+#include "recovery/redis_component.h"
 #include "source/redis/verify.h"
 
 namespace holdfast::recovery {
@@ -72,6 +73,22 @@ Result<RedisLog> open_redis_log(Workspace& workspace, const std::string& compone
   opened.store = repo::open_log_store(workspace.repository());
   opened.log = TRY(redis::CommandLog::open(*opened.store, component));
   return opened;
+}
+
+Result<redis::Connection> into_server(Workspace& workspace, const RestoreRequest& request,
+                                      const std::string& component) {
+  redis::Connection server = TRY_CONTEXT(redis::parse_connection(request.into), "--into");
+  if (const ComponentConfig* config = workspace.stack().find(component); config != nullptr && config->kind == "redis") {
+    redis::Connection own = TRY(redis_connection_of(*config));
+    const bool same = own.host == server.host && own.port == server.port && own.socket == server.socket;
+    if (same && request.into_password.empty()) return own;
+    server.tls_ca = own.tls_ca;
+    server.tls_cert = own.tls_cert;
+    server.tls_key = own.tls_key;
+  }
+  if (!request.into_password.empty())
+    server.password = TRY_CONTEXT(resolve_secret(request.into_password), "--into-password");
+  return server;
 }
 
 Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request, ComponentPlan& plan,

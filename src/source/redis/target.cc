@@ -1,5 +1,7 @@
 #include "source/redis/target.h"
 
+#include <algorithm>
+
 #include "base/units.h"
 #include "source/redis/command_stream.h"
 
@@ -11,15 +13,12 @@ bool not_after(Time instant, Time until) { return instant.ns / 1000 <= until.ns 
 
 bool wants_everything(const source::RestoreTarget& target) { return !target.time && !target.immediate; }
 
-// Where what was received after a snapshot ends. That nobody received is no gap; that
-// something was received and can't be reached is one.
+// Where what was received after a snapshot ends. That nobody received is no gap.
 Result<LogEnd> end_of(CommandLog& log, const repo::Snapshot& snapshot, const Position& from) {
-  bool received = false;
-  for (const LogRange& range : TRY(log.ranges())) {
-    received = received || (range.to > from.offset && log.leads_to(from, {range.replid, range.to}));
-  }
-  if (!received) return LogEnd{from, snapshot.instant};
-  return log.read(from, {}, [](const Frame&) -> Result<void> { return {}; });
+  if (!log.knows(from)) return LogEnd{from, snapshot.instant};
+  LogEnd end = TRY(log.reach(from));
+  end.covered_until = std::max(end.covered_until, snapshot.instant);
+  return end;
 }
 
 class Resolver {
@@ -78,7 +77,8 @@ class Resolver {
     if (wants_everything(target_)) {
       const LogEnd end = TRY(end_of(log_, snapshot(), resolved_.from));
       resolved_.to = end.position.offset;
-      resolved_.instant = std::max(end.covered_until, snapshot().instant);
+      resolved_.instant = end.covered_until;
+      if (auto hole = TRY(hole_behind(log_, resolved_.from, end)); !hole.empty()) resolved_.notes.push_back(std::move(hole));
       return {};
     }
     resolved_.instant = *target_.time;
@@ -141,9 +141,17 @@ Result<RecoveryWindow> recovery_window(CommandLog& log, const std::vector<repo::
   if (snapshots.empty()) return window;
   window.from = snapshots.front().instant;
   const repo::Snapshot& newest = snapshots.back();
-  const LogEnd end = TRY(end_of(log, newest, TRY(snapshot_source(newest)).position));
-  window.until = std::max(end.covered_until, newest.instant);
+  window.until = TRY(end_of(log, newest, TRY(snapshot_source(newest)).position)).covered_until;
   return window;
+}
+
+Result<std::string> hole_behind(CommandLog& log, const Position& from, const LogEnd& end) {
+  for (const LogRange& range : TRY(log.ranges())) {
+    if (range.to <= end.position.offset || !log.leads_to(from, {range.replid, range.to})) continue;
+    return fmt::format("commands received until {} can't be reached from it: the log has a gap behind {}",
+                       format_local(range.last), to_text(end.position));
+  }
+  return std::string();
 }
 
 }  // namespace holdfast::redis

@@ -38,5 +38,8 @@ struct ResolvedTarget {
 Result<ResolvedTarget> resolve_target(CommandLog& log, const std::vector<repo::Snapshot>& snapshots,
                                       const source::RestoreTarget& target);
 Result<RecoveryWindow> recovery_window(CommandLog& log, const std::vector<repo::Snapshot>& snapshots);
+// What to say of commands that are stored on the line of `from` and lie behind its `end`;
+// "" when there are none.
+Result<std::string> hole_behind(CommandLog& log, const Position& from, const LogEnd& end);
 
 }  // namespace holdfast::redis

@@ -3,9 +3,12 @@
 #include "source/redis/command_stream.h"
 #include "source/redis/rdb_reader.h"
 #include "source/redis/stored_file.h"
+#include "source/redis/target.h"
 
 namespace holdfast::redis {
 namespace {
+
+constexpr const char* kCommands = "the commands after it";
 
 // Damage is what is looked for; trouble in reaching the store is not damage.
 bool is_damage(const Error& error) {
@@ -53,19 +56,20 @@ class OfflineVerifier {
   }
 
   Result<void> check_log() {
-    bool received = false;
     const Position& from = source_.position;
-    for (const LogRange& range : TRY(log_.ranges()))
-      received = received || (range.to > from.offset && log_.leads_to(from, {range.replid, range.to}));
     uint64_t bytes = 0;
-    if (received) {
+    if (log_.knows(from)) {
       world_.progress.phase = "verifying commands";
       CommandStream commands(from.offset);
       auto read = log_.read(from, {}, [&](const Frame& frame) {
         bytes += frame.bytes.size();
         return commands.feed(frame.bytes);
       });
-      if (!read.ok()) TRY(find("commands after it", std::move(read).error()));
+      if (!read.ok()) {
+        TRY(find(kCommands, std::move(read).error()));
+      } else if (auto hole = TRY(hole_behind(log_, from, *read)); !hole.empty()) {
+        report_.findings.push_back({kCommands, std::move(hole)});
+      }
     }
     report_.checked_bytes += bytes;
     report_.details["command_bytes"] = bytes;
