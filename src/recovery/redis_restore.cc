@@ -32,7 +32,8 @@ redis::MaterialiseOptions materialise_options(Workspace& workspace, const Restor
   return options;
 }
 
-Result<redis::LoadOptions> load_options(Workspace& workspace, const RestoreRequest& request, const ComponentPlan& plan) {
+Result<redis::LoadOptions> load_options(Workspace& workspace, const RestoreRequest& request,
+                                        const ComponentPlan& plan) {
   redis::LoadOptions options;
   options.server = TRY(into_server(workspace, request, plan.component));
   options.replace = request.replace;
@@ -43,8 +44,8 @@ std::string loaded_note(const redis::LoadReport& report) {
   std::string databases;
   for (const auto& [db, keys] : report.keys_of)
     databases += fmt::format("{}{} in database {}", databases.empty() ? "" : ", ", format_count(keys), db);
-  std::string text = fmt::format("{} keys were loaded{}{}", format_count(report.keys), databases.empty() ? "" : ": ",
-                                 databases);
+  std::string text =
+      fmt::format("{} keys were loaded{}{}", format_count(report.keys), databases.empty() ? "" : ": ", databases);
   if (report.functions > 0) text += fmt::format("; {} function libraries", format_count(report.functions));
   if (report.scripts > 0) text += fmt::format("; {} scripts", format_count(report.scripts));
   if (report.expired > 0) text += fmt::format("; the time of {} had passed already", format_count(report.expired));
@@ -55,9 +56,9 @@ Result<ComponentRestored> load(Workspace& workspace, const RestoreRequest& reque
                                redis::CommandLog& log) {
   source::World world = workspace.world();
   const redis::LoadOptions options = TRY(load_options(workspace, request, plan));
-  redis::LoadReport report = TRY(redis::load_snapshot(
-      world, workspace.repository(), log, plan.snapshot, *plan.redis_target,
-      {temporary_directory(), bin_directory_of(workspace, plan.component)}, options));
+  redis::LoadReport report =
+      TRY(redis::load_snapshot(world, workspace.repository(), log, plan.snapshot, *plan.redis_target,
+                               {temporary_directory(), bin_directory_of(workspace, plan.component)}, options));
   ComponentRestored outcome;
   outcome.bytes = outcome.bytes_written = report.bytes;
   outcome.faults = std::move(report.faults);

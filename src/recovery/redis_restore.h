@@ -26,8 +26,7 @@ Result<redis::Connection> into_server(Workspace& workspace, const RestoreRequest
 // Asks whether the component's target could be written, or its server loaded; adds notes.
 Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request, ComponentPlan& plan,
                             Progress& progress);
-Result<ComponentRestored> restore_redis(Workspace& workspace, const RestoreRequest& request,
-                                        const ComponentPlan& plan);
+Result<ComponentRestored> restore_redis(Workspace& workspace, const RestoreRequest& request, const ComponentPlan& plan);
 Result<source::VerifyReport> verify_redis(Workspace& workspace, const VerifyRequest& request,
                                           const repo::Snapshot& snapshot, const std::string& scratch);
 

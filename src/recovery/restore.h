@@ -43,12 +43,12 @@ struct ComponentPlan {
   repo::Snapshot snapshot;
   std::optional<postgres::ResolvedTarget> target;  // postgres
   std::optional<redis::ResolvedTarget> redis_target;
-  std::string restore_command;                     // postgres
-  std::string to;            // a directory, or the server's address
-  bool into_server = false;  // redis: what is loaded is a running server
-  bool archiving_off = false;  // postgres: not where it was, so that the original may live on
-  Time instant;                // what will exist afterwards
-  std::string description;     // for people
+  std::string restore_command;  // postgres
+  std::string to;               // a directory, or the server's address
+  bool into_server = false;     // redis: what is loaded is a running server
+  bool archiving_off = false;   // postgres: not where it was, so that the original may live on
+  Time instant;                 // what will exist afterwards
+  std::string description;      // for people
   uint64_t bytes = 0;
   std::vector<std::string> changes;  // what a dry run of the component said
   std::vector<std::string> notes;

@@ -107,7 +107,8 @@ class Planner {
   Result<void> check_into() {
     if (request_.into.empty()) return {};
     if (components_.size() == 1 && kind_of(components_.front()) == "redis") return {};
-    return make_error(ErrorCode::kUsage, "--into loads one Redis component into a running server, and {} would be restored",
+    return make_error(ErrorCode::kUsage,
+                      "--into loads one Redis component into a running server, and {} would be restored",
                       fmt::join(components_, ", "))
         .with_hint("name that component with --component");
   }
@@ -271,8 +272,9 @@ class Planner {
     plan.to = config != nullptr ? config->redis.data_directory : "";
     if (!plan.to.empty()) return {};
     return make_error(ErrorCode::kUsage, "component {}: nothing says where its data directory is", plan.component)
-        .with_hint("say where to restore it with --to DIR, or load it into a running server with --into ADDRESS; "
-                   "data_directory in holdfast.yaml says it for good");
+        .with_hint(
+            "say where to restore it with --to DIR, or load it into a running server with --into ADDRESS; "
+            "data_directory in holdfast.yaml says it for good");
   }
 
   Workspace& workspace_;

@@ -165,7 +165,8 @@ class StackParser {
 
   Result<void> read_component(const YAML::Node& node) {
     ComponentConfig component;
-    if (!node.IsMap() || !node["kind"]) return yaml_.error(node, "a component has no 'kind' (postgres, redis or files)");
+    if (!node.IsMap() || !node["kind"])
+      return yaml_.error(node, "a component has no 'kind' (postgres, redis or files)");
     TRY(read_choice(node["kind"], "kind", {"postgres", "redis", "files"}, component.kind));
     const std::string name = node["name"] && node["name"].IsScalar() ? node["name"].Scalar() : "";
     const std::string where = fmt::format("in component '{}' of kind {}", name, component.kind);

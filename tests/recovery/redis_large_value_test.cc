@@ -95,7 +95,8 @@ TEST(RedisLargeValue, PassesThroughInPieces) {
   auto running = take(rig.serve("running"));
   LoadOptions into;
   into.server = rig.address("running");
-  ASSERT_EQ(take(load_snapshot(rig.world, *repository, *log, snapshot, target, {rig.path("scratch"), ""}, into)).keys, 2u);
+  ASSERT_EQ(take(load_snapshot(rig.world, *repository, *log, snapshot, target, {rig.path("scratch"), ""}, into)).keys,
+            2u);
   EXPECT_EQ(take(RestoreRig::digest(*running)), digest);
   running.reset();
   BootOptions boot;

@@ -50,7 +50,7 @@ Result<std::unique_ptr<RedisLife>> RedisLife::begin(uint64_t seed) {
   auto same = TRY(life->reference_->connect());
   TRY(redis::fill_with_everything(*same));
   TRY(life->take_snapshot());
-  life->receiver_ = std::jthread([&life = *life] { life.follow(); });
+  life->receiver_ = std::jthread([&self = *life] { self.follow(); });
   return life;
 }
 
@@ -98,37 +98,37 @@ std::vector<std::string> RedisLife::next_command() {
   const auto name = [&](const char* kind) { return fmt::format("{}:{}", kind, below(12)); };
   const std::string number = std::to_string(++written_);
   const std::string text(1 + below(200), static_cast<char>('a' + below(26)));
-  switch (below(27)) {
-    case 0: return {"SET", name("string"), text};
-    case 1: return {"SET", name("string"), number, "PXAT", redis::kFarAway};
-    case 2: return {"APPEND", name("string"), text};
-    case 3: return {"INCRBY", name("counter"), number};
-    case 4: return {"SETRANGE", name("string"), std::to_string(below(300)), text};
-    case 5: return {"SETBIT", name("bits"), std::to_string(below(5000)), "1"};
-    case 6: return {"RPUSH", name("list"), text, number};
-    case 7: return {"LPOP", name("list")};
-    case 8: return {"LTRIM", name("list"), "0", "40"};
-    case 9: return {"SADD", name("set"), number, text};
-    case 10: return {"SREM", name("set"), std::to_string(below(written_))};
-    case 11: return {"SADD", name("numbers"), number};
-    case 12: return {"ZADD", name("zset"), number, text};
-    case 13: return {"ZINCRBY", name("zset"), "2", text};
-    case 14: return {"ZREMRANGEBYRANK", name("zset"), "0", "1"};
-    case 15: return {"HSET", name("hash"), text, number};
-    case 16: return {"HINCRBY", name("hash"), "count", "3"};
-    case 17: return {"HDEL", name("hash"), "count"};
-    case 18: return {"XADD", name("stream"), number + "-1", "field", text};
-    case 19: return {"XTRIM", name("stream"), "MAXLEN", "30"};
-    case 20: return {"XGROUP", "CREATE", name("stream"), "group-" + number, "0", "MKSTREAM"};
-    case 21: return {"PFADD", name("visitors"), number, text};
-    case 22: return {"GEOADD", name("places"), std::to_string(below(90)), std::to_string(below(80)), number};
-    case 23: return {"DEL", name("list"), name("zset")};
-    case 24: return {"PEXPIREAT", name("hash"), redis::kFarAway};
-    case 25: return {"COPY", name("set"), name("set"), "REPLACE"};
-    default:
-      return {"EVAL", "redis.call('INCR', KEYS[1]); redis.call('RPUSH', KEYS[2], ARGV[1])", "2", name("counter"),
-              name("list"), text};
-  }
+  const std::vector<std::vector<std::string>> commands = {
+      {"SET", name("string"), text},
+      {"SET", name("string"), number, "PXAT", redis::kFarAway},
+      {"APPEND", name("string"), text},
+      {"INCRBY", name("counter"), number},
+      {"SETRANGE", name("string"), std::to_string(below(300)), text},
+      {"SETBIT", name("bits"), std::to_string(below(5000)), "1"},
+      {"RPUSH", name("list"), text, number},
+      {"LPOP", name("list")},
+      {"LTRIM", name("list"), "0", "40"},
+      {"SADD", name("set"), number, text},
+      {"SREM", name("set"), std::to_string(below(written_))},
+      {"SADD", name("numbers"), number},
+      {"ZADD", name("zset"), number, text},
+      {"ZINCRBY", name("zset"), "2", text},
+      {"ZREMRANGEBYRANK", name("zset"), "0", "1"},
+      {"HSET", name("hash"), text, number},
+      {"HINCRBY", name("hash"), "count", "3"},
+      {"HDEL", name("hash"), "count"},
+      {"XADD", name("stream"), number + "-1", "field", text},
+      {"XTRIM", name("stream"), "MAXLEN", "30"},
+      {"XGROUP", "CREATE", name("stream"), "group-" + number, "0", "MKSTREAM"},
+      {"PFADD", name("visitors"), number, text},
+      {"GEOADD", name("places"), std::to_string(below(90)), std::to_string(below(80)), number},
+      {"DEL", name("list"), name("zset")},
+      {"PEXPIREAT", name("hash"), redis::kFarAway},
+      {"COPY", name("set"), name("set"), "REPLACE"},
+      {"EVAL", "redis.call('INCR', KEYS[1]); redis.call('RPUSH', KEYS[2], ARGV[1])", "2", name("counter"), name("list"),
+       text},
+  };
+  return commands[below(commands.size())];
 }
 
 // Each transaction says in the same breath which step it was.
@@ -241,9 +241,8 @@ Result<std::string> RedisLife::find_prefix(const std::string& digest, size_t fro
 Result<std::string> RedisLife::recover_and_compare(Time instant, Way way) {
   std::string account;
   const std::string digest = TRY(restored_digest(instant, way, account));
-  const std::string found =
-      TRY_CONTEXT(find_prefix(digest, ledger_.confirmed_by(instant), ledger_.sent_by(instant)), "{}, {}",
-                  format_rfc3339(instant), account);
+  const std::string found = TRY_CONTEXT(find_prefix(digest, ledger_.confirmed_by(instant), ledger_.sent_by(instant)),
+                                        "{}, {}", format_rfc3339(instant), account);
   return fmt::format("{}: {}; {}", format_rfc3339(instant), found, account);
 }
 

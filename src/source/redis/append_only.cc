@@ -56,7 +56,8 @@ class CommandWriter : public CommandStream::Listener {
       name_.append(as_text(bytes));
       return {};
     }
-    if (argument_ == 1 && database_.size() < kMostDigits) database_ += as_text(bytes.first(std::min(bytes.size(), kMostDigits)));
+    if (argument_ == 1 && database_.size() < kMostDigits)
+      database_ += as_text(bytes.first(std::min(bytes.size(), kMostDigits)));
     return put(as_text(bytes));
   }
 
@@ -119,11 +120,10 @@ Result<WrittenCommands> write_commands(CommandLog& log, const Position& from, ui
   CommandStream commands(from.offset, &writer);
   LogUntil until;
   until.offset = to;
-  if (to > from.offset)
-    TRY(log.read(from, until, [&](const Frame& frame) { return commands.feed(frame.bytes); }));
+  if (to > from.offset) TRY(log.read(from, until, [&](const Frame& frame) { return commands.feed(frame.bytes); }));
   if (!commands.at_boundary() || commands.offset() != to) {
-    return make_error(ErrorCode::kInvalidData, "the commands up to offset {} end at {} within a command or transaction", to,
-                      commands.offset());
+    return make_error(ErrorCode::kInvalidData, "the commands up to offset {} end at {} within a command or transaction",
+                      to, commands.offset());
   }
   WrittenCommands written = writer.written();
   written.largest_db = std::max(written.largest_db, first_db);

@@ -23,8 +23,13 @@ std::string append_manifest(unsigned parts);
 
 // Appends to `sink` the commands of the log in [from, to), which must be boundaries, as
 // a server loads them: SELECT of `first_db` first; without what means something between
-// servers alone (PING, REPLCONF) or to listeners (PUBLISH). Counts the commands. Errors
-// as CommandLog::read(), and the sink's.
-Result<uint64_t> write_commands(CommandLog& log, const Position& from, uint64_t to, uint32_t first_db, FileSink& sink);
+// servers alone (PING, REPLCONF) or to listeners (PUBLISH). Errors as
+// CommandLog::read(), and the sink's.
+struct WrittenCommands {
+  uint64_t commands = 0;
+  uint32_t largest_db = 0;  // that was selected
+};
+Result<WrittenCommands> write_commands(CommandLog& log, const Position& from, uint64_t to, uint32_t first_db,
+                                       FileSink& sink);
 
 }  // namespace holdfast::redis

@@ -1,4 +1,5 @@
-#include <cstdlib>
+#include <algorithm>
+#include <memory>
 
 #include "base/units.h"
 #include "source/redis/file_sink.h"
@@ -155,10 +156,10 @@ class BootVerifier {
     TRY(compare_counts(*session, comparer.expired()));
     report_.checked_objects = comparer.compared();
     report_.checked_bytes = survey_.summary.bytes;
-    report_.details.update({{"server", program_.version},
-                            {"keys", comparer.compared()},
-                            {"expired", comparer.expired()},
-                            {"functions", survey_.summary.functions}});
+    report_.details["server"] = program_.version;
+    report_.details["keys"] = comparer.compared();
+    report_.details["expired"] = comparer.expired();
+    report_.details["functions"] = survey_.summary.functions;
     return std::move(report_);
   }
 
@@ -198,13 +199,14 @@ class BootVerifier {
       TRY(session.command({"SELECT", std::to_string(db)}));
       const auto there = static_cast<uint64_t>(TRY(session.command({"DBSIZE"})).integer);
       if (there <= keys && there + expired >= keys) continue;
-      report_.findings.push_back({fmt::format("database {}", db),
-                                  fmt::format("the server has {} keys, the file {}", format_count(there), format_count(keys))});
+      report_.findings.push_back(
+          {fmt::format("database {}", db),
+           fmt::format("the server has {} keys, the file {}", format_count(there), format_count(keys))});
     }
     const uint64_t libraries = TRY(session.command({"FUNCTION", "LIST"})).elements.size();
     if (libraries != survey_.summary.functions) {
-      report_.findings.push_back({"function libraries", fmt::format("the server has {}, the file {}", libraries,
-                                                                    survey_.summary.functions)});
+      report_.findings.push_back(
+          {"function libraries", fmt::format("the server has {}, the file {}", libraries, survey_.summary.functions)});
     }
     return {};
   }

@@ -28,7 +28,11 @@ class Loader : public RdbVisitor {
  public:
   Loader(source::World& world, ServerSession& session, const RdbSurvey& survey, const LoadOptions& options,
          LoadReport& report)
-      : world_(world), pipeline_(session), writer_(pipeline_, survey, options.replace), options_(options), report_(report) {}
+      : world_(world),
+        pipeline_(session),
+        writer_(pipeline_, survey, options.replace),
+        options_(options),
+        report_(report) {}
 
   Result<void> auxiliary(std::string_view name, std::string_view value) override {
     if (name != "lua") return {};
@@ -132,13 +136,14 @@ uint64_t largest_bulk_of(ServerSession& session) {
 Result<void> check_fits(ServerSession& session, const RdbSurvey& survey, const LoadOptions& options) {
   const uint64_t limit = largest_bulk_of(session);
   if (survey.largest_bytes + 1 + kDumpFooterBytes > limit) {
-    return make_error(ErrorCode::kUnsupported, "{} is {} long, and {} takes no more than {} at once", survey.largest_key,
-                      format_bytes(survey.largest_bytes), address(options), format_bytes(limit))
+    return make_error(ErrorCode::kUnsupported, "{} is {} long, and {} takes no more than {} at once",
+                      survey.largest_key, format_bytes(survey.largest_bytes), address(options), format_bytes(limit))
         .with_hint("raise proto-max-bulk-len there, or restore to a directory");
   }
   const Reply selected = TRY(session.ask({"SELECT", std::to_string(survey.largest_db)}));
   if (selected.is_error()) {
-    return make_error(ErrorCode::kMismatch, "{} has no database {}: {}", address(options), survey.largest_db, selected.text)
+    return make_error(ErrorCode::kMismatch, "{} has no database {}: {}", address(options), survey.largest_db,
+                      selected.text)
         .with_hint("raise 'databases' in its configuration");
   }
   return {};
@@ -146,8 +151,8 @@ Result<void> check_fits(ServerSession& session, const RdbSurvey& survey, const L
 
 void note_modules(const RdbSurvey& survey, LoadReport& report) {
   if (survey.summary.modules.empty()) return;
-  report.notes.push_back(fmt::format("what the modules {} keep beside the keys is not loaded",
-                                     fmt::join(survey.summary.modules, ", ")));
+  report.notes.push_back(
+      fmt::format("what the modules {} keep beside the keys is not loaded", fmt::join(survey.summary.modules, ", ")));
 }
 
 }  // namespace
@@ -194,12 +199,10 @@ Result<LoadReport> load_snapshot(source::World& world, repo::Repository& reposit
   write.bin_directory = state.bin_directory;
   write.folding = Folding::kRequired;
   const StateFiles files = TRY(write_state(world, repository, log, snapshot, target, write));
-  LoadReport report = TRY(load_rdb(
-      world,
-      [&]() -> Result<std::unique_ptr<ByteSource>> {
-        return std::unique_ptr<ByteSource>(TRY(FileSource::open(world.fs, files.folded)));
-      },
-      options));
+  const OpenRdb open = [&]() -> Result<std::unique_ptr<ByteSource>> {
+    return std::unique_ptr<ByteSource>(TRY(FileSource::open(world.fs, files.folded)));
+  };
+  LoadReport report = TRY(load_rdb(world, open, options));
   report.faults.insert(report.faults.end(), files.faults.begin(), files.faults.end());
   return report;
 }

@@ -3,9 +3,9 @@
 namespace holdfast::redis {
 namespace {
 
-constexpr unsigned kLiterals = 32;    // below: that many + 1 bytes follow as they are
-constexpr unsigned kLongLength = 7;   // a length that one more byte adds to
-constexpr size_t kShortest = 2;       // what a reference's length counts from
+constexpr unsigned kLiterals = 32;   // below: that many + 1 bytes follow as they are
+constexpr unsigned kLongLength = 7;  // a length that one more byte adds to
+constexpr size_t kShortest = 2;      // what a reference's length counts from
 
 Error damaged() { return make_error(ErrorCode::kInvalidData, "its packed bytes (LZF) are damaged"); }
 

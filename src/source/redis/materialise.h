@@ -18,9 +18,9 @@ namespace holdfast::redis {
 inline constexpr const char* kRestoreFolder = ".holdfast-restore";
 
 struct MaterialiseOptions {
-  std::string to;              // data directory of a server
-  std::string bin_directory;   // of redis-server; "": looked for
-  bool fold = true;            // false: the commands stay commands (AOF), no server is started
+  std::string to;             // data directory of a server
+  std::string bin_directory;  // of redis-server; "": looked for
+  bool fold = true;           // false: the commands stay commands (AOF), no server is started
   bool dry_run = false;
   std::optional<uint32_t> uid, gid;  // owner of what is written, when root
 };
@@ -28,8 +28,8 @@ struct MaterialiseOptions {
 struct MaterialiseReport {
   uint64_t files = 0;
   uint64_t bytes = 0, bytes_written = 0;
-  uint64_t commands = 0;  // replayed
-  RdbSummary rdb;         // of the dump.rdb that a server starts from; without one: of the base
+  uint64_t commands = 0;            // replayed
+  RdbSummary rdb;                   // of the dump.rdb that a server starts from; without one: of the base
   std::vector<std::string> faults;  // errors that the replay met: done, but not as it was
   std::vector<std::string> notes;
 };

@@ -33,9 +33,9 @@ class Pipeline {
   Result<void> receive();
 
   ServerSession& session_;
-  Bytes buffer_;         // not sent yet
-  uint64_t bytes_ = 0;   // of the command that is being written
-  uint64_t ahead_ = 0;   // bytes of the commands in pending_
+  Bytes buffer_;        // not sent yet
+  uint64_t bytes_ = 0;  // of the command that is being written
+  uint64_t ahead_ = 0;  // bytes of the commands in pending_
   std::deque<Pending> pending_;
 };
 

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 
 #include "base/filesystem.h"
@@ -25,7 +27,7 @@ constexpr int kOldestMajor = 7;  // PEXPIRETIME, an AOF in parts, counts of erro
 constexpr Duration kPoll = Duration::milliseconds(20);
 
 bool is_program(const std::string& path) {
-  struct stat status{};
+  struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && ::access(path.c_str(), X_OK) == 0;
 }
 
@@ -89,9 +91,11 @@ Result<ServerProgram> find_server_program(const std::string& preferred) {
   const std::string directory = !preferred.empty() ? preferred : configured != nullptr ? configured : "";
   const std::string path = directory.empty() ? look_in_path() : join_path(directory, kProgram);
   if (path.empty() || !is_program(path)) {
-    return make_error(ErrorCode::kNotFound, "there is no {} {}", kProgram, directory.empty() ? "in PATH" : "in " + directory)
-        .with_hint("install the package redis-server (Debian, Ubuntu) or redis (Red Hat), or name its directory: "
-                   "bin_directory in holdfast.yaml, or HOLDFAST_REDIS_BIN");
+    return make_error(ErrorCode::kNotFound, "there is no {} {}", kProgram,
+                      directory.empty() ? "in PATH" : "in " + directory)
+        .with_hint(
+            "install the package redis-server (Debian, Ubuntu) or redis (Red Hat), or name its directory: "
+            "bin_directory in holdfast.yaml, or HOLDFAST_REDIS_BIN");
   }
   return ask_version(path);
 }
@@ -126,13 +130,35 @@ Result<void> PrivateServer::spawn() {
   directory_ = ::open(options_.directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (directory_ < 0) return Error::from_errno(errno, options_.directory);
   // All paths are relative to the directory that it is started in.
-  std::vector<std::string> words = {options_.program.path, "--port", "0", "--unixsocket", kSocket,
-                                    "--unixsocketperm", "700", "--dir", ".", "--logfile", kLog,
-                                    "--dbfilename", "dump.rdb", "--save", "", "--daemonize", "no",
-                                    "--databases", std::to_string(options_.databases),
-                                    "--appendonly", options_.append_only ? "yes" : "no",
-                                    "--appendfsync", "no", "--auto-aof-rewrite-percentage", "0",
-                                    "--aof-load-truncated", "no", "--maxmemory", "0"};
+  std::vector<std::string> words = {options_.program.path,
+                                    "--port",
+                                    "0",
+                                    "--unixsocket",
+                                    kSocket,
+                                    "--unixsocketperm",
+                                    "700",
+                                    "--dir",
+                                    ".",
+                                    "--logfile",
+                                    kLog,
+                                    "--dbfilename",
+                                    "dump.rdb",
+                                    "--save",
+                                    "",
+                                    "--daemonize",
+                                    "no",
+                                    "--databases",
+                                    std::to_string(options_.databases),
+                                    "--appendonly",
+                                    options_.append_only ? "yes" : "no",
+                                    "--appendfsync",
+                                    "no",
+                                    "--auto-aof-rewrite-percentage",
+                                    "0",
+                                    "--aof-load-truncated",
+                                    "no",
+                                    "--maxmemory",
+                                    "0"};
   words.insert(words.end(), options_.arguments.begin(), options_.arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -170,8 +196,8 @@ Result<void> PrivateServer::await_loaded() {
   while (world_.clock.monotonic() - began < options_.deadline) {
     if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "stopped while a private server was loading");
     if (has_ended()) {
-      return make_error(ErrorCode::kServer, "a private {} {} did not load what was restored; its log ends with: {}", kProgram,
-                        options_.program.version, log_tail());
+      return make_error(ErrorCode::kServer, "a private {} {} did not load what was restored; its log ends with: {}",
+                        kProgram, options_.program.version, log_tail());
     }
     auto session = connect();
     if (session.ok()) {

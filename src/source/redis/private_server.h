@@ -18,7 +18,7 @@ namespace holdfast::redis {
 // A program that can serve what was restored.
 struct ServerProgram {
   std::string path;
-  std::string version;     // "7.0.15"
+  std::string version;  // "7.0.15"
   int major = 0;
   int newest_rdb_version = 0;  // that it loads
 };
@@ -38,10 +38,10 @@ class PrivateServer {
  public:
   struct Options {
     ServerProgram program;
-    std::string directory;               // what it works in; its socket and log are made there
-    bool append_only = false;            // starts from the AOF there, not from dump.rdb
+    std::string directory;     // what it works in; its socket and log are made there
+    bool append_only = false;  // starts from the AOF there, not from dump.rdb
     uint32_t databases = 16;
-    std::vector<std::string> arguments;  // more of them
+    std::vector<std::string> arguments;      // more of them
     Duration deadline = Duration::hours(1);  // to load, and of each command
   };
   // Starts it and waits until it has loaded what is there. kServer with the end of the

@@ -56,9 +56,10 @@ TEST(PrivateServerTest, SaysWhyItDidNotStart) {
   EXPECT_THAT(refused.error().text(), HasSubstr("its log ends with"));
   const auto absent = find_server_program("/nowhere");
   ASSERT_FALSE(absent.ok());
-  EXPECT_EQ(absent.error().text(),
-            "there is no redis-server in /nowhere (install the package redis-server (Debian, Ubuntu) or redis (Red Hat), "
-            "or name its directory: bin_directory in holdfast.yaml, or HOLDFAST_REDIS_BIN)");
+  EXPECT_EQ(
+      absent.error().text(),
+      "there is no redis-server in /nowhere (install the package redis-server (Debian, Ubuntu) or redis (Red Hat), "
+      "or name its directory: bin_directory in holdfast.yaml, or HOLDFAST_REDIS_BIN)");
 }
 
 }  // namespace

@@ -112,7 +112,8 @@ Result<RdbInput::Length> RdbInput::length_or_encoding() {
 Result<uint64_t> RdbInput::length() {
   const uint64_t begin = offset();
   const Length length = TRY(length_or_encoding());
-  if (length.encoded) return make_error(ErrorCode::kInvalidData, "byte {}: a string stands where a length should", begin);
+  if (length.encoded)
+    return make_error(ErrorCode::kInvalidData, "byte {}: a string stands where a length should", begin);
   return length.value;
 }
 
@@ -129,12 +130,9 @@ Result<std::string> RdbInput::string(uint64_t limit_bytes) {
     return out;
   }
   switch (length.value) {
-    case kInt8:
-      return std::to_string(static_cast<int8_t>(TRY(u8())));
-    case kInt16:
-      return std::to_string(static_cast<int16_t>(TRY(little_endian(2))));
-    case kInt32:
-      return std::to_string(static_cast<int32_t>(TRY(little_endian(4))));
+    case kInt8: return std::to_string(static_cast<int8_t>(TRY(u8())));
+    case kInt16: return std::to_string(static_cast<int16_t>(TRY(little_endian(2))));
+    case kInt32: return std::to_string(static_cast<int32_t>(TRY(little_endian(4))));
     case kLzf: {
       const uint64_t packed_bytes = TRY(this->length());
       const uint64_t bytes = TRY(this->length());
@@ -142,8 +140,7 @@ Result<std::string> RdbInput::string(uint64_t limit_bytes) {
       TRY(append(out, packed_bytes));
       return unpack_lzf(out, bytes).context(fmt::format("byte {}", begin));
     }
-    default:
-      return make_error(ErrorCode::kInvalidData, "byte {}: {} is no encoding of a string", begin, length.value);
+    default: return make_error(ErrorCode::kInvalidData, "byte {}: {} is no encoding of a string", begin, length.value);
   }
 }
 
@@ -153,12 +150,9 @@ Result<void> RdbInput::skip_string() {
   uint64_t bytes = length.value;
   if (length.encoded) {
     switch (length.value) {
-      case kInt8:
-        return skip(1);
-      case kInt16:
-        return skip(2);
-      case kInt32:
-        return skip(4);
+      case kInt8: return skip(1);
+      case kInt16: return skip(2);
+      case kInt32: return skip(4);
       case kLzf:
         bytes = TRY(this->length());
         TRY(this->length());

@@ -100,29 +100,19 @@ Result<void> ValueWalker::walk(uint8_t type) {
     case kHashZiplist:
     case kHashListpack:
     case kZsetListpack:
-    case kSetListpack:
-      return input_.skip_string();
+    case kSetListpack: return input_.skip_string();
     case kList:
     case kSet:
-    case kListQuicklist:
-      return strings(1);
-    case kHash:
-      return strings(2);
-    case kZset:
-      return zset(false);
-    case kZset2:
-      return zset(true);
-    case kListQuicklist2:
-      return quicklist2();
+    case kListQuicklist: return strings(1);
+    case kHash: return strings(2);
+    case kZset: return zset(false);
+    case kZset2: return zset(true);
+    case kListQuicklist2: return quicklist2();
     case kStreamListpacks:
     case kStreamListpacks2:
-    case kStreamListpacks3:
-      return stream(type);
-    case kModule2:
-      module_ = module_name(TRY(input_.length()));
-      return walk_module();
-    default:
-      return make_error(ErrorCode::kInvalidData, "byte {}: {} is no type of a value", input_.offset(), type);
+    case kStreamListpacks3: return stream(type);
+    case kModule2: module_ = module_name(TRY(input_.length())); return walk_module();
+    default: return make_error(ErrorCode::kInvalidData, "byte {}: {} is no type of a value", input_.offset(), type);
   }
 }
 
@@ -171,8 +161,8 @@ Result<void> ValueWalker::stream(uint8_t type) {
     TRY(input_.skip_raw_string(kStreamIdBytes));
     TRY(input_.skip_string());
   }
-  TRY(lengths(3));                                    // entries, last id
-  if (type >= kStreamListpacks2) TRY(lengths(5));     // first id, largest deleted id, entries ever added
+  TRY(lengths(3));                                 // entries, last id
+  if (type >= kStreamListpacks2) TRY(lengths(5));  // first id, largest deleted id, entries ever added
   const uint64_t groups = TRY(input_.length());
   for (uint64_t i = 0; i < groups; i++) TRY(stream_group(type));
   return {};
@@ -205,23 +195,13 @@ Result<void> ValueWalker::walk_module() {
     const uint64_t begin = input_.offset();
     const uint64_t opcode = TRY(input_.length());
     switch (opcode) {
-      case kModuleEof:
-        return {};
+      case kModuleEof: return {};
       case kModuleSigned:
-      case kModuleUnsigned:
-        TRY(input_.length());
-        break;
-      case kModuleFloat:
-        TRY(input_.skip(4));
-        break;
-      case kModuleDouble:
-        TRY(input_.skip(8));
-        break;
-      case kModuleString:
-        TRY(input_.skip_string());
-        break;
-      default:
-        return make_error(ErrorCode::kInvalidData, "byte {}: {} is nothing that a module writes", begin, opcode);
+      case kModuleUnsigned: TRY(input_.length()); break;
+      case kModuleFloat: TRY(input_.skip(4)); break;
+      case kModuleDouble: TRY(input_.skip(8)); break;
+      case kModuleString: TRY(input_.skip_string()); break;
+      default: return make_error(ErrorCode::kInvalidData, "byte {}: {} is nothing that a module writes", begin, opcode);
     }
   }
 }
@@ -236,6 +216,7 @@ class Reader {
   Result<bool> record();  // false: it was the last
   Result<void> auxiliary();
   Result<void> module_auxiliary();
+  Result<void> function_library();
   Result<void> select();
   Result<void> key(uint8_t type, uint64_t offset);
   Result<void> value(const RdbKey& key);
@@ -275,18 +256,25 @@ Result<void> Reader::auxiliary() {
   const std::string value = TRY(input_.string(kLongestText));
   if (name == "redis-ver") summary_.redis_version = value;
   if (name == "repl-stream-db") {
-    const bool number = !value.empty() && value.size() <= 6 &&
-                        value.find_first_not_of("0123456789") == std::string::npos;
+    const bool number =
+        !value.empty() && value.size() <= 6 && value.find_first_not_of("0123456789") == std::string::npos;
     if (number) summary_.stream_db = static_cast<uint32_t>(std::stoul(value));
   }
   return visitor_.auxiliary(name, value);
+}
+
+Result<void> Reader::function_library() {
+  const std::string code = TRY_CONTEXT(input_.string(kLongestText), "a function library");
+  summary_.functions++;
+  return visitor_.function_library(code);
 }
 
 Result<void> Reader::module_auxiliary() {
   const std::string name = module_name(TRY(input_.length()));
   const uint64_t begin = input_.offset();
   if (TRY(input_.length()) != kModuleUnsigned)
-    return make_error(ErrorCode::kInvalidData, "byte {}: the data of module {} does not say when it applies", begin, name);
+    return make_error(ErrorCode::kInvalidData, "byte {}: the data of module {} does not say when it applies", begin,
+                      name);
   TRY(input_.length());
   note_module(name);
   TRY_CONTEXT(ValueWalker(input_).walk_module(), "data of module {}", name);
@@ -332,40 +320,22 @@ Result<bool> Reader::record() {
   const uint64_t offset = input_.offset();
   const uint8_t opcode = TRY(input_.u8());
   switch (opcode) {
-    case kEof:
-      return false;
-    case kAux:
-      TRY(auxiliary());
-      return true;
-    case kSelectDb:
-      TRY(select());
-      return true;
+    case kEof: return false;
+    case kAux: TRY(auxiliary()); return true;
+    case kSelectDb: TRY(select()); return true;
     case kResizeDb:
       TRY(input_.length());
       TRY(input_.length());
       return true;
-    case kExpireMilliseconds:
-      next_.expires_ms = static_cast<int64_t>(TRY(input_.little_endian(8)));
-      return true;
+    case kExpireMilliseconds: next_.expires_ms = static_cast<int64_t>(TRY(input_.little_endian(8))); return true;
     case kExpireSeconds:
       next_.expires_ms = int64_t{static_cast<int32_t>(TRY(input_.little_endian(4)))} * 1000;
       return true;
-    case kIdle:
-      next_.idle_seconds = TRY(input_.length());
-      return true;
-    case kFreq:
-      next_.frequency = TRY(input_.u8());
-      return true;
-    case kModuleAux:
-      TRY(module_auxiliary());
-      return true;
-    case kFunction2:
-      TRY_CONTEXT(visitor_.function_library(TRY(input_.string(kLongestText))), "a function library");
-      summary_.functions++;
-      return true;
-    default:
-      TRY(key(opcode, offset));
-      return true;
+    case kIdle: next_.idle_seconds = TRY(input_.length()); return true;
+    case kFreq: next_.frequency = TRY(input_.u8()); return true;
+    case kModuleAux: TRY(module_auxiliary()); return true;
+    case kFunction2: TRY(function_library()); return true;
+    default: TRY(key(opcode, offset)); return true;
   }
 }
 
@@ -394,35 +364,27 @@ Result<RdbSummary> Reader::run() {
 
 std::string_view type_name(uint8_t rdb_type) {
   switch (rdb_type) {
-    case kString:
-      return "string";
+    case kString: return "string";
     case kList:
     case kListZiplist:
     case kListQuicklist:
-    case kListQuicklist2:
-      return "list";
+    case kListQuicklist2: return "list";
     case kSet:
     case kSetIntset:
-    case kSetListpack:
-      return "set";
+    case kSetListpack: return "set";
     case kZset:
     case kZset2:
     case kZsetZiplist:
-    case kZsetListpack:
-      return "zset";
+    case kZsetListpack: return "zset";
     case kHash:
     case kHashZipmap:
     case kHashZiplist:
-    case kHashListpack:
-      return "hash";
+    case kHashListpack: return "hash";
     case kStreamListpacks:
     case kStreamListpacks2:
-    case kStreamListpacks3:
-      return "stream";
-    case kModule2:
-      return "module";
-    default:
-      return "value";
+    case kStreamListpacks3: return "stream";
+    case kModule2: return "module";
+    default: return "value";
   }
 }
 

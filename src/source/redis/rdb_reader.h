@@ -21,12 +21,12 @@ inline constexpr int kNewestRdbVersion = 11;
 // One key of an RDB file. The value itself is given in pieces.
 struct RdbKey {
   uint32_t db = 0;
-  std::string key;                           // bytes
-  uint8_t type = 0;                          // RDB_TYPE_...; the first byte of a DUMP payload
-  std::optional<int64_t> expires_ms;         // Unix time
-  std::optional<uint64_t> idle_seconds;      // LRU
-  std::optional<uint8_t> frequency;          // LFU
-  uint64_t offset = 0;                       // in the file, of the type byte
+  std::string key;                       // bytes
+  uint8_t type = 0;                      // RDB_TYPE_...; the first byte of a DUMP payload
+  std::optional<int64_t> expires_ms;     // Unix time
+  std::optional<uint64_t> idle_seconds;  // LRU
+  std::optional<uint8_t> frequency;      // LFU
+  uint64_t offset = 0;                   // in the file, of the type byte
 };
 
 // "string", "list", "set", "zset", "hash", "stream", "module": as TYPE says it.

@@ -28,7 +28,8 @@ class Resolver {
 
   Result<ResolvedTarget> resolve() {
     if (target_.lsn || target_.xid || target_.name || target_.timeline) {
-      return make_error(ErrorCode::kUsage, "Redis has no LSN, transaction number, restore point or timeline to restore to")
+      return make_error(ErrorCode::kUsage,
+                        "Redis has no LSN, transaction number, restore point or timeline to restore to")
           .with_hint("use --at TIME or --point ID");
     }
     TRY(choose_snapshot());
@@ -78,7 +79,8 @@ class Resolver {
       const LogEnd end = TRY(end_of(log_, snapshot(), resolved_.from));
       resolved_.to = end.position.offset;
       resolved_.instant = end.covered_until;
-      if (auto hole = TRY(hole_behind(log_, resolved_.from, end)); !hole.empty()) resolved_.notes.push_back(std::move(hole));
+      if (auto hole = TRY(hole_behind(log_, resolved_.from, end)); !hole.empty())
+        resolved_.notes.push_back(std::move(hole));
       return {};
     }
     resolved_.instant = *target_.time;
@@ -118,9 +120,8 @@ class Resolver {
                                           format_local(snapshot().instant));
       return;
     }
-    resolved_.description =
-        fmt::format("its snapshot of {}, and {} of commands after it", format_local(snapshot().instant),
-                    format_bytes(resolved_.replay_bytes()));
+    resolved_.description = fmt::format("its snapshot of {}, and {} of commands after it",
+                                        format_local(snapshot().instant), format_bytes(resolved_.replay_bytes()));
   }
 
   CommandLog& log_;
@@ -141,7 +142,8 @@ Result<RecoveryWindow> recovery_window(CommandLog& log, const std::vector<repo::
   if (snapshots.empty()) return window;
   window.from = snapshots.front().instant;
   const repo::Snapshot& newest = snapshots.back();
-  window.until = TRY(end_of(log, newest, TRY(snapshot_source(newest)).position)).covered_until;
+  const SnapshotSource source = TRY(snapshot_source(newest));
+  window.until = TRY(end_of(log, newest, source.position)).covered_until;
   return window;
 }
 

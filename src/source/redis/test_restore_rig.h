@@ -109,7 +109,7 @@ class RestoreRig {
     FrameWriter writer;
     writer.begin(from.offset);
     for (const Arrival& arrival : arrivals) writer.add(arrival.received, as_bytes(arrival.bytes));
-    if (!writer.empty()) TRY(log->put_record(writer.take(from.replid)));
+    if (writer.to() > writer.from()) TRY(log->put_record(writer.take(from.replid)));
     TRY(log->refresh());
     return log;
   }
@@ -135,6 +135,8 @@ class RestoreRig {
 inline const std::string kTestReplid(40, 'a');
 
 // Commands as a master sends them.
-inline std::string encoded(const std::vector<std::string_view>& words) { return std::string(as_text(encode_command(words))); }
+inline std::string encoded(const std::vector<std::string_view>& words) {
+  return std::string(as_text(encode_command(words)));
+}
 
 }  // namespace holdfast::redis

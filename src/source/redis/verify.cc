@@ -46,12 +46,12 @@ class OfflineVerifier {
     }
     nlohmann::json databases = nlohmann::json::object();
     for (const auto& [db, keys] : summary.keys_of) databases[std::to_string(db)] = keys;
-    report_.details.update({{"keys", summary.keys},
-                            {"expiring", summary.expiring},
-                            {"functions", summary.functions},
-                            {"databases", databases},
-                            {"rdb_version", summary.version},
-                            {"checksum", summary.checksummed}});
+    report_.details["keys"] = summary.keys;
+    report_.details["expiring"] = summary.expiring;
+    report_.details["functions"] = summary.functions;
+    report_.details["databases"] = std::move(databases);
+    report_.details["rdb_version"] = summary.version;
+    report_.details["checksum"] = summary.checksummed;
     return {};
   }
 
@@ -94,7 +94,9 @@ class OfflineVerifier {
 
 Result<source::VerifyReport> verify_offline(source::World& world, repo::Repository& repository, CommandLog& log,
                                             const repo::Snapshot& snapshot) {
-  return OfflineVerifier(world, repository, log, snapshot).run().context(fmt::format("verifying '{}'", snapshot.component));
+  return OfflineVerifier(world, repository, log, snapshot)
+      .run()
+      .context(fmt::format("verifying '{}'", snapshot.component));
 }
 
 }  // namespace holdfast::redis
