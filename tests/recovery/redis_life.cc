@@ -181,8 +181,10 @@ Result<Time> RedisLife::random_instant() {
   auto logs = repo::open_log_store(rig_.repository());
   auto log = TRY(redis::CommandLog::open(*logs, "cache"));
   const redis::RecoveryWindow window = TRY(redis::recovery_window(*log, snapshots_));
-  const auto span = static_cast<uint64_t>((*window.until - *window.from).ns / kMicrosecond);
-  return *window.from + Duration::microseconds(static_cast<int64_t>(random_() % (span + 1)));
+  // Near something that was sent: between episodes nothing happens for long.
+  const Time sent = ledger_.steps[random_() % ledger_.steps.size()].sent;
+  const Time instant = sent + Duration::microseconds(static_cast<int64_t>(random_() % 3000));
+  return std::clamp(instant, *window.from, *window.until);
 }
 
 Result<std::string> RedisLife::restored_digest(Time instant, Way way, std::string& account) {

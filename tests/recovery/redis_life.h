@@ -52,7 +52,8 @@ class RedisLife {
   };
   Result<void> live(const Episode& episode);
 
-  // An instant from the first snapshot to the end of what is stored.
+  // An instant between the first snapshot and the end of what is stored, while something
+  // was written.
   Result<Time> random_instant();
   enum class Way { kDump, kAppendOnly, kRunningServer };
   // Restores to the instant, starts a server from that and holds its content against the

@@ -108,8 +108,10 @@ class RestoreRig {
     auto log = TRY(CommandLog::open(*logs_, "cache"));
     FrameWriter writer;
     writer.begin(from.offset);
-    for (const Arrival& arrival : arrivals) writer.add(arrival.received, as_bytes(arrival.bytes));
-    if (writer.to() > writer.from()) TRY(log->put_record(writer.take(from.replid)));
+    for (const Arrival& arrival : arrivals) {
+      if (!arrival.bytes.empty()) writer.add(arrival.received, as_bytes(arrival.bytes));
+    }
+    if (!writer.empty()) TRY(log->put_record(writer.take(from.replid)));
     TRY(log->refresh());
     return log;
   }
