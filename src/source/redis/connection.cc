@@ -312,7 +312,9 @@ Error server_error(std::string_view what, std::string_view text) {
                    "+info");
   }
   if (begins({"LOADING", "BUSY", "MASTERDOWN", "NOMASTERLINK", "TRYAGAIN"})) {
-    return make_error(ErrorCode::kUnavailable, "the Redis server can't do {} now: {}", what, text).with_retryable();
+    return make_error(ErrorCode::kUnavailable, "the Redis server can't do {} now: {}", what, text)
+        .with_retryable()
+        .with_hint("try again when it has loaded its data and, as a replica, is connected to its master");
   }
   return make_error(ErrorCode::kServer, "the Redis server refuses {}: {}", what, text);
 }

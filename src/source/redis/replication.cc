@@ -48,8 +48,7 @@ Result<SyncAnswer> parse_answer(const std::string& line, const std::optional<Pos
     answer.position = {words.size() == 1 ? from->replid : words[1], from->offset};
     return answer;
   }
-  if (line.starts_with("-"))
-    return server_error("PSYNC", line.substr(1)).with_hint("the server can't send its data now; see its log");
+  if (line.starts_with("-")) return server_error("PSYNC", line.substr(1));
   return make_error(ErrorCode::kInvalidData, "the Redis server answers PSYNC with what is no answer: '{}'",
                     line.substr(0, 80));
 }
