@@ -230,6 +230,10 @@ class StackParser {
         {"connection", [&](const YAML::Node& value) { return read_redis_address(value, redis.connection); }},
         {"user", [&](const YAML::Node& value) { return read_text(value, "user", redis.user); }},
         {"password", [&](const YAML::Node& value) { return read_secret(value, "password", redis.password); }},
+        {"data_directory",
+         [&](const YAML::Node& value) { return read_path(value, "data_directory", redis.data_directory); }},
+        {"bin_directory",
+         [&](const YAML::Node& value) { return read_path(value, "bin_directory", redis.bin_directory); }},
         {"tls",
          [&](const YAML::Node& value) {
            redis.tls = true;

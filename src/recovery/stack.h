@@ -30,6 +30,8 @@ struct RedisConfig {
   std::string password;                               // secret reference or ""
   bool tls = false;                                   // also where the address does not say so
   std::string tls_ca, tls_cert, tls_key;              // files; "": the system's, none
+  std::string data_directory;                         // where a restore puts it; "": must be said
+  std::string bin_directory;                          // of redis-server, for restores; "": looked for
 };
 
 struct FilesConfig {
