@@ -32,7 +32,7 @@ OptionHelp describe_option(const CLI::Option& option) {
 std::string usage_of(const CommandHelp& help, bool has_commands) {
   std::string usage = "holdfast";
   if (!help.name.empty()) usage += " " + help.name;
-  if (has_commands) return usage + " COMMAND [OPTIONS]";
+  if (has_commands) return usage + (help.runs ? " [COMMAND] [OPTIONS]" : " COMMAND [OPTIONS]");
   if (!help.options.empty()) usage += " [OPTIONS]";
   for (const OptionHelp& positional : help.positionals) {
     const std::string shown = positional.names + (positional.many ? "..." : "");
@@ -79,6 +79,7 @@ CommandHelp describe(const CLI::App& app, const std::string& path) {
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     help.commands.push_back(describe(*command, path.empty() ? command->get_name() : path + " " + command->get_name()));
   }
+  help.runs = app.get_require_subcommand_min() == 0;
   help.usage = usage_of(help, !help.commands.empty());
   return help;
 }

@@ -27,6 +27,7 @@ struct CommandHelp {
   std::vector<OptionHelp> positionals, options;
   std::string examples;  // as declared: command lines indented by nothing, comments with '#'
   std::vector<CommandHelp> commands;
+  bool runs = true;  // by itself, not only through a command below it
 };
 
 CommandHelp describe(const CLI::App& app, const std::string& path = "");

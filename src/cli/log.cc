@@ -1,3 +1,4 @@
+#include "cli/log.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/present.h"
@@ -5,6 +6,7 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "recovery/log_state.h"
+#include "recovery/redis_component.h"
 
 namespace holdfast::cli {
 
@@ -31,6 +33,7 @@ Json document_of(const recovery::LogState& state) {
   for (const postgres::RecoveryStretch& stretch : state.stretches)
     windows.push_back({{"from", json_of(stretch.from)}, {"until", json_of(stretch.until)}});
   Json json = {{"component", state.component},
+               {"kind", "postgres"},
                {"system_id", std::to_string(state.system_id)},
                {"records", state.records},
                {"stored_bytes", state.stored_bytes},
@@ -84,6 +87,73 @@ void print_state(Context& context, const recovery::LogState& state) {
   if (state.slot) print_slot(context, *state.slot);
 }
 
+// ---- Redis
+
+Json json_of_range(const redis::LogRange& range) {
+  return {
+      {"replid", range.replid},        {"from", range.from},         {"to", range.to}, {"bytes", range.to - range.from},
+      {"first", json_of(range.first)}, {"last", json_of(range.last)}};
+}
+
+Json document_of(const recovery::RedisLogState& state) {
+  Json ranges = Json::array(), links = Json::array(), absences = Json::array();
+  Json windows = Json::array(), gaps = Json::array();
+  for (const redis::LogRange& range : state.ranges) ranges.push_back(json_of_range(range));
+  for (const redis::LogLink& link : state.links)
+    links.push_back({{"from", link.from}, {"to", link.to}, {"offset", link.offset}, {"seen", json_of(link.seen)}});
+  for (const redis::LogAbsence& absence : state.absences)
+    absences.push_back({{"replid", absence.replid},
+                        {"from", json_of(absence.from_instant)},
+                        {"until", json_of(absence.to_instant)},
+                        {"bytes", absence.to - absence.from}});
+  for (const recovery::RedisWindow& window : state.windows)
+    windows.push_back({{"from", json_of(window.from)}, {"until", json_of(window.until)}});
+  for (const recovery::RedisWindowGap& gap : state.gaps)
+    gaps.push_back({{"from", json_of(gap.from)}, {"until", json_of(gap.until)}, {"reason", gap.reason}});
+  return {{"component", state.component},
+          {"kind", "redis"},
+          {"records", state.records},
+          {"stored_bytes", state.stored_bytes},
+          {"ranges", ranges},
+          {"links", links},
+          {"absences", absences},
+          {"windows", windows},
+          {"gaps", gaps}};
+}
+
+void print_state(Context& context, const recovery::RedisLogState& state) {
+  context.print("{} (Redis): {}, {} stored", state.component, counted(state.records, "record"),
+                format_bytes(state.stored_bytes));
+  Table table({{"  HISTORY"},
+               {"FROM", Table::Align::kRight},
+               {"TO", Table::Align::kRight},
+               {"SIZE", Table::Align::kRight},
+               {"LAST"}});
+  for (const redis::LogRange& range : state.ranges) {
+    table.add({"  " + range.replid.substr(0, 8), std::to_string(range.from), std::to_string(range.to),
+               format_bytes(range.to - range.from), format_local(range.last)});
+  }
+  if (!table.empty() && !context.json()) context.write(table.text());
+  for (size_t i = 0; i < state.windows.size(); i++) {
+    const recovery::RedisWindow& window = state.windows[i];
+    if (i > 0) {
+      const recovery::RedisWindowGap& gap = state.gaps[i - 1];
+      context.print("  gap: {} to {}: {}", format_rfc3339(gap.from), format_rfc3339(gap.until), gap.reason);
+    }
+    context.print("  window {} to {}", format_local(window.from), format_local(window.until));
+  }
+  if (state.windows.empty()) context.print("  no recovery window yet: there is no point of this component");
+  for (const redis::LogLink& link : state.links) {
+    context.print("  history {} goes on as {} at offset {} (failover)", link.from.substr(0, 8), link.to.substr(0, 8),
+                  link.offset);
+  }
+  for (const redis::LogAbsence& absence : state.absences) {
+    context.print("  nobody received from {} to {}: {} came later, nothing is missing",
+                  format_local(absence.from_instant), format_local(absence.to_instant),
+                  format_bytes(absence.to - absence.from));
+  }
+}
+
 Result<void> run(Context& context, const LogOptions& options) {
   auto workspace = TRY(context.open());
   const auto states = TRY(recovery::log_states(*workspace, !options.no_server));
@@ -92,8 +162,13 @@ Result<void> run(Context& context, const LogOptions& options) {
     logs.push_back(document_of(state));
     print_state(context, state);
   }
+  const auto commands = TRY(recovery::redis_log_states(*workspace));
+  for (const recovery::RedisLogState& state : commands) {
+    logs.push_back(document_of(state));
+    print_state(context, state);
+  }
   context.set_document("log", {{"logs", logs}});
-  if (states.empty()) context.say("there is no WAL yet: see 'holdfast wal --help'");
+  if (logs.empty()) context.say("there is no log yet: see 'holdfast wal --help' and 'holdfast log receive --help'");
   return {};
 }
 
@@ -101,10 +176,11 @@ Result<void> run(Context& context, const LogOptions& options) {
 
 void add_log(Program& program) {
   auto options = std::make_shared<LogOptions>();
-  CLI::App* command = program.command("log", "Show the stored WAL: its ranges, gaps, the recovery window, the slot.");
-  command->add_flag("--no-server", options->no_server, "do not ask the servers for their slots");
-  program.examples(command, "holdfast log\nholdfast log --json | jq '.logs[].window'");
+  CLI::App* command = program.command("log", "Show the stored logs: their ranges, gaps, the recovery windows.");
+  command->add_flag("--no-server", options->no_server, "do not ask PostgreSQL servers for their slots");
+  program.examples(command, "holdfast log\nholdfast log --json | jq '.logs[].window'\nholdfast log receive");
   program.on(command, [options](Context& context) { return run(context, *options); });
+  add_log_receive(program, command);
 }
 
 }  // namespace holdfast::cli

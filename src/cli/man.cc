@@ -50,7 +50,7 @@ std::string examples_of(const std::string& text) {
 std::string command_pages(const CommandHelp& command) {
   std::string out;
   for (const CommandHelp& below : command.commands) {
-    if (below.commands.empty()) {
+    if (below.runs) {
       out += ".SS " + roff(below.usage) + "\n" + roff(below.summary) + "\n";
       out += options_of(below.positionals) + options_of(below.options);
       if (!below.examples.empty()) out += examples_of(below.examples);
@@ -88,12 +88,13 @@ constexpr const char* kEnvironment =
 std::string man_page(const CLI::App& app) {
   const CommandHelp root = describe(app);
   std::string out = fmt::format(".TH HOLDFAST 1 \"\" \"holdfast {}\" \"User Commands\"\n", kVersion);
-  out += ".SH NAME\nholdfast \\- protect, prove and restore PostgreSQL and files\n";
+  out += ".SH NAME\nholdfast \\- protect, prove and restore PostgreSQL, Redis and files\n";
   out += ".SH SYNOPSIS\n\\fBholdfast\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR]\n";
   out +=
       ".SH DESCRIPTION\nholdfast keeps recovery points of a stack, described in holdfast.yaml, in an encrypted and "
       "deduplicated "
-      "repository, with PostgreSQL's WAL between them, and restores components to any instant of their recovery "
+      "repository, with PostgreSQL's WAL and Redis's commands between them, and restores components to any instant of "
+      "their recovery "
       "window. "
       "It says what will happen, and how much will be lost, before it changes anything.\n";
   out += ".SH COMMANDS\n" + command_pages(root);
@@ -124,7 +125,7 @@ std::string markdown_options(const char* title, const std::vector<OptionHelp>& o
 std::string markdown_command(const CommandHelp& command) {
   std::string out;
   for (const CommandHelp& below : command.commands) {
-    if (below.commands.empty()) {
+    if (below.runs) {
       out += fmt::format("\n## holdfast {}\n\n{}\n\n```\n{}\n```\n", below.name, below.summary, below.usage);
       out += markdown_options("argument", below.positionals) + markdown_options("option", below.options);
       if (!below.examples.empty()) out += "\n```sh\n" + below.examples + "\n```\n";

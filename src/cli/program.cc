@@ -55,7 +55,7 @@ std::vector<std::string> option_names(const CLI::App& app) {
 
 }  // namespace
 
-Program::Program() : root_("Disaster recovery: protect, prove and restore PostgreSQL and files.", "holdfast") {
+Program::Program() : root_("Disaster recovery: protect, prove and restore PostgreSQL, Redis and files.", "holdfast") {
   root_.set_help_flag();
   root_.require_subcommand(1);
   root_.fallthrough();
@@ -99,7 +99,10 @@ CLI::App* Program::command(const std::string& name, const std::string& summary, 
 }
 
 void Program::on(CLI::App* command, Run run) {
-  command->callback([this, run = std::move(run)] { run_ = run; });
+  // Of a command and one below it the one below runs, though the other is called, too.
+  command->callback([this, command, run = std::move(run)] {
+    if (command->get_subcommands().empty()) run_ = run;
+  });
 }
 
 CLI::App* Program::chosen() {
@@ -161,7 +164,7 @@ int Program::parse_failure(const CLI::ParseError& error) {
                              word)
                       .with_hint(nearest.empty() ? see : fmt::format("did you mean '{}'? {}", nearest, see)));
   }
-  if (!command_names(app).empty()) {
+  if (app.get_require_subcommand_min() > 0) {
     return finish(make_error(ErrorCode::kUsage, "a command is missing: {}", fmt::join(command_names(app), ", "))
                       .with_hint(std::string(see)));
   }

@@ -105,6 +105,11 @@ Result<void> settle(RestoreCommand& command, Time now) {
   if (!request.primary_conninfo.empty() && !request.standby)
     return make_error(ErrorCode::kUsage, "--primary-conninfo needs --standby");
   if (request.remove_extra && !request.delta) return make_error(ErrorCode::kUsage, "--remove-extra needs --delta");
+  if (request.replace && request.into.empty()) return make_error(ErrorCode::kUsage, "--replace needs --into");
+  if (!request.into_password.empty() && request.into.empty())
+    return make_error(ErrorCode::kUsage, "--into-password needs --into");
+  if (!request.into.empty() && !request.to.empty())
+    return make_error(ErrorCode::kUsage, "--to and --into exclude each other").with_hint("give one of them");
   if (command.action) {
     if (request.standby)
       return make_error(ErrorCode::kUsage, "--action says what comes after recovery, and a standby stays in it");
@@ -132,6 +137,11 @@ Json document_of(const recovery::RestorePlan& plan) {
       json["replay_from"] = component.target->replay_from.text();
       json["replay_to"] = component.target->replay_to.text();
     }
+    if (component.redis_target) {
+      json["replay_from"] = component.redis_target->from.offset;
+      json["replay_to"] = component.redis_target->to;
+    }
+    if (component.kind == "redis") json["into_server"] = component.into_server;
     if (component.kind == "postgres") json["archiving_off"] = component.archiving_off;
     if (!component.notes.empty()) json["notes"] = component.notes;
     if (!component.changes.empty()) json["changes"] = component.changes;
@@ -190,6 +200,8 @@ void print_outcome(Context& context, const recovery::RestorePlan& plan,
     context.print("restored {}: {}, {} in {} ({} written{})", outcome.component, counted(outcome.files, "file"),
                   format_bytes(outcome.bytes), duration_text(outcome.took), format_bytes(outcome.bytes_written),
                   objective);
+    if (plan.components[i].kind == "redis" && !plan.components[i].into_server)
+      context.say("start the server on {}", plan.components[i].to);
     if (plan.components[i].kind == "postgres") {
       context.say("start the server on {} to replay its WAL", plan.components[i].to);
       if (stack.passphrase.starts_with("env:"))
@@ -268,6 +280,16 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
       ->add_option("--to", request.to,
                    "into this directory (several components: each in DIR/NAME) instead of the original places")
       ->type_name("DIR");
+  command
+      ->add_option("--into", request.into,
+                   "Redis: load the component into this running server (HOST:PORT, redis://..., unix:///PATH)")
+      ->type_name("ADDRESS");
+  command
+      ->add_option("--into-password", request.into_password,
+                   "with --into: its password, as env:NAME, file:PATH or exec:COMMAND")
+      ->type_name("SECRET");
+  command->add_flag("--replace", request.replace,
+                    "with --into: although the server holds data; keys of the same names are replaced, others stay");
   command->add_option("--path", request.only, "only this path or pattern of a files component (may be repeated)")
       ->type_name("PATH");
   command->add_flag("--delta", request.delta,
@@ -310,6 +332,8 @@ void add_restore(Program& program) {
                    "holdfast restore --component db --delta   # over a damaged cluster\n"
                    "holdfast restore --component db --to /srv/replica --standby \\\n"
                    "    --primary-conninfo 'host=db1 user=replicator'\n"
+                   "holdfast restore --component cache --to /var/lib/redis --at '10 minutes ago'\n"
+                   "holdfast restore --component cache --into 127.0.0.1:6379   # a running, empty server\n"
                    "holdfast restore --component files --path srv/data/bills --to /tmp/out\n"
                    "# refused: a running target (23), one with data unless --delta (22),\n"
                    "# an instant that can't be reached (24)");

@@ -1,9 +1,6 @@
 #include "recovery/backup.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <climits>
 #include <mutex>
 #include <optional>
 
@@ -12,25 +9,18 @@
 #include "recovery/capture_order.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/redis_component.h"
 #include "recovery/shared_progress.h"
 #include "recovery/stage.h"
+#include "recovery/this_host.h"
 #include "repo/missing.h"
 #include "repo/session_part.h"
 #include "source/files/capture.h"
 #include "source/postgres/capture.h"
 
-#ifndef HOLDFAST_VERSION
-#define HOLDFAST_VERSION "0.1.0"
-#endif
-
 namespace holdfast::recovery {
 
 namespace {
-
-std::string host_name() {
-  char name[HOST_NAME_MAX + 1] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
 
 Result<repo::Snapshot> capture_files(Workspace& workspace, source::World& world, repo::WriteSession& session,
                                      const ComponentConfig& component, const BackupOptions& options,
@@ -177,8 +167,9 @@ class PointTaker {
     repo::WriteSession& session = part ? *part : *session_;
     source::World world{workspace_.machine().fs, clock, progress, stack_.effective_threads()};
     auto snapshot =
-        TRY(component.kind == "files" ? capture_files(workspace_, world, session, component, options_, previous)
-                                      : capture_postgres(workspace_, world, session, component, options_, previous));
+        TRY(component.kind == "files"   ? capture_files(workspace_, world, session, component, options_, previous)
+            : component.kind == "redis" ? capture_redis(world, session, component)
+                                        : capture_postgres(workspace_, world, session, component, options_, previous));
     snapshot.component = component.name;
     snapshot.stored_bytes = session.stats().stored_bytes;
     snapshot.took = clock.monotonic() - began;
@@ -195,7 +186,7 @@ class PointTaker {
     BackupReport report;
     report.point.stack = stack_.stack;
     report.point.host = host_name();
-    report.point.version = HOLDFAST_VERSION;
+    report.point.version = kProgramVersion;
     report.point.tags = options_.tags;
     for (size_t i = 0; i < components_.size(); i++) {
       if (!outcomes_[i]) continue;

@@ -10,6 +10,7 @@
 #include "repo/hold.h"
 #include "repo/lease.h"
 #include "repo/log_store.h"
+#include "source/redis/command_log.h"
 
 namespace holdfast::recovery {
 
@@ -18,7 +19,7 @@ namespace {
 // Purposes of reader leases whose holders need no log (cli/mount.cc, repo/check.cc).
 constexpr std::string_view kMountPurpose = "mount", kCheckPurpose = "check";
 
-// Expires the WAL that no kept point needs, stream by stream. A stream is of a cluster,
+// Expires the WAL and commands that no kept point needs, stream by stream. A stream is of a cluster,
 // not of a stack: `kept` are the points of every stack in the repository.
 class LogKeeper {
  public:
@@ -29,18 +30,30 @@ class LogKeeper {
     std::vector<LogExpiry> result;
     const std::string in_use = TRY(why_in_use());
     auto logs = repo::open_log_store(workspace_.repository());
+    std::set<std::string> commands;  // components with a log of Redis
     for (const std::string& stream : TRY(logs->streams())) {
+      if (const auto id = redis::parse_stream(stream); id && belongs_to_stack(id->component))
+        commands.insert(id->component);
       const auto name = parse_stream_name(stream);
-      if (!name || !belongs_to_stack(*name)) continue;
+      if (!name || !belongs_to_stack(name->component)) continue;
       if (!in_use.empty())
-        result.push_back({stream, "", {}, in_use + ": left as it is until the next time"});
+        result.push_back({stream, "", {}, in_use + kUntilNext});
       else
         result.push_back(TRY_CONTEXT(expire(stream, *name), "log {}", stream));
+    }
+    for (const std::string& component : commands) {
+      if (!in_use.empty())
+        result.push_back({component, "", {}, in_use + kUntilNext});
+      else
+        result.push_back(TRY_CONTEXT(expire_commands(*logs, component), "log of {}", component));
     }
     return result;
   }
 
  private:
+  static constexpr const char* kUntilNext = ": left as it is until the next time";
+  static constexpr const char* kNoPoint = "no kept point belongs to it: left as it is";
+
   // A backup that has not committed needs its WAL, too, and nobody knows yet from where
   // on. A restore may be of a point that has just been removed.
   Result<std::string> why_in_use() {
@@ -54,10 +67,10 @@ class LogKeeper {
 
   // Streams carry no stack's name: only those whose component our configuration or our
   // points know are looked at.
-  bool belongs_to_stack(const StreamName& name) const {
-    if (workspace_.stack().find(name.component) != nullptr) return true;
+  bool belongs_to_stack(const std::string& component) const {
+    if (workspace_.stack().find(component) != nullptr) return true;
     const std::string& stack = workspace_.stack().stack;
-    const auto refs = snapshots_of(kept_, name.component);
+    const auto refs = snapshots_of(kept_, component);
     return std::any_of(refs.begin(), refs.end(),
                        [&](const SnapshotRef& ref) { return stack.empty() || ref.point->stack == stack; });
   }
@@ -72,12 +85,33 @@ class LogKeeper {
       if (!oldest || facts.start < oldest->start) oldest = facts;
     }
     if (!oldest) {
-      expiry.note = "no kept point belongs to it: left as it is";
+      expiry.note = kNoPoint;
       return expiry;
     }
     expiry.before = oldest->start.text();
     auto archive = TRY(open_archive(workspace_, name.component, name.system_id, oldest->segment_bytes));
     expiry.records = TRY(archive->expire_before(oldest->start, options_.dry_run));
+    return expiry;
+  }
+
+  // The same for the commands of a Redis component, all its histories together.
+  Result<LogExpiry> expire_commands(repo::LogStore& logs, const std::string& component) {
+    LogExpiry expiry;
+    expiry.stream = component;
+    std::vector<redis::Position> needed;
+    const repo::Snapshot* oldest = nullptr;
+    for (const SnapshotRef& ref : snapshots_of(kept_, component)) {
+      if (ref.snapshot->kind != "redis") continue;
+      needed.push_back(TRY(redis::snapshot_source(*ref.snapshot)).position);
+      if (oldest == nullptr || ref.snapshot->instant < oldest->instant) oldest = ref.snapshot;
+    }
+    if (oldest == nullptr) {
+      expiry.note = kNoPoint;
+      return expiry;
+    }
+    expiry.before = redis::to_text(TRY(redis::snapshot_source(*oldest)).position);
+    auto log = TRY(redis::CommandLog::open(logs, component));
+    expiry.records = TRY(log->expire_before(needed, options_.dry_run));
     return expiry;
   }
 

@@ -17,8 +17,8 @@ struct PruneOptions {
 
 // What expiry did (or, dry, would do) to one log.
 struct LogExpiry {
-  std::string stream;
-  std::string before;  // WAL position that the oldest kept snapshot needs
+  std::string stream;  // of Redis the component, which has a stream for each history
+  std::string before;  // WAL position (offset, of Redis) that the oldest kept snapshot needs
   std::vector<std::string> records;
   std::string note;  // why nothing was looked at
 };

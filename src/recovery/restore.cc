@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "recovery/apart.h"
+#include "recovery/redis_restore.h"
 #include "recovery/server_account.h"
 #include "recovery/stage.h"
 #include "source/files/restore.h"
@@ -60,6 +61,7 @@ Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, Compo
     for (const std::string& tablespace : report.tablespaces) plan.notes.push_back("tablespace " + tablespace);
     return {};
   }
+  if (plan.kind == "redis") return rehearse_redis(workspace, request, plan, unseen);
   auto report =
       TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(workspace, request, plan, true)));
   plan.changes = std::move(report.changes);
@@ -73,7 +75,6 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
   source::World world = workspace.world();
   const Duration began = world.clock.monotonic();
   ComponentRestored outcome;
-  outcome.component = plan.component;
   if (plan.kind == "postgres") {
     auto report = TRY(postgres::materialise(world, workspace.repository(), plan.snapshot, *plan.target,
                                             materialise_options(workspace, request, plan, false)));
@@ -81,6 +82,8 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
     outcome.bytes = report.bytes;
     outcome.bytes_written = report.bytes_written;
     outcome.notes = std::move(report.notes);
+  } else if (plan.kind == "redis") {
+    outcome = TRY(restore_redis(workspace, request, plan));
   } else {
     auto report = TRY(
         files::restore(world, workspace.repository(), plan.snapshot, files_options(workspace, request, plan, false)));
@@ -90,6 +93,7 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
     outcome.faults = std::move(report.faults);
     outcome.notes = std::move(report.notes);
   }
+  outcome.component = plan.component;
   outcome.took = world.clock.monotonic() - began;
   log_info("recovery.component.restored", {{"component", plan.component}, {"to", plan.to}, {"bytes", outcome.bytes}});
   return outcome;

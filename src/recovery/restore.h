@@ -9,6 +9,7 @@
 #include "repo/point.h"
 #include "source/postgres/materialise.h"
 #include "source/postgres/target.h"
+#include "source/redis/target.h"
 
 namespace holdfast::recovery {
 
@@ -29,6 +30,9 @@ struct RestoreRequest {
   postgres::AfterRecovery action = postgres::AfterRecovery::kPromote;
   std::map<std::string, std::string> tablespaces;
   std::optional<uint32_t> uid, gid;  // owner of a restored cluster; when root and not set, as it was
+  std::string into;                  // address of a running Redis server to load a component into; "": a directory
+  std::string into_password;         // secret reference; "": the component's, where it is the component's server
+  bool replace = false;              // with into: over the keys that the server has
 };
 
 // One component of a restore, resolved: nothing is written before all are.
@@ -38,11 +42,13 @@ struct ComponentPlan {
   Time point_time;
   repo::Snapshot snapshot;
   std::optional<postgres::ResolvedTarget> target;  // postgres
-  std::string restore_command;                     // postgres
-  std::string to;
-  bool archiving_off = false;  // postgres: not where it was, so that the original may live on
-  Time instant;                // what will exist afterwards
-  std::string description;     // for people
+  std::optional<redis::ResolvedTarget> redis_target;
+  std::string restore_command;  // postgres
+  std::string to;               // a directory, or the server's address
+  bool into_server = false;     // redis: what is loaded is a running server
+  bool archiving_off = false;   // postgres: not where it was, so that the original may live on
+  Time instant;                 // what will exist afterwards
+  std::string description;      // for people
   uint64_t bytes = 0;
   std::vector<std::string> changes;  // what a dry run of the component said
   std::vector<std::string> notes;
@@ -57,8 +63,8 @@ struct RestorePlan {
   Duration spread() const;
 };
 
-// Chooses the points, proves PostgreSQL's targets reachable by reading the WAL,
-// and settles where everything goes. Writes nothing. kUnreachableTarget says the
+// Chooses the points, proves PostgreSQL's and Redis's targets reachable by reading their
+// logs, and settles where everything goes. Writes nothing. kUnreachableTarget says the
 // window; kNotFound, kUsage for what can't be meant.
 Result<RestorePlan> plan_restore(Workspace& workspace, const RestoreRequest& request);
 

@@ -4,6 +4,7 @@
 #include "recovery/apart.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/redis_restore.h"
 #include "recovery/restore.h"
 #include "repo/missing.h"
 #include "source/files/faults.h"
@@ -23,7 +24,7 @@ int64_t whole_microseconds(Time time) { return time.ns / 1000; }
 bool not_after(Time instant, Time until) { return whole_microseconds(instant) <= whole_microseconds(until); }
 
 // Plans one restore: PostgreSQL first, since its WAL may settle the instant that
-// the files are then chosen by.
+// the others are then chosen by.
 class Planner {
  public:
   Planner(Workspace& workspace, const RestoreRequest& request) : workspace_(workspace), request_(request) {}
@@ -36,13 +37,17 @@ class Planner {
       if (kind_of(component) == "postgres") TRY_CONTEXT(plan_postgres(component), "component {}", component);
     }
     for (const std::string& component : components_) {
+      if (kind_of(component) == "redis") TRY_CONTEXT(plan_redis(component), "component {}", component);
+    }
+    for (const std::string& component : components_) {
       if (kind_of(component) == "files") TRY_CONTEXT(plan_files(component), "component {}", component);
     }
     TRY(check_paths());
     note_what_is_missing();
     for (ComponentPlan& component : plan_.components) {
       TRY(choose_place(component));
-      TRY_CONTEXT(check_apart(workspace_.machine().fs, component.to, component.kind == "postgres",
+      if (component.into_server) continue;
+      TRY_CONTEXT(check_apart(workspace_.machine().fs, component.to, component.kind != "files",
                               workspace_.stack().repository_directory()),
                   "component {}", component.component);
     }
@@ -83,6 +88,7 @@ class Planner {
       std::erase_if(components_, [&](const std::string& name) { return workspace_.stack().find(name) == nullptr; });
     }
     TRY(leave_out_whole_components());
+    TRY(check_into());
     if (components_.empty())
       return make_error(ErrorCode::kNotFound, "the points hold no component that the stack describes");
     return {};
@@ -98,6 +104,16 @@ class Planner {
     }
     std::erase_if(components_, [&](const std::string& component) { return kind_of(component) != "files"; });
     return {};
+  }
+
+  // A running server takes one component, and it is Redis that can.
+  Result<void> check_into() {
+    if (request_.into.empty()) return {};
+    if (components_.size() == 1 && kind_of(components_.front()) == "redis") return {};
+    return make_error(ErrorCode::kUsage,
+                      "--into loads one Redis component into a running server, and {} would be restored",
+                      fmt::join(components_, ", "))
+        .with_hint("name that component with --component");
   }
 
   std::string kind_of(const std::string& component) const {
@@ -144,16 +160,39 @@ class Planner {
     return {};
   }
 
-  Result<void> plan_files(const std::string& component) {
+  // The instant that components without a WAL are restored to; none: the newest.
+  Result<std::optional<Time>> instant_of_others() {
     std::optional<Time> until = request_.target.time;
-    if (!until && !request_.point && (request_.target.lsn || request_.target.xid || request_.target.name)) {
-      if (!settled_) {
-        return make_error(ErrorCode::kUsage,
-                          "--lsn, --xid and --name speak of a PostgreSQL component, and none is restored here")
-            .with_hint("use --at TIME or --point ID");
-      }
-      until = settled_;
+    if (until || request_.point || !(request_.target.lsn || request_.target.xid || request_.target.name)) return until;
+    if (!settled_) {
+      return make_error(ErrorCode::kUsage,
+                        "--lsn, --xid and --name speak of a PostgreSQL component, and none is restored here")
+          .with_hint("use --at TIME or --point ID");
     }
+    return settled_;
+  }
+
+  Result<void> plan_redis(const std::string& component) {
+    const auto refs = snapshots_of(points_, component);
+    std::vector<repo::Snapshot> snapshots;
+    for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
+    source::RestoreTarget target;
+    target.time = TRY(instant_of_others());
+    target.immediate = request_.target.immediate || (request_.point && !target.time && !request_.newest);
+    const RedisLog opened = TRY(open_redis_log(workspace_, component));
+    const redis::ResolvedTarget resolved = TRY(redis::resolve_target(*opened.log, snapshots, target));
+    CHECK(resolved.snapshot_index < refs.size());
+    ComponentPlan plan = plan_of(refs[resolved.snapshot_index]);
+    plan.instant = resolved.instant;
+    plan.description = resolved.description;
+    plan.notes = resolved.notes;
+    plan.redis_target = resolved;
+    plan_.components.push_back(std::move(plan));
+    return {};
+  }
+
+  Result<void> plan_files(const std::string& component) {
+    const std::optional<Time> until = TRY(instant_of_others());
     const auto refs = snapshots_of(points_, component);
     const SnapshotRef* chosen = nullptr;
     for (const SnapshotRef& ref : refs) {
@@ -228,6 +267,11 @@ class Planner {
   // With --to and one component the directory is the component's own; with more,
   // each gets a folder of its name below it.
   Result<void> choose_place(ComponentPlan& plan) {
+    if (!request_.into.empty()) {
+      plan.into_server = true;
+      plan.to = TRY(into_server(workspace_, request_, plan.component)).text();
+      return {};
+    }
     if (!request_.to.empty()) {
       const std::string to = absolute_path(request_.to);
       plan.to = components_.size() == 1 ? to : join_path(to, plan.component);
@@ -241,6 +285,7 @@ class Planner {
       return {};
     }
     const ComponentConfig* config = workspace_.stack().find(plan.component);
+    if (plan.kind == "redis") return choose_redis_place(plan, config);
     plan.to = config != nullptr ? config->postgres.data_directory : "";
     if (plan.to.empty()) plan.to = TRY(cluster_facts(plan.snapshot)).data_directory;
     if (plan.to.empty()) {
@@ -249,6 +294,16 @@ class Planner {
           .with_hint("say where to restore it with --to DIR");
     }
     return {};
+  }
+
+  // A server does not tell a replica where its data directory is.
+  static Result<void> choose_redis_place(ComponentPlan& plan, const ComponentConfig* config) {
+    plan.to = config != nullptr ? config->redis.data_directory : "";
+    if (!plan.to.empty()) return {};
+    return make_error(ErrorCode::kUsage, "component {}: nothing says where its data directory is", plan.component)
+        .with_hint(
+            "say where to restore it with --to DIR, or load it into a running server with --into ADDRESS; "
+            "data_directory in holdfast.yaml says it for good");
   }
 
   Workspace& workspace_;

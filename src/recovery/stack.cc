@@ -8,6 +8,7 @@
 #include "base/filesystem.h"
 #include "recovery/yaml_reader.h"
 #include "source/postgres/connection.h"
+#include "source/redis/connection.h"
 
 namespace holdfast::recovery {
 
@@ -223,8 +224,9 @@ class StackParser {
 
   Result<void> read_component(const YAML::Node& node) {
     ComponentConfig component;
-    if (!node.IsMap() || !node["kind"]) return yaml_.error(node, "a component has no 'kind' (postgres or files)");
-    TRY(read_choice(node["kind"], "kind", {"postgres", "files"}, component.kind));
+    if (!node.IsMap() || !node["kind"])
+      return yaml_.error(node, "a component has no 'kind' (postgres, redis or files)");
+    TRY(read_choice(node["kind"], "kind", {"postgres", "redis", "files"}, component.kind));
     const std::string name = node["name"] && node["name"].IsScalar() ? node["name"].Scalar() : "";
     const std::string where = fmt::format("in component '{}' of kind {}", name, component.kind);
     TRY(yaml_.map(node, where, component_keys(component)));
@@ -261,7 +263,9 @@ class StackParser {
         commands_key("before_backup", component.commands.before),
         commands_key("after_backup", component.commands.after),
     };
-    auto more = component.kind == "postgres" ? postgres_keys(component.postgres) : files_keys(component.files);
+    auto more = component.kind == "postgres" ? postgres_keys(component.postgres)
+                : component.kind == "redis"  ? redis_keys(component.redis)
+                                             : files_keys(component.files);
     std::move(more.begin(), more.end(), std::back_inserter(keys));
     return keys;
   }
@@ -326,6 +330,26 @@ class StackParser {
     };
   }
 
+  std::vector<YamlReader::Key> redis_keys(RedisConfig& redis) {
+    return {
+        {"connection", [&](const YAML::Node& value) { return read_redis_address(value, redis.connection); }},
+        {"user", [&](const YAML::Node& value) { return read_text(value, "user", redis.user); }},
+        {"password", [&](const YAML::Node& value) { return read_secret(value, "password", redis.password); }},
+        {"data_directory",
+         [&](const YAML::Node& value) { return read_path(value, "data_directory", redis.data_directory); }},
+        {"bin_directory",
+         [&](const YAML::Node& value) { return read_path(value, "bin_directory", redis.bin_directory); }},
+        {"tls",
+         [&](const YAML::Node& value) {
+           redis.tls = true;
+           return yaml_.map(value, "in tls",
+                            {{"ca", [&](const YAML::Node& file) { return read_path(file, "ca", redis.tls_ca); }},
+                             {"cert", [&](const YAML::Node& file) { return read_path(file, "cert", redis.tls_cert); }},
+                             {"key", [&](const YAML::Node& file) { return read_path(file, "key", redis.tls_key); }}});
+         }},
+    };
+  }
+
   std::vector<YamlReader::Key> files_keys(FilesConfig& files) {
     return {
         {"paths",
@@ -343,6 +367,13 @@ class StackParser {
   Result<void> read_connection(const YAML::Node& node, std::string& out) {
     out = TRY(yaml_.text(node, "connection"));
     const auto good = postgres::check_connection(out);
+    if (good.ok()) return {};
+    return yaml_.error(node, fmt::format("'connection': {}: {}", good.error().message(), good.error().hint()));
+  }
+
+  Result<void> read_redis_address(const YAML::Node& node, std::string& out) {
+    out = TRY(yaml_.text(node, "connection"));
+    const auto good = redis::parse_connection(out);
     if (good.ok()) return {};
     return yaml_.error(node, fmt::format("'connection': {}: {}", good.error().message(), good.error().hint()));
   }

@@ -37,6 +37,16 @@ struct PostgresConfig {
   std::vector<postgres::Assertion> assertions;
 };
 
+struct RedisConfig {
+  std::string connection = "redis://127.0.0.1:6379";  // as redis::parse_connection() reads it
+  std::string user;                                   // of the ACL; "": as the address says
+  std::string password;                               // secret reference or ""
+  bool tls = false;                                   // also where the address does not say so
+  std::string tls_ca, tls_cert, tls_key;              // files; "": the system's, none
+  std::string data_directory;                         // where a restore puts it; "": must be said
+  std::string bin_directory;                          // of redis-server, for restores; "": looked for
+};
+
 struct FilesConfig {
   std::vector<std::string> paths;
   std::vector<std::string> excludes;
@@ -45,12 +55,13 @@ struct FilesConfig {
 
 struct ComponentConfig {
   std::string name;
-  std::string kind;  // "postgres" | "files"
+  std::string kind;  // "postgres" | "redis" | "files"
   std::optional<Duration> rto, rpo;
   std::string priority;
   std::vector<std::string> after;  // components that a backup captures before this one
   BackupCommands commands;         // around the capture of this component
   PostgresConfig postgres;
+  RedisConfig redis;
   FilesConfig files;
 };
 

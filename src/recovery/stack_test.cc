@@ -86,8 +86,8 @@ TEST(Stack, BadValuesNameFileLineAndKey) {
   EXPECT_EQ(error_of("stack: a\nstack: b\n"), "holdfast.yaml:2: key 'stack' stands twice at the top level");
   EXPECT_EQ(error_of("stack: 'a b'\n"),
             "holdfast.yaml:1: 'stack' must be made of letters, digits, '-' and '_' (at most 40), not 'a b'");
-  EXPECT_EQ(error_of("components:\n  - {name: d, kind: redis}\n"),
-            "holdfast.yaml:2: 'kind' must be one of postgres, files, not 'redis'");
+  EXPECT_EQ(error_of("components:\n  - {name: d, kind: mysql}\n"),
+            "holdfast.yaml:2: 'kind' must be one of postgres, redis, files, not 'mysql'");
   EXPECT_EQ(error_of("components:\n  - {name: d, kind: files, paths: [/a], rto: 5}\n"),
             "holdfast.yaml:2: 'rto' must be a duration such as 30s, 5m, 1h30m or 7d, not '5'");
   EXPECT_EQ(error_of("components:\n  - {name: d, kind: files}\n"), "holdfast.yaml:2: component 'd' has no 'paths'");

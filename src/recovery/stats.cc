@@ -4,8 +4,11 @@
 
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/redis_component.h"
+#include "repo/log_store.h"
 #include "source/postgres/server_watch.h"
 #include "source/postgres/target.h"
+#include "source/redis/command_log.h"
 
 namespace holdfast::recovery {
 
@@ -94,6 +97,11 @@ Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool 
         state.protected_until =
             TRY_CONTEXT(protected_by_log(workspace, newest, ask ? &component : nullptr, state.problem), "component {}",
                         component.name);
+      if (newest.kind == "redis") {
+        auto logs = repo::open_log_store(workspace.repository());
+        auto log = TRY_CONTEXT(redis::CommandLog::open(*logs, component.name), "component {}", component.name);
+        state.protected_until = TRY_CONTEXT(protected_until(*log, newest), "component {}", component.name);
+      }
       // The server's clock may be ahead of ours: nothing less than nothing is lost.
       state.exposure = std::max(workspace.machine().clock.now() - *state.protected_until, Duration{});
     }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/redis_restore.h"
 #include "recovery/stage.h"
 #include "repo/collect.h"
 #include "source/files/faults.h"
@@ -68,6 +69,7 @@ Result<source::VerifyReport> verify_snapshot(Workspace& workspace, const VerifyR
     return boot ? boot_postgres(workspace, request, snapshot)
                 : postgres::verify_offline(world, workspace.repository(), snapshot);
   }
+  if (snapshot.kind == "redis") return verify_redis(workspace, request, snapshot, scratch_of(request));
   return boot ? restore_files_aside(workspace, request, snapshot)
               : verify_readable(world, workspace.repository(), snapshot);
 }

@@ -5,6 +5,7 @@
 
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/redis_component.h"
 #include "source/postgres/target.h"
 
 namespace holdfast::recovery {
@@ -27,6 +28,23 @@ Result<void> add_postgres_windows(Workspace& workspace, const std::vector<Snapsh
   }
   std::stable_sort(component.windows.begin(), component.windows.end(),
                    [](const Window& a, const Window& b) { return a.from < b.from; });
+  return {};
+}
+
+// Of each snapshot as far as the commands behind it go.
+Result<void> add_redis_windows(Workspace& workspace, std::vector<SnapshotRef> refs, ComponentWindows& component) {
+  component.every_instant = true;
+  const auto logs = repo::open_log_store(workspace.repository());
+  const auto log = TRY(redis::CommandLog::open(*logs, component.component));
+  std::stable_sort(refs.begin(), refs.end(), [](const SnapshotRef& a, const SnapshotRef& b) {
+    return a.snapshot->instant < b.snapshot->instant;
+  });
+  for (const SnapshotRef& ref : refs) {
+    const Time until = TRY(protected_until(*log, *ref.snapshot));
+    if (component.windows.empty() || ref.snapshot->instant > component.windows.back().until)
+      component.windows.push_back({ref.snapshot->instant, until, ref.point->id});
+    component.windows.back().until = std::max(component.windows.back().until, until);
+  }
   return {};
 }
 
@@ -53,6 +71,8 @@ Result<std::vector<ComponentWindows>> windows_of(Workspace& workspace, const std
     std::erase_if(refs, [&](const SnapshotRef& ref) { return ref.snapshot->kind != component.kind; });
     if (component.kind == "postgres")
       TRY_CONTEXT(add_postgres_windows(workspace, refs, component), "component {}", name);
+    else if (component.kind == "redis")
+      TRY_CONTEXT(add_redis_windows(workspace, refs, component), "component {}", name);
     else
       add_snapshots_window(refs, component);
     all.push_back(std::move(component));

@@ -23,7 +23,7 @@ ORDER = [
     {"store"},
     {"repo"},
     {"source"},
-    {"source/files", "source/postgres"},
+    {"source/files", "source/postgres", "source/redis"},
     {"recovery"},
     {"runbook/shell", "runbook/markdown"},
     {"runbook"},

@@ -5,11 +5,14 @@
 #include <vector>
 
 #include "base/filesystem.h"
-#include "source/files/chunker.h"
+#include "source/chunker.h"
 #include "source/files/data_stream.h"
 #include "source/files/previous.h"
 
 namespace holdfast::files {
+
+using source::Chunker;
+using source::GearTable;
 
 // Content of files on its way into the repository. Thread-safe.
 class ContentStore {

@@ -1,4 +1,4 @@
-#include "source/files/chunker.h"
+#include "source/chunker.h"
 
 #include <gtest/gtest.h>
 
@@ -7,9 +7,8 @@
 
 #include "base/random.h"
 #include "repo/test_repository.h"
-#include "source/files/content_store.h"
 
-namespace holdfast::files {
+namespace holdfast::source {
 namespace {
 
 Bytes noise(size_t size, uint64_t seed) {
@@ -97,4 +96,4 @@ TEST_F(ChunkerTest, TheTableDependsOnTheRepository) {
 }
 
 }  // namespace
-}  // namespace holdfast::files
+}  // namespace holdfast::source

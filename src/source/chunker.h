@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "repo/repository.h"
 
-namespace holdfast::files {
+namespace holdfast::source {
 
 // The table that content-defined cutting works with, derived from the
 // repository's id key: where a file is cut then says nothing about its content
@@ -54,4 +54,4 @@ class Chunker {
   uint64_t hash_ = 0;
 };
 
-}  // namespace holdfast::files
+}  // namespace holdfast::source

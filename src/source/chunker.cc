@@ -1,10 +1,10 @@
-#include "source/files/chunker.h"
+#include "source/chunker.h"
 
 #include <algorithm>
 
 #include "base/encoding.h"
 
-namespace holdfast::files {
+namespace holdfast::source {
 namespace {
 
 // The chance of a cut at a byte is 2^-bits: the hash's top bits are all zero,
@@ -76,4 +76,4 @@ size_t Chunker::feed(ByteView data) {
   return kNoCut;
 }
 
-}  // namespace holdfast::files
+}  // namespace holdfast::source

@@ -1,0 +1,111 @@
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/log.h"
+#include "cli/present.h"
+#include "cli/program.h"
+#include "recovery/redis_component.h"
+
+namespace holdfast::cli {
+
+namespace {
+
+constexpr Duration kReportInterval = Duration::seconds(60);
+
+// Says what the receiver does when that changes, and how far it is now and then:
+// its standard output is a service's log.
+class Reporter {
+ public:
+  Reporter(Context& context, Clock& clock) : context_(context), clock_(clock) {}
+
+  void on_state(const redis::ReceiverState& state) {
+    const Duration now = clock_.monotonic();
+    if (state.links != last_.links)
+      say("the server goes on as history {}: a failover, nothing is missing", state.replid.substr(0, 8));
+    if (state.snapshots != last_.snapshots) say("the server sent all its data: committed as a recovery point");
+    if (state.gaps != last_.gaps)
+      say("there is a gap in front of it ('holdfast log' names it): what came between is lost to recovery");
+    const bool changed = state.connected != last_.connected || state.trouble != last_.trouble;
+    if (changed || now - said_at_ >= kReportInterval) say_how_far(state);
+    last_ = state;
+  }
+  const redis::ReceiverState& last() const { return last_; }
+
+ private:
+  void say_how_far(const redis::ReceiverState& state) {
+    if (!state.trouble.empty()) {
+      say("{}", state.trouble);
+    } else if (!state.connected) {
+      say("not connected");
+    } else {
+      say("history {}: stored up to offset {}, {} behind", state.replid.substr(0, 8), state.stored,
+          format_bytes(state.received - state.stored));
+    }
+    said_at_ = clock_.monotonic();
+  }
+  template <typename... Args>
+  void say(fmt::format_string<Args...> format, Args&&... args) {
+    context_.say("{}  {}", format_local(clock_.now()), fmt::format(format, std::forward<Args>(args)...));
+    std::fflush(stdout);
+  }
+
+  Context& context_;
+  Clock& clock_;
+  redis::ReceiverState last_;
+  Duration said_at_{};
+};
+
+// The Redis component named, or the only one.
+Result<const recovery::ComponentConfig*> redis_component(const recovery::StackConfig& stack, const std::string& name) {
+  const recovery::ComponentConfig* found = nullptr;
+  for (const recovery::ComponentConfig& component : stack.components) {
+    if (component.kind != "redis" || (!name.empty() && component.name != name)) continue;
+    if (found != nullptr)
+      return make_error(ErrorCode::kUsage, "the stack has several Redis components")
+          .with_hint("say which one with --component NAME");
+    found = &component;
+  }
+  if (found != nullptr) return found;
+  if (name.empty())
+    return make_error(ErrorCode::kConfig, "the stack has no Redis component")
+        .with_hint("the WAL of PostgreSQL is received by 'holdfast wal receive'");
+  return make_error(ErrorCode::kNotFound, "the stack has no Redis component '{}'", name);
+}
+
+Result<void> run(Context& context, const std::string& name) {
+  auto workspace = TRY(context.open());
+  const auto* component = TRY(redis_component(workspace->stack(), name));
+  context.say("receiving the commands of {} ({}) into {}", component->name, component->redis.connection,
+              workspace->stack().repository);
+  std::fflush(stdout);
+  Reporter reporter(context, context.machine().clock);
+  const auto received = recovery::receive_redis(*workspace, *component,
+                                                [&](const redis::ReceiverState& state) { reporter.on_state(state); });
+  const redis::ReceiverState& state = reporter.last();
+  context.set_document("log-receive", {{"component", component->name},
+                                       {"replid", state.replid},
+                                       {"stored_up_to", state.stored},
+                                       {"received_bytes", state.received_bytes},
+                                       {"reconnects", state.reconnects},
+                                       {"failovers", state.links},
+                                       {"snapshots", state.snapshots},
+                                       {"gaps", state.gaps}});
+  if (!received.ok()) return received.error().clone().with_context(fmt::format("component {}", component->name));
+  context.say("stopped: all that was received is stored, up to offset {}", state.stored);
+  return {};
+}
+
+}  // namespace
+
+void add_log_receive(Program& program, CLI::App* log) {
+  auto component = std::make_shared<std::string>();
+  CLI::App* command =
+      program.command("receive", "Stream a Redis server's commands into the repository until stopped.", log);
+  command->add_option("--component", *component, "whose commands (when the stack has several Redis components)")
+      ->type_name("NAME");
+  program.examples(command,
+                   "holdfast log receive     # a service; SIGTERM stores what is in hand\n"
+                   "holdfast log receive --component cache");
+  program.on(command, [component](Context& context) { return run(context, *component); });
+}
+
+}  // namespace holdfast::cli

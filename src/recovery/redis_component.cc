@@ -1,0 +1,144 @@
+#include "recovery/redis_component.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "recovery/points.h"
+#include "recovery/this_host.h"
+#include "source/redis/capture.h"
+
+namespace holdfast::recovery {
+
+namespace {
+
+// The component's snapshots, oldest first, of Redis.
+std::vector<const repo::Snapshot*> redis_snapshots(const std::vector<repo::Point>& points,
+                                                   const std::string& component) {
+  std::vector<const repo::Snapshot*> snapshots;
+  for (const SnapshotRef& ref : snapshots_of(points, component))
+    if (ref.snapshot->kind == "redis") snapshots.push_back(ref.snapshot);
+  std::sort(snapshots.begin(), snapshots.end(),
+            [](const repo::Snapshot* a, const repo::Snapshot* b) { return a->instant < b->instant; });
+  return snapshots;
+}
+
+// Joins what each snapshot and the log behind it reach.
+Result<void> find_windows(redis::CommandLog& log, const std::vector<const repo::Snapshot*>& snapshots,
+                          RedisLogState& state) {
+  for (const repo::Snapshot* snapshot : snapshots) {
+    const Time until = TRY(protected_until(log, *snapshot));
+    if (state.windows.empty() || snapshot->instant > state.windows.back().until)
+      state.windows.push_back({snapshot->instant, until});
+    state.windows.back().until = std::max(state.windows.back().until, until);
+  }
+  for (size_t i = 1; i < state.windows.size(); i++) {
+    RedisWindowGap gap{state.windows[i - 1].until, state.windows[i].from, "no log was received"};
+    for (const redis::LogGap& stored : log.gaps()) {
+      if (stored.to_instant > gap.from && stored.from_instant < gap.until) gap.reason = stored.reason;
+    }
+    state.gaps.push_back(std::move(gap));
+  }
+  return {};
+}
+
+Result<RedisLogState> state_of(repo::LogStore& logs, const std::vector<repo::Point>& points,
+                               const std::string& component) {
+  RedisLogState state;
+  state.component = component;
+  auto log = TRY(redis::CommandLog::open(logs, component));
+  state.ranges = TRY(log->ranges());
+  for (const redis::LogRange& range : state.ranges) {
+    state.records += range.records;
+    state.stored_bytes += range.stored_bytes;
+  }
+  state.links = log->links();
+  state.absences = log->absences();
+  TRY(find_windows(*log, redis_snapshots(points, component), state));
+  return state;
+}
+
+// Commits what the server sent instead of going on.
+Result<void> commit_snapshot(Workspace& workspace, const ComponentConfig& component,
+                             redis::ReplicationSession& replication, const redis::SyncAnswer& answer) {
+  repo::WriteOptions write;
+  write.purpose = "log receive";
+  write.compression_level = workspace.stack().compression_level;
+  auto session = TRY(repo::WriteSession::begin(workspace.repository(), write));
+  source::World world = workspace.world();
+  repo::Snapshot snapshot = TRY(redis::capture_rdb(world, *session, replication, answer));
+  snapshot.component = component.name;
+  repo::Point point;
+  point.stack = workspace.stack().stack;
+  point.host = host_name();
+  point.version = kProgramVersion;
+  point.time = workspace.machine().clock.now();
+  point.snapshots.push_back(std::move(snapshot));
+  TRY_CONTEXT(session->commit(point), "committing the recovery point");
+  log_info("recovery.point.committed", {{"point", point.id.hex()}, {"component", component.name}});
+  return {};
+}
+
+}  // namespace
+
+Result<redis::Connection> redis_connection_of(const ComponentConfig& component) {
+  const RedisConfig& config = component.redis;
+  redis::Connection connection =
+      TRY_CONTEXT(redis::parse_connection(config.connection), "component {}", component.name);
+  if (!config.user.empty()) connection.user = config.user;
+  if (!config.password.empty())
+    connection.password = TRY_CONTEXT(resolve_secret(config.password), "password of component {}", component.name);
+  connection.tls = connection.tls || config.tls;
+  connection.tls_ca = config.tls_ca;
+  connection.tls_cert = config.tls_cert;
+  connection.tls_key = config.tls_key;
+  return connection;
+}
+
+Result<repo::Snapshot> capture_redis(source::World& world, repo::WriteSession& session,
+                                     const ComponentConfig& component) {
+  const redis::Connection connection = TRY(redis_connection_of(component));
+  return redis::capture(world, session, connection);
+}
+
+Result<Time> protected_until(redis::CommandLog& log, const repo::Snapshot& snapshot) {
+  const redis::SnapshotSource source = TRY(redis::snapshot_source(snapshot));
+  if (!log.knows(source.position)) return snapshot.instant;
+  return std::max(snapshot.instant, TRY(log.reach(source.position)).covered_until);
+}
+
+Result<std::vector<RedisLogState>> redis_log_states(Workspace& workspace) {
+  const auto points = TRY(stack_points(workspace));
+  std::set<std::string> components;
+  for (const repo::Point& point : points)
+    for (const repo::Snapshot& snapshot : point.snapshots)
+      if (snapshot.kind == "redis") components.insert(snapshot.component);
+  auto logs = repo::open_log_store(workspace.repository());
+  for (const std::string& stream : TRY(logs->streams())) {
+    const auto id = redis::parse_stream(stream);
+    if (id && workspace.stack().find(id->component) != nullptr) components.insert(id->component);
+  }
+  std::vector<RedisLogState> states;
+  for (const std::string& component : components)
+    states.push_back(TRY_CONTEXT(state_of(*logs, points, component), "log of {}", component));
+  return states;
+}
+
+Result<void> receive_redis(Workspace& workspace, const ComponentConfig& component,
+                           const std::function<void(const redis::ReceiverState&)>& on_state) {
+  const redis::Connection connection = TRY(redis_connection_of(component));
+  auto logs = repo::open_log_store(workspace.repository(), workspace.stack().compression_level);
+  auto log = TRY(redis::CommandLog::open(*logs, component.name));
+  std::optional<redis::SnapshotPlace> newest;
+  const auto points = TRY(stack_points(workspace));
+  if (const auto snapshots = redis_snapshots(points, component.name); !snapshots.empty())
+    newest = {TRY(redis::snapshot_source(*snapshots.back())).position, snapshots.back()->instant};
+  const redis::TakeSnapshot take = [&](redis::ReplicationSession& session, const redis::SyncAnswer& answer) {
+    return commit_snapshot(workspace, component, session, answer);
+  };
+  return redis::receive_commands(connection, *log, workspace.machine().clock, {}, newest, take,
+                                 workspace.machine().progress.stop, on_state);
+}
+
+}  // namespace holdfast::recovery

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "recovery/workspace.h"
+#include "repo/log_store.h"
+#include "repo/point.h"
+#include "source/redis/command_log.h"
+#include "source/redis/connection.h"
+#include "source/redis/receiver.h"
+
+namespace holdfast::recovery {
+
+// The component's server, with its password resolved.
+Result<redis::Connection> redis_connection_of(const ComponentConfig& component);
+
+// Takes the component's RDB into a point that is being written.
+Result<repo::Snapshot> capture_redis(source::World& world, repo::WriteSession& session,
+                                     const ComponentConfig& component);
+
+// Instants that can be restored to, without a gap between them.
+struct RedisWindow {
+  Time from, until;
+};
+// Between two windows.
+struct RedisWindowGap {
+  Time from, until;
+  std::string reason;
+};
+
+// What is stored of one component between its snapshots.
+struct RedisLogState {
+  std::string component;
+  uint64_t records = 0, stored_bytes = 0;
+  std::vector<redis::LogRange> ranges;
+  std::vector<redis::LogLink> links;
+  std::vector<redis::LogAbsence> absences;
+  std::vector<RedisWindow> windows;  // oldest first
+  std::vector<RedisWindowGap> gaps;
+};
+// Of every component that has a log or a snapshot, and is the stack's.
+Result<std::vector<RedisLogState>> redis_log_states(Workspace& workspace);
+
+// What can be restored of a snapshot's history: until its log ends or has a gap; its own
+// instant when there is no log.
+Result<Time> protected_until(redis::CommandLog& log, const repo::Snapshot& snapshot);
+
+// Follows the component's server until the machine's progress is stopped. A snapshot that the
+// server sends because it can't go on is committed as a recovery point of this component.
+Result<void> receive_redis(Workspace& workspace, const ComponentConfig& component,
+                           const std::function<void(const redis::ReceiverState&)>& on_state);
+
+}  // namespace holdfast::recovery

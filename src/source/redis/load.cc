@@ -1,0 +1,210 @@
+#include "source/redis/load.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/units.h"
+#include "source/redis/dump_payload.h"
+#include "source/redis/file_sink.h"
+#include "source/redis/scratch_folder.h"
+#include "source/redis/state_files.h"
+#include "source/redis/stored_file.h"
+
+namespace holdfast::redis {
+namespace {
+
+constexpr uint64_t kDefaultLargestBulk = 512ull << 20;
+constexpr Duration kCommandDeadline = Duration::seconds(300);  // a large value takes its time
+
+Result<std::unique_ptr<ServerSession>> connect(source::World& world, const LoadOptions& options) {
+  SessionOptions session;
+  session.deadline = kCommandDeadline;
+  session.stop = &world.progress.stop;
+  return ServerSession::connect(options.server, session);
+}
+
+// Sends each key as it is read.
+class Loader : public RdbVisitor {
+ public:
+  Loader(source::World& world, ServerSession& session, const RdbSurvey& survey, const LoadOptions& options,
+         LoadReport& report)
+      : world_(world),
+        pipeline_(session),
+        writer_(pipeline_, survey, options.replace),
+        options_(options),
+        report_(report) {}
+
+  Result<void> auxiliary(std::string_view name, std::string_view value) override {
+    if (name != "lua") return {};
+    report_.scripts++;
+    return pipeline_.send({"SCRIPT", "LOAD", value}, expect("a script"));
+  }
+
+  Result<void> function_library(std::string_view code) override {
+    report_.functions++;
+    std::vector<std::string_view> words = {"FUNCTION", "LOAD"};
+    if (options_.replace) words.emplace_back("REPLACE");
+    words.push_back(code);
+    return pipeline_.send(words, expect("a function library"));
+  }
+
+  Result<void> begin_key(const RdbKey& key) override {
+    if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "loading was stopped");
+    if (!selected_ || *selected_ != key.db) {
+      selected_ = key.db;
+      TRY(pipeline_.send({"SELECT", std::to_string(key.db)}, expect(fmt::format("database {}", key.db))));
+    }
+    key_ = &key;
+    return writer_.begin(key, key.key);
+  }
+
+  Result<void> value(ByteView bytes) override { return writer_.value(bytes); }
+
+  Result<void> end_key(uint64_t bytes) override {
+    report_.bytes += bytes;
+    if (key_->expires_ms && *key_->expires_ms <= world_.clock.now().ns / 1'000'000) report_.expired++;
+    return writer_.end(bytes, [this, db = key_->db, what = describe(*key_)](Reply& reply) -> Result<void> {
+      if (reply.is_error()) return refused(what, reply);
+      report_.keys++;
+      report_.keys_of[db]++;
+      return {};
+    });
+  }
+
+  Result<void> finish() { return pipeline_.drain(); }
+
+ private:
+  Error refused(const std::string& what, const Reply& reply) const {
+    return make_error(ErrorCode::kServer, "the server refused {}: {}; {} keys were loaded before it", what, reply.text,
+                      format_count(report_.keys))
+        .with_hint("they stay; with --replace the load can be repeated over them");
+  }
+
+  Pipeline::OnReply expect(std::string what) {
+    return [this, what = std::move(what)](Reply& reply) -> Result<void> {
+      if (reply.is_error()) return refused(what, reply);
+      return {};
+    };
+  }
+
+  source::World& world_;
+  Pipeline pipeline_;
+  RestoreWriter writer_;
+  const LoadOptions& options_;
+  LoadReport& report_;
+  std::optional<uint32_t> selected_;
+  const RdbKey* key_ = nullptr;  // of the reader, until its end_key()
+};
+
+std::string address(const LoadOptions& options) { return options.server.text(); }
+
+Result<void> check_empty(ServerSession& session, const LoadOptions& options) {
+  const std::string keyspace = TRY(session.command({"INFO", "keyspace"})).text;
+  uint64_t keys = 0;
+  for (size_t at = keyspace.find(":keys="); at != std::string::npos; at = keyspace.find(":keys=", at + 1)) {
+    keys += std::strtoull(keyspace.c_str() + at + 6, nullptr, 10);
+  }
+  const Reply libraries = TRY(session.ask({"FUNCTION", "LIST"}));  // an error before Redis 7
+  if (keys == 0 && libraries.elements.empty()) return {};
+  return make_error(ErrorCode::kTargetNotEmpty, "{} is not empty: it holds {} keys and {} function libraries",
+                    address(options), format_count(keys), libraries.elements.size())
+      .with_hint("--replace loads over them: keys of the same names are replaced, others stay");
+}
+
+Result<void> check_server(ServerSession& session, const LoadOptions& options) {
+  const std::string replication = TRY(session.command({"INFO", "replication"})).text;
+  if (info_value(replication, "role") != "master") {
+    return make_error(ErrorCode::kRefused, "{} is a replica: what is loaded into it would be lost", address(options))
+        .with_hint("load into its master");
+  }
+  const std::string cluster = TRY(session.command({"INFO", "cluster"})).text;
+  if (info_value(cluster, "cluster_enabled") == "1") {
+    return make_error(ErrorCode::kUnsupported, "{} is part of a Redis Cluster", address(options))
+        .with_hint("restore to a directory instead, one for each master");
+  }
+  return options.replace ? Result<void>() : check_empty(session, options);
+}
+
+// proto-max-bulk-len, or its default where CONFIG is not allowed.
+uint64_t largest_bulk_of(ServerSession& session) {
+  const auto reply = session.ask({"CONFIG", "GET", "proto-max-bulk-len"});
+  if (!reply.ok() || reply.value().elements.size() != 2) return kDefaultLargestBulk;
+  const uint64_t bytes = std::strtoull(reply.value().elements[1].text.c_str(), nullptr, 10);
+  return bytes > 0 ? bytes : kDefaultLargestBulk;
+}
+
+Result<void> check_fits(ServerSession& session, const RdbSurvey& survey, const LoadOptions& options) {
+  const uint64_t limit = largest_bulk_of(session);
+  if (survey.largest_bytes + 1 + kDumpFooterBytes > limit) {
+    return make_error(ErrorCode::kUnsupported, "{} is {} long, and {} takes no more than {} at once",
+                      survey.largest_key, format_bytes(survey.largest_bytes), address(options), format_bytes(limit))
+        .with_hint("raise proto-max-bulk-len there, or restore to a directory");
+  }
+  const Reply selected = TRY(session.ask({"SELECT", std::to_string(survey.largest_db)}));
+  if (selected.is_error()) {
+    return make_error(ErrorCode::kMismatch, "{} has no database {}: {}", address(options), survey.largest_db,
+                      selected.text)
+        .with_hint("raise 'databases' in its configuration");
+  }
+  return {};
+}
+
+void note_modules(const RdbSurvey& survey, LoadReport& report) {
+  if (survey.summary.modules.empty()) return;
+  report.notes.push_back(
+      fmt::format("what the modules {} keep beside the keys is not loaded", fmt::join(survey.summary.modules, ", ")));
+}
+
+}  // namespace
+
+Result<void> check_load(source::World& world, const LoadOptions& options) {
+  auto session = TRY(connect(world, options));
+  return check_server(*session, options);
+}
+
+Result<LoadReport> load_rdb(source::World& world, const OpenRdb& open, const LoadOptions& options) {
+  LoadReport report;
+  TRY(check_load(world, options));
+  world.progress.phase = "reading";
+  const RdbSurvey survey = TRY(survey_rdb(open));
+  note_modules(survey, report);
+  // Anew: reading may take longer than a server lets a client be idle.
+  auto session = TRY(connect(world, options));
+  TRY(check_server(*session, options));
+  TRY(check_fits(*session, survey, options));
+  world.progress.phase = "loading";
+  auto source = TRY(open());
+  Loader loader(world, *session, survey, options, report);
+  TRY_CONTEXT(read_rdb(*source, loader), "loading into {}", address(options));
+  TRY(loader.finish());
+  return report;
+}
+
+Result<LoadReport> load_snapshot(source::World& world, repo::Repository& repository, CommandLog& log,
+                                 const repo::Snapshot& snapshot, const ResolvedTarget& target, const LoadState& state,
+                                 const LoadOptions& options) {
+  if (target.replay_bytes() == 0) {
+    const repo::Entry entry = TRY(find_rdb(repository, snapshot));
+    return load_rdb(
+        world,
+        [&]() -> Result<std::unique_ptr<ByteSource>> {
+          return std::unique_ptr<ByteSource>(new StoredFile(world, repository, entry));
+        },
+        options);
+  }
+  TRY(check_load(world, options));
+  const ScratchFolder scratch = TRY(ScratchFolder::make(world.fs, state.scratch_directory));
+  StateOptions write;
+  write.directory = scratch.path();
+  write.bin_directory = state.bin_directory;
+  write.folding = Folding::kRequired;
+  const StateFiles files = TRY(write_state(world, repository, log, snapshot, target, write));
+  const OpenRdb open = [&]() -> Result<std::unique_ptr<ByteSource>> {
+    return std::unique_ptr<ByteSource>(TRY(FileSource::open(world.fs, files.folded)));
+  };
+  LoadReport report = TRY(load_rdb(world, open, options));
+  report.faults.insert(report.faults.end(), files.faults.begin(), files.faults.end());
+  return report;
+}
+
+}  // namespace holdfast::redis

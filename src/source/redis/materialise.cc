@@ -1,0 +1,271 @@
+#include "source/redis/materialise.h"
+
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/filesystem.h"
+#include "base/units.h"
+#include "source/redis/append_only.h"
+#include "source/redis/file_sink.h"
+#include "source/redis/state_files.h"
+
+namespace holdfast::redis {
+namespace {
+
+constexpr uint64_t kSpareBytes = 64 << 20;
+constexpr int kFirstPartsRdb = 10;  // what Redis 7.0 writes, the first whose AOF has parts
+constexpr mode_t kFileMode = 0600;
+
+// A server's process that works in the directory, as far as /proc shows those of our
+// account, or as root of all. 0 if there is none.
+pid_t server_working_in(const std::string& directory) {
+  struct stat there {};
+  if (::stat(directory.c_str(), &there) != 0) return 0;
+  const auto processes = real_file_system().list("/proc");
+  if (!processes.ok()) return 0;
+  for (const DirectoryEntry& entry : processes.value()) {
+    const long pid = std::strtol(entry.name.c_str(), nullptr, 10);
+    if (pid <= 1) continue;
+    struct stat working {};
+    if (::stat(fmt::format("/proc/{}/cwd", pid).c_str(), &working) != 0) continue;
+    if (working.st_dev != there.st_dev || working.st_ino != there.st_ino) continue;
+    // Not a person's shell. redis-server, valkey-server, keydb-server.
+    const auto name = read_file(real_file_system(), fmt::format("/proc/{}/comm", pid), 64);
+    if (name.ok() && as_text(name.value()).find("-server") != std::string_view::npos) return static_cast<pid_t>(pid);
+  }
+  return 0;
+}
+
+class Materialiser {
+ public:
+  Materialiser(source::World& world, repo::Repository& repository, CommandLog& log, const repo::Snapshot& snapshot,
+               const ResolvedTarget& target, const MaterialiseOptions& options)
+      : world_(world),
+        fs_(world.fs),
+        repository_(repository),
+        log_(log),
+        snapshot_(snapshot),
+        target_(target),
+        options_(options),
+        directory_(absolute_path(options.to)),
+        staging_(join_path(directory_, kRestoreFolder)) {}
+
+  Result<MaterialiseReport> run() {
+    source_ = TRY(snapshot_source(snapshot_));
+    TRY(check_target());
+    TRY(check_space());
+    choose_owner();
+    report_.bytes = snapshot_.source_bytes;
+    report_.notes = target_.notes;
+    if (options_.dry_run) return std::move(report_);
+    TRY(clear());
+    TRY(write());
+    TRY(lay_out());
+    TRY(place());
+    return std::move(report_);
+  }
+
+ private:
+  static std::vector<std::string> own_names() { return {kRdbName, kAppendDirectory, kAppendSingle, kRestoreFolder}; }
+
+  Result<void> check_target() {
+    const auto status = fs_.stat(directory_);
+    if (!status.ok()) return status.error().code() == ErrorCode::kNotFound ? Result<void>() : status.error().clone();
+    if (!S_ISDIR(status.value().st_mode))
+      return make_error(ErrorCode::kTargetNotEmpty, "{} is no directory", directory_);
+    if (const pid_t process = server_working_in(directory_); process != 0) {
+      return make_error(ErrorCode::kTargetRunning, "a server (process {}) runs on {}", process, directory_)
+          .with_hint("stop it, restore to another directory, or into the running server with --into");
+    }
+    const auto entries = TRY(fs_.list(directory_));
+    const bool interrupted = std::any_of(entries.begin(), entries.end(),
+                                         [](const DirectoryEntry& entry) { return entry.name == kRestoreFolder; });
+    const auto own = own_names();
+    for (const DirectoryEntry& entry : entries) {
+      if (interrupted && std::find(own.begin(), own.end(), entry.name) != own.end()) continue;
+      return make_error(ErrorCode::kTargetNotEmpty, "{} is not empty: it holds {}", directory_, entry.name)
+          .with_hint("move away what is there, or restore to another directory with --to");
+    }
+    return {};
+  }
+
+  Result<void> check_space() {
+    std::string nearest = directory_;
+    while (nearest != "/" && !TRY(exists(fs_, nearest))) nearest = parent_path(nearest);
+    const bool replay = target_.replay_bytes() > 0;
+    const uint64_t copies = 1 + (replay ? 1 : 0) + (source_.rdb_version < kFirstPartsRdb ? 1 : 0);
+    const uint64_t need = snapshot_.source_bytes * copies + 2 * target_.replay_bytes() + kSpareBytes;
+    const uint64_t free = TRY(fs_.free_bytes(nearest));
+    if (free >= need) return {};
+    return make_error(ErrorCode::kNoSpace, "the file system of {} has {} free, and the restore needs {}", nearest,
+                      format_bytes(free), format_bytes(need))
+        .with_hint("make room there, or restore to another file system with --to");
+  }
+
+  // Only root can give files away. Then: who was named, else who owns the directory that
+  // was made ready, else the user redis.
+  void choose_owner() {
+    if (::geteuid() != 0) return;
+    uid_ = options_.uid;
+    gid_ = options_.gid ? options_.gid : options_.uid;
+    const auto status = fs_.stat(directory_);
+    if (!uid_ && status.ok() && status.value().st_uid != 0) {
+      uid_ = status.value().st_uid;
+      gid_ = status.value().st_gid;
+    }
+    if (const struct passwd* entry = uid_ ? nullptr : ::getpwnam("redis")) {
+      uid_ = entry->pw_uid;
+      gid_ = entry->pw_gid;
+    }
+    if (!uid_) report_.notes.push_back("what is written belongs to root: give it to the server's account (--owner)");
+  }
+
+  // What a restore that was interrupted has left.
+  Result<void> clear() {
+    TRY(make_directories(fs_, directory_, 0700));
+    for (const std::string& name : own_names()) TRY(remove_tree(fs_, join_path(directory_, name)));
+    TRY(fs_.make_directory(staging_, 0700));
+    return fs_.sync_directory(directory_);
+  }
+
+  Result<void> write() {
+    StateOptions options;
+    options.directory = staging_;
+    options.bin_directory = options_.bin_directory;
+    options.folding = options_.fold ? Folding::kIfAble : Folding::kNever;
+    state_ = TRY(write_state(world_, repository_, log_, snapshot_, target_, options));
+    report_.commands = state_.command_count;
+    report_.faults = state_.faults;
+    report_.rdb = state_.folded.empty() ? state_.base_rdb : state_.folded_rdb;
+    if (!state_.commands.empty() && state_.folded.empty()) {
+      report_.notes.push_back(
+          fmt::format("there is no {}, as the commands after the snapshot could not be folded in: {}; start the server "
+                      "with 'appendonly yes', which loads them",
+                      kRdbName, state_.why_not_folded));
+    }
+    return {};
+  }
+
+  bool replays() const { return !state_.commands.empty(); }
+
+  // An AOF is for a server of the snapshot's version: what a newer one saved it can't load.
+  bool append_needs_commands() const {
+    return replays() && (state_.folded.empty() || state_.folded_rdb.version > state_.base_rdb.version);
+  }
+
+  Result<void> lay_out() {
+    world_.progress.phase = "putting files in place";
+    const bool parts = state_.base_rdb.version >= kFirstPartsRdb;
+    const std::string append_base = append_needs_commands() || state_.folded.empty() ? state_.base : state_.folded;
+    TRY(parts ? lay_out_parts(append_base) : lay_out_single(append_base));
+    if (append_needs_commands() && !state_.folded.empty()) {
+      report_.notes.push_back(
+          fmt::format("{} is RDB version {}, which a server of version {} can't load: start it with 'appendonly yes'",
+                      kRdbName, state_.folded_rdb.version, state_.base_rdb.redis_version));
+    }
+    const std::string dump = !state_.folded.empty() ? state_.folded : !replays() ? state_.base : "";
+    if (dump.empty()) return {};
+    return move_to(dump, join_path(staging_, kRdbName));
+  }
+
+  Result<void> move_to(const std::string& from, const std::string& to) {
+    TRY(own(from));
+    TRY(fs_.rename(from, to));
+    return count(to);
+  }
+
+  Result<void> count(const std::string& path) {
+    report_.files++;
+    report_.bytes_written += static_cast<uint64_t>(TRY(fs_.stat(path)).st_size);
+    return {};
+  }
+
+  // The base is the very file that dump.rdb is: neither is ever written to, only replaced.
+  Result<void> lay_out_parts(const std::string& base) {
+    const std::string parts = join_path(staging_, kAppendDirectory);
+    TRY(fs_.make_directory(parts, 0700));
+    TRY(own(base));
+    TRY(fs_.hard_link(base, join_path(parts, kAppendBase)));
+    if (append_needs_commands()) {
+      TRY(count(join_path(parts, kAppendBase)));
+      TRY(move_to(state_.commands, join_path(parts, append_part_name(1))));
+    } else {
+      report_.files++;
+    }
+    const std::string manifest = join_path(parts, kAppendManifest);
+    TRY(write_file_durably(fs_, manifest, as_bytes(append_manifest(append_needs_commands() ? 1 : 0)), kFileMode));
+    TRY(own(manifest));
+    TRY(count(manifest));
+    TRY(own(parts));
+    return fs_.sync_directory(parts);
+  }
+
+  // A file of its own: a server appends to it.
+  Result<void> lay_out_single(const std::string& base) {
+    const std::string path = join_path(staging_, kAppendSingle);
+    FileSink sink = TRY(FileSink::create(fs_, path, kFileMode));
+    TRY(copy(base, sink));
+    if (append_needs_commands()) TRY(copy(state_.commands, sink));
+    TRY(sink.finish());
+    TRY(own(path));
+    return count(path);
+  }
+
+  Result<void> copy(const std::string& path, FileSink& sink) {
+    auto source = TRY(FileSource::open(fs_, path));
+    Bytes buffer(1 << 20);
+    while (true) {
+      const size_t length = TRY(source->read(buffer.mutable_view()));
+      if (length == 0) return {};
+      TRY(sink.append(buffer.view(0, length)));
+    }
+  }
+
+  Result<void> own(const std::string& path) const {
+    if (uid_ && ::lchown(path.c_str(), *uid_, *gid_) != 0) return Error::from_errno(errno, path);
+    return {};
+  }
+
+  // dump.rdb last; until then a server that somebody starts finds nothing that is half made.
+  Result<void> place() {
+    TRY(fs_.sync_directory(staging_));
+    for (const char* name : {kAppendDirectory, kAppendSingle, kRdbName}) {
+      if (!TRY(exists(fs_, join_path(staging_, name)))) continue;
+      TRY(fs_.rename(join_path(staging_, name), join_path(directory_, name)));
+      TRY(fs_.sync_directory(directory_));
+    }
+    TRY(remove_tree(fs_, staging_));
+    TRY(own(directory_));
+    return fs_.sync_directory(directory_);
+  }
+
+  source::World& world_;
+  FileSystem& fs_;
+  repo::Repository& repository_;
+  CommandLog& log_;
+  const repo::Snapshot& snapshot_;
+  const ResolvedTarget& target_;
+  const MaterialiseOptions& options_;
+  const std::string directory_, staging_;
+  SnapshotSource source_;
+  std::optional<uint32_t> uid_, gid_;
+  StateFiles state_;
+  MaterialiseReport report_;
+};
+
+}  // namespace
+
+Result<MaterialiseReport> materialise(source::World& world, repo::Repository& repository, CommandLog& log,
+                                      const repo::Snapshot& snapshot, const ResolvedTarget& target,
+                                      const MaterialiseOptions& options) {
+  if (options.to.empty()) return make_error(ErrorCode::kUsage, "no directory to restore to was given");
+  return Materialiser(world, repository, log, snapshot, target, options)
+      .run()
+      .context(fmt::format("restoring '{}'", snapshot.component));
+}
+
+}  // namespace holdfast::redis

@@ -1,0 +1,313 @@
+#include "source/redis/receiver.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+// Two parties: this thread reads the stream, says when each piece came and answers the
+// server; the sink's thread stores. What stands between pieces (links, gaps, absences) is
+// stored by this thread while the sink has nothing to do, before the first byte that
+// follows it.
+
+namespace holdfast::redis {
+
+namespace {
+
+constexpr Duration kStateInterval = Duration::seconds(1);
+constexpr Duration kFirstPause = Duration::milliseconds(250);
+constexpr Duration kFirstPauseOfSnapshots = Duration::seconds(5);
+constexpr Duration kSteady = Duration::seconds(5);  // a connection that lasted so long was a good one
+constexpr Duration kIdleSlice = Duration::milliseconds(100);
+constexpr Duration kBusySlice = Duration::milliseconds(10);  // while something is to be acknowledged soon
+constexpr size_t kReadBytes = 256u << 10;
+// How a server ends what it sends when a client waits for replicas (WAIT).
+constexpr std::string_view kAsksForAck = "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+
+bool is_fatal(ErrorCode code, bool ever) {
+  if (code == ErrorCode::kMismatch || code == ErrorCode::kConfig || code == ErrorCode::kUnsupported) return true;
+  return code == ErrorCode::kPermission && !ever;
+}
+
+class Receiver {
+ public:
+  Receiver(const Connection& connection, CommandLog& log, Clock& clock, const ReceiverOptions& options,
+           const std::optional<SnapshotPlace>& newest_snapshot, const TakeSnapshot& take_snapshot,
+           const std::atomic<bool>& stop, const std::function<void(const ReceiverState&)>& on_state)
+      : connection_(connection),
+        log_(log),
+        clock_(clock),
+        options_(options),
+        newest_snapshot_(newest_snapshot),
+        take_snapshot_(take_snapshot),
+        stop_(stop),
+        on_state_(on_state),
+        sink_(log, clock, options.sink),
+        buffer_(kReadBytes) {}
+
+  Result<void> run();
+
+ private:
+  // Where the stream is to go on.
+  struct Place {
+    Position position;
+    Time instant;               // nothing is known of what came later
+    std::optional<LogGap> gap;  // that going on there leaves: the log ended elsewhere
+  };
+  Result<void> choose_start();
+  Result<void> session();
+  Result<void> resume(const SyncAnswer& answer, Time connected_at, uint64_t server_offset);
+  Result<void> begin_anew(ReplicationSession& session, const SyncAnswer& answer);
+  Result<void> stream(ReplicationSession& session);
+  Result<void> take(ByteView bytes);
+  Result<void> acknowledge(ReplicationSession& session);
+  bool settle(Duration patience);
+  void note_end(Duration began, Result<void> outcome);
+  void rest(Duration pause);
+  void report(bool now);
+
+  const Connection& connection_;
+  CommandLog& log_;
+  Clock& clock_;
+  const ReceiverOptions options_;
+  const std::optional<SnapshotPlace> newest_snapshot_;
+  const TakeSnapshot& take_snapshot_;
+  const std::atomic<bool>& stop_;
+  const std::function<void(const ReceiverState&)>& on_state_;
+  LogSink sink_;
+  Bytes buffer_;
+
+  std::optional<Place> place_;
+  ReceiverState state_;
+  bool ever_ = false;         // a stream was received
+  bool in_snapshot_ = false;  // the last session ended while a snapshot was taken
+  std::optional<Error> fatal_;
+  std::string tail_;  // the last bytes that came
+  Duration pause_ = kFirstPause, pause_of_snapshots_ = kFirstPauseOfSnapshots;
+  Duration came_at_, acknowledged_at_, reported_at_;
+  uint64_t acknowledged_ = 0;
+};
+
+// ---- one connection after another
+
+Result<void> Receiver::run() {
+  TRY(choose_start());
+  while (!stop_ && !fatal_) {
+    const Duration began = clock_.monotonic();
+    auto outcome = session();
+    // The server may be gone for good: what is in memory is all there is.
+    while (!stop_ && !sink_.failure() && !settle(kStateInterval)) report(true);
+    note_end(began, std::move(outcome));
+  }
+  report(true);
+  if (fatal_) return std::move(*fatal_);
+  if (!settle(options_.stop_patience))
+    return make_error(ErrorCode::kTimeout, "{} bytes of received commands could not be stored before the end",
+                      sink_.position().offset - sink_.stored())
+        .with_hint("the server's backlog may still have them: they are received again at the next start");
+  report(true);
+  return {};
+}
+
+void Receiver::note_end(Duration began, Result<void> outcome) {
+  const bool was_connected = std::exchange(state_.connected, false);
+  if (auto failure = sink_.failure()) {
+    fatal_ = std::move(failure);
+    state_.trouble = fatal_->text();
+    return;
+  }
+  if (outcome.ok() || stop_) return;
+  state_.trouble = outcome.error().text();
+  if (is_fatal(outcome.error().code(), ever_)) {
+    fatal_ = std::move(outcome).error();
+    return;
+  }
+  log_warn("redis.receive.interrupted", {{"problem", state_.trouble}});
+  report(true);
+  state_.reconnects++;
+  if (std::exchange(in_snapshot_, false)) {
+    rest(pause_of_snapshots_);
+    pause_of_snapshots_ = std::min(Duration{pause_of_snapshots_.ns * 2}, options_.longest_pause_of_snapshots);
+    return;
+  }
+  if (was_connected && clock_.monotonic() - began > kSteady) pause_ = kFirstPause;
+  rest(pause_);
+  pause_ = std::min(Duration{pause_.ns * 2}, options_.longest_pause);
+}
+
+void Receiver::rest(Duration pause) {
+  const Duration until = clock_.monotonic() + pause;
+  while (!stop_ && clock_.monotonic() < until) clock_.sleep(std::min(kIdleSlice, until - clock_.monotonic()));
+}
+
+// Stores what is in memory; true when all of it is stored.
+bool Receiver::settle(Duration patience) {
+  if (!ever_) return true;
+  const bool all = sink_.drain(patience);
+  if (all && place_) *place_ = {sink_.position(), sink_.last_instant(), std::nullopt};
+  return all;
+}
+
+// Where the stored log ends; at the newest snapshot when that is younger and no continuation
+// of it; else nowhere.
+Result<void> Receiver::choose_start() {
+  const auto end = TRY(log_.newest());
+  if (end) place_ = Place{{end->replid, end->to}, end->last, std::nullopt};
+  if (!newest_snapshot_) return {};
+  const SnapshotPlace& snapshot = *newest_snapshot_;
+  if (!place_) {
+    place_ = Place{snapshot.position, snapshot.instant, std::nullopt};
+    return {};
+  }
+  const bool is_one_line = snapshot.position.replid == place_->position.replid ||
+                           log_.leads_to(snapshot.position, place_->position) ||
+                           log_.leads_to(place_->position, snapshot.position);
+  if (is_one_line || snapshot.instant <= place_->instant) return {};
+  LogGap gap{place_->position, place_->instant, snapshot.position, snapshot.instant,
+             "the server began another history while nobody received"};
+  place_ = Place{snapshot.position, snapshot.instant, std::move(gap)};
+  return {};
+}
+
+Result<void> Receiver::session() {
+  const auto session = TRY(ReplicationSession::connect(connection_, &stop_));
+  const Time connected_at = clock_.now();
+  const SyncAnswer answer = TRY(session->sync(place_ ? std::optional(place_->position) : std::nullopt, false, clock_));
+  TRY(answer.full ? begin_anew(*session, answer) : resume(answer, connected_at, session->facts().offset));
+  return stream(*session);
+}
+
+// The same history goes on.
+Result<void> Receiver::resume(const SyncAnswer& answer, Time connected_at, uint64_t server_offset) {
+  CHECK(place_.has_value());
+  if (place_->gap) {
+    TRY(log_.put_gap(*place_->gap));
+    place_->gap.reset();
+    state_.gaps++;
+  }
+  const Position from = place_->position;
+  if (answer.position.replid != from.replid) {
+    TRY(log_.put_link({from.replid, answer.position.replid, from.offset, connected_at}));
+    log_info("redis.receive.failover",
+             {{"from", from.replid}, {"to", answer.position.replid}, {"offset", from.offset}});
+    state_.links++;
+    place_->position = answer.position;
+  }
+  if (server_offset > from.offset)
+    TRY(log_.put_absence({answer.position.replid, from.offset, server_offset, place_->instant, connected_at}));
+  sink_.begin(answer.position, place_->instant);
+  return {};
+}
+
+// The server can't give the rest: a snapshot is a new beginning, and what is between is a gap.
+Result<void> Receiver::begin_anew(ReplicationSession& session, const SyncAnswer& answer) {
+  in_snapshot_ = true;
+  TRY_CONTEXT(take_snapshot_(session, answer), "taking a snapshot");
+  state_.snapshots++;
+  if (place_) {
+    const bool is_same = place_->position.replid == answer.position.replid;
+    const char* reason = is_same ? "the server's backlog did not reach back so far (repl-backlog-size)"
+                                 : "the server began another history: it was restarted, or its data replaced";
+    // Where the log itself ended, even if a snapshot was to be built on.
+    LogGap gap{place_->position, place_->instant, answer.position, answer.time, reason};
+    if (place_->gap) gap.from = place_->gap->from;
+    if (place_->gap) gap.from_instant = place_->gap->from_instant;
+    TRY(log_.put_gap(gap));
+    state_.gaps++;
+    log_error("redis.receive.gap", {{"from", to_text(gap.from)},
+                                    {"on_with", to_text(gap.to)},
+                                    {"since", format_rfc3339(gap.from_instant)},
+                                    {"reason", gap.reason}});
+  } else {
+    TRY(log_.put_mark(answer.position, answer.time));
+  }
+  place_ = Place{answer.position, answer.time, std::nullopt};
+  sink_.begin(answer.position, answer.time);
+  in_snapshot_ = false;
+  pause_of_snapshots_ = kFirstPauseOfSnapshots;
+  return {};
+}
+
+// ---- one stream
+
+Result<void> Receiver::stream(ReplicationSession& session) {
+  ever_ = true;
+  state_.connected = true;
+  state_.replid = sink_.position().replid;
+  state_.trouble.clear();
+  came_at_ = clock_.monotonic();
+  tail_.clear();
+  // At once: a server that sent its RDB without a file sends the commands only after this.
+  acknowledged_ = sink_.stored();
+  TRY(session.acknowledge(acknowledged_));
+  acknowledged_at_ = clock_.monotonic();
+  log_info("redis.receive.streaming", {{"replid", state_.replid}, {"from", acknowledged_}});
+  report(true);
+  while (!stop_) {
+    const Duration until_due = sink_.tick();
+    if (auto failure = sink_.failure()) return std::move(*failure);
+    TRY(acknowledge(session));
+    const bool is_busy = sink_.stored() != sink_.position().offset;
+    const Duration slice = std::clamp(until_due, Duration{}, is_busy ? kBusySlice : kIdleSlice);
+    if (sink_.full()) {
+      clock_.sleep(slice);
+    } else {
+      auto got = session.session().read_some(buffer_.mutable_view(), slice);
+      if (!got.ok() && stop_) return {};
+      const size_t size = TRY(std::move(got));
+      TRY(take(buffer_.view(0, size)));
+    }
+    report(false);
+  }
+  return {};
+}
+
+Result<void> Receiver::take(ByteView bytes) {
+  const Duration now = clock_.monotonic();
+  if (bytes.empty()) {
+    if (now - came_at_ > options_.silence)
+      return make_error(ErrorCode::kTimeout, "the Redis server sent nothing for {}", format_duration(options_.silence))
+          .with_retryable();
+    return {};
+  }
+  came_at_ = now;
+  state_.received_bytes += bytes.size();
+  sink_.append(bytes);
+  tail_.append(as_text(bytes.last(std::min(bytes.size(), kAsksForAck.size()))));
+  if (tail_.size() > kAsksForAck.size()) tail_.erase(0, tail_.size() - kAsksForAck.size());
+  if (tail_ == kAsksForAck) sink_.flush();
+  return {};
+}
+
+Result<void> Receiver::acknowledge(ReplicationSession& session) {
+  const Duration now = clock_.monotonic();
+  const uint64_t stored = sink_.stored();
+  if (stored == acknowledged_ && now - acknowledged_at_ < options_.acknowledge_interval) return {};
+  TRY(session.acknowledge(stored));
+  acknowledged_ = stored;
+  acknowledged_at_ = now;
+  return {};
+}
+
+void Receiver::report(bool now) {
+  const Duration time = clock_.monotonic();
+  if (!now && time - reported_at_ < kStateInterval) return;
+  reported_at_ = time;
+  const LogSink::Counts counts = sink_.counts();
+  state_.received = sink_.position().offset;
+  state_.stored = sink_.stored();
+  state_.records = counts.records;
+  state_.store_retries = counts.retries;
+  state_.covered_until = counts.covered_until;
+  on_state_(state_);
+}
+
+}  // namespace
+
+Result<void> receive_commands(const Connection& connection, CommandLog& log, Clock& clock,
+                              const ReceiverOptions& options, const std::optional<SnapshotPlace>& newest_snapshot,
+                              const TakeSnapshot& take_snapshot, const std::atomic<bool>& stop,
+                              const std::function<void(const ReceiverState&)>& on_state) {
+  return Receiver(connection, log, clock, options, newest_snapshot, take_snapshot, stop, on_state).run();
+}
+
+}  // namespace holdfast::redis

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "repo/point.h"
+#include "source/redis/command_log.h"
+#include "source/source.h"
+
+namespace holdfast::redis {
+
+// The instants that a component can be restored to: from the oldest snapshot to the
+// end of the log that goes on from the newest. Gaps lie between.
+struct RecoveryWindow {
+  std::optional<Time> from, until;
+};
+
+// A target that was proven reachable: which snapshot, and which commands after it.
+struct ResolvedTarget {
+  size_t snapshot_index = 0;  // into the list given
+  Position from;              // of the snapshot
+  uint64_t to = 0;            // commands before this offset are replayed; a boundary, never within MULTI and EXEC
+  Time instant;               // what the outcome stands for
+  std::string description;    // for people
+  std::vector<std::string> notes;
+  uint64_t replay_bytes() const { return to - from.offset; }
+};
+
+// Chooses the newest snapshot that is not younger than the instant and proves by reading
+// the commands from it on that nothing is missing on the way and where the last whole
+// command or transaction ends. No instant: the newest snapshot and all that is stored
+// after it; `immediate`: the newest snapshot as it is. Snapshots are oldest first.
+// kUnreachableTarget says the window. kUsage for what only other kinds of component
+// have (LSN, transaction, restore point, timeline). Errors of reading pass through.
+Result<ResolvedTarget> resolve_target(CommandLog& log, const std::vector<repo::Snapshot>& snapshots,
+                                      const source::RestoreTarget& target);
+Result<RecoveryWindow> recovery_window(CommandLog& log, const std::vector<repo::Snapshot>& snapshots);
+// What to say of commands that are stored on the line of `from` and lie behind its `end`;
+// "" when there are none.
+Result<std::string> hole_behind(CommandLog& log, const Position& from, const LogEnd& end);
+
+}  // namespace holdfast::redis

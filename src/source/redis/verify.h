@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+
+#include "repo/point.h"
+#include "repo/repository.h"
+#include "source/redis/command_log.h"
+#include "source/source.h"
+
+namespace holdfast::redis {
+
+// Reads the snapshot's RDB whole: every block, every record, its checksum; and the
+// commands that are stored after it: that none is missing and each is one. What is wrong
+// is a finding.
+Result<source::VerifyReport> verify_offline(source::World& world, repo::Repository& repository, CommandLog& log,
+                                            const repo::Snapshot& snapshot);
+
+struct BootOptions {
+  std::string bin_directory;      // of redis-server; "": looked for
+  std::string scratch_directory;  // a private folder is made and removed below it
+  Duration deadline = Duration::hours(1);
+};
+
+// Starts a private redis-server (a unix socket, no port) on the snapshot and asks it for
+// every key: type, time to live, and the digest of the value, held against that of the
+// bytes which the RDB has for it; then for the number of keys in each database and of
+// libraries. Keys whose time has passed meanwhile are left out, and counted. The server
+// and what was written are gone afterwards, whatever happened. kNotFound, kMismatch when
+// there is no server program that can load it.
+Result<source::VerifyReport> verify_by_booting(source::World& world, repo::Repository& repository, CommandLog& log,
+                                               const repo::Snapshot& snapshot, const BootOptions& options);
+
+}  // namespace holdfast::redis

@@ -1,0 +1,324 @@
+#include "source/redis/receiver.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "redis/rig.h"
+#include "source/redis/frame_codec.h"
+
+namespace holdfast::redis_test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class RedisReceiverTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!has_redis()) GTEST_SKIP() << "there is no redis-server here";
+  }
+  // Writes of every kind, some in transactions, some in other databases.
+  static void write_some(const RedisServer& server, int round, int count = 200) {
+    auto session = server.connect();
+    for (int i = 0; i < count; i++) {
+      const std::string key = fmt::format("k:{}", i % 37), value = fmt::format("v:{}:{}", round, i);
+      for (const auto& words : std::vector<std::vector<std::string_view>>{{"SET", key, value},
+                                                                          {"RPUSH", "list", value},
+                                                                          {"MULTI"},
+                                                                          {"INCR", "counter"},
+                                                                          {"HSET", "hash", key, value},
+                                                                          {"EXEC"},
+                                                                          {"SELECT", i % 2 == 0 ? "3" : "0"},
+                                                                          {"PEXPIRE", key, "100000000"}})
+        ASSERT_TRUE(session->command(words).ok());
+    }
+  }
+  static void write_bytes(const RedisServer& server, size_t size_bytes) {
+    auto session = server.connect();
+    const std::string value(64 << 10, 'x');
+    for (size_t written = 0; written < size_bytes; written += value.size())
+      ASSERT_TRUE(session->command({"SET", fmt::format("big:{}", written % 8), value}).ok());
+  }
+  void expect_restored(const RedisServer& server, const repo::Snapshot& snapshot) {
+    EXPECT_EQ(rig.restore(snapshot, true)->digest(), server.digest());
+  }
+
+  Rig rig;
+};
+
+TEST_F(RedisReceiverTest, FollowsASnapshot) {
+  auto server = rig.serve("master");
+  write_some(*server, 0);
+  ASSERT_TRUE(rig.capture(server->connection()).ok());
+  write_some(*server, 1);  // before anybody receives: the backlog has it
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*server, 2);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_THAT(rig.snapshots, SizeIs(1));
+  EXPECT_THAT(rig.log()->gaps(), IsEmpty());
+  EXPECT_THAT(rig.log()->absences(), SizeIs(1));  // between the snapshot and the receiver
+  expect_restored(*server, rig.snapshots[0]);
+}
+
+TEST_F(RedisReceiverTest, BeginsWithASnapshotWhereThereIsNone) {
+  for (const char* diskless : {"no", "yes"}) {
+    Rig own;
+    auto server = own.serve("master", {"--repl-diskless-sync", diskless});
+    write_some(*server, 0);
+    own.start_receiver(server->connection());
+    ASSERT_TRUE(own.wait_until_connected());
+    write_some(*server, 1);
+    ASSERT_TRUE(own.wait_until_stored(*server));
+    ASSERT_TRUE(own.stop_receiver());
+    ASSERT_THAT(own.snapshots, SizeIs(1));
+    EXPECT_THAT(own.log()->gaps(), IsEmpty());
+    EXPECT_EQ(own.restore(own.snapshots[0], true)->digest(), server->digest());
+    EXPECT_NE(own.restore(own.snapshots[0], false)->digest(), server->digest());
+  }
+}
+
+TEST_F(RedisReceiverTest, AcknowledgesOnlyWhatIsStored) {
+  auto server = rig.serve("master");
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  auto session = server->connect();
+  ASSERT_TRUE(session->command({"SET", "a", "1"}).ok());
+  EXPECT_EQ(session->command({"WAIT", "1", "20000"})->integer, 1);
+  rig.logs.refuses = true;
+  ASSERT_TRUE(session->command({"SET", "a", "2"}).ok());
+  EXPECT_EQ(session->command({"WAIT", "1", "1500"})->integer, 0);
+  rig.logs.refuses = false;
+  EXPECT_EQ(session->command({"WAIT", "1", "20000"})->integer, 1);
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_GT(rig.state().store_retries, 0u);
+  expect_restored(*server, rig.snapshots[0]);
+}
+
+TEST_F(RedisReceiverTest, ACutConnectionLosesNothing) {
+  auto server = rig.serve("master", {"--repl-backlog-size", "64mb"});
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  for (int round = 1; round <= 5; round++) {
+    write_some(*server, round);
+    server->run({"CLIENT", "KILL", "TYPE", "replica"});
+    write_some(*server, 100 + round);
+  }
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_GE(rig.state().reconnects, 1u);
+  EXPECT_THAT(rig.snapshots, SizeIs(1));
+  EXPECT_THAT(rig.log()->gaps(), IsEmpty());
+  EXPECT_THAT(rig.log()->ranges().value(), SizeIs(1));
+  expect_restored(*server, rig.snapshots[0]);
+}
+
+TEST_F(RedisReceiverTest, AReceiverThatComesLaterGoesOnWhereTheLogEnds) {
+  auto server = rig.serve("master", {"--repl-backlog-size", "64mb"});
+  for (int round = 1; round <= 3; round++) {
+    rig.start_receiver(server->connection());
+    ASSERT_TRUE(rig.wait_until_connected());
+    write_some(*server, round);
+    ASSERT_TRUE(rig.wait_until_stored(*server));
+    ASSERT_TRUE(rig.stop_receiver());
+    write_some(*server, 100 + round);
+  }
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_THAT(rig.snapshots, SizeIs(1));
+  EXPECT_THAT(rig.log()->gaps(), IsEmpty());
+  const auto absences = rig.log()->absences();
+  ASSERT_THAT(absences, SizeIs(3));
+  for (const auto& absence : absences) {
+    EXPECT_LT(absence.from, absence.to);
+    EXPECT_LT(absence.from_instant, absence.to_instant);
+  }
+  expect_restored(*server, rig.snapshots[0]);
+}
+
+TEST_F(RedisReceiverTest, AMasterThatWasKilledLeavesAGapThatIsStated) {
+  auto server = rig.serve("master");
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*server, 1);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  const auto before = rig.log()->newest().value();
+  server->kill();
+  server->start_again();
+  write_some(*server, 2);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+
+  ASSERT_THAT(rig.snapshots, SizeIs(2));
+  auto log = rig.log();
+  ASSERT_THAT(log->gaps(), SizeIs(1));
+  const redis::LogGap& gap = log->gaps()[0];
+  EXPECT_EQ(gap.from, (redis::Position{before->replid, before->to}));
+  EXPECT_EQ(gap.from_instant, before->last);
+  EXPECT_EQ(gap.to, redis::snapshot_source(rig.snapshots[1])->position);
+  EXPECT_THAT(gap.reason, HasSubstr("another history"));
+  expect_restored(*server, rig.snapshots[1]);
+  // No way leads over it.
+  const auto over = log->read(redis::snapshot_source(rig.snapshots[0])->position,
+                              {.time = rig.snapshots[1].instant, .offset = std::nullopt},
+                              [](const redis::Frame&) { return Result<void>(); });
+  ASSERT_FALSE(over.ok());
+  EXPECT_EQ(over.error().code(), ErrorCode::kUnreachableTarget);
+  EXPECT_THAT(over.error().message(), HasSubstr("has a gap from"));
+}
+
+TEST_F(RedisReceiverTest, AMasterThatWasRestartedWithItsDataGoesOn) {
+  auto server = rig.serve("master");
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*server, 1);
+  server->stop(true);
+  server->start_again();
+  write_some(*server, 2);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  // Redis 7 keeps its history in the RDB; where it does not, the gap is stated.
+  EXPECT_EQ(rig.snapshots.size(), 1 + rig.log()->gaps().size());
+  EXPECT_EQ(rig.log()->links().size() + rig.log()->gaps().size(), 1u);
+  expect_restored(*server, rig.snapshots.back());
+}
+
+TEST_F(RedisReceiverTest, AFailoverToAReplicaIsTheSameHistory) {
+  auto master = rig.serve("master", {"--port", std::to_string(free_port())});
+  auto replica = rig.serve("replica", {"--replicaof", "127.0.0.1 " + master->info("tcp_port")});
+  ASSERT_TRUE(servers::wait_until([&] { return replica->info("master_link_status") == "up"; }, Duration::seconds(60)));
+  // The service's address moves from one to the other.
+  redis::Connection service;
+  service.socket = rig.scratch.file("service.sock");
+  ASSERT_EQ(symlink(master->socket().c_str(), service.socket.c_str()), 0);
+  rig.start_receiver(service);
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*master, 1);
+  ASSERT_TRUE(rig.wait_until_stored(*master));
+  const auto caught_up = [&] { return replica->info("master_repl_offset") == master->info("master_repl_offset"); };
+  ASSERT_TRUE(servers::wait_until(caught_up, Duration::seconds(60)));
+
+  ASSERT_EQ(unlink(service.socket.c_str()), 0);
+  ASSERT_EQ(symlink(replica->socket().c_str(), service.socket.c_str()), 0);
+  replica->run({"REPLICAOF", "NO", "ONE"});
+  master->kill();
+  write_some(*replica, 2);
+  ASSERT_TRUE(rig.wait_until_stored(*replica));
+  ASSERT_TRUE(rig.stop_receiver());
+  auto log = rig.log();
+  EXPECT_THAT(rig.snapshots, SizeIs(1));
+  EXPECT_THAT(log->gaps(), IsEmpty());
+  ASSERT_THAT(log->links(), SizeIs(1));
+  EXPECT_EQ(log->links()[0].to, replica->info("master_replid"));
+  expect_restored(*replica, rig.snapshots[0]);
+}
+
+TEST_F(RedisReceiverTest, AnOverrunBacklogIsAGap) {
+  auto server = rig.serve("master", {"--repl-backlog-size", "16kb"});
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*server, 1);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  const auto before = rig.log()->newest().value();
+  write_bytes(*server, 4 << 20);
+
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(servers::wait_until([&] { return rig.state().gaps == 1; }, Duration::seconds(60)));
+  write_some(*server, 2);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  ASSERT_THAT(rig.snapshots, SizeIs(2));
+  ASSERT_THAT(rig.log()->gaps(), SizeIs(1));
+  const redis::LogGap gap = rig.log()->gaps()[0];
+  EXPECT_EQ(gap.from, (redis::Position{before->replid, before->to}));
+  EXPECT_EQ(gap.to.replid, before->replid);
+  EXPECT_GT(gap.to.offset, before->to + (4u << 20));
+  EXPECT_EQ(gap.to_instant, redis::cut_to_microseconds(rig.snapshots[1].instant));
+  EXPECT_THAT(gap.reason, HasSubstr("backlog"));
+  expect_restored(*server, rig.snapshots[1]);
+}
+
+TEST_F(RedisReceiverTest, AnOverrunOutputBufferIsNeverBridged) {
+  auto server =
+      rig.serve("master", {"--client-output-buffer-limit", "replica 2mb 2mb 1", "--repl-backlog-size", "16kb"});
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*server, 1);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  // What comes can't be stored: after some records nothing is read any more.
+  rig.logs.refuses = true;
+  ASSERT_TRUE(servers::wait_until(
+      [&] {
+        write_bytes(*server, 8 << 20);
+        return server->info("connected_slaves") == "0";
+      },
+      Duration::seconds(60)));
+  rig.logs.refuses = false;
+  ASSERT_TRUE(servers::wait_until([&] { return rig.state().gaps == 1; }, Duration::seconds(120)));
+  write_some(*server, 2);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  ASSERT_THAT(rig.log()->gaps(), SizeIs(1));
+  ASSERT_THAT(rig.snapshots, SizeIs(2));
+  // What was received in front of the gap is stored, up to its very beginning.
+  const auto end = rig.log()->reach(redis::snapshot_source(rig.snapshots[0])->position);
+  ASSERT_TRUE(end.ok()) << end.error().text();
+  EXPECT_EQ(end->position, rig.log()->gaps()[0].from);
+  expect_restored(*server, rig.snapshots[1]);
+}
+
+TEST_F(RedisReceiverTest, ASnapshotThatIsTakenMeanwhileIsOnTheSameLine) {
+  auto server = rig.serve("master");
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*server, 1);
+  const auto snapshot = rig.capture(server->connection());
+  ASSERT_TRUE(snapshot.ok()) << snapshot.error().text();
+  write_some(*server, 2);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  expect_restored(*server, *snapshot);
+  expect_restored(*server, rig.snapshots[0]);
+  // To the snapshot's own place, from the one before it.
+  const auto place = redis::snapshot_source(*snapshot)->position;
+  EXPECT_EQ(rig.restore(rig.snapshots[0], true, {.time = std::nullopt, .offset = place.offset})->digest(),
+            rig.restore(*snapshot, false)->digest());
+}
+
+TEST_F(RedisReceiverTest, ManySmallRecordsBecomeOne) {
+  auto server = rig.serve("master");
+  redis::ReceiverOptions options;
+  options.sink.join_records = 5;
+  rig.start_receiver(server->connection(), options);
+  ASSERT_TRUE(rig.wait_until_connected());
+  auto session = server->connect();
+  for (int i = 0; i < 30; i++) {
+    ASSERT_TRUE(session->command({"SET", "a", std::to_string(i)}).ok());
+    ASSERT_EQ(session->command({"WAIT", "1", "20000"})->integer, 1);
+  }
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_GE(rig.state().records, 20u);
+  EXPECT_LE(rig.log()->newest().value()->records, 12u);
+  expect_restored(*server, rig.snapshots[0]);
+}
+
+TEST_F(RedisReceiverTest, ARefusedLoginEndsIt) {
+  auto server = rig.serve("master", {"--requirepass", "secret"});
+  auto log = rig.log();
+  std::atomic<bool> stop{false};
+  const auto outcome = redis::receive_commands(
+      server->connection(), *log, system_clock(), {}, std::nullopt,
+      [](redis::ReplicationSession&, const redis::SyncAnswer&) { return Result<void>(); }, stop,
+      [](const redis::ReceiverState&) {});
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.error().code(), ErrorCode::kPermission);
+}
+
+}  // namespace
+}  // namespace holdfast::redis_test
