@@ -85,7 +85,7 @@ TEST_F(VerifyTest, BootSaysWhatTheServerSaidOfAFileItRefuses) {
   std::string records(
       "REDIS0010\xfe\x00\x10\x01h\x04"
       "junk\xff",
-      19);
+      20);
   const uint64_t crc = crc64(0, as_bytes(records));
   for (int i = 0; i < 8; i++) records.push_back(static_cast<char>(crc >> (8 * i)));
   snapshot_ = take(rig_.store_rdb(as_bytes(records), kStart, kTaken));
