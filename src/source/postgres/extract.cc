@@ -171,7 +171,7 @@ class Extraction {
     for (const TablePlace& place : places_) tables.push_back(place.from);
     needs_ = TRY(of_tables() ? needs_of_tables(*session, tables) : needs_of_database(*session));
     report_.bytes = needs_.bytes;
-    TRY(target_->check_rights(needs_.roles));
+    TRY(target_->check_rights(needs_.owners));
     const auto extensions = TRY(target_->lacking_extensions(needs_.extensions));
     if (!extensions.empty())
       return make_error(ErrorCode::kRefused, "the live server lacks {} {}, which database '{}' uses",

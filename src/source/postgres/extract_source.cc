@@ -11,21 +11,29 @@ std::vector<std::string> column_of(const Rows& rows, size_t column = 0) {
   return values;
 }
 
+void take_roles(const Rows& rows, ExtractNeeds& needs) {
+  for (size_t i = 0; i < rows.size(); i++) {
+    needs.roles.emplace_back(rows.at(i, 0));
+    if (rows.at(i, 1) == "t") needs.owners.emplace_back(rows.at(i, 0));
+  }
+}
+
 uint64_t number_of(const std::string& text) { return std::strtoull(text.c_str(), nullptr, 10); }
 
-// The bootstrap superuser (number 10) has no rows in pg_shdepend.
+// Roles, and whether they own something. The bootstrap superuser (number 10) has no rows
+// in pg_shdepend.
 constexpr const char* kRolesOfDatabase =
-    "with d as (select * from pg_database where datname = current_database())"
-    " select r.rolname from pg_shdepend s join pg_roles r on r.oid = s.refobjid, d"
-    " where s.refclassid = 'pg_authid'::regclass and (s.dbid = d.oid or s.dbid = 0 and"
-    " s.classid = 'pg_database'::regclass and s.objid = d.oid)"
-    " union select pg_get_userbyid(d.datdba) from d"
-    " union select pg_get_userbyid(s.setrole) from pg_db_role_setting s, d where s.setdatabase = d.oid and s.setrole "
-    "<> 0"
-    " union select pg_get_userbyid(10) where exists (select from pg_class where relowner = 10 and oid >= 16384)"
+    "with d as (select * from pg_database where datname = current_database()), r as ("
+    " select s.refobjid as role, s.deptype = 'o' as owner from pg_shdepend s, d where s.refclassid ="
+    " 'pg_authid'::regclass and (s.dbid = d.oid or s.dbid = 0 and s.classid = 'pg_database'::regclass and s.objid ="
+    " d.oid)"
+    " union all select d.datdba, true from d"
+    " union all select s.setrole, false from pg_db_role_setting s, d where s.setdatabase = d.oid and s.setrole <> 0"
+    " union all select 10, true where exists (select from pg_class where relowner = 10 and oid >= 16384)"
     " or exists (select from pg_proc where proowner = 10 and oid >= 16384)"
     " or exists (select from pg_namespace where nspowner = 10 and oid >= 16384)"
-    " or exists (select from pg_type where typowner = 10 and oid >= 16384) order by 1";
+    " or exists (select from pg_type where typowner = 10 and oid >= 16384))"
+    " select pg_get_userbyid(role), bool_or(owner) from r group by role order by 1";
 
 constexpr const char* kTablespacesOfDatabase =
     "select spcname from pg_tablespace where spcname not in ('pg_default', 'pg_global') and (oid in (select"
@@ -40,12 +48,12 @@ constexpr const char* kOfTables =
 
 std::string roles_of_tables() {
   return std::string(kOfTables) +
-         " select o.rolname from pg_shdepend s join pg_roles o on o.oid = s.refobjid where s.refclassid ="
+         ", o as (select s.refobjid as role, s.deptype = 'o' as owner from pg_shdepend s where s.refclassid ="
          " 'pg_authid'::regclass and s.dbid = (select oid from pg_database where datname = current_database()) and"
-         " (s.classid = 'pg_class'::regclass and s.objid in (select oid from r) or s.classid = 'pg_policy'::regclass "
-         "and"
+         " (s.classid = 'pg_class'::regclass and s.objid in (select oid from r) or s.classid = 'pg_policy'::regclass and"
          " s.objid in (select p.oid from pg_policy p join t on t.oid = p.polrelid))"
-         " union select pg_get_userbyid(c.relowner) from pg_class c join t on t.oid = c.oid order by 1";
+         " union all select c.relowner, true from pg_class c join t on t.oid = c.oid)"
+         " select pg_get_userbyid(role), bool_or(owner) from o group by role order by 1";
 }
 
 std::string tablespaces_of_tables() {
@@ -119,7 +127,7 @@ Result<void> check_database(ServerSession& session, const std::string& database)
 
 Result<ExtractNeeds> needs_of_database(ServerSession& session) {
   ExtractNeeds needs;
-  needs.roles = column_of(TRY(session.exec(kRolesOfDatabase)));
+  take_roles(TRY(session.exec(kRolesOfDatabase)), needs);
   needs.extensions = column_of(TRY(session.exec("select extname from pg_extension order by 1")));
   needs.tablespaces = column_of(TRY(session.exec(kTablespacesOfDatabase)));
   needs.subscriptions = column_of(TRY(
@@ -136,7 +144,7 @@ Result<ExtractNeeds> needs_of_tables(ServerSession& session, const std::vector<T
   }
   numbers += "}";
   ExtractNeeds needs;
-  needs.roles = column_of(TRY(session.exec(roles_of_tables(), {numbers})));
+  take_roles(TRY(session.exec(roles_of_tables(), {numbers})), needs);
   needs.tablespaces = column_of(TRY(session.exec(tablespaces_of_tables(), {numbers})));
   needs.bytes = number_of(
       TRY(session.value("select coalesce(sum(pg_total_relation_size(o)), 0) from unnest($1::oid[]) o", {numbers})));
@@ -151,7 +159,9 @@ Result<std::vector<OutgoingKey>> set_tables_aside(ServerSession& session, const 
     const std::string schema = fmt::format("{}_{}", prefix, i);
     const std::string from = TRY(session.quote_identifier(tables[i].schema));
     const std::string name = TRY(session.quote_identifier(tables[i].name));
-    TRY(session.exec("create schema " + schema));
+    const std::string owner = TRY(session.value(
+        "select quote_ident(pg_get_userbyid(relowner)) from pg_class where oid = $1::regclass", {from + "." + name}));
+    TRY(session.exec("create schema " + schema + " authorization " + owner));
     TRY(session.exec("alter table " + from + "." + name + " set schema " + schema));
     const Rows statistics = TRY(session.exec(
         "select format('alter statistics %I.%I set schema " + schema +

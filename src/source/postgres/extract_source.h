@@ -21,6 +21,7 @@ Result<TableName> parse_table_name(ServerSession& session, const std::string& te
 // What a database or tables need of the server that they come to.
 struct ExtractNeeds {
   std::vector<std::string> roles;          // that own something or hold a grant
+  std::vector<std::string> owners;         // of these, those that own something
   std::vector<std::string> extensions;     // of a database
   std::vector<std::string> tablespaces;    // apart from the default one
   std::vector<std::string> subscriptions;  // of a database; they are not dumped

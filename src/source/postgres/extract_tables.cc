@@ -1,5 +1,4 @@
 // The last step of an extraction of tables: from schemas of our name to where they belong.
-#include "base/log.h"
 #include "source/postgres/extract_target.h"
 
 namespace holdfast::postgres {
@@ -34,7 +33,7 @@ class TablePlacer {
       if (!table.in_place) return make_error(ErrorCode::kAlreadyExists, "table {} was made meanwhile", table.to.text());
       TRY(set_away(table.to));
     }
-    if (!table.in_place) TRY(make_way_for_parts(loaded, table.to));
+    TRY(make_way_for_parts(loaded, table.to));
     if (loaded.name != table.to.name)
       TRY(session_.exec("alter table " + TRY(quoted(loaded)) + " rename to " + TRY(identifier(table.to.name))));
     const TableName renamed{own_schema, table.to.name};
@@ -92,11 +91,11 @@ class TablePlacer {
     const TableName kept{old.schema, TRY(free_name(old.schema, old.name, ending_))};
     TRY(tell_references(old, kept));
     TRY(session_.exec("alter table " + TRY(quoted(old)) + " rename to " + TRY(identifier(kept.name))));
-    report_.kept.push_back(TRY(quoted(kept)));
+    report_.kept.push_back(TRY(session_.value("select format('%I.%I', $1::text, $2::text)", {kept.schema, kept.name})));
     return {};
   }
 
-  // Beside the table that it was, its parts can't have their names, if that is in the same schema.
+  // Beside the table that it was its parts can't have their names: these follow the new one's.
   Result<void> make_way_for_parts(const TableName& loaded, const TableName& to) {
     for (const Part& part : TRY(parts_of(loaded))) {
       if (!TRY(taken(to.schema, part.name))) continue;

@@ -48,7 +48,7 @@ Result<std::unique_ptr<ExtractTarget>> ExtractTarget::open(const Connection& con
   options.application_name = target->ours_;
   std::optional<Error> failure;
   for (const char* place : {"postgres", "", "template1"}) {
-    if (place == database) continue;
+    if (!database.empty() && place == database) continue;
     options.database = place;
     auto session = ServerSession::connect(connection, options);
     if (!session.ok()) {
@@ -142,7 +142,7 @@ Result<std::vector<std::string>> ExtractTarget::sweep() {
 
 // ---- looking
 
-Result<void> ExtractTarget::check_rights(const std::vector<std::string>& roles) {
+Result<void> ExtractTarget::check_rights(const std::vector<std::string>& owners) {
   if (superuser_) return {};
   constexpr const char* kHint =
       "name an account with more rights: --server 'host=... user=...', its password in PGPASSWORD or ~/.pgpass";
@@ -151,7 +151,7 @@ Result<void> ExtractTarget::check_rights(const std::vector<std::string>& roles) 
     return make_error(ErrorCode::kPermission, "role '{}' may not create databases on the server", rows.at(0, 1))
         .with_hint(kHint);
   std::vector<std::string> others;
-  for (const std::string& role : roles) {
+  for (const std::string& role : owners) {
     const auto member = TRY(list("select pg_has_role(oid, 'member')::text from pg_roles where rolname = $1", {role}));
     if (!member.empty() && member.front() != "true") others.push_back(role);
   }
@@ -308,7 +308,7 @@ Result<PlacedReport> ExtractTarget::place_database(const std::string& database, 
     if (!in_use(swapped.error())) return std::move(swapped).error();
     if (!end_sessions || turn == kMostSwaps) return still_used(database, TRY(sessions_on(database)));
   }
-  if (!kept.empty()) report.kept.push_back(TRY(admin_->quote_identifier(kept)));
+  if (!kept.empty()) report.kept.push_back(TRY(admin_->value("select quote_ident($1)", {kept})));
   return report;
 }
 

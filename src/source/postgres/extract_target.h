@@ -48,8 +48,8 @@ class ExtractTarget {
   // can't be dropped is logged, and left for the next time. Returns what was dropped.
   Result<std::vector<std::string>> sweep();
 
-  // kPermission when the account can't make a database, or objects of `roles`.
-  Result<void> check_rights(const std::vector<std::string>& roles);
+  // kPermission when the account can't make a database, or objects that belong to `owners`.
+  Result<void> check_rights(const std::vector<std::string>& owners);
   Result<bool> has_database(const std::string& database);
   // One line for each session on it: "2 sessions of app (psql), ...".
   Result<std::vector<std::string>> sessions_on(const std::string& database);

@@ -30,7 +30,8 @@ std::string relations_query() {
          " 'grants ' || " +
          grants("c.relacl", "case c.relkind when 'S' then 's' else 'r' end::\"char\"", "c.relowner") +
          " end, case when c.relkind not in ('i', 'I', 'S') then 'columns ' || (select string_agg(quote_ident(a.attname)"
-         " || ' ' || format_type(a.atttypid, a.atttypmod) || case when a.attnotnull then ' not null' else '' end, ', '"
+         " || ' ' || format_type(a.atttypid, a.atttypmod) || case when a.attnotnull then ' not null' else '' end ||"
+         " coalesce(' ' || (select string_agg(x::text, ' ' order by x::text) from unnest(a.attacl) x), ''), ', '"
          " order by a.attnum) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)"
          " end, case when c.relrowsecurity then 'row security' end, case c.relpersistence when 'u' then 'unlogged' end)"
          " from pg_class c join s on s.oid = c.relnamespace where c.relkind not in ('t')"

@@ -15,7 +15,7 @@
 namespace holdfast::postgres {
 namespace {
 
-constexpr std::string_view kPrefix = "holdfast-one-";
+constexpr std::string_view kPrefix = "holdfast-aside-";
 constexpr const char* kLockName = "lock";
 // A directory without a lock file is one that is being made, or was when its maker died.
 constexpr Duration kBeingMade = Duration::seconds(600);
