@@ -230,8 +230,8 @@ class Extraction {
       schemas = target_->ours();
     } else {
       auto session = TRY(aside(database == "postgres" ? "template1" : "postgres"));
-      TRY(session->exec("alter database " + TRY(session->quote_identifier(database)) + " rename to " +
-                        target_->ours()));
+      const std::string name = TRY(session->quote_identifier(database));
+      TRY(session->exec("alter database " + name + " rename to " + target_->ours()));
       database = target_->ours();
     }
     const auto end = [this] {
@@ -308,9 +308,10 @@ class Extraction {
     {
       auto session = TRY(target_->connect(loaded, options_.deadline, &world_.progress.stop));
       if (of_tables()) {
-        for (size_t i = 0; i < places_.size(); i++)
-          TRY(session->exec(fmt::format("analyze {}_{}.{}", target_->ours(), i,
-                                        TRY(session->quote_identifier(places_[i].from.name)))));
+        for (size_t i = 0; i < places_.size(); i++) {
+          const std::string table = TRY(session->quote_identifier(places_[i].from.name));
+          TRY(session->exec(fmt::format("analyze {}_{}.{}", target_->ours(), i, table)));
+        }
       } else {
         TRY(session->exec("analyze"));
       }

@@ -50,7 +50,8 @@ std::string roles_of_tables() {
   return std::string(kOfTables) +
          ", o as (select s.refobjid as role, s.deptype = 'o' as owner from pg_shdepend s where s.refclassid ="
          " 'pg_authid'::regclass and s.dbid = (select oid from pg_database where datname = current_database()) and"
-         " (s.classid = 'pg_class'::regclass and s.objid in (select oid from r) or s.classid = 'pg_policy'::regclass and"
+         " (s.classid = 'pg_class'::regclass and s.objid in (select oid from r) or s.classid = 'pg_policy'::regclass "
+         "and"
          " s.objid in (select p.oid from pg_policy p join t on t.oid = p.polrelid))"
          " union all select c.relowner, true from pg_class c join t on t.oid = c.oid)"
          " select pg_get_userbyid(role), bool_or(owner) from o group by role order by 1";

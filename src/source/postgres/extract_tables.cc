@@ -34,24 +34,30 @@ class TablePlacer {
       TRY(set_away(table.to));
     }
     TRY(make_way_for_parts(loaded, table.to));
-    if (loaded.name != table.to.name)
-      TRY(session_.exec("alter table " + TRY(quoted(loaded)) + " rename to " + TRY(identifier(table.to.name))));
     const TableName renamed{own_schema, table.to.name};
+    if (loaded.name != table.to.name) TRY(change("table", loaded, " rename to ", table.to.name));
     const std::vector<Part> parts = TRY(parts_of(renamed));
-    TRY(session_.exec("alter table " + TRY(quoted(renamed)) + " set schema " + TRY(identifier(table.to.schema))));
+    TRY(change("table", renamed, " set schema ", table.to.schema));
     for (const Part& part : parts) {
       if (part.kind != "statistics") continue;  // the others go with their table
-      TRY(session_.exec("alter statistics " + TRY(quoted({part.schema, part.name})) + " set schema " +
-                        TRY(identifier(table.to.schema))));
+      TRY(change("statistics", {part.schema, part.name}, " set schema ", table.to.schema));
     }
     TRY(session_.exec("drop schema " + own_schema));
     return {};
   }
 
  private:
-  Result<std::string> identifier(const std::string& name) { return session_.quote_identifier(name); }
   Result<std::string> quoted(const TableName& name) {
-    return TRY(identifier(name.schema)) + "." + TRY(identifier(name.name));
+    const std::string schema = TRY(session_.quote_identifier(name.schema));
+    return schema + "." + TRY(session_.quote_identifier(name.name));
+  }
+
+  // alter KIND OBJECT (rename to | set schema) NAME
+  Result<void> change(const std::string& kind, const TableName& object, const char* how, const std::string& name) {
+    const std::string from = TRY(quoted(object));
+    const std::string to = TRY(session_.quote_identifier(name));
+    TRY(session_.exec("alter " + kind + " " + from + how + to));
+    return {};
   }
 
   // Whether a relation, a type or statistics of the schema have the name.
@@ -71,26 +77,25 @@ class TablePlacer {
   }
 
   Result<std::vector<Part>> parts_of(const TableName& table) {
-    const Rows rows = TRY(session_.exec(kParts, {TRY(quoted(table))}));
+    const std::string name = TRY(quoted(table));
+    const Rows rows = TRY(session_.exec(kParts, {name}));
     std::vector<Part> parts;
     for (size_t i = 0; i < rows.size(); i++)
       parts.push_back({std::string(rows.at(i, 0)), std::string(rows.at(i, 1)), std::string(rows.at(i, 2))});
     return parts;
   }
 
-  Result<void> rename(const Part& part, const std::string& name) {
-    TRY(session_.exec("alter " + part.kind + " " + TRY(quoted({part.schema, part.name})) + " rename to " +
-                      TRY(identifier(name))));
-    return {};
-  }
-
   // Gives a table that is there, and its parts, names that say until when it was that.
   Result<void> set_away(const TableName& old) {
-    TRY(session_.exec("lock table " + TRY(quoted(old)) + " in access exclusive mode"));
-    for (const Part& part : TRY(parts_of(old))) TRY(rename(part, TRY(free_name(part.schema, part.name, ending_))));
+    const std::string name = TRY(quoted(old));
+    TRY(session_.exec("lock table " + name + " in access exclusive mode"));
+    for (const Part& part : TRY(parts_of(old))) {
+      const std::string away = TRY(free_name(part.schema, part.name, ending_));
+      TRY(change(part.kind, {part.schema, part.name}, " rename to ", away));
+    }
     const TableName kept{old.schema, TRY(free_name(old.schema, old.name, ending_))};
-    TRY(tell_references(old, kept));
-    TRY(session_.exec("alter table " + TRY(quoted(old)) + " rename to " + TRY(identifier(kept.name))));
+    TRY(tell_references(name, kept));
+    TRY(change("table", old, " rename to ", kept.name));
     report_.kept.push_back(TRY(session_.value("select format('%I.%I', $1::text, $2::text)", {kept.schema, kept.name})));
     return {};
   }
@@ -101,13 +106,14 @@ class TablePlacer {
       if (!TRY(taken(to.schema, part.name))) continue;
       const bool follows = part.name.starts_with(loaded.name);
       const std::string rest = follows ? part.name.substr(loaded.name.size()) : "_" + part.name;
-      TRY(rename(part, TRY(free_name(to.schema, to.name, rest))));
+      const std::string name = TRY(free_name(to.schema, to.name, rest));
+      TRY(change(part.kind, {part.schema, part.name}, " rename to ", name));
     }
     return {};
   }
 
   // What refers to the old table by its number will go on doing so.
-  Result<void> tell_references(const TableName& old, const TableName& kept) {
+  Result<void> tell_references(const std::string& old, const TableName& kept) {
     const Rows rows = TRY(session_.exec(
         "select format('foreign key %I of %s', o.conname, o.conrelid::regclass) from pg_constraint o where o.contype ="
         " 'f' and o.confrelid = $1::regclass and o.conrelid <> o.confrelid and not starts_with((select nspname from"
@@ -118,7 +124,7 @@ class TablePlacer {
         " 'pg_class'::regclass and d.refobjid = $1::regclass and v.oid <> $1::regclass"
         " union all select 'publication ' || quote_ident(p.pubname) from pg_publication_rel r join pg_publication p on"
         " p.oid = r.prpubid where r.prrelid = $1::regclass",
-        {TRY(quoted(old)), ours_}));
+        {old, ours_}));
     for (size_t i = 0; i < rows.size(); i++)
       report_.notes.push_back(fmt::format("{} still refers to the old table, now {}", rows.at(i, 0), kept.text()));
     return {};

@@ -236,8 +236,10 @@ Result<void> ExtractTarget::create_roles(const std::vector<std::string>& roles) 
 }
 
 Result<void> ExtractTarget::keep_roles() {
-  for (const std::string& role : roles_made_)
-    TRY(admin_->exec("comment on role " + TRY(admin_->quote_identifier(role)) + " is null"));
+  for (const std::string& role : roles_made_) {
+    const std::string name = TRY(admin_->quote_identifier(role));
+    TRY(admin_->exec("comment on role " + name + " is null"));
+  }
   roles_made_.clear();
   return {};
 }
@@ -263,8 +265,10 @@ Result<void> ExtractTarget::drop_ours(const std::string& database) {
     for (size_t i = 0; i < schemas.size(); i++)
       TRY(session->exec("drop schema " + std::string(schemas.at(i, 0)) + " cascade"));
   }
-  for (const std::string& role : roles_made_)
-    TRY(admin_->exec("drop role if exists " + TRY(admin_->quote_identifier(role))));
+  for (const std::string& role : roles_made_) {
+    const std::string name = TRY(admin_->quote_identifier(role));
+    TRY(admin_->exec("drop role if exists " + name));
+  }
   roles_made_.clear();
   return {};
 }
@@ -278,15 +282,16 @@ Result<std::string> ExtractTarget::free_database_name(const std::string& databas
 }
 
 Result<void> ExtractTarget::swap_databases(const std::string& database, const std::string& kept, bool end_sessions) {
+  const std::string name = TRY(admin_->quote_identifier(database));
+  const std::string kept_name = TRY(admin_->quote_identifier(kept));
   TRY(admin_->exec("begin"));
   auto done = [&]() -> Result<void> {
     if (!kept.empty()) {
       if (end_sessions)
         TRY(admin_->exec("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", {database}));
-      TRY(admin_->exec("alter database " + TRY(admin_->quote_identifier(database)) + " rename to " +
-                       TRY(admin_->quote_identifier(kept))));
+      TRY(admin_->exec("alter database " + name + " rename to " + kept_name));
     }
-    TRY(admin_->exec("alter database " + ours_ + " rename to " + TRY(admin_->quote_identifier(database))));
+    TRY(admin_->exec("alter database " + ours_ + " rename to " + name));
     TRY(admin_->exec("commit"));
     return {};
   }();
