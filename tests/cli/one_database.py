@@ -57,14 +57,14 @@ union all select 'measured', count(*)::text, sum(n)::text, '' from measured
 union all select 'lo', lomowner::regrole::text, md5(lo_get(oid)), '' from pg_largeobject_metadata
 union all select 'seq', last_value::text, is_called::text, '' from "Odd ""Seq"" x"
 union all select 'ids', last_value::text, '', '' from orders_id_seq
-union all select c.relkind || ' ' || c.oid::regclass, c.relowner::regrole::text, (select string_agg(a::text, ',' order by a::text) from unnest(c.relacl) a), '' from pg_class c
+union all select c.relkind::text || ' ' || c.oid::regclass, c.relowner::regrole::text, (select string_agg(a::text, ',' order by a::text) from unnest(c.relacl) a), '' from pg_class c
   where relnamespace in ('public'::regnamespace, '"My Schema"'::regnamespace) and relkind <> 'c'
 union all select 'f ' || p.oid::regprocedure, proowner::regrole::text, (select string_agg(a::text, ',' order by a::text) from unnest(proacl) a), '' from pg_proc p where proname in ('add_one', 'touch')
 union all select 'n ' || nspname, nspowner::regrole::text, (select string_agg(a::text, ',' order by a::text) from unnest(nspacl) a), '' from pg_namespace where nspname = 'My Schema'
 union all select 'd', datdba::regrole::text, (select string_agg(a::text, ',' order by a::text) from unnest(datacl) a), datcollate from pg_database where datname = current_database()
-union all select 's', setrole::text, array_to_string(setconfig, ';'), '' from pg_db_role_setting s join pg_database d on d.oid = setdatabase
+union all select 's', setrole::regrole::text, array_to_string(setconfig, ';'), '' from pg_db_role_setting s join pg_database d on d.oid = setdatabase
   where datname = current_database()
-order by 1
+order by 1, 2, 3
 """
 
 
