@@ -228,7 +228,7 @@ class Databases(Live):
         self.assertEqual(self.sql("select datcollate, pg_encoding_to_char(encoding) from pg_database where datname ~ '^Zur'"), "C|UTF8")
         self.assert_nothing_left()
 
-    def test_in_place_of_the_old(self):
+    def test_a_database_in_place_of_the_old(self):
         self.make_shop()
         self.as_server("backup")
         wanted = self.sql(SUMMARY, "shop")
@@ -430,7 +430,7 @@ class Tables(Live):
             f"select md5(string_agg(o::text, ',' order by id)) from {table} o; "
             f"select last_value from pg_sequences where schemaname || '.' || sequencename = pg_get_serial_sequence('{table}', 'id')", database)
 
-    def test_beside_while_the_server_takes_writes(self):
+    def test_a_table_beside_while_the_server_takes_writes(self):
         self.make_shop()
         self.sql("create table ledger (n int primary key)", "shop")
         self.as_server("backup")
@@ -459,7 +459,7 @@ class Tables(Live):
         self.assertEqual(self.sql("select count(*) from pg_namespace where nspname like 'holdfast%'", "shop"), "0")
         self.assert_nothing_left()
 
-    def test_in_place_of_the_old(self):
+    def test_a_table_in_place_of_the_old(self):
         self.make_shop()
         self.sql("create table lines (n int primary key, \"order\" int references orders); insert into lines select i, i from generate_series(1, 9) i;"
                  " create publication news for table orders", "shop")
