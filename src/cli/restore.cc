@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/one_database.h"
 #include "cli/present.h"
 #include "cli/program.h"
 #include "cli/progress_view.h"
@@ -28,6 +29,7 @@ struct RestoreCommand {
   std::vector<std::string> tablespaces;
   bool immediate = false, exclusive = false;
   bool validate_only = false, dry_run = false;
+  OneDatabaseOptions one;
 };
 
 Result<void> settle_target(RestoreCommand& command, Time now) {
@@ -237,6 +239,8 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
 
 Result<void> run(Context& context, RestoreCommand& command) {
   TRY(settle(command, context.machine().clock.now()));
+  if (!command.one.database.empty())
+    return run_one_database(context, command.one, command.request, command.validate_only, command.dry_run);
   auto workspace = TRY(context.open());
   Result<recovery::RestorePlan> planned = [&] {
     ProgressView view(context);
@@ -325,6 +329,7 @@ void add_restore(Program& program) {
   CLI::App* command = program.command("restore", "Make components exist again, as they were at an instant.");
   add_target_options(command, *options);
   add_place_options(command, *options);
+  add_one_database_options(command, options->one);
   program.examples(command,
                    "holdfast restore --dry-run    # what would happen, how much would be lost\n"
                    "holdfast restore              # all, newest instant, original places\n"
@@ -335,10 +340,14 @@ void add_restore(Program& program) {
                    "holdfast restore --component cache --to /var/lib/redis --at '10 minutes ago'\n"
                    "holdfast restore --component cache --into 127.0.0.1:6379   # a running, empty server\n"
                    "holdfast restore --component files --path srv/data/bills --to /tmp/out\n"
+                   "holdfast restore --at '10 minutes ago' --database shop --replace\n"
+                   "holdfast restore --database shop --target-database shop_restored\n"
+                   "holdfast restore --database shop --table orders --target-table orders_old\n"
                    "# refused: a running target (23), one with data unless --delta (22),\n"
                    "# an instant that can't be reached (24)");
   program.on(command, [options, command](Context& context) -> Result<void> {
     TRY(refuse_empty(*command));
+    TRY(check_one_database(*command, options->one));
     return run(context, *options);
   });
 }

@@ -6,6 +6,7 @@
 #include "cli/program.h"
 #include "cli/progress_view.h"
 #include "cli/terminal.h"
+#include "cli/verify_live.h"
 
 namespace holdfast::cli {
 
@@ -15,6 +16,7 @@ struct VerifyCommand {
   recovery::VerifyRequest request;
   bool offline = false, boot = false, no_amcheck = false;
   std::optional<std::string> deadline;
+  VerifyLiveOptions live;
 };
 
 void print_outcome(Context& context, const recovery::VerifyOutcome& outcome) {
@@ -35,6 +37,12 @@ Result<void> run(Context& context, VerifyCommand& command) {
   command.request.mode = command.boot ? recovery::VerifyMode::kBoot : recovery::VerifyMode::kOffline;
   command.request.amcheck = !command.no_amcheck;
   if (command.deadline) command.request.deadline = TRY_CONTEXT(parse_duration(*command.deadline), "--deadline");
+  if (!command.live.request.database.empty()) {
+    command.live.request.point = command.request.point;
+    command.live.request.components = command.request.components;
+    if (command.deadline) command.live.request.deadline = command.request.deadline;
+    return run_verify_live(context, command.live);
+  }
   auto workspace = TRY(context.open());
   Result<recovery::VerifyOutcome> verified = [&] {
     ProgressView view(context);
@@ -76,7 +84,7 @@ Result<void> run(Context& context, VerifyCommand& command) {
 
 void add_verify(Program& program) {
   auto options = std::make_shared<VerifyCommand>();
-  CLI::App* command = program.command("verify", "Prove a recovery point: its data is all there and right.");
+  CLI::App* command = program.command("verify", "Prove a recovery point, or a live database: all there and right.");
   command->add_option("--point", options->request.point, "which one (default: latest)")->type_name("ID");
   command->add_option("--component", options->request.components, "only this component (may be repeated)")
       ->type_name("NAME");
@@ -88,14 +96,22 @@ void add_verify(Program& program) {
                    "with --boot: where there is room (default: $TMPDIR or /tmp)")
       ->type_name("DIR");
   command->add_flag("--no-amcheck", options->no_amcheck, "with --boot: leave pg_amcheck out");
-  command->add_option("--deadline", options->deadline, "with --boot: give up after this long (default: 1h)")
+  command
+      ->add_option(
+          "--deadline", options->deadline,
+          "give up after this long: with --boot on all of it (default: 1h), with --database on a statement (24h)")
       ->type_name("DURATION");
+  add_verify_live_options(command, options->live);
   program.examples(command,
                    "holdfast verify\n"
                    "holdfast verify --boot --scratch /srv/scratch\n"
                    "holdfast verify --point 3f0a91c2 --component db\n"
+                   "holdfast verify --database shop --full-check --recent 24h\n"
                    "# prune never drops the newest point that was verified whole");
-  program.on(command, [options](Context& context) { return run(context, *options); });
+  program.on(command, [options, command](Context& context) -> Result<void> {
+    TRY(check_verify_live(*command, options->live));
+    return run(context, *options);
+  });
 }
 
 }  // namespace holdfast::cli

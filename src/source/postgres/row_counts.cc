@@ -15,8 +15,7 @@ constexpr size_t kMostTables = 5000;
 constexpr Duration kCountDeadline = Duration::seconds(10);
 
 // Permanent tables and materialised views of users.
-constexpr const char* kTables =
-    "select n.nspname, c.relname, c.reltuples::bigint, pg_relation_size(c.oid)"
+constexpr const char* kFromTables =
     " from pg_class c join pg_namespace n on n.oid = c.relnamespace"
     " where c.relkind in ('r', 'm') and c.relpersistence = 'p' and c.relispopulated"
     " and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'"
@@ -24,13 +23,18 @@ constexpr const char* kTables =
 
 int64_t to_number(std::string_view text) { return std::strtoll(std::string(text).c_str(), nullptr, 10); }
 
+std::string tables_query() {
+  return "select n.nspname, c.relname, c.reltuples::bigint, pg_relation_size(c.oid), " + table_definition() +
+         kFromTables;
+}
+
 Result<json> count_database(const Connection& connection, const std::string& database) {
   SessionOptions options;
   options.database = database;
   options.deadline = kCountDeadline;
   auto session = TRY(ServerSession::connect(connection, options));
   TRY(session->exec("begin transaction isolation level repeatable read read only"));
-  const Rows tables = TRY(session->exec(kTables));
+  const Rows tables = TRY(session->exec(tables_query()));
   json counts = json::object();
   int64_t bytes_left = kMostBytesOfDatabase;
   for (size_t i = 0; i < std::min(tables.size(), kMostTables); i++) {
@@ -39,16 +43,31 @@ Result<json> count_database(const Connection& connection, const std::string& dat
     json& item = counts[schema + "." + table];
     if (size > kLargestTableBytes || size > bytes_left) {
       item = {{"rows", std::max<int64_t>(to_number(tables.at(i, 2)), 0)}, {"exact", false}};
-      continue;
+    } else {
+      bytes_left -= size;
+      const std::string name = TRY(session->quote_identifier(schema)) + "." + TRY(session->quote_identifier(table));
+      item = {{"rows", to_number(TRY(session->value("select count(*) from " + name)))}, {"exact", true}};
     }
-    bytes_left -= size;
-    const std::string name = TRY(session->quote_identifier(schema)) + "." + TRY(session->quote_identifier(table));
-    item = {{"rows", to_number(TRY(session->value("select count(*) from " + name)))}, {"exact", true}};
+    item["definition"] = tables.at(i, 4);
   }
   return counts;
 }
 
 }  // namespace
+
+std::string table_definition() {
+  return "left(encode(sha256(convert_to(concat_ws(E'\\n', (select string_agg(concat_ws(' ', quote_ident(a.attname),"
+         " format_type(a.atttypid, a.atttypmod), a.attnotnull::text, pg_get_expr(d.adbin, d.adrelid)), ',' order by"
+         " a.attnum) from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum where"
+         " a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), (select string_agg(quote_ident(o.conname) || ' "
+         "'"
+         " || pg_get_constraintdef(o.oid), ',' order by o.conname) from pg_constraint o where o.conrelid = c.oid),"
+         " (select string_agg(pg_get_indexdef(i.indexrelid), ',' order by pg_get_indexdef(i.indexrelid)) from pg_index "
+         "i"
+         " where i.indrelid = c.oid), (select string_agg(pg_get_triggerdef(t.oid), ',' order by t.tgname) from "
+         "pg_trigger"
+         " t where t.tgrelid = c.oid and not t.tgisinternal)), 'UTF8')), 'hex'), 32)";
+}
 
 json count_rows(const Connection& connection, ServerSession& session) {
   json all = json::object();

@@ -1,0 +1,372 @@
+#include "source/postgres/extract.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/log.h"
+#include "base/units.h"
+#include "source/postgres/booted_cluster.h"
+#include "source/postgres/dump.h"
+#include "source/postgres/extract_target.h"
+#include "source/postgres/inventory.h"
+#include "source/postgres/scratch_place.h"
+
+namespace holdfast::postgres {
+namespace {
+
+constexpr uint64_t kSpareBytes = 64 * kMiB;
+
+Error not_there(const std::string& what) { return make_error(ErrorCode::kNotFound, "the live server has no {}", what); }
+
+// Steps as in docs/one-database.md.
+class Extraction {
+ public:
+  Extraction(source::World& world, const Connection& live, const ExtractOptions& options, Random& random)
+      : world_(world), live_(live), options_(options), random_(random) {}
+
+  Result<void> look_at_live(const repo::Snapshot& snapshot) {
+    const SnapshotSource source = TRY(snapshot_source(snapshot));
+    target_ = TRY_CONTEXT(ExtractTarget::open(live_, of_tables() ? "" : options_.target_database, random_),
+                          "the live server");
+    if (target_->major() < source.major)
+      return make_error(ErrorCode::kMismatch, "the live server is PostgreSQL {}, older than the cluster's {}",
+                        target_->major(), source.major)
+          .with_hint("name a server of the same or a newer version with --server");
+    TRY(target_->check_rights({}));
+    return of_tables() ? look_at_tables() : look_at_database();
+  }
+
+  Result<ExtractReport> run(repo::Repository& repository, const repo::Snapshot& snapshot,
+                            const ResolvedTarget& target) {
+    TRY(look_at_live(snapshot));
+    if (!options_.look_only) report_.swept = TRY(target_->sweep());
+    const ScratchPlace scratch = TRY(ScratchPlace::make(world_.fs, world_.clock, options_.scratch_directory));
+    auto done = [&]() -> Result<void> {
+      TRY(boot(repository, snapshot, target, scratch));
+      TRY(look_at_instant());
+      TRY(check_space(scratch));
+      if (options_.look_only) return {};
+      TRY(dump(scratch));
+      auto carried = carry_over(scratch);
+      if (!carried.ok()) take_back();
+      return carried;
+    }();
+    cluster_.reset();  // before its directory goes
+    TRY(std::move(done));
+    return std::move(report_);
+  }
+
+ private:
+  bool of_tables() const { return !options_.tables.empty(); }
+
+  // Times the step since the last one.
+  void end_phase(const char* name) {
+    const Duration now = world_.clock.monotonic();
+    report_.phases.push_back({name, now - phase_began_});
+    phase_began_ = now;
+  }
+
+  DumpProgram program() const { return {programs_, world_.threads, options_.deadline, &world_.progress.stop}; }
+
+  // ---- 2. the live server
+
+  Result<void> look_at_database() {
+    const std::string& name = options_.target_database;
+    report_.what = "database " + options_.database;
+    report_.result = "database " + name;
+    if (name.size() > 63 || name.empty())
+      return make_error(ErrorCode::kUsage, "'{}' is no name for a database: 1 to 63 bytes", name);
+    if (name == "template0" || name == "template1")
+      return make_error(ErrorCode::kRefused, "{} is a template of the server's own", name);
+    if (!TRY(target_->has_database(name))) return {};
+    if (!options_.replace)
+      return make_error(ErrorCode::kAlreadyExists, "database '{}' exists in the live server", name)
+          .with_hint(
+              "choose another name with --target-database, or put it in its place with --replace: the one that "
+              "is there is renamed and kept");
+    const auto sessions = TRY(target_->sessions_on(name));
+    if (sessions.empty() || options_.end_sessions) return {};
+    return make_error(ErrorCode::kRefused, "database '{}' is in use: {}", name, fmt::join(sessions, ", "))
+        .with_hint("end these sessions, or let --end-sessions do it at the last moment");
+  }
+
+  Result<void> look_at_tables() {
+    if (!TRY(target_->has_database(options_.target_database)))
+      return not_there(fmt::format("database '{}'", options_.target_database))
+          .with_hint("tables go into a database that is there: name it with --target-database");
+    auto session = TRY(target_->connect(options_.target_database, Duration::seconds(120)));
+    for (const std::string& text : options_.tables) {
+      const TableName from = TRY(parse_table_name(*session, text));
+      const bool twice = std::any_of(places_.begin(), places_.end(), [&](auto& place) { return place.from == from; });
+      if (twice) return make_error(ErrorCode::kUsage, "table {} is named twice", from.text());
+      places_.push_back({from, from, options_.target_table.empty()});
+    }
+    if (!options_.target_table.empty())
+      places_[0].to = TRY(parse_table_name(*session, options_.target_table, places_[0].from.schema));
+    for (const TablePlace& place : places_) TRY(look_at_place(*session, place));
+    std::vector<std::string> from, to;
+    for (const TablePlace& place : places_) {
+      from.push_back(place.from.text());
+      to.push_back(place.to.text());
+    }
+    report_.what = fmt::format("table {} of database {}", fmt::join(from, ", "), options_.database);
+    report_.result = fmt::format("table {} in database {}", fmt::join(to, ", "), options_.target_database);
+    return {};
+  }
+
+  Result<void> look_at_place(ServerSession& session, const TablePlace& place) {
+    const Rows schema = TRY(session.exec("select oid from pg_namespace where nspname = $1", {place.to.schema}));
+    if (schema.size() == 0)
+      return not_there(fmt::format("schema '{}' in database '{}'", place.to.schema, options_.target_database))
+          .with_hint("make it, or choose another with --target-table SCHEMA.NAME");
+    const Rows there = TRY(session.exec("select relkind from pg_class where relnamespace = $1 and relname = $2",
+                                        {std::string(schema.at(0, 0)), place.to.name}));
+    if (there.size() == 0) return {};
+    if (!place.in_place)
+      return make_error(ErrorCode::kAlreadyExists, "{} exists in database '{}'", place.to.text(),
+                        options_.target_database)
+          .with_hint(
+              "choose another name with --target-table, or put it in its place with --replace: the one that is "
+              "there is renamed and kept");
+    if (there.at(0, 0) == "r") return {};
+    return make_error(ErrorCode::kUnsupported, "{} in database '{}' is not a plain table, and can't be replaced by one",
+                      place.to.text(), options_.target_database)
+        .with_hint("choose another name with --target-table");
+  }
+
+  // ---- 3. and 4. the instant
+
+  Result<void> boot(repo::Repository& repository, const repo::Snapshot& snapshot, const ResolvedTarget& target,
+                    const ScratchPlace& scratch) {
+    phase_began_ = world_.clock.monotonic();
+    // Programs that lack are better missed now.
+    programs_ = TRY(find_dump_programs(target_->major(), options_.bin_directory));
+    BootedCluster::Options options;
+    options.bin_directory = options_.bin_directory;
+    options.directory = TRY(scratch.folder("boot"));
+    options.restore_command = options_.restore_command;
+    options.deadline = options_.deadline;
+    cluster_ = TRY_CONTEXT(BootedCluster::boot(world_, repository, snapshot, target, std::move(options)),
+                           "booting the instant aside");
+    world_.progress.phase = "looking at the instant";
+    end_phase("boot");
+    return {};
+  }
+
+  Result<std::unique_ptr<ServerSession>> aside(const std::string& database) {
+    SessionOptions options;
+    options.database = database;
+    options.deadline = options_.deadline;
+    options.stop = &world_.progress.stop;
+    return ServerSession::connect(cluster_->connection(), options);
+  }
+
+  Result<void> look_at_instant() {
+    {
+      auto session = TRY(aside("postgres"));
+      TRY(check_database(*session, options_.database));
+    }
+    auto session = TRY(aside(options_.database));
+    std::vector<TableName> tables;
+    for (const TablePlace& place : places_) tables.push_back(place.from);
+    needs_ = TRY(of_tables() ? needs_of_tables(*session, tables) : needs_of_database(*session));
+    report_.bytes = needs_.bytes;
+    TRY(target_->check_rights(needs_.owners));
+    const auto extensions = TRY(target_->lacking_extensions(needs_.extensions));
+    if (!extensions.empty())
+      return make_error(ErrorCode::kRefused, "the live server lacks {} {}, which database '{}' uses",
+                        extensions.size() == 1 ? "extension" : "extensions", fmt::join(extensions, ", "),
+                        options_.database)
+          .with_hint("install what provides it on the server's machine; the server need not be restarted for that");
+    report_.roles_made = TRY(target_->lacking_roles(needs_.roles));
+    if (!report_.roles_made.empty() && !options_.create_roles)
+      return make_error(ErrorCode::kRefused,
+                        "the live server lacks {} {}, to which what is restored belongs or is granted",
+                        report_.roles_made.size() == 1 ? "role" : "roles", fmt::join(report_.roles_made, ", "))
+          .with_hint("make them, or let --create-roles do it (NOLOGIN, without password, membership or attribute)");
+    lacking_tablespaces_ = TRY(target_->lacking_tablespaces(needs_.tablespaces));
+    note_what_is_left_out();
+    return {};
+  }
+
+  void note_what_is_left_out() {
+    if (!lacking_tablespaces_.empty())
+      report_.notes.push_back(fmt::format("the live server lacks tablespace {}: all goes into its default one",
+                                          fmt::join(lacking_tablespaces_, ", ")));
+    for (const std::string& name : needs_.subscriptions)
+      report_.notes.push_back(fmt::format("subscription {} is left out", name));
+  }
+
+  // Before anything is written: room for the dump, and for what it becomes.
+  Result<void> check_space(const ScratchPlace& scratch) {
+    const uint64_t needed = needs_.bytes + kSpareBytes;
+    const uint64_t scratch_free = TRY(world_.fs.free_bytes(scratch.path()));
+    if (scratch_free < needed)
+      return make_error(ErrorCode::kNoSpace, "the file system of {} has {} free, and the dump may need {}",
+                        scratch.path(), format_bytes(scratch_free), format_bytes(needed))
+          .with_hint("name a directory with more room: --scratch DIR");
+    const auto live_free = TRY(target_->free_bytes(world_.fs));
+    if (!live_free) {
+      report_.notes.push_back("the room in the live server could not be looked at");
+      return {};
+    }
+    if (*live_free < needed)
+      return make_error(ErrorCode::kNoSpace, "the live server's data directory has {} free, and {} needs {}",
+                        format_bytes(*live_free), report_.what, format_bytes(needed))
+          .with_hint("make room there");
+    return {};
+  }
+
+  // ---- 5. to 9.
+
+  Result<void> dump(const ScratchPlace& scratch) {
+    world_.progress.phase = "dumping";
+    std::string database = options_.database, schemas;
+    if (of_tables()) {
+      auto session = TRY(aside(database));
+      std::vector<TableName> tables;
+      for (const TablePlace& place : places_) tables.push_back(place.from);
+      keys_ = TRY(set_tables_aside(*session, tables, target_->ours()));
+      schemas = target_->ours();
+    } else {
+      auto session = TRY(aside(database == "postgres" ? "template1" : "postgres"));
+      const std::string name = TRY(session->quote_identifier(database));
+      TRY(session->exec("alter database " + name + " rename to " + target_->ours()));
+      database = target_->ours();
+    }
+    const auto end = [this] {
+      ignore(cluster_->server().stop("immediate"), "the program that dumps only has to lose its server");
+    };
+    TRY_CONTEXT(
+        dump_database(program(), cluster_->connection(), database, schemas, join_path(scratch.path(), "dump"), end),
+        "dumping {}", report_.what);
+    wanted_ = TRY(inventory(cluster_->connection(), database));
+    TRY(cluster_->stop());
+    end_phase("dump");
+    return {};
+  }
+
+  Result<Inventory> inventory(const Connection& connection, const std::string& database) {
+    InventoryOptions options;
+    options.database = database;
+    if (of_tables()) options.schema_prefix = target_->ours();
+    options.large_objects = !of_tables() && target_->superuser();
+    options.threads = world_.threads;
+    options.stop = &world_.progress.stop;
+    options.deadline = options_.deadline;
+    return take_inventory(connection, options);
+  }
+
+  Result<void> carry_over(const ScratchPlace& scratch) {
+    const std::string loaded = of_tables() ? options_.target_database : target_->ours();
+    TRY(target_->create_roles(report_.roles_made));
+    world_.progress.phase = "loading";
+    LoadOptions options;
+    options.database = of_tables() ? loaded : target_->maintenance();
+    options.application_name = target_->loader();
+    options.create = !of_tables();
+    options.tablespaces = lacking_tablespaces_.empty();
+    const auto end = [this] {
+      ignore(
+          target_->session().exec("select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1",
+                                  {target_->loader()}),
+          "it is ended once more when what it made is dropped");
+    };
+    TRY_CONTEXT(load_dump(program(), live_, join_path(scratch.path(), "dump"), options, end), "loading {}",
+                report_.what);
+    end_phase("load");
+    TRY(check(loaded));
+    return place(loaded);
+  }
+
+  // A new database has a schema and an extension that the old one may have dropped.
+  Result<void> drop_what_new_databases_have(const std::string& loaded) {
+    auto session = TRY(target_->connect(loaded, options_.deadline));
+    if (!wanted_.contains("schema public")) TRY(session->exec("drop schema public"));
+    if (!wanted_.contains("extension plpgsql")) TRY(session->exec("drop extension plpgsql"));
+    return {};
+  }
+
+  Result<void> check(const std::string& loaded) {
+    world_.progress.phase = "checking";
+    if (!of_tables()) TRY(drop_what_new_databases_have(loaded));
+    const Inventory found = TRY(inventory(live_, loaded));
+    const auto wrong = differences(wanted_, found);
+    if (!wrong.empty())
+      return make_error(ErrorCode::kVerifyFailed, "what was loaded is not what was there at the instant: {}",
+                        fmt::join(wrong, "; "));
+    report_.objects_checked = wanted_.size();
+    for (const auto& [object, value] : wanted_) {
+      if (object.starts_with("rows of ")) report_.rows_checked += std::strtoull(value.c_str(), nullptr, 10);
+    }
+    end_phase("check");
+    return {};
+  }
+
+  Result<void> place(const std::string& loaded) {
+    world_.progress.phase = "analyzing";
+    {
+      auto session = TRY(target_->connect(loaded, options_.deadline, &world_.progress.stop));
+      if (of_tables()) {
+        for (size_t i = 0; i < places_.size(); i++) {
+          const std::string table = TRY(session->quote_identifier(places_[i].from.name));
+          TRY(session->exec(fmt::format("analyze {}_{}.{}", target_->ours(), i, table)));
+        }
+      } else {
+        TRY(session->exec("analyze"));
+      }
+    }
+    end_phase("analyze");
+    if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "stopped before the last step");
+    world_.progress.phase = "putting it in place";
+    const Time now = world_.clock.now();
+    PlacedReport placed = TRY(
+        of_tables() ? target_->place_tables(loaded, places_, keys_, now, options_.deadline)
+                    : target_->place_database(options_.target_database, options_.replace, options_.end_sessions, now));
+    report_.kept = std::move(placed.kept);
+    for (std::string& note : placed.notes) report_.notes.push_back(std::move(note));
+    if (auto marked = target_->keep_roles(); !marked.ok())
+      log_warn("postgres.extract.roles_still_marked", {{"error", marked.error().text()}});
+    end_phase("place");
+    return {};
+  }
+
+  // The live server as it was. What fails here is left to the next run.
+  void take_back() {
+    world_.progress.phase = "taking back";
+    const std::string database = of_tables() ? options_.target_database : "";
+    auto dropped = target_->drop_ours(database);
+    if (!dropped.ok())
+      log_warn("postgres.extract.left", {{"name", target_->ours()}, {"error", dropped.error().text()}});
+  }
+
+  source::World& world_;
+  const Connection& live_;
+  const ExtractOptions& options_;
+  Random& random_;
+  std::unique_ptr<ExtractTarget> target_;
+  std::unique_ptr<BootedCluster> cluster_;
+  std::vector<TablePlace> places_;
+  std::vector<OutgoingKey> keys_;
+  ExtractNeeds needs_;
+  std::vector<std::string> lacking_tablespaces_;
+  std::string programs_;
+  Inventory wanted_;
+  ExtractReport report_;
+  Duration phase_began_;
+};
+
+}  // namespace
+
+Result<void> check_extract(source::World& world, const repo::Snapshot& snapshot, const Connection& live,
+                           const ExtractOptions& options, Random& random) {
+  return Extraction(world, live, options, random).look_at_live(snapshot);
+}
+
+Result<ExtractReport> extract(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
+                              const ResolvedTarget& target, const Connection& live, const ExtractOptions& options,
+                              Random& random) {
+  return Extraction(world, live, options, random).run(repository, snapshot, target);
+}
+
+}  // namespace holdfast::postgres

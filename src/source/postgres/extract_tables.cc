@@ -1,0 +1,178 @@
+// The last step of an extraction of tables: from schemas of our name to where they belong.
+#include "source/postgres/extract_target.h"
+
+namespace holdfast::postgres {
+namespace {
+
+// Indexes, owned sequences and extended statistics of a table: what bears a name in its schema.
+constexpr const char* kParts =
+    "select 'index', n.nspname, c.relname from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n "
+    "on"
+    " n.oid = c.relnamespace where i.indrelid = $1::regclass"
+    " union all select 'sequence', n.nspname, c.relname from pg_depend d join pg_class c on c.oid = d.objid and "
+    "c.relkind"
+    " = 'S' join pg_namespace n on n.oid = c.relnamespace where d.classid = 'pg_class'::regclass and d.refclassid ="
+    " 'pg_class'::regclass and d.refobjid = $1::regclass and d.deptype in ('a', 'i')"
+    " union all select 'statistics', n.nspname, e.stxname from pg_statistic_ext e join pg_namespace n on n.oid ="
+    " e.stxnamespace where e.stxrelid = $1::regclass order by 1, 3";
+
+struct Part {
+  std::string kind, schema, name;
+};
+
+// Works within a transaction of the session's.
+class TablePlacer {
+ public:
+  TablePlacer(ServerSession& session, std::string ours, Time now, PlacedReport& report)
+      : session_(session), ours_(std::move(ours)), ending_(kept_ending(now)), report_(report) {}
+
+  Result<void> place(size_t index, const TablePlace& table) {
+    const std::string own_schema = fmt::format("{}_{}", ours_, index);
+    const TableName loaded{own_schema, table.from.name};
+    if (TRY(taken(table.to.schema, table.to.name))) {
+      if (!table.in_place) return make_error(ErrorCode::kAlreadyExists, "table {} was made meanwhile", table.to.text());
+      TRY(set_away(table.to));
+    }
+    TRY(make_way_for_parts(loaded, table.to));
+    const TableName renamed{own_schema, table.to.name};
+    if (loaded.name != table.to.name) TRY(change("table", loaded, " rename to ", table.to.name));
+    const std::vector<Part> parts = TRY(parts_of(renamed));
+    TRY(change("table", renamed, " set schema ", table.to.schema));
+    for (const Part& part : parts) {
+      if (part.kind != "statistics") continue;  // the others go with their table
+      TRY(change("statistics", {part.schema, part.name}, " set schema ", table.to.schema));
+    }
+    TRY(session_.exec("drop schema " + own_schema));
+    return {};
+  }
+
+ private:
+  Result<std::string> quoted(const TableName& name) {
+    const std::string schema = TRY(session_.quote_identifier(name.schema));
+    return schema + "." + TRY(session_.quote_identifier(name.name));
+  }
+
+  // alter KIND OBJECT (rename to | set schema) NAME
+  Result<void> change(const std::string& kind, const TableName& object, const char* how, const std::string& name) {
+    const std::string from = TRY(quoted(object));
+    const std::string to = TRY(session_.quote_identifier(name));
+    TRY(session_.exec("alter " + kind + " " + from + how + to));
+    return {};
+  }
+
+  // Whether a relation, a type or statistics of the schema have the name.
+  Result<bool> taken(const std::string& schema, const std::string& name) {
+    return TRY(session_.value(
+               "select exists (select from pg_namespace n where n.nspname = $1 and (exists (select from pg_class where"
+               " relnamespace = n.oid and relname = $2) or exists (select from pg_type where typnamespace = n.oid and"
+               " typname = $2) or exists (select from pg_statistic_ext where stxnamespace = n.oid and stxname = $2)))"
+               "::text",
+               {schema, name})) == "true";
+  }
+
+  Result<std::string> free_name(const std::string& schema, const std::string& name, const std::string& ending) {
+    std::string candidate = name_with(name, ending);
+    for (int i = 2; TRY(taken(schema, candidate)); i++) candidate = name_with(name, fmt::format("{}_{}", ending, i));
+    return candidate;
+  }
+
+  Result<std::vector<Part>> parts_of(const TableName& table) {
+    const std::string name = TRY(quoted(table));
+    const Rows rows = TRY(session_.exec(kParts, {name}));
+    std::vector<Part> parts;
+    for (size_t i = 0; i < rows.size(); i++)
+      parts.push_back({std::string(rows.at(i, 0)), std::string(rows.at(i, 1)), std::string(rows.at(i, 2))});
+    return parts;
+  }
+
+  // Gives a table that is there, and its parts, names that say until when it was that.
+  Result<void> set_away(const TableName& old) {
+    const std::string name = TRY(quoted(old));
+    TRY(session_.exec("lock table " + name + " in access exclusive mode"));
+    for (const Part& part : TRY(parts_of(old))) {
+      const std::string away = TRY(free_name(part.schema, part.name, ending_));
+      TRY(change(part.kind, {part.schema, part.name}, " rename to ", away));
+    }
+    const TableName kept{old.schema, TRY(free_name(old.schema, old.name, ending_))};
+    TRY(tell_references(name, kept));
+    TRY(change("table", old, " rename to ", kept.name));
+    report_.kept.push_back(TRY(session_.value("select format('%I.%I', $1::text, $2::text)", {kept.schema, kept.name})));
+    return {};
+  }
+
+  // Beside the table that it was its parts can't have their names: these follow the new one's.
+  Result<void> make_way_for_parts(const TableName& loaded, const TableName& to) {
+    for (const Part& part : TRY(parts_of(loaded))) {
+      if (!TRY(taken(to.schema, part.name))) continue;
+      const bool follows = part.name.starts_with(loaded.name);
+      const std::string rest = follows ? part.name.substr(loaded.name.size()) : "_" + part.name;
+      const std::string name = TRY(free_name(to.schema, to.name, rest));
+      TRY(change(part.kind, {part.schema, part.name}, " rename to ", name));
+    }
+    return {};
+  }
+
+  // What refers to the old table by its number will go on doing so.
+  Result<void> tell_references(const std::string& old, const TableName& kept) {
+    const Rows rows = TRY(session_.exec(
+        "select format('foreign key %I of %s', o.conname, o.conrelid::regclass) from pg_constraint o where o.contype ="
+        " 'f' and o.confrelid = $1::regclass and o.conrelid <> o.confrelid and not starts_with((select nspname from"
+        " pg_namespace n join pg_class c on c.relnamespace = n.oid where c.oid = o.conrelid), $2)"
+        " union all select distinct format('%s %s', case v.relkind when 'v' then 'view' when 'm' then 'materialized"
+        " view' else 'rule of table' end, v.oid::regclass) from pg_depend d join pg_rewrite r on r.oid = d.objid join"
+        " pg_class v on v.oid = r.ev_class where d.classid = 'pg_rewrite'::regclass and d.refclassid ="
+        " 'pg_class'::regclass and d.refobjid = $1::regclass and v.oid <> $1::regclass"
+        " union all select 'publication ' || quote_ident(p.pubname) from pg_publication_rel r join pg_publication p on"
+        " p.oid = r.prpubid where r.prrelid = $1::regclass",
+        {old, ours_}));
+    for (size_t i = 0; i < rows.size(); i++)
+      report_.notes.push_back(fmt::format("{} still refers to the old table, now {}", rows.at(i, 0), kept.text()));
+    return {};
+  }
+
+  ServerSession& session_;
+  const std::string ours_, ending_;
+  PlacedReport& report_;
+};
+
+bool is_state(const Error& error, std::string_view state) {
+  return error.message().find(fmt::format("(SQLSTATE {})", state)) != std::string::npos;
+}
+
+// Makes the outgoing foreign keys and proves them. What they refer to may have gone, as a
+// table or as rows, since the instant: that is no reason not to restore.
+Result<void> make_keys(ServerSession& session, const std::vector<OutgoingKey>& keys, PlacedReport& report) {
+  for (const OutgoingKey& key : keys) {
+    auto made = session.exec(key.add);
+    if (!made.ok()) {
+      const bool gone = is_state(made.error(), "42P01") || is_state(made.error(), "42703") ||
+                        is_state(made.error(), "42830") || is_state(made.error(), "3F000");
+      if (!gone) return std::move(made).error().with_context("making foreign key " + key.name);
+      report.notes.push_back(fmt::format("foreign key {} is left out: {}", key.name, made.error().message()));
+      continue;
+    }
+    if (key.prove.empty()) continue;
+    auto proven = session.exec(key.prove);
+    if (proven.ok()) continue;
+    if (!is_state(proven.error(), "23503"))
+      return std::move(proven).error().with_context("proving foreign key " + key.name);
+    report.notes.push_back(fmt::format("foreign key {} is left NOT VALID: {}", key.name, proven.error().message()));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<PlacedReport> ExtractTarget::place_tables(const std::string& database, const std::vector<TablePlace>& tables,
+                                                 const std::vector<OutgoingKey>& keys, Time now, Duration deadline) {
+  PlacedReport report;
+  auto session = TRY(connect(database, deadline));
+  TRY(make_keys(*session, keys, report));
+  TRY(session->exec("begin"));
+  TablePlacer placer(*session, ours_, now, report);
+  for (size_t i = 0; i < tables.size(); i++) TRY(placer.place(i, tables[i]));
+  TRY(session->exec("commit"));
+  return report;
+}
+
+}  // namespace holdfast::postgres

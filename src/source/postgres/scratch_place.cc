@@ -1,0 +1,121 @@
+#include "source/postgres/scratch_place.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/log.h"
+
+namespace holdfast::postgres {
+namespace {
+
+constexpr std::string_view kPrefix = "holdfast-aside-";
+constexpr const char* kLockName = "lock";
+// A directory without a lock file is one that is being made, or was when its maker died.
+constexpr Duration kBeingMade = Duration::seconds(600);
+constexpr Duration kEndOfServer = Duration::seconds(30), kPoll = Duration::milliseconds(50);
+
+// The lock, or -1 when a living process has it or it can't be had.
+int try_lock(const std::string& directory, int flags) {
+  const int fd = ::open(join_path(directory, kLockName).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+  if (fd < 0) return -1;
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  ::close(fd);
+  return -1;
+}
+
+// The server whose working directory is `data`, by its postmaster.pid; 0: none.
+pid_t server_in(FileSystem& fs, const std::string& data) {
+  const auto text = read_file(fs, join_path(data, "postmaster.pid"), 4096);
+  if (!text.ok()) return 0;
+  const pid_t pid = static_cast<pid_t>(std::strtol(std::string(as_text(text.value())).c_str(), nullptr, 10));
+  if (pid <= 1) return 0;
+  struct stat here {
+  }, working{};
+  const bool same = ::stat(data.c_str(), &here) == 0 &&
+                    ::stat(fmt::format("/proc/{}/cwd", pid).c_str(), &working) == 0 && here.st_dev == working.st_dev &&
+                    here.st_ino == working.st_ino;
+  return same ? pid : 0;
+}
+
+void end_server(FileSystem& fs, Clock& clock, const std::string& data) {
+  const pid_t pid = server_in(fs, data);
+  if (pid == 0 || ::kill(pid, SIGQUIT) != 0) return;
+  const Duration until = clock.monotonic() + kEndOfServer;
+  while (server_in(fs, data) == pid && ::kill(pid, 0) == 0 && clock.monotonic() < until) clock.sleep(kPoll);
+}
+
+bool is_young(FileSystem& fs, Clock& clock, const std::string& path) {
+  const auto status = fs.stat(path);
+  return !status.ok() || clock.now() - Time::from_unix_seconds(status.value().st_mtime) < kBeingMade;
+}
+
+void remove_left_over(FileSystem& fs, Clock& clock, const std::string& path) {
+  const auto status = fs.stat(path);
+  if (!status.ok() || !S_ISDIR(status.value().st_mode) || status.value().st_uid != ::geteuid()) return;
+  const bool made = exists(fs, join_path(path, kLockName)).ok() && exists(fs, join_path(path, kLockName)).value();
+  if (!made && is_young(fs, clock, path)) return;
+  const int lock = made ? try_lock(path, 0) : -1;
+  if (made && lock < 0) return;
+  end_server(fs, clock, join_path(path, "boot/data"));
+  const auto removed = remove_tree(fs, path);
+  if (lock >= 0) ::close(lock);
+  if (removed.ok())
+    log_info("postgres.scratch.swept", {{"path", path}});
+  else
+    log_warn("postgres.scratch.not_removed", {{"path", path}, {"error", removed.error().text()}});
+}
+
+void sweep(FileSystem& fs, Clock& clock, const std::string& below) {
+  const auto entries = fs.list(below);
+  if (!entries.ok()) return;
+  for (const DirectoryEntry& entry : entries.value()) {
+    if (entry.name.starts_with(kPrefix)) remove_left_over(fs, clock, join_path(below, entry.name));
+  }
+}
+
+}  // namespace
+
+std::string scratch_directory(const std::string& directory) {
+  if (!directory.empty()) return absolute_path(directory);
+  const char* temporary = ::getenv("TMPDIR");
+  return temporary != nullptr && *temporary != '\0' ? temporary : "/tmp";
+}
+
+Result<ScratchPlace> ScratchPlace::make(FileSystem& fs, Clock& clock, const std::string& directory) {
+  const std::string below = scratch_directory(directory);
+  TRY(make_directories(fs, below, 0755));
+  sweep(fs, clock, below);
+  std::string path = join_path(below, std::string(kPrefix) + "XXXXXX");
+  if (!::mkdtemp(path.data())) return Error::from_errno(errno, "making a directory below " + below);
+  ScratchPlace place(fs, path, try_lock(path, O_CREAT));
+  if (place.lock_ < 0) return Error::from_errno(errno, join_path(path, kLockName));
+  // The account of a server that root starts must get through to its part.
+  if (::geteuid() == 0 && ::chmod(path.c_str(), 0711) != 0) return Error::from_errno(errno, path);
+  return place;
+}
+
+ScratchPlace::ScratchPlace(ScratchPlace&& other) noexcept
+    : fs_(other.fs_), path_(std::exchange(other.path_, {})), lock_(std::exchange(other.lock_, -1)) {}
+
+ScratchPlace::~ScratchPlace() {
+  if (!path_.empty()) {
+    const auto removed = remove_tree(*fs_, path_);
+    if (!removed.ok()) log_warn("postgres.scratch.not_removed", {{"path", path_}, {"error", removed.error().text()}});
+  }
+  if (lock_ >= 0) ::close(lock_);
+}
+
+Result<std::string> ScratchPlace::folder(const std::string& name) const {
+  const std::string path = join_path(path_, name);
+  TRY(fs_->make_directory(path, 0700));
+  return path;
+}
+
+}  // namespace holdfast::postgres
