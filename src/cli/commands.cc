@@ -12,6 +12,7 @@ void add_commands(Program& program) {
   add_stats(program);
   add_restore(program);
   add_verify(program);
+  add_drill(program);
   add_check(program);
   add_explain(program);
   add_prune(program);
