@@ -339,8 +339,7 @@ Result<std::unique_ptr<IsolatedProcess>> IsolatedProcess::start(FileSystem& fs, 
       const Attempt made = TRY(attempt(launch, level));
       if (made.failure.why == 0)
         return std::unique_ptr<IsolatedProcess>(new IsolatedProcess(made.pid, level, why_not_more));
-      const std::string problem =
-          fmt::format("{}: {}", words_of(made.failure.step), std::strerror(made.failure.why));
+      const std::string problem = fmt::format("{}: {}", words_of(made.failure.step), std::strerror(made.failure.why));
       if (made.pid > 0 && (made.failure.step == Step::kStart || level == IsolationLevel::kNone))
         return Error::from_errno(made.failure.why, fmt::format("can't run {}", options.argv[0]));
       why_not_more += fmt::format("{}{}: {}", why_not_more.empty() ? "" : "; ", isolation_name(level), problem);

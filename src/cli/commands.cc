@@ -1,5 +1,6 @@
 #include "cli/commands.h"
 
+#include "cli/drill.h"
 #include "cli/program.h"
 
 namespace holdfast::cli {

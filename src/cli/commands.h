@@ -11,7 +11,6 @@ void add_latest(Program& program);
 void add_stats(Program& program);
 void add_restore(Program& program);
 void add_verify(Program& program);
-void add_drill(Program& program);
 void add_check(Program& program);
 void add_explain(Program& program);
 void add_prune(Program& program);

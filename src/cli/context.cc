@@ -1,11 +1,10 @@
 #include "cli/context.h"
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 
 #include "base/log.h"
+#include "cli/drill.h"
 #include "cli/signals.h"
 #include "recovery/drill_registry.h"
 
@@ -22,11 +21,8 @@ Result<recovery::StackConfig> Context::stack() {
                                 [](const char* name) { return std::getenv(name); });
 }
 
-std::string Context::drill_registry() {
-  return recovery::default_drill_registry([](const char* name) { return std::getenv(name); }, ::geteuid() == 0);
-}
-
 Result<std::unique_ptr<recovery::Workspace>> Context::open() {
+  // What drills left that died goes first.
   if (auto swept = recovery::sweep_drills(real_file_system(), system_clock(), drill_registry()); !swept.ok())
     log_warn("drill.not_swept", {{"error", swept.error().text()}});
   return recovery::Workspace::open(TRY(stack()), machine());

@@ -36,10 +36,7 @@ class Context {
   Progress& progress();
   recovery::Machine machine();
   Result<recovery::StackConfig> stack();
-  // What drills left that died is removed first.
   Result<std::unique_ptr<recovery::Workspace>> open();
-  // Where drills in progress are known (recovery/drill_registry.h).
-  static std::string drill_registry();
 
   bool json() const { return options_.json; }
   bool quiet() const { return options_.quiet; }

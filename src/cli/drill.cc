@@ -1,9 +1,10 @@
-#include "recovery/drill.h"
+#include "cli/drill.h"
 
-#include <algorithm>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "base/units.h"
-#include "cli/commands.h"
 #include "cli/drill_report.h"
 #include "cli/present.h"
 #include "cli/program.h"
@@ -11,6 +12,8 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "engine/person.h"
+#include "recovery/drill.h"
+#include "recovery/drill_registry.h"
 
 namespace holdfast::cli {
 
@@ -76,8 +79,7 @@ void print_checks(Context& context, const nlohmann::json& component) {
     context.say("  {:<16} {:<8} {}", text_of(check, "check"), outcome, words == "-" ? "" : words);
     for (const auto& finding : check.value("findings", nlohmann::json::array())) {
       context.print("wrong: {}: {}: {}: {}", text_of(component, "component"), text_of(check, "check"),
-                    text_of(finding, "object"),
-                    printable(one_line(finding.value("problem", std::string()))));
+                    text_of(finding, "object"), printable(one_line(finding.value("problem", std::string()))));
     }
   }
 }
@@ -91,8 +93,8 @@ void print_evidence(Context& context, const Evidence& evidence) {
   }
   std::string phases;
   for (const auto& phase : body.value("phases", nlohmann::json::array()))
-    phases += fmt::format("{}{} {:.1f} s", phases.empty() ? "" : ", ", text_of(phase, "phase"),
-                          phase.value("seconds", 0.0));
+    phases +=
+        fmt::format("{}{} {:.1f} s", phases.empty() ? "" : ", ", text_of(phase, "phase"), phase.value("seconds", 0.0));
   context.print("drill {}: {}, recovered in {} ({})", text_of(body, "id"), text_of(body, "result"), took_text(body),
                 phases);
   context.say("evidence: record {}, SHA-256 {}", evidence.sequence, evidence.digest);
@@ -100,7 +102,7 @@ void print_evidence(Context& context, const Evidence& evidence) {
 
 Result<void> drill(Context& context, DrillCommand& command) {
   TRY(settle(command, context.machine().clock.now()));
-  command.request.registry = Context::drill_registry();
+  command.request.registry = drill_registry();
   command.request.who = engine::who_is_there();
   auto workspace = TRY(context.open());
   Result<Evidence> done = [&] {
@@ -127,7 +129,7 @@ Result<void> broken(const EvidenceChain& chain) {
 Result<EvidenceChain> read_chain(Context& context) {
   auto workspace = TRY(context.open());
   recovery::EvidenceLog evidence(workspace->repository(), real_file_system(), workspace->stack().stack,
-                                 Context::drill_registry());
+                                 drill_registry());
   return evidence.read();
 }
 
@@ -138,9 +140,8 @@ Result<void> list(Context& context) {
   for (const Evidence& evidence : chain.records) {
     drills.push_back(json_of(evidence));
     const auto began = parse_time(text_of(evidence.body, "began"), {});
-    table.add({text_of(evidence.body, "id"), began.ok() ? format_local(*began) : "-",
-               how_of(evidence.body), took_text(evidence.body),
-               text_of(evidence.body, "result")});
+    table.add({text_of(evidence.body, "id"), began.ok() ? format_local(*began) : "-", how_of(evidence.body),
+               took_text(evidence.body), text_of(evidence.body, "result")});
   }
   context.set_document("drills", {{"drills", std::move(drills)},
                                   {"chain_holds", chain.problems.empty()},
@@ -197,11 +198,11 @@ Result<void> run(Context& context, DrillCommand& command) {
   if (command.point == "" || command.report == "")
     return make_error(ErrorCode::kUsage, "{} is empty", command.point == "" ? "--point" : "--report")
         .with_hint("give it a value or leave it out: perhaps a variable of a script is not set");
-  if (command.list && command.report)
-    return make_error(ErrorCode::kUsage, "--list and --report exclude each other");
+  if (command.list && command.report) return make_error(ErrorCode::kUsage, "--list and --report exclude each other");
   const bool asks = command.at || command.point || !command.request.components.empty();
   if ((command.list || command.report) && asks)
-    return make_error(ErrorCode::kUsage, "--at, --point and --component are for a drill, not for the evidence of others");
+    return make_error(ErrorCode::kUsage,
+                      "--at, --point and --component are for a drill, not for the evidence of others");
   if (!command.output.empty() && !command.report) return make_error(ErrorCode::kUsage, "--output needs --report");
   if (command.list) return list(context);
   if (command.report) return report(context, command);
@@ -209,7 +210,8 @@ Result<void> run(Context& context, DrillCommand& command) {
 }
 
 void add_drill_options(CLI::App* command, DrillCommand& options) {
-  command->add_option("--at", options.at, "as it was then: RFC 3339 with zone, '2 hours ago', latest (default), or random")
+  command
+      ->add_option("--at", options.at, "as it was then: RFC 3339 with zone, '2 hours ago', latest (default), or random")
       ->type_name("TIME");
   command
       ->add_option("--point", options.point, "as this recovery point has it (with --at latest: and all WAL after it)")
@@ -220,17 +222,24 @@ void add_drill_options(CLI::App* command, DrillCommand& options) {
       ->add_option("--scratch", options.request.scratch_directory,
                    "where there is room for all of it (default: $TMPDIR or /tmp)")
       ->type_name("DIR");
-  command->add_option("--deadline", options.deadline, "give a component's boot and checks up after this long (default: 12h)")
+  command
+      ->add_option("--deadline", options.deadline,
+                   "give a component's boot and checks up after this long (default: 12h)")
       ->type_name("DURATION");
 }
 
 }  // namespace
 
+std::string drill_registry() {
+  return recovery::default_drill_registry([](const char* name) { return std::getenv(name); }, ::geteuid() == 0);
+}
+
 void add_drill(Program& program) {
   auto options = std::make_shared<DrillCommand>();
   CLI::App* command = program.command("drill", "Restore in isolation, boot, check, time, destroy; keep the evidence.");
   add_drill_options(command, *options);
-  command->add_flag("--list", options->list, "list the drills made, and prove that their evidence is as it was written");
+  command->add_flag("--list", options->list,
+                    "list the drills made, and prove that their evidence is as it was written");
   command->add_option("--report", options->report, "the evidence of one drill: its id or part of it, or latest")
       ->type_name("ID");
   command->add_option("--format", options->format, "of --report: markdown (default), html or json")

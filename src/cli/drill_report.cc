@@ -101,8 +101,8 @@ void add_component(engine::ReportDocument& report, const json& component) {
   if (!at(component, "newest_transaction").is_null())
     rows.push_back({"Newest transaction", text(component, "newest_transaction")});
   if (const json& isolation = at(component, "isolation"); isolation.is_object()) {
-    rows.push_back({"Isolation", text(isolation, "level") + "; network: " + text(isolation, "network") +
-                                     "; as " + text(isolation, "account")});
+    rows.push_back({"Isolation", text(isolation, "level") + "; network: " + text(isolation, "network") + "; as " +
+                                     text(isolation, "account")});
     if (at(isolation, "why_not_more") != "") rows.push_back({"Why not more", text(isolation, "why_not_more")});
   }
   report.table({"", ""}, std::move(rows));
@@ -122,19 +122,19 @@ void add_component(engine::ReportDocument& report, const json& component) {
 
 engine::ReportDocument report_of(const recovery::Evidence& evidence, const recovery::EvidenceChain& chain) {
   const json& body = evidence.body;
-  engine::ReportDocument report(fmt::format("Drill of {}, {}: {}", text(body, "stack"), text(body, "began"),
-                                            text(body, "result")));
+  engine::ReportDocument report(
+      fmt::format("Drill of {}, {}: {}", text(body, "stack"), text(body, "began"), text(body, "result")));
   add_summary(report, body);
   add_objectives(report, body);
   add_phases(report, body);
   for (const json& component : at(body, "components")) add_component(report, component);
   report.heading(2, "Evidence");
-  report.table({"", ""}, {{"Record", std::to_string(evidence.sequence)},
-                          {"SHA-256 of this record", evidence.digest},
-                          {"SHA-256 of the one before", text(body, "previous")},
-                          {"SHA-256 of the newest", chain.digest()},
-                          {"Chain", chain.problems.empty() ? fmt::format("holds, {} records", chain.records.size())
-                                                           : "BROKEN"}});
+  report.table({"", ""},
+               {{"Record", std::to_string(evidence.sequence)},
+                {"SHA-256 of this record", evidence.digest},
+                {"SHA-256 of the one before", text(body, "previous")},
+                {"SHA-256 of the newest", chain.digest()},
+                {"Chain", chain.problems.empty() ? fmt::format("holds, {} records", chain.records.size()) : "BROKEN"}});
   report.list(chain.problems);
   return report;
 }

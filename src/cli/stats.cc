@@ -2,6 +2,7 @@
 
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/drill.h"
 #include "cli/present.h"
 #include "cli/program.h"
 #include "cli/table.h"
@@ -50,7 +51,7 @@ Result<void> run(Context& context, bool ask_server) {
   const auto stats = TRY(recovery::repository_stats(*workspace));
   const auto objectives = TRY(recovery::objective_states(*workspace, ask_server));
   recovery::EvidenceLog evidence(workspace->repository(), real_file_system(), workspace->stack().stack,
-                                 Context::drill_registry());
+                                 drill_registry());
   const Json drill = last_drill(TRY(evidence.newest()));
   Json document = document_of(stats, objectives);
   document["last_drill"] = drill;

@@ -290,14 +290,16 @@ bool Drill::passed() const {
 }
 
 json Drill::asked_body() const {
-  const char* how = request_.random ? "random" : request_.at ? "time" : request_.point && !request_.newest ? "point" : "latest";
+  const char* how = request_.random                      ? "random"
+                    : request_.at                        ? "time"
+                    : request_.point && !request_.newest ? "point"
+                                                         : "latest";
   json asked = {{"how", how},
                 {"instant", time_or_null(asked_)},
                 {"point", request_.point ? json(*request_.point) : json()},
                 {"window", nullptr},
                 {"draws", draws_}};
-  if (window_)
-    asked["window"] = {{"from", format_rfc3339(window_->from)}, {"until", format_rfc3339(window_->until)}};
+  if (window_) asked["window"] = {{"from", format_rfc3339(window_->from)}, {"until", format_rfc3339(window_->until)}};
   return asked;
 }
 
@@ -385,6 +387,8 @@ std::string_view phase_name(DrillPhase phase) {
   return "destroy";
 }
 
-Result<Evidence> run_drill(Workspace& workspace, const DrillRequest& request) { return Drill(workspace, request).run(); }
+Result<Evidence> run_drill(Workspace& workspace, const DrillRequest& request) {
+  return Drill(workspace, request).run();
+}
 
 }  // namespace holdfast::recovery

@@ -86,7 +86,9 @@ Result<void> BootVerifier::restore_aside() {
   if (user_.uid && ::chown(root_.c_str(), *user_.uid, *user_.gid) != 0) return Error::from_errno(errno, root_);
   MaterialiseOptions options;
   options.to = data_;
-  options.restore_command = user_.uid ? TRY(stage_wal(world_.fs, repository_, snapshot_, target_, join_path(root_, "wal"))) : options_.restore_command;
+  options.restore_command = user_.uid
+                                ? TRY(stage_wal(world_.fs, repository_, snapshot_, target_, join_path(root_, "wal")))
+                                : options_.restore_command;
   options.action = AfterRecovery::kPromote;
   options.uid = user_.uid;
   options.gid = user_.gid;

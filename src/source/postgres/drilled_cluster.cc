@@ -79,9 +79,8 @@ void take_checksums_output(std::string_view output, Check& check) {
   });
 }
 
-DrilledCluster::DrilledCluster(const source::World& world, repo::Repository& repository,
-                               const repo::Snapshot& snapshot, const ResolvedTarget& target,
-                               const DrillOptions& options, SnapshotSource source)
+DrilledCluster::DrilledCluster(const source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
+                               const ResolvedTarget& target, const DrillOptions& options, SnapshotSource source)
     : world_(world),
       repository_(repository),
       snapshot_(snapshot),
@@ -132,8 +131,15 @@ Result<void> DrilledCluster::restore() {
 
 IsolationOptions DrilledCluster::server_command() const {
   IsolationOptions command;
-  command.argv = {join_path(bin_directory_, "postgres"), "-D", path("data"), "-k", path("s"), "-p", kPort,
-                  "-c", "listen_addresses="};
+  command.argv = {join_path(bin_directory_, "postgres"),
+                  "-D",
+                  path("data"),
+                  "-k",
+                  path("s"),
+                  "-p",
+                  kPort,
+                  "-c",
+                  "listen_addresses="};
   auto settings = settings_aside(path("data"), options_.directory);
   // Workers for subscriptions would connect to their publishers; shared memory in files
   // goes with the directory.
@@ -198,8 +204,8 @@ CommandOptions DrilledCluster::tool(std::vector<std::string> argv) const {
   CommandOptions command;
   command.argv = std::move(argv);
   command.argv[0] = join_path(bin_directory_, command.argv[0]);
-  command.environment = {{"PGHOST", path("s")}, {"PGPORT", kPort}, {"PGUSER", "postgres"}, {"PGDATABASE", "postgres"},
-                         {"LC_ALL", "C"}};
+  command.environment = {
+      {"PGHOST", path("s")}, {"PGPORT", kPort}, {"PGUSER", "postgres"}, {"PGDATABASE", "postgres"}, {"LC_ALL", "C"}};
   command.uid = options_.user.uid;
   command.gid = options_.user.gid;
   command.working_directory = path("s");
@@ -263,7 +269,7 @@ Result<void> DrilledCluster::stop() {
   if (!server_) return {};
   auto ended = server_->end(SIGINT, kStopDeadline, world_.clock);
   server_.reset();
-  return ended.context("stopping the server");
+  return std::move(ended).context("stopping the server");
 }
 
 std::string DrilledCluster::log_tail() const {

@@ -52,7 +52,8 @@ Check ServerChecks::row_counts(const nlohmann::json& counted) {
   for (const auto& [database, tables] : counted.items()) {
     if (!now.contains(database)) {
       const auto there = (*session)->value("select count(*) from pg_database where datname = $1", {database});
-      check.add(database, there.ok() && there.value() == "1" ? "its tables can't be counted" : "the database is missing");
+      check.add(database,
+                there.ok() && there.value() == "1" ? "its tables can't be counted" : "the database is missing");
       continue;
     }
     for (const auto& [table, then] : tables.items()) {
@@ -91,26 +92,28 @@ Result<void> ServerChecks::in_each_database(Check& check, const Visit& visit) {
 
 Result<Check> ServerChecks::relation_files() {
   Check check("relation files");
-  TRY(in_each_database(check, [&](ServerSession& session, const std::string& database) -> Result<void> {
+  const Visit visit = [&](ServerSession& session, const std::string& database) -> Result<void> {
     const Rows missing = TRY(session.exec(kRelationsWithoutFile));
     for (size_t i = 0; i < missing.size(); i++)
       check.add(fmt::format("{}: {}", database, missing.at(i, 0)),
                 fmt::format("its file {} is missing", missing.at(i, 1)));
     return {};
-  }));
+  };
+  TRY(in_each_database(check, visit));
   check.words = "the file of every table, index, sequence and materialized view";
   return check;
 }
 
 Result<Check> ServerChecks::indexes() {
   Check check("indexes");
-  TRY(in_each_database(check, [&](ServerSession& session, const std::string& database) -> Result<void> {
+  const Visit visit = [&](ServerSession& session, const std::string& database) -> Result<void> {
     const Rows invalid = TRY(session.exec(kIndexesOutOfUse));
     for (size_t i = 0; i < invalid.size(); i++)
       check.add(fmt::format("{}: index {}", database, invalid.at(i, 0)),
                 invalid.at(i, 1) == "t" ? "is marked not ready" : "is marked invalid");
     return {};
-  }));
+  };
+  TRY(in_each_database(check, visit));
   check.words = "marks of all indexes";
   return check;
 }
@@ -168,7 +171,11 @@ Result<Check> ServerChecks::assertions(const std::vector<Assertion>& assertions)
 }
 
 std::vector<std::string> amcheck_command(size_t jobs) {
-  return {"pg_amcheck", "--all", "--install-missing", "--no-strict-names", fmt::format("--jobs={}", std::max<size_t>(jobs, 1)),
+  return {"pg_amcheck",
+          "--all",
+          "--install-missing",
+          "--no-strict-names",
+          fmt::format("--jobs={}", std::max<size_t>(jobs, 1)),
           "--heapallindexed"};
 }
 
