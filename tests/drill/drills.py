@@ -103,8 +103,8 @@ class Drills(Cluster):
         index = self.file_of("stale_n")
         before = index.read_bytes()
         sql("insert into stale select generate_series(101, 200)")
+        sql("select count(*) from zeroed")  # sets hint bits, which a checkpoint writes
         sql("checkpoint")
-        sql("select count(*) from zeroed")
         index.write_bytes(before)
         with open(self.file_of("zeroed"), "r+b") as file:
             file.seek(8192)
