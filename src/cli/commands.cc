@@ -1,5 +1,6 @@
 #include "cli/commands.h"
 
+#include "cli/drill.h"
 #include "cli/program.h"
 
 namespace holdfast::cli {
@@ -12,6 +13,7 @@ void add_commands(Program& program) {
   add_stats(program);
   add_restore(program);
   add_verify(program);
+  add_drill(program);
   add_check(program);
   add_explain(program);
   add_prune(program);

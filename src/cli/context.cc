@@ -3,7 +3,10 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/log.h"
+#include "cli/drill.h"
 #include "cli/signals.h"
+#include "recovery/drill_registry.h"
 
 namespace holdfast::cli {
 
@@ -19,6 +22,9 @@ Result<recovery::StackConfig> Context::stack() {
 }
 
 Result<std::unique_ptr<recovery::Workspace>> Context::open() {
+  // What drills left that died goes first.
+  if (auto swept = recovery::sweep_drills(real_file_system(), system_clock(), drill_registry()); !swept.ok())
+    log_warn("drill.not_swept", {{"error", swept.error().text()}});
   return recovery::Workspace::open(TRY(stack()), machine());
 }
 

@@ -2,9 +2,12 @@
 
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/drill.h"
 #include "cli/present.h"
 #include "cli/program.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
+#include "recovery/evidence.h"
 
 namespace holdfast::cli {
 
@@ -32,11 +35,27 @@ Json document_of(const recovery::RepositoryStats& stats, const std::vector<recov
           {"components", components}};
 }
 
+// Null without any, and for one that can't be read: 'drill --list' says more.
+Json last_drill(const recovery::Evidence& evidence) {
+  if (!evidence.body.is_object()) return nullptr;
+  Json drill;
+  for (const char* key : {"id", "began", "result"}) {
+    const auto found = evidence.body.find(key);
+    drill[key] = found != evidence.body.end() && found->is_string() ? printable(found->get<std::string>()) : "-";
+  }
+  return drill;
+}
+
 Result<void> run(Context& context, bool ask_server) {
   auto workspace = TRY(context.open());
   const auto stats = TRY(recovery::repository_stats(*workspace));
   const auto objectives = TRY(recovery::objective_states(*workspace, ask_server));
-  context.set_document("stats", document_of(stats, objectives));
+  recovery::EvidenceLog evidence(workspace->repository(), real_file_system(), workspace->stack().stack,
+                                 drill_registry());
+  const Json drill = last_drill(TRY(evidence.newest()));
+  Json document = document_of(stats, objectives);
+  document["last_drill"] = drill;
+  context.set_document("stats", std::move(document));
   if (context.json()) return {};
 
   context.print("repository {}", workspace->stack().repository);
@@ -47,6 +66,7 @@ Result<void> run(Context& context, bool ask_server) {
   context.write(kinds.text());
   context.print("{} of {}: {} at the newest, {} in all", counted(stats.points, "point"), workspace->stack().stack,
                 format_bytes(stats.newest_source_bytes), format_bytes(stats.all_source_bytes));
+  if (!drill.is_null()) context.print("last drill {} at {}", drill.value("result", ""), drill.value("began", ""));
   if (objectives.empty()) return {};
   Table table({{"COMPONENT"},
                {"PROTECTED UNTIL"},

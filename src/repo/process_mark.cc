@@ -22,18 +22,24 @@ std::string read_line(const std::string& path) {
   return std::string(text.substr(0, text.find('\n')));
 }
 
+struct ProcessStat {
+  char state = '?';
+  std::string start;
+};
+
 // The second field is the program's name in parentheses, and may hold anything.
-std::string start_of(const std::string& process) {
+ProcessStat stat_of(const std::string& process) {
   const std::string line = read_line("/proc/" + process + "/stat");
   const size_t name_end = line.rfind(')');
-  if (name_end == std::string::npos) return "";
+  if (name_end == std::string::npos || name_end + 2 >= line.size()) return {};
   size_t at = name_end + 2;
+  const char state = line[at];
   for (int field = kFieldAfterName; field < kStartField; field++) {
     at = line.find(' ', at);
-    if (at == std::string::npos) return "";
+    if (at == std::string::npos) return {};
     at++;
   }
-  return line.substr(at, line.find(' ', at) - at);
+  return {state, line.substr(at, line.find(' ', at) - at)};
 }
 
 // Where a process number means what it means to us.
@@ -45,8 +51,10 @@ std::string own_place() {
 
 }  // namespace
 
-std::string own_process_mark() {
-  const std::string place = own_place(), start = start_of("self");
+std::string own_process_mark() { return process_mark_of(::getpid()); }
+
+std::string process_mark_of(pid_t process) {
+  const std::string place = own_place(), start = stat_of(std::to_string(process)).start;
   return place.empty() || start.empty() ? "" : place + start;
 }
 
@@ -55,8 +63,9 @@ bool is_proven_dead(pid_t process, const std::string& mark) {
   if (process <= 0 || place.empty() || !mark.starts_with(place)) return false;
   if (::kill(process, 0) != 0 && errno == ESRCH) return true;
   // /proc may hide what is another user's: then it counts as the same.
-  const std::string start = start_of(std::to_string(process));
-  return !start.empty() && start != mark.substr(place.size());
+  const ProcessStat stat = stat_of(std::to_string(process));
+  if (stat.start.empty()) return false;
+  return stat.start != mark.substr(place.size()) || stat.state == 'Z' || stat.state == 'X';
 }
 
 }  // namespace holdfast::repo

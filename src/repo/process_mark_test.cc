@@ -1,6 +1,7 @@
 #include "repo/process_mark.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,19 @@ TEST(ProcessMark, AProcessThatEndedIsDead) {
   const std::string mark = own_process_mark();
   if (mark.empty()) GTEST_SKIP() << "/proc says nothing here";
   EXPECT_TRUE(is_proven_dead(ended_process(), mark));
+}
+
+TEST(ProcessMark, AProcessThatNobodyWaitedForIsDead) {
+  if (own_process_mark().empty()) GTEST_SKIP() << "/proc says nothing here";
+  const pid_t child = ::fork();
+  if (child == 0) ::pause();
+  const std::string mark = process_mark_of(child);
+  EXPECT_FALSE(is_proven_dead(child, mark));
+  EXPECT_EQ(0, ::kill(child, SIGKILL));
+  siginfo_t info{};
+  EXPECT_EQ(0, ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT));  // it stays a zombie
+  EXPECT_TRUE(is_proven_dead(child, mark));
+  EXPECT_EQ(child, ::waitpid(child, nullptr, 0));
 }
 
 TEST(ProcessMark, ANumberThatIsAnothersNowMeansDead) {

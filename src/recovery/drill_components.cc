@@ -1,0 +1,124 @@
+#include "recovery/drill_components.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "source/files/restore.h"
+#include "source/postgres/drilled_cluster.h"
+
+namespace holdfast::recovery {
+
+namespace {
+
+using source::Check;
+
+std::string account_name(uid_t uid) {
+  const struct passwd* entry = ::getpwuid(uid);
+  return entry ? entry->pw_name : std::to_string(uid);
+}
+
+class DrilledPostgres final : public DrilledComponent {
+ public:
+  static Result<std::unique_ptr<DrilledComponent>> make(Workspace& workspace, const ComponentPlan& plan,
+                                                        const DrillPlace& place) {
+    postgres::DrillOptions options;
+    options.directory = place.directory;
+    options.user = TRY(postgres::server_user(place.scratch));
+    options.deadline = place.deadline;
+    options.on_server = place.on_server;
+    if (const ComponentConfig* config = workspace.stack().find(plan.component)) {
+      options.bin_directory = config->postgres.bin_directory;
+      options.assertions = config->postgres.assertions;
+    }
+    if (options.user.uid && ::chown(place.directory.c_str(), *options.user.uid, *options.user.gid) != 0)
+      return Error::from_errno(errno, place.directory);
+    auto cluster = TRY(postgres::DrilledCluster::create(workspace.world(), workspace.repository(), plan.snapshot,
+                                                        *plan.target, options));
+    const uid_t account = options.user.uid.value_or(::geteuid());
+    return std::unique_ptr<DrilledComponent>(new DrilledPostgres(std::move(cluster), account_name(account)));
+  }
+
+  Result<void> restore() override { return cluster_->restore(); }
+  Result<void> boot() override {
+    auto booted = cluster_->boot();
+    if (const IsolatedProcess* server = cluster_->server()) {
+      isolation_ = {{"level", isolation_name(server->level())},
+                    {"network", server->level() == IsolationLevel::kNone ? "the machine's" : "loopback only"},
+                    {"account", account_},
+                    {"why_not_more", server->why_not_more()},
+                    {"subscriptions_disabled", cluster_->subscriptions_disabled()}};
+    }
+    return booted;
+  }
+  Result<std::vector<Check>> verify() override { return cluster_->verify(); }
+  Result<void> stop() override { return cluster_->stop(); }
+
+  void describe(nlohmann::json& component) const override {
+    component["restored_bytes"] = cluster_->restored_bytes();
+    component["isolation"] = isolation_;
+    if (!cluster_->server_version().empty()) component["server_version"] = cluster_->server_version();
+    if (const auto newest = cluster_->newest_transaction()) component["newest_transaction"] = format_rfc3339(*newest);
+  }
+
+ private:
+  DrilledPostgres(std::unique_ptr<postgres::DrilledCluster> cluster, std::string account)
+      : cluster_(std::move(cluster)), account_(std::move(account)) {}
+
+  std::unique_ptr<postgres::DrilledCluster> cluster_;
+  const std::string account_;
+  nlohmann::json isolation_;
+};
+
+// Files have no server: they are compared where they were restored.
+class DrilledFiles final : public DrilledComponent {
+ public:
+  DrilledFiles(Workspace& workspace, const ComponentPlan& plan, const DrillPlace& place)
+      : workspace_(workspace), plan_(plan), directory_(place.directory) {}
+
+  Result<void> restore() override {
+    source::World world = workspace_.world();
+    files::RestoreOptions options;
+    options.to = directory_;
+    auto report = TRY(files::restore(world, workspace_.repository(), plan_.snapshot, options));
+    restored_bytes_ = report.bytes;
+    faults_ = std::move(report.faults);
+    return {};
+  }
+  Result<void> boot() override { return {}; }
+
+  Result<std::vector<Check>> verify() override {
+    workspace_.machine().progress.phase = "comparing files";
+    source::World world = workspace_.world();
+    const auto report = TRY(files::verify(world, workspace_.repository(), plan_.snapshot, directory_));
+    Check check("contents");
+    check.objects = report.checked_objects;
+    check.words = fmt::format("{} files and directories, {} bytes, and their metadata", report.checked_objects,
+                              report.checked_bytes);
+    for (const std::string& fault : faults_) check.add("restore", fault);
+    for (const source::VerifyFinding& finding : report.findings) check.add(finding.object, finding.problem);
+    return std::vector<Check>{std::move(check)};
+  }
+  Result<void> stop() override { return {}; }
+
+  void describe(nlohmann::json& component) const override { component["restored_bytes"] = restored_bytes_; }
+
+ private:
+  Workspace& workspace_;
+  const ComponentPlan& plan_;
+  const std::string directory_;
+  uint64_t restored_bytes_ = 0;
+  std::vector<std::string> faults_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<DrilledComponent>> make_drilled(Workspace& workspace, const ComponentPlan& plan,
+                                                       const DrillPlace& place) {
+  if (plan.kind == "postgres") return DrilledPostgres::make(workspace, plan, place);
+  if (plan.kind == "files") return std::unique_ptr<DrilledComponent>(new DrilledFiles(workspace, plan, place));
+  return make_error(ErrorCode::kUnsupported, "components of kind '{}' can't be drilled", plan.kind);
+}
+
+}  // namespace holdfast::recovery

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Drills of a real cluster and files: what passes, what fails and why, whom they can't reach."""
+import json
+import os
+import socket
+import unittest
+
+from stack import Cluster, Server, wait_until
+
+from harness import USAGE, VERIFY_FAILED, is_root
+
+PASSED = {"relation files": "passed", "amcheck": "passed", "indexes": "passed", "constraints": "passed", "page checksums": "passed"}
+
+
+@unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
+class Drills(Cluster):
+    def history(self):
+        """Rows before and after an instant, all archived. Returns the instant."""
+        self.server.sql("create table t (n int primary key); insert into t values (1)")
+        self.as_server("backup")
+        self.server.sql("insert into t values (2)")
+        instant = self.now()
+        self.server.sql("insert into t values (3)")
+        self.archive()
+        return instant
+
+    def test_a_good_stack_passes_at_any_instant(self):
+        instant = self.history()
+        made = self.drill()
+        evidence = made["evidence"]
+        self.assertEqual((evidence["result"], evidence["problem"], evidence["destroyed"]), ("passed", "", True))
+        self.assertEqual([phase["phase"] for phase in evidence["phases"]], ["choose", "restore", "boot", "verify", "destroy"])
+        db = self.component(made, "db")
+        outcomes = {name: check["outcome"] for name, check in self.checks(db).items()}
+        self.assertEqual({**outcomes, **PASSED}, outcomes)
+        self.assertEqual((outcomes["row counts"], outcomes["assertions"], outcomes["rto"], outcomes["rpo"]), ("skipped", "skipped", "passed", "skipped"))
+        self.assertEqual(self.checks(self.component(made, "data"))["contents"]["outcome"], "passed")
+        self.assertEqual(evidence["asked"]["how"], "latest")
+        self.assertIsNotNone(db["newest_transaction"])
+        self.assertIsNotNone(db["objectives"]["loss_seconds"])
+        self.assertEqual(self.left_behind(), [])
+
+        # At the instant there were two rows, and now there are three.
+        self.configure(', assertions: [{name: two rows, sql: "select count(*) = 2 from t"}]')
+        at = self.drill("--component", "db", "--at", instant)
+        self.assertEqual(at["evidence"]["asked"]["instant"], instant)
+        self.assertEqual(self.checks(self.component(at, "db"))["assertions"]["outcome"], "passed")
+        later = self.drill("--component", "db", expect=VERIFY_FAILED)
+        self.assertEqual(self.checks(self.component(later, "db"))["assertions"]["findings"],
+                         [{"object": "assertion 'two rows'", "problem": "does not hold: f"}])
+        self.assertEqual(later["evidence"]["result"], "failed")
+
+        # As captured the counted rows are compared, too.
+        self.configure()
+        point = self.drill("--component", "db", "--point", "latest")
+        self.assertEqual(self.checks(self.component(point, "db"))["row counts"]["outcome"], "passed")
+        self.assertIsNone(point["evidence"]["asked"]["instant"])
+
+        for _ in range(3):
+            drawn = self.drill("--at", "random", "--component", "db")
+            asked = drawn["evidence"]["asked"]
+            self.assertTrue(asked["window"]["from"] <= asked["instant"] <= asked["window"]["until"], asked)
+            self.assertEqual(drawn["evidence"]["result"], "passed")
+        listed = self.as_server("drill", "--list", "--json").json()
+        self.assertEqual([each["evidence"]["result"] for each in listed["drills"]],
+                         ["passed", "passed", "failed", "passed", "passed", "passed", "passed"])
+        self.assertTrue(listed["chain_holds"])
+        self.assertEqual(self.left_behind(), [])
+
+    def test_a_missed_objective_fails_the_drill(self):
+        self.history()
+        self.configure(", rpo: 1h")
+        self.drill("--component", "db")
+        self.configure(", rpo: 1ms")
+        missed = self.drill("--component", "db", expect=VERIFY_FAILED)
+        self.assertIn("missed: ", self.checks(self.component(missed, "db"))["rpo"]["findings"][0]["problem"])
+
+    @unittest.skipUnless(is_root(), "only root starts servers under another account")
+    def test_as_root_the_server_runs_as_the_scratch_directorys_owner(self):
+        self.server.sql("create table t (n int primary key); insert into t values (1)")
+        self.holdfast("backup")
+        made = self.holdfast("drill", "--point", "latest", "--scratch", self.place, "--json").json()
+        self.assertEqual(made["evidence"]["result"], "passed", json.dumps(made, indent=1))
+        self.assertEqual(self.component(made, "db")["isolation"]["account"], "postgres")
+        self.assertEqual(self.left_behind(), [])
+
+    def file_of(self, relation, database="postgres"):
+        done = self.server.run("psql", "-XqAt", "-h", self.server.socket, "-U", "postgres", "-d", database, "-c",
+                               f"select pg_relation_filepath('{relation}')")
+        return self.server.data / done.stdout.strip()
+
+    def do_damage(self):
+        """Damage that no checksum shows: on disk below a server that has the right pages in memory."""
+        sql = self.server.sql
+        sql("create table marked (n int); create index marked_n on marked (n); update pg_index set indisvalid = false "
+            "where indexrelid = 'marked_n'::regclass")
+        sql("create table parent (n int primary key); create table child (n int references parent); set session_replication_role = replica; "
+            "insert into child values (7)")
+        sql("create table stale (n int); create index stale_n on stale (n); insert into stale select generate_series(1, 100)")
+        sql("create table zeroed (n int); insert into zeroed select generate_series(1, 2000)")
+        sql("create database other")
+        self.server.run("psql", "-Xq", "-h", self.server.socket, "-U", "postgres", "-d", "other", "-c", "create table lost as select 1 as n; checkpoint")
+        index = self.file_of("stale_n")
+        before = index.read_bytes()
+        sql("insert into stale select generate_series(101, 200)")
+        sql("select count(*) from zeroed")  # sets hint bits, which a checkpoint writes
+        sql("checkpoint")
+        index.write_bytes(before)
+        with open(self.file_of("zeroed"), "r+b") as file:
+            file.seek(8192)
+            file.write(bytes(8192))
+        self.lost = self.file_of("lost", "other")
+        self.lost.unlink()
+
+    def test_logical_damage_is_failed_and_named(self):
+        self.configure(', assertions: [{name: never, sql: "select false"}]')
+        self.do_damage()
+        self.as_server("backup", "--component", "db")
+        made = self.drill("--component", "db", "--point", "latest", expect=VERIFY_FAILED)
+        found = {name: [f"{finding['object']}: {finding['problem']}" for finding in check["findings"]]
+                 for name, check in self.checks(self.component(made, "db")).items()}
+        told = json.dumps(found, indent=1)
+        self.assertEqual(found["indexes"], ["postgres: index public.marked_n: is marked invalid"])
+        self.assertEqual(len(found["constraints"]), 1, told)
+        self.assertIn("postgres: constraint child_n_fkey of public.child: ", found["constraints"][0])
+        self.assertIn("foreign key", found["constraints"][0])
+        self.assertIn(f"other: table public.lost: its file {self.lost.relative_to(self.server.data)} is missing", found["relation files"])
+        self.assertTrue(any("stale_n" in finding for finding in found["amcheck"]), told)
+        self.assertTrue(any(finding.startswith("postgres: public.zeroed: has 1774 rows, 2000 were counted") for finding in found["row counts"]), told)
+        self.assertEqual(found["assertions"], ["assertion 'never': does not hold: f"])
+        self.assertEqual(found["page checksums"], [])
+        outcome = self.as_server("drill", "--report", "latest", "--format", "html")
+        self.assertIn("child_n_fkey", outcome.out)
+        self.assertEqual(self.left_behind(), [])
+
+    def test_what_lives_can_not_be_reached(self):
+        """An assertion may do all that the server can: it tries, and must not arrive."""
+        self.server.sql("create table t (n int)")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            port = listener.getsockname()[1]
+            postmaster = (self.server.data / "postmaster.pid").read_text().split()[0]
+            psql = self.server.BIN / "psql"
+            tries = {"the server by its socket": f"{psql} -h {self.server.socket} -U postgres -d postgres -c \"insert into t values (666)\"",
+                     "a port of the machine": f"bash -c \"echo hello > /dev/tcp/127.0.0.1/{port}\"",
+                     "its data directory": f"cat {self.server.data}/PG_VERSION",
+                     "its process": f"kill -0 {postmaster}",
+                     "the repository": f"ls {self.repository}",
+                     "the passphrase": f"cat {self.scratch}/pass"}
+            assertions = []
+            for name, command in tries.items():
+                program = f"({command}) > /dev/null 2>&1 && echo reached || echo away".replace("'", "''")
+                sql = f"create temp table r (x text); copy r from program '{program}'; select x = 'away' from r"
+                assertions.append({"name": name, "database": "postgres", "sql": sql})
+            # What the assertions try would succeed outside of the drill.
+            for name, command in tries.items():
+                if name != "the server by its socket" and name != "a port of the machine":
+                    self.assertEqual(os.system(f"({command}) > /dev/null 2>&1"), 0, name)
+            self.configure(", assertions: " + json.dumps(assertions))
+            self.as_server("backup")
+            made = self.drill("--component", "db", "--point", "latest", expect=None)
+            db = self.component(made, "db")
+            if db["isolation"]["level"] != "sealed":
+                self.skipTest("no namespaces here: " + db["isolation"]["why_not_more"])
+            self.assertEqual(self.checks(db)["assertions"]["findings"], [])
+            self.assertEqual(self.checks(db)["assertions"]["words"], f"{len(tries)} of the stack")
+            with self.assertRaises(BlockingIOError):
+                listener.accept()
+        self.assertEqual(self.server.sql("select count(*) from t"), "0")
+        self.assertEqual(made["evidence"]["result"], "passed")
+
+    def test_subscriptions_do_not_wake_up(self):
+        self.server.sql("create table t (n int); create subscription s connection 'host=127.0.0.1 dbname=postgres' publication p "
+                        "with (connect = false)")
+        self.server.sql("alter subscription s enable")
+        self.as_server("backup")
+        made = self.drill("--component", "db", "--point", "latest")
+        self.assertEqual(self.component(made, "db")["isolation"]["subscriptions_disabled"], 1)
+
+    def test_words_that_do_not_go_together(self):
+        self.as_server("backup")
+        for words in (["--list", "--report", "latest"], ["--point", "latest", "--at", "random"], ["--list", "--at", "random"],
+                      ["--output", "x"], ["--point", ""]):
+            with self.subTest(words=words):
+                self.as_server("drill", *words, expect=USAGE)
+        self.assertEqual(self.as_server("drill", "--list", "--json").json()["drills"], [])
+
+    def test_a_server_that_does_not_come_up_is_evidence(self):
+        self.history()
+        self.server.sql("alter system set shared_buffers = '900GB'")
+        self.as_server("backup")
+        made = self.drill("--component", "db", expect=VERIFY_FAILED)
+        boot = self.checks(self.component(made, "db"))["boot"]
+        self.assertIn("the server ended before recovery did; its log ends with: ", boot["findings"][0]["problem"])
+        self.assertEqual(self.left_behind(), [])
+        wait_until("nothing", lambda: not self.processes())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
