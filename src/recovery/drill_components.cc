@@ -5,8 +5,10 @@
 
 #include <cerrno>
 
+#include "recovery/redis_restore.h"
 #include "source/files/restore.h"
 #include "source/postgres/drilled_cluster.h"
+#include "source/redis/drilled_server.h"
 
 namespace holdfast::recovery {
 
@@ -17,6 +19,13 @@ using source::Check;
 std::string account_name(uid_t uid) {
   const struct passwd* entry = ::getpwuid(uid);
   return entry ? entry->pw_name : std::to_string(uid);
+}
+
+nlohmann::json isolation_of(const IsolatedProcess& server, const std::string& account) {
+  return {{"level", isolation_name(server.level())},
+          {"network", server.level() == IsolationLevel::kNone ? "the machine's" : "loopback only"},
+          {"account", account},
+          {"why_not_more", server.why_not_more()}};
 }
 
 class DrilledPostgres final : public DrilledComponent {
@@ -44,11 +53,8 @@ class DrilledPostgres final : public DrilledComponent {
   Result<void> boot() override {
     auto booted = cluster_->boot();
     if (const IsolatedProcess* server = cluster_->server()) {
-      isolation_ = {{"level", isolation_name(server->level())},
-                    {"network", server->level() == IsolationLevel::kNone ? "the machine's" : "loopback only"},
-                    {"account", account_},
-                    {"why_not_more", server->why_not_more()},
-                    {"subscriptions_disabled", cluster_->subscriptions_disabled()}};
+      isolation_ = isolation_of(*server, account_);
+      isolation_["subscriptions_disabled"] = cluster_->subscriptions_disabled();
     }
     return booted;
   }
@@ -68,6 +74,60 @@ class DrilledPostgres final : public DrilledComponent {
 
   std::unique_ptr<postgres::DrilledCluster> cluster_;
   const std::string account_;
+  nlohmann::json isolation_;
+};
+
+// The account of its server: that of the package, where there is one.
+void choose_redis_account(redis::DrillOptions& options) {
+  if (::geteuid() != 0) return;
+  const struct passwd* entry = ::getpwnam("redis");
+  if (entry == nullptr) entry = ::getpwnam("nobody");
+  if (entry == nullptr) return;
+  options.uid = entry->pw_uid;
+  options.gid = entry->pw_gid;
+}
+
+class DrilledRedis final : public DrilledComponent {
+ public:
+  static Result<std::unique_ptr<DrilledComponent>> make(Workspace& workspace, const ComponentPlan& plan,
+                                                        const DrillPlace& place) {
+    redis::DrillOptions options;
+    options.directory = place.directory;
+    options.deadline = place.deadline;
+    options.on_server = place.on_server;
+    choose_redis_account(options);
+    if (const ComponentConfig* config = workspace.stack().find(plan.component))
+      options.bin_directory = config->redis.bin_directory;
+    if (options.uid && ::chown(place.directory.c_str(), *options.uid, *options.gid) != 0)
+      return Error::from_errno(errno, place.directory);
+    RedisLog log = TRY(open_redis_log(workspace, plan.component));
+    return std::unique_ptr<DrilledComponent>(new DrilledRedis(workspace, plan, std::move(log), options));
+  }
+
+  Result<void> restore() override { return server_.restore(); }
+  Result<void> boot() override {
+    auto booted = server_.boot();
+    if (const IsolatedProcess* server = server_.server()) isolation_ = isolation_of(*server, account_);
+    return booted;
+  }
+  Result<std::vector<Check>> verify() override { return server_.verify(); }
+  Result<void> stop() override { return server_.stop(); }
+
+  void describe(nlohmann::json& component) const override {
+    component["restored_bytes"] = server_.restored_bytes();
+    component["isolation"] = isolation_;
+    if (!server_.server_version().empty()) component["server_version"] = server_.server_version();
+  }
+
+ private:
+  DrilledRedis(Workspace& workspace, const ComponentPlan& plan, RedisLog log, const redis::DrillOptions& options)
+      : account_(account_name(options.uid.value_or(::geteuid()))),
+        log_(std::move(log)),
+        server_(workspace.world(), workspace.repository(), *log_.log, plan.snapshot, *plan.redis_target, options) {}
+
+  const std::string account_;
+  const RedisLog log_;
+  redis::DrilledServer server_;
   nlohmann::json isolation_;
 };
 
@@ -117,6 +177,7 @@ class DrilledFiles final : public DrilledComponent {
 Result<std::unique_ptr<DrilledComponent>> make_drilled(Workspace& workspace, const ComponentPlan& plan,
                                                        const DrillPlace& place) {
   if (plan.kind == "postgres") return DrilledPostgres::make(workspace, plan, place);
+  if (plan.kind == "redis") return DrilledRedis::make(workspace, plan, place);
   if (plan.kind == "files") return std::unique_ptr<DrilledComponent>(new DrilledFiles(workspace, plan, place));
   return make_error(ErrorCode::kUnsupported, "components of kind '{}' can't be drilled", plan.kind);
 }

@@ -6,6 +6,7 @@
 
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/redis_restore.h"
 #include "source/postgres/target.h"
 
 namespace holdfast::recovery {
@@ -30,7 +31,18 @@ Result<ComponentWindow> postgres_window(Workspace& workspace, const std::vector<
   return ComponentWindow{*window.from, *window.until, refs.back().snapshot->instant};
 }
 
+// As far as its commands are stored.
+Result<ComponentWindow> redis_window(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
+  std::vector<repo::Snapshot> snapshots;
+  for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
+  const RedisLog opened = TRY(open_redis_log(workspace, refs.back().snapshot->component));
+  const redis::RecoveryWindow window = TRY(redis::recovery_window(*opened.log, snapshots));
+  if (!window.from || !window.until) return make_error(ErrorCode::kUnreachableTarget, "no snapshot of it is left");
+  return ComponentWindow{*window.from, *window.until, refs.back().snapshot->instant};
+}
+
 Result<ComponentWindow> window_of(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
+  if (refs.back().snapshot->kind == "redis") return redis_window(workspace, refs);
   if (refs.back().snapshot->kind == "postgres") return postgres_window(workspace, refs);
   return ComponentWindow{refs.front().snapshot->instant, std::nullopt, refs.back().snapshot->instant};
 }

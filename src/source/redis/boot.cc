@@ -127,6 +127,24 @@ class Comparer : public RdbVisitor {
   uint64_t compared_ = 0, expired_ = 0;
 };
 
+Result<void> compare_counts(ServerSession& session, const RdbSurvey& survey, uint64_t expired,
+                            source::VerifyReport& report) {
+  for (const auto& [db, keys] : survey.summary.keys_of) {
+    TRY(session.command({"SELECT", std::to_string(db)}));
+    const auto there = static_cast<uint64_t>(TRY(session.command({"DBSIZE"})).integer);
+    if (there <= keys && there + expired >= keys) continue;
+    report.findings.push_back(
+        {fmt::format("database {}", db),
+         fmt::format("the server has {} keys, the file {}", format_count(there), format_count(keys))});
+  }
+  const uint64_t libraries = TRY(session.command({"FUNCTION", "LIST"})).elements.size();
+  if (libraries != survey.summary.functions) {
+    report.findings.push_back(
+        {"function libraries", fmt::format("the server has {}, the file {}", libraries, survey.summary.functions)});
+  }
+  return {};
+}
+
 class BootVerifier {
  public:
   BootVerifier(source::World& world, repo::Repository& repository, CommandLog& log, const repo::Snapshot& snapshot,
@@ -149,17 +167,9 @@ class BootVerifier {
     TRY(std::move(booted));
     world_.progress.phase = "comparing keys";
     auto session = TRY(server_->connect());
-    Comparer comparer(world_, *session, survey_, report_);
-    auto source = TRY(open());
-    TRY(read_rdb(*source, comparer));
-    TRY(comparer.finish());
-    TRY(compare_counts(*session, comparer.expired()));
-    report_.checked_objects = comparer.compared();
-    report_.checked_bytes = survey_.summary.bytes;
+    report_ = TRY(compare_with_rdb(world_, *session, [this] { return open(); }, survey_));
+    report_.details["method"] = "boot";
     report_.details["server"] = program_.version;
-    report_.details["keys"] = comparer.compared();
-    report_.details["expired"] = comparer.expired();
-    report_.details["functions"] = survey_.summary.functions;
     return std::move(report_);
   }
 
@@ -194,23 +204,6 @@ class BootVerifier {
     return {};
   }
 
-  Result<void> compare_counts(ServerSession& session, uint64_t expired) {
-    for (const auto& [db, keys] : survey_.summary.keys_of) {
-      TRY(session.command({"SELECT", std::to_string(db)}));
-      const auto there = static_cast<uint64_t>(TRY(session.command({"DBSIZE"})).integer);
-      if (there <= keys && there + expired >= keys) continue;
-      report_.findings.push_back(
-          {fmt::format("database {}", db),
-           fmt::format("the server has {} keys, the file {}", format_count(there), format_count(keys))});
-    }
-    const uint64_t libraries = TRY(session.command({"FUNCTION", "LIST"})).elements.size();
-    if (libraries != survey_.summary.functions) {
-      report_.findings.push_back(
-          {"function libraries", fmt::format("the server has {}, the file {}", libraries, survey_.summary.functions)});
-    }
-    return {};
-  }
-
   source::World& world_;
   repo::Repository& repository_;
   CommandLog& log_;
@@ -225,6 +218,22 @@ class BootVerifier {
 };
 
 }  // namespace
+
+Result<source::VerifyReport> compare_with_rdb(source::World& world, ServerSession& session, const OpenRdb& open,
+                                              const RdbSurvey& survey) {
+  source::VerifyReport report;
+  Comparer comparer(world, session, survey, report);
+  auto source = TRY(open());
+  TRY(read_rdb(*source, comparer));
+  TRY(comparer.finish());
+  TRY(compare_counts(session, survey, comparer.expired(), report));
+  report.checked_objects = comparer.compared();
+  report.checked_bytes = survey.summary.bytes;
+  report.details = {{"keys", comparer.compared()},
+                    {"expired", comparer.expired()},
+                    {"functions", survey.summary.functions}};
+  return report;
+}
 
 Result<source::VerifyReport> verify_by_booting(source::World& world, repo::Repository& repository, CommandLog& log,
                                                const repo::Snapshot& snapshot, const BootOptions& options) {

@@ -5,6 +5,8 @@
 #include "repo/point.h"
 #include "repo/repository.h"
 #include "source/redis/command_log.h"
+#include "source/redis/connection.h"
+#include "source/redis/restore_command.h"
 #include "source/source.h"
 
 namespace holdfast::redis {
@@ -15,16 +17,21 @@ namespace holdfast::redis {
 Result<source::VerifyReport> verify_offline(source::World& world, repo::Repository& repository, CommandLog& log,
                                             const repo::Snapshot& snapshot);
 
+// Asks a server that has loaded an RDB file (and nothing else, with DEBUG permitted and two
+// databases more than the file has) for every key: type, time to live, and the digest of the
+// value, held against that of the bytes in the file; then for the number of keys in each
+// database and of libraries. Keys whose time has passed meanwhile are left out, and counted.
+Result<source::VerifyReport> compare_with_rdb(source::World& world, ServerSession& session, const OpenRdb& open,
+                                              const RdbSurvey& survey);
+
 struct BootOptions {
   std::string bin_directory;      // of redis-server; "": looked for
   std::string scratch_directory;  // a private folder is made and removed below it
   Duration deadline = Duration::hours(1);
 };
 
-// Starts a private redis-server (a unix socket, no port) on the snapshot and asks it for
-// every key: type, time to live, and the digest of the value, held against that of the
-// bytes which the RDB has for it; then for the number of keys in each database and of
-// libraries. Keys whose time has passed meanwhile are left out, and counted. The server
+// Starts a private redis-server (a unix socket, no port) on the snapshot and compares it
+// with the RDB as compare_with_rdb() does. The server
 // and what was written are gone afterwards, whatever happened. kNotFound, kMismatch when
 // there is no server program that can load it.
 Result<source::VerifyReport> verify_by_booting(source::World& world, repo::Repository& repository, CommandLog& log,
