@@ -1,6 +1,6 @@
+#include "cli/log.h"
 #include "base/units.h"
 #include "cli/commands.h"
-#include "cli/log.h"
 #include "cli/present.h"
 #include "cli/program.h"
 #include "cli/table.h"
@@ -88,12 +88,9 @@ void print_state(Context& context, const recovery::LogState& state) {
 // ---- Redis
 
 Json json_of_range(const redis::LogRange& range) {
-  return {{"replid", range.replid},
-          {"from", range.from},
-          {"to", range.to},
-          {"bytes", range.to - range.from},
-          {"first", json_of(range.first)},
-          {"last", json_of(range.last)}};
+  return {
+      {"replid", range.replid},        {"from", range.from},         {"to", range.to}, {"bytes", range.to - range.from},
+      {"first", json_of(range.first)}, {"last", json_of(range.last)}};
 }
 
 Json document_of(const recovery::RedisLogState& state) {
@@ -111,9 +108,15 @@ Json document_of(const recovery::RedisLogState& state) {
     windows.push_back({{"from", json_of(window.from)}, {"until", json_of(window.until)}});
   for (const recovery::RedisWindowGap& gap : state.gaps)
     gaps.push_back({{"from", json_of(gap.from)}, {"until", json_of(gap.until)}, {"reason", gap.reason}});
-  return {{"component", state.component},   {"kind", "redis"},       {"records", state.records},
-          {"stored_bytes", state.stored_bytes}, {"ranges", ranges},  {"links", links},
-          {"absences", absences},           {"windows", windows},    {"gaps", gaps}};
+  return {{"component", state.component},
+          {"kind", "redis"},
+          {"records", state.records},
+          {"stored_bytes", state.stored_bytes},
+          {"ranges", ranges},
+          {"links", links},
+          {"absences", absences},
+          {"windows", windows},
+          {"gaps", gaps}};
 }
 
 void print_state(Context& context, const recovery::RedisLogState& state) {

@@ -78,8 +78,8 @@ Result<void> run(Context& context, const std::string& name) {
               workspace->stack().repository);
   std::fflush(stdout);
   Reporter reporter(context, context.machine().clock);
-  const auto received = recovery::receive_redis(
-      *workspace, *component, [&](const redis::ReceiverState& state) { reporter.on_state(state); });
+  const auto received = recovery::receive_redis(*workspace, *component,
+                                                [&](const redis::ReceiverState& state) { reporter.on_state(state); });
   const redis::ReceiverState& state = reporter.last();
   context.set_document("log-receive", {{"component", component->name},
                                        {"replid", state.replid},
@@ -98,7 +98,8 @@ Result<void> run(Context& context, const std::string& name) {
 
 void add_log_receive(Program& program, CLI::App* log) {
   auto component = std::make_shared<std::string>();
-  CLI::App* command = program.command("receive", "Stream a Redis server's commands into the repository until stopped.", log);
+  CLI::App* command =
+      program.command("receive", "Stream a Redis server's commands into the repository until stopped.", log);
   command->add_option("--component", *component, "whose commands (when the stack has several Redis components)")
       ->type_name("NAME");
   program.examples(command,

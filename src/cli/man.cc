@@ -93,7 +93,8 @@ std::string man_page(const CLI::App& app) {
   out +=
       ".SH DESCRIPTION\nholdfast keeps recovery points of a stack, described in holdfast.yaml, in an encrypted and "
       "deduplicated "
-      "repository, with PostgreSQL's WAL and Redis's commands between them, and restores components to any instant of their recovery "
+      "repository, with PostgreSQL's WAL and Redis's commands between them, and restores components to any instant of "
+      "their recovery "
       "window. "
       "It says what will happen, and how much will be lost, before it changes anything.\n";
   out += ".SH COMMANDS\n" + command_pages(root);

@@ -84,7 +84,8 @@ Result<void> commit_snapshot(Workspace& workspace, const ComponentConfig& compon
 
 Result<redis::Connection> redis_connection_of(const ComponentConfig& component) {
   const RedisConfig& config = component.redis;
-  redis::Connection connection = TRY_CONTEXT(redis::parse_connection(config.connection), "component {}", component.name);
+  redis::Connection connection =
+      TRY_CONTEXT(redis::parse_connection(config.connection), "component {}", component.name);
   if (!config.user.empty()) connection.user = config.user;
   if (!config.password.empty())
     connection.password = TRY_CONTEXT(resolve_secret(config.password), "password of component {}", component.name);

@@ -82,7 +82,8 @@ TEST_F(CaptureTest, AReplica) {
   EXPECT_EQ(rig.restore(*snapshot, false)->digest(), master->digest());
   // Without its master it has nothing to promise.
   master->kill();
-  ASSERT_TRUE(servers::wait_until([&] { return replica->info("master_link_status") == "down"; }, Duration::seconds(60)));
+  ASSERT_TRUE(
+      servers::wait_until([&] { return replica->info("master_link_status") == "down"; }, Duration::seconds(60)));
   const auto refused = rig.capture(replica->connection());
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), ErrorCode::kUnavailable);
@@ -127,7 +128,8 @@ TEST_F(CaptureTest, ByThePasswordOfTheDefaultUser) {
 // An authority, and a certificate of `name` that it signed, in <scratch>/tls.
 void make_certificates(const std::string& directory) {
   const std::string script =
-      "set -e; cd '" + directory + "'; "
+      "set -e; cd '" + directory +
+      "'; "
       "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=authority; "
       "for who in server client; do "
       "openssl req -newkey rsa:2048 -nodes -keyout $who.key -out $who.csr -subj /CN=$who; "

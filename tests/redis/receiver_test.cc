@@ -245,7 +245,8 @@ TEST_F(RedisReceiverTest, AnOverrunBacklogIsAGap) {
 }
 
 TEST_F(RedisReceiverTest, AnOverrunOutputBufferIsNeverBridged) {
-  auto server = rig.serve("master", {"--client-output-buffer-limit", "replica 2mb 2mb 1", "--repl-backlog-size", "16kb"});
+  auto server =
+      rig.serve("master", {"--client-output-buffer-limit", "replica 2mb 2mb 1", "--repl-backlog-size", "16kb"});
   rig.start_receiver(server->connection());
   ASSERT_TRUE(rig.wait_until_connected());
   write_some(*server, 1);

@@ -47,13 +47,15 @@ RedisServer::~RedisServer() {
 
 void RedisServer::start_again() {
   spawn();
-  EXPECT_TRUE(servers::wait_until([&] { return answers(); }, Duration::seconds(60))) << "redis-server in " << directory_;
+  EXPECT_TRUE(servers::wait_until([&] { return answers(); }, Duration::seconds(60)))
+      << "redis-server in " << directory_;
 }
 
 void RedisServer::spawn() {
-  std::vector<std::string> words = {kProgram,  "--port",   "0",  "--unixsocket", "redis.sock",
-                                    "--save",  "",         "--enable-debug-command", "yes",
-                                    "--logfile", "log",    "--repl-diskless-sync-delay", "0"};
+  std::vector<std::string> words = {kProgram,     "--port",    "0",   "--unixsocket",
+                                    "redis.sock", "--save",    "",    "--enable-debug-command",
+                                    "yes",        "--logfile", "log", "--repl-diskless-sync-delay",
+                                    "0"};
   words.insert(words.end(), arguments_.begin(), arguments_.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());

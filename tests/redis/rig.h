@@ -117,8 +117,7 @@ class Rig {
   std::unique_ptr<redis::CommandLog> log() { return redis::CommandLog::open(logs, "cache").value(); }
 
   // A server with a snapshot's data, and what the log has behind it.
-  std::unique_ptr<RedisServer> restore(const repo::Snapshot& snapshot, bool replay,
-                                       const redis::LogUntil& until = {}) {
+  std::unique_ptr<RedisServer> restore(const repo::Snapshot& snapshot, bool replay, const redis::LogUntil& until = {}) {
     const std::string name = fmt::format("restored{}", restored_++);
     EXPECT_TRUE(make_directories(real_file_system(), scratch.file(name)).ok());
     write_rdb(snapshot, scratch.file(name) + "/dump.rdb");
@@ -158,10 +157,11 @@ class Rig {
     const auto entry = reader->next().value();
     ASSERT_TRUE(entry && entry->path == redis::kRdbName);
     Bytes rdb;
-    ASSERT_TRUE(repo::for_each_extent(*repository, entry->content, [&](uint64_t, const repo::Extent& extent) -> Result<void> {
-                  rdb.append(TRY(repository->read_block(*extent.block))->view());
-                  return {};
-                }).ok());
+    ASSERT_TRUE(
+        repo::for_each_extent(*repository, entry->content, [&](uint64_t, const repo::Extent& extent) -> Result<void> {
+          rdb.append(TRY(repository->read_block(*extent.block))->view());
+          return {};
+        }).ok());
     ASSERT_EQ(rdb.size(), entry->size_bytes);
     ASSERT_TRUE(write_file_durably(real_file_system(), path, rdb, 0644).ok());
   }

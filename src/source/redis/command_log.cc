@@ -72,7 +72,8 @@ class StoredCommandLog final : public CommandLog {
   repo::LogStore& store_;
   const std::string component_;
   Histories histories_;
-  std::map<std::pair<std::string, uint64_t>, std::pair<uint64_t, RecordHeader>> headers_;  // (replid, from) -> (to, header)
+  std::map<std::pair<std::string, uint64_t>, std::pair<uint64_t, RecordHeader>>
+      headers_;  // (replid, from) -> (to, header)
 };
 
 // ---- what is there
@@ -213,14 +214,14 @@ Error StoredCommandLog::stops_short(const Plan& plan) const {
   const std::string until = plan.covered_until ? when(*plan.covered_until) : "an unknown instant";
   for (const LogGap& gap : histories_.gaps) {
     if (!(gap.from == end)) continue;
-    return make_error(ErrorCode::kUnreachableTarget,
-                      "the command log of {} has a gap from {} ({}) to {} ({}): {}", component_,
-                      when(gap.from_instant), to_text(gap.from), when(gap.to_instant), to_text(gap.to), gap.reason);
+    return make_error(ErrorCode::kUnreachableTarget, "the command log of {} has a gap from {} ({}) to {} ({}): {}",
+                      component_, when(gap.from_instant), to_text(gap.from), when(gap.to_instant), to_text(gap.to),
+                      gap.reason);
   }
   if (plan.way.goes_on_at) {
     return make_error(ErrorCode::kUnreachableTarget,
-                      "the command log of {} has a gap: history {} is not stored from offset {} ({}) to {}",
-                      component_, end.replid.substr(0, 8), end.offset, until, *plan.way.goes_on_at);
+                      "the command log of {} has a gap: history {} is not stored from offset {} ({}) to {}", component_,
+                      end.replid.substr(0, 8), end.offset, until, *plan.way.goes_on_at);
   }
   return make_error(ErrorCode::kUnreachableTarget, "the command log of {} ends at {} ({})", component_, until,
                     to_text(end));
@@ -421,8 +422,8 @@ Result<std::unique_ptr<CommandLog>> CommandLog::open(repo::LogStore& store, cons
 }
 
 bool is_replid(std::string_view text) {
-  return text.size() == 40 && std::all_of(text.begin(), text.end(),
-                                          [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return text.size() == 40 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 std::string to_text(const Position& position) {
@@ -433,8 +434,7 @@ std::string stream_name(const std::string& component, const std::string& replid)
 
 std::optional<StreamId> parse_stream(const std::string& stream) {
   const size_t dot = stream.rfind('.');
-  if (dot == std::string::npos || dot == 0 || !is_replid(std::string_view(stream).substr(dot + 1)))
-    return std::nullopt;
+  if (dot == std::string::npos || dot == 0 || !is_replid(std::string_view(stream).substr(dot + 1))) return std::nullopt;
   return StreamId{stream.substr(0, dot), stream.substr(dot + 1)};
 }
 

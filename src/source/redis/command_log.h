@@ -39,8 +39,8 @@ struct Frame {
 // A stretch of one history without a gap.
 struct LogRange {
   std::string replid;
-  uint64_t from = 0, to = 0;   // [from, to)
-  Time first, last;            // when its first and last byte came; what came until `last` is stored
+  uint64_t from = 0, to = 0;  // [from, to)
+  Time first, last;           // when its first and last byte came; what came until `last` is stored
   uint64_t records = 0, stored_bytes = 0;
 };
 
@@ -55,11 +55,11 @@ struct LogLink {
 // Continuity was broken: what came between is in no log. The new history begins
 // with a snapshot.
 struct LogGap {
-  Position from;          // the stored log ended here,
-  Time from_instant;      // then
-  Position to;            // and goes on here
+  Position from;      // the stored log ended here,
+  Time from_instant;  // then
+  Position to;        // and goes on here
   Time to_instant;
-  std::string reason;     // for people: "the server's backlog no longer reached back so far"
+  std::string reason;  // for people: "the server's backlog no longer reached back so far"
 };
 
 // The receiver was away; nothing is missing. What the server did in [from_instant,
@@ -78,7 +78,7 @@ struct LogUntil {
 };
 
 struct LogEnd {
-  Position position;   // behind the last byte visited
+  Position position;  // behind the last byte visited
   // The log proves that nothing came after position until then. Where it holds nothing
   // behind `from` but knows the place only by bytes before it: the earliest of all times.
   Time covered_until;
@@ -101,7 +101,7 @@ class CommandLog {
   // By history, then offset.
   virtual Result<std::vector<LogRange>> ranges() = 0;
   virtual const std::vector<LogLink>& links() const = 0;
-  virtual const std::vector<LogGap>& gaps() const = 0;         // by instant
+  virtual const std::vector<LogGap>& gaps() const = 0;          // by instant
   virtual const std::vector<LogAbsence>& absences() const = 0;  // by instant
   // The range that was received last; where a receiver goes on.
   virtual Result<std::optional<LogRange>> newest() = 0;
@@ -171,8 +171,8 @@ struct DatabaseSize {
 struct SnapshotSource {
   Position position;  // what the RDB stands for
   std::string redis_version, run_id;
-  std::string place;                     // how the server was reached, without secrets
-  std::vector<DatabaseSize> databases;   // as the server said when the capture began: about
+  std::string place;                    // how the server was reached, without secrets
+  std::vector<DatabaseSize> databases;  // as the server said when the capture began: about
   uint64_t rdb_bytes = 0;
   int rdb_version = 0;
   bool rdb_checksum = false;  // the RDB ends with a CRC64, which was right

@@ -26,20 +26,16 @@ Result<void> CommandStream::feed(ByteView bytes) {
 // Takes some of `bytes`, at least one; moves offset_ by as much.
 Result<size_t> CommandStream::step(ByteView bytes) {
   switch (state_) {
-    case State::kBetween:
-      return between(bytes);
+    case State::kBetween: return between(bytes);
     case State::kBulkMark:
       if (bytes[0] != '$') return invalid("a word must begin with '$'");
       offset_++;
       state_ = State::kLength;
       return size_t{1};
     case State::kCount:
-    case State::kLength:
-      return number(bytes);
-    case State::kBulk:
-      return bulk(bytes);
-    case State::kBulkEnd:
-      return bulk_end(bytes);
+    case State::kLength: return number(bytes);
+    case State::kBulk: return bulk(bytes);
+    case State::kBulkEnd: return bulk_end(bytes);
   }
   CHECK_MSG(false, "a state that is none");
 }

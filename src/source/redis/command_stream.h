@@ -67,8 +67,8 @@ class CommandStream {
   State state_ = State::kBetween;
   uint64_t began_ = 0;  // offset of the present command
   uint64_t boundary_ = 0;
-  uint64_t number_ = 0;        // being read
-  uint8_t digits_ = 0;         // of it that were read
+  uint64_t number_ = 0;  // being read
+  uint8_t digits_ = 0;   // of it that were read
   bool carriage_return_ = false;
   uint32_t arguments_ = 0, argument_ = 0;
   uint64_t left_bytes_ = 0;  // of the present argument

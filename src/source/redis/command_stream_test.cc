@@ -49,8 +49,7 @@ TEST(CommandStream, TellsCommandsAndWords) {
   Notes notes;
   CommandStream stream(1000, &notes);
   ASSERT_TRUE(stream.feed(as_bytes(commands({{"SET", "a", "1\r\n2"}, {"PING"}, {"SET", "b", ""}}))).ok());
-  EXPECT_EQ(notes.text,
-            "[1000:3 0=3:SET 1=1:a 2=4:1\r\n2]1030[1030:1 0=4:PING]1044[1044:3 0=3:SET 1=1:b 2=0:]1070");
+  EXPECT_EQ(notes.text, "[1000:3 0=3:SET 1=1:a 2=4:1\r\n2]1030[1030:1 0=4:PING]1044[1044:3 0=3:SET 1=1:b 2=0:]1070");
   EXPECT_EQ(stream.offset(), 1070u);
   EXPECT_TRUE(stream.at_boundary());
   EXPECT_EQ(stream.name(), "SET");
@@ -106,7 +105,8 @@ TEST(CommandStream, RefusesWhatIsNoCommand) {
   EXPECT_EQ(error_of("*\r\n"), "the command stream is no command at offset 101: a count or length must be digits");
   EXPECT_EQ(error_of("*-1\r\n"), "the command stream is no command at offset 101: a count or length must be digits");
   EXPECT_EQ(error_of("*1\rx"), "the command stream is no command at offset 103: a line must end with CR LF");
-  EXPECT_EQ(error_of("*0\r\n"), "the command stream is no command at offset 104: a command of no words, or of too many");
+  EXPECT_EQ(error_of("*0\r\n"),
+            "the command stream is no command at offset 104: a command of no words, or of too many");
   EXPECT_EQ(error_of("*1\r\n$99999999999\r\n"),
             "the command stream is no command at offset 118: a word that is too long");
   EXPECT_EQ(error_of("*1\r\n$1\r\nab"), "the command stream is no command at offset 109: a word must end with CR LF");

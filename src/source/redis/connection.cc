@@ -63,24 +63,15 @@ Reply to_reply(const redisReply& from) {
   if (from.str != nullptr) reply.text.assign(from.str, from.len);
   reply.integer = from.integer;
   switch (from.type) {
-    case REDIS_REPLY_STATUS:
-      reply.kind = Reply::Kind::kStatus;
-      break;
-    case REDIS_REPLY_ERROR:
-      reply.kind = Reply::Kind::kError;
-      break;
-    case REDIS_REPLY_INTEGER:
-      reply.kind = Reply::Kind::kInteger;
-      break;
-    case REDIS_REPLY_STRING:
-      reply.kind = Reply::Kind::kText;
-      break;
+    case REDIS_REPLY_STATUS: reply.kind = Reply::Kind::kStatus; break;
+    case REDIS_REPLY_ERROR: reply.kind = Reply::Kind::kError; break;
+    case REDIS_REPLY_INTEGER: reply.kind = Reply::Kind::kInteger; break;
+    case REDIS_REPLY_STRING: reply.kind = Reply::Kind::kText; break;
     case REDIS_REPLY_ARRAY:
       reply.kind = Reply::Kind::kArray;
       for (size_t i = 0; i < from.elements; i++) reply.elements.push_back(to_reply(*from.element[i]));
       break;
-    default:
-      reply.kind = Reply::Kind::kNil;
+    default: reply.kind = Reply::Kind::kNil;
   }
   return reply;
 }
@@ -308,8 +299,9 @@ Error server_error(std::string_view what, std::string_view text) {
   };
   if (begins({"NOAUTH", "WRONGPASS", "NOPERM", "ERR invalid password", "ERR Client sent AUTH", "ERR AUTH"})) {
     return make_error(ErrorCode::kPermission, "the Redis server refuses {}: {}", what, text)
-        .with_hint("see docs/redis.md for the rights that are needed: ACL SETUSER holdfast ... +psync +replconf +ping "
-                   "+info");
+        .with_hint(
+            "see docs/redis.md for the rights that are needed: ACL SETUSER holdfast ... +psync +replconf +ping "
+            "+info");
   }
   if (begins({"LOADING", "BUSY", "MASTERDOWN", "NOMASTERLINK", "TRYAGAIN"})) {
     return make_error(ErrorCode::kUnavailable, "the Redis server can't do {} now: {}", what, text)

@@ -23,9 +23,9 @@ struct Connection {
   std::string user;    // of the ACL; "": the default user
   Secret password;     // empty: none
   bool tls = false;
-  std::string tls_ca;               // file of trusted certificates; "": the system's
-  std::string tls_cert, tls_key;    // our certificate, where the server asks for one; "": none
-  std::string text() const;         // "redis://host:port", for messages
+  std::string tls_ca;             // file of trusted certificates; "": the system's
+  std::string tls_cert, tls_key;  // our certificate, where the server asks for one; "": none
+  std::string text() const;       // "redis://host:port", for messages
   Connection clone() const;
 };
 
@@ -36,8 +36,8 @@ Result<Connection> parse_connection(std::string_view address);
 
 struct SessionOptions {
   Duration connect_deadline = Duration::seconds(15);
-  Duration deadline = Duration::seconds(60);    // of each command
-  const std::atomic<bool>* stop = nullptr;      // when it becomes true, waits end with kInterrupted
+  Duration deadline = Duration::seconds(60);  // of each command
+  const std::atomic<bool>* stop = nullptr;    // when it becomes true, waits end with kInterrupted
 };
 
 // What a server answers.

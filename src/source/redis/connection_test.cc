@@ -41,7 +41,8 @@ TEST(Info, TellsValuesAndDatabases) {
   const std::string info =
       "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n# Replication\r\nrole:master\r\nmaster_replid:" +
       std::string(40, '1') +
-      "\r\nmaster_repl_offset:77\r\n# Keyspace\r\ndb0:keys=5,expires=2,avg_ttl=0\r\ndb12:keys=1,expires=0,avg_ttl=0\r\n";
+      "\r\nmaster_repl_offset:77\r\n# "
+      "Keyspace\r\ndb0:keys=5,expires=2,avg_ttl=0\r\ndb12:keys=1,expires=0,avg_ttl=0\r\n";
   const auto facts = parse_info(info);
   ASSERT_TRUE(facts.ok());
   EXPECT_EQ(facts->version, "7.0.15");

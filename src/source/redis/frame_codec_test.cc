@@ -78,7 +78,8 @@ TEST(FrameCodec, RefusesWhatDoesNotAddUp) {
 TEST(FrameCodec, EveryTruncationIsAnError) {
   const auto record = three_frames();
   for (size_t size = 0; size < record.body.size(); size++) {
-    const auto read = for_each_frame(record.body.view(0, size), 1000, 1006, [](const Frame&) { return Result<void>(); });
+    const auto read =
+        for_each_frame(record.body.view(0, size), 1000, 1006, [](const Frame&) { return Result<void>(); });
     EXPECT_FALSE(read.ok()) << size;
   }
 }

@@ -102,9 +102,8 @@ bool Histories::knows(const Position& position) const {
   if (instant_at(place)) return true;
   const auto history = by_id.find(place.replid);
   if (history == by_id.end()) return next_link(place) != nullptr;
-  return std::any_of(history->second.pieces.begin(), history->second.pieces.end(), [&](const Piece& piece) {
-    return piece.from <= place.offset && place.offset <= piece.to;
-  });
+  return std::any_of(history->second.pieces.begin(), history->second.pieces.end(),
+                     [&](const Piece& piece) { return piece.from <= place.offset && place.offset <= piece.to; });
 }
 
 std::optional<Time> Histories::instant_at(const Position& position) const {

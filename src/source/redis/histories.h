@@ -39,7 +39,7 @@ struct Step {
 // A way along a line, as far as nothing is missing.
 struct Way {
   std::vector<Step> steps;
-  Position end;                       // behind the last step
+  Position end;                        // behind the last step
   std::optional<uint64_t> goes_on_at;  // beyond a gap that follows `end`, on the same line
 };
 

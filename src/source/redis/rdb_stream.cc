@@ -55,8 +55,9 @@ Result<void> RdbCheck::finish() {
   for (size_t i = 0; i < last_.size(); i++) stored |= static_cast<uint64_t>(last_[i]) << (8 * i);
   has_checksum_ = stored != 0;
   if (!has_checksum_ || stored == crc_) return {};
-  return make_error(ErrorCode::kInvalidData, "the RDB of {} bytes is not what was sent: its checksum is {:016x}, not {:016x}",
-                    size_bytes_, crc_, stored)
+  return make_error(ErrorCode::kInvalidData,
+                    "the RDB of {} bytes is not what was sent: its checksum is {:016x}, not {:016x}", size_bytes_, crc_,
+                    stored)
       .with_retryable();
 }
 

@@ -50,8 +50,8 @@ class Receiver {
   // Where the stream is to go on.
   struct Place {
     Position position;
-    Time instant;                // nothing is known of what came later
-    std::optional<LogGap> gap;   // that going on there leaves: the log ended elsewhere
+    Time instant;               // nothing is known of what came later
+    std::optional<LogGap> gap;  // that going on there leaves: the log ended elsewhere
   };
   Result<void> choose_start();
   Result<void> session();
@@ -78,7 +78,7 @@ class Receiver {
 
   std::optional<Place> place_;
   ReceiverState state_;
-  bool ever_ = false;        // a stream was received
+  bool ever_ = false;         // a stream was received
   bool in_snapshot_ = false;  // the last session ended while a snapshot was taken
   std::optional<Error> fatal_;
   std::string tail_;  // the last bytes that came
@@ -171,8 +171,7 @@ Result<void> Receiver::choose_start() {
 Result<void> Receiver::session() {
   const auto session = TRY(ReplicationSession::connect(connection_, &stop_));
   const Time connected_at = clock_.now();
-  const SyncAnswer answer =
-      TRY(session->sync(place_ ? std::optional(place_->position) : std::nullopt, false, clock_));
+  const SyncAnswer answer = TRY(session->sync(place_ ? std::optional(place_->position) : std::nullopt, false, clock_));
   TRY(answer.full ? begin_anew(*session, answer) : resume(answer, connected_at, session->facts().offset));
   return stream(*session);
 }
@@ -188,7 +187,8 @@ Result<void> Receiver::resume(const SyncAnswer& answer, Time connected_at, uint6
   const Position from = place_->position;
   if (answer.position.replid != from.replid) {
     TRY(log_.put_link({from.replid, answer.position.replid, from.offset, connected_at}));
-    log_info("redis.receive.failover", {{"from", from.replid}, {"to", answer.position.replid}, {"offset", from.offset}});
+    log_info("redis.receive.failover",
+             {{"from", from.replid}, {"to", answer.position.replid}, {"offset", from.offset}});
     state_.links++;
     place_->position = answer.position;
   }

@@ -17,10 +17,10 @@ namespace holdfast::redis {
 struct ReceiverOptions {
   LogSinkOptions sink;
   Duration acknowledge_interval = Duration::seconds(1);
-  Duration silence = Duration::seconds(60);          // longer than this, and the connection is given up
-  Duration longest_pause = Duration::seconds(5);     // between tries to connect
+  Duration silence = Duration::seconds(60);                      // longer than this, and the connection is given up
+  Duration longest_pause = Duration::seconds(5);                 // between tries to connect
   Duration longest_pause_of_snapshots = Duration::seconds(300);  // each costs the server a fork
-  Duration stop_patience = Duration::seconds(30);    // for storing what is in memory at the end
+  Duration stop_patience = Duration::seconds(30);                // for storing what is in memory at the end
 };
 
 struct ReceiverState {

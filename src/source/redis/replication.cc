@@ -77,8 +77,7 @@ Result<std::unique_ptr<ReplicationSession>> ReplicationSession::connect(const Co
                                                                         const std::atomic<bool>* stop) {
   SessionOptions options;
   options.stop = stop;
-  std::unique_ptr<ReplicationSession> made(
-      new ReplicationSession(TRY(ServerSession::connect(connection, options))));
+  std::unique_ptr<ReplicationSession> made(new ReplicationSession(TRY(ServerSession::connect(connection, options))));
   const Reply info = TRY(made->session_->command({"INFO"}));
   made->facts_ = TRY_CONTEXT(parse_info(info.text), "at {}", connection.text());
   made->place_ = connection.text();

@@ -16,8 +16,8 @@ namespace holdfast::redis {
 struct ServerFacts {
   std::string version, run_id;
   bool is_replica = false;
-  std::string replid;    // of the history it is in
-  uint64_t offset = 0;   // how far that is; 0 when nothing was replicated yet
+  std::string replid;   // of the history it is in
+  uint64_t offset = 0;  // how far that is; 0 when nothing was replicated yet
   std::vector<DatabaseSize> databases;
 };
 Result<ServerFacts> parse_info(std::string_view info);

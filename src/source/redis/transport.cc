@@ -105,10 +105,10 @@ Result<Socket> connect_unix(const Connection& connection, const SessionOptions& 
 // Dead peers are noticed although we may wait for long.
 void keep_alive(const Socket& socket) {
   const std::pair<std::pair<int, int>, int> settings[] = {{{SOL_SOCKET, SO_KEEPALIVE}, 1},
-                                                         {{IPPROTO_TCP, TCP_KEEPIDLE}, 30},
-                                                         {{IPPROTO_TCP, TCP_KEEPINTVL}, 10},
-                                                         {{IPPROTO_TCP, TCP_KEEPCNT}, 3},
-                                                         {{IPPROTO_TCP, TCP_NODELAY}, 1}};
+                                                          {{IPPROTO_TCP, TCP_KEEPIDLE}, 30},
+                                                          {{IPPROTO_TCP, TCP_KEEPINTVL}, 10},
+                                                          {{IPPROTO_TCP, TCP_KEEPCNT}, 3},
+                                                          {{IPPROTO_TCP, TCP_NODELAY}, 1}};
   for (const auto& [name, value] : settings)
     setsockopt(socket.descriptor(), name.first, name.second, &value, sizeof value);
 }
@@ -285,8 +285,7 @@ Result<void> TlsTransport::begin(const Connection& connection, Duration deadline
 }  // namespace
 
 Result<std::unique_ptr<Transport>> Transport::connect(const Connection& connection, const SessionOptions& options) {
-  Socket socket = TRY(connection.socket.empty() ? connect_tcp(connection, options)
-                                                : connect_unix(connection, options));
+  Socket socket = TRY(connection.socket.empty() ? connect_tcp(connection, options) : connect_unix(connection, options));
   if (!connection.tls) return std::unique_ptr<Transport>(std::make_unique<PlainTransport>(std::move(socket)));
   auto transport = std::make_unique<TlsTransport>(std::move(socket));
   TRY(transport->begin(connection, options.connect_deadline));

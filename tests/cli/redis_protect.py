@@ -1,0 +1,235 @@
+"""Redis through the command line: points, the log and its receiver, on private servers."""
+import shutil
+import signal
+import socket
+import subprocess
+import unittest
+from datetime import datetime
+from pathlib import Path
+
+from harness import CONFIG, NOT_FOUND, PERMISSION, PROGRAM, UNAVAILABLE, USAGE, Background, Case, wait_until
+
+
+class RedisServer:
+    """A private redis-server: a socket in its directory, no port, no saving by itself."""
+
+    PROGRAM = shutil.which("redis-server")
+
+    def __init__(self, directory, *arguments):
+        self.directory, self.arguments, self.process = Path(directory), arguments, None
+        self.directory.mkdir(parents=True)
+        self.socket = self.directory / "s"
+
+    def start(self):
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [self.PROGRAM, "--port", "0", "--unixsocket", str(self.socket), "--save", "", *map(str, self.arguments)],
+                cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until("redis-server", self.answers)
+
+    def answers(self):
+        try:
+            return self.run("PING").startswith(("+PONG", "-NOAUTH"))
+        except OSError:
+            return False
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def connect(self):
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(120)
+        client.connect(str(self.socket))
+        return client
+
+    @staticmethod
+    def ask(client, *words):
+        """The first line of the reply, or of a text the whole of it."""
+        out = b"*%d\r\n" % len(words)
+        for word in words:
+            data = word if isinstance(word, bytes) else str(word).encode()
+            out += b"$%d\r\n%b\r\n" % (len(data), data)
+        client.sendall(out)
+        with client.makefile("rb") as reply:
+            line = reply.readline().decode().strip()
+            if line.startswith("$") and line != "$-1":
+                return reply.read(int(line[1:]) + 2)[:-2].decode()
+            return line
+
+    def run(self, *words):
+        with self.connect() as client:
+            return self.ask(client, *words)
+
+    def info(self, name):
+        for line in self.run("INFO", "everything").splitlines():
+            if line.startswith(name + ":"):
+                return line[len(name) + 1:].strip()
+        return None
+
+    @property
+    def address(self):
+        return f"unix://{self.socket}"
+
+
+@unittest.skipUnless(RedisServer.PROGRAM, "redis-server is not installed")
+class Redis(Case):
+    def serve(self, *arguments):
+        # Short: a socket's path has at most 107 bytes.
+        self.server = RedisServer(self.scratch / "r", *arguments)
+        self.addCleanup(self.server.kill)
+        self.server.start()
+
+    def make_redis_stack(self, more="", *arguments):
+        self.serve(*arguments)
+        self.write_config(f"  - {{name: cache, kind: redis, connection: '{self.server.address}', rpo: 1h{more}}}\n")
+        self.holdfast("init")
+
+    def receive(self, name="receive.log"):
+        receiver = Background([PROGRAM, "--config", self.config, "log", "receive"], self.scratch / name)
+        self.addCleanup(receiver.process.kill)
+        return receiver
+
+    def write_and_wait(self, *commands):
+        """Executes commands; returns when the receiver has stored them."""
+        with self.server.connect() as client:
+            for words in commands:
+                self.assertFalse(self.server.ask(client, *words).startswith("-"), words)
+            wait_until("the receiver's acknowledgement", lambda: self.server.ask(client, "WAIT", 1, 1000) == ":1")
+
+    def log(self):
+        return self.holdfast("log", "--json").json()["logs"][0]
+
+    def test_a_point_of_a_server(self):
+        self.make_redis_stack()
+        self.server.run("SET", "a", "1")
+        outcome = self.holdfast("backup", "--json").json()
+        snapshot = outcome["point"]["components"][0]
+        self.assertEqual((snapshot["component"], snapshot["kind"], snapshot["files"]), ("cache", "redis", 1))
+        self.assertGreater(snapshot["source_bytes"], 50)
+        self.holdfast("check", "--read-data")
+        log = self.log()
+        self.assertEqual((log["kind"], log["records"], log["gaps"], len(log["windows"])), ("redis", 0, [], 1))
+        self.assertEqual(log["windows"][0]["from"], log["windows"][0]["until"])
+        self.assertIn("cache", self.holdfast("stats").out)
+
+    def test_receives_is_killed_and_goes_on(self):
+        self.make_redis_stack()
+        self.holdfast("backup")
+        receiver = self.receive()
+        self.write_and_wait(("SET", "a", "1"), ("INCR", "n"))
+        receiver.process.send_signal(signal.SIGKILL)
+        receiver.process.wait()
+        self.server.run("SET", "a", "2")
+        receiver = self.receive("again.log")
+        self.write_and_wait(("SET", "a", "3"))
+        log = self.log()
+        self.assertEqual((len(log["ranges"]), log["gaps"], len(log["windows"])), (1, [], 1))
+        self.assertEqual(str(log["ranges"][0]["to"]), self.server.info("master_repl_offset"))
+        self.assertTrue(log["absences"])
+        self.assertEqual(receiver.end(), 0, receiver.log.read_text())
+        words = receiver.log.read_text()
+        self.assertIn("stopped: all that was received is stored, up to offset", words)
+        text = self.holdfast("log").out
+        self.assertIn("cache (Redis):", text)
+        self.assertIn("nobody received from", text)
+
+    def test_a_server_that_lost_its_history_leaves_a_gap_that_is_told(self):
+        self.make_redis_stack()
+        receiver = self.receive()
+        self.write_and_wait(("SET", "a", "1"))
+        self.server.kill()
+        self.server.start()
+        wait_until("the receiver", lambda: self.server.info("connected_slaves") == "1")
+        self.write_and_wait(("SET", "a", "2"))
+        self.assertEqual(receiver.end(), 0, receiver.log.read_text())
+        self.assertIn("the server sent all its data: committed as a recovery point", receiver.log.read_text())
+        self.assertIn("there is a gap in front of it", receiver.log.read_text())
+        self.assertEqual(len(self.holdfast("points", "--json").json()["points"]), 2)
+        log = self.log()
+        self.assertEqual((len(log["windows"]), len(log["gaps"])), (2, 1))
+        gap, (first, second) = log["gaps"][0], log["windows"]
+        self.assertEqual((gap["from"], gap["until"]), (first["until"], second["from"]))
+        self.assertIn("another history", gap["reason"])
+        self.assertIn("  gap: ", self.holdfast("log").out)
+
+    def test_prune_removes_commands_that_no_point_needs(self):
+        self.make_redis_stack()
+        receiver = self.receive()
+        self.write_and_wait(("SET", "a", "1"))
+        self.write_and_wait(("SET", "a", "2"))
+        self.holdfast("backup")
+        self.write_and_wait(("SET", "a", "3"))
+        self.assertEqual(receiver.end(), 0, receiver.log.read_text())
+        before = self.log()
+        dry = self.holdfast("prune", "--keep-last", 1, "--dry-run", "--json").json()["logs"][0]
+        self.assertEqual(dry["stream"], "cache")
+        self.assertGreater(dry["records"], 0)
+        self.assertEqual(self.log()["records"], before["records"])
+        self.holdfast("prune", "--keep-last", 1)
+        after = self.log()
+        self.assertLess(after["records"], before["records"])
+        self.assertEqual((after["gaps"], len(after["windows"])), ([], 1))
+        self.assertEqual(after["windows"][0]["until"], before["windows"][-1]["until"])
+
+    def test_a_large_value_passes_through_little_memory(self):
+        self.make_redis_stack("", "--client-output-buffer-limit", "replica 0 0 0")
+        receiver = self.receive()
+        size = 200 << 20
+        wait_until("the receiver", lambda: self.server.info("connected_slaves") == "1")
+        self.write_and_wait(("SET", "large", b"x" * size), ("SET", "after", "it"))
+        status = Path(f"/proc/{receiver.process.pid}/status").read_text()
+        peak_kib = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+        self.assertLess(peak_kib, 150 << 10)
+        self.assertGreater(self.log()["ranges"][0]["bytes"], size)
+        self.assertEqual(receiver.end(), 0, receiver.log.read_text())
+        # And as a snapshot.
+        self.assertGreater(self.holdfast("backup", "--json").json()["point"]["source_bytes"], 1 << 20)
+
+    def test_the_window_grows_while_nothing_happens(self):
+        self.make_redis_stack("", "--repl-ping-replica-period", "1")
+        self.receive()
+        self.write_and_wait(("SET", "a", "1"))
+        until = lambda: datetime.fromisoformat(self.log()["windows"][-1]["until"])
+        first = until()
+        wait_until("the window's end to move", lambda: (until() - first).total_seconds() > 2)
+
+    def test_a_password_is_used_and_never_said(self):
+        self.serve("--requirepass", "geheimnis")
+        (self.scratch / "right").write_text("geheimnis\n")
+        (self.scratch / "wrong").write_text("falschesgeheimnis\n")
+        config = f"  - {{name: cache, kind: redis, connection: '{self.server.address}', password: 'file:%s'}}\n"
+        self.write_config(config % (self.scratch / "right"))
+        self.holdfast("init")
+        self.holdfast("backup")
+        self.write_config(config % (self.scratch / "wrong"))
+        for words in (["backup"], ["log", "receive"]):
+            outcome = self.holdfast(*words, expect=PERMISSION)
+            self.assertIn("component cache", outcome.err)
+            self.assertIn("WRONGPASS", outcome.err)
+            self.assertNotIn("falschesgeheimnis", outcome.err + outcome.out)
+
+    def test_what_is_wrong_is_said(self):
+        self.make_redis_stack()
+        self.server.kill()
+        outcome = self.holdfast("backup", expect=UNAVAILABLE)
+        self.assertIn("component cache: can't connect to the Redis server at unix://", outcome.err)
+        self.assertEqual(self.holdfast("points", "--json").json()["points"], [])
+        self.refuse("log", "receive", "--component", "other", status=NOT_FOUND, whole="the stack has no Redis component 'other'")
+        self.write_config("".join(f"  - {{name: c{n}, kind: redis}}\n" for n in (1, 2)))
+        self.refuse("log", "receive", status=USAGE, whole="the stack has several Redis components", hint="say which one with --component NAME")
+        self.write_config()
+        self.refuse("log", "receive", status=CONFIG, whole="the stack has no Redis component",
+                    hint="the WAL of PostgreSQL is received by 'holdfast wal receive'")
+        for keys, says in (("connection: 'redis://u:geheim@h'", "holds a password"), ("connection: 'redis://h/3'", "it names none"),
+                           ("password: geheim", "must be a reference"), ("tls: {cafile: x}", "unknown key 'cafile' in tls")):
+            self.write_config(f"  - {{name: cache, kind: redis, {keys}}}\n")
+            outcome = self.refuse("points", status=CONFIG, says=says)
+            self.assertIn("holdfast.yaml:6: ", outcome.err)
+            self.assertNotIn("geheim", outcome.err)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
