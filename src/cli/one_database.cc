@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 #include <algorithm>
+#include <string_view>
 
 #include "base/units.h"
 #include "cli/context.h"
@@ -17,9 +18,10 @@ namespace holdfast::cli {
 namespace {
 
 // What a directory is restored with, and a running server is not.
-constexpr const char* kOfDirectories[] = {"--to",          "--path",   "--delta",           "--remove-extra",
-                                          "--numeric-ids", "--owner",  "--tablespace",      "--keep-archiving",
-                                          "--standby",     "--action", "--primary-conninfo"};
+constexpr const char* kOfDirectories[] = {
+    "--to",           "--path",           "--delta",   "--remove-extra", "--numeric-ids",      "--owner",
+    "--tablespace",   "--keep-archiving", "--standby", "--action",       "--primary-conninfo", "--into",
+    "--into-password"};
 constexpr const char* kOfDatabases[] = {"--table",        "--target-database", "--target-table", "--replace",
                                         "--end-sessions", "--create-roles",    "--server",       "--scratch"};
 
@@ -134,7 +136,8 @@ void add_one_database_options(CLI::App* command, OneDatabaseOptions& options) {
       ->type_name("NAME");
   command->add_option("--target-table", options.target_table, "with one --table: its new name")->type_name("TABLE");
   command->add_flag("--replace", options.replace,
-                    "with --database: in place of the database or the tables there, which are renamed and kept");
+                    "with --database: in place of the database or the tables there, which are renamed and kept; "
+                    "with --into: although the server holds data: keys of the same names are replaced, others stay");
   command->add_flag("--end-sessions", options.end_sessions,
                     "with --replace of a database: end the sessions on it at the last moment");
   command->add_flag("--create-roles", options.create_roles,
@@ -151,7 +154,11 @@ Result<void> check_one_database(const CLI::App& command, const OneDatabaseOption
   const auto usage = [](const std::string& text) { return make_error(ErrorCode::kUsage, "{}", text); };
   if (options.database.empty()) {
     for (const char* name : kOfDatabases) {
-      if (is_given(command, name)) return usage(fmt::format("{} needs --database", name));
+      if (!is_given(command, name)) continue;
+      // That one word is Redis's, too.
+      const bool shared = std::string_view(name) == "--replace";
+      if (!shared) return usage(fmt::format("{} needs --database", name));
+      if (!is_given(command, "--into")) return usage("--replace needs --database or --into");
     }
     return {};
   }

@@ -107,7 +107,7 @@ Result<void> settle(RestoreCommand& command, Time now) {
   if (!request.primary_conninfo.empty() && !request.standby)
     return make_error(ErrorCode::kUsage, "--primary-conninfo needs --standby");
   if (request.remove_extra && !request.delta) return make_error(ErrorCode::kUsage, "--remove-extra needs --delta");
-  if (request.replace && request.into.empty()) return make_error(ErrorCode::kUsage, "--replace needs --into");
+  request.replace = command.one.replace && !request.into.empty();
   if (!request.into_password.empty() && request.into.empty())
     return make_error(ErrorCode::kUsage, "--into-password needs --into");
   if (!request.into.empty() && !request.to.empty())
@@ -294,8 +294,6 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
       ->add_option("--into-password", request.into_password,
                    "with --into: its password, as env:NAME, file:PATH or exec:COMMAND")
       ->type_name("SECRET");
-  command->add_flag("--replace", request.replace,
-                    "with --into: although the server holds data; keys of the same names are replaced, others stay");
   command->add_option("--path", request.only, "only this path or pattern of a files component (may be repeated)")
       ->type_name("PATH");
   command->add_flag("--delta", request.delta,
