@@ -336,6 +336,7 @@ Result<std::unique_ptr<IsolatedProcess>> IsolatedProcess::start(FileSystem& fs, 
   std::string why_not_more;
   auto outcome = [&]() -> Result<std::unique_ptr<IsolatedProcess>> {
     for (const IsolationLevel level : {IsolationLevel::kSealed, IsolationLevel::kNetwork, IsolationLevel::kNone}) {
+      if (level < options.strictest) continue;
       const Attempt made = TRY(attempt(launch, level));
       if (made.failure.why == 0)
         return std::unique_ptr<IsolatedProcess>(new IsolatedProcess(made.pid, level, why_not_more));

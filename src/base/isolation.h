@@ -31,7 +31,8 @@ struct IsolationOptions {
   std::vector<std::string> programs;  // further directories that it sees, read-only
   std::string working_directory;      // in `directory`
   std::string log_path;               // standard output and error are appended to it
-  std::optional<uid_t> uid;           // with root: run as this user (and its group `gid`)
+  IsolationLevel strictest = IsolationLevel::kSealed;  // that is tried
+  std::optional<uid_t> uid;                            // with root: run as this user (and its group `gid`)
   std::optional<gid_t> gid;
 };
 

@@ -23,13 +23,15 @@ class IsolationTest : public testing::Test {
   void TearDown() override { EXPECT_TRUE(remove_tree(fs_, root_).ok()); }
 
   std::string own() const { return root_ + "/own"; }
-  Result<std::unique_ptr<IsolatedProcess>> start(const std::string& script) {
+  Result<std::unique_ptr<IsolatedProcess>> start(const std::string& script,
+                                                 IsolationLevel strictest = IsolationLevel::kSealed) {
     IsolationOptions options;
     options.argv = {"/bin/sh", "-c", script};
     options.environment = {{"PATH", "/usr/bin:/bin"}};
     options.directory = own();
     options.working_directory = own();
     options.log_path = own() + "/log";
+    options.strictest = strictest;
     return IsolatedProcess::start(fs_, options);
   }
   std::string log() {
@@ -45,7 +47,8 @@ class IsolationTest : public testing::Test {
 };
 
 TEST_F(IsolationTest, ASealedProcessSeesItsOwnDirectoryAndNothingElseOfOurs) {
-  auto started = start("ls " + root_ + "; cat " + root_ + "/secret; touch /etc/x /usr/x /x; echo pid $$; touch made; ls /dev");
+  auto started =
+      start("ls " + root_ + "; cat " + root_ + "/secret; touch /etc/x /usr/x /x; echo pid $$; touch made; ls /dev");
   ASSERT_TRUE(started.ok()) << started.error().text();
   wait_for(**started);
   if ((*started)->level() != IsolationLevel::kSealed) GTEST_SKIP() << (*started)->why_not_more();
@@ -90,12 +93,22 @@ TEST_F(IsolationTest, AProgramThatIsNotThereIsAnError) {
   EXPECT_EQ(started.error().code(), ErrorCode::kNotFound);
 }
 
-TEST_F(IsolationTest, DiesWithWhoeverStartedIt) {
+TEST_F(IsolationTest, AskedForLessItGivesLess) {
+  auto started = start("ls " + root_, IsolationLevel::kNone);
+  ASSERT_TRUE(started.ok()) << started.error().text();
+  wait_for(**started);
+  EXPECT_EQ((*started)->level(), IsolationLevel::kNone);
+  EXPECT_NE(log().find("secret\n"), std::string::npos) << log();
+}
+
+class IsolationLifeTest : public IsolationTest, public testing::WithParamInterface<IsolationLevel> {};
+
+TEST_P(IsolationLifeTest, DiesWithWhoeverStartedIt) {
   int ends[2];
   ASSERT_EQ(0, ::pipe(ends));
   const pid_t parent = ::fork();
   if (parent == 0) {
-    auto started = start("sleep 600 & exec sleep 600");
+    auto started = start("exec sleep 600", GetParam());
     const pid_t pid = started.ok() ? (*started)->pid() : 0;
     if (::write(ends[1], &pid, sizeof pid) != sizeof pid) ::_exit(1);
     ::pause();
@@ -115,6 +128,9 @@ TEST_F(IsolationTest, DiesWithWhoeverStartedIt) {
   ::close(ends[0]);
   ::close(ends[1]);
 }
+
+INSTANTIATE_TEST_SUITE_P(Levels, IsolationLifeTest,
+                         testing::Values(IsolationLevel::kSealed, IsolationLevel::kNetwork, IsolationLevel::kNone));
 
 }  // namespace
 }  // namespace holdfast

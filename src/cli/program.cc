@@ -129,12 +129,17 @@ int Program::finish(const Result<void>& result) {
   return written ? 0 : exit_status(ErrorCode::kIo);
 }
 
+// "runbook lint"; "" of the program itself.
+std::string Program::path_of(const CLI::App& app) const {
+  std::string path;
+  for (const CLI::App* level = &app; level != &root_; level = level->get_parent())
+    path = path.empty() ? level->get_name() : level->get_name() + " " + path;
+  return path;
+}
+
 int Program::show_help() {
   CLI::App* app = chosen();
-  std::string path;
-  for (CLI::App* level = app; level != &root_; level = level->get_parent()) {
-    path = path.empty() ? level->get_name() : level->get_name() + " " + path;
-  }
+  const std::string path = path_of(*app);
   const size_t width = std::min(terminal_width(STDOUT_FILENO), kWidestHelp);
   context_.write(help_text(describe(*app, path), global_options(root_), width));
   return 0;
@@ -147,8 +152,8 @@ bool Program::names_no_command() {
 
 int Program::parse_failure(const CLI::ParseError& error) {
   const CLI::App& app = *chosen();
-  const std::string see =
-      fmt::format("see 'holdfast{}{} --help'", &app == &root_ ? "" : " ", &app == &root_ ? "" : app.get_name());
+  const std::string path = path_of(app);
+  const std::string see = fmt::format("see 'holdfast{}{} --help'", path.empty() ? "" : " ", path);
   const auto remaining = root_.remaining(true);
   if (!remaining.empty()) {
     const std::string& word = remaining.front();

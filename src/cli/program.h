@@ -40,6 +40,7 @@ class Program {
  private:
   void add_global_options();
   int finish(const Result<void>& result);
+  std::string path_of(const CLI::App& app) const;
   int show_help();
   int parse_failure(const CLI::ParseError& error);
   bool names_no_command();  // a word stands where a command should, and is none

@@ -168,7 +168,9 @@ void print_plan(Context& context, const recovery::RestorePlan& plan) {
     row("later is lost", duration_text(plan.now - component.instant));
     row("how", component.description);
     row("size", format_bytes(component.bytes));
-    row("to", component.kind == "files" && component.to == "/" ? "where the files were" : component.to);
+    row("to", component.kind == "files" && component.to == "/" ? "where the files were"
+              : component.to.empty()                           ? "nobody has said: --to DIR or --into ADDRESS"
+                                                               : component.to);
     if (component.archiving_off)
       row("archiving",
           "will be off (archive_mode in postgresql.auto.conf), as the original may live on; with "

@@ -12,8 +12,10 @@ namespace holdfast::cli {
 
 namespace {
 
+using runbook::lint::Reviewed;
+
 struct LintOptions {
-  std::string file;
+  std::vector<std::string> files;
   std::string format = "text";
   bool warnings = false;
 };
@@ -29,27 +31,46 @@ Result<std::optional<runbook::lint::StackFacts>> stack_facts(Context& context) {
   const recovery::StackConfig stack = TRY(recovery::load_stack(path));
   facts.emplace();
   for (const recovery::ComponentConfig& each : stack.components)
-    facts->components.push_back({each.name, each.rto, each.rpo, each.kind == "postgres"});
+    facts->components.push_back({each.name, each.rto, each.rpo, each.kind != "files"});
   return facts;
 }
 
-Result<void> run(Context& context, const LintOptions& options) {
-  const runbook::Document document = TRY(load_runbook(options.file));
-  const std::optional<runbook::lint::StackFacts> facts = TRY(stack_facts(context));
-  const runbook::lint::LintResult result = runbook::lint::lint(document, facts ? &*facts : nullptr);
+void report(Context& context, const LintOptions& options, const std::vector<Reviewed>& reviews) {
   if (options.format == "json") context.options().json = true;
   if (options.format == "sarif") {
-    context.write(runbook::lint::sarif_report(document, result, kVersion));
+    context.write(runbook::lint::sarif_report(reviews, kVersion));
+  } else if (context.json() && reviews.size() == 1) {
+    context.set_document("runbook-lint", runbook::lint::json_report(reviews[0].document, reviews[0].result));
   } else if (context.json()) {
-    context.set_document("runbook-lint", runbook::lint::json_report(document, result));
+    Json documents = Json::array();
+    for (const auto& [document, result] : reviews) documents.push_back(runbook::lint::json_report(document, result));
+    context.set_document("runbook-lint", Json{{"documents", std::move(documents)}});
   } else {
-    context.write(runbook::lint::text_report(document, result));
+    for (const auto& [document, result] : reviews) context.write(runbook::lint::text_report(document, result));
   }
+}
+
+Result<void> run(Context& context, const LintOptions& options) {
+  const std::optional<runbook::lint::StackFacts> facts = TRY(stack_facts(context));
+  std::vector<Reviewed> reviews;
+  for (const std::string& file : options.files) {
+    runbook::Document document = TRY(load_runbook(file));
+    auto result = runbook::lint::lint(document, facts ? &*facts : nullptr);
+    reviews.push_back({std::move(document), std::move(result)});
+  }
+  report(context, options, reviews);
   using runbook::lint::Severity;
-  const size_t errors = result.count(Severity::kError);
-  const size_t counted = errors + (options.warnings ? result.count(Severity::kWarning) : 0);
+  size_t counted = 0;
+  std::vector<std::string> documents;
+  for (size_t i = 0; i < reviews.size(); i++) {
+    const auto& result = reviews[i].result;
+    const size_t found = result.count(Severity::kError) + (options.warnings ? result.count(Severity::kWarning) : 0);
+    counted += found;
+    if (found > 0) documents.push_back(options.files[i]);
+  }
   if (counted == 0) return {};
-  return make_error(ErrorCode::kFindings, "{}: {} of the findings must be corrected", options.file, counted)
+  return make_error(ErrorCode::kFindings, "{}: {} of the findings must be corrected", fmt::join(documents, ", "),
+                    counted)
       .with_hint("correct them, or silence one with <!-- holdfast: ignore RULE because REASON -->");
 }
 
@@ -57,8 +78,8 @@ Result<void> run(Context& context, const LintOptions& options) {
 
 void add_runbook_lint(Program& program, CLI::App* runbook) {
   auto options = std::make_shared<LintOptions>();
-  CLI::App* command = program.command("lint", "Review a runbook: what would go wrong when it is followed.", runbook);
-  command->add_option("file", options->file, "the Markdown document; - is standard input")
+  CLI::App* command = program.command("lint", "Review runbooks: what would go wrong when they are followed.", runbook);
+  command->add_option("file", options->files, "the Markdown documents; - is standard input")
       ->required()
       ->type_name("FILE");
   command->add_option("--format", options->format, "text, json or sarif (for code scanning)")
@@ -67,7 +88,7 @@ void add_runbook_lint(Program& program, CLI::App* runbook) {
   command->add_flag("--warnings", options->warnings, "end with status 34 for warnings too, not only for errors");
   program.examples(command,
                    "holdfast runbook lint docs/recovery.md\n"
-                   "holdfast runbook lint --format sarif docs/recovery.md > lint.sarif\n"
+                   "holdfast runbook lint --format sarif docs/*.md > lint.sarif\n"
                    "# exit status 34: there are findings of severity error");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }

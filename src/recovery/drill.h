@@ -18,13 +18,13 @@ struct DrillRequest {
   // At most one; none of them: the newest instant, or with `point` the state of that.
   std::optional<Time> at;
   bool random = false;
-  bool newest = false;               // with `point`: all that is stored after it, too
-  std::optional<std::string> point;  // id prefix or "latest"; not with `at` or `random`
-  std::vector<std::string> components;  // empty: all
-  std::string scratch_directory;        // "" : the system's temporary directory
-  std::string registry;                 // of the drills in progress (drill_registry.h)
-  std::string who;                      // for the evidence
-  Duration deadline = Duration::hours(12);  // of each component's boot and verification together
+  bool newest = false;                                           // with `point`: all that is stored after it, too
+  std::optional<std::string> point;                              // id prefix or "latest"; not with `at` or `random`
+  std::vector<std::string> components;                           // empty: all
+  std::string scratch_directory;                                 // "" : the system's temporary directory
+  std::string registry;                                          // of the drills in progress (drill_registry.h)
+  std::string who;                                               // for the evidence
+  Duration deadline = Duration::hours(12);                       // of each component's boot and verification together
   std::function<void(DrillPhase)> on_phase = [](DrillPhase) {};  // told before each begins
 };
 

@@ -25,8 +25,8 @@ std::string drill_directory_name(const std::string& id);
 class DrillMarker {
  public:
   // Durable before it returns: make nothing before. `directory` is what the drill will make.
-  static Result<std::unique_ptr<DrillMarker>> create(FileSystem& fs, const std::string& registry,
-                                                     const std::string& id, const std::string& directory);
+  static Result<std::unique_ptr<DrillMarker>> create(FileSystem& fs, const std::string& registry, const std::string& id,
+                                                     const std::string& directory);
   ~DrillMarker();
   DrillMarker(const DrillMarker&) = delete;
   DrillMarker& operator=(const DrillMarker&) = delete;

@@ -94,8 +94,8 @@ TEST_F(DrillRegistryTest, WithoutARegistryThereIsNothingToDo) { EXPECT_TRUE(swee
 
 TEST(DrillRegistry, LiesWhereTheAccountKeepsItsState) {
   const auto in = [](std::map<std::string, std::string> values, bool root) {
-    return default_drill_registry(
-        [&](const char* name) { return values.count(name) ? values[name].c_str() : nullptr; }, root);
+    return default_drill_registry([&](const char* name) { return values.count(name) ? values[name].c_str() : nullptr; },
+                                  root);
   };
   EXPECT_EQ(in({{"HOLDFAST_DRILLS", "/x"}, {"HOME", "/h"}}, true), "/x");
   EXPECT_EQ(in({{"HOME", "/root"}}, true), "/var/lib/holdfast/drills");

@@ -115,8 +115,8 @@ TEST_F(EvidenceTest, AChainThatIsBrokenIsAppendedTo) {
   const auto chain = log(registry_ + "/elsewhere").read();
   ASSERT_TRUE(chain.ok());
   EXPECT_EQ(chain->records.size(), 3u);
-  EXPECT_EQ(chain->problems, (Problems{"record 2 is not what its digest was computed of",
-                                       "record 2 is not the evidence of a drill"}));
+  EXPECT_EQ(chain->problems,
+            (Problems{"record 2 is not what its digest was computed of", "record 2 is not the evidence of a drill"}));
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ class Planner {
     note_what_is_missing();
     for (ComponentPlan& component : plan_.components) {
       TRY(choose_place(component));
-      if (component.into_server) continue;
+      if (component.into_server || component.to.empty()) continue;
       TRY_CONTEXT(check_apart(workspace_.machine().fs, component.to, component.kind != "files",
                               workspace_.stack().repository_directory()),
                   "component {}", component.component);
@@ -285,7 +285,12 @@ class Planner {
       return {};
     }
     const ComponentConfig* config = workspace_.stack().find(plan.component);
-    if (plan.kind == "redis") return choose_redis_place(plan, config);
+    if (plan.kind == "redis") {
+      // A server does not tell a replica where its data directory is. A plan that nobody
+      // carries out wants no place; who does is told then.
+      if (config != nullptr) plan.to = config->redis.data_directory;
+      return {};
+    }
     plan.to = config != nullptr ? config->postgres.data_directory : "";
     if (plan.to.empty()) plan.to = TRY(cluster_facts(plan.snapshot)).data_directory;
     if (plan.to.empty()) {
@@ -294,16 +299,6 @@ class Planner {
           .with_hint("say where to restore it with --to DIR");
     }
     return {};
-  }
-
-  // A server does not tell a replica where its data directory is.
-  static Result<void> choose_redis_place(ComponentPlan& plan, const ComponentConfig* config) {
-    plan.to = config != nullptr ? config->redis.data_directory : "";
-    if (!plan.to.empty()) return {};
-    return make_error(ErrorCode::kUsage, "component {}: nothing says where its data directory is", plan.component)
-        .with_hint(
-            "say where to restore it with --to DIR, or load it into a running server with --into ADDRESS; "
-            "data_directory in holdfast.yaml says it for good");
   }
 
   Workspace& workspace_;

@@ -110,6 +110,8 @@ constexpr Known kKnown[] = {
     {"restic", "restore", "", HazardKind::kWritesData, "writes files"},
     {"holdfast", "restore", "", HazardKind::kRestoresAside, "restores into an empty place"},
     {"holdfast", "restore", "--delta", HazardKind::kWritesData, "overwrites what the target holds"},
+    {"holdfast", "restore", "--replace", HazardKind::kWritesData,
+     "takes the place of a database or table that is there"},
     {"mongorestore", "", "", HazardKind::kWritesData, "loads a dump"},
     {"mongorestore", "", "--drop", HazardKind::kDestroys, "drops collections before it loads them"},
     {"vault", "operator raft snapshot restore", "", HazardKind::kDestroys, "replaces all that is stored"},

@@ -55,6 +55,8 @@ TEST(Effects, RehearsalsChangeNothing) {
 TEST(Effects, WithGlobalOptionsInFrontOfTheVerb) {
   EXPECT_TRUE(does("holdfast --config /etc/h.yaml --repository /r -q restore", HazardKind::kRestoresAside));
   EXPECT_TRUE(does("sudo holdfast --threads 2 --json restore --delta", HazardKind::kWritesData));
+  EXPECT_TRUE(does("holdfast restore --database shop --replace", HazardKind::kWritesData));
+  EXPECT_FALSE(does("holdfast restore --database shop --target-database shop_then", HazardKind::kWritesData));
   EXPECT_TRUE(does("aws --region us-west-2 s3 rm s3://b/x", HazardKind::kDestroys));
   EXPECT_TRUE(does("pg_ctl -D /data promote", HazardKind::kPromotes));
   EXPECT_TRUE(does("restic -r /r restore latest", HazardKind::kWritesData));

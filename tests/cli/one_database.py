@@ -252,6 +252,25 @@ class Databases(Live):
         self.sql(f"drop database {kept}")
         self.assert_nothing_left()
 
+    @unittest.skipUnless(Server.BIN and (Server.BIN / "pgbench").exists(), "there is no pgbench")
+    def test_a_database_is_replaced_under_clients_that_come_back(self):
+        self.make_shop()
+        self.sql("create table answer as select 1 as n", "shop")
+        self.as_server("backup")
+        self.sql("update answer set n = 2", "shop")
+        script = self.scratch / "ask.sql"
+        script.write_text("select n from answer;\n")
+        # A connection for each transaction; one that is refused ends its client.
+        clients = [Background([*self.server.prefix, Server.BIN / "pgbench", "-n", "-C", "-c", "1", "-T", "600", "-f", script, "-h", self.server.socket,
+                               "-U", "postgres", "shop"], self.scratch / f"bench-{i}.log") for i in range(3)]
+        for client in clients:
+            self.addCleanup(client.process.wait)
+            self.addCleanup(client.process.kill)
+        wait_until("sessions", lambda: int(self.sql("select sessions from pg_stat_database where datname = 'shop'")) > 20)
+        self.restore("--point", "latest", "--database", "shop", "--replace", "--end-sessions")
+        self.assertEqual(self.sql("select n from answer", "shop"), "1")
+        self.assert_nothing_left()
+
     def test_what_the_server_lacks_is_named_first(self):
         self.make_shop()
         self.sql("create role \"gone, really\"; ")
@@ -584,6 +603,17 @@ class LiveVerify(Live):
         self.assertEqual(self.sql("select count(*) from customers where name = 'second'", "shop"), "0")
         outcome = self.as_server("verify", "--database", "shop", "--recent", "24h", expect=VERIFY_FAILED)
         self.assertRegex(outcome.out, r"wrong: recent transactions: the log is stored up to \S+ on timeline 1, whose last commit is of ")
+
+    def test_what_an_account_may_not_look_at_is_said(self):
+        self.make_shop()
+        self.sql("create role weak login; grant connect on database shop to weak")
+        self.as_server("backup")
+        self.config.write_text(self.config.read_text().replace("user=postgres", "user=weak"))
+        outcome = self.as_server("verify", "--database", "shop", "--full-check")
+        self.assertIn("note: the files of relations were not looked for: the account may not call pg_stat_file\n", outcome.out)
+        self.assertRegex(outcome.out, r"note: table .+ and \d more were not read: the account may not\n")
+        self.assertIn("note: amcheck was not run: only a superuser can make it where the database lacks it\n", outcome.out)
+        self.assertIn(": right, 0 changes\n", outcome.out)
 
     def test_another_cluster(self):
         self.make_shop()

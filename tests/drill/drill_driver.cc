@@ -15,7 +15,8 @@ using namespace holdfast;
 Result<void> drill(const std::string& config, const recovery::DrillRequest& request) {
   Progress progress;
   const recovery::StackConfig stack = TRY(recovery::load_stack(config));
-  auto workspace = TRY(recovery::Workspace::open(stack, {real_file_system(), system_clock(), system_random(), progress}));
+  auto workspace =
+      TRY(recovery::Workspace::open(stack, {real_file_system(), system_clock(), system_random(), progress}));
   TRY(recovery::run_drill(*workspace, request));
   return {};
 }

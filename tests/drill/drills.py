@@ -2,12 +2,13 @@
 """Drills of a real cluster and files: what passes, what fails and why, whom they can't reach."""
 import json
 import os
+import signal
 import socket
 import unittest
 
 from stack import Cluster, Server, wait_until
 
-from harness import USAGE, VERIFY_FAILED, is_root
+from harness import INTERRUPTED, USAGE, VERIFY_FAILED, Background, is_root
 
 PASSED = {"relation files": "passed", "amcheck": "passed", "indexes": "passed", "constraints": "passed", "page checksums": "passed"}
 
@@ -176,6 +177,22 @@ class Drills(Cluster):
         self.as_server("backup")
         made = self.drill("--component", "db", "--point", "latest")
         self.assertEqual(self.component(made, "db")["isolation"]["subscriptions_disabled"], 1)
+
+    def test_a_drill_that_is_stopped_removes_all_and_says_so(self):
+        self.server.sql("create table t (n int)")
+        self.as_server("backup")
+        self.configure(', assertions: [{name: endless, sql: "select pg_sleep(3600) is not null"}]')
+        argv = [*self.server.prefix, self.program(), "--config", self.config, "drill", "--point", "latest", "--scratch", self.place]
+        os.environ["HOLDFAST_DRILLS"] = str(self.registry)
+        self.addCleanup(os.environ.pop, "HOLDFAST_DRILLS")
+        drill = Background(argv, self.scratch / "drill.log")
+        self.addCleanup(drill.process.kill)
+        wait_until("the last phase", lambda: any(json.loads(path.read_text())["phase"] == "verify" for path in self.registry.glob("*.json")))
+        self.assertEqual(drill.end(signal.SIGINT), INTERRUPTED, drill.log.read_text())
+        self.assertEqual(self.left_behind(), [])
+        last = self.as_server("drill", "--list", "--json").json()["drills"][-1]["evidence"]
+        self.assertEqual((last["result"], last["destroyed"]), ("failed", True))
+        self.assertIn("stopped", last["problem"])
 
     def test_words_that_do_not_go_together(self):
         self.as_server("backup")

@@ -93,6 +93,17 @@ class Evidence(Drilled):
         self.assertNotIn("<script", page.read_text())
         self.assertEqual(json.loads(self.holdfast("drill", "--report", "latest", "--format", "json").out)["evidence"], made["evidence"])
         self.assertIn(name, self.holdfast("drill", "--list").out)
+        self.assertIn("last drill passed at " + made["evidence"]["began"], self.holdfast("stats").out)
+
+    def test_files_alone_at_a_random_instant(self):
+        first = self.holdfast("points", "--json").json()["points"][0]["components"][0]["instant"]
+        (self.data / "later").write_text("later\n")
+        self.holdfast("backup")
+        last = self.holdfast("points", "--json").json()["points"][1]["components"][0]["instant"]
+        made = self.drill("--at", "random")["evidence"]
+        self.assertEqual((made["result"], made["asked"]["how"]), ("passed", "random"))
+        self.assertTrue(first <= made["asked"]["instant"] <= last, made["asked"])
+        self.assertIn(made["components"][0]["instant"], (first, last))
 
     def test_what_can_not_be_restored_is_evidence(self):
         pack = max((path for path in (self.repository / "packs").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A drill that is killed in any phase leaves nothing once the next command runs."""
 import json
+import os
 import signal
 import subprocess
 import unittest
@@ -32,6 +33,15 @@ class Kills(Cluster):
                 wait_until("the end of the server", lambda: not self.processes())
                 self.as_server("latest")
                 self.assertEqual(self.left_behind(), [])
+        # While its server recovers, too.
+        process = subprocess.Popen(list(map(str, [*self.server.prefix, self.program(), "--config", self.config, "drill", "--scratch", self.place])),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.scratch,
+                                   env={**os.environ, "HOLDFAST_DRILLS": str(self.registry)})
+        wait_until("the server", lambda: any(json.loads(path.read_text())["processes"] for path in self.registry.glob("*.json")))
+        process.kill()
+        self.assertEqual(process.wait(), -signal.SIGKILL)
+        self.as_server("latest")
+        self.assertEqual(self.left_behind(), [])
         # A drill that lives is left alone, and its evidence is the only one.
         self.drill()
         listed = self.as_server("drill", "--list", "--json").json()

@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!document.ok()) return 0;
   static_cast<void>(json_of(document.value()).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   static_cast<void>(outline_text(document.value()));
-  static_cast<void>(lint::sarif_report(document.value(), lint::lint(document.value(), nullptr), "1"));
+  static_cast<void>(lint::sarif_report({{document.value(), lint::lint(document.value(), nullptr)}}, "1"));
   for (const Procedure& each : document.value().scenarios) {
     PlanRequest request;
     request.procedure = each.id;

@@ -31,7 +31,11 @@ LintResult lint(const Document& document, const StackFacts* stack);
 
 std::string text_report(const Document& document, const LintResult& result);
 nlohmann::ordered_json json_report(const Document& document, const LintResult& result);
-// SARIF 2.1.0, for code scanning.
-std::string sarif_report(const Document& document, const LintResult& result, const std::string& version);
+// SARIF 2.1.0, for code scanning: one run over all the documents.
+struct Reviewed {
+  Document document;
+  LintResult result;
+};
+std::string sarif_report(const std::vector<Reviewed>& reviews, const std::string& version);
 
 }  // namespace holdfast::runbook::lint

@@ -100,7 +100,7 @@ Json json_report(const Document& document, const LintResult& result) {
   return json;
 }
 
-std::string sarif_report(const Document& document, const LintResult& result, const std::string& version) {
+std::string sarif_report(const std::vector<Reviewed>& reviews, const std::string& version) {
   Json driver;
   driver["name"] = "holdfast";
   driver["version"] = version;
@@ -110,8 +110,10 @@ std::string sarif_report(const Document& document, const LintResult& result, con
   run["tool"]["driver"] = std::move(driver);
   run["columnKind"] = "unicodeCodePoints";
   run["results"] = Json::array();
-  for (const Finding& finding : result.findings) run["results"].push_back(sarif_result(document, finding, false));
-  for (const Finding& finding : result.suppressed) run["results"].push_back(sarif_result(document, finding, true));
+  for (const auto& [document, result] : reviews) {
+    for (const Finding& finding : result.findings) run["results"].push_back(sarif_result(document, finding, false));
+    for (const Finding& finding : result.suppressed) run["results"].push_back(sarif_result(document, finding, true));
+  }
   Json sarif;
   sarif["$schema"] = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
   sarif["version"] = "2.1.0";

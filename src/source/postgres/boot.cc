@@ -152,7 +152,7 @@ void BootVerifier::take(source::Check check) {
 }
 
 Result<void> BootVerifier::ask_server() {
-  ServerChecks checks(server_->connection(), [this] { return left(); });
+  ServerChecks checks(server_->connection(), [this] { return left(); }, world_.progress.stop);
   // Only where recovery ends is where the rows were counted.
   const bool comparable = options_.compare_counts && target_.as_captured;
   report_.details["counts_compared"] = comparable;

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <thread>
 
 #include "source/postgres/aside.h"
 #include "source/postgres/materialise.h"
@@ -141,6 +142,8 @@ IsolationOptions DrilledCluster::server_command() const {
                   "-c",
                   "listen_addresses="};
   auto settings = settings_aside(path("data"), options_.directory);
+  // A recovery is timed as it would be.
+  std::erase_if(settings, [](const auto& setting) { return setting.first == "fsync"; });
   // Workers for subscriptions would connect to their publishers; shared memory in files
   // goes with the directory.
   settings.emplace_back("max_logical_replication_workers", "0");
@@ -213,13 +216,31 @@ CommandOptions DrilledCluster::tool(std::vector<std::string> argv) const {
   return command;
 }
 
+// Runs a client of the server. When we are asked to stop the server goes, and so its clients.
+Result<CommandOutcome> DrilledCluster::ask_by_tool(const CommandOptions& command) {
+  Result<CommandOutcome> outcome = [&] {
+    const std::jthread watcher([this](std::stop_token done) {
+      while (!done.stop_requested()) {
+        if (world_.progress.stop) {
+          ::kill(server_->pid(), SIGQUIT);
+          return;
+        }
+        world_.clock.sleep(kPollInterval);
+      }
+    });
+    return run_command(command);
+  }();
+  if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "the drill was stopped");
+  return outcome;
+}
+
 Result<Check> DrilledCluster::amcheck() {
   if (source_.major < kFirstMajorWithAmcheck)
     return Check::skipped("amcheck", fmt::format("PostgreSQL {} has no pg_amcheck", source_.major));
   const std::vector<std::string> argv = amcheck_command(world_.threads);
   if (::access(join_path(bin_directory_, argv[0]).c_str(), X_OK) != 0)
     return Check::skipped("amcheck", "pg_amcheck is not installed");
-  const CommandOutcome outcome = TRY(run_command(tool(argv)));
+  const CommandOutcome outcome = TRY(ask_by_tool(tool(argv)));
   Check check("amcheck");
   check.words = "pg_amcheck of all tables and B-tree indexes, each row against them";
   take_amcheck_output(outcome.output, check);
@@ -244,7 +265,7 @@ Result<Check> DrilledCluster::page_checksums() {
 
 Result<std::vector<Check>> DrilledCluster::verify() {
   std::vector<Check> made;
-  ServerChecks checks(connection_, [this] { return left(); });
+  ServerChecks checks(connection_, [this] { return left(); }, world_.progress.stop);
   world_.progress.phase = "comparing row counts";
   made.push_back(target_.as_captured
                      ? checks.row_counts(source_.counts)

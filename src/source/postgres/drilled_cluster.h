@@ -24,7 +24,7 @@ struct DrillOptions {
   ServerUser user;            // owner of the directory, and of the server
   std::string bin_directory;  // of a server of the right major; "" : looked for
   std::vector<Assertion> assertions;
-  Duration deadline;  // of boot and verification together
+  Duration deadline;                             // of boot and verification together
   std::function<Result<void>(pid_t)> on_server;  // told of the server right after its start
 };
 
@@ -61,6 +61,7 @@ class DrilledCluster {
   Result<void> learn_of_server();
   Result<source::Check> amcheck();
   Result<source::Check> page_checksums();
+  Result<CommandOutcome> ask_by_tool(const CommandOptions& command);
   CommandOptions tool(std::vector<std::string> argv) const;
   Duration left() const { return until_ - world_.clock.monotonic(); }
   std::string path(const char* name) const { return join_path(options_.directory, name); }

@@ -18,9 +18,10 @@ constexpr int64_t kLargestTableBytes = 8 << 20;
 constexpr int64_t kMostBytesOfDatabase = 64 << 20;
 
 struct LiveTable {
-  std::string key;   // "public.orders", as points record it
-  std::string name;  // quoted
-  int64_t estimate = 0, bytes = 0;
+  std::string key;       // "public.orders", as points record it
+  std::string name;      // quoted
+  int64_t estimate = 0;  // of its rows; 0 and less: nobody has analyzed it
+  int64_t bytes = 0;
   std::string definition;
 };
 
@@ -79,7 +80,11 @@ class LiveVerifier {
       find(object, "can't be read: " + error.message());
       return {};
     }
-    if (error.code() != ErrorCode::kServer && error.code() != ErrorCode::kPermission) return error.clone();
+    if (error.code() == ErrorCode::kPermission) {
+      if (forbidden_++ == 0) first_forbidden_ = object;
+      return {};
+    }
+    if (error.code() != ErrorCode::kServer) return error.clone();
     if (!is_gone(error)) report_.notes.push_back(fmt::format("{} was not read: {}", object, error.message()));
     return {};
   }
@@ -125,7 +130,7 @@ class LiveVerifier {
 
   Result<void> list_tables() {
     const Rows rows = TRY(session_->exec(
-        "select n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname), greatest(c.reltuples, 0)::bigint,"
+        "select n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname), c.reltuples::bigint,"
         " coalesce(pg_relation_size(c.oid), 0), " +
         table_definition() +
         " from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'm') and"
@@ -151,6 +156,9 @@ class LiveVerifier {
       if (read) rows = TRY(rows_of(table));
       compare(table, rows);
     }
+    if (forbidden_ > 0)
+      report_.notes.push_back(
+          fmt::format("{} and {} more were not read: the account may not", first_forbidden_, forbidden_ - 1));
     for (const auto& [name, then] : options_.recorded.items()) {
       if (!seen.contains(name)) report_.changes.push_back(fmt::format("table {} is no longer there", name));
     }
@@ -182,8 +190,9 @@ class LiveVerifier {
     if (!definition.empty() && definition != table.definition)
       report_.changes.push_back(fmt::format("table {} has another definition", table.key));
     const int64_t before = then->value("rows", int64_t{0}), after = rows.value_or(table.estimate);
-    if (before == after) return;
-    const bool exact = rows && then->value("exact", false);
+    const bool counted = then->value("exact", false), exact = rows && counted;
+    const bool known = (counted || before > 0) && (rows || table.estimate > 0);
+    if (before == after || !known) return;
     report_.changes.push_back(
         fmt::format("table {}: {}{} rows, {} at the point", table.key, exact ? "" : "about ", after, before));
   }
@@ -301,6 +310,8 @@ class LiveVerifier {
   const LiveVerifyOptions& options_;
   std::unique_ptr<ServerSession> session_;
   std::vector<LiveTable> tables_;
+  size_t forbidden_ = 0;  // tables that the account may not read
+  std::string first_forbidden_;
   LiveVerifyReport report_;
 };
 

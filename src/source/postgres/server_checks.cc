@@ -39,7 +39,18 @@ void compare_table(Check& check, const std::string& object, const nlohmann::json
   if (before != after) check.add(object, fmt::format("has {} rows, {} were counted at capture", after, before));
 }
 
+// Whether somebody has stopped us: that says nothing of what was checked.
+bool is_end(const Result<Rows>& rows) { return !rows.ok() && rows.error().code() == ErrorCode::kInterrupted; }
+
 }  // namespace
+
+Result<std::unique_ptr<ServerSession>> ServerChecks::connect(const std::string& database) const {
+  SessionOptions options;
+  options.database = database;
+  options.deadline = left_();
+  options.stop = &stop_;
+  return ServerSession::connect(connection_, options);
+}
 
 Check ServerChecks::row_counts(const nlohmann::json& counted) {
   Check check("row counts");
@@ -77,10 +88,7 @@ Result<void> ServerChecks::in_each_database(Check& check, const Visit& visit) {
     for (size_t i = 0; i < rows.size(); i++) databases.emplace_back(rows.at(i, 0));
   }
   for (const std::string& database : databases) {
-    SessionOptions options;
-    options.database = database;
-    options.deadline = left_();
-    auto session = ServerSession::connect(connection_, options);
+    auto session = connect(database);
     if (session.ok()) {
       TRY_CONTEXT(visit(*session.value(), database), "database {}", database);
     } else {
@@ -125,6 +133,7 @@ Result<void> ServerChecks::prove_constraints(ServerSession& session, const std::
     const std::string table(constraints.at(i, 0)), name(constraints.at(i, 1)), definition(constraints.at(i, 2));
     TRY(session.exec("begin"));
     auto made = session.exec("alter table " + table + " add constraint holdfast_proof " + definition, {}, left_());
+    if (is_end(made)) return std::move(made).error();
     TRY(session.exec("rollback"));
     check.objects++;
     if (!made.ok()) check.add(fmt::format("{}: constraint {} of {}", database, name, table), made.error().message());
@@ -142,11 +151,8 @@ Result<Check> ServerChecks::constraints() {
 }
 
 Result<void> ServerChecks::run_assertion(const Assertion& assertion, Check& check) {
-  SessionOptions options;
-  options.database = assertion.database;
-  options.deadline = left_();
   const std::string object = "assertion '" + assertion.name + "'";
-  auto session = ServerSession::connect(connection_, options);
+  auto session = connect(assertion.database);
   if (!session.ok()) {
     check.add(object, session.error().text());
     return {};
@@ -154,6 +160,7 @@ Result<void> ServerChecks::run_assertion(const Assertion& assertion, Check& chec
   TRY(session.value()->exec("reset search_path"));
   auto rows = session.value()->exec(assertion.sql);
   check.objects++;
+  if (is_end(rows)) return std::move(rows).error();
   if (!rows.ok())
     check.add(object, rows.error().message());
   else if (rows.value().size() != 1)

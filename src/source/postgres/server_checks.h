@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -17,9 +19,10 @@ namespace holdfast::postgres {
 // the checks; an error means that it could not be asked. Not thread-safe.
 class ServerChecks {
  public:
-  // `left`: time until the deadline. The connection must outlive the object.
-  ServerChecks(const Connection& connection, std::function<Duration()> left)
-      : connection_(connection), left_(std::move(left)) {}
+  // `left`: time until the deadline; `stop`: when it becomes true, checks end with
+  // kInterrupted. What is referred to must outlive the object.
+  ServerChecks(const Connection& connection, std::function<Duration()> left, const std::atomic<bool>& stop)
+      : connection_(connection), left_(std::move(left)), stop_(stop) {}
 
   // Tables, against what count_rows() gave at capture. Only for a cluster that is as it
   // was then: in any other, rows may rightly have come and gone.
@@ -40,8 +43,11 @@ class ServerChecks {
   Result<void> prove_constraints(ServerSession& session, const std::string& database, source::Check& check);
   Result<void> run_assertion(const Assertion& assertion, source::Check& check);
 
+  Result<std::unique_ptr<ServerSession>> connect(const std::string& database) const;
+
   const Connection& connection_;
   std::function<Duration()> left_;
+  const std::atomic<bool>& stop_;
 };
 
 // pg_amcheck of everything, indexes against their tables too. 14 and later.

@@ -1,13 +1,17 @@
 #include "source/redis/materialise.h"
 
+#include <fcntl.h>
 #include <pwd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "base/filesystem.h"
+#include "base/places.h"
 #include "base/units.h"
 #include "source/redis/append_only.h"
 #include "source/redis/file_sink.h"
@@ -51,8 +55,11 @@ class Materialiser {
         snapshot_(snapshot),
         target_(target),
         options_(options),
-        directory_(absolute_path(options.to)),
+        directory_(resolved_path(options.to)),
         staging_(join_path(directory_, kRestoreFolder)) {}
+
+  Materialiser(const Materialiser&) = delete;
+  ~Materialiser() { let_go(); }
 
   Result<MaterialiseReport> run() {
     source_ = TRY(snapshot_source(snapshot_));
@@ -124,11 +131,25 @@ class Materialiser {
     if (!uid_) report_.notes.push_back("what is written belongs to root: give it to the server's account (--owner)");
   }
 
-  // What a restore that was interrupted has left.
+  // Two restores to one directory: the second must not take the first for an interrupted one.
+  Result<void> hold() {
+    held_ = ::open(staging_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (held_ < 0 || ::flock(held_, LOCK_EX | LOCK_NB) == 0) return {};
+    return make_error(ErrorCode::kLocked, "another restore writes to {}", directory_)
+        .with_hint("wait for its end, or restore to another directory");
+  }
+  void let_go() {
+    if (held_ >= 0) ::close(std::exchange(held_, -1));
+  }
+
+  // What a restore that was interrupted has left goes.
   Result<void> clear() {
     TRY(make_directories(fs_, directory_, 0700));
+    TRY(hold());
     for (const std::string& name : own_names()) TRY(remove_tree(fs_, join_path(directory_, name)));
+    let_go();
     TRY(fs_.make_directory(staging_, 0700));
+    TRY(hold());
     return fs_.sync_directory(directory_);
   }
 
@@ -253,6 +274,7 @@ class Materialiser {
   const std::string directory_, staging_;
   SnapshotSource source_;
   std::optional<uint32_t> uid_, gid_;
+  int held_ = -1;  // the staging folder, locked
   StateFiles state_;
   MaterialiseReport report_;
 };

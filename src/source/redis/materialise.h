@@ -47,7 +47,8 @@ struct MaterialiseReport {
 // there is no dump.rdb: the commands stay in the AOF, and a note says so.
 //
 // Refuses, before anything is written: a directory that holds anything (kTargetNotEmpty),
-// that a server works in (kTargetRunning), too little space (kNoSpace). Everything is
+// that a server works in (kTargetRunning) or another restore (kLocked), too little space
+// (kNoSpace). Everything is
 // made aside, read through once, and put in its place last. Durable when it returns.
 Result<MaterialiseReport> materialise(source::World& world, repo::Repository& repository, CommandLog& log,
                                       const repo::Snapshot& snapshot, const ResolvedTarget& target,

@@ -1,7 +1,10 @@
 #include "source/redis/materialise.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <optional>
 #include <stdexcept>
@@ -184,6 +187,12 @@ TEST_F(MaterialiseTest, RefusesWhatIsInUse) {
 
   ASSERT_TRUE(make_directories(rig_.world.fs, rig_.path("half/" + std::string(kRestoreFolder) + "/fold")).ok());
   ASSERT_TRUE(write_file_durably(rig_.world.fs, rig_.path("half/dump.rdb"), as_bytes("half a file")).ok());
+  const int other = ::open(rig_.path("half/" + std::string(kRestoreFolder)).c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::flock(other, LOCK_EX), 0);
+  auto busy = materialise_to("half", *log, target);
+  ASSERT_FALSE(busy.ok());
+  EXPECT_EQ(busy.error().code(), ErrorCode::kLocked);
+  ::close(other);
   ASSERT_TRUE(materialise_to("half", *log, target).ok());
   EXPECT_THAT(files_in("half"), ElementsAre("appendonlydir", "dump.rdb"));
 }
