@@ -20,8 +20,8 @@ namespace {
 constexpr const char* kOfDirectories[] = {"--to",          "--path",   "--delta",           "--remove-extra",
                                           "--numeric-ids", "--owner",  "--tablespace",      "--keep-archiving",
                                           "--standby",     "--action", "--primary-conninfo"};
-constexpr const char* kOfDatabases[] = {"--table",        "--target-database", "--target-table", "--replace",
-                                        "--end-sessions", "--create-roles",    "--server",       "--scratch"};
+constexpr const char* kOfDatabases[] = {"--table",        "--target-database", "--target-table", "--end-sessions",
+                                        "--create-roles", "--server",          "--scratch"};
 
 bool is_given(const CLI::App& command, const std::string& name) { return command.get_option(name)->count() > 0; }
 
@@ -133,8 +133,6 @@ void add_one_database_options(CLI::App* command, OneDatabaseOptions& options) {
                    "with --database: its new name; with --table: the database that the table goes into")
       ->type_name("NAME");
   command->add_option("--target-table", options.target_table, "with one --table: its new name")->type_name("TABLE");
-  command->add_flag("--replace", options.replace,
-                    "with --database: in place of the database or the tables there, which are renamed and kept");
   command->add_flag("--end-sessions", options.end_sessions,
                     "with --replace of a database: end the sessions on it at the last moment");
   command->add_flag("--create-roles", options.create_roles,
@@ -155,6 +153,8 @@ Result<void> check_one_database(const CLI::App& command, const OneDatabaseOption
     }
     return {};
   }
+  if (is_given(command, "--into"))
+    return usage("--database is of PostgreSQL, and --into of Redis: they exclude each other");
   for (const char* name : kOfDirectories) {
     if (!is_given(command, name)) continue;
     return usage(

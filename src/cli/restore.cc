@@ -107,7 +107,8 @@ Result<void> settle(RestoreCommand& command, Time now) {
   if (!request.primary_conninfo.empty() && !request.standby)
     return make_error(ErrorCode::kUsage, "--primary-conninfo needs --standby");
   if (request.remove_extra && !request.delta) return make_error(ErrorCode::kUsage, "--remove-extra needs --delta");
-  if (request.replace && request.into.empty()) return make_error(ErrorCode::kUsage, "--replace needs --into");
+  if (request.replace && request.into.empty() && command.one.database.empty())
+    return make_error(ErrorCode::kUsage, "--replace needs --database or --into");
   if (!request.into_password.empty() && request.into.empty())
     return make_error(ErrorCode::kUsage, "--into-password needs --into");
   if (!request.into.empty() && !request.to.empty())
@@ -295,7 +296,8 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
                    "with --into: its password, as env:NAME, file:PATH or exec:COMMAND")
       ->type_name("SECRET");
   command->add_flag("--replace", request.replace,
-                    "with --into: although the server holds data; keys of the same names are replaced, others stay");
+                    "with --database: in place of the database or the tables there, which are renamed and kept; with "
+                    "--into: although the server holds data: keys of the same names are replaced, others stay");
   command->add_option("--path", request.only, "only this path or pattern of a files component (may be repeated)")
       ->type_name("PATH");
   command->add_flag("--delta", request.delta,
@@ -349,6 +351,7 @@ void add_restore(Program& program) {
                    "# an instant that can't be reached (24)");
   program.on(command, [options, command](Context& context) -> Result<void> {
     TRY(refuse_empty(*command));
+    options->one.replace = options->request.replace;
     TRY(check_one_database(*command, options->one));
     return run(context, *options);
   });
