@@ -338,7 +338,7 @@ void add_restore(Program& program) {
                    "holdfast restore --component db --to /srv/replica --standby \\\n"
                    "    --primary-conninfo 'host=db1 user=replicator'\n"
                    "holdfast restore --component cache --to /var/lib/redis --at '10 minutes ago'\n"
-                   "holdfast restore --component cache --into 127.0.0.1:6379   # a running, empty server\n"
+                   "holdfast restore --component cache --into 127.0.0.1:6379   # an empty server\n"
                    "holdfast restore --component files --path srv/data/bills --to /tmp/out\n"
                    "holdfast restore --at '10 minutes ago' --database shop --replace\n"
                    "holdfast restore --database shop --target-database shop_restored\n"
