@@ -6,6 +6,7 @@
 
 #include "base/units.h"
 #include "cli/drill_report.h"
+#include "cli/own_environment.h"
 #include "cli/present.h"
 #include "cli/program.h"
 #include "cli/progress_view.h"
@@ -231,7 +232,7 @@ void add_drill_options(CLI::App* command, DrillCommand& options) {
 }  // namespace
 
 std::string drill_registry() {
-  return recovery::default_drill_registry([](const char* name) { return std::getenv(name); }, ::geteuid() == 0);
+  return recovery::default_drill_registry(own_environment, ::geteuid() == 0);
 }
 
 void add_drill(Program& program) {

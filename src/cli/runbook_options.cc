@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/filesystem.h"
+#include "cli/own_environment.h"
 #include "engine/launcher.h"
 #include "engine/runs.h"
 #include "runbook/reader.h"
@@ -114,7 +115,7 @@ Result<std::map<std::string, std::string>> reasons(const std::vector<std::string
 
 std::string runs_directory(const std::string& given) {
   if (!given.empty()) return absolute_path(given);
-  return engine::default_runs_directory([](const char* name) { return std::getenv(name); }, ::geteuid() == 0);
+  return engine::default_runs_directory(own_environment, ::geteuid() == 0);
 }
 
 std::vector<std::string> open_questions(const runbook::Plan& plan, const engine::Variables& variables) {
