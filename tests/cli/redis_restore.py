@@ -126,7 +126,7 @@ class RedisRestore(Case):
         self.assertEqual(ask("GET", "during"), "changed")
         self.holdfast(*into, "--replace", **password)
         self.assertEqual([ask("GET", "during"), ask("GET", "mine")], ["2", "stays"])
-        self.refuse("restore", "--replace", "--to", self.scratch / "x", status=USAGE, says="--replace needs --into")
+        self.refuse("restore", "--replace", "--to", self.scratch / "x", status=USAGE, says="--replace needs --database or --into")
 
     def test_verify(self):
         outcome = self.holdfast("verify")
