@@ -79,8 +79,8 @@ void add_backup(Program& program) {
                    "holdfast backup --component db --tag before-upgrade\n"
                    "holdfast backup --json | jq .point.id\n"
                    "# exit status 28: taken, but the database has bad pages\n"
-                   "# exit status 27: taken, but not whole: files that could not be read, a component\n"
-                   "# that is missing (when_a_component_fails), an after_backup command that failed");
+                   "# exit status 27: taken, but not whole: files that could not be read,\n"
+                   "# a component is missing (when_a_component_fails), after_backup failed");
   program.on(command, [options](Context& context) { return run(context, *options); });
 }
 

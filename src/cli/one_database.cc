@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 #include <algorithm>
+#include <string_view>
 
 #include "base/units.h"
 #include "cli/context.h"
@@ -17,11 +18,12 @@ namespace holdfast::cli {
 namespace {
 
 // What a directory is restored with, and a running server is not.
-constexpr const char* kOfDirectories[] = {"--to",          "--path",   "--delta",           "--remove-extra",
-                                          "--numeric-ids", "--owner",  "--tablespace",      "--keep-archiving",
-                                          "--standby",     "--action", "--primary-conninfo"};
-constexpr const char* kOfDatabases[] = {"--table",        "--target-database", "--target-table", "--end-sessions",
-                                        "--create-roles", "--server",          "--scratch"};
+constexpr const char* kOfDirectories[] = {
+    "--to",           "--path",           "--delta",   "--remove-extra", "--numeric-ids",      "--owner",
+    "--tablespace",   "--keep-archiving", "--standby", "--action",       "--primary-conninfo", "--into",
+    "--into-password"};
+constexpr const char* kOfDatabases[] = {"--table",        "--target-database", "--target-table", "--replace",
+                                        "--end-sessions", "--create-roles",    "--server",       "--scratch"};
 
 bool is_given(const CLI::App& command, const std::string& name) { return command.get_option(name)->count() > 0; }
 
@@ -133,6 +135,9 @@ void add_one_database_options(CLI::App* command, OneDatabaseOptions& options) {
                    "with --database: its new name; with --table: the database that the table goes into")
       ->type_name("NAME");
   command->add_option("--target-table", options.target_table, "with one --table: its new name")->type_name("TABLE");
+  command->add_flag("--replace", options.replace,
+                    "with --database: in place of the database or the tables there, which are renamed and kept; "
+                    "with --into: although the server holds data: keys of the same names are replaced, others stay");
   command->add_flag("--end-sessions", options.end_sessions,
                     "with --replace of a database: end the sessions on it at the last moment");
   command->add_flag("--create-roles", options.create_roles,
@@ -149,12 +154,14 @@ Result<void> check_one_database(const CLI::App& command, const OneDatabaseOption
   const auto usage = [](const std::string& text) { return make_error(ErrorCode::kUsage, "{}", text); };
   if (options.database.empty()) {
     for (const char* name : kOfDatabases) {
-      if (is_given(command, name)) return usage(fmt::format("{} needs --database", name));
+      if (!is_given(command, name)) continue;
+      // That one word is Redis's, too.
+      const bool shared = std::string_view(name) == "--replace";
+      if (!shared) return usage(fmt::format("{} needs --database", name));
+      if (!is_given(command, "--into")) return usage("--replace needs --database or --into");
     }
     return {};
   }
-  if (is_given(command, "--into"))
-    return usage("--database is of PostgreSQL, and --into of Redis: they exclude each other");
   for (const char* name : kOfDirectories) {
     if (!is_given(command, name)) continue;
     return usage(

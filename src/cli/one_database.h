@@ -18,8 +18,7 @@ class Context;
 struct OneDatabaseOptions {
   std::string database, target_database, target_table, server, scratch;
   std::vector<std::string> tables;
-  bool replace = false;  // --replace, which Redis has, too: the command declares it
-  bool end_sessions = false, create_roles = false;
+  bool replace = false, end_sessions = false, create_roles = false;
 };
 void add_one_database_options(CLI::App* command, OneDatabaseOptions& options);
 

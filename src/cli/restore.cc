@@ -107,8 +107,7 @@ Result<void> settle(RestoreCommand& command, Time now) {
   if (!request.primary_conninfo.empty() && !request.standby)
     return make_error(ErrorCode::kUsage, "--primary-conninfo needs --standby");
   if (request.remove_extra && !request.delta) return make_error(ErrorCode::kUsage, "--remove-extra needs --delta");
-  if (request.replace && request.into.empty() && command.one.database.empty())
-    return make_error(ErrorCode::kUsage, "--replace needs --database or --into");
+  request.replace = command.one.replace && !request.into.empty();
   if (!request.into_password.empty() && request.into.empty())
     return make_error(ErrorCode::kUsage, "--into-password needs --into");
   if (!request.into.empty() && !request.to.empty())
@@ -295,9 +294,6 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
       ->add_option("--into-password", request.into_password,
                    "with --into: its password, as env:NAME, file:PATH or exec:COMMAND")
       ->type_name("SECRET");
-  command->add_flag("--replace", request.replace,
-                    "with --database: in place of the database or the tables there, which are renamed and kept; with "
-                    "--into: although the server holds data: keys of the same names are replaced, others stay");
   command->add_option("--path", request.only, "only this path or pattern of a files component (may be repeated)")
       ->type_name("PATH");
   command->add_flag("--delta", request.delta,
@@ -342,7 +338,7 @@ void add_restore(Program& program) {
                    "holdfast restore --component db --to /srv/replica --standby \\\n"
                    "    --primary-conninfo 'host=db1 user=replicator'\n"
                    "holdfast restore --component cache --to /var/lib/redis --at '10 minutes ago'\n"
-                   "holdfast restore --component cache --into 127.0.0.1:6379   # a running, empty server\n"
+                   "holdfast restore --component cache --into 127.0.0.1:6379   # an empty server\n"
                    "holdfast restore --component files --path srv/data/bills --to /tmp/out\n"
                    "holdfast restore --at '10 minutes ago' --database shop --replace\n"
                    "holdfast restore --database shop --target-database shop_restored\n"
@@ -351,7 +347,6 @@ void add_restore(Program& program) {
                    "# an instant that can't be reached (24)");
   program.on(command, [options, command](Context& context) -> Result<void> {
     TRY(refuse_empty(*command));
-    options->one.replace = options->request.replace;
     TRY(check_one_database(*command, options->one));
     return run(context, *options);
   });

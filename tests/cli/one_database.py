@@ -499,6 +499,15 @@ class Tables(Live):
         self.sql(f"insert into {kept} (customer, total) values (1, 1)", "shop")
         self.assert_nothing_left()
 
+    def test_default_privileges_add_nothing(self):
+        self.make_shop()
+        self.as_server("backup")
+        wanted = self.facts("orders")
+        self.sql("alter default privileges grant delete on tables to public; alter default privileges grant usage on sequences to reader_b", "shop")
+        self.restore("--point", "latest", "--database", "shop", "--table", "orders", "--replace")
+        self.assertEqual(self.facts("orders"), wanted)
+        self.restore("--point", "latest", "--database", "shop", "--target-database", "shop_then")
+
     def test_a_key_whose_rows_have_gone(self):
         self.make_shop()
         self.as_server("backup")

@@ -227,6 +227,7 @@ class Extraction {
       std::vector<TableName> tables;
       for (const TablePlace& place : places_) tables.push_back(place.from);
       keys_ = TRY(set_tables_aside(*session, tables, target_->ours()));
+      grants_ = TRY(grants_as_revokes(*session, target_->ours()));
       schemas = target_->ours();
     } else {
       auto session = TRY(aside(database == "postgres" ? "template1" : "postgres"));
@@ -287,9 +288,18 @@ class Extraction {
     return {};
   }
 
+  // What is made in a database gets what its default privileges say.
+  Result<void> revoke_default_grants(const std::string& loaded) {
+    auto session = TRY(target_->connect(loaded, options_.deadline));
+    for (const std::string& revoke : TRY(grants_as_revokes(*session, target_->ours()))) {
+      if (std::find(grants_.begin(), grants_.end(), revoke) == grants_.end()) TRY(session->exec(revoke));
+    }
+    return {};
+  }
+
   Result<void> check(const std::string& loaded) {
     world_.progress.phase = "checking";
-    if (!of_tables()) TRY(drop_what_new_databases_have(loaded));
+    TRY(of_tables() ? revoke_default_grants(loaded) : drop_what_new_databases_have(loaded));
     const Inventory found = TRY(inventory(live_, loaded));
     const auto wrong = differences(wanted_, found);
     if (!wrong.empty())
@@ -348,6 +358,7 @@ class Extraction {
   std::unique_ptr<BootedCluster> cluster_;
   std::vector<TablePlace> places_;
   std::vector<OutgoingKey> keys_;
+  std::vector<std::string> grants_;  // of tables, as grants_as_revokes() tells them
   ExtractNeeds needs_;
   std::vector<std::string> lacking_tablespaces_;
   std::string programs_;

@@ -174,4 +174,15 @@ Result<std::vector<OutgoingKey>> set_tables_aside(ServerSession& session, const 
   return take_outgoing_keys(session, prefix);
 }
 
+Result<std::vector<std::string>> grants_as_revokes(ServerSession& session, const std::string& prefix) {
+  return column_of(TRY(session.exec(
+      "select format('revoke %s on %s %I.%I from %s', a.privilege_type, case c.relkind when 'S' then 'sequence' else"
+      " 'table' end, n.nspname, c.relname, case a.grantee when 0 then 'public' else"
+      " quote_ident(pg_get_userbyid(a.grantee)) end) from pg_class c join pg_namespace n on n.oid = c.relnamespace,"
+      " aclexplode(coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::\"char\", "
+      "c.relowner))) a"
+      " where c.relkind in ('r', 'S') and starts_with(n.nspname, $1) order by 1",
+      {prefix})));
+}
+
 }  // namespace holdfast::postgres

@@ -49,4 +49,8 @@ struct OutgoingKey {
 Result<std::vector<OutgoingKey>> set_tables_aside(ServerSession& session, const std::vector<TableName>& tables,
                                                   const std::string& prefix);
 
+// The grants on tables and sequences of schemas whose names begin so, each as the statement
+// that takes it back: what default privileges have added can be told, and undone.
+Result<std::vector<std::string>> grants_as_revokes(ServerSession& session, const std::string& prefix);
+
 }  // namespace holdfast::postgres
