@@ -178,7 +178,8 @@ class Redis(Case):
         self.make_redis_stack("", "--client-output-buffer-limit", "replica 0 0 0")
         receiver = self.receive()
         size = 200 << 20
-        wait_until("the receiver", lambda: self.server.info("connected_slaves") == "1")
+        # Behind its snapshot: the server waits some seconds before it forks.
+        wait_until("the receiver", lambda: "stored up to offset" in receiver.log.read_text())
         self.write_and_wait(("SET", "large", b"x" * size), ("SET", "after", "it"))
         status = Path(f"/proc/{receiver.process.pid}/status").read_text()
         peak_kib = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
