@@ -77,6 +77,21 @@ class RedisRestore(Case):
         self.assertEqual(receiver.end(), 0)
         return instant
 
+    def test_a_drill_boots_it_and_compares_every_key(self):
+        instant = self.write_history()
+        registry = {"HOLDFAST_DRILLS": str(self.scratch / "drills")}
+        made = self.holdfast("drill", "--at", instant, "--scratch", self.scratch, "--json", environment=registry).json()["evidence"]
+        component = made["components"][0]
+        checks = {check["check"]: check for check in component["checks"]}
+        self.assertEqual((made["result"], made["destroyed"]), ("passed", True), made)
+        self.assertEqual([checks[name]["outcome"] for name in ("replay", "keys", "rto")], ["passed"] * 3, checks)
+        self.assertIn("digest of 3 keys", checks["keys"]["words"])
+        self.assertTrue(component["server_version"].startswith("7."), component)
+        self.assertIn(component["isolation"]["level"], ("sealed", "network", "none"))
+        self.assertEqual(list(self.scratch.glob("holdfast-drill-*")), [])
+        drawn = self.holdfast("drill", "--at", "random", "--scratch", self.scratch, "--json", environment=registry).json()
+        self.assertEqual(drawn["evidence"]["result"], "passed", drawn)
+
     def test_a_point_to_a_directory(self):
         target = self.scratch / "restored"
         self.refuse("restore", status=USAGE, says="nothing says where its data directory is")
