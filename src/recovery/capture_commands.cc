@@ -26,7 +26,10 @@ std::string words_of(const std::string& printed, const std::vector<Secret>& secr
 
 std::vector<Secret> known_secrets(const StackConfig& stack) {
   std::vector<std::string> references = {stack.passphrase};
-  for (const ComponentConfig& component : stack.components) references.push_back(component.postgres.password);
+  for (const ComponentConfig& component : stack.components) {
+    references.push_back(component.postgres.password);
+    references.push_back(component.redis.password);
+  }
   std::vector<Secret> secrets;
   for (const std::string& reference : references) {
     if (reference.empty()) continue;
