@@ -10,7 +10,7 @@ CTEST = scripts/ctest
 .PHONY: help deps build test fuzz lint sanitize bench run stop clean
 
 help:
-	@echo "make run       see it work: protect a private PostgreSQL and files, destroy them, recover"
+	@echo "make run       see it work: protect a private PostgreSQL, Redis and files, destroy them, recover"
 	@echo "make stop      end what 'make run' left running"
 	@echo "make test      build, then every test (JOBS=$(JOBS), FUZZ_SECONDS=$(FUZZ_SECONDS) for each fuzzer)"
 	@echo "make build     build/holdfast"
