@@ -67,7 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ignore(decode_absence(input), "must not crash");
   const auto link = decode_link(input);
   if (link.ok()) CHECK(decode_link(encode_link(*link)).ok());
-  ignore(parse_record_name(as_text(input)), "must not crash");
-  ignore(parse_mark_name(as_text(input)), "must not crash");
+  static_cast<void>(parse_record_name(as_text(input)));
+  static_cast<void>(parse_mark_name(as_text(input)));
   return 0;
 }
