@@ -432,7 +432,7 @@ TEST_F(CaptureTest, StopsWhenAsked) {
 }
 
 TEST_F(CaptureTest, WhenNothingCanBeReadThereIsNoSnapshot) {
-  write_source("d/a", "a");
+  write_source("a", "a");
   write_source("b", "b");
   fs.read_error = [&](const std::string&) -> std::optional<Error> {
     return Error::from_errno(EACCES, "can't read it");
