@@ -440,7 +440,7 @@ TEST_F(CaptureTest, WhenNothingCanBeReadThereIsNoSnapshot) {
   const auto snapshot = try_capture(options());
   ASSERT_FALSE(snapshot.ok());
   EXPECT_EQ(snapshot.error().code(), ErrorCode::kIo);
-  EXPECT_NE(snapshot.error().text().find("nothing of it could be read: " + in_tree("b")), std::string::npos)
+  EXPECT_NE(snapshot.error().text().find("nothing of it could be read: " + in_tree("a")), std::string::npos)
       << snapshot.error().text();
 }
 
