@@ -1,7 +1,9 @@
 #pragma once
 
+#include "recovery/program_version.h"
+
 namespace holdfast::cli {
 
-constexpr const char* kVersion = "0.1.0";
+constexpr const char* kVersion = recovery::kProgramVersion;
 
 }  // namespace holdfast::cli

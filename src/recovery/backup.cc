@@ -9,10 +9,11 @@
 #include "recovery/capture_order.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/program_version.h"
 #include "recovery/redis_component.h"
 #include "recovery/shared_progress.h"
 #include "recovery/stage.h"
-#include "recovery/this_host.h"
+#include "repo/host.h"
 #include "repo/missing.h"
 #include "repo/session_part.h"
 #include "source/files/capture.h"
@@ -185,7 +186,7 @@ class PointTaker {
   BackupReport make_report() {
     BackupReport report;
     report.point.stack = stack_.stack;
-    report.point.host = host_name();
+    report.point.host = repo::host_name();
     report.point.version = kProgramVersion;
     report.point.tags = options_.tags;
     for (size_t i = 0; i < components_.size(); i++) {

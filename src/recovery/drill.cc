@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <map>
 
 #include "base/log.h"
@@ -12,12 +11,10 @@
 #include "recovery/drill_components.h"
 #include "recovery/drill_registry.h"
 #include "recovery/drill_window.h"
+#include "recovery/program_version.h"
 #include "recovery/stage.h"
 #include "repo/host.h"
-
-#ifndef HOLDFAST_VERSION
-#define HOLDFAST_VERSION "0.1.0"
-#endif
+#include "source/scratch_place.h"
 
 namespace holdfast::recovery {
 
@@ -37,12 +34,6 @@ std::string random_id(Random& random) {
   Bytes bytes(kIdBytes);
   random.fill(bytes.mutable_view());
   return to_hex(bytes.view());
-}
-
-std::string scratch_of(const DrillRequest& request) {
-  if (!request.scratch_directory.empty()) return resolved_path(request.scratch_directory);
-  const char* temporary = std::getenv("TMPDIR");
-  return resolved_path(temporary != nullptr && *temporary != '\0' ? temporary : "/tmp");
 }
 
 json json_of(const Check& check) {
@@ -341,7 +332,7 @@ json Drill::body() const {
           {"ended", format_rfc3339(clock_.now())},
           {"who", request_.who},
           {"host", repo::host_name()},
-          {"version", HOLDFAST_VERSION},
+          {"version", kProgramVersion},
           {"asked", asked_body()},
           {"phases", std::move(phases)},
           {"components", std::move(components)},
@@ -355,7 +346,7 @@ Result<Evidence> Drill::run() {
   FileSystem& fs = workspace_.machine().fs;
   TRY(sweep_drills(fs, clock_, request_.registry));
   id_ = random_id(workspace_.machine().random);
-  scratch_ = scratch_of(request_);
+  scratch_ = resolved_path(source::scratch_directory(request_.scratch_directory));
   directory_ = join_path(scratch_, drill_directory_name(id_));
   began_ = clock_.now();
   marker_ = TRY(DrillMarker::create(fs, request_.registry, id_, directory_));

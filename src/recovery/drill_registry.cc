@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "base/workers.h"
 #include "repo/process_mark.h"
 
 namespace holdfast::recovery {
@@ -47,26 +47,6 @@ class Lock {
   int fd_;
 };
 
-pid_t number_of(const std::string& name) {
-  pid_t number = 0;
-  const auto [end, problem] = std::from_chars(name.data(), name.data() + name.size(), number);
-  return problem == std::errc() && end == name.data() + name.size() ? number : 0;
-}
-
-// The processes, other than ours, whose working directory is `directory` or below.
-std::vector<pid_t> workers_in(FileSystem& fs, const std::string& directory) {
-  std::vector<pid_t> found;
-  const auto entries = fs.list("/proc");
-  if (!entries.ok()) return found;
-  for (const DirectoryEntry& entry : *entries) {
-    const pid_t process = number_of(entry.name);
-    if (process == 0 || process == ::getpid()) continue;
-    const auto where = fs.read_link("/proc/" + entry.name + "/cwd");
-    if (where.ok() && (*where == directory || where->starts_with(directory + "/"))) found.push_back(process);
-  }
-  return found;
-}
-
 Result<void> end_process(Clock& clock, pid_t process, const std::string& mark) {
   const Duration until = clock.monotonic() + kDeathDeadline;
   while (!repo::is_proven_dead(process, mark)) {
@@ -77,18 +57,6 @@ Result<void> end_process(Clock& clock, pid_t process, const std::string& mark) {
     clock.sleep(kPollInterval);
   }
   return {};
-}
-
-Result<void> end_workers(FileSystem& fs, Clock& clock, const std::string& directory) {
-  const Duration until = clock.monotonic() + kDeathDeadline;
-  while (true) {
-    const std::vector<pid_t> workers = workers_in(fs, directory);
-    if (workers.empty()) return {};
-    for (const pid_t process : workers) ::kill(process, SIGKILL);
-    if (clock.monotonic() > until)
-      return make_error(ErrorCode::kTimeout, "process {} works in {} and does not end", workers.front(), directory);
-    clock.sleep(kPollInterval);
-  }
 }
 
 class Sweeper {

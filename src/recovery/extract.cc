@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "recovery/cluster.h"
 #include "recovery/database_component.h"
-#include "source/postgres/scratch_place.h"
+#include "source/scratch_place.h"
 
 namespace holdfast::recovery {
 
@@ -28,7 +28,7 @@ Result<ExtractPlan> plan_extract(Workspace& workspace, ExtractRequest& request) 
   const std::string component = TRY(database_component(workspace.stack(), request.instant.components));
   request.instant.components = {component};
   // What is restored of the cluster lies in the scratch directory for a while.
-  request.options.scratch_directory = postgres::scratch_directory(request.options.scratch_directory);
+  request.options.scratch_directory = source::scratch_directory(request.options.scratch_directory);
   request.instant.to = join_path(request.options.scratch_directory, "holdfast");
   RestorePlan plan = TRY(plan_restore(workspace, request.instant));
   CHECK(plan.components.size() == 1);

@@ -6,7 +6,8 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "recovery/points.h"
-#include "recovery/this_host.h"
+#include "recovery/program_version.h"
+#include "repo/host.h"
 #include "source/redis/capture.h"
 
 namespace holdfast::recovery {
@@ -71,7 +72,7 @@ Result<void> commit_snapshot(Workspace& workspace, const ComponentConfig& compon
   snapshot.component = component.name;
   repo::Point point;
   point.stack = workspace.stack().stack;
-  point.host = host_name();
+  point.host = repo::host_name();
   point.version = kProgramVersion;
   point.time = workspace.machine().clock.now();
   point.snapshots.push_back(std::move(snapshot));

@@ -1,7 +1,5 @@
 #include "recovery/redis_restore.h"
 
-#include <cstdlib>
-
 #include "base/secret.h"
 #include "base/units.h"
 #include "recovery/redis_component.h"
@@ -10,11 +8,6 @@
 namespace holdfast::recovery {
 
 namespace {
-
-std::string temporary_directory() {
-  const char* temporary = std::getenv("TMPDIR");
-  return temporary != nullptr && *temporary != '\0' ? temporary : "/tmp";
-}
 
 std::string bin_directory_of(Workspace& workspace, const std::string& component) {
   const ComponentConfig* config = workspace.stack().find(component);
@@ -66,7 +59,7 @@ Result<ComponentRestored> load(Workspace& workspace, const RestoreRequest& reque
   const redis::LoadOptions options = TRY(load_options(workspace, request, plan));
   redis::LoadReport report =
       TRY(redis::load_snapshot(world, workspace.repository(), log, plan.snapshot, *plan.redis_target,
-                               {temporary_directory(), bin_directory_of(workspace, plan.component)}, options));
+                               {"", bin_directory_of(workspace, plan.component)}, options));
   ComponentRestored outcome;
   outcome.bytes = outcome.bytes_written = report.bytes;
   outcome.faults = std::move(report.faults);
@@ -134,14 +127,14 @@ Result<ComponentRestored> restore_redis(Workspace& workspace, const RestoreReque
 }
 
 Result<source::VerifyReport> verify_redis(Workspace& workspace, const VerifyRequest& request,
-                                          const repo::Snapshot& snapshot, const std::string& scratch) {
+                                          const repo::Snapshot& snapshot) {
   const RedisLog opened = TRY(open_redis_log(workspace, snapshot.component));
   source::World world = workspace.world();
   if (request.mode == VerifyMode::kOffline)
     return redis::verify_offline(world, workspace.repository(), *opened.log, snapshot);
   redis::BootOptions options;
   options.bin_directory = bin_directory_of(workspace, snapshot.component);
-  options.scratch_directory = scratch;
+  options.scratch_directory = request.scratch_directory;
   options.deadline = request.deadline;
   return redis::verify_by_booting(world, workspace.repository(), *opened.log, snapshot, options);
 }

@@ -28,6 +28,6 @@ Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request,
                             Progress& progress);
 Result<ComponentRestored> restore_redis(Workspace& workspace, const RestoreRequest& request, const ComponentPlan& plan);
 Result<source::VerifyReport> verify_redis(Workspace& workspace, const VerifyRequest& request,
-                                          const repo::Snapshot& snapshot, const std::string& scratch);
+                                          const repo::Snapshot& snapshot);
 
 }  // namespace holdfast::recovery

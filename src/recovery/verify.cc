@@ -1,7 +1,5 @@
 #include "recovery/verify.h"
 
-#include <unistd.h>
-
 #include "base/log.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
@@ -11,16 +9,11 @@
 #include "source/files/faults.h"
 #include "source/files/restore.h"
 #include "source/postgres/verify.h"
+#include "source/scratch_place.h"
 
 namespace holdfast::recovery {
 
 namespace {
-
-std::string scratch_of(const VerifyRequest& request) {
-  if (!request.scratch_directory.empty()) return absolute_path(request.scratch_directory);
-  const char* temporary = getenv("TMPDIR");
-  return temporary != nullptr && *temporary != '\0' ? temporary : "/tmp";
-}
 
 Result<source::VerifyReport> boot_postgres(Workspace& workspace, const VerifyRequest& request,
                                            const repo::Snapshot& snapshot) {
@@ -34,7 +27,7 @@ Result<source::VerifyReport> boot_postgres(Workspace& workspace, const VerifyReq
     options.bin_directory = config->postgres.bin_directory;
     options.assertions = config->postgres.assertions;
   }
-  options.scratch_directory = scratch_of(request);
+  options.scratch_directory = request.scratch_directory;
   options.amcheck = request.amcheck;
   options.deadline = request.deadline;
   options.restore_command = restore_command(workspace.stack(), snapshot.component, facts);
@@ -45,20 +38,12 @@ Result<source::VerifyReport> boot_postgres(Workspace& workspace, const VerifyReq
 // Restores files aside and compares them with the snapshot, byte for byte.
 Result<source::VerifyReport> restore_files_aside(Workspace& workspace, const VerifyRequest& request,
                                                  const repo::Snapshot& snapshot) {
-  FileSystem& fs = workspace.machine().fs;
-  const std::string directory =
-      join_path(scratch_of(request),
-                fmt::format("holdfast-verify-{}-{:08x}", getpid(), workspace.machine().random.u64() & 0xffffffff));
-  TRY(make_directories(fs, directory));
   source::World world = workspace.world();
+  const auto scratch = TRY(source::ScratchPlace::make(world.fs, world.clock, request.scratch_directory));
   files::RestoreOptions options;
-  options.to = directory;
-  auto restored = files::restore(world, workspace.repository(), snapshot, options);
-  Result<source::VerifyReport> report = restored.ok()
-                                            ? files::verify(world, workspace.repository(), snapshot, directory)
-                                            : Result<source::VerifyReport>(std::move(restored).error());
-  TRY_CONTEXT(remove_tree(fs, directory), "removing what was restored to verify it");
-  return report;
+  options.to = TRY(scratch.folder("files"));
+  TRY(files::restore(world, workspace.repository(), snapshot, options));
+  return files::verify(world, workspace.repository(), snapshot, options.to);
 }
 
 Result<source::VerifyReport> verify_snapshot(Workspace& workspace, const VerifyRequest& request,
@@ -69,7 +54,7 @@ Result<source::VerifyReport> verify_snapshot(Workspace& workspace, const VerifyR
     return boot ? boot_postgres(workspace, request, snapshot)
                 : postgres::verify_offline(world, workspace.repository(), snapshot);
   }
-  if (snapshot.kind == "redis") return verify_redis(workspace, request, snapshot, scratch_of(request));
+  if (snapshot.kind == "redis") return verify_redis(workspace, request, snapshot);
   return boot ? restore_files_aside(workspace, request, snapshot)
               : verify_readable(world, workspace.repository(), snapshot);
 }

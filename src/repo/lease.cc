@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "repo/access.h"
 #include "repo/checked_json.h"
+#include "repo/host.h"
 #include "repo/object_names.h"
 #include "repo/process_mark.h"
 
@@ -35,12 +36,6 @@ std::optional<LeaseName> parse_lease_name(std::string_view name) {
   uint32_t number = 0;
   for (const uint8_t byte : sequence) number = number << 8 | byte;
   return LeaseName{std::string(name.substr(0, 16)), number};
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (gethostname(name.data(), name.size() - 1) != 0) return "unknown";
-  return name.data();
 }
 
 std::string user_name() {

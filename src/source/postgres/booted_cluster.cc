@@ -2,12 +2,10 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
+#include "source/postgres/aside.h"
 #include "source/postgres/materialise.h"
-#include "source/postgres/timeline.h"
-#include "source/postgres/wal_archive.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -39,29 +37,6 @@ Result<std::unique_ptr<BootedCluster>> BootedCluster::boot(source::World& world,
   return cluster;
 }
 
-// The server runs as another user than we when we are root, and that user need not
-// be able to read the repository or its passphrase: then the WAL is laid out for it.
-Result<std::string> BootedCluster::stage_wal() {
-  const std::string directory = join_path(options_.directory, "wal");
-  TRY(world_.fs.make_directory(directory, 0755));
-  auto archive = TRY(WalArchive::open(repository_, {snapshot_.component, source_.system_id, source_.segment_bytes}));
-  const auto stage = [&](const std::string& name) -> Result<void> {
-    const auto content = TRY(archive->fetch(name));
-    if (!content) return {};
-    return write_file_durably(world_.fs, join_path(directory, name), *content, 0644);
-  };
-  const uint64_t size = source_.segment_bytes;
-  const std::vector<TimelineSwitch> ancestors = TRY(archive->history(target_.timeline));
-  for (const TimelinePiece& piece : path_to(target_.timeline, ancestors)) {
-    if (piece.timeline > 1) TRY(stage(history_name(piece.timeline)));
-    // A server that is to stop at once wants to see the record after that, too.
-    const uint64_t from = std::max(piece.from.value, target_.replay_from.value) / size * size;
-    const uint64_t to = std::min(piece.to.value, target_.replay_to.value + size);
-    for (uint64_t at = from; at < to; at += size) TRY(stage(segment_name(piece.timeline, {at}, size)));
-  }
-  return "cp '" + directory + "/%f' '%p'";
-}
-
 Result<void> BootedCluster::restore() {
   const std::string& root = options_.directory;
   user_ = TRY(server_user(root));
@@ -74,7 +49,10 @@ Result<void> BootedCluster::restore() {
   if (user_.uid && ::chown(root.c_str(), *user_.uid, *user_.gid) != 0) return Error::from_errno(errno, root);
   MaterialiseOptions options;
   options.to = data_;
-  options.restore_command = user_.uid ? TRY(stage_wal()) : options_.restore_command;
+  // As root the server is another user's, who need not be able to read the repository.
+  options.restore_command = user_.uid
+                                ? TRY(stage_wal(world_.fs, repository_, snapshot_, target_, join_path(root, "wal")))
+                                : options_.restore_command;
   options.action = AfterRecovery::kPromote;
   options.uid = user_.uid;
   options.gid = user_.gid;
@@ -87,11 +65,8 @@ Result<void> BootedCluster::restore() {
 
 Result<void> BootedCluster::start() {
   world_.progress.phase = "booting";
-  // Its own hba file, because the cluster's may not let us in.
   const std::string& root = options_.directory;
-  const std::string hba = join_path(root, "hba.conf"), ident = join_path(root, "ident.conf");
-  TRY(write_file_durably(world_.fs, hba, as_bytes("local all all trust\n"), 0644));
-  TRY(write_file_durably(world_.fs, ident, as_bytes(""), 0644));
+  TRY(write_access_files(world_.fs, root));
   PrivateServer::Options options;
   options.bin_directory = bin_directory_;
   options.data_directory = data_;
@@ -99,24 +74,7 @@ Result<void> BootedCluster::start() {
   options.log_path = join_path(root, "log");
   options.user = user_;
   options.start_deadline = left();
-  options.settings = {{"data_directory", data_},
-                      {"hba_file", hba},
-                      {"ident_file", ident},
-                      {"external_pid_file", join_path(root, "external.pid")},
-                      {"archive_mode", "off"},
-                      {"primary_conninfo", ""},
-                      {"primary_slot_name", ""},
-                      {"synchronous_standby_names", ""},
-                      {"ssl", "off"},
-                      {"logging_collector", "off"},
-                      {"log_destination", "stderr"},
-                      {"fsync", "off"},
-                      {"autovacuum", "off"},
-                      {"hot_standby", "on"},
-                      {"shared_preload_libraries", ""},
-                      {"session_preload_libraries", ""},
-                      {"local_preload_libraries", ""},
-                      {"cluster_name", "holdfast-boot"}};
+  options.settings = settings_aside(data_, root);
   server_ = TRY(PrivateServer::start(std::move(options)));
   return {};
 }

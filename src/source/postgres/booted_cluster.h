@@ -39,7 +39,6 @@ class BootedCluster {
   BootedCluster(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
                 const ResolvedTarget& target, Options options, SnapshotSource source);
   Result<void> restore();
-  Result<std::string> stage_wal();
   Result<void> start();
   Result<void> wait_for_end_of_recovery();
   Duration left() const { return until_ - world_.clock.monotonic(); }

@@ -9,7 +9,7 @@
 #include "source/postgres/dump.h"
 #include "source/postgres/extract_target.h"
 #include "source/postgres/inventory.h"
-#include "source/postgres/scratch_place.h"
+#include "source/scratch_place.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -40,7 +40,7 @@ class Extraction {
                             const ResolvedTarget& target) {
     TRY(look_at_live(snapshot));
     if (!options_.look_only) report_.swept = TRY(target_->sweep());
-    const ScratchPlace scratch = TRY(ScratchPlace::make(world_.fs, world_.clock, options_.scratch_directory));
+    const source::ScratchPlace scratch = TRY(source::ScratchPlace::make(world_.fs, world_.clock, options_.scratch_directory));
     auto done = [&]() -> Result<void> {
       TRY(boot(repository, snapshot, target, scratch));
       TRY(look_at_instant());
@@ -137,7 +137,7 @@ class Extraction {
   // ---- 3. and 4. the instant
 
   Result<void> boot(repo::Repository& repository, const repo::Snapshot& snapshot, const ResolvedTarget& target,
-                    const ScratchPlace& scratch) {
+                    const source::ScratchPlace& scratch) {
     phase_began_ = world_.clock.monotonic();
     // Programs that lack are better missed now.
     programs_ = TRY(find_dump_programs(target_->major(), options_.bin_directory));
@@ -198,7 +198,7 @@ class Extraction {
   }
 
   // Before anything is written: room for the dump, and for what it becomes.
-  Result<void> check_space(const ScratchPlace& scratch) {
+  Result<void> check_space(const source::ScratchPlace& scratch) {
     const uint64_t needed = needs_.bytes + kSpareBytes;
     const uint64_t scratch_free = TRY(world_.fs.free_bytes(scratch.path()));
     if (scratch_free < needed)
@@ -219,7 +219,7 @@ class Extraction {
 
   // ---- 5. to 9.
 
-  Result<void> dump(const ScratchPlace& scratch) {
+  Result<void> dump(const source::ScratchPlace& scratch) {
     world_.progress.phase = "dumping";
     std::string database = options_.database, schemas;
     if (of_tables()) {
@@ -258,7 +258,7 @@ class Extraction {
     return take_inventory(connection, options);
   }
 
-  Result<void> carry_over(const ScratchPlace& scratch) {
+  Result<void> carry_over(const source::ScratchPlace& scratch) {
     const std::string loaded = of_tables() ? options_.target_database : target_->ours();
     TRY(target_->create_roles(report_.roles_made));
     world_.progress.phase = "loading";

@@ -5,7 +5,6 @@
 #include "source/postgres/dump.h"
 #include "source/postgres/extract_target.h"
 #include "source/postgres/inventory.h"
-#include "source/postgres/scratch_place.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -38,50 +37,6 @@ TEST(Extract, DifferencesAreSaidAndCounted) {
   EXPECT_EQ(differences(wanted, found), (std::vector<std::string>{"rows of a: 2, not 3", "rows of b: is missing",
                                                                   "table c: is there and should not be"}));
   EXPECT_EQ(differences(wanted, found, 1), (std::vector<std::string>{"rows of a: 2, not 3", "and 2 more"}));
-}
-
-class ScratchPlaceTest : public testing::Test {
- protected:
-  ScratchPlaceTest() {
-    std::string pattern = testing::TempDir() + "holdfast-scratch-XXXXXX";
-    root_ = ::mkdtemp(pattern.data());
-  }
-  ~ScratchPlaceTest() override { ignore(remove_tree(real_file_system(), root_), "a test's directory"); }
-
-  Result<ScratchPlace> make() { return ScratchPlace::make(real_file_system(), system_clock(), root_); }
-  bool there(const std::string& path) { return exists(real_file_system(), path).value(); }
-
-  std::string root_;
-};
-
-TEST_F(ScratchPlaceTest, GoesWithTheObjectAndLeavesTheLivingAlone) {
-  std::string first, second;
-  {
-    const ScratchPlace one = make().value();
-    first = one.path();
-    ASSERT_TRUE(one.folder("boot").ok());
-    const ScratchPlace other = make().value();
-    second = other.path();
-    EXPECT_TRUE(there(first + "/boot"));
-  }
-  EXPECT_FALSE(there(first));
-  EXPECT_FALSE(there(second));
-}
-
-TEST_F(ScratchPlaceTest, RemovesWhatTheDeadHaveLeftAndNothingElse) {
-  FileSystem& fs = real_file_system();
-  const std::string dead = root_ + "/holdfast-aside-dead00", being_made = root_ + "/holdfast-aside-young0",
-                    other = root_ + "/other";
-  for (const std::string& path : {dead, being_made, other}) ASSERT_TRUE(fs.make_directory(path, 0700).ok());
-  ASSERT_TRUE(write_file_durably(fs, dead + "/lock", as_bytes("")).ok());
-  ASSERT_TRUE(make_directories(fs, dead + "/boot/data").ok());
-  // A number in postmaster.pid that is some other process's: it must not be ended.
-  ASSERT_TRUE(
-      write_file_durably(fs, dead + "/boot/data/postmaster.pid", as_bytes(std::to_string(::getpid()) + "\n")).ok());
-  const ScratchPlace place = make().value();
-  EXPECT_FALSE(there(dead));
-  EXPECT_TRUE(there(being_made));
-  EXPECT_TRUE(there(other));
 }
 
 }  // namespace

@@ -5,9 +5,9 @@
 #include "source/redis/file_sink.h"
 #include "source/redis/private_server.h"
 #include "source/redis/restore_command.h"
-#include "source/redis/scratch_folder.h"
 #include "source/redis/state_files.h"
 #include "source/redis/verify.h"
+#include "source/scratch_place.h"
 
 // What a server loaded is compared with what stands in the file by the server's own
 // digest of values (DEBUG DIGEST-VALUE), which does not depend on how a value is encoded
@@ -237,8 +237,8 @@ Result<source::VerifyReport> compare_with_rdb(source::World& world, ServerSessio
 
 Result<source::VerifyReport> verify_by_booting(source::World& world, repo::Repository& repository, CommandLog& log,
                                                const repo::Snapshot& snapshot, const BootOptions& options) {
-  const ScratchFolder scratch = TRY(ScratchFolder::make(world.fs, options.scratch_directory));
-  return BootVerifier(world, repository, log, snapshot, options, scratch.path())
+  const auto scratch = TRY(source::ScratchPlace::make(world.fs, world.clock, options.scratch_directory));
+  return BootVerifier(world, repository, log, snapshot, options, TRY(scratch.folder("state")))
       .run()
       .context(fmt::format("verifying '{}'", snapshot.component));
 }

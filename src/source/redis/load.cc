@@ -6,9 +6,9 @@
 #include "base/units.h"
 #include "source/redis/dump_payload.h"
 #include "source/redis/file_sink.h"
-#include "source/redis/scratch_folder.h"
 #include "source/redis/state_files.h"
 #include "source/redis/stored_file.h"
+#include "source/scratch_place.h"
 
 namespace holdfast::redis {
 namespace {
@@ -193,9 +193,9 @@ Result<LoadReport> load_snapshot(source::World& world, repo::Repository& reposit
         options);
   }
   TRY(check_load(world, options));
-  const ScratchFolder scratch = TRY(ScratchFolder::make(world.fs, state.scratch_directory));
+  const auto scratch = TRY(source::ScratchPlace::make(world.fs, world.clock, state.scratch_directory));
   StateOptions write;
-  write.directory = scratch.path();
+  write.directory = TRY(scratch.folder("state"));
   write.bin_directory = state.bin_directory;
   write.folding = Folding::kRequired;
   const StateFiles files = TRY(write_state(world, repository, log, snapshot, target, write));

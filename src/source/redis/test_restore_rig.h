@@ -15,7 +15,7 @@
 #include "source/redis/file_sink.h"
 #include "source/redis/frame_codec.h"
 #include "source/redis/private_server.h"
-#include "source/redis/scratch_folder.h"
+#include "source/scratch_place.h"
 #include "store/memory_store.h"
 
 namespace holdfast::redis {
@@ -25,7 +25,7 @@ namespace holdfast::redis {
 class RestoreRig {
  public:
   RestoreRig()
-      : scratch_(ScratchFolder::make(real_file_system(), "/tmp").value()),
+      : scratch_(source::ScratchPlace::make(real_file_system(), system_clock(), "/tmp").value()),
         store_(store::make_memory_store(system_clock())),
         world{real_file_system(), system_clock(), progress} {
     repo::InitOptions options;
@@ -124,7 +124,7 @@ class RestoreRig {
 
  private:
   static constexpr size_t kBlockBytes = 256 << 10;
-  ScratchFolder scratch_;
+  source::ScratchPlace scratch_;
   std::unique_ptr<store::ObjectStore> store_;
   std::unique_ptr<repo::Repository> repository_;
   std::unique_ptr<repo::LogStore> logs_;

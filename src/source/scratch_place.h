@@ -6,11 +6,11 @@
 #include "base/result.h"
 #include "base/time.h"
 
-namespace holdfast::postgres {
+namespace holdfast::source {
 
 // A directory of our own for the time of one operation, gone with the object. A process
 // that is killed leaves it, perhaps with a server that runs in it: whoever makes the next
-// one below the same directory ends that server and removes what is left. A lock on a
+// one below the same directory ends what works in it and removes what is left. A lock on a
 // file in it, which ends with the process that holds it, tells the living from the dead.
 class ScratchPlace {
  public:
@@ -34,4 +34,4 @@ class ScratchPlace {
 // $TMPDIR or /tmp when `directory` is "", else that, absolute.
 std::string scratch_directory(const std::string& directory);
 
-}  // namespace holdfast::postgres
+}  // namespace holdfast::source

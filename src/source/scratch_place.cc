@@ -1,7 +1,6 @@
-#include "source/postgres/scratch_place.h"
+#include "source/scratch_place.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -11,15 +10,15 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/workers.h"
 
-namespace holdfast::postgres {
+namespace holdfast::source {
 namespace {
 
 constexpr std::string_view kPrefix = "holdfast-aside-";
 constexpr const char* kLockName = "lock";
 // A directory without a lock file is one that is being made, or was when its maker died.
 constexpr Duration kBeingMade = Duration::seconds(600);
-constexpr Duration kEndOfServer = Duration::seconds(30), kPoll = Duration::milliseconds(50);
 
 // The lock, or -1 when a living process has it or it can't be had.
 int try_lock(const std::string& directory, int flags) {
@@ -28,27 +27,6 @@ int try_lock(const std::string& directory, int flags) {
   if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
   ::close(fd);
   return -1;
-}
-
-// The server whose working directory is `data`, by its postmaster.pid; 0: none.
-pid_t server_in(FileSystem& fs, const std::string& data) {
-  const auto text = read_file(fs, join_path(data, "postmaster.pid"), 4096);
-  if (!text.ok()) return 0;
-  const pid_t pid = static_cast<pid_t>(std::strtol(std::string(as_text(text.value())).c_str(), nullptr, 10));
-  if (pid <= 1) return 0;
-  struct stat here {
-  }, working{};
-  const bool same = ::stat(data.c_str(), &here) == 0 &&
-                    ::stat(fmt::format("/proc/{}/cwd", pid).c_str(), &working) == 0 && here.st_dev == working.st_dev &&
-                    here.st_ino == working.st_ino;
-  return same ? pid : 0;
-}
-
-void end_server(FileSystem& fs, Clock& clock, const std::string& data) {
-  const pid_t pid = server_in(fs, data);
-  if (pid == 0 || ::kill(pid, SIGQUIT) != 0) return;
-  const Duration until = clock.monotonic() + kEndOfServer;
-  while (server_in(fs, data) == pid && ::kill(pid, 0) == 0 && clock.monotonic() < until) clock.sleep(kPoll);
 }
 
 bool is_young(FileSystem& fs, Clock& clock, const std::string& path) {
@@ -63,13 +41,13 @@ void remove_left_over(FileSystem& fs, Clock& clock, const std::string& path) {
   if (!made && is_young(fs, clock, path)) return;
   const int lock = made ? try_lock(path, 0) : -1;
   if (made && lock < 0) return;
-  end_server(fs, clock, join_path(path, "boot/data"));
-  const auto removed = remove_tree(fs, path);
+  auto removed = end_workers(fs, clock, path);
+  if (removed.ok()) removed = remove_tree(fs, path);
   if (lock >= 0) ::close(lock);
   if (removed.ok())
-    log_info("postgres.scratch.swept", {{"path", path}});
+    log_info("source.scratch.swept", {{"path", path}});
   else
-    log_warn("postgres.scratch.not_removed", {{"path", path}, {"error", removed.error().text()}});
+    log_warn("source.scratch.not_removed", {{"path", path}, {"error", removed.error().text()}});
 }
 
 void sweep(FileSystem& fs, Clock& clock, const std::string& below) {
@@ -107,7 +85,7 @@ ScratchPlace::ScratchPlace(ScratchPlace&& other) noexcept
 ScratchPlace::~ScratchPlace() {
   if (!path_.empty()) {
     const auto removed = remove_tree(*fs_, path_);
-    if (!removed.ok()) log_warn("postgres.scratch.not_removed", {{"path", path_}, {"error", removed.error().text()}});
+    if (!removed.ok()) log_warn("source.scratch.not_removed", {{"path", path_}, {"error", removed.error().text()}});
   }
   if (lock_ >= 0) ::close(lock_);
 }
@@ -118,4 +96,4 @@ Result<std::string> ScratchPlace::folder(const std::string& name) const {
   return path;
 }
 
-}  // namespace holdfast::postgres
+}  // namespace holdfast::source

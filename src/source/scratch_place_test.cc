@@ -1,0 +1,87 @@
+#include "source/scratch_place.h"
+
+#include <gtest/gtest.h>
+
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <thread>
+
+namespace holdfast::source {
+namespace {
+
+class ScratchPlaceTest : public testing::Test {
+ protected:
+  ScratchPlaceTest() {
+    std::string pattern = testing::TempDir() + "holdfast-scratch-XXXXXX";
+    root_ = ::mkdtemp(pattern.data());
+  }
+  ~ScratchPlaceTest() override { ignore(remove_tree(real_file_system(), root_), "a test's directory"); }
+
+  Result<ScratchPlace> make() { return ScratchPlace::make(real_file_system(), system_clock(), root_); }
+  bool there(const std::string& path) { return exists(real_file_system(), path).value(); }
+  // What a process that was killed has left.
+  std::string leave_behind() {
+    const std::string path = root_ + "/holdfast-aside-dead00";
+    EXPECT_TRUE(make_directories(real_file_system(), path + "/boot").ok());
+    EXPECT_TRUE(write_file_durably(real_file_system(), path + "/lock", as_bytes("")).ok());
+    return path;
+  }
+  // A process that works in `directory` until it is ended.
+  static pid_t worker_in(const std::string& directory) {
+    int ready[2];
+    EXPECT_EQ(::pipe(ready), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (::chdir(directory.c_str()) != 0 || ::write(ready[1], "", 1) != 1) ::_exit(1);
+      while (true) ::pause();
+    }
+    char byte;
+    EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+    ::close(ready[0]);
+    ::close(ready[1]);
+    return child;
+  }
+
+  std::string root_;
+};
+
+TEST_F(ScratchPlaceTest, GoesWithTheObjectAndLeavesTheLivingAlone) {
+  std::string first, second;
+  {
+    const ScratchPlace one = make().value();
+    first = one.path();
+    ASSERT_TRUE(one.folder("boot").ok());
+    const ScratchPlace other = make().value();
+    second = other.path();
+    EXPECT_TRUE(there(first + "/boot"));
+  }
+  EXPECT_FALSE(there(first));
+  EXPECT_FALSE(there(second));
+}
+
+TEST_F(ScratchPlaceTest, RemovesWhatTheDeadHaveLeftAndNothingElse) {
+  FileSystem& fs = real_file_system();
+  const std::string dead = leave_behind(), being_made = root_ + "/holdfast-aside-young0", other = root_ + "/other";
+  for (const std::string& path : {being_made, other}) ASSERT_TRUE(fs.make_directory(path, 0700).ok());
+  const ScratchPlace place = make().value();
+  EXPECT_FALSE(there(dead));
+  EXPECT_TRUE(there(being_made));
+  EXPECT_TRUE(there(other));
+}
+
+TEST_F(ScratchPlaceTest, EndsWhatWorksInWhatTheDeadHaveLeftAndNothingElse) {
+  const std::string dead = leave_behind();
+  const pid_t inside = worker_in(dead + "/boot"), outside = worker_in(root_);
+  const std::jthread reaper([&] { ::waitpid(inside, nullptr, 0); });
+  const ScratchPlace place = make().value();
+  EXPECT_FALSE(there(dead));
+  EXPECT_EQ(::waitpid(outside, nullptr, WNOHANG), 0);
+  ::kill(outside, SIGKILL);
+  ::waitpid(outside, nullptr, 0);
+}
+
+}  // namespace
+}  // namespace holdfast::source
