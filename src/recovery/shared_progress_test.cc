@@ -21,13 +21,12 @@ TEST(SharedProgress, AddsUpAndNamesWhoDoesWhat) {
   data.phase = "reading files";
   db.bytes_done = 30;
   data.bytes_done = 20;
-  wait_for([&] { return whole.bytes_done == 50; });
+  const auto says = [&](std::string_view phase) { return std::string_view(whole.phase.load()) == phase; };
+  wait_for([&] { return whole.bytes_done == 50 && says("db: copying, data: reading files"); });
   EXPECT_EQ(whole.bytes_total, 150u);
-  EXPECT_EQ(std::string_view(whole.phase.load()), "db: copying, data: reading files");
   // What has ended is done, whatever was expected of it.
   shared.end(data);
-  wait_for([&] { return whole.bytes_total == 120; });
-  EXPECT_EQ(std::string_view(whole.phase.load()), "db: copying");
+  wait_for([&] { return whole.bytes_total == 120 && says("db: copying"); });
   // Of one that can't be told, all can't.
   shared.begin("more", 0);
   wait_for([&] { return whole.bytes_total == 0; });
