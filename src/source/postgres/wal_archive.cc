@@ -29,12 +29,11 @@ uint32_t checksum(ByteView bytes) { return crc32c_finish(crc32c_update(kCrc32cSt
 
 class Archive final : public WalArchive {
  public:
-  // `quick`: the same store, at another price; may be null.
-  Archive(std::unique_ptr<repo::LogStore> owned, std::unique_ptr<repo::LogStore> quick, repo::LogStore& store,
-          Clock& clock, const Identity& identity)
+  using OwnedStores = std::vector<std::unique_ptr<repo::LogStore>>;
+  Archive(OwnedStores owned, repo::LogStore& store, repo::LogStore& quick, Clock& clock, const Identity& identity)
       : owned_(std::move(owned)),
-        quick_(std::move(quick)),
         store_(store),
+        quick_(quick),
         clock_(clock),
         identity_(identity),
         stream_(fmt::format("{}.{}", identity.component, identity.system_id)) {}
@@ -89,8 +88,9 @@ class Archive final : public WalArchive {
   Result<void> add_times(WalRange& range, const std::vector<WalPiece>& pieces);
   std::vector<WalPiece> pieces_of(const WalInventory& inventory) const;
 
-  const std::unique_ptr<repo::LogStore> owned_, quick_;
+  const OwnedStores owned_;
   repo::LogStore& store_;
+  repo::LogStore& quick_;  // the same place, at another price
   Clock& clock_;
   const Identity identity_;
   const std::string stream_;
@@ -116,7 +116,7 @@ class Archive final : public WalArchive {
 
 Result<void> Archive::put(const std::string& name, Bytes header, ByteView body, Haste haste) {
   repo::LogRecord record{name, std::move(header), Bytes::copy_of(body)};
-  repo::LogStore& store = haste == Haste::kOthersWait && quick_ ? *quick_ : store_;
+  repo::LogStore& store = haste == Haste::kOthersWait ? quick_ : store_;
   auto stored = store.put(stream_, record);
   if (!stored.ok() && stored.error().code() == ErrorCode::kMismatch)
     return make_error(ErrorCode::kMismatch, "{} is stored already, with other content", name)
@@ -604,19 +604,21 @@ Result<void> check_identity(const WalArchive::Identity& identity) {
 
 }  // namespace
 
-Result<std::unique_ptr<WalArchive>> WalArchive::open(repo::LogStore& store, Clock& clock, const Identity& identity) {
+Result<std::unique_ptr<WalArchive>> WalArchive::open(repo::LogStore& store, Clock& clock, const Identity& identity,
+                                                     repo::LogStore* quick) {
   TRY(check_identity(identity));
-  return std::unique_ptr<WalArchive>(new Archive(nullptr, nullptr, store, clock, identity));
+  return std::unique_ptr<WalArchive>(new Archive({}, store, quick != nullptr ? *quick : store, clock, identity));
 }
 
 Result<std::unique_ptr<WalArchive>> WalArchive::open(repo::Repository& repository, const Identity& identity,
                                                      int compression_level) {
   TRY(check_identity(identity));
-  auto store = repo::open_log_store(repository, compression_level);
-  auto quick = repo::open_log_store(repository, std::min(compression_level, kQuickLevel));
-  repo::LogStore& reference = *store;
+  Archive::OwnedStores stores;
+  stores.push_back(repo::open_log_store(repository, compression_level));
+  stores.push_back(repo::open_log_store(repository, std::min(compression_level, kQuickLevel)));
+  repo::LogStore &store = *stores[0], &quick = *stores[1];
   return std::unique_ptr<WalArchive>(
-      new Archive(std::move(store), std::move(quick), reference, repository.environment().clock, identity));
+      new Archive(std::move(stores), store, quick, repository.environment().clock, identity));
 }
 
 }  // namespace holdfast::postgres

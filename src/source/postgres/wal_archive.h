@@ -57,8 +57,10 @@ class WalArchive {
   };
   static Result<std::unique_ptr<WalArchive>> open(repo::Repository& repository, const Identity& identity,
                                                   int compression_level = 3);
-  // The same on a log store, which must outlive the archive.
-  static Result<std::unique_ptr<WalArchive>> open(repo::LogStore& store, Clock& clock, const Identity& identity);
+  // The same on a log store, which must outlive the archive, like `quick`: where what is
+  // stored in haste goes through to the same place (null: through the store, too).
+  static Result<std::unique_ptr<WalArchive>> open(repo::LogStore& store, Clock& clock, const Identity& identity,
+                                                  repo::LogStore* quick = nullptr);
   virtual ~WalArchive() = default;
   virtual const Identity& identity() const = 0;
 

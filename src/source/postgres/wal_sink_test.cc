@@ -99,6 +99,17 @@ TEST_F(WalSinkTest, WaitsForTheWholeWhileTheServerHasMore) {
   EXPECT_TRUE(sink->drain(kPatience));
 }
 
+TEST_F(WalSinkTest, StoresInHasteWhileMoreWaits) {
+  TestLogStore quick;
+  archive_ = WalArchive::open(store_, system_clock(), {"db", TestWal::kSystemId, kSegment}, &quick).value();
+  const auto sink = this->sink(options());
+  feed(*sink, 0, 4 * kSegment, 100'000, Lsn{5 * kSegment});  // the server has four segments, and no more
+  EXPECT_TRUE(sink->drain(kPatience));
+  const std::string stream = fmt::format("db.{}", TestWal::kSystemId);
+  EXPECT_EQ(quick.names(stream), (std::vector{wal_.segment_name(0), wal_.segment_name(1), wal_.segment_name(2)}));
+  EXPECT_EQ(store_.names(stream), std::vector{wal_.segment_name(3)}) << "nothing waits behind the last";
+}
+
 TEST_F(WalSinkTest, TriesAgainUntilTheStoreIsBack) {
   const auto sink = this->sink(options());
   store_.break_down(make_error(ErrorCode::kUnavailable, "away").with_retryable());
