@@ -34,8 +34,8 @@ class Server:
                  "-d", "postgres", "-c", query]
         return self.bench.run(words).output.strip()
 
-    def pgbench(self, *words):
-        return self.bench.run([self.bench.tool("pgbench"), "-h", self.socket, "-U", "postgres", *words, "postgres"])
+    def pgbench(self, *words, database="postgres"):
+        return self.bench.run([self.bench.tool("pgbench"), "-h", self.socket, "-U", "postgres", *words, database])
 
     def load(self, gigabytes):
         self.pgbench("-i", "-q", "-s", str(max(1, round(67 * gigabytes))))
