@@ -152,22 +152,25 @@ T take(Result<T>& result) {
 }
 }  // namespace internal
 
-// TRY(expression): the value, or returns the error from the enclosing function.
-#define TRY(expression)                                                                  \
-  __extension__({                                                                        \
-    auto try_result_ = (expression);                                                     \
-    if (!try_result_.ok()) [[unlikely]]                                                  \
-      return std::move(try_result_).error();                                             \
-    ::holdfast::internal::take<typename decltype(try_result_)::value_type>(try_result_); \
+// A name for each use, so that one may stand in another.
+#define HOLDFAST_JOINED(left, right) left##right
+#define HOLDFAST_NAMED(prefix, number) HOLDFAST_JOINED(prefix, number)
+#define HOLDFAST_TRY(name, expression, failed)                             \
+  __extension__({                                                          \
+    auto name = (expression);                                              \
+    if (!name.ok()) [[unlikely]]                                           \
+      return failed;                                                       \
+    ::holdfast::internal::take<typename decltype(name)::value_type>(name); \
   })
 
+// TRY(expression): the value, or returns the error from the enclosing function.
+#define TRY(expression) HOLDFAST_TRY_PLAIN(HOLDFAST_NAMED(try_result_, __COUNTER__), expression)
+#define HOLDFAST_TRY_PLAIN(name, expression) HOLDFAST_TRY(name, expression, std::move(name).error())
+
 // The same, with a line of context (fmt arguments) added to the error.
-#define TRY_CONTEXT(expression, ...)                                                     \
-  __extension__({                                                                        \
-    auto try_result_ = (expression);                                                     \
-    if (!try_result_.ok()) [[unlikely]]                                                  \
-      return std::move(try_result_).error().with_context(fmt::format(__VA_ARGS__));      \
-    ::holdfast::internal::take<typename decltype(try_result_)::value_type>(try_result_); \
-  })
+#define TRY_CONTEXT(expression, ...) \
+  HOLDFAST_TRY_CONTEXT(HOLDFAST_NAMED(try_result_, __COUNTER__), expression, __VA_ARGS__)
+#define HOLDFAST_TRY_CONTEXT(name, expression, ...) \
+  HOLDFAST_TRY(name, expression, std::move(name).error().with_context(fmt::format(__VA_ARGS__)))
 
 }  // namespace holdfast
