@@ -58,8 +58,9 @@ class Cluster(Drilled):
 
     def setUp(self):
         super().setUp()
-        self.server = Server(self.scratch / "server", ["archive_mode = on", "autovacuum = off",
-                                                       f"archive_command = '{self.program()} --config {self.config} wal push %p'", *self.SETTINGS])
+        self.server = self.make_server(self.scratch / "server", ["archive_mode = on", "autovacuum = off",
+                                                                 f"archive_command = '{self.program()} --config {self.config} wal push %p'",
+                                                                 *self.SETTINGS])
         self.addCleanup(self.server.remove)
         self.make_data()
         self.configure(self.COMPONENT)
@@ -67,6 +68,9 @@ class Cluster(Drilled):
         self.as_server("init")
         self.server.start()
         self.addCleanup(self.server.stop, mode="immediate")
+
+    def make_server(self, directory, settings):
+        return Server(directory, settings)
 
     def configure(self, more=""):
         self.write_config(f"  - {{name: db, kind: postgres, connection: {self.server.connection}, rto: 1h{more}}}\n"
