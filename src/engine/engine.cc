@@ -203,8 +203,7 @@ Result<void> Engine::collect() {
   return {};
 }
 
-void Engine::watch_budget(const std::string& name, Duration limit) {
-  const Duration elapsed = world_.clock.now() - state_.began;
+void Engine::watch_budget(const std::string& name, Duration limit, Duration elapsed) {
   const Json payload = {{"budget", name}, {"limit_s", limit.in_seconds()}, {"elapsed_s", elapsed.in_seconds()}};
   if (elapsed >= limit) {
     if (!state_.budgets.contains("over:" + name)) append(kind::kBudgetOverrun, "", 0, payload);
@@ -213,16 +212,23 @@ void Engine::watch_budget(const std::string& name, Duration limit) {
   }
 }
 
-// A window's end concerns the steps in it that are not settled; it ends none of them.
+// A window's end concerns the steps in it; it ends none of them. One that was done too late
+// while nobody drove the run was late all the same.
 void Engine::watch_budgets() {
   if (state_.undoing) return;
-  bool open = false;
+  const Duration now = world_.clock.now() - state_.began;
+  Duration whole;
   for (const Step& step : state_.plan.steps) {
-    if (state_.settled(step.id)) continue;
-    open = true;
-    if (step.window_end) watch_budget(step.phase.empty() ? step.title : step.phase, *step.window_end);
+    const StepState& state = state_.step(step.id);
+    const bool settled = state_.settled(step.id);
+    const bool done = state.phase == StepPhase::kDone && state.ended.ns != 0;
+    if (settled && !done) continue;
+    const Duration elapsed = settled ? state.ended - state_.began : now;
+    whole = std::max(whole, elapsed);
+    if (!step.window_end || (settled && elapsed < *step.window_end)) continue;
+    watch_budget(step.phase.empty() ? step.title : step.phase, *step.window_end, elapsed);
   }
-  if (open && state_.plan.rto && state_.plan.rto->most) watch_budget("RTO", *state_.plan.rto->most);
+  if (state_.plan.rto && state_.plan.rto->most) watch_budget("RTO", *state_.plan.rto->most, whole);
 }
 
 void Engine::obey_wishes() {

@@ -76,7 +76,7 @@ class Engine {
   Result<void> collect();
   Result<void> collect_one(const std::string& id);
   void watch_budgets();
-  void watch_budget(const std::string& name, Duration limit);
+  void watch_budget(const std::string& name, Duration limit, Duration elapsed);
   bool anything_runs() const;
   bool all_settled() const;
   Result<void> end_stopped();

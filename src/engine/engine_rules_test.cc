@@ -86,6 +86,20 @@ TEST(Rules, AWindowIsWatchedWhileAPointIsRead) {
   EXPECT_THAT(rig.log.told("budget.overrun"), ElementsAre("budget.overrun"));
 }
 
+TEST(Rules, AStepThatWasDoneTooLateWhileNobodyDroveIsAnOverrun) {
+  Rig rig;
+  rig.add("first").window_end = Duration::seconds(5);
+  rig.plan.rto = Objective{Duration::seconds(8), "8 s"};
+  rig.runner.fates["first"] = {{AttemptReport::State::kRunning, std::nullopt}};
+  rig.person.next_wish = Wish::kDetach;
+  ASSERT_FALSE(rig.drive().ok());
+  EXPECT_THAT(rig.log.told("budget.overrun"), IsEmpty());
+  rig.clock.sleep(Duration::seconds(10));
+  rig.runner.fates["first"] = {rig.runner.ended(0)};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.log.told("budget.overrun"), ElementsAre("budget.overrun", "budget.overrun")) << "window and RTO";
+}
+
 TEST(Rules, APointIsReadOnceInARun) {
   Rig rig;
   destroying(rig);
