@@ -1,13 +1,12 @@
 #include "cli/one_database.h"
 
-#include <CLI/CLI.hpp>
-
 #include <unistd.h>
 #include <algorithm>
 #include <string_view>
 
 #include "base/units.h"
 #include "cli/context.h"
+#include "cli/given.h"
 #include "cli/present.h"
 #include "cli/progress_view.h"
 #include "cli/terminal.h"
@@ -24,8 +23,6 @@ constexpr const char* kOfDirectories[] = {
     "--into-password"};
 constexpr const char* kOfDatabases[] = {"--table",        "--target-database", "--target-table", "--replace",
                                         "--end-sessions", "--create-roles",    "--server",       "--scratch"};
-
-bool is_given(const CLI::App& command, const std::string& name) { return command.get_option(name)->count() > 0; }
 
 recovery::ExtractRequest request_of(const OneDatabaseOptions& options, const recovery::RestoreRequest& instant) {
   recovery::ExtractRequest request;

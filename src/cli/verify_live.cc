@@ -1,9 +1,8 @@
 #include "cli/verify_live.h"
 
-#include <CLI/CLI.hpp>
-
 #include "base/units.h"
 #include "cli/context.h"
+#include "cli/given.h"
 #include "cli/present.h"
 #include "cli/progress_view.h"
 #include "cli/terminal.h"
@@ -11,8 +10,6 @@
 namespace holdfast::cli {
 
 namespace {
-
-bool is_given(const CLI::App& command, const std::string& name) { return command.get_option(name)->count() > 0; }
 
 Json document_of(const recovery::LiveVerifyRequest& request, const recovery::LiveVerifyOutcome& outcome) {
   const postgres::LiveVerifyReport& live = outcome.live;

@@ -137,6 +137,7 @@ class Engine {
   std::optional<Stop> stopping_;
   std::optional<Time> wake_at_;  // for a retry's pause
   std::optional<Error> meanwhile_error_;
+  std::set<std::string> proven_anew_;  // steps before which this drive has proven an instant that moves
   bool detach_ = false;
 };
 

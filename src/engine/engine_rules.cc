@@ -52,6 +52,16 @@ Result<bool> Engine::is_approved(const Step& step) {
   return false;
 }
 
+namespace {
+
+// "10 minutes ago" is another instant each time, and may need another point.
+bool moves(const std::string& at) {
+  const auto once = parse_time(at, Time::from_unix_seconds(0)), later = parse_time(at, Time::from_unix_seconds(1));
+  return once.ok() && later.ok() && once.value() != later.value();
+}
+
+}  // namespace
+
 // While a point is read other steps end, budgets pass, and a person may want to leave.
 bool Engine::go_on_meanwhile() {
   attend();
@@ -62,11 +72,12 @@ bool Engine::go_on_meanwhile() {
 Result<bool> Engine::point_is_proven(const Step& step) {
   const std::string which = which_point(step);
   const std::string needed = proof_key(step.component.empty() ? "*" : step.component, which);
-  if (state_.verified.contains(needed) || state_.verified.contains(proof_key("*", which))) return true;
+  const bool proven_before = state_.verified.contains(needed) || state_.verified.contains(proof_key("*", which));
+  if (proven_before && (!moves(step.at) || proven_anew_.contains(step.id))) return true;
   world_.observer.on_work(state_, fmt::format("reading {} before step {} destroys", point_words(step), step.id));
   TRY(world_.log.commit());
   const Time before = world_.clock.now();
-  WantedPoint wanted{{}, step.point, step.at};
+  WantedPoint wanted{step, {}};
   if (!step.component.empty()) wanted.components = {step.component};
   auto proven = world_.proofs.prove_point(wanted, [this] { return go_on_meanwhile(); });
   if (meanwhile_error_) return std::exchange(meanwhile_error_, std::nullopt)->clone();
@@ -91,6 +102,7 @@ Result<bool> Engine::point_is_proven(const Step& step) {
           {"which", which},
           {"components", names},
           {"took_ms", (world_.clock.now() - before).in_milliseconds()}});
+  proven_anew_.insert(step.id);
   return true;
 }
 

@@ -62,6 +62,21 @@ TEST(Rules, ThePointIsReadThatTheRestoreUses) {
   EXPECT_EQ(rig.proofs.wanted.point, "");
 }
 
+TEST(Rules, AnInstantThatMovesIsProvenAnew) {
+  Rig rig;
+  destroying(rig).at = "10 minutes ago";
+  Step& second = rig.add("second");
+  second.hazards = {{"destroys", "again"}};
+  second.at = "10 minutes ago";
+  Step& third = rig.add("third");
+  third.hazards = {{"destroys", "again"}};
+  third.at = "10 minutes ago";
+  rig.options.target_host = "db1";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.proofs.proofs, 3);
+  EXPECT_EQ(rig.proofs.wanted.at, "10 minutes ago");
+}
+
 TEST(Rules, APersonMayLeaveWhileAPointIsRead) {
   Rig rig;
   destroying(rig);

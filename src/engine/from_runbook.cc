@@ -120,9 +120,10 @@ Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
   return step;
 }
 
-// Whether that restores what the step destroys.
+// Whether that restores what the step destroys. One that only looks restores nothing.
 bool restores(const shell::Invocation& invocation, const std::string& component) {
   if (invocation.program != "holdfast" || !invocation.begins({"restore"})) return false;
+  if (invocation.has("--dry-run") || invocation.has("--validate-only")) return false;
   const std::string restored = invocation.option("--component");
   return component.empty() || restored.empty() || restored == component;
 }
@@ -131,6 +132,19 @@ bool restores(const shell::Invocation& invocation, const std::string& component)
 std::string known_value(const shell::Invocation& invocation, std::string_view option) {
   std::string value = invocation.option(option);
   return value.find_first_of("$`") == std::string::npos ? value : "";
+}
+
+RestoreWords words_of(const shell::Invocation& restore) {
+  RestoreWords words;
+  words.point = known_value(restore, "--point");
+  words.at = known_value(restore, "--at");
+  words.lsn = known_value(restore, "--lsn");
+  words.xid = known_value(restore, "--xid");
+  words.timeline = known_value(restore, "--timeline");
+  words.restore_point = known_value(restore, "--name");
+  words.immediate = restore.has("--immediate");
+  words.exclusive = restore.has("--exclusive");
+  return words;
 }
 
 // What a step destroys is restored by itself or by a later one: the point that this names
@@ -149,8 +163,7 @@ void find_points(std::vector<Step>& steps) {
              restores(entry.second, steps[number].component);
     });
     if (found == all.end()) continue;
-    steps[number].point = known_value(found->second, "--point");
-    steps[number].at = known_value(found->second, "--at");
+    static_cast<RestoreWords&>(steps[number]) = words_of(found->second);
   }
 }
 

@@ -54,6 +54,12 @@ Json json_of(const Step& step) {
   put(json, "fence", step.fence);
   put(json, "point", step.point);
   put(json, "at", step.at);
+  put(json, "lsn", step.lsn);
+  put(json, "xid", step.xid);
+  put(json, "timeline", step.timeline);
+  put(json, "restore_point", step.restore_point);
+  if (step.immediate) json["immediate"] = true;
+  if (step.exclusive) json["exclusive"] = true;
   put(json, "skipped", step.skipped);
   if (!step.environment.empty()) json["environment"] = step.environment;
   if (!step.secrets.empty()) json["secrets"] = step.secrets;
@@ -92,6 +98,12 @@ Step step_of(const Json& json) {
   step.fence = text("fence");
   step.point = text("point");
   step.at = text("at");
+  step.lsn = text("lsn");
+  step.xid = text("xid");
+  step.timeline = text("timeline");
+  step.restore_point = text("restore_point");
+  step.immediate = json.value("immediate", false);
+  step.exclusive = json.value("exclusive", false);
   step.skipped = text("skipped");
   if (json.contains("environment")) step.environment = json.at("environment").get<std::map<std::string, std::string>>();
   if (json.contains("secrets")) step.secrets = json.at("secrets").get<std::vector<std::string>>();

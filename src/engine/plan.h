@@ -27,9 +27,17 @@ struct Hazard {
   std::string reason;  // one sentence
 };
 
+// What a restore restores from, in the words of its options; all empty: the newest.
+struct RestoreWords {
+  std::string point, at, lsn, xid, timeline;
+  std::string restore_point;  // --name
+  bool immediate = false, exclusive = false;
+};
+
 // One step as it will be run: alternatives chosen, placeholders replaced. Strings
 // that are empty and optionals without a value: not said.
-struct Step {
+// A step that destroys relies on the restore that it has these words of.
+struct Step : RestoreWords {
   std::string id, number, title;
   StepKind kind = StepKind::kManual;
   std::string language;  // of the block: "bash", "python", "sql"
@@ -45,7 +53,6 @@ struct Step {
   bool optional = false;  // its failure stops nothing
   std::string parallel, approve, component, workdir;
   std::string verify, when, compensate, target, fence;  // shell commands
-  std::string point, at;  // destructive(): of the restore that it relies on, as that takes them; both "": the newest
   std::map<std::string, std::string> environment;
   std::vector<std::string> secrets;  // names of the secret variables that it uses
   std::vector<Hazard> hazards;

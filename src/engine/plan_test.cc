@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/history.h"
 #include "engine/from_runbook.h"
+#include "engine/history.h"
 #include "engine/outlook.h"
+#include "engine/words.h"
 #include "runbook/reader.h"
 
 namespace holdfast::engine {
@@ -68,7 +69,8 @@ TEST(FrozenPlanTest, WhatDestroysReliesOnThePointOfTheNextRestore) {
   const Plan plan = frozen(
       "## Scenario 1: Lost\n\n```bash {id=wipe component=db}\nrm -rf /srv/pg\n```\n\n"
       "```bash {id=cache}\nholdfast restore --component cache --point 1111aaaa\n```\n\n"
-      "```bash {id=restore}\nholdfast --config a.yaml restore --component db --point 3f0a91c2 --at \"10 minutes ago\"\n```\n");
+      "```bash {id=restore}\nholdfast --config a.yaml restore --component db --point 3f0a91c2 --at \"10 minutes "
+      "ago\"\n```\n");
   ASSERT_EQ(plan.steps.size(), 3u);
   EXPECT_EQ(plan.steps[0].point, "3f0a91c2");
   EXPECT_EQ(plan.steps[0].at, "10 minutes ago");
@@ -78,9 +80,30 @@ TEST(FrozenPlanTest, WhatDestroysReliesOnThePointOfTheNextRestore) {
   }));
 }
 
-TEST(FrozenPlanTest, WhatOnlyTheShellKnowsMeansTheNewestPoint) {
+TEST(FrozenPlanTest, WhatOnlyLooksRestoresNothing) {
   const Plan plan = frozen(
-      "## Scenario 1: Lost\n\n```bash {id=wipe}\nrm -rf /srv/pg\nholdfast restore --point \"$POINT\"\n```\n");
+      "## Scenario 1: Lost\n\n```bash {id=wipe}\nrm -rf /srv/pg\nholdfast restore --dry-run --point 1111aaaa\n"
+      "holdfast restore --point 2222bbbb --validate-only\nholdfast restore --point 3f0a91c2\n```\n");
+  ASSERT_EQ(plan.steps.size(), 1u);
+  EXPECT_EQ(plan.steps[0].point, "3f0a91c2");
+}
+
+TEST(FrozenPlanTest, EveryWordThatNamesTheInstantCounts) {
+  const auto words = [](const std::string& options) {
+    const Plan plan =
+        frozen("## Scenario 1: Lost\n\n```bash {id=wipe}\nrm -rf /srv/pg\nholdfast restore " + options + "\n```\n");
+    const auto again = Plan::from_json(Json::parse(plan.to_json().dump()));
+    return again.ok() ? which_point(again->steps[0]) : again.error().text();
+  };
+  EXPECT_EQ(words("--lsn 0/3000148 --exclusive --timeline 2"), "--lsn 0/3000148 --timeline 2 --exclusive");
+  EXPECT_EQ(words("--xid 731"), "--xid 731");
+  EXPECT_EQ(words("--name 'before the upgrade'"), "--name before the upgrade");
+  EXPECT_EQ(words("--immediate"), "--immediate");
+}
+
+TEST(FrozenPlanTest, WhatOnlyTheShellKnowsMeansTheNewestPoint) {
+  const Plan plan =
+      frozen("## Scenario 1: Lost\n\n```bash {id=wipe}\nrm -rf /srv/pg\nholdfast restore --point \"$POINT\"\n```\n");
   ASSERT_EQ(plan.steps.size(), 1u);
   EXPECT_EQ(plan.steps[0].point, "");
 }

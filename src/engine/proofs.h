@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "engine/plan.h"
 
 namespace holdfast::engine {
 
@@ -16,18 +17,17 @@ struct ProvenPoint {
 };
 
 // The recovery point that a step relies on.
-struct WantedPoint {
+struct WantedPoint : RestoreWords {
   std::vector<std::string> components;  // empty: all of the stack
-  std::string point, at;                // as `holdfast restore` takes them; both "": the newest
 };
 
 // What has to be true before something is destroyed.
 class Proofs {
  public:
   virtual ~Proofs() = default;
-  // Reads a recovery point of the components whole. An error when there is none, when it
-  // lacks one of them, or when any byte is wrong. That may take hours: `go_on` is called
-  // several times a second, on this thread, and ends it with kInterrupted by returning false.
+  // Proves that the instant can be reached, and reads its recovery point of the components
+  // whole. An error when there is none, when it lacks one of them, or when any byte is wrong. That may take hours:
+  // `go_on` is called several times a second, on this thread, and ends it with kInterrupted by returning false.
   virtual Result<ProvenPoint> prove_point(const WantedPoint& wanted, const std::function<bool()>& go_on) = 0;
   // How far the standby behind a component's connection is from what its primary sent, in
   // words for a person. `component` "": the only one that there is.

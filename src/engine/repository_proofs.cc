@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <future>
 #include <thread>
@@ -22,6 +23,34 @@ constexpr const char* kLagQuery =
     "SELECT pg_is_in_recovery(), "
     "extract(epoch FROM now() - pg_last_xact_replay_timestamp())::bigint, "
     "pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())";
+
+template <typename Number>
+Result<Number> number_of(const char* option, const std::string& text) {
+  Number number{};
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure == std::errc() && end == text.data() + text.size()) return number;
+  return make_error(ErrorCode::kUsage, "{} {} is no number", option, text);
+}
+
+// As `holdfast restore` reads these words.
+Result<recovery::RestoreRequest> request_of(const WantedPoint& wanted, Time now) {
+  recovery::RestoreRequest request;
+  request.components = wanted.components;
+  if (!wanted.point.empty()) request.point = wanted.point;
+  source::RestoreTarget& target = request.target;
+  if (wanted.at == "latest") {
+    request.newest = true;
+  } else if (!wanted.at.empty()) {
+    target.time = TRY(parse_time(wanted.at, now));
+  }
+  if (!wanted.lsn.empty()) target.lsn = wanted.lsn;
+  if (!wanted.xid.empty()) target.xid = TRY(number_of<uint64_t>("--xid", wanted.xid));
+  if (!wanted.restore_point.empty()) target.name = wanted.restore_point;
+  if (!wanted.timeline.empty()) target.timeline = TRY(number_of<uint32_t>("--timeline", wanted.timeline));
+  target.immediate = wanted.immediate;
+  target.inclusive = !wanted.exclusive;
+  return request;
+}
 
 }  // namespace
 
@@ -46,14 +75,7 @@ Result<ProvenPoint> RepositoryProofs::read_point(const WantedPoint& wanted) {
   TRY(workspace->hold_for_reading("a runbook"));
   // Complete: a restore of these components to that instant can be planned, which reads
   // the WAL on the way there.
-  recovery::RestoreRequest request;
-  request.components = components;
-  if (!wanted.point.empty()) request.point = wanted.point;
-  if (wanted.at == "latest") {
-    request.newest = true;
-  } else if (!wanted.at.empty()) {
-    request.target.time = TRY(parse_time(wanted.at, workspace->machine().clock.now()));
-  }
+  const recovery::RestoreRequest request = TRY(request_of(wanted, workspace->machine().clock.now()));
   const recovery::RestorePlan plan = TRY(recovery::plan_restore(*workspace, request));
   if (plan.components.empty()) return make_error(ErrorCode::kNotFound, "there is no recovery point");
   ProvenPoint proven;
@@ -64,14 +86,7 @@ Result<ProvenPoint> RepositoryProofs::read_point(const WantedPoint& wanted) {
     proven.components.push_back(component.component);
     proven.instant = std::min(proven.instant, component.instant);
     const std::string id = component.point.hex();
-    recovery::VerifyRequest verify;
-    verify.point = id;
-    verify.components = {component.component};
-    const recovery::VerifyOutcome outcome = TRY(recovery::verify_point(*workspace, verify));
-    if (outcome.findings() > 0) {
-      return make_error(ErrorCode::kVerifyFailed, "point {} is not right: {} findings in {}", id.substr(0, 8),
-                        outcome.findings(), component.component);
-    }
+    TRY(read_whole(*workspace, id, component.component));
     if (std::find(points.begin(), points.end(), id) == points.end()) points.push_back(id);
   }
   proven.id = points.front();
@@ -85,6 +100,21 @@ Result<ProvenPoint> RepositoryProofs::read_point(const WantedPoint& wanted) {
     }
   }
   return proven;
+}
+
+Result<void> RepositoryProofs::read_whole(recovery::Workspace& workspace, const std::string& point,
+                                          const std::string& component) {
+  if (read_.contains({point, component})) return {};
+  recovery::VerifyRequest verify;
+  verify.point = point;
+  verify.components = {component};
+  const recovery::VerifyOutcome outcome = TRY(recovery::verify_point(workspace, verify));
+  if (outcome.findings() > 0) {
+    return make_error(ErrorCode::kVerifyFailed, "point {} is not right: {} findings in {}", point.substr(0, 8),
+                      outcome.findings(), component);
+  }
+  read_.emplace(point, component);
+  return {};
 }
 
 Result<std::string> RepositoryProofs::replication_lag(const std::string& component) {

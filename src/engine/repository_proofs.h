@@ -2,7 +2,9 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/progress.h"
@@ -27,10 +29,14 @@ class RepositoryProofs : public Proofs {
 
  private:
   Result<ProvenPoint> read_point(const WantedPoint& wanted);
+  Result<void> read_whole(recovery::Workspace& workspace, const std::string& point, const std::string& component);
 
   OpenWorkspace open_;
   ReadStack stack_;
   Progress& progress_;
+  // (point, component) that were read and are right: an instant that moves mostly needs the
+  // same one again. Touched by one reading at a time.
+  std::set<std::pair<std::string, std::string>> read_;
 };
 
 }  // namespace holdfast::engine

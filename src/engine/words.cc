@@ -73,15 +73,26 @@ std::string clock_text(Duration duration) {
 }
 
 std::string which_point(const Step& step) {
-  std::string which = step.point.empty() ? "" : "--point " + step.point;
-  if (!step.at.empty()) which += (which.empty() ? "--at " : " --at ") + step.at;
-  return which;
+  std::vector<std::string> words;
+  const auto say = [&](const char* option, const std::string& value) {
+    if (!value.empty()) words.push_back(fmt::format("{} {}", option, value));
+  };
+  say("--point", step.point);
+  say("--at", step.at);
+  say("--lsn", step.lsn);
+  say("--xid", step.xid);
+  say("--name", step.restore_point);
+  say("--timeline", step.timeline);
+  if (step.immediate) words.emplace_back("--immediate");
+  if (step.exclusive) words.emplace_back("--exclusive");
+  return fmt::format("{}", fmt::join(words, " "));
 }
 
 std::string point_words(const Step& step) {
   const std::string of = step.component.empty() ? "the stack" : step.component;
   const std::string which = which_point(step);
-  return which.empty() ? "the newest recovery point of " + of : fmt::format("the recovery point of {} for {}", of, which);
+  return which.empty() ? "the newest recovery point of " + of
+                       : fmt::format("the recovery point of {} for {}", of, which);
 }
 
 std::string outcome_words(const StepState& step) {

@@ -352,6 +352,8 @@ class Databases(Live):
         # While it loads.
         run = Background([*command, "shop", "--target-database", "s2", "--create-roles"], self.scratch / "killed.log")
         wait_until("the loading", lambda: self.sql("select count(*) from pg_stat_activity where datname like 'holdfast%' and wait_event = 'PgSleep'") == "1")
+        # The room that the instant took is free for what is loaded.
+        self.assertEqual(([path.name for path in self.aside.glob("*/dump")], list(self.aside.glob("*/boot"))), (["dump"], []))
         run.end(signal.SIGKILL)
         self.assertEqual(self.sql("select count(*) from pg_database where datname like 'holdfast_restoring_%'"), "1")
         # While it boots: its server lives on.
@@ -463,13 +465,17 @@ class Tables(Live):
             self.archive()
             filenodes = self.sql("select string_agg(oid::regclass::text || relfilenode, ',' order by oid) from pg_class where relkind in ('r','i')"
                                  " and relnamespace = 'public'::regnamespace", "shop")
-            self.restore("--at", instant, "--database", "shop", "--table", "public.orders", "--target-table", "orders_then")
+            outcome = self.restore("--at", instant, "--database", "shop", "--table", "public.orders", "--target-table", "orders_then")
             self.restore("--at", instant, "--database", "shop", "--table", "ledger", "--target-table", "\"My Schema\".\"Led ger\"")
         finally:
             self.assertEqual(writer.end(), 0)
         self.assertEqual(self.sql("select count(*), max(n) from \"My Schema\".\"Led ger\"", "shop"), f"{last}|{last}")
+        # A key would bind the customers of today to the orders of then.
+        self.assertIn("note: foreign key orders_customer_fkey of public.orders_then is not made, for it would bind the table that it refers to; to make"
+                      ' it: alter table "public"."orders_then" add constraint "orders_customer_fkey" FOREIGN KEY (customer) REFERENCES public.customers(id)\n',
+                      outcome.out)
         then = self.facts("orders_then")
-        self.assertEqual(then.replace("orders_then", "orders"), wanted)
+        self.assertEqual(then.replace("orders_then", "orders"), wanted.replace("orders_customer_fkey|f|t\n", ""))
         self.assertEqual(self.sql("select string_agg(oid::regclass::text || relfilenode, ',' order by oid) from pg_class where relkind in ('r','i')"
                                   " and relnamespace = 'public'::regnamespace and relname not like 'orders_then%'", "shop"), filenodes)
         # The new one has a sequence of its own.
@@ -492,8 +498,10 @@ class Tables(Live):
         self.assertEqual(self.sql(f"select count(*), count(later) from {kept}", "shop"), "9|0")
         notes = "\n".join(document["notes"])
         for words in ("foreign key lines_order_fkey of public.lines still refers to the old table, now public.orders_before_",
-                      "view public.totals still refers", "materialized view public.counted still refers", "publication news still refers"):
+                      "view public.totals still refers", "materialized view public.counted still refers", "publication news still refers",
+                      f"foreign key orders_customer_fkey of {kept}, which is kept, still binds public.customers: "):
             self.assertIn(words, notes)
+        self.assertEqual(self.sql("select schemaname || '.' || tablename from pg_publication_tables", "shop"), kept)
         # Rows can be added to both.
         self.sql("insert into orders (customer, total) values (1, 1)", "shop")
         self.sql(f"insert into {kept} (customer, total) values (1, 1)", "shop")
@@ -513,10 +521,69 @@ class Tables(Live):
         self.as_server("backup")
         self.sql("delete from orders where customer = 7; delete from customers where id = 7", "shop")
         outcome = self.restore("--point", "latest", "--database", "shop", "--table", "orders", "--replace")
-        self.assertIn("note: foreign key orders_customer_fkey of orders is left NOT VALID: ", outcome.out)
+        self.assertIn("note: foreign key orders_customer_fkey of public.orders is left NOT VALID: ", outcome.out)
         self.assertEqual(self.sql("select convalidated from pg_constraint where conname = 'orders_customer_fkey' and conrelid = 'orders'::regclass",
                                   "shop"), "f")
         self.assertEqual(self.sql("select count(*) from orders", "shop"), "2000")
+
+    def test_a_key_whose_table_has_gone(self):
+        self.make_shop()
+        self.sql("create publication news for table orders", "shop")
+        self.as_server("backup")
+        self.sql("drop publication news; alter table orders drop constraint orders_customer_fkey; drop table customers", "shop")
+        outcome = self.restore("--point", "latest", "--database", "shop", "--table", "orders", "--replace")
+        self.assertIn("note: foreign key orders_customer_fkey of public.orders is left out: ", outcome.out)
+        self.assertEqual(self.sql("select count(*) from orders", "shop"), "2000")
+        self.assert_nothing_left()
+
+    def keys_of_shop(self):
+        return self.sql("select string_agg(conrelid::regclass || ' ' || conname || ' ' || confrelid::regclass, ',' order by oid) from pg_constraint"
+                        " where contype = 'f'", "shop")
+
+    def kill_a_restore(self, table, when):
+        run = Background([*self.server.prefix, self.program(), "--config", self.config, "restore", "--point", "latest", "--scratch", self.aside,
+                          "--database", "shop", "--table", table, "--replace"], self.scratch / f"killed-{table}.log")
+        wait_until(f"the restore of {table}", lambda: self.sql("select count(*) from pg_stat_activity where " + when) != "0")
+        keys = self.keys_of_shop()
+        run.end(signal.SIGKILL)
+        return keys
+
+    def test_killed_half_way_the_live_tables_are_as_they_were(self):
+        self.make_shop()
+        self.sql("create table parents (n int primary key); insert into parents values (1), (2);"
+                 " create function fine(int) returns boolean language plpgsql as 'begin return true; end';"
+                 " create table slow (n int references parents check (public.fine(n))); insert into slow values (1);"
+                 " create table quick (n int references parents); insert into quick values (1)", "shop")
+        self.as_server("backup")
+        self.sql("delete from slow; delete from quick; create or replace function fine(int) returns boolean language plpgsql as"
+                 " 'begin perform pg_sleep(3600); return true; end'", "shop")
+        before, keys = self.state(), self.keys_of_shop()
+        # While it loads.
+        self.assertEqual(self.kill_a_restore("slow", "wait_event = 'PgSleep'"), keys)
+        self.sql("delete from parents where n = 2", "shop")
+        # In the last step, which waits for a lock.
+        holder = subprocess.Popen([*self.server.prefix, str(Server.BIN / "psql"), "-XqAt", "-h", self.server.socket, "-U", "postgres", "-d", "shop"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+        self.addCleanup(holder.stdout.close)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.stdin.close)
+        holder.stdin.write("begin; select count(*) from quick;\n")
+        holder.stdin.flush()
+        self.assertEqual(holder.stdout.readline().strip(), "0")
+        self.assertEqual(self.kill_a_restore("quick", "wait_event_type = 'Lock' and query like 'lock table%'"), keys)
+        holder.stdin.write("commit; select 'over';\n")
+        holder.stdin.flush()
+        self.assertEqual(holder.stdout.readline().strip(), "over")
+        wait_until("the end of its session", lambda: self.sql("select count(*) from pg_stat_activity where query like 'lock table%' and state <> 'idle'")
+                   == "0")
+        # Nothing refers to the row, though rows that were loaded did.
+        self.sql("delete from parents where n = 1", "shop")
+        self.assertEqual(self.keys_of_shop(), keys)
+        outcome = self.restore("--point", "latest", "--database", "shop", "--table", "customers", "--target-table", "customers_then")
+        # What the first had left the second dropped.
+        self.assertEqual(outcome.out.count("dropped what a run that died had left: schema holdfast_restoring_"), 1)
+        self.sql("drop table customers_then", "shop")
+        self.assert_as_it_was(before)
 
     def test_several_tables_keep_the_keys_between_them(self):
         self.make_shop()

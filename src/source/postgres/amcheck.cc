@@ -1,5 +1,7 @@
 #include "source/postgres/amcheck.h"
 
+#include "source/postgres/sqlstate.h"
+
 namespace holdfast::postgres {
 namespace {
 
@@ -51,8 +53,12 @@ Result<void> Amcheck::begin() {
 Result<Rows> Amcheck::ask(const std::string& sql, const std::string& relation) {
   TRY(session_.exec("savepoint look"));
   auto rows = session_.exec(sql, {relation});
-  if (!rows.ok() && rows.error().code() == ErrorCode::kServer) TRY(session_.exec("rollback to look"));
+  if (!rows.ok() && !sqlstate_of(rows.error()).empty()) TRY(session_.exec("rollback to look"));
   return rows;
+}
+
+Result<bool> Amcheck::is_there(const std::string& relation) {
+  return TRY(session_.value("select exists (select from pg_class where oid = $1::oid)::text", {relation})) == "true";
 }
 
 Result<uint64_t> Amcheck::run(std::vector<source::VerifyFinding>& findings, std::vector<std::string>& notes) {
@@ -62,13 +68,14 @@ Result<uint64_t> Amcheck::run(std::vector<source::VerifyFinding>& findings, std:
                                std::to_string(kMostFindingsOfTable);
   const std::string of_index = "select " + schema_ + ".bt_index_check($1::oid::regclass, true)";
   uint64_t checked = 0;
-  const auto take = [&](const std::string& object, const Error& error) -> Result<void> {
+  const auto take = [&](const std::string& object, const std::string& relation, const Error& error) -> Result<void> {
     if (error.code() != ErrorCode::kServer && error.code() != ErrorCode::kPermission) return error.clone();
-    const bool damage = error.message().find("SQLSTATE XX") != std::string::npos ||
-                        error.message().find("SQLSTATE 58") != std::string::npos;
-    if (damage)
+    // One that was dropped since it was listed can't be opened, which sounds like damage.
+    if (!TRY(is_there(relation))) return {};
+    const std::string_view state = sqlstate_of(error);
+    if (state.starts_with("XX") || state.starts_with("58"))
       findings.push_back({object, error.message()});
-    else if (error.message().find("SQLSTATE 42P01") == std::string::npos)
+    else
       notes.push_back(fmt::format("{} was not checked: {}", object, error.message()));
     return {};
   };
@@ -78,16 +85,18 @@ Result<uint64_t> Amcheck::run(std::vector<source::VerifyFinding>& findings, std:
     const bool first = i == 0 || relations.at(i, 0) != relations.at(i - 1, 0);
     if (first && session_.major() >= kVerifyHeapSince) {
       const std::string object = "table " + std::string(relations.at(i, 1));
-      const auto wrong = ask(of_table, std::string(relations.at(i, 0)));
+      const std::string table(relations.at(i, 0));
+      const auto wrong = ask(of_table, table);
       checked++;
-      if (!wrong.ok()) TRY(take(object, wrong.error()));
+      if (!wrong.ok()) TRY(take(object, table, wrong.error()));
       for (size_t k = 0; wrong.ok() && k < wrong.value().size(); k++)
         findings.push_back({object, fmt::format("block {}: {}", wrong.value().at(k, 1), wrong.value().at(k, 0))});
     }
     if (!relations.is_null(i, 2)) {
-      const auto wrong = ask(of_index, std::string(relations.at(i, 2)));
+      const std::string index(relations.at(i, 2));
+      const auto wrong = ask(of_index, index);
       checked++;
-      if (!wrong.ok()) TRY(take("index " + std::string(relations.at(i, 3)), wrong.error()));
+      if (!wrong.ok()) TRY(take("index " + std::string(relations.at(i, 3)), index, wrong.error()));
     }
     TRY(session_.exec("rollback"));
   }

@@ -25,6 +25,7 @@ class Amcheck {
  private:
   Result<void> begin();
   Result<Rows> ask(const std::string& sql, const std::string& relation);
+  Result<bool> is_there(const std::string& relation);
 
   ServerSession& session_;
   const std::atomic<bool>& stop_;

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <map>
 
+#include "source/postgres/sqlstate.h"
+
 namespace holdfast::postgres {
 
 namespace {
@@ -177,7 +179,8 @@ Result<std::unique_ptr<ServerSession>> ServerSession::connect(const Connection& 
     if (state == PGRES_POLLING_FAILED) return refused(trimmed(PQerrorMessage(raw)));
   }
   if (PQsetnonblocking(raw, 1) != 0) return session->failure("can't make the connection non-blocking");
-  PQsetNoticeProcessor(raw, [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(
+      raw, [](void*, const char*) {}, nullptr);
   if (options.kind == SessionKind::kSql) {
     TRY(session->exec(
         "SELECT pg_catalog.set_config('DateStyle', 'ISO, YMD', false), pg_catalog.set_config('TimeZone', 'UTC', "
@@ -245,6 +248,10 @@ Result<pg_result*> ServerSession::next_result(Duration until) {
 
 namespace {
 
+// What ends the message of a refusal, around the five characters of its SQLSTATE.
+constexpr std::string_view kStateBegins = " (SQLSTATE ", kStateEnds = ")";
+constexpr size_t kStateBytes = 5;
+
 Error server_error(const PGresult* result) {
   const char* state_text = PQresultErrorField(result, PG_DIAG_SQLSTATE);
   const std::string state = state_text ? state_text : "";
@@ -256,7 +263,7 @@ Error server_error(const PGresult* result) {
   if (state.empty() || state.starts_with("08") || state.starts_with("57P") || state == "53300")
     code = ErrorCode::kUnavailable;
   auto error = make_error(code, "the PostgreSQL server says: {}{}", message,
-                          state.empty() ? "" : fmt::format(" (SQLSTATE {})", state))
+                          state.empty() ? "" : fmt::format("{}{}{}", kStateBegins, state, kStateEnds))
                    .with_retryable(code == ErrorCode::kUnavailable);
   if (const char* hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT))
     return std::move(error).with_hint(trimmed(hint));
@@ -269,6 +276,14 @@ bool is_failure(const PGresult* result) {
 }
 
 }  // namespace
+
+std::string_view sqlstate_of(const Error& error) {
+  const std::string_view message = error.message();
+  constexpr size_t kBytes = kStateBegins.size() + kStateBytes + kStateEnds.size();
+  if (message.size() < kBytes || !message.ends_with(kStateEnds)) return "";
+  const std::string_view end = message.substr(message.size() - kBytes);
+  return end.starts_with(kStateBegins) ? end.substr(kStateBegins.size(), kStateBytes) : "";
+}
 
 Result<Rows> ServerSession::exec(const std::string& sql, const std::vector<std::string>& parameters,
                                  std::optional<Duration> deadline) {

@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <thread>
-
 #include "base/filesystem.h"
 #include "base/percent.h"
 #include "base/subprocess.h"
@@ -12,40 +10,19 @@
 namespace holdfast::postgres {
 namespace {
 
-constexpr Duration kStopPoll = Duration::milliseconds(100);
-
 std::string jobs_word(const DumpProgram& program) {
   return fmt::format("--jobs={}", std::max<size_t>(program.jobs, 1));
 }
 
-// Runs the program on a thread of its own, so that a wish to stop is seen meanwhile. The
-// program then ends by itself: its server is gone for it.
-Result<void> run(const DumpProgram& program, const Connection& connection, std::vector<std::string> argv,
-                 const std::function<void()>& end) {
+Result<void> run(const DumpProgram& program, const Connection& connection, std::vector<std::string> argv) {
   CommandOptions command;
   command.argv = std::move(argv);
   command.deadline = program.deadline;
   command.output_limit_bytes = 1 << 20;
+  command.stop = program.stop;
   if (!connection.password.empty())
     command.environment = {{"PGPASSWORD", std::string(as_text(connection.password.reveal()))}};
-  Result<CommandOutcome> outcome = make_error(ErrorCode::kInternal, "the program was not run");
-  std::atomic<bool> ended = false;
-  bool stopped = false;
-  {
-    std::jthread runner([&] {
-      outcome = run_command_checked(command);
-      ended = true;
-    });
-    while (!ended) {
-      if (program.stop != nullptr && *program.stop && !stopped) {
-        stopped = true;
-        end();
-      }
-      system_clock().sleep(kStopPoll);
-    }
-  }
-  if (stopped) return make_error(ErrorCode::kInterrupted, "{} was stopped", base_name(command.argv[0]));
-  TRY(std::move(outcome));
+  TRY(run_command_checked(command));
   return {};
 }
 
@@ -53,7 +30,7 @@ Result<void> run(const DumpProgram& program, const Connection& connection, std::
 
 std::string conninfo_with(const std::string& conninfo, const std::string& keyword, const std::string& value) {
   // libpq takes the last of several values of one keyword, in both forms.
-  if (conninfo.find("://") != std::string::npos) {
+  if (conninfo.starts_with("postgresql://") || conninfo.starts_with("postgres://")) {
     const char joint = conninfo.find('?') == std::string::npos ? '?' : '&';
     return fmt::format("{}{}{}={}", conninfo, joint, keyword, percent_encoded(value));
   }
@@ -78,7 +55,7 @@ Result<std::string> find_dump_programs(int major, const std::string& preferred) 
 }
 
 Result<void> dump_database(const DumpProgram& program, const Connection& connection, const std::string& database,
-                           const std::string& schemas, const std::string& directory, const std::function<void()>& end) {
+                           const std::string& schemas, const std::string& directory) {
   std::vector<std::string> argv = {join_path(program.bin_directory, "pg_dump"),
                                    "--format=directory",
                                    "--compress=0",
@@ -88,19 +65,23 @@ Result<void> dump_database(const DumpProgram& program, const Connection& connect
                                    jobs_word(program),
                                    "--file=" + directory,
                                    "--dbname=" + conninfo_with(connection.conninfo, "dbname", database)};
-  if (!schemas.empty()) argv.push_back("--schema=" + schemas + "*");
-  return run(program, connection, std::move(argv), end);
+  if (!schemas.empty()) {
+    argv.push_back("--schema=" + schemas + "*");
+    // Else the tables would join the publications that they were in.
+    argv.emplace_back("--no-publications");
+  }
+  return run(program, connection, std::move(argv));
 }
 
 Result<void> load_dump(const DumpProgram& program, const Connection& connection, const std::string& directory,
-                       const LoadOptions& options, const std::function<void()>& end) {
+                       const LoadOptions& options) {
   const std::string place = conninfo_with(connection.conninfo, "application_name", options.application_name);
   std::vector<std::string> argv = {join_path(program.bin_directory, "pg_restore"), "--exit-on-error", "--no-password",
                                    jobs_word(program), "--dbname=" + conninfo_with(place, "dbname", options.database)};
   if (options.create) argv.emplace_back("--create");
   if (!options.tablespaces) argv.emplace_back("--no-tablespaces");
   argv.push_back(directory);
-  return run(program, connection, std::move(argv), end);
+  return run(program, connection, std::move(argv));
 }
 
 }  // namespace holdfast::postgres

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,8 +14,8 @@ struct DumpProgram {
   std::string bin_directory;  // has pg_dump and pg_restore of the right major
   size_t jobs = 2;
   Duration deadline = Duration::hours(24);
-  // While a program runs this is looked at; once set, `end` makes the server hang up on
-  // the program, and the result is kInterrupted.
+  // While a program runs this is looked at; once set, the program is ended, and the result
+  // is kInterrupted.
   const std::atomic<bool>* stop = nullptr;
 };
 
@@ -25,9 +24,10 @@ struct DumpProgram {
 Result<std::string> find_dump_programs(int major, const std::string& preferred);
 
 // Writes a database to `directory`, which must not exist: a dump in PostgreSQL's directory
-// format, uncompressed. `schemas`: only these (plain names of ours), "" : all.
+// format, uncompressed. `schemas`: only what is in those whose (plain) names begin so, and
+// no publications; "" : all.
 Result<void> dump_database(const DumpProgram& program, const Connection& connection, const std::string& database,
-                           const std::string& schemas, const std::string& directory, const std::function<void()>& end);
+                           const std::string& schemas, const std::string& directory);
 
 struct LoadOptions {
   std::string database;          // to be connected to; with `create`, any other one
@@ -37,7 +37,7 @@ struct LoadOptions {
 };
 // Loads a dump; ends at the first error.
 Result<void> load_dump(const DumpProgram& program, const Connection& connection, const std::string& directory,
-                       const LoadOptions& options, const std::function<void()>& end);
+                       const LoadOptions& options);
 
 // A connection string in which `keyword` has this value, whatever it had before; both
 // forms of libpq.

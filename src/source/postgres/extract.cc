@@ -15,6 +15,7 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr uint64_t kSpareBytes = 64 * kMiB;
+constexpr int kSchemasPublishedSince = 15;  // FOR TABLES IN SCHEMA
 
 Error not_there(const std::string& what) { return make_error(ErrorCode::kNotFound, "the live server has no {}", what); }
 
@@ -40,7 +41,8 @@ class Extraction {
                             const ResolvedTarget& target) {
     TRY(look_at_live(snapshot));
     if (!options_.look_only) report_.swept = TRY(target_->sweep());
-    const source::ScratchPlace scratch = TRY(source::ScratchPlace::make(world_.fs, world_.clock, options_.scratch_directory));
+    const source::ScratchPlace scratch =
+        TRY(source::ScratchPlace::make(world_.fs, world_.clock, options_.scratch_directory));
     auto done = [&]() -> Result<void> {
       TRY(boot(repository, snapshot, target, scratch));
       TRY(look_at_instant());
@@ -84,6 +86,10 @@ class Extraction {
           .with_hint(
               "choose another name with --target-database, or put it in its place with --replace: the one that "
               "is there is renamed and kept");
+    const auto prepared = TRY(target_->prepared_on(name));
+    if (!prepared.empty())
+      return make_error(ErrorCode::kRefused, "database '{}' is in use: {}", name, fmt::join(prepared, ", "))
+          .with_hint("end it in that database: commit prepared or rollback prepared");
     const auto sessions = TRY(target_->sessions_on(name));
     if (sessions.empty() || options_.end_sessions) return {};
     return make_error(ErrorCode::kRefused, "database '{}' is in use: {}", name, fmt::join(sessions, ", "))
@@ -103,7 +109,10 @@ class Extraction {
     }
     if (!options_.target_table.empty())
       places_[0].to = TRY(parse_table_name(*session, options_.target_table, places_[0].from.schema));
-    for (const TablePlace& place : places_) TRY(look_at_place(*session, place));
+    for (const TablePlace& place : places_) {
+      TRY(look_at_publications(*session, place));
+      TRY(look_at_place(*session, place));
+    }
     std::vector<std::string> from, to;
     for (const TablePlace& place : places_) {
       from.push_back(place.from.text());
@@ -112,6 +121,26 @@ class Extraction {
     report_.what = fmt::format("table {} of database {}", fmt::join(from, ", "), options_.database);
     report_.result = fmt::format("table {} in database {}", fmt::join(to, ", "), options_.target_database);
     return {};
+  }
+
+  // A publication of all tables takes each new one up at once, and subscribers, who have no
+  // such table or other rows in it, end their replication there.
+  Result<void> look_at_publications(ServerSession& session, const TablePlace& place) {
+    std::string query = "select pubname, 'all tables' from pg_publication where puballtables";
+    std::vector<std::string> schema;
+    if (target_->major() >= kSchemasPublishedSince) {
+      query +=
+          " union all select p.pubname, 'all tables of schema ' || n.nspname from pg_publication_namespace s join"
+          " pg_publication p on p.oid = s.pnpubid join pg_namespace n on n.oid = s.pnnspid where n.nspname = $1";
+      schema = {place.to.schema};
+    }
+    const Rows rows = TRY(session.exec(query + " order by 1", schema));
+    if (rows.size() == 0) return {};
+    return make_error(ErrorCode::kRefused,
+                      "publication '{}' of database '{}' is for {}: its subscribers would be sent what is restored, "
+                      "and have no such table",
+                      rows.at(0, 0), options_.target_database, rows.at(0, 1))
+        .with_hint("restore the database beside with --target-database, and take from there what is wanted");
   }
 
   Result<void> look_at_place(ServerSession& session, const TablePlace& place) {
@@ -143,7 +172,8 @@ class Extraction {
     programs_ = TRY(find_dump_programs(target_->major(), options_.bin_directory));
     BootedCluster::Options options;
     options.bin_directory = options_.bin_directory;
-    options.directory = TRY(scratch.folder("boot"));
+    boot_directory_ = TRY(scratch.folder("boot"));
+    options.directory = boot_directory_;
     options.restore_command = options_.restore_command;
     options.deadline = options_.deadline;
     cluster_ = TRY_CONTEXT(BootedCluster::boot(world_, repository, snapshot, target, std::move(options)),
@@ -197,7 +227,9 @@ class Extraction {
       report_.notes.push_back(fmt::format("subscription {} is left out", name));
   }
 
-  // Before anything is written: room for the dump, and for what it becomes.
+  // Before anything is written: room for the dump, and for what it becomes. Where both lie
+  // on one file system that is no more at a time, since the cluster that was booted, of
+  // which the dump is a part, goes before the dump is loaded.
   Result<void> check_space(const source::ScratchPlace& scratch) {
     const uint64_t needed = needs_.bytes + kSpareBytes;
     const uint64_t scratch_free = TRY(world_.fs.free_bytes(scratch.path()));
@@ -235,14 +267,13 @@ class Extraction {
       TRY(session->exec("alter database " + name + " rename to " + target_->ours()));
       database = target_->ours();
     }
-    const auto end = [this] {
-      ignore(cluster_->server().stop("immediate"), "the program that dumps only has to lose its server");
-    };
-    TRY_CONTEXT(
-        dump_database(program(), cluster_->connection(), database, schemas, join_path(scratch.path(), "dump"), end),
-        "dumping {}", report_.what);
+    TRY_CONTEXT(dump_database(program(), cluster_->connection(), database, schemas, join_path(scratch.path(), "dump")),
+                "dumping {}", report_.what);
     wanted_ = TRY(inventory(cluster_->connection(), database));
     TRY(cluster_->stop());
+    // What is loaded may need its room.
+    cluster_.reset();
+    TRY(remove_tree(world_.fs, boot_directory_));
     end_phase("dump");
     return {};
   }
@@ -267,14 +298,7 @@ class Extraction {
     options.application_name = target_->loader();
     options.create = !of_tables();
     options.tablespaces = lacking_tablespaces_.empty();
-    const auto end = [this] {
-      ignore(
-          target_->session().exec("select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1",
-                                  {target_->loader()}),
-          "it is ended once more when what it made is dropped");
-    };
-    TRY_CONTEXT(load_dump(program(), live_, join_path(scratch.path(), "dump"), options, end), "loading {}",
-                report_.what);
+    TRY_CONTEXT(load_dump(program(), live_, join_path(scratch.path(), "dump"), options), "loading {}", report_.what);
     end_phase("load");
     TRY(check(loaded));
     return place(loaded);
@@ -320,7 +344,7 @@ class Extraction {
       if (of_tables()) {
         for (size_t i = 0; i < places_.size(); i++) {
           const std::string table = TRY(session->quote_identifier(places_[i].from.name));
-          TRY(session->exec(fmt::format("analyze {}_{}.{}", target_->ours(), i, table)));
+          TRY(session->exec("analyze " + own_schema(target_->ours(), i) + "." + table));
         }
       } else {
         TRY(session->exec("analyze"));
@@ -345,7 +369,7 @@ class Extraction {
   void take_back() {
     world_.progress.phase = "taking back";
     const std::string database = of_tables() ? options_.target_database : "";
-    auto dropped = target_->drop_ours(database);
+    auto dropped = target_->drop_ours(database, places_.size());
     if (!dropped.ok())
       log_warn("postgres.extract.left", {{"name", target_->ours()}, {"error", dropped.error().text()}});
   }
@@ -361,7 +385,7 @@ class Extraction {
   std::vector<std::string> grants_;  // of tables, as grants_as_revokes() tells them
   ExtractNeeds needs_;
   std::vector<std::string> lacking_tablespaces_;
-  std::string programs_;
+  std::string programs_, boot_directory_;
   Inventory wanted_;
   ExtractReport report_;
   Duration phase_began_;

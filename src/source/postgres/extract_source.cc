@@ -86,18 +86,17 @@ Result<std::string> number_of_table(ServerSession& session, const TableName& tab
 // Takes the foreign keys away that lead out of the tables set aside, and tells how to make them anew.
 Result<std::vector<OutgoingKey>> take_outgoing_keys(ServerSession& session, const std::string& prefix) {
   const Rows rows = TRY(session.exec(
-      "select format('%I of %I', o.conname, c.relname), format('alter table %I.%I drop constraint %I', n.nspname,"
-      " c.relname, o.conname), format('alter table %I.%I add constraint %I %s%s', n.nspname, c.relname, o.conname,"
-      " pg_get_constraintdef(o.oid), case when o.convalidated then ' NOT VALID' else '' end), case when o.convalidated"
-      " then format('alter table %I.%I validate constraint %I', n.nspname, c.relname, o.conname) else '' end from"
-      " pg_constraint o join pg_class c on c.oid = o.conrelid join pg_namespace n on n.oid = c.relnamespace join"
+      "select format('alter table %I.%I drop constraint %I', n.nspname, c.relname, o.conname), substr(n.nspname,"
+      " length($1) + 2), o.conname, pg_get_constraintdef(o.oid), o.convalidated from pg_constraint o join pg_class c "
+      "on c.oid = o.conrelid join pg_namespace n on n.oid = c.relnamespace join"
       " pg_class f on f.oid = o.confrelid join pg_namespace m on m.oid = f.relnamespace where o.contype = 'f' and"
-      " starts_with(n.nspname, $1) and not starts_with(m.nspname, $1) order by 1",
+      " n.nspname ~ ('^' || $1 || '_[0-9]+$') and m.nspname !~ ('^' || $1 || '_[0-9]+$') order by 1",
       {prefix}));
   std::vector<OutgoingKey> keys;
   for (size_t i = 0; i < rows.size(); i++) {
-    TRY(session.exec(std::string(rows.at(i, 1))));
-    keys.push_back({std::string(rows.at(i, 0)), std::string(rows.at(i, 2)), std::string(rows.at(i, 3))});
+    TRY(session.exec(std::string(rows.at(i, 0))));
+    keys.push_back({number_of(std::string(rows.at(i, 1))), std::string(rows.at(i, 2)), std::string(rows.at(i, 3)),
+                    rows.at(i, 4) == "t"});
   }
   return keys;
 }
@@ -181,7 +180,7 @@ Result<std::vector<std::string>> grants_as_revokes(ServerSession& session, const
       " quote_ident(pg_get_userbyid(a.grantee)) end) from pg_class c join pg_namespace n on n.oid = c.relnamespace,"
       " aclexplode(coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::\"char\", "
       "c.relowner))) a"
-      " where c.relkind in ('r', 'S') and starts_with(n.nspname, $1) order by 1",
+      " where c.relkind in ('r', 'S') and n.nspname ~ ('^' || $1 || '_[0-9]+$') order by 1",
       {prefix})));
 }
 

@@ -37,19 +37,20 @@ Result<ExtractNeeds> needs_of_database(ServerSession& session);
 // kNotFound; kUnsupported for what is no plain table.
 Result<ExtractNeeds> needs_of_tables(ServerSession& session, const std::vector<TableName>& tables);
 
-// A foreign key to a table that is not restored with its own: it is made in the live
-// server by itself, where a lock on that table is waited for only so long.
+// A foreign key to a table that is not restored with its own. In the live server it binds
+// that table from its commit on: it is made with the last step, or not at all.
 struct OutgoingKey {
-  std::string name;   // "orders_customer_fkey of orders"
-  std::string add;    // statement that makes it, NOT VALID
-  std::string prove;  // statement that validates it; "" when it was not valid before
+  size_t table = 0;        // the number of the table that has it, among those set aside
+  std::string name;        // as it is, without SQL's quotes
+  std::string definition;  // "FOREIGN KEY (customer) REFERENCES public.customers(id)"
+  bool validated = false;
 };
 // Moves each table, with its indexes, owned sequences and statistics, into a schema of
 // its own: `prefix`_0, `prefix`_1, ..., and takes its outgoing foreign keys away.
 Result<std::vector<OutgoingKey>> set_tables_aside(ServerSession& session, const std::vector<TableName>& tables,
                                                   const std::string& prefix);
 
-// The grants on tables and sequences of schemas whose names begin so, each as the statement
+// The grants on tables and sequences of the schemas `prefix`_0, ..., each as the statement
 // that takes it back: what default privileges have added can be told, and undone.
 Result<std::vector<std::string>> grants_as_revokes(ServerSession& session, const std::string& prefix);
 

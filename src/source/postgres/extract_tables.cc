@@ -27,14 +27,14 @@ class TablePlacer {
       : session_(session), ours_(std::move(ours)), ending_(kept_ending(now)), report_(report) {}
 
   Result<void> place(size_t index, const TablePlace& table) {
-    const std::string own_schema = fmt::format("{}_{}", ours_, index);
-    const TableName loaded{own_schema, table.from.name};
+    const std::string schema = own_schema(ours_, index);
+    const TableName loaded{schema, table.from.name};
     if (TRY(taken(table.to.schema, table.to.name))) {
       if (!table.in_place) return make_error(ErrorCode::kAlreadyExists, "table {} was made meanwhile", table.to.text());
       TRY(set_away(table.to));
     }
     TRY(make_way_for_parts(loaded, table.to));
-    const TableName renamed{own_schema, table.to.name};
+    const TableName renamed{schema, table.to.name};
     if (loaded.name != table.to.name) TRY(change("table", loaded, " rename to ", table.to.name));
     const std::vector<Part> parts = TRY(parts_of(renamed));
     TRY(change("table", renamed, " set schema ", table.to.schema));
@@ -42,7 +42,19 @@ class TablePlacer {
       if (part.kind != "statistics") continue;  // the others go with their table
       TRY(change("statistics", {part.schema, part.name}, " set schema ", table.to.schema));
     }
-    TRY(session_.exec("drop schema " + own_schema));
+    TRY(session_.exec("drop schema " + schema));
+    return {};
+  }
+
+  // What the tables set away refer to is bound by their rows as long as they are kept.
+  Result<void> tell_keys_of_kept() {
+    const Rows rows = TRY(session_.exec(
+        "select format('foreign key %I of %s, which is kept, still binds %s: rows that it refers to can''t be deleted,"
+        " or take its rows with them; to end that: alter table %2$s drop constraint %1$I', o.conname,"
+        " o.conrelid::regclass, o.confrelid::regclass) from pg_constraint o where o.contype = 'f' and o.conrelid = any"
+        " ($1::oid[]) and o.confrelid <> all ($1::oid[]) order by 1",
+        {"{" + kept_numbers_ + "}"}));
+    for (size_t i = 0; i < rows.size(); i++) report_.notes.emplace_back(rows.at(i, 0));
     return {};
   }
 
@@ -95,6 +107,7 @@ class TablePlacer {
     }
     const TableName kept{old.schema, TRY(free_name(old.schema, old.name, ending_))};
     TRY(tell_references(name, kept));
+    kept_numbers_ += (kept_numbers_.empty() ? "" : ",") + TRY(session_.value("select $1::regclass::oid", {name}));
     TRY(change("table", old, " rename to ", kept.name));
     report_.kept.push_back(TRY(session_.value("select format('%I.%I', $1::text, $2::text)", {kept.schema, kept.name})));
     return {};
@@ -133,32 +146,67 @@ class TablePlacer {
   ServerSession& session_;
   const std::string ours_, ending_;
   PlacedReport& report_;
+  std::string kept_numbers_;  // of the tables set away: "16385,16390"
 };
 
-bool is_state(const Error& error, std::string_view state) {
-  return error.message().find(fmt::format("(SQLSTATE {})", state)) != std::string::npos;
+// An outgoing foreign key under the names that hold after the last step.
+struct PlacedKey {
+  std::string what;   // "orders_customer_fkey of public.orders"
+  std::string add;    // statement that makes it
+  std::string prove;  // statement that validates it; "" when it was not valid before
+};
+
+Result<PlacedKey> placed_key(ServerSession& session, const OutgoingKey& key, const TableName& table) {
+  const std::string schema = TRY(session.quote_identifier(table.schema));
+  const std::string alter = "alter table " + schema + "." + TRY(session.quote_identifier(table.name));
+  const std::string name = TRY(session.quote_identifier(key.name));
+  PlacedKey placed;
+  placed.what = key.name + " of " + table.text();
+  placed.add = alter + " add constraint " + name + " " + key.definition;
+  if (key.validated) placed.prove = alter + " validate constraint " + name;
+  return placed;
 }
 
-// Makes the outgoing foreign keys and proves them. What they refer to may have gone, as a
-// table or as rows, since the instant: that is no reason not to restore.
-Result<void> make_keys(ServerSession& session, const std::vector<OutgoingKey>& keys, PlacedReport& report) {
-  for (const OutgoingKey& key : keys) {
-    auto made = session.exec(key.add);
-    if (!made.ok()) {
-      const bool gone = is_state(made.error(), "42P01") || is_state(made.error(), "42703") ||
-                        is_state(made.error(), "42830") || is_state(made.error(), "3F000");
-      if (!gone) return std::move(made).error().with_context("making foreign key " + key.name);
-      report.notes.push_back(fmt::format("foreign key {} is left out: {}", key.name, made.error().message()));
-      continue;
-    }
-    if (key.prove.empty()) continue;
-    auto proven = session.exec(key.prove);
-    if (proven.ok()) continue;
-    if (!is_state(proven.error(), "23503"))
-      return std::move(proven).error().with_context("proving foreign key " + key.name);
-    report.notes.push_back(fmt::format("foreign key {} is left NOT VALID: {}", key.name, proven.error().message()));
-  }
+// Makes a key, within the transaction that places its table: before, it would bind the
+// table that it refers to for a restore that may yet fail. That table may be gone, or in
+// use, by now: no reason not to restore.
+Result<void> make_key(ServerSession& session, PlacedKey& key, PlacedReport& report) {
+  TRY(session.exec("savepoint before_key"));
+  const auto made = session.exec(key.add + (key.prove.empty() ? "" : " NOT VALID"));
+  if (made.ok()) return {};
+  TRY(session.exec("rollback to savepoint before_key"));
+  report.notes.push_back(
+      fmt::format("foreign key {} is left out: {}; to make it: {}", key.what, made.error().message(), key.add));
+  key.prove.clear();
   return {};
+}
+
+// Rows that a key refers to may have gone since the instant.
+void prove_key(ServerSession& session, const PlacedKey& key, PlacedReport& report) {
+  if (key.prove.empty()) return;
+  const auto proven = session.exec(key.prove);
+  if (!proven.ok())
+    report.notes.push_back(fmt::format("foreign key {} is left NOT VALID: {}; to prove it: {}", key.what,
+                                       proven.error().message(), key.prove));
+}
+
+// The keys of tables that go in place of others. One beside would keep the application from
+// deleting what its rows refer to, or go empty with it.
+Result<std::vector<PlacedKey>> keys_to_make(ServerSession& session, const std::vector<TablePlace>& tables,
+                                            const std::vector<OutgoingKey>& keys, PlacedReport& report) {
+  std::vector<PlacedKey> wanted;
+  for (const OutgoingKey& key : keys) {
+    const TablePlace& table = tables.at(key.table);
+    PlacedKey placed = TRY(placed_key(session, key, table.to));
+    if (table.in_place) {
+      wanted.push_back(std::move(placed));
+    } else {
+      report.notes.push_back(
+          fmt::format("foreign key {} is not made, for it would bind the table that it refers to; to make it: {}",
+                      placed.what, placed.add));
+    }
+  }
+  return wanted;
 }
 
 }  // namespace
@@ -167,11 +215,14 @@ Result<PlacedReport> ExtractTarget::place_tables(const std::string& database, co
                                                  const std::vector<OutgoingKey>& keys, Time now, Duration deadline) {
   PlacedReport report;
   auto session = TRY(connect(database, deadline));
-  TRY(make_keys(*session, keys, report));
+  std::vector<PlacedKey> wanted = TRY(keys_to_make(*session, tables, keys, report));
   TRY(session->exec("begin"));
   TablePlacer placer(*session, ours_, now, report);
   for (size_t i = 0; i < tables.size(); i++) TRY(placer.place(i, tables[i]));
+  TRY(placer.tell_keys_of_kept());
+  for (PlacedKey& key : wanted) TRY(make_key(*session, key, report));
   TRY(session->exec("commit"));
+  for (const PlacedKey& key : wanted) prove_key(*session, key, report);
   return report;
 }
 

@@ -1,6 +1,7 @@
 #include "source/postgres/extract_target.h"
 
 #include "base/log.h"
+#include "source/postgres/sqlstate.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -13,16 +14,17 @@ constexpr int kMostSwaps = 10;  // sessions may come back between being ended an
 // Names of ours whose maker is dead: no session has the name.
 constexpr const char* kDead = "not exists (select from pg_stat_activity where application_name = ";
 
-bool in_use(const Error& error) { return error.message().find("SQLSTATE 55006") != std::string::npos; }
+bool in_use(const Error& error) { return sqlstate_of(error) == "55006"; }
 
 Error still_used(const std::string& database, const std::vector<std::string>& sessions) {
-  return make_error(
-             ErrorCode::kRefused, "database '{}' is in use and can't be renamed: {}", database,
-             sessions.empty() ? "a session or a prepared transaction" : fmt::format("{}", fmt::join(sessions, ", ")))
+  return make_error(ErrorCode::kRefused, "database '{}' is in use and can't be renamed: {}", database,
+                    sessions.empty() ? "a session" : fmt::format("{}", fmt::join(sessions, ", ")))
       .with_hint("end these sessions, or let --end-sessions do it at the last moment");
 }
 
 }  // namespace
+
+std::string own_schema(const std::string& ours, size_t table) { return fmt::format("{}_{}", ours, table); }
 
 std::string name_with(const std::string& name, const std::string& ending) {
   size_t size = std::min(name.size(), kLongestName - std::min(ending.size(), kLongestName));
@@ -96,7 +98,8 @@ Result<void> ExtractTarget::sweep_schemas(const std::string& database, std::vect
                                 kOursBegins, kDead, kOursBytes)));
   for (size_t i = 0; i < schemas.size(); i++) {
     const std::string name(schemas.at(i, 0));
-    TRY(session->exec("drop schema " + name + " cascade"));
+    const std::string quoted = TRY(session->quote_identifier(name));
+    TRY(session->exec("drop schema " + quoted + " cascade"));
     swept.push_back(fmt::format("schema {} in database {}", name, database));
   }
   return {};
@@ -116,7 +119,8 @@ Result<std::vector<std::string>> ExtractTarget::sweep() {
   for (const std::string& name :
        TRY(list(fmt::format("select datname from pg_database where datname ~ '^{}[0-9a-f]{{16}}$' and {}datname)",
                             kOursBegins, kDead)))) {
-    auto dropped = admin_->exec("drop database if exists " + name + " with (force)");
+    const std::string quoted = TRY(admin_->quote_identifier(name));
+    auto dropped = admin_->exec("drop database if exists " + quoted + " with (force)");
     if (dropped.ok())
       swept.push_back("database " + name);
     else
@@ -167,10 +171,21 @@ Result<bool> ExtractTarget::has_database(const std::string& database) {
 
 Result<std::vector<std::string>> ExtractTarget::sessions_on(const std::string& database) {
   return list(
-      "select count(*) || case count(*) when 1 then ' session' else ' sessions' end || ' of ' || coalesce(usename, '?')"
-      " || case when coalesce(application_name, '') = '' then '' else ' (' || application_name || ')' end from"
-      " pg_stat_activity where datname = $1 and backend_type in ('client backend', 'walsender')"
-      " group by usename, application_name order by count(*) desc limit 10",
+      "select count(*) || ' ' || kind || case count(*) when 1 then '' else 's' end || ' of ' || coalesce(usename, '?')"
+      " || case when coalesce(application_name, '') = '' then '' else ' (' || application_name || ')' end from (select"
+      // Of others' sessions the type is hidden from accounts without pg_read_all_stats; an
+      // autovacuum worker, which yields to us, is then known by having no user.
+      " case when coalesce(backend_type, 'client backend') = 'client backend' then 'session' else backend_type end as"
+      " kind, usename, application_name from pg_stat_activity where datname = $1 and backend_type is distinct from"
+      " 'autovacuum worker' and not (backend_type is null and usesysid is null)) a"
+      " group by kind, usename, application_name order by count(*) desc limit 10",
+      {database});
+}
+
+Result<std::vector<std::string>> ExtractTarget::prepared_on(const std::string& database) {
+  return list(
+      "select 'prepared transaction ' || quote_literal(gid) || ' of ' || owner from pg_prepared_xacts where database ="
+      " $1 order by prepared limit 10",
       {database});
 }
 
@@ -255,15 +270,14 @@ Result<std::unique_ptr<ServerSession>> ExtractTarget::connect(const std::string&
   return session;
 }
 
-Result<void> ExtractTarget::drop_ours(const std::string& database) {
+Result<void> ExtractTarget::drop_ours(const std::string& database, size_t tables) {
   TRY(admin_->exec("select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1", {loader()}));
   TRY(admin_->exec("drop database if exists " + ours_ + " with (force)"));
   if (!database.empty()) {
     auto session = TRY(connect(database, Duration::seconds(120)));
-    const Rows schemas =
-        TRY(session->exec("select nspname from pg_namespace where starts_with(nspname, $1)", {ours_ + "_"}));
-    for (size_t i = 0; i < schemas.size(); i++)
-      TRY(session->exec("drop schema " + std::string(schemas.at(i, 0)) + " cascade"));
+    // By their numbers: a name that only begins as ours do is somebody else's.
+    for (size_t i = 0; i < tables; i++)
+      TRY(session->exec("drop schema if exists " + own_schema(ours_, i) + " cascade"));
   }
   for (const std::string& role : roles_made_) {
     const std::string name = TRY(admin_->quote_identifier(role));
@@ -306,14 +320,16 @@ Result<PlacedReport> ExtractTarget::place_database(const std::string& database, 
   if (TRY(has_database(database))) {
     if (!replace) return make_error(ErrorCode::kAlreadyExists, "database '{}' was made meanwhile", database);
     kept = TRY(free_database_name(database, now));
+    report.kept.push_back(TRY(admin_->value("select quote_ident($1)", {kept})));
   }
   for (int turn = 1;; turn++) {
     auto swapped = swap_databases(database, kept, end_sessions);
     if (swapped.ok()) break;
     if (!in_use(swapped.error())) return std::move(swapped).error();
+    const auto prepared = TRY(prepared_on(database));
+    if (!prepared.empty()) return still_used(database, prepared);
     if (!end_sessions || turn == kMostSwaps) return still_used(database, TRY(sessions_on(database)));
   }
-  if (!kept.empty()) report.kept.push_back(TRY(admin_->value("select quote_ident($1)", {kept})));
   return report;
 }
 

@@ -12,6 +12,9 @@
 
 namespace holdfast::postgres {
 
+// "holdfast_restoring_0123456789abcdef_2": the schema that a table is loaded into.
+std::string own_schema(const std::string& ours, size_t table);
+
 // What is put where: the last step of an extraction of tables.
 struct TablePlace {
   TableName from;         // as it was
@@ -22,7 +25,7 @@ struct TablePlace {
 // What the last step has done.
 struct PlacedReport {
   std::vector<std::string> kept;   // what was there, under the names that it has now, as SQL writes them
-  std::vector<std::string> notes;  // what refers to it still, keys that were left NOT VALID
+  std::vector<std::string> notes;  // what refers to it still, keys that were left out or NOT VALID
 };
 
 // The server that an extraction goes into, which lives and serves meanwhile. All that is
@@ -39,7 +42,6 @@ class ExtractTarget {
   const std::string& ours() const { return ours_; }
   const std::string& maintenance() const { return maintenance_; }  // the database that we are connected to
   std::string loader() const { return ours_ + "_load"; }           // application_name of pg_restore
-  const Connection& connection() const { return connection_; }
   int major() const { return admin_->major(); }
   bool superuser() const { return superuser_; }
   ServerSession& session() { return *admin_; }
@@ -51,8 +53,11 @@ class ExtractTarget {
   // kPermission when the account can't make a database, or objects that belong to `owners`.
   Result<void> check_rights(const std::vector<std::string>& owners);
   Result<bool> has_database(const std::string& database);
-  // One line for each session on it: "2 sessions of app (psql), ...".
+  // What is connected to it, the server's own workers too: "2 sessions of app (psql)".
   Result<std::vector<std::string>> sessions_on(const std::string& database);
+  // "prepared transaction 'x' of app": it keeps the database in use, and no session of its
+  // need be there to be ended.
+  Result<std::vector<std::string>> prepared_on(const std::string& database);
   Result<std::vector<std::string>> lacking_roles(const std::vector<std::string>& roles);
   Result<std::vector<std::string>> lacking_extensions(const std::vector<std::string>& extensions);
   Result<std::vector<std::string>> lacking_tablespaces(const std::vector<std::string>& tablespaces);
@@ -73,13 +78,14 @@ class ExtractTarget {
   // `end_sessions`; kAlreadyExists without `replace`.
   Result<PlacedReport> place_database(const std::string& database, bool replace, bool end_sessions, Time now);
   // Puts tables that were loaded into schemas of our name where they belong, in one
-  // transaction; makes and proves their outgoing foreign keys before.
+  // transaction, and makes the outgoing foreign keys of those in place of others in it.
+  // After it the keys are proven: from the commit on nothing is an error, only a note.
   Result<PlacedReport> place_tables(const std::string& database, const std::vector<TablePlace>& tables,
                                     const std::vector<OutgoingKey>& keys, Time now, Duration deadline);
 
-  // Drops what this extraction has made so far. `database`: where schemas of ours are; ""
-  // when a database is ours.
-  Result<void> drop_ours(const std::string& database);
+  // Drops what this extraction has made so far. `database`: where schemas of ours are, one
+  // for each of `tables`; "" when a database is ours.
+  Result<void> drop_ours(const std::string& database, size_t tables);
 
  private:
   ExtractTarget(const Connection& connection, std::string ours) : connection_(connection), ours_(std::move(ours)) {}

@@ -7,11 +7,16 @@
 namespace holdfast::postgres {
 namespace {
 
-// The schemas looked at, and what is no extension's. $1: prefix of the schemas' names.
+// The schemas looked at, and what is an extension's: its members, their indexes, and the
+// relations of its composite types. $1: prefix of the schemas' names.
 constexpr const char* kCommon =
     "with s as (select n.* from pg_namespace n where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
     " and starts_with(n.nspname, $1)),"
-    " e as (select classid, objid from pg_depend where deptype = 'e')";
+    " e as (select classid, objid from pg_depend where deptype = 'e'"
+    " union all select d.classid, i.indexrelid from pg_depend d join pg_index i on i.indrelid = d.objid where d.deptype"
+    " = 'e' and d.classid = 'pg_class'::regclass"
+    " union all select 'pg_class'::regclass, y.typrelid from pg_depend d join pg_type y on y.oid = d.objid where"
+    " d.deptype = 'e' and d.classid = 'pg_type'::regclass and y.typrelid <> 0)";
 
 // Grants as text: grantors are left out, since what an owner's role gave is given anew by the owner.
 std::string grants(const std::string& acl, const std::string& kind, const std::string& owner) {
@@ -43,7 +48,7 @@ std::string relations_query() {
 std::string parts_query() {
   return std::string(kCommon) +
          ", t as (select c.oid, format('%I.%I', s.nspname, c.relname) as name from pg_class c join s on s.oid ="
-         " c.relnamespace)"
+         " c.relnamespace where not exists (select from e where e.classid = 'pg_class'::regclass and e.objid = c.oid))"
          " select 'constraint ' || quote_ident(o.conname) || ' of ' || t.name, o.contype::text || case when"
          " o.convalidated then '' else ' not valid' end from pg_constraint o join t on t.oid = o.conrelid where"
          " o.contype <> 'n'"
@@ -124,6 +129,7 @@ class Taker {
         std::string(kCommon) +
             " select format('%I.%I', s.nspname, c.relname), c.relkind from pg_class c join s on s.oid = c.relnamespace"
             " where (c.relkind in ('r', 'S') or c.relkind = 'm' and c.relispopulated)"
+            " and not exists (select from e where e.classid = 'pg_class'::regclass and e.objid = c.oid)"
             " order by pg_relation_size(c.oid) desc",
         {options_.schema_prefix}));
     for (size_t i = 0; i < rows.size(); i++) {

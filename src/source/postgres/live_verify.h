@@ -26,7 +26,7 @@ struct LiveVerifyOptions {
   bool full_check = false;         // reads every value, runs amcheck
   std::optional<Duration> recent;  // transactions of this span must be there
   std::optional<LogEnd> log;       // with `recent`
-  // The ancestry of a timeline as it is stored; an error when it is not.
+  // The ancestry of a timeline as it is stored (of the first: none); an error when it is not.
   std::function<Result<std::vector<TimelineSwitch>>(uint32_t timeline)> history;
   Duration deadline = Duration::hours(24);  // of each statement
 };

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "source/postgres/replication_session.h"
 #include "source/postgres/server_watch.h"
+#include "source/postgres/sqlstate.h"
 #include "source/postgres/timeline.h"
 #include "source/postgres/wal_format.h"
 #include "source/postgres/wal_sink.h"
@@ -32,10 +33,6 @@ constexpr Duration kStateInterval = Duration::seconds(1);
 constexpr Duration kFirstPause = Duration::milliseconds(250);
 constexpr Duration kSteady = Duration::seconds(5);     // a connection that lasted so long was a good one
 constexpr Duration kLastWords = Duration::seconds(2);  // for what is still on its way when we are stopped
-
-bool has_state(const Error& error, std::string_view sqlstate) {
-  return error.message().find(fmt::format("SQLSTATE {}", sqlstate)) != std::string::npos;
-}
 
 // Wakes a poll() from another thread.
 class Bell {
@@ -231,8 +228,8 @@ Result<std::optional<Lsn>> Receiver::ask_slot_restart() {
 // report) to what is gone. Not so when we asked for more than it keeps: then it goes on
 // keeping what it keeps.
 void Receiver::note_refusal(const Error& error) {
-  const bool removed = has_state(error, "58P01");
-  if (!removed && !has_state(error, "55000")) return;
+  const bool removed = sqlstate_of(error) == "58P01";
+  if (!removed && sqlstate_of(error) != "55000") return;
   if (removed) {
     const uint64_t segment_bytes = archive_.identity().segment_bytes;
     lost_ = sink_.position();

@@ -6,16 +6,13 @@
 #include <set>
 
 #include "base/log.h"
+#include "source/postgres/sqlstate.h"
 #include "source/postgres/timeline.h"
 #include "source/postgres/wal_format.h"
 
 namespace holdfast::postgres {
 
 namespace {
-
-bool has_state(const Error& error, std::string_view sqlstate) {
-  return error.message().find(fmt::format("SQLSTATE {}", sqlstate)) != std::string::npos;
-}
 
 template <typename T>
 Result<T> number(std::string_view text, std::string_view what) {
@@ -81,7 +78,7 @@ Result<std::optional<Lsn>> ReplicationSession::ensure_slot(const std::string& sl
   auto created = session_->exec(fmt::format("CREATE_REPLICATION_SLOT {} PHYSICAL RESERVE_WAL", name));
   if (created.ok())
     log_info("postgres.receive.slot_created", {{"slot", slot}});
-  else if (!has_state(created.error(), "42710"))
+  else if (sqlstate_of(created.error()) != "42710")
     return std::move(created).error().with_context("creating the slot " + slot);
   if (session_->major() < 15) return std::optional<Lsn>();
   const Rows rows = TRY(session_->exec(fmt::format("READ_REPLICATION_SLOT {}", name)));

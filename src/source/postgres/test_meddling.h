@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/filesystem.h"
@@ -16,6 +17,8 @@ class MeddlingFileSystem : public FileSystem {
   std::function<void(const std::string& path, uint64_t offset, MutableByteView read)> after_read;
   // An error is returned instead of changing anything.
   std::function<Result<void>(const std::string& path)> before_change;
+  // What is said to be free at a place; empty: what is.
+  std::function<std::optional<uint64_t>(const std::string& path)> free;
 
   Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override {
     if (before_open) before_open(path);
@@ -62,7 +65,11 @@ class MeddlingFileSystem : public FileSystem {
     TRY(change(path));
     return real_.sync_all(path);
   }
-  Result<uint64_t> free_bytes(const std::string& path) override { return real_.free_bytes(path); }
+  Result<uint64_t> free_bytes(const std::string& path) override {
+    const auto said = free ? free(path) : std::nullopt;
+    if (said) return *said;
+    return real_.free_bytes(path);
+  }
 
  private:
   class MeddlingFile : public File {
