@@ -13,8 +13,9 @@
 
 namespace holdfast::redis {
 
-// While a restore is under way its directory holds this folder: by it a restore that
-// was interrupted is known, and may be repeated over what it left.
+// While a restore is under way its directory holds this folder, and nothing else of it
+// until all is made. A restore that was interrupted may be repeated: the folder goes, and
+// so does what a file `placing` in it says was put in place; nothing else.
 inline constexpr const char* kRestoreFolder = ".holdfast-restore";
 
 struct MaterialiseOptions {
@@ -48,8 +49,9 @@ struct MaterialiseReport {
 //
 // Refuses, before anything is written: a directory that holds anything (kTargetNotEmpty),
 // that a server works in (kTargetRunning) or another restore (kLocked), too little space
-// (kNoSpace). Everything is
-// made aside, read through once, and put in its place last. Durable when it returns.
+// (kNoSpace). Everything is made aside, read through once, and put in its place last, over
+// nothing that has appeared there meanwhile (kTargetNotEmpty, kTargetRunning). Durable when
+// it returns.
 Result<MaterialiseReport> materialise(source::World& world, repo::Repository& repository, CommandLog& log,
                                       const repo::Snapshot& snapshot, const ResolvedTarget& target,
                                       const MaterialiseOptions& options);
