@@ -173,6 +173,30 @@ TEST_F(CaptureTest, OverTls) {
   EXPECT_EQ(rig.capture(connection).error().code(), ErrorCode::kConfig);
 }
 
+// Nobody has told this process to ignore SIGPIPE.
+TEST_F(CaptureTest, ATlsConnectionThatTheServerEndedIsAnError) {
+  const std::string tls = rig.scratch.make("tls").value();
+  make_certificates(tls);
+  const uint16_t port = free_port();
+  auto server = rig.serve("master", {"--tls-port", std::to_string(port), "--tls-cert-file", tls + "/server.crt",
+                                     "--tls-key-file", tls + "/server.key", "--tls-ca-cert-file", tls + "/ca.crt"});
+  redis::Connection connection;
+  connection.port = port;
+  connection.tls = true;
+  connection.tls_ca = tls + "/ca.crt";
+  connection.tls_cert = tls + "/client.crt";
+  connection.tls_key = tls + "/client.key";
+  auto session = redis::ServerSession::connect(connection);
+  ASSERT_TRUE(session.ok()) << session.error().text();
+  server->kill();
+  // The first may still find room in the socket; the ones behind it find it closed.
+  const Bytes ping = redis::encode_command({"PING"});
+  Result<void> written;
+  for (int i = 0; i < 10 && written.ok(); i++) written = (*session)->write(ping);
+  ASSERT_FALSE(written.ok());
+  EXPECT_EQ(written.error().code(), ErrorCode::kUnavailable);
+}
+
 TEST_F(CaptureTest, TheSameDataAgainCostsLittle) {
   auto server = rig.serve("master");
   auto session = server->connect();
