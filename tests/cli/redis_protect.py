@@ -134,7 +134,7 @@ class Redis(Case):
         self.assertIn("stopped: all that was received is stored, up to offset", words)
         text = self.holdfast("log").out
         self.assertIn("cache (Redis):", text)
-        self.assertIn("nobody received from", text)
+        self.assertIn("received late from", text)
 
     def test_a_server_that_lost_its_history_leaves_a_gap_that_is_told(self):
         self.make_redis_stack()
