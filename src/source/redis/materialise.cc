@@ -16,7 +16,6 @@
 #include "base/units.h"
 #include "source/redis/append_only.h"
 #include "source/redis/file_sink.h"
-#include "source/redis/state_files.h"
 
 namespace holdfast::redis {
 namespace {
@@ -187,7 +186,7 @@ class Materialiser {
     StateOptions options;
     options.directory = staging_;
     options.bin_directory = options_.bin_directory;
-    options.folding = options_.fold ? Folding::kIfAble : Folding::kNever;
+    options.folding = options_.folding;
     state_ = TRY(write_state(world_, repository_, log_, snapshot_, target_, options));
     report_.commands = state_.command_count;
     report_.faults = state_.faults;

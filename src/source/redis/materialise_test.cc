@@ -120,7 +120,7 @@ TEST_F(MaterialiseTest, CommandsAreFoldedInUpToTheInstant) {
   EXPECT_THAT(files_in("folded"), ElementsAre("appendonlydir", "dump.rdb"));
 
   MaterialiseOptions apart;
-  apart.fold = false;
+  apart.folding = Folding::kNever;
   const auto unfolded = take(materialise_to("unfolded", *log, target, apart));
   EXPECT_THAT(files_in("unfolded"), ElementsAre("appendonlydir"));
   EXPECT_THAT(unfolded.notes, ElementsAre(HasSubstr("start the server with 'appendonly yes'")));
