@@ -15,12 +15,13 @@ namespace holdfast::redis {
 // What INFO says of a server.
 struct ServerFacts {
   std::string version, run_id;
-  bool is_replica = false;
   std::string replid;   // of the history it is in
   uint64_t offset = 0;  // how far that is; 0 when nothing was replicated yet
   std::vector<DatabaseSize> databases;
 };
 Result<ServerFacts> parse_info(std::string_view info);
+// Of its section "keyspace".
+std::vector<DatabaseSize> parse_keyspace(std::string_view info);
 
 // How a server answered PSYNC.
 struct SyncAnswer {
