@@ -78,7 +78,7 @@ class Initialiser {
     servers_ = std::move(discovery.servers);
     recovery::RedisDiscovery redis = recovery::discover_redis(fs_, environment, recovery::usual_redis_sockets());
     for (const std::string& refused : redis.refused)
-      context_.say("note: a Redis server does not let us in: {}", printable(refused));
+      context_.say("note: a Redis server could not be asked: {}", printable(refused));
     redis_ = std::move(redis.servers);
     if (servers_.empty())
       context_.say("note: no PostgreSQL was found: not by DB_* or PG* variables, sockets or processes");

@@ -396,7 +396,8 @@ Result<LogEnd> StoredCommandLog::find_position(const Position& from, Time time) 
   if (low == 0) return end;
   const Step& step = plan.way.steps[low - 1];
   end.position = {step.replid, step.begin};
-  TRY(visit_step(step, {.time = time, .offset = std::nullopt}, [](const Frame&) { return Result<void>(); }, end));
+  TRY(visit_step(
+      step, {.time = time, .offset = std::nullopt}, [](const Frame&) { return Result<void>(); }, end));
   end.covered_until = time;
   return end;
 }

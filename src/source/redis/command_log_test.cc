@@ -39,7 +39,8 @@ class CommandLogTest : public ::testing::Test {
     ASSERT_TRUE(stored.ok()) << stored.error().text();
   }
   // The same bytes, each `late` later.
-  Result<void> put_again(const std::string& replid, uint64_t from, uint64_t to, int64_t late, const std::string& bytes) {
+  Result<void> put_again(const std::string& replid, uint64_t from, uint64_t to, int64_t late,
+                         const std::string& bytes) {
     FrameWriter writer;
     writer.begin(from);
     writer.add(at(static_cast<int64_t>(to) + late), as_bytes(bytes));

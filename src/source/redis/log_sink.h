@@ -74,8 +74,8 @@ class LogSink {
   std::string replid_;
   FrameWriter writer_;
   Time last_;
-  uint64_t done_before_ = 0;  // bytes before it were done
-  Time done_at_;              // by then
+  uint64_t done_before_ = 0;               // bytes before it were done
+  Time done_at_;                           // by then
   std::optional<Duration> waiting_since_;  // when the first byte that is not submitted came
   bool flush_all_ = false;
 

@@ -88,10 +88,12 @@ TEST_F(LogSinkTest, WhatWasDoneBeforeCountsAsDoneThen) {
   sink.count_as(15, known);
   put(sink, {10, 10});
   std::vector<std::pair<uint64_t, bool>> frames;
-  ASSERT_TRUE(log_->read({kA, 0}, {}, [&](const Frame& frame) -> Result<void> {
-                    frames.emplace_back(frame.end(), frame.received == cut_to_microseconds(known));
-                    return {};
-                  }).ok());
+  ASSERT_TRUE(log_->read({kA, 0}, {},
+                         [&](const Frame& frame) -> Result<void> {
+                           frames.emplace_back(frame.end(), frame.received == cut_to_microseconds(known));
+                           return {};
+                         })
+                  .ok());
   EXPECT_THAT(frames, ElementsAre(std::pair(10, true), std::pair(15, true), std::pair(20, false)));
 }
 

@@ -255,8 +255,7 @@ TEST_F(MaterialiseTest, PutsNothingOverWhatAppearedMeanwhile) {
     source::World world{rig_.world.fs, clock, rig_.progress};
     MaterialiseOptions options;
     options.to = parent_path(path);
-    const auto refused =
-        materialise(world, rig_.repository(), *log, snapshot_, resolve(*log, std::nullopt), options);
+    const auto refused = materialise(world, rig_.repository(), *log, snapshot_, resolve(*log, std::nullopt), options);
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.error().code(), ErrorCode::kTargetNotEmpty);
     EXPECT_THAT(files_in("taken-" + name), ::testing::UnorderedElementsAre(kRestoreFolder, name));

@@ -25,8 +25,8 @@ Result<source::VerifyReport> compare_with_rdb(source::World& world, ServerSessio
                                               const RdbSurvey& survey);
 
 struct BootOptions {
-  std::string bin_directory;      // of redis-server; "": looked for
-  std::string scratch_directory;  // a private folder is made and removed below it
+  std::string bin_directory;         // of redis-server; "": looked for
+  std::string scratch_directory;     // a private folder is made and removed below it
   std::optional<Duration> deadline;  // to load, and of each answer; none: until the server ends, or we are stopped
 };
 
