@@ -14,7 +14,7 @@ namespace {
 
 struct InitOptions {
   std::string stack;
-  std::vector<std::string> connections, paths;
+  std::vector<std::string> connections, redis, paths;
   bool no_discover = false;
 };
 
@@ -65,12 +65,24 @@ class Initialiser {
       server.identity = TRY_CONTEXT(postgres::identify_server(reached), "{}", connection);
       servers_.push_back(std::move(server));
     }
-    if (!options_.connections.empty() || options_.no_discover) return {};
+    for (const std::string& address : options_.redis)
+      redis_.push_back(TRY_CONTEXT(recovery::ask_redis(address, environment), "{}", address));
+    if (options_.connections.empty() && options_.redis.empty() && !options_.no_discover) discover();
+    return {};
+  }
+
+  void discover() {
     recovery::Discovery discovery = recovery::discover_servers(fs_, environment);
     for (const std::string& refused : discovery.refused)
       context_.say("note: a server does not let us in: {}", printable(refused));
     servers_ = std::move(discovery.servers);
-    return {};
+    recovery::RedisDiscovery redis = recovery::discover_redis(fs_, environment, recovery::usual_redis_sockets());
+    for (const std::string& refused : redis.refused)
+      context_.say("note: a Redis server could not be asked: {}", printable(refused));
+    redis_ = std::move(redis.servers);
+    if (servers_.empty())
+      context_.say("note: no PostgreSQL was found: not by DB_* or PG* variables, sockets or processes");
+    if (redis_.empty()) context_.say("note: no Redis was found: not by REDIS_URL, at 127.0.0.1:6379, or in /run/redis");
   }
 
   Result<void> describe_stack() {
@@ -86,6 +98,7 @@ class Initialiser {
     if (fresh.repository.find("://") == std::string::npos) fresh.repository = absolute_path(fresh.repository);
     fresh.passphrase = passphrase_reference(directory);
     fresh.servers = servers_;
+    fresh.redis = redis_;
     for (const std::string& path : options_.paths) {
       if (!TRY(exists(fs_, path))) return make_error(ErrorCode::kNotFound, "there is nothing at {}", path);
       fresh.paths.push_back(absolute_path(path));
@@ -164,6 +177,11 @@ class Initialiser {
         context_.say("  its pages carry no checksums: holdfast can't tell a bad page (see pg_checksums --enable)");
       }
     }
+    for (const auto& server : redis_) {
+      context_.print("found Redis {} ({})", server.version, server.connection);
+      if (server.password_missing)
+        context_.say("  the password in REDIS_URL is not written: name it in {}, as 'password: file:PATH'", file_);
+    }
     tell_next();
   }
 
@@ -173,15 +191,31 @@ class Initialiser {
     if (stack_.components.empty()) context_.say("  describe what to protect: 'components:' in {}", file_);
     context_.say("  holdfast{} backup                 # a first recovery point", config);
     context_.say("  holdfast{} verify                 # prove it", config);
-    for (const auto& component : stack_.components) {
-      if (component.kind == "postgres") return tell_postgres(component, config);
-    }
+    if (const auto* component = first_of("postgres")) tell_postgres(*component, config);
+    if (const auto* component = first_of("redis")) tell_redis(*component, config);
+  }
+
+  const recovery::ComponentConfig* first_of(const char* kind) const {
+    const auto is_of = [&](const auto& component) { return component.kind == kind; };
+    const auto found = std::find_if(stack_.components.begin(), stack_.components.end(), is_of);
+    return found == stack_.components.end() ? nullptr : &*found;
+  }
+
+  // " --component NAME" where the stack has several of its kind.
+  std::string component_option(const recovery::ComponentConfig& component) const {
+    const auto is_alike = [&](const auto& other) { return other.kind == component.kind; };
+    const bool several = std::count_if(stack_.components.begin(), stack_.components.end(), is_alike) > 1;
+    return several ? " --component " + component.name : "";
+  }
+
+  void tell_redis(const recovery::ComponentConfig& component, const std::string& config) {
+    context_.say("To make {} restorable to any instant, follow its commands:", component.name);
+    context_.say("  holdfast{} log receive{}            # a service", config, component_option(component));
+    context_.say("A user of its own instead of the default one: docs/redis.md");
   }
 
   void tell_postgres(const recovery::ComponentConfig& component, const std::string& config) {
-    const auto is_postgres = [](const auto& other) { return other.kind == "postgres"; };
-    const bool several = std::count_if(stack_.components.begin(), stack_.components.end(), is_postgres) > 1;
-    const std::string more = several ? " --component " + component.name : "";
+    const std::string more = component_option(component);
     context_.say("To make {} restorable to any instant, let its WAL reach the repository: either", component.name);
     context_.say("  holdfast{} wal receive{}            # streams it through the slot {}", config, more,
                  component.postgres.slot);
@@ -197,6 +231,7 @@ class Initialiser {
   std::string file_, text_, passphrase_file_, repository_id_;
   bool made_passphrase_ = false;
   std::vector<recovery::FoundServer> servers_;
+  std::vector<recovery::FoundRedis> redis_;
   recovery::StackConfig stack_;
 };
 
@@ -210,10 +245,14 @@ void add_init(Program& program) {
       ->add_option("--postgres", options->connections,
                    "protect this server (may be repeated; default: what is found here)")
       ->type_name("CONNINFO");
+  command
+      ->add_option("--redis", options->redis,
+                   "protect this Redis server (may be repeated; default: what is found here)")
+      ->type_name("ADDRESS");
   command->add_option("--files", options->paths, "protect this directory or file (may be repeated)")->type_name("PATH");
-  command->add_flag("--no-discover", options->no_discover, "do not look for PostgreSQL");
+  command->add_flag("--no-discover", options->no_discover, "do not look for PostgreSQL and Redis");
   program.examples(command,
-                   "holdfast init              # finds a local PostgreSQL\n"
+                   "holdfast init              # finds a local PostgreSQL, a local Redis\n"
                    "holdfast init --stack shop --repository /backup/shop --files /srv/uploads\n"
                    "holdfast init --postgres 'host=db1 user=holdfast dbname=postgres' \\\n"
                    "    --passphrase env:HF_PASS\n"

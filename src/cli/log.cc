@@ -148,7 +148,7 @@ void print_state(Context& context, const recovery::RedisLogState& state) {
                   link.offset);
   }
   for (const redis::LogAbsence& absence : state.absences) {
-    context.print("  nobody received from {} to {}: {} came later, nothing is missing",
+    context.print("  received late from {} to {}: {} came at its end, nothing is missing",
                   format_local(absence.from_instant), format_local(absence.to_instant),
                   format_bytes(absence.to - absence.from));
   }

@@ -83,6 +83,7 @@ constexpr const char* kEnvironment =
     "text or json\n"
     ".TP\n\\fBDB_HOST\\fR, \\fBDB_PORT\\fR, \\fBDB_NAME\\fR, \\fBDB_USER\\fR, \\fBDB_PASSWORD\\fR\nthe only PostgreSQL "
     "component's server\n"
+    ".TP\n\\fBREDIS_URL\\fR, \\fBREDIS_PASSWORD\\fR\nwhere init looks for a Redis server, and its password\n"
     ".TP\n\\fBBACKUP_ENCRYPTION_KEY\\fR\nthe passphrase, when HOLDFAST_PASSPHRASE is not set\n";
 
 std::string man_page(const CLI::App& app) {

@@ -164,16 +164,30 @@ std::string write_stack(const NewStack& stack) {
     if (!server.password.empty()) out += fmt::format("    password: {}\n", quoted(server.password));
     number++;
   }
+  for (size_t i = 0; i < stack.redis.size(); i++) {
+    const FoundRedis& server = stack.redis[i];
+    out += fmt::format(
+        "  # Redis {}\n"
+        "  - name: cache{}\n"
+        "    kind: redis\n"
+        "    rpo: 5m\n"
+        "    rto: 1h\n"
+        "    connection: {}\n",
+        server.version, i == 0 ? "" : std::to_string(i + 1), quoted(server.connection));
+    if (!server.password.empty()) out += fmt::format("    password: {}\n", quoted(server.password));
+    if (server.password_missing) out += "    # password: file:PATH   # the one in REDIS_URL is not written here\n";
+  }
   if (!stack.paths.empty()) {
     out += "  - name: files\n    kind: files\n    rpo: 24h\n    rto: 4h\n    paths:\n";
     for (const std::string& path : stack.paths) out += fmt::format("      - {}\n", quoted(path));
   }
-  if (stack.servers.empty() && stack.paths.empty()) {
+  if (stack.servers.empty() && stack.redis.empty() && stack.paths.empty()) {
     out = out.substr(0, out.size() - std::string_view("components:\n").size());
     out +=
         "# components:\n"
         "#   - {name: db, kind: postgres, rpo: 5m, rto: 1h, connection: host=/run/postgresql port=5432 user=postgres "
         "dbname=postgres}\n"
+        "#   - {name: cache, kind: redis, rpo: 5m, rto: 1h, connection: redis://127.0.0.1:6379}\n"
         "#   - {name: files, kind: files, rpo: 24h, rto: 4h, paths: [/srv/data]}\n";
   }
   out += "retention: {keep_last: 7, keep_daily: 14, keep_weekly: 8, keep_monthly: 12, keep_within: 2d}\n";

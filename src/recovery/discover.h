@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "recovery/discover_redis.h"
 #include "recovery/settings.h"
 #include "source/postgres/capture.h"
 
@@ -31,6 +32,7 @@ struct NewStack {
   std::string repository;  // absolute
   std::string passphrase;  // secret reference
   std::vector<FoundServer> servers;
+  std::vector<FoundRedis> redis;
   std::vector<std::string> paths;  // of one files component; empty: none
 };
 std::string write_stack(const NewStack& stack);

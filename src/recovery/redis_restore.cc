@@ -83,7 +83,9 @@ Result<redis::Connection> into_server(Workspace& workspace, const RestoreRequest
   if (const ComponentConfig* config = workspace.stack().find(component); config != nullptr && config->kind == "redis") {
     redis::Connection own = TRY(redis_connection_of(*config));
     const bool same = own.host == server.host && own.port == server.port && own.socket == server.socket;
-    if (same && request.into_password.empty()) return own;
+    const bool as_own = server.user.empty() || server.user == own.user;
+    if (same && as_own && request.into_password.empty()) return own;
+    server.tls = server.tls || (same && own.tls);
     server.tls_ca = own.tls_ca;
     server.tls_cert = own.tls_cert;
     server.tls_key = own.tls_key;

@@ -83,7 +83,7 @@ class Case(unittest.TestCase):
 
     def holdfast(self, *words, expect=0, environment=None, prefix=(), config=True, cwd=None, stdin=subprocess.DEVNULL, program=PROGRAM):
         argv = [*prefix, str(program), *(["--config", str(self.config)] if config else []), *map(str, words)]
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("HOLDFAST_", "DB_", "PG", "BACKUP_"))}
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("HOLDFAST_", "DB_", "PG", "BACKUP_", "REDIS_"))}
         env.update(environment or {})
         done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=cwd or self.scratch, stdin=stdin, check=False)
         outcome = Outcome(done)

@@ -10,6 +10,12 @@ from pathlib import Path
 from harness import CONFIG, NOT_FOUND, PERMISSION, PROGRAM, UNAVAILABLE, USAGE, Background, Case, wait_until
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class RedisServer:
     """A private redis-server: a socket in its directory, no port, no saving by itself."""
 
@@ -134,7 +140,7 @@ class Redis(Case):
         self.assertIn("stopped: all that was received is stored, up to offset", words)
         text = self.holdfast("log").out
         self.assertIn("cache (Redis):", text)
-        self.assertIn("nobody received from", text)
+        self.assertIn("received late from", text)
 
     def test_a_server_that_lost_its_history_leaves_a_gap_that_is_told(self):
         self.make_redis_stack()
@@ -211,6 +217,44 @@ class Redis(Case):
             self.assertIn("component cache", outcome.err)
             self.assertIn("WRONGPASS", outcome.err)
             self.assertNotIn("falschesgeheimnis", outcome.err + outcome.out)
+
+    def test_init_finds_a_server_and_writes_no_password(self):
+        port = free_port()
+        self.serve("--port", port, "--requirepass", "geheim")
+        here = {"REDIS_URL": f"redis://:geheim@127.0.0.1:{port}/3"}
+        outcome = self.holdfast("init", environment=here)
+        written = self.config.read_text()
+        self.assertIn(f'connection: "redis://127.0.0.1:{port}"', written)
+        self.assertIn("# password: file:PATH", written)
+        self.assertRegex(outcome.out, rf"found Redis [67]\.[0-9.]+ \(redis://127\.0\.0\.1:{port}\)")
+        self.assertIn("the password in REDIS_URL is not written", outcome.out + outcome.err)
+        self.assertNotIn("geheim", written + outcome.out + outcome.err)
+
+    def test_init_takes_a_server_that_is_named(self):
+        port = free_port()
+        self.serve("--port", port, "--requirepass", "geheim")
+        there, secret = f"redis://127.0.0.1:{port}", {"REDIS_PASSWORD": "geheim"}
+        outcome = self.holdfast("init", "--redis", there, expect=PERMISSION)
+        self.assertIn("NOAUTH", outcome.err)
+        self.assertFalse(self.config.exists())
+        document = self.holdfast("init", "--redis", there, "--json", environment=secret).json()
+        self.assertEqual(document["components"], [{"name": "cache", "kind": "redis"}])
+        self.assertIn('password: "env:REDIS_PASSWORD"', self.config.read_text())
+        self.holdfast("backup", environment=secret)
+        self.assertEqual(len(self.holdfast("points", "--json").json()["points"]), 1)
+
+    def test_a_restore_logs_in_as_the_user_that_is_named(self):
+        port = free_port()
+        self.serve("--port", port)
+        self.server.run("SET", "a", "1")
+        self.server.run("ACL", "SETUSER", "other", "on", ">anders", "~*", "&*", "+@all")
+        self.write_config(f"  - {{name: cache, kind: redis, connection: 'redis://127.0.0.1:{port}'}}\n")
+        self.holdfast("init")
+        self.holdfast("backup")
+        into = ["restore", "--into", f"redis://other@127.0.0.1:{port}", "--replace"]
+        self.assertIn("1 keys were loaded", str(self.holdfast(*into, "--into-password", "env:THEIRS", environment={"THEIRS": "anders"})))
+        # Without its password not as the default user, which the component is and which may do all.
+        self.holdfast(*into, expect=PERMISSION)
 
     def test_what_is_wrong_is_said(self):
         self.make_redis_stack()

@@ -91,6 +91,11 @@ class RedisRestore(Case):
         self.assertEqual(list(self.scratch.glob("holdfast-drill-*")), [])
         drawn = self.holdfast("drill", "--at", "random", "--scratch", self.scratch, "--json", environment=registry).json()
         self.assertEqual(drawn["evidence"]["result"], "passed", drawn)
+        # Without a program that could fold the commands in, it says so.
+        outcome = self.holdfast("drill", "--at", instant, "--scratch", self.scratch, expect=None,
+                                environment=registry | {"HOLDFAST_REDIS_BIN": "/nowhere"})
+        self.assertNotEqual(outcome.status, 0)
+        self.assertIn("there is no redis-server in /nowhere", " ".join((outcome.out + outcome.err).split()))
 
     def test_a_point_to_a_directory(self):
         target = self.scratch / "restored"

@@ -210,7 +210,7 @@ Result<std::string> RedisLife::restored_digest(Time instant, Way way, std::strin
   const std::string name = fmt::format("restored-{}", ++restored_);
   redis::MaterialiseOptions options;
   options.to = rig_.path(name);
-  options.fold = way == Way::kDump;
+  options.folding = way == Way::kDump ? redis::Folding::kIfAble : redis::Folding::kNever;
   const auto restored = TRY(redis::materialise(rig_.world, rig_.repository(), *log, snapshot, target, options));
   if (!restored.faults.empty()) return make_error(ErrorCode::kIncomplete, "{}", restored.faults.front());
   std::string digest;

@@ -173,6 +173,45 @@ TEST_F(CaptureTest, OverTls) {
   EXPECT_EQ(rig.capture(connection).error().code(), ErrorCode::kConfig);
 }
 
+TEST_F(CaptureTest, AnRdbThatWasBegunForAnotherReplicaIsAsOldAsItIs) {
+  auto server = rig.serve("master", {"--repl-diskless-sync", "no", "--rdb-key-save-delay", "4000"});
+  auto session = server->connect();
+  for (int i = 0; i < 1000; i++) ASSERT_TRUE(session->command({"SET", fmt::format("k:{}", i), "v"}).ok());
+  // One that waits for its RDB; the server counts from the first.
+  auto other = redis::ReplicationSession::connect(server->connection(), nullptr).value();
+  ASSERT_TRUE(other->sync(std::nullopt, false, system_clock()).ok());
+  const Time begun = system_clock().now();
+  server->run({"SET", "later", "1"});
+  const auto snapshot = rig.capture(server->connection());
+  ASSERT_TRUE(snapshot.ok()) << snapshot.error().text();
+  EXPECT_EQ(rig.restore(*snapshot, false)->run({"EXISTS", "later"}), "0");
+  EXPECT_LE(snapshot->instant, begun);
+}
+
+// Nobody has told this process to ignore SIGPIPE.
+TEST_F(CaptureTest, ATlsConnectionThatTheServerEndedIsAnError) {
+  const std::string tls = rig.scratch.make("tls").value();
+  make_certificates(tls);
+  const uint16_t port = free_port();
+  auto server = rig.serve("master", {"--tls-port", std::to_string(port), "--tls-cert-file", tls + "/server.crt",
+                                     "--tls-key-file", tls + "/server.key", "--tls-ca-cert-file", tls + "/ca.crt"});
+  redis::Connection connection;
+  connection.port = port;
+  connection.tls = true;
+  connection.tls_ca = tls + "/ca.crt";
+  connection.tls_cert = tls + "/client.crt";
+  connection.tls_key = tls + "/client.key";
+  auto session = redis::ServerSession::connect(connection);
+  ASSERT_TRUE(session.ok()) << session.error().text();
+  server->kill();
+  // The first may still find room in the socket; the ones behind it find it closed.
+  const Bytes ping = redis::encode_command({"PING"});
+  Result<void> written;
+  for (int i = 0; i < 10 && written.ok(); i++) written = (*session)->write(ping);
+  ASSERT_FALSE(written.ok());
+  EXPECT_EQ(written.error().code(), ErrorCode::kUnavailable);
+}
+
 TEST_F(CaptureTest, TheSameDataAgainCostsLittle) {
   auto server = rig.serve("master");
   auto session = server->connect();

@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "redis/rig.h"
 #include "source/redis/frame_codec.h"
+#include "source/redis/target.h"
 
 namespace holdfast::redis_test {
 namespace {
@@ -94,7 +97,6 @@ TEST_F(RedisReceiverTest, AcknowledgesOnlyWhatIsStored) {
   rig.logs.refuses = false;
   EXPECT_EQ(session->command({"WAIT", "1", "20000"})->integer, 1);
   ASSERT_TRUE(rig.stop_receiver());
-  EXPECT_GT(rig.state().store_retries, 0u);
   expect_restored(*server, rig.snapshots[0]);
 }
 
@@ -138,6 +140,98 @@ TEST_F(RedisReceiverTest, AReceiverThatComesLaterGoesOnWhereTheLogEnds) {
     EXPECT_LT(absence.from, absence.to);
     EXPECT_LT(absence.from_instant, absence.to_instant);
   }
+  expect_restored(*server, rig.snapshots[0]);
+}
+
+// What the server does while its RDB is on its way comes behind it.
+TEST_F(RedisReceiverTest, WhatWasDoneDuringASnapshotIsSaidToComeLate) {
+  auto server = rig.serve("master");
+  write_some(*server, 0);
+  Time before, after;
+  rig.while_taking = [&] {
+    before = system_clock().now();
+    write_some(*server, 1);
+    after = system_clock().now();
+  };
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  const auto log = rig.log();
+  const auto start = redis::snapshot_source(rig.snapshots[0])->position;
+  ASSERT_THAT(log->absences(), SizeIs(1));
+  const redis::LogAbsence& late = log->absences()[0];
+  EXPECT_EQ(late.from, start.offset);
+  EXPECT_EQ(late.from_instant, redis::cut_to_microseconds(rig.snapshots[0].instant));
+  EXPECT_LE(late.from_instant, before);
+  EXPECT_GE(late.to_instant, redis::cut_to_microseconds(after));
+  // All of it is there at its end, and a restore to an instant within says what it is not.
+  EXPECT_GE(log->position_at(start, late.to_instant)->position.offset, late.to);
+  source::RestoreTarget target;
+  target.time = after;
+  const auto resolved = redis::resolve_target(*log, rig.snapshots, target);
+  ASSERT_TRUE(resolved.ok()) << resolved.error().text();
+  ASSERT_THAT(resolved->notes, SizeIs(1));
+  EXPECT_THAT(resolved->notes[0], HasSubstr("commands came late from"));
+  expect_restored(*server, rig.snapshots[0]);
+}
+
+TEST_F(RedisReceiverTest, WhatComesLateWhileStoringIsSlowIsSaid) {
+  auto server = rig.serve("master", {"--client-output-buffer-limit", "replica 0 0 0"});
+  rig.late = Duration::seconds(1);
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  rig.logs.refuses = true;
+  write_bytes(*server, 60 << 20);  // more than waits, and than the sockets hold
+  const Time held = system_clock().now();
+  const auto waits = [&] { return system_clock().now() - held > Duration::seconds(2); };
+  ASSERT_TRUE(servers::wait_until(waits, Duration::seconds(60)));
+  const std::string done = server->info("master_repl_offset");
+  const Time then = system_clock().now();
+  rig.logs.refuses = false;
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_EQ(rig.state().reconnects, 0u);
+  const auto log = rig.log();
+  // The state at `then` lacks what the server had done: an absence says so.
+  const auto start = redis::snapshot_source(rig.snapshots[0])->position;
+  ASSERT_LT(log->position_at(start, then)->position.offset, std::stoull(done));
+  const auto tells = [&](const redis::LogAbsence& absence) {
+    return absence.from_instant < then && then < absence.to_instant;
+  };
+  EXPECT_TRUE(std::ranges::any_of(log->absences(), tells));
+  expect_restored(*server, rig.snapshots[0]);
+}
+
+TEST_F(RedisReceiverTest, TwoReceiversOfAnIdleServerGoOn) {
+  auto server = rig.serve("master", {"--repl-ping-replica-period", "1"});
+  ASSERT_TRUE(rig.capture(server->connection()).ok());
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  auto logs = repo::open_log_store(*rig.repository);
+  auto log = redis::CommandLog::open(*logs, "cache").value();
+  const redis::SnapshotPlace place{redis::snapshot_source(rig.snapshots[0])->position, rig.snapshots[0].instant};
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> records{0};
+  Result<void> outcome;
+  redis::ReceiverOptions options;
+  options.sink.flush_interval = Duration::milliseconds(50);
+  std::thread second([&] {
+    outcome = redis::receive_commands(
+        server->connection(), *log, system_clock(), options, place,
+        [](redis::ReplicationSession&, const redis::SyncAnswer&) { return Result<void>(); }, stop,
+        [&](const redis::ReceiverState& state) { records = state.records; });
+  });
+  // Both cut what comes alike: a PING each.
+  EXPECT_TRUE(servers::wait_until([&] { return records >= 3 && rig.state().records >= 3; }, Duration::seconds(60)));
+  server->run({"CONFIG", "SET", "repl-ping-replica-period", "3600"});  // the end stands still
+  write_some(*server, 1);
+  EXPECT_TRUE(rig.wait_until_stored(*server));
+  stop = true;
+  second.join();
+  EXPECT_TRUE(outcome.ok()) << outcome.error().text();
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_THAT(rig.log()->gaps(), IsEmpty());
   expect_restored(*server, rig.snapshots[0]);
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -73,6 +74,7 @@ class Rig {
   void start_receiver(const redis::Connection& connection, redis::ReceiverOptions options = {}) {
     stop_ = false;
     options.sink.flush_interval = Duration::milliseconds(50);
+    options.late = late;
     receiver_ = std::thread([this, connection = connection.clone(), options] {
       auto log = redis::CommandLog::open(logs, "cache").value();
       std::optional<redis::SnapshotPlace> newest;
@@ -134,6 +136,8 @@ class Rig {
  public:
   std::unique_ptr<repo::Repository> repository;
   StubbornLogs logs;
+  Duration late = Duration::seconds(60);  // a busy machine's own delays are none
+  std::function<void()> while_taking;     // called when a server has forked for a snapshot
   std::vector<repo::Snapshot> snapshots;  // of this rig's component, oldest first
   Progress progress;
   source::World world;
@@ -148,6 +152,7 @@ class Rig {
     return snapshot;
   }
   Result<void> take_snapshot(redis::ReplicationSession& replication, const redis::SyncAnswer& answer) {
+    if (while_taking) while_taking();
     auto session = TRY(repo::WriteSession::begin(*repository, {}));
     TRY(commit(*session, TRY(redis::capture_rdb(world, *session, replication, answer))));
     return {};

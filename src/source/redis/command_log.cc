@@ -11,6 +11,7 @@ namespace holdfast::redis {
 namespace {
 
 constexpr uint32_t kHeadersKept = 4096;
+constexpr int kListings = 4;  // that are tried while others join records
 
 std::string link_name(uint64_t offset) { return fmt::format("link-{:016x}", offset); }
 // The same offset may see several: the instant tells them apart.
@@ -22,6 +23,30 @@ std::string absence_name(const LogAbsence& absence) {
 }
 
 std::string when(Time time) { return format_rfc3339(time); }
+
+// Whether between two records (by name) something is missing that no gap tells of.
+bool has_hole(const std::vector<repo::LogStore::Info>& records) {
+  std::optional<uint64_t> reach;
+  for (const auto& info : records) {
+    const auto span = parse_record_name(info.name);
+    if (!span) continue;
+    const std::string gap = fmt::format("gap-{:016x}-", span->from);
+    const auto tells = [&](const auto& other) { return other.name.starts_with(gap); };
+    if (reach && span->from > *reach && std::none_of(records.begin(), records.end(), tells)) return true;
+    reach = std::max(reach.value_or(0), span->to);
+  }
+  return false;
+}
+
+// The bytes of a record's frames, without their instants.
+Result<Bytes> commands_of(ByteView body, uint64_t from, uint64_t to) {
+  Bytes commands;
+  TRY(for_each_frame(body, from, to, [&](const Frame& frame) -> Result<void> {
+    commands.append(frame.bytes);
+    return {};
+  }));
+  return commands;
+}
 
 class StoredCommandLog final : public CommandLog {
  public:
@@ -56,13 +81,20 @@ class StoredCommandLog final : public CommandLog {
   Result<Bytes> body_of(const std::string& replid, const std::string& name);
   Result<RecordHeader> header_of(const std::string& replid, const Piece& piece);
   Result<void> put(const std::string& replid, const std::string& name, Bytes header, const Bytes& body);
+  Result<void> put_beside_others(const Record& record);
   Result<void> add_range(const std::string& replid, std::vector<LogRange>& ranges);
+  Result<std::optional<Time>> ended_at(Position place);
+  Result<std::vector<LogRange>> listed_ranges();
 
   struct Plan {
     Way way;
     std::optional<Time> covered_until;
   };
   Result<Plan> plan(const Position& from);
+  template <typename Body>
+  auto up_to_date(const Body& body, const bool* is_over = nullptr) -> decltype(body());
+  Result<LogEnd> read_on(const LogUntil& until, const Visitor& visitor, LogEnd& visited);
+  Result<LogEnd> find_position(const Position& from, Time time);
   Result<void> check_reaches(const Plan& plan, const LogUntil& until) const;
   Error stops_short(const Plan& plan) const;
   Result<bool> visit_step(const Step& step, const LogUntil& until, const Visitor& visitor, LogEnd& end);
@@ -95,13 +127,18 @@ Result<void> StoredCommandLog::refresh() {
 
 Result<void> StoredCommandLog::load(const std::string& replid) {
   History& history = histories_.by_id[replid];
-  for (const auto& info : TRY(store_.list(stream(replid)))) {
+  auto records = TRY(store_.list(stream(replid)));
+  // A listing during which a receiver joins records may have neither the parts nor the whole.
+  if (has_hole(records)) records = TRY(store_.list(stream(replid)));
+  for (const auto& info : records) {
     if (const auto span = parse_record_name(info.name)) {
       history.pieces.push_back({span->from, span->to, info.stored_bytes});
     } else if (const auto mark = parse_mark_name(info.name)) {
       history.marks.push_back(*mark);
     } else {
-      TRY_CONTEXT(load_other(replid, info.name), "record {}", info.name);
+      auto loaded = load_other(replid, info.name);
+      if (!loaded.ok() && loaded.error().code() == ErrorCode::kNotFound) continue;  // pruned since it was listed
+      TRY_CONTEXT(std::move(loaded), "record {}", info.name);
     }
   }
   return {};
@@ -164,7 +201,7 @@ Result<void> StoredCommandLog::add_range(const std::string& replid, std::vector<
   }
   for (size_t i = first; i < ranges.size(); i++) {
     LogRange& range = ranges[i];
-    range.last = histories_.instant_at({replid, range.to}).value_or(Time{INT64_MIN});
+    range.last = TRY(ended_at({replid, range.to})).value_or(Time{INT64_MIN});
     range.first = range.records > 0 ? Time{INT64_MAX} : range.last;
     for (const Piece& piece : history.pieces) {
       if (piece.from == range.from) range.first = std::min(range.first, TRY(header_of(replid, piece)).first);
@@ -175,7 +212,40 @@ Result<void> StoredCommandLog::add_range(const std::string& replid, std::vector<
   return {};
 }
 
+// What is proven of a place that no bytes of its own lead to: what the history before a link had.
+Result<std::optional<Time>> StoredCommandLog::ended_at(Position place) {
+  for (size_t i = 0; i <= histories_.links.size(); i++) {
+    std::optional<Time> time = histories_.instant_at(place);
+    const auto found = histories_.by_id.find(place.replid);
+    if (found == histories_.by_id.end()) return time;
+    for (const Piece& piece : found->second.pieces) {
+      if (piece.to != place.offset) continue;
+      const Time last = TRY(header_of(place.replid, piece)).last;
+      time = std::max(time.value_or(last), last);
+    }
+    const auto& origin = found->second.origin;
+    if (time || !origin || origin->offset != place.offset) return time;
+    place.replid = origin->from;
+  }
+  return std::optional<Time>();
+}
+
+// A receiver joins small records meanwhile: what was listed may be part of a larger one by now.
+template <typename Body>
+auto StoredCommandLog::up_to_date(const Body& body, const bool* is_over) -> decltype(body()) {
+  for (int listing = 1;; listing++) {
+    auto result = body();
+    const bool is_gone = !result.ok() && result.error().code() == ErrorCode::kNotFound;
+    if (!is_gone || listing == kListings || (is_over != nullptr && *is_over)) return result;
+    TRY(refresh());
+  }
+}
+
 Result<std::vector<LogRange>> StoredCommandLog::ranges() {
+  return up_to_date([&] { return listed_ranges(); });
+}
+
+Result<std::vector<LogRange>> StoredCommandLog::listed_ranges() {
   std::vector<LogRange> ranges;
   for (const auto& [replid, history] : histories_.by_id) TRY(add_range(replid, ranges));
   return ranges;
@@ -184,7 +254,11 @@ Result<std::vector<LogRange>> StoredCommandLog::ranges() {
 Result<std::optional<LogRange>> StoredCommandLog::newest() {
   std::optional<LogRange> newest;
   for (LogRange& range : TRY(ranges())) {
-    if (!newest || std::pair(range.last, range.to) > std::pair(newest->last, newest->to)) newest = std::move(range);
+    const auto reaches = [](const LogRange& of) { return std::pair(of.last, of.to); };
+    // Of a link that nothing follows yet, both sides end alike.
+    const bool goes_on = newest && reaches(range) == reaches(*newest) &&
+                         histories_.leads_to({newest->replid, newest->to}, {range.replid, range.to});
+    if (!newest || goes_on || reaches(range) > reaches(*newest)) newest = std::move(range);
   }
   return newest;
 }
@@ -204,6 +278,12 @@ Result<StoredCommandLog::Plan> StoredCommandLog::plan(const Position& from) {
     const Step& last = plan.way.steps.back();
     const Time time = TRY(header_of(last.replid, last.piece)).last;
     if (last.end == last.piece.to) plan.covered_until = std::max(plan.covered_until.value_or(time), time);
+  }
+  // Where not all has come of what the server did in an absence, nothing is proven of it.
+  const Position& end = plan.way.end;
+  for (const LogAbsence& absence : histories_.absences) {
+    if (absence.replid != end.replid || end.offset < absence.from || end.offset >= absence.to) continue;
+    if (plan.covered_until) plan.covered_until = std::min(*plan.covered_until, absence.from_instant);
   }
   return plan;
 }
@@ -259,9 +339,22 @@ Result<bool> StoredCommandLog::visit_step(const Step& step, const LogUntil& unti
 }
 
 Result<LogEnd> StoredCommandLog::read(const Position& from, const LogUntil& until, const Visitor& visitor) {
-  const Plan plan = TRY(this->plan(from));
+  LogEnd visited{from, Time{INT64_MIN}};
+  bool refused = false;  // by the visitor: no fault of the listing
+  const Visitor guarded = [&](const Frame& frame) {
+    auto outcome = visitor(frame);
+    refused = !outcome.ok();
+    return outcome;
+  };
+  return up_to_date([&] { return read_on(until, guarded, visited); }, &refused);
+}
+
+// Goes on behind what was visited.
+Result<LogEnd> StoredCommandLog::read_on(const LogUntil& until, const Visitor& visitor, LogEnd& visited) {
+  const Plan plan = TRY(this->plan(visited.position));
   TRY(check_reaches(plan, until));
-  LogEnd end{histories_.located(from), Time{INT64_MIN}};
+  visited.position = histories_.located(visited.position);
+  LogEnd& end = visited;
   bool goes_on = !until.offset || end.position.offset < *until.offset;
   for (const Step& step : plan.way.steps) {
     if (!goes_on) break;
@@ -277,11 +370,15 @@ Result<LogEnd> StoredCommandLog::read(const Position& from, const LogUntil& unti
 }
 
 Result<LogEnd> StoredCommandLog::reach(const Position& from) {
-  const Plan plan = TRY(this->plan(from));
+  const Plan plan = TRY(up_to_date([&] { return this->plan(from); }));
   return LogEnd{plan.way.end, plan.covered_until.value_or(Time{INT64_MIN})};
 }
 
 Result<LogEnd> StoredCommandLog::position_at(const Position& from, Time time) {
+  return up_to_date([&] { return find_position(from, time); });
+}
+
+Result<LogEnd> StoredCommandLog::find_position(const Position& from, Time time) {
   const Plan plan = TRY(this->plan(from));
   TRY(check_reaches(plan, {.time = time, .offset = std::nullopt}));
   LogEnd end{histories_.located(from), time};
@@ -299,7 +396,8 @@ Result<LogEnd> StoredCommandLog::position_at(const Position& from, Time time) {
   if (low == 0) return end;
   const Step& step = plan.way.steps[low - 1];
   end.position = {step.replid, step.begin};
-  TRY(visit_step(step, {.time = time, .offset = std::nullopt}, [](const Frame&) { return Result<void>(); }, end));
+  TRY(visit_step(
+      step, {.time = time, .offset = std::nullopt}, [](const Frame&) { return Result<void>(); }, end));
   end.covered_until = time;
   return end;
 }
@@ -313,10 +411,29 @@ Result<void> StoredCommandLog::put(const std::string& replid, const std::string&
   return {};
 }
 
+// Another receiver of the component may have stored the same stretch, with instants of its
+// own: the record that came first stays.
+Result<void> StoredCommandLog::put_beside_others(const Record& record) {
+  const std::string name = record_name(record.from, record.to);
+  const RecordHeader header{record.from, record.to, record.first, record.last};
+  for (int tries = 1;; tries++) {
+    auto stored = put(record.replid, name, encode_record_header(header), record.body);
+    if (stored.ok() || stored.error().code() != ErrorCode::kMismatch) return stored;
+    const auto there = body_of(record.replid, name);
+    const bool is_gone = !there.ok() && there.error().code() == ErrorCode::kNotFound;  // joined meanwhile
+    if (is_gone && tries < kListings) continue;
+    if (!there.ok()) return there.error().clone();
+    const Bytes theirs = TRY(commands_of(*there, record.from, record.to));
+    const Bytes ours = TRY(commands_of(record.body, record.from, record.to));
+    if (std::ranges::equal(theirs.view(), ours.view())) return {};
+    return std::move(stored).error().with_hint(
+        "two servers tell one history differently: the component's log is fed from both");
+  }
+}
+
 Result<void> StoredCommandLog::put_record(const Record& record) {
   CHECK(record.to > record.from);
-  const RecordHeader header{record.from, record.to, record.first, record.last};
-  TRY(put(record.replid, record_name(record.from, record.to), encode_record_header(header), record.body));
+  TRY(put_beside_others(record));
   auto& pieces = histories_.by_id[record.replid].pieces;
   const Piece piece{record.from, record.to, record.body.size()};
   const auto place = std::upper_bound(pieces.begin(), pieces.end(), piece, [](const Piece& a, const Piece& b) {
@@ -332,8 +449,9 @@ Result<void> StoredCommandLog::put_merged(const Record& record) {
     const bool is_covered = piece.from >= record.from && piece.to <= record.to;
     if (!is_covered || (piece.from == record.from && piece.to == record.to)) return false;
     auto removed = store_.remove(stream(record.replid), record_name(piece.from, piece.to));
-    if (!removed.ok()) log_debug("redis.part.kept", {{"problem", removed.error().text()}});
-    return removed.ok();
+    const bool is_gone = removed.ok() || removed.error().code() == ErrorCode::kNotFound;
+    if (!is_gone) log_debug("redis.part.kept", {{"problem", removed.error().text()}});
+    return is_gone;
   });
   return {};
 }
@@ -341,7 +459,13 @@ Result<void> StoredCommandLog::put_merged(const Record& record) {
 Result<void> StoredCommandLog::put_link(const LogLink& link) {
   const std::optional<LogLink>& known = histories_.by_id[link.to].origin;
   if (known && known->from == link.from && known->offset == link.offset) return {};
-  TRY(put(link.to, link_name(link.offset), Bytes(), encode_link(link)));
+  auto stored = put(link.to, link_name(link.offset), Bytes(), encode_link(link));
+  if (!stored.ok() && stored.error().code() == ErrorCode::kMismatch) {
+    // Another receiver may have seen it at another instant.
+    const LogLink there = TRY(decode_link(TRY(body_of(link.to, link_name(link.offset)))));
+    if (there.from == link.from) stored = Result<void>();
+  }
+  TRY(std::move(stored));
   histories_.add_link(link);
   return {};
 }

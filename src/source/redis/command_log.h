@@ -62,9 +62,10 @@ struct LogGap {
   std::string reason;  // for people: "the server's backlog no longer reached back so far"
 };
 
-// The receiver was away; nothing is missing. What the server did in [from_instant,
-// to_instant] are the bytes [from, to), but when in it nobody knows: they count as
-// received at to_instant or later.
+// The receiver was away, or behind (while an RDB came, or while storing was slow); nothing is
+// missing. What the server did in [from_instant, to_instant] are the bytes [from, to), but
+// when in it nobody knows: they count as received at to_instant. A log that ends among them
+// covers what came until from_instant.
 struct LogAbsence {
   std::string replid;
   uint64_t from = 0, to = 0;
@@ -131,7 +132,9 @@ class CommandLog {
   // ---- Writing (the receiver)
 
   // A record of frames, encoded by FrameWriter; [from, to) and the instants must be
-  // those of the frames. Durable when it returns. Same bytes again: accepted.
+  // those of the frames. Durable when it returns. Same bytes again: accepted, also where
+  // another receiver has stored them with other instants (its own stay). Other bytes:
+  // kMismatch.
   struct Record {
     std::string replid;
     uint64_t from = 0, to = 0;
@@ -147,9 +150,10 @@ class CommandLog {
   // "At `time` the history was at `position`", where no bytes tell: at its beginning.
   virtual Result<void> put_mark(const Position& position, Time time) = 0;
 
-  // Removes what lies wholly before all of `needed` (the kept snapshots) on their
-  // lines. Histories that no needed position is on stay as they are. Returns
-  // "<stream>/<record>" names (dry_run: what would go).
+  // Removes what lies wholly before all of `needed` (the kept snapshots) on their lines,
+  // and whole histories that no needed position is on where one of them goes on from them
+  // (by links) or a gap has ended them. Other histories stay as they are, and all does when
+  // nothing is needed. Returns "<stream>/<record>" names (dry_run: what would go).
   virtual Result<std::vector<std::string>> expire_before(const std::vector<Position>& needed, bool dry_run) = 0;
 };
 

@@ -38,6 +38,15 @@ class CommandLogTest : public ::testing::Test {
     const auto stored = log_->put_record(writer.take(replid));
     ASSERT_TRUE(stored.ok()) << stored.error().text();
   }
+  // The same bytes, each `late` later.
+  Result<void> put_again(const std::string& replid, uint64_t from, uint64_t to, int64_t late,
+                         const std::string& bytes) {
+    FrameWriter writer;
+    writer.begin(from);
+    writer.add(at(static_cast<int64_t>(to) + late), as_bytes(bytes));
+    auto other = TRY(CommandLog::open(*store_, "cache"));
+    return other->put_record(writer.take(replid));
+  }
   // What is visited, or the message of the error.
   std::string read(const Position& from, const LogUntil& until = {}) {
     std::string text;
@@ -153,6 +162,92 @@ TEST_F(CommandLogTest, AHistoryGoesOnUnderAnotherId) {
     EXPECT_FALSE(log_->leads_to({kC, 33}, {kA, 12}));
     EXPECT_EQ(log_->position_at({kA, 12}, at(32)).value().position, (Position{kC, 33}));
   }
+}
+
+TEST_F(CommandLogTest, ALinkAloneProvesNothingOfTheTimeUntilItWasSeen) {
+  put(kA, 10, 20);
+  ASSERT_TRUE(log_->put_link({kA, kB, 20, at(30)}).ok());
+  ASSERT_TRUE(log_->put_link({kB, kC, 20, at(40)}).ok());
+  for (const bool again : {false, true}) {
+    if (again) reopen();
+    EXPECT_EQ(log_->reach({kA, 12}).value().covered_until, at(19));
+    EXPECT_EQ(log_->reach({kA, 12}).value().position, (Position{kC, 20}));
+    EXPECT_EQ(log_->position_at({kA, 12}, at(25)).error().code(), ErrorCode::kUnreachableTarget);
+    EXPECT_TRUE(log_->knows({kC, 20}));
+    // A receiver goes on under the last id, and knows since when.
+    EXPECT_EQ(log_->newest().value()->replid, kC);
+    EXPECT_EQ(log_->newest().value()->last, at(19));
+  }
+}
+
+TEST_F(CommandLogTest, AnAbsenceOfWhichNotAllHasComeIsNotCovered) {
+  put(kA, 10, 20);
+  ASSERT_TRUE(log_->put_absence({kA, 20, 30, at(19), at(25)}).ok());
+  put(kA, 20, 28);
+  for (const bool again : {false, true}) {
+    if (again) reopen();
+    EXPECT_EQ(log_->reach({kA, 10}).value().covered_until, at(19));
+    EXPECT_EQ(log_->position_at({kA, 10}, at(22)).error().code(), ErrorCode::kUnreachableTarget);
+  }
+  put(kA, 28, 30);
+  EXPECT_EQ(log_->reach({kA, 10}).value().covered_until, at(29));
+}
+
+TEST_F(CommandLogTest, AnotherReceiversRecordOfTheSameBytesStays) {
+  put(kA, 10, 20);
+  EXPECT_TRUE(put_again(kA, 10, 20, 5, bytes_at(10, 20)).ok());
+  const auto other = put_again(kA, 10, 20, 5, bytes_at(11, 21));
+  ASSERT_FALSE(other.ok());
+  EXPECT_EQ(other.error().code(), ErrorCode::kMismatch);
+  reopen();
+  EXPECT_EQ(read({kA, 10}), bytes_at(10, 20));
+  EXPECT_EQ(log_->reach({kA, 10}).value().covered_until, at(19));
+  // Nor is a failover that both have seen.
+  ASSERT_TRUE(log_->put_link({kA, kB, 20, at(30)}).ok());
+  auto second = CommandLog::open(*store_, "cache").value();
+  reopen();
+  EXPECT_TRUE(second->put_link({kA, kB, 20, at(31)}).ok());
+}
+
+TEST_F(CommandLogTest, WhatIsJoinedWhileItIsReadIsReadOnce) {
+  for (uint64_t from = 10; from < 40; from += 2) put(kA, from, from + 2);
+  auto receiver = CommandLog::open(*store_, "cache").value();
+  std::string text;
+  const auto end = log_->read({kA, 11}, {}, [&](const Frame& frame) -> Result<void> {
+    if (text.size() == 5) {
+      FrameWriter writer;
+      writer.begin(10);
+      for (uint64_t n = 10; n < 36; n++) writer.add(at(static_cast<int64_t>(n)), as_bytes(bytes_at(n, n + 1)));
+      TRY(receiver->put_merged(writer.take(kA)));
+    }
+    text += as_text(frame.bytes);
+    return {};
+  });
+  ASSERT_TRUE(end.ok()) << end.error().text();
+  EXPECT_EQ(text, bytes_at(11, 40));
+  EXPECT_EQ(end->position, (Position{kA, 40}));
+  // What was listed before is looked up anew, too.
+  for (const int64_t second : {12, 30, 38}) {
+    auto old = CommandLog::open(*store_, "cache").value();
+    FrameWriter writer;
+    writer.begin(10);
+    for (uint64_t n = 10; n < 40; n++) writer.add(at(static_cast<int64_t>(n)), as_bytes(bytes_at(n, n + 1)));
+    auto again = CommandLog::open(*store_, "cache").value();
+    ASSERT_TRUE(again->put_merged(writer.take(kA)).ok());
+    EXPECT_EQ(old->position_at({kA, 10}, at(second)).value().position.offset, static_cast<uint64_t>(second) + 1);
+    EXPECT_EQ(old->newest().value()->to, 40u);
+  }
+}
+
+TEST_F(CommandLogTest, AVisitorsOwnErrorIsNotTriedAgain) {
+  put(kA, 10, 20);
+  int visits = 0;
+  const auto end = log_->read({kA, 10}, {}, [&](const Frame&) -> Result<void> {
+    visits++;
+    return make_error(ErrorCode::kNotFound, "the reader's");
+  });
+  EXPECT_EQ(end.error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(visits, 1);
 }
 
 TEST_F(CommandLogTest, AGapIsNamedExactly) {

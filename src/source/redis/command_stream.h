@@ -46,7 +46,6 @@ class CommandStream {
   bool at_boundary() const { return state_ == State::kBetween && !in_transaction_; }
   // The last place at which at_boundary() was true: replay may stop there.
   uint64_t boundary() const { return boundary_; }
-  bool in_transaction() const { return in_transaction_; }
   // Name of the present or last command, as sent, cut to kNameBytes.
   const std::string& name() const { return name_; }
 

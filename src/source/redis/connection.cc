@@ -215,7 +215,8 @@ Result<std::string> Session::read_line(Duration patience) {
 }
 
 Result<void> Session::log_in(const Connection& connection) {
-  if (!connection.password.empty()) {
+  // A user that is named without a password is one that wants none: never the default one instead.
+  if (!connection.password.empty() || !connection.user.empty()) {
     std::vector<std::string_view> words = {"AUTH"};
     if (!connection.user.empty()) words.push_back(connection.user);
     words.push_back(as_text(connection.password.reveal()));

@@ -35,6 +35,7 @@ Result<void> DrilledServer::restore() {
   options.bin_directory = options_.bin_directory;
   options.uid = options_.uid;
   options.gid = options_.gid;
+  options.folding = Folding::kRequired;  // it is booted from what they make together
   MaterialiseReport report = TRY(materialise(world_, repository_, log_, snapshot_, target_, options));
   restored_bytes_ = report.bytes_written;
   faults_ = std::move(report.faults);

@@ -41,6 +41,7 @@ class DrilledServer {
       : world_(world), repository_(repository), log_(log), snapshot_(snapshot), target_(target), options_(options) {}
   ~DrilledServer();
 
+  // kNotFound and kMismatch where commands are to be folded in and no server program can.
   Result<void> restore();
   // Until it has loaded its data. kServer with the end of the server's log; kNotFound and
   // kMismatch without a server program that can load it.

@@ -17,7 +17,6 @@ class FileSink {
   // Durable content when it returns; the name is its directory's matter.
   Result<void> finish();
   uint64_t bytes() const { return written_ + buffer_.size(); }
-  int descriptor() const { return file_->descriptor(); }
 
  private:
   explicit FileSink(std::unique_ptr<File> file) : file_(std::move(file)) {}

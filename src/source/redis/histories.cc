@@ -102,6 +102,7 @@ bool Histories::knows(const Position& position) const {
   if (instant_at(place)) return true;
   const auto history = by_id.find(place.replid);
   if (history == by_id.end()) return next_link(place) != nullptr;
+  if (history->second.origin && history->second.origin->offset == place.offset) return true;
   return std::any_of(history->second.pieces.begin(), history->second.pieces.end(),
                      [&](const Piece& piece) { return piece.from <= place.offset && place.offset <= piece.to; });
 }
@@ -116,8 +117,6 @@ std::optional<Time> Histories::instant_at(const Position& position) const {
     for (const LogMark& mark : history->second.marks)
       if (mark.offset == position.offset) note(mark.time);
   }
-  for (const LogLink& link : links)
-    if (link.to == position.replid && link.offset == position.offset) note(link.seen);
   for (const LogGap& gap : gaps)
     if (gap.to == position) note(gap.to_instant);
   return latest;

@@ -63,7 +63,8 @@ class Histories {
   Way way(const Position& from) const;
   // Whether a range, mark, link or gap of the log touches the place.
   bool knows(const Position& position) const;
-  // The latest instant that marks, links and gaps give for the place itself.
+  // The latest instant that marks and gaps give for the place itself. That a link was seen
+  // tells nothing: what the server did until then may still be to come.
   std::optional<Time> instant_at(const Position& position) const;
 
   // For each history from which offset on it is needed; UINT64_MAX: nothing of it is.

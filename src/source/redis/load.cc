@@ -1,11 +1,11 @@
 #include "source/redis/load.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/units.h"
 #include "source/redis/dump_payload.h"
 #include "source/redis/file_sink.h"
+#include "source/redis/replication.h"
 #include "source/redis/state_files.h"
 #include "source/redis/stored_file.h"
 #include "source/scratch_place.h"
@@ -101,9 +101,7 @@ std::string address(const LoadOptions& options) { return options.server.text(); 
 Result<void> check_empty(ServerSession& session, const LoadOptions& options) {
   const std::string keyspace = TRY(session.command({"INFO", "keyspace"})).text;
   uint64_t keys = 0;
-  for (size_t at = keyspace.find(":keys="); at != std::string::npos; at = keyspace.find(":keys=", at + 1)) {
-    keys += std::strtoull(keyspace.c_str() + at + 6, nullptr, 10);
-  }
+  for (const DatabaseSize& database : parse_keyspace(keyspace)) keys += database.keys;
   const Reply libraries = TRY(session.ask({"FUNCTION", "LIST"}));  // an error before Redis 7
   if (keys == 0 && libraries.elements.empty()) return {};
   return make_error(ErrorCode::kTargetNotEmpty, "{} is not empty: it holds {} keys and {} function libraries",

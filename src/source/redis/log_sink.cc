@@ -35,12 +35,25 @@ void LogSink::begin(const Position& position, Time not_before) {
   writer_.begin(position.offset);
   last_ = std::max(last_, cut_to_microseconds(not_before));
   stored_ = position.offset;
-  joined_.reset();
+  done_before_ = 0;
+}
+
+void LogSink::count_as(uint64_t offset, Time time) {
+  done_before_ = offset;
+  done_at_ = time;
 }
 
 void LogSink::append(ByteView bytes) {
   if (!waiting_since_) waiting_since_ = clock_.monotonic();
-  last_ = std::max(last_, cut_to_microseconds(clock_.now()));  // never before what is stored already
+  const uint64_t at = writer_.to();
+  const size_t done = at < done_before_ ? std::min<uint64_t>(bytes.size(), done_before_ - at) : 0;
+  add(done_at_, bytes.first(done));
+  add(clock_.now(), bytes.subspan(done));
+}
+
+void LogSink::add(Time came, ByteView bytes) {
+  if (bytes.empty()) return;
+  last_ = std::max(last_, cut_to_microseconds(came));  // never before what is stored already
   writer_.add(last_, bytes);
 }
 
@@ -75,6 +88,7 @@ bool LogSink::drain(Duration patience) {
     std::unique_lock lock(mutex_);
     if (failure_) return false;
     if (tasks_.empty() && writer_.empty()) break;
+    if (tasks_.empty()) continue;  // there is room again: nobody else would say so
     if (changed_.wait_until(lock, until) == std::cv_status::timeout) return false;
   }
   flush_all_ = false;
@@ -130,7 +144,6 @@ bool LogSink::store_until_done(const CommandLog::Record& record, std::stop_token
     if (stored.ok()) return true;
     log_warn("redis.log.not_stored", {{"offset", record.from}, {"problem", stored.error().text()}});
     std::unique_lock lock(mutex_);
-    counts_.retries++;
     if (!is_of_use_again(stored.error())) {
       failure_ = std::move(stored).error();
       changed_.notify_all();
@@ -144,19 +157,22 @@ bool LogSink::store_until_done(const CommandLog::Record& record, std::stop_token
 
 // A record each half second would be 170,000 objects a day: small ones become one.
 void LogSink::join(const CommandLog::Record& record) {
-  if (!joined_ || joined_->to != record.from) {
+  const bool is_small = record.body.size() < options_.flush_bytes;
+  const bool follows = joined_ && joined_->replid == record.replid && joined_->to == record.from;
+  if (joined_ && (!is_small || !follows)) put_joined();
+  if (!is_small) return;
+  if (!joined_) {
     joined_ = CommandLog::Record{record.replid, record.from, record.from, record.first, record.last, Bytes()};
     joined_count_ = 0;
-  }
-  if (record.body.size() >= options_.flush_bytes) {
-    joined_.reset();
-    return;
   }
   joined_->to = record.to;
   joined_->last = record.last;
   joined_->body.append(record.body.view());
   joined_count_++;
-  if (joined_count_ < options_.join_records && joined_->body.size() < options_.flush_bytes) return;
+  if (joined_count_ >= options_.join_records || joined_->body.size() >= options_.flush_bytes) put_joined();
+}
+
+void LogSink::put_joined() {
   auto stored = joined_count_ < 2 ? Result<void>() : log_.put_merged(*joined_);
   if (!stored.ok()) log_warn("redis.log.not_joined", {{"offset", joined_->from}, {"problem", stored.error().text()}});
   joined_.reset();

@@ -33,10 +33,13 @@ class LogSink {
   // The stream goes on here. Everything appended before must be stored. Instants from here
   // on are not before `not_before`.
   void begin(const Position& position, Time not_before);
+  // Bytes before `offset` that are still to come count as having come at `time`: the server
+  // had done them by then. Until the next begin().
+  void count_as(uint64_t offset, Time time);
   // The next bytes, at position(), which have come now.
   void append(ByteView bytes);
   Position position() const { return {replid_, writer_.to()}; }
-  // When the last byte came: nobody knows what the server did since.
+  // When the last byte came, or counts as come: nobody knows what the server did since.
   Time last_instant() const { return last_; }
   bool full() const;
 
@@ -50,16 +53,18 @@ class LogSink {
   uint64_t stored() const;  // offset
   std::optional<Error> failure() const;
   struct Counts {
-    uint64_t records = 0, retries = 0;
+    uint64_t records = 0;
     std::optional<Time> covered_until;
   };
   Counts counts() const;
 
  private:
+  void add(Time came, ByteView bytes);
   void submit();
   void store_loop(std::stop_token stop);
   bool store_until_done(const CommandLog::Record& record, std::stop_token stop);
   void join(const CommandLog::Record& record);
+  void put_joined();
 
   CommandLog& log_;
   Clock& clock_;
@@ -69,6 +74,8 @@ class LogSink {
   std::string replid_;
   FrameWriter writer_;
   Time last_;
+  uint64_t done_before_ = 0;               // bytes before it were done
+  Time done_at_;                           // by then
   std::optional<Duration> waiting_since_;  // when the first byte that is not submitted came
   bool flush_all_ = false;
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <utility>
 
@@ -15,7 +16,6 @@
 #include "base/units.h"
 #include "source/redis/append_only.h"
 #include "source/redis/file_sink.h"
-#include "source/redis/state_files.h"
 
 namespace holdfast::redis {
 namespace {
@@ -23,6 +23,12 @@ namespace {
 constexpr uint64_t kSpareBytes = 64 << 20;
 constexpr int kFirstPartsRdb = 10;  // what Redis 7.0 writes, the first whose AOF has parts
 constexpr mode_t kFileMode = 0600;
+constexpr uint64_t kMaxMarkerBytes = 4096;
+
+// In the staging folder while files get their places: their names, one a line.
+constexpr const char* kPlacing = "placing";
+// What is put in place, in this order: dump.rdb last.
+constexpr std::array kPlaced = {kAppendDirectory, kAppendSingle, kRdbName};
 
 // A server's process that works in the directory, as far as /proc shows those of our
 // account, or as root of all. 0 if there is none.
@@ -77,7 +83,19 @@ class Materialiser {
   }
 
  private:
-  static std::vector<std::string> own_names() { return {kRdbName, kAppendDirectory, kAppendSingle, kRestoreFolder}; }
+  // What a restore that was interrupted had put in place: what its marker names and the staging
+  // folder no longer has. Without the marker nothing outside of that folder is a restore's.
+  Result<std::vector<std::string>> placed_before() {
+    std::vector<std::string> names;
+    const auto marker = read_file(fs_, join_path(staging_, kPlacing), kMaxMarkerBytes);
+    if (!marker.ok() && marker.error().code() == ErrorCode::kNotFound) return names;
+    if (!marker.ok()) return marker.error().clone();
+    for (const char* name : kPlaced) {
+      const bool is_named = as_text(marker.value()).find(fmt::format("{}\n", name)) != std::string_view::npos;
+      if (is_named && !TRY(exists(fs_, join_path(staging_, name)))) names.emplace_back(name);
+    }
+    return names;
+  }
 
   Result<void> check_target() {
     const auto status = fs_.stat(directory_);
@@ -88,16 +106,17 @@ class Materialiser {
       return make_error(ErrorCode::kTargetRunning, "a server (process {}) runs on {}", process, directory_)
           .with_hint("stop it, restore to another directory, or into the running server with --into");
     }
-    const auto entries = TRY(fs_.list(directory_));
-    const bool interrupted = std::any_of(entries.begin(), entries.end(),
-                                         [](const DirectoryEntry& entry) { return entry.name == kRestoreFolder; });
-    const auto own = own_names();
-    for (const DirectoryEntry& entry : entries) {
-      if (interrupted && std::find(own.begin(), own.end(), entry.name) != own.end()) continue;
-      return make_error(ErrorCode::kTargetNotEmpty, "{} is not empty: it holds {}", directory_, entry.name)
-          .with_hint("move away what is there, or restore to another directory with --to");
+    std::vector<std::string> own = TRY(placed_before());
+    own.emplace_back(kRestoreFolder);
+    for (const DirectoryEntry& entry : TRY(fs_.list(directory_))) {
+      if (std::find(own.begin(), own.end(), entry.name) == own.end()) return holds(entry.name);
     }
     return {};
+  }
+
+  Error holds(const std::string& name) const {
+    return make_error(ErrorCode::kTargetNotEmpty, "{} is not empty: it holds {}", directory_, name)
+        .with_hint("move away what is there, or restore to another directory with --to");
   }
 
   Result<void> check_space() {
@@ -146,18 +165,28 @@ class Materialiser {
   Result<void> clear() {
     TRY(make_directories(fs_, directory_, 0700));
     TRY(hold());
-    for (const std::string& name : own_names()) TRY(remove_tree(fs_, join_path(directory_, name)));
+    for (const std::string& name : TRY(placed_before())) TRY(remove_tree(fs_, join_path(directory_, name)));
+    TRY(fs_.sync_directory(directory_));
+    TRY(remove_staging());
     let_go();
     TRY(fs_.make_directory(staging_, 0700));
     TRY(hold());
     return fs_.sync_directory(directory_);
   }
 
+  // The marker first: what it speaks of is gone, or is the server's from now on.
+  Result<void> remove_staging() {
+    if (!TRY(exists(fs_, staging_))) return {};
+    TRY(remove_tree(fs_, join_path(staging_, kPlacing)));
+    TRY(fs_.sync_directory(staging_));
+    return remove_tree(fs_, staging_);
+  }
+
   Result<void> write() {
     StateOptions options;
     options.directory = staging_;
     options.bin_directory = options_.bin_directory;
-    options.folding = options_.fold ? Folding::kIfAble : Folding::kNever;
+    options.folding = options_.folding;
     state_ = TRY(write_state(world_, repository_, log_, snapshot_, target_, options));
     report_.commands = state_.command_count;
     report_.faults = state_.faults;
@@ -252,16 +281,29 @@ class Materialiser {
   }
 
   // dump.rdb last; until then a server that somebody starts finds nothing that is half made.
+  // A server may have been started since the beginning: what it made there stays.
   Result<void> place() {
-    TRY(fs_.sync_directory(staging_));
-    for (const char* name : {kAppendDirectory, kAppendSingle, kRdbName}) {
-      if (!TRY(exists(fs_, join_path(staging_, name)))) continue;
-      TRY(fs_.rename(join_path(staging_, name), join_path(directory_, name)));
+    TRY(check_target());
+    std::vector<std::string> names;
+    for (const char* name : kPlaced)
+      if (TRY(exists(fs_, join_path(staging_, name)))) names.emplace_back(name);
+    const std::string marker = fmt::format("{}\n", fmt::join(names, "\n"));
+    TRY(write_file_durably(fs_, join_path(staging_, kPlacing), as_bytes(marker), kFileMode));
+    for (const std::string& name : names) {
+      TRY(put_in_place(name));
       TRY(fs_.sync_directory(directory_));
     }
-    TRY(remove_tree(fs_, staging_));
+    TRY(remove_staging());
     TRY(own(directory_));
     return fs_.sync_directory(directory_);
+  }
+
+  // Over nothing: not even an empty directory of that name.
+  Result<void> put_in_place(const std::string& name) {
+    const std::string from = join_path(staging_, name), to = join_path(directory_, name);
+    if (TRY(exists(fs_, to))) return holds(name);
+    // Not every file system can rename a directory so; over one that holds anything none does.
+    return name == kAppendDirectory ? fs_.rename(from, to) : fs_.rename_exclusive(from, to);
   }
 
   source::World& world_;

@@ -6,8 +6,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <functional>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "source/redis/append_only.h"
 #include "source/redis/test_content.h"
@@ -118,7 +120,7 @@ TEST_F(MaterialiseTest, CommandsAreFoldedInUpToTheInstant) {
   EXPECT_THAT(files_in("folded"), ElementsAre("appendonlydir", "dump.rdb"));
 
   MaterialiseOptions apart;
-  apart.fold = false;
+  apart.folding = Folding::kNever;
   const auto unfolded = take(materialise_to("unfolded", *log, target, apart));
   EXPECT_THAT(files_in("unfolded"), ElementsAre("appendonlydir"));
   EXPECT_THAT(unfolded.notes, ElementsAre(HasSubstr("start the server with 'appendonly yes'")));
@@ -171,7 +173,7 @@ TEST_F(MaterialiseTest, RefusesInstantsOutsideTheWindow) {
   EXPECT_EQ(resolve_target(*log, {snapshot_}, lsn).error().code(), ErrorCode::kUsage);
 }
 
-// Covers: refusals before anything is written; what an interrupted restore left is not one.
+// Covers: refusals before anything is written.
 TEST_F(MaterialiseTest, RefusesWhatIsInUse) {
   capture();
   auto log = take(rig_.store_log(kStart, {}));
@@ -185,16 +187,80 @@ TEST_F(MaterialiseTest, RefusesWhatIsInUse) {
   ASSERT_FALSE(used.ok());
   EXPECT_EQ(used.error().code(), ErrorCode::kTargetNotEmpty);
 
-  ASSERT_TRUE(make_directories(rig_.world.fs, rig_.path("half/" + std::string(kRestoreFolder) + "/fold")).ok());
-  ASSERT_TRUE(write_file_durably(rig_.world.fs, rig_.path("half/dump.rdb"), as_bytes("half a file")).ok());
-  const int other = ::open(rig_.path("half/" + std::string(kRestoreFolder)).c_str(), O_RDONLY | O_DIRECTORY);
+  const std::string staging = rig_.path("half/" + std::string(kRestoreFolder));
+  ASSERT_TRUE(make_directories(rig_.world.fs, staging).ok());
+  const int other = ::open(staging.c_str(), O_RDONLY | O_DIRECTORY);
   ASSERT_EQ(::flock(other, LOCK_EX), 0);
   auto busy = materialise_to("half", *log, target);
   ASSERT_FALSE(busy.ok());
   EXPECT_EQ(busy.error().code(), ErrorCode::kLocked);
   ::close(other);
+}
+
+// Covers: what a restore that was interrupted has left goes, and nothing else: not what a
+// server made there since, whether the restore had begun to put files in place or not.
+TEST_F(MaterialiseTest, RepeatsAnInterruptedRestoreOverItsOwnRemainsAlone) {
+  capture();
+  auto log = take(rig_.store_log(kStart, {}));
+  const ResolvedTarget target = resolve(*log, std::nullopt);
+  const std::string staging = rig_.path("half/" + std::string(kRestoreFolder));
+  const auto write = [&](const std::string& path, const char* content) {
+    ASSERT_TRUE(write_file_durably(rig_.world.fs, path, as_bytes(content)).ok());
+  };
+  const auto expect_refused = [&] {
+    const auto refused = materialise_to("half", *log, target);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kTargetNotEmpty);
+    EXPECT_THAT(refused.error().text(), HasSubstr("it holds dump.rdb"));
+    EXPECT_EQ(as_text(take(read_file(rig_.world.fs, rig_.path("half/dump.rdb")))), "live data");
+  };
+  // It ended while all was in its own folder.
+  ASSERT_TRUE(make_directories(rig_.world.fs, staging + "/fold").ok());
+  write(rig_.path("half/dump.rdb"), "live data");
+  expect_refused();
+  // It ended when dump.rdb had its turn next, or when there was to be none.
+  write(staging + "/dump.rdb", "restored");
+  write(staging + "/placing", "appendonlydir\ndump.rdb\n");
+  expect_refused();
+  write(staging + "/placing", "appendonlydir\n");
+  ASSERT_TRUE(remove_tree(rig_.world.fs, staging + "/dump.rdb").ok());
+  expect_refused();
+  // dump.rdb is its own.
+  write(staging + "/placing", "appendonlydir\ndump.rdb\n");
   ASSERT_TRUE(materialise_to("half", *log, target).ok());
   EXPECT_THAT(files_in("half"), ElementsAre("appendonlydir", "dump.rdb"));
+  EXPECT_EQ(digest_of("half", false), digest_);
+}
+
+// What happens elsewhere while a restore waits for its private server.
+class MeddlingClock : public Clock {
+ public:
+  Time now() override { return system_clock().now(); }
+  Duration monotonic() override {
+    if (meddle) std::exchange(meddle, nullptr)();
+    return system_clock().monotonic();
+  }
+  void sleep(Duration duration) override { system_clock().sleep(duration); }
+  std::function<void()> meddle;
+};
+
+// Covers: what a server makes in the directory during the restore is not replaced.
+TEST_F(MaterialiseTest, PutsNothingOverWhatAppearedMeanwhile) {
+  capture();
+  auto log = take(rig_.store_log(kStart, {{after(10), encoded({"SELECT", "0"}) + encoded({"SET", "new", "1"})}}));
+  for (const std::string name : {"dump.rdb", "appendonlydir"}) {
+    const std::string path = rig_.path("taken-" + name + "/" + name);
+    MeddlingClock clock;
+    clock.meddle = [&] { ASSERT_TRUE(write_file_durably(rig_.world.fs, path, as_bytes("live data")).ok()); };
+    source::World world{rig_.world.fs, clock, rig_.progress};
+    MaterialiseOptions options;
+    options.to = parent_path(path);
+    const auto refused = materialise(world, rig_.repository(), *log, snapshot_, resolve(*log, std::nullopt), options);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kTargetNotEmpty);
+    EXPECT_THAT(files_in("taken-" + name), ::testing::UnorderedElementsAre(kRestoreFolder, name));
+    EXPECT_EQ(as_text(take(read_file(rig_.world.fs, path))), "live data");
+  }
 }
 
 // Covers: a damaged RDB is no restore, and leaves no dump.rdb behind.

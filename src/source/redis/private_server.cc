@@ -25,6 +25,7 @@ constexpr const char* kLog = "server.log";
 constexpr size_t kLogTailBytes = 1500;
 constexpr int kOldestMajor = 7;  // PEXPIRETIME, an AOF in parts, counts of errors by kind
 constexpr Duration kPoll = Duration::milliseconds(20);
+constexpr Duration kUnbounded = Duration::hours(24 * 365);  // a server that has ended closes its connections
 
 bool is_program(const std::string& path) {
   struct stat status {};
@@ -186,14 +187,14 @@ Result<std::unique_ptr<ServerSession>> PrivateServer::connect() {
   Connection connection;
   connection.socket = fmt::format("/proc/self/fd/{}/{}", directory_, kSocket);
   SessionOptions options;
-  options.deadline = options_.deadline;
+  options.deadline = options_.deadline.value_or(kUnbounded);
   options.stop = &world_.progress.stop;
   return ServerSession::connect(connection, options);
 }
 
 Result<void> PrivateServer::await_loaded() {
   const Duration began = world_.clock.monotonic();
-  while (world_.clock.monotonic() - began < options_.deadline) {
+  while (!options_.deadline || world_.clock.monotonic() - began < *options_.deadline) {
     if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "stopped while a private server was loading");
     if (has_ended()) {
       return make_error(ErrorCode::kServer, "a private {} {} did not load what was restored; its log ends with: {}",
@@ -207,7 +208,7 @@ Result<void> PrivateServer::await_loaded() {
     world_.clock.sleep(kPoll);
   }
   return make_error(ErrorCode::kTimeout, "a private {} did not load what was restored within {}", kProgram,
-                    format_duration(options_.deadline));
+                    format_duration(*options_.deadline));
 }
 
 Result<void> PrivateServer::save() {

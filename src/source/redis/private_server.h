@@ -41,8 +41,8 @@ class PrivateServer {
     std::string directory;     // what it works in; its socket and log are made there
     bool append_only = false;  // starts from the AOF there, not from dump.rdb
     uint32_t databases = 16;
-    std::vector<std::string> arguments;      // more of them
-    Duration deadline = Duration::hours(1);  // to load, and of each command
+    std::vector<std::string> arguments;  // more of them
+    std::optional<Duration> deadline;    // to load, and of each command; none: until it ends, or we are stopped
   };
   // Starts it and waits until it has loaded what is there. kServer with the end of the
   // server's log when it does not; kTimeout, kInterrupted.

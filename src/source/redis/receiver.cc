@@ -57,7 +57,12 @@ class Receiver {
   Result<void> session();
   Result<void> resume(const SyncAnswer& answer, Time connected_at, uint64_t server_offset);
   Result<void> begin_anew(ReplicationSession& session, const SyncAnswer& answer);
+  Result<void> note_delay(Time since);
+  void expect(uint64_t offset, Time now);
   Result<void> stream(ReplicationSession& session);
+  void hold(Duration slice);
+  Result<void> catch_up(ReplicationSession& session);
+  Result<void> store_all(ReplicationSession& session);
   Result<void> take(ByteView bytes);
   Result<void> acknowledge(ReplicationSession& session);
   bool settle(Duration patience);
@@ -85,6 +90,16 @@ class Receiver {
   Duration pause_ = kFirstPause, pause_of_snapshots_ = kFirstPauseOfSnapshots;
   Duration came_at_, acknowledged_at_, reported_at_;
   uint64_t acknowledged_ = 0;
+
+  // What the server had done when it was last asked, while that has not all come yet.
+  struct Behind {
+    uint64_t offset = 0;
+    Time asked;
+    Duration asked_at;
+  };
+  std::optional<Behind> behind_;
+  Duration held_;  // how long reading has waited for storing, since when all was read that had come
+  Time held_since_;
 };
 
 // ---- one connection after another
@@ -169,11 +184,68 @@ Result<void> Receiver::choose_start() {
 }
 
 Result<void> Receiver::session() {
+  behind_.reset();
+  held_ = Duration{};
   const auto session = TRY(ReplicationSession::connect(connection_, &stop_));
   const Time connected_at = clock_.now();
   const SyncAnswer answer = TRY(session->sync(place_ ? std::optional(place_->position) : std::nullopt, false, clock_));
   TRY(answer.full ? begin_anew(*session, answer) : resume(answer, connected_at, session->facts().offset));
   return stream(*session);
+}
+
+// ---- what comes later than it was done
+
+// The server has done all before `offset` by `now`; when, nobody knows.
+void Receiver::expect(uint64_t offset, Time now) {
+  sink_.count_as(offset, now);
+  behind_ = Behind{offset, now, clock_.monotonic()};
+}
+
+// Asks how far the server is: what it did since `since`, and what has not come, comes late.
+// The log is ours meanwhile.
+Result<void> Receiver::note_delay(Time since) {
+  const auto asked = TRY(ReplicationSession::connect(connection_, &stop_));
+  const Time now = clock_.now();
+  const Position server{asked->facts().replid, asked->facts().offset};
+  const Position here = sink_.position();
+  if (server.replid != here.replid)
+    return make_error(ErrorCode::kUnavailable, "the server at {} is in another history now", asked->place())
+        .with_retryable();
+  if (server.offset <= here.offset) return {};
+  TRY(log_.put_absence({here.replid, here.offset, server.offset, since, now}));
+  expect(server.offset, now);
+  return {};
+}
+
+// While it does not read, the server goes on.
+void Receiver::hold(Duration slice) {
+  const Duration began = clock_.monotonic();
+  if (held_.ns == 0) held_since_ = clock_.now();
+  clock_.sleep(slice);
+  held_ = held_ + (clock_.monotonic() - began);
+}
+
+Result<void> Receiver::catch_up(ReplicationSession& session) {
+  std::optional<Time> since;
+  if (behind_) {
+    if (sink_.position().offset < behind_->offset) return {};
+    const Behind was = *std::exchange(behind_, std::nullopt);
+    if (clock_.monotonic() - was.asked_at > options_.late) since = was.asked;
+  } else if (held_ > options_.late) {
+    since = held_since_;
+  }
+  if (!since) return {};
+  held_ = Duration{};
+  TRY(store_all(session));
+  return stop_ || sink_.failure() ? Result<void>() : note_delay(*since);
+}
+
+Result<void> Receiver::store_all(ReplicationSession& session) {
+  while (!stop_ && !sink_.failure() && !sink_.drain(kIdleSlice)) {
+    TRY(acknowledge(session));
+    report(false);
+  }
+  return {};
 }
 
 // The same history goes on.
@@ -192,9 +264,10 @@ Result<void> Receiver::resume(const SyncAnswer& answer, Time connected_at, uint6
     state_.links++;
     place_->position = answer.position;
   }
-  if (server_offset > from.offset)
-    TRY(log_.put_absence({answer.position.replid, from.offset, server_offset, place_->instant, connected_at}));
   sink_.begin(answer.position, place_->instant);
+  if (server_offset <= from.offset) return {};
+  TRY(log_.put_absence({answer.position.replid, from.offset, server_offset, place_->instant, connected_at}));
+  expect(server_offset, connected_at);
   return {};
 }
 
@@ -224,7 +297,8 @@ Result<void> Receiver::begin_anew(ReplicationSession& session, const SyncAnswer&
   sink_.begin(answer.position, answer.time);
   in_snapshot_ = false;
   pause_of_snapshots_ = kFirstPauseOfSnapshots;
-  return {};
+  // While the RDB came, the server kept what it did for us.
+  return note_delay(answer.time);
 }
 
 // ---- one stream
@@ -249,8 +323,9 @@ Result<void> Receiver::stream(ReplicationSession& session) {
     const bool is_busy = sink_.stored() != sink_.position().offset;
     const Duration slice = std::clamp(until_due, Duration{}, is_busy ? kBusySlice : kIdleSlice);
     if (sink_.full()) {
-      clock_.sleep(slice);
+      hold(slice);
     } else {
+      TRY(catch_up(session));
       auto got = session.session().read_some(buffer_.mutable_view(), slice);
       if (!got.ok() && stop_) return {};
       const size_t size = TRY(std::move(got));
@@ -264,6 +339,7 @@ Result<void> Receiver::stream(ReplicationSession& session) {
 Result<void> Receiver::take(ByteView bytes) {
   const Duration now = clock_.monotonic();
   if (bytes.empty()) {
+    held_ = Duration{};
     if (now - came_at_ > options_.silence)
       return make_error(ErrorCode::kTimeout, "the Redis server sent nothing for {}", format_duration(options_.silence))
           .with_retryable();
@@ -296,7 +372,6 @@ void Receiver::report(bool now) {
   state_.received = sink_.position().offset;
   state_.stored = sink_.stored();
   state_.records = counts.records;
-  state_.store_retries = counts.retries;
   state_.covered_until = counts.covered_until;
   on_state_(state_);
 }

@@ -20,6 +20,7 @@ struct ReceiverOptions {
   Duration silence = Duration::seconds(60);                      // longer than this, and the connection is given up
   Duration longest_pause = Duration::seconds(5);                 // between tries to connect
   Duration longest_pause_of_snapshots = Duration::seconds(300);  // each costs the server a fork
+  Duration late = Duration::seconds(1);                          // what comes later is said to (LogAbsence)
   Duration stop_patience = Duration::seconds(30);                // for storing what is in memory at the end
 };
 
@@ -28,7 +29,7 @@ struct ReceiverState {
   std::string replid;
   uint64_t received = 0, stored = 0;  // offsets
   uint64_t received_bytes = 0, records = 0;
-  uint64_t reconnects = 0, store_retries = 0;
+  uint64_t reconnects = 0;
   uint64_t snapshots = 0, links = 0, gaps = 0;
   std::optional<Time> covered_until;  // all that came by then is stored
   std::string trouble;                // "" when all is well

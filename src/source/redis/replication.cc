@@ -16,7 +16,7 @@ uint64_t number_of(std::string_view text) {
 }
 
 // "db3:keys=12,expires=1,avg_ttl=0"
-std::optional<DatabaseSize> parse_keyspace(std::string_view line) {
+std::optional<DatabaseSize> parse_database(std::string_view line) {
   const size_t keys = line.find(":keys="), expires = line.find(",expires=");
   if (!line.starts_with("db") || keys == std::string_view::npos || expires == std::string_view::npos)
     return std::nullopt;
@@ -55,16 +55,21 @@ Result<SyncAnswer> parse_answer(const std::string& line, const std::optional<Pos
 
 }  // namespace
 
+std::vector<DatabaseSize> parse_keyspace(std::string_view info) {
+  std::vector<DatabaseSize> databases;
+  for (size_t at = info.find("\ndb"); at != std::string_view::npos; at = info.find("\ndb", at + 1)) {
+    if (const auto size = parse_database(info.substr(at + 1))) databases.push_back(*size);
+  }
+  return databases;
+}
+
 Result<ServerFacts> parse_info(std::string_view info) {
   ServerFacts facts;
   facts.version = info_value(info, "redis_version");
   facts.run_id = info_value(info, "run_id");
-  facts.is_replica = info_value(info, "role") == "slave";
   facts.replid = info_value(info, "master_replid");
   facts.offset = number_of(info_value(info, "master_repl_offset"));
-  for (size_t at = info.find("\ndb"); at != std::string_view::npos; at = info.find("\ndb", at + 1)) {
-    if (const auto size = parse_keyspace(info.substr(at + 1))) facts.databases.push_back(*size);
-  }
+  facts.databases = parse_keyspace(info);
   if (facts.version.empty() || !is_replid(facts.replid))
     return make_error(ErrorCode::kUnsupported, "the server does not say what a Redis server says of itself");
   if (number_of(facts.version) < 6)
@@ -88,12 +93,21 @@ Result<SyncAnswer> ReplicationSession::sync(const std::optional<Position>& from,
   TRY(session_->command({"REPLCONF", "capa", "eof", "capa", "psync2"}));
   // A server that does not know it answers with an error, and then keeps the commands, too.
   if (rdb_only) TRY(session_->ask({"REPLCONF", "rdb-only", "1"}));
+  const Reply saving = TRY(session_->command({"INFO", "persistence"}));
+  const Time asked = clock.now();
   const std::string offset = from ? std::to_string(from->offset + 1) : "-1";
   const std::string replid = from ? from->replid : "?";
   TRY(session_->write(encode_command({"PSYNC", replid, offset})));
   const std::string line = TRY(session_->read_line(kPatience));
   SyncAnswer answer = TRY(parse_answer(line, from));
   answer.time = clock.now();
+  // The RDB of a BGSAVE that was under way: it stands for the instant at which that began.
+  const bool is_older =
+      answer.full && answer.position.replid == facts_.replid && answer.position.offset < facts_.offset;
+  if (is_older && info_value(saving.text, "rdb_bgsave_in_progress") == "1") {
+    const uint64_t seconds = number_of(info_value(saving.text, "rdb_current_bgsave_time_sec"));
+    answer.time = asked - Duration::seconds(static_cast<int64_t>(seconds) + 1);  // it counts whole ones
+  }
   return answer;
 }
 

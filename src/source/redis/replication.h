@@ -15,18 +15,19 @@ namespace holdfast::redis {
 // What INFO says of a server.
 struct ServerFacts {
   std::string version, run_id;
-  bool is_replica = false;
   std::string replid;   // of the history it is in
   uint64_t offset = 0;  // how far that is; 0 when nothing was replicated yet
   std::vector<DatabaseSize> databases;
 };
 Result<ServerFacts> parse_info(std::string_view info);
+// Of its section "keyspace".
+std::vector<DatabaseSize> parse_keyspace(std::string_view info);
 
 // How a server answered PSYNC.
 struct SyncAnswer {
   bool full = false;  // the RDB follows, and the commands from `position` on behind it
   Position position;  // full: what the RDB stands for; else where the commands go on
-  Time time;          // our clock when the answer came
+  Time time;          // our clock when the answer came; full: not after the RDB was begun
 };
 
 // A connection over which a server sends what it sends to its replicas. Not thread-safe.

@@ -24,7 +24,6 @@ class StoredFile : public ByteSource {
   StoredFile(source::World& world, repo::Repository& repository, repo::Entry entry);
   ~StoredFile() override;
   Result<size_t> read(MutableByteView out) override;
-  uint64_t size_bytes() const { return entry_.size_bytes; }
 
  private:
   // A piece of the file: part of a block, or zeros.

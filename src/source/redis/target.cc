@@ -96,9 +96,10 @@ class Resolver {
   void note_absence() {
     for (const LogAbsence& absence : log_.absences()) {
       if (!(absence.from_instant < *target_.time && *target_.time < absence.to_instant)) continue;
+      if (!log_.leads_to(resolved_.from, {absence.replid, absence.to})) continue;
       resolved_.notes.push_back(
-          fmt::format("the receiver was away from {} to {}: what the server did in between counts as done at its end, "
-                      "and is not in this state",
+          fmt::format("commands came late from {} to {}, as the receiver was away or behind: what the server did in "
+                      "between counts as done at its end, and is not in this state",
                       format_local(absence.from_instant), format_local(absence.to_instant)));
     }
   }

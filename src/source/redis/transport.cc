@@ -161,6 +161,39 @@ class PlainTransport final : public Transport {
 
 // ---- TLS
 
+// What TLS reads from and writes to: OpenSSL's own would raise SIGPIPE where the server has
+// closed the connection. The socket is the transport's.
+int socket_of(BIO* bio) { return *static_cast<const int*>(BIO_get_data(bio)); }
+
+int finish_io(BIO* bio, ssize_t moved, int again) {
+  BIO_clear_retry_flags(bio);
+  if (moved < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_flags(bio, again | BIO_FLAGS_SHOULD_RETRY);
+  return static_cast<int>(moved);
+}
+
+int send_quietly(BIO* bio, const char* bytes, int length) {
+  const ssize_t sent = send(socket_of(bio), bytes, static_cast<size_t>(length), MSG_NOSIGNAL);
+  return finish_io(bio, sent, BIO_FLAGS_WRITE);
+}
+
+int receive(BIO* bio, char* out, int length) {
+  return finish_io(bio, recv(socket_of(bio), out, static_cast<size_t>(length), 0), BIO_FLAGS_READ);
+}
+
+long control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+BIO_METHOD* quiet_socket() {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket without SIGPIPE");
+    if (made == nullptr) return made;
+    BIO_meth_set_write(made, send_quietly);
+    BIO_meth_set_read(made, receive);
+    BIO_meth_set_ctrl(made, control);
+    return made;
+  }();
+  return method;
+}
+
 std::string tls_problem() {
   const unsigned long code = ERR_get_error();
   ERR_clear_error();
@@ -176,7 +209,7 @@ struct TlsFree {
 
 class TlsTransport final : public Transport {
  public:
-  explicit TlsTransport(Socket socket) : socket_(std::move(socket)) {}
+  explicit TlsTransport(Socket socket) : socket_(std::move(socket)), descriptor_(socket_.descriptor()) {}
   ~TlsTransport() override {
     if (established_) SSL_shutdown(ssl_.get());
   }
@@ -214,8 +247,10 @@ class TlsTransport final : public Transport {
   }
   Result<void> load_files(const Connection& connection);
   Result<void> name_server(const Connection& connection);
+  Result<void> attach();
 
   Socket socket_;
+  int descriptor_;  // of it, for the BIO
   std::unique_ptr<SSL_CTX, TlsFree> context_;
   std::unique_ptr<SSL, TlsFree> ssl_;
   bool established_ = false;
@@ -251,6 +286,15 @@ Result<void> TlsTransport::name_server(const Connection& connection) {
   return {};
 }
 
+Result<void> TlsTransport::attach() {
+  BIO* const bio = quiet_socket() != nullptr ? BIO_new(quiet_socket()) : nullptr;
+  if (bio == nullptr) return make_error(ErrorCode::kNoSpace, "no memory for a TLS connection");
+  BIO_set_data(bio, &descriptor_);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_.get(), bio, bio);
+  return {};
+}
+
 Result<void> TlsTransport::begin(const Connection& connection, Duration deadline) {
   context_.reset(SSL_CTX_new(TLS_client_method()));
   if (!context_) return make_error(ErrorCode::kNoSpace, "no memory for a TLS connection");
@@ -261,7 +305,7 @@ Result<void> TlsTransport::begin(const Connection& connection, Duration deadline
   ssl_.reset(SSL_new(context_.get()));
   if (!ssl_) return make_error(ErrorCode::kNoSpace, "no memory for a TLS connection");
   TRY(name_server(connection));
-  SSL_set_fd(ssl_.get(), socket_.descriptor());
+  TRY(attach());
   const Duration until = now() + deadline;
   while (true) {
     const int outcome = SSL_connect(ssl_.get());

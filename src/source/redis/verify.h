@@ -25,9 +25,9 @@ Result<source::VerifyReport> compare_with_rdb(source::World& world, ServerSessio
                                               const RdbSurvey& survey);
 
 struct BootOptions {
-  std::string bin_directory;      // of redis-server; "": looked for
-  std::string scratch_directory;  // a private folder is made and removed below it
-  Duration deadline = Duration::hours(1);
+  std::string bin_directory;         // of redis-server; "": looked for
+  std::string scratch_directory;     // a private folder is made and removed below it
+  std::optional<Duration> deadline;  // to load, and of each answer; none: until the server ends, or we are stopped
 };
 
 // Starts a private redis-server (a unix socket, no port) on the snapshot and compares it

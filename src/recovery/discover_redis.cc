@@ -1,0 +1,158 @@
+#include "recovery/discover_redis.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "source/redis/replication.h"
+
+namespace holdfast::recovery {
+
+namespace {
+
+constexpr const char* kPasswordVariable = "REDIS_PASSWORD";
+
+std::string variable(const EnvironmentLookup& environment, const char* name) {
+  const char* text = environment(name);
+  return text == nullptr ? "" : text;
+}
+
+// "a%40b" -> "a@b"; what is no two hex digits stays.
+std::string percent_decoded(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    unsigned char code = 0;
+    const char* const digits = text.data() + 1;
+    const bool is_coded =
+        text[0] == '%' && text.size() > 2 && std::from_chars(digits, digits + 2, code, 16).ptr == digits + 2;
+    out += is_coded ? static_cast<char>(code) : text[0];
+    text.remove_prefix(is_coded ? 3 : 1);
+  }
+  return out;
+}
+
+// What programs put into REDIS_URL: redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?...],
+// unix://PATH.
+struct Url {
+  std::string address;  // without password and database
+  Secret password;
+};
+
+Url parted(std::string_view url) {
+  url = url.substr(0, url.find('?'));
+  const size_t scheme = url.find("://");
+  if (url.starts_with("unix:") || scheme == std::string_view::npos) return {std::string(url), {}};
+  const size_t begin = scheme + 3, at = url.rfind('@');
+  const bool has_user = at != std::string_view::npos && at >= begin;
+  std::string_view place = url.substr(has_user ? at + 1 : begin);
+  place = place.substr(0, place.find('/'));
+  Url parts;
+  parts.address = url.substr(0, begin);
+  if (has_user) {
+    const std::string_view account = url.substr(begin, at - begin);
+    const size_t colon = std::min(account.find(':'), account.size());
+    if (colon > 0) parts.address += percent_decoded(account.substr(0, colon)) + "@";
+    if (colon < account.size()) parts.password = Secret::from_text(percent_decoded(account.substr(colon + 1)));
+  }
+  parts.address += place;
+  return parts;
+}
+
+// A server that answered.
+struct Answer {
+  FoundRedis server;
+  std::string run_id;
+};
+
+class RedisDiscoverer {
+ public:
+  RedisDiscoverer(FileSystem& fs, const EnvironmentLookup& environment) : fs_(fs), environment_(environment) {}
+
+  RedisDiscovery run(const std::vector<std::string>& socket_directories) {
+    if (const std::string url = variable(environment_, "REDIS_URL"); !url.empty()) {
+      const Url parts = parted(url);
+      ask(parts.address, parts.password, true);
+    }
+    ask("redis://127.0.0.1:6379", Secret(), false);
+    for (const std::string& directory : socket_directories) from_sockets(directory);
+    return std::move(found_);
+  }
+
+  Result<Answer> answer(const std::string& address, const Secret& from_url) const {
+    redis::Connection connection = TRY(redis::parse_connection(address));
+    Answer answer;
+    answer.server.connection = address;
+    const std::string password = variable(environment_, kPasswordVariable);
+    if (!password.empty()) {
+      connection.password = Secret::from_text(password);
+      answer.server.password = std::string("env:") + kPasswordVariable;
+    } else if (!from_url.empty()) {
+      connection.password = from_url.clone();
+      answer.server.password_missing = true;
+    }
+    auto session = redis::ReplicationSession::connect(connection, nullptr);
+    // A server without a password refuses any: then it wants none.
+    const bool is_refused = !session.ok() && session.error().code() != ErrorCode::kUnavailable;
+    if (is_refused && connection.user.empty() && !connection.password.empty()) {
+      connection.password = Secret();
+      auto open = redis::ReplicationSession::connect(connection, nullptr);
+      if (open.ok()) {
+        answer.server.password.clear();
+        answer.server.password_missing = false;
+        session = std::move(open);
+      }
+    }
+    const auto asked = TRY(std::move(session));
+    answer.server.version = asked->facts().version;
+    answer.run_id = asked->facts().run_id;
+    return answer;
+  }
+
+ private:
+  void from_sockets(const std::string& directory) {
+    const auto entries = fs_.list(directory);
+    if (!entries.ok()) return;
+    std::vector<std::string> paths;
+    for (const DirectoryEntry& entry : *entries) {
+      const std::string path = join_path(directory, entry.name);
+      const auto status = fs_.stat(path);
+      if (status.ok() && S_ISSOCK(status->st_mode)) paths.push_back(path);
+    }
+    std::sort(paths.begin(), paths.end());
+    for (const std::string& path : paths) ask("unix://" + path, Secret(), true);
+  }
+
+  // `is_there`: something says that a server is.
+  void ask(const std::string& address, const Secret& from_url, bool is_there) {
+    auto got = answer(address, from_url);
+    if (got.ok()) {
+      if (seen_.insert(got->run_id).second) found_.servers.push_back(std::move(got->server));
+      return;
+    }
+    const bool is_absent = got.error().code() == ErrorCode::kUnavailable;
+    if (is_there || !is_absent) found_.refused.push_back(fmt::format("{}: {}", address, got.error().message()));
+  }
+
+  FileSystem& fs_;
+  const EnvironmentLookup& environment_;
+  std::set<std::string> seen_;
+  RedisDiscovery found_;
+};
+
+}  // namespace
+
+std::vector<std::string> usual_redis_sockets() { return {"/run/redis", "/var/run/redis"}; }
+
+RedisDiscovery discover_redis(FileSystem& fs, const EnvironmentLookup& environment,
+                              const std::vector<std::string>& socket_directories) {
+  return RedisDiscoverer(fs, environment).run(socket_directories);
+}
+
+Result<FoundRedis> ask_redis(const std::string& address, const EnvironmentLookup& environment) {
+  auto answer = TRY(RedisDiscoverer(real_file_system(), environment).answer(address, Secret()));
+  return std::move(answer.server);
+}
+
+}  // namespace holdfast::recovery
