@@ -290,7 +290,8 @@ Result<void> faults_of(const BackupReport& report) {
   if (const auto missing = repo::missing_components(point); !missing.empty()) {
     std::vector<std::string> names;
     for (const auto& component : missing) names.push_back(component.component);
-    findings.add(ErrorCode::kIncomplete, fmt::format(" without {}: {}", fmt::join(names, ", "), missing.front().problem),
+    findings.add(ErrorCode::kIncomplete,
+                 fmt::format(" without {}: {}", fmt::join(names, ", "), missing.front().problem),
                  "its earlier points stay; 'when_a_component_fails' says what becomes of such a point");
   }
   if (!report.problems.empty()) {

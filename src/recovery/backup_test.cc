@@ -185,7 +185,8 @@ TEST_F(Backup, WhatCommandsPrintIsToldWithoutSecrets) {
 
 TEST(WithoutSecrets, TheLongerOneGoesFirst) {
   std::vector<Secret> secrets;
-  for (const char* text : {"correct horse", "the correct horse battery", "no"}) secrets.push_back(Secret::from_text(text));
+  for (const char* text : {"correct horse", "the correct horse battery", "no"})
+    secrets.push_back(Secret::from_text(text));
   EXPECT_EQ(without_secrets("no: the correct horse battery, correct horse", secrets), "no: [secret], [secret]");
 }
 

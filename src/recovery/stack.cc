@@ -193,9 +193,10 @@ class StackParser {
     if (node.IsSequence()) {
       TRY(read_argv(node, key, key, command.argv));
     } else if (node.IsMap()) {
-      TRY(yaml_.map(node, fmt::format("in a command of '{}'", key),
-                    {{"command", [&](const YAML::Node& value) { return read_argv(value, "command", key, command.argv); }},
-                     {"timeout", [&](const YAML::Node& value) { return read_timeout(value, command.timeout); }}}));
+      TRY(yaml_.map(
+          node, fmt::format("in a command of '{}'", key),
+          {{"command", [&](const YAML::Node& value) { return read_argv(value, "command", key, command.argv); }},
+           {"timeout", [&](const YAML::Node& value) { return read_timeout(value, command.timeout); }}}));
       if (command.argv.empty()) return yaml_.error(node, fmt::format("a command of '{}' has no 'command'", key));
     } else {
       return yaml_.error(node, fmt::format("'{}' must be a list of commands, each a list of words such as "

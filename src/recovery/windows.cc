@@ -28,8 +28,7 @@ Result<std::vector<OfCluster>> clusters_of(Workspace& workspace, const std::vect
     cluster.refs.push_back(ref);
     cluster.snapshots.push_back(*ref.snapshot);
     if (!cluster.archive)
-      cluster.archive =
-          TRY(open_archive(workspace, ref.snapshot->component, facts.system_id, facts.segment_bytes));
+      cluster.archive = TRY(open_archive(workspace, ref.snapshot->component, facts.system_id, facts.segment_bytes));
   }
   std::vector<OfCluster> result;
   for (auto& [system_id, cluster] : clusters) result.push_back(std::move(cluster));
@@ -66,7 +65,6 @@ void add_snapshots_window(const std::vector<SnapshotRef>& refs, ComponentWindows
       refs.begin(), refs.end(), [](const auto& a, const auto& b) { return a.snapshot->instant < b.snapshot->instant; });
   component.windows.push_back({first->snapshot->instant, last->snapshot->instant, {first->point->id}});
 }
-
 
 // Every component that the points hold, with the kind that it is now.
 std::map<std::string, std::string> kinds_of(const std::vector<repo::Point>& points) {

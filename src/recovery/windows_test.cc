@@ -158,8 +158,7 @@ using Reasons = std::vector<std::string>;
 
 TEST_F(Windows, ATimelineThatWasLeftPushesOutNothingThatLeadsOn) {
   const auto [first, left] = promoted_cluster();
-  EXPECT_EQ(astray_snapshots(workspace(), stack_points(workspace()).value()).value(),
-            (SnapshotNames{{left, "db"}}));
+  EXPECT_EQ(astray_snapshots(workspace(), stack_points(workspace()).value()).value(), (SnapshotNames{{left, "db"}}));
   EXPECT_EQ(reasons(run({}, true), first), Reasons{"newest that leads on"});
   EXPECT_EQ(reasons(run(Duration::seconds(60 * 30), true), first),
             (Reasons{"newest that leads on", "window 30 min 0 s"}));
@@ -178,8 +177,7 @@ TEST_F(Windows, AHistoryThatWasLeftPushesOutNothingThatLeadsOn) {
   receive(kLiving, 100, 179, 1);
   const repo::PointId left = commit(of_history(kLeft, 500, ago(60)));
   receive(kLeft, 500, 59, 55);
-  EXPECT_EQ(astray_snapshots(workspace(), stack_points(workspace()).value()).value(),
-            (SnapshotNames{{left, "cache"}}));
+  EXPECT_EQ(astray_snapshots(workspace(), stack_points(workspace()).value()).value(), (SnapshotNames{{left, "cache"}}));
   EXPECT_EQ(reasons(run(Duration::seconds(60 * 30), true), first),
             (Reasons{"newest that leads on", "window 30 min 0 s"}));
   const PruneReport report = run();
@@ -230,8 +228,7 @@ TEST_F(Windows, AComponentThatIsOfAnotherKindNowKeepsOnlyItsName) {
   EXPECT_EQ(then.error().code(), ErrorCode::kUnreachableTarget);
   EXPECT_EQ(then.error().message(),
             fmt::format("component db was of kind postgres at {}, and is of kind files now", format_local(ago(30))));
-  EXPECT_EQ(then.error().hint(),
-            fmt::format("what it was then: --component db --point {}", left.hex().substr(0, 8)));
+  EXPECT_EQ(then.error().hint(), fmt::format("what it was then: --component db --point {}", left.hex().substr(0, 8)));
   run();
   EXPECT_TRUE(plan("db").ok());
 }
