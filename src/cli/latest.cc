@@ -31,10 +31,11 @@ Result<void> run(Context& context, const LatestOptions& options) {
   auto workspace = TRY(context.open());
   const auto points = TRY(recovery::stack_points(*workspace));
   const auto verified = TRY(repo::verified_points(workspace->repository()));
+  const auto components = workspace->stack().component_names();
   for (auto point = points.rbegin(); point != points.rend(); ++point) {
     if (!options.component.empty() && recovery::find_snapshot(*point, options.component) == nullptr) continue;
     if (options.verified && std::find(verified.begin(), verified.end(), point->id) == verified.end()) continue;
-    if (options.complete && repo::is_degraded(*point)) continue;
+    if (options.complete && !repo::is_complete(*point, components)) continue;
     tell_what_is_missing(context, *point);
     context.set_document("latest", {{"point", json_of(*point)}});
     context.print("{}", point->id.hex());
@@ -53,7 +54,7 @@ void add_latest(Program& program) {
   CLI::App* command = program.command("latest", "Print the id of the newest recovery point.");
   command->add_option("--component", options->component, "that holds this component")->type_name("NAME");
   command->add_flag("--verified", options->verified, "that was verified");
-  command->add_flag("--complete", options->complete, "that lacks no component (it is not degraded)");
+  command->add_flag("--complete", options->complete, "that holds every component of the stack");
   program.examples(command,
                    "holdfast latest\n"
                    "holdfast restore --point \"$(holdfast latest --verified)\" --to /srv/restored");

@@ -77,6 +77,7 @@ Json document_of(const recovery::PruneReport& report, bool dry_run) {
           {"points", points},
           {"logs", logs},
           {"windows", json_of_windows(report.windows)},
+          {"notes", report.notes},
           {"collection",
            {{"packs_total", collection.packs_total},
             {"packs_tombstoned", collection.packs_tombstoned},
@@ -127,6 +128,7 @@ void print_report(Context& context, const recovery::PruneReport& report, const r
                     format_local(window.until));
     }
   }
+  for (const std::string& note : report.notes) context.say("note: {}", note);
   const repo::CollectReport& collection = report.collection;
   context.print("packs: {} of {} in use; {} {}freed now, {} marked to go", format_bytes(collection.bytes_live),
                 format_bytes(collection.bytes_total), format_bytes(collection.bytes_deleted), would,

@@ -60,9 +60,8 @@ Result<repo::Snapshot> capture_postgres(Workspace& workspace, source::World& wor
 
 // Against what a component is captured: its newest snapshot of the same kind, if any.
 const repo::Snapshot* snapshot_before(const std::vector<repo::Point>& points, const ComponentConfig& component) {
-  const auto earlier = snapshots_of(points, component.name);
-  const bool same = !earlier.empty() && earlier.back().snapshot->kind == component.kind;
-  return same ? earlier.back().snapshot : nullptr;
+  const auto earlier = snapshots_of(points, component.name, component.kind);
+  return earlier.empty() ? nullptr : earlier.back().snapshot;
 }
 
 // One backup, while it is made.
@@ -244,6 +243,27 @@ Result<void> check_tags(const std::vector<std::string>& tags) {
   return {};
 }
 
+// What is to be said of a point that was taken, as one error.
+class Findings {
+ public:
+  // `words` go on behind "point X was taken".
+  void add(ErrorCode code, const std::string& words, const std::string& hint) {
+    if (!code_) code_ = code;
+    if (!words_.empty()) words_ += ';';
+    words_ += words_.empty() ? words : words.substr(words.starts_with(',') ? 1 : 0);
+    if (!hint_.empty()) hint_ += "; ";
+    hint_ += hint;
+  }
+  Result<void> error(const std::string& beginning) const {
+    if (!code_) return {};
+    return make_error(*code_, "{}{}", beginning, words_).with_hint(hint_);
+  }
+
+ private:
+  std::optional<ErrorCode> code_;
+  std::string words_, hint_;
+};
+
 }  // namespace
 
 Result<BackupReport> take_point(Workspace& workspace, const BackupOptions& options) {
@@ -259,30 +279,32 @@ Result<void> faults_of(const BackupReport& report) {
   for (const repo::Snapshot& snapshot : point.snapshots) {
     (snapshot.kind == "postgres" ? pages : files) += snapshot.faults.size();
   }
-  const std::string id = point.id.hex().substr(0, 8);
+  // The gravest first: its code is the error's.
+  Findings findings;
   if (pages > 0) {
-    return make_error(ErrorCode::kSourceDamaged, "point {} was taken, but {} of the database can't be trusted", id,
-                      pages == 1 ? "1 page" : fmt::format("{} pages", pages))
-        .with_hint("the list of faults names the relations: compare with an earlier point, and repair the source");
+    findings.add(ErrorCode::kSourceDamaged,
+                 fmt::format(", but {} of the database can't be trusted",
+                             pages == 1 ? "1 page" : fmt::format("{} pages", pages)),
+                 "the list of faults names the relations: compare with an earlier point, and repair the source");
   }
   if (const auto missing = repo::missing_components(point); !missing.empty()) {
     std::vector<std::string> names;
     for (const auto& component : missing) names.push_back(component.component);
-    return make_error(ErrorCode::kIncomplete, "point {} was taken without {}: {}", id, fmt::join(names, ", "),
-                      missing.front().problem)
-        .with_hint("its earlier points stay; 'when_a_component_fails' says what becomes of such a point");
+    findings.add(ErrorCode::kIncomplete,
+                 fmt::format(" without {}: {}", fmt::join(names, ", "), missing.front().problem),
+                 "its earlier points stay; 'when_a_component_fails' says what becomes of such a point");
   }
   if (!report.problems.empty()) {
-    return make_error(ErrorCode::kIncomplete, "point {} was taken, but what had to be done after it failed: {}", id,
-                      report.problems.front())
-        .with_hint("what 'before_backup' began may still be on");
+    findings.add(ErrorCode::kIncomplete,
+                 fmt::format(", but what had to be done after it failed: {}", report.problems.front()),
+                 "what 'before_backup' began may still be on");
   }
   if (files > 0) {
-    return make_error(ErrorCode::kIncomplete, "point {} was taken, with {}", id,
-                      files == 1 ? "1 fault" : fmt::format("{} faults", files))
-        .with_hint("the list of faults names the files");
+    findings.add(ErrorCode::kIncomplete,
+                 fmt::format(", with {}", files == 1 ? "1 fault" : fmt::format("{} faults", files)),
+                 "the list of faults names the files");
   }
-  return {};
+  return findings.error(fmt::format("point {} was taken", point.id.hex().substr(0, 8)));
 }
 
 }  // namespace holdfast::recovery

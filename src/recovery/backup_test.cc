@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "recovery/capture_commands.h"
 #include "recovery/points.h"
 #include "recovery/test_stack.h"
 #include "repo/missing.h"
@@ -180,6 +181,33 @@ TEST_F(Backup, WhatCommandsPrintIsToldWithoutSecrets) {
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().text(),
             "component a: before_backup: sh ended with status 1: the key is [secret], remember it");
+}
+
+TEST(WithoutSecrets, TheLongerOneGoesFirst) {
+  std::vector<Secret> secrets;
+  for (const char* text : {"correct horse", "the correct horse battery", "no"})
+    secrets.push_back(Secret::from_text(text));
+  EXPECT_EQ(without_secrets("no: the correct horse battery, correct horse", secrets), "no: [secret], [secret]");
+}
+
+// The gravest gives the code; the others are not kept back.
+TEST(FaultsOf, APointSaysAllThatIsWrongWithIt) {
+  BackupReport report;
+  report.point.id = repo::PointId::from_hex(std::string(64, 'a')).value();
+  repo::Snapshot db, data;
+  db.component = db.kind = "postgres";
+  db.faults = {"bad page", "another"};
+  data.component = data.kind = "files";
+  data.faults = {"it was read while it changed"};
+  report.point.snapshots = {data};
+  EXPECT_EQ(faults_of(report).error().message(), "point aaaaaaaa was taken, with 1 fault");
+  report.point.snapshots = {db, data};
+  repo::note_missing(report.point, "cache", "it was away");
+  const auto faults = faults_of(report);
+  EXPECT_EQ(faults.error().code(), ErrorCode::kSourceDamaged);
+  EXPECT_EQ(faults.error().message(),
+            "point aaaaaaaa was taken, but 2 pages of the database can't be trusted; without cache: it was away; with "
+            "1 fault");
 }
 
 }  // namespace

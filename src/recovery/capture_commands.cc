@@ -41,8 +41,11 @@ std::vector<Secret> known_secrets(const StackConfig& stack) {
 
 std::string without_secrets(std::string text, const std::vector<Secret>& secrets) {
   constexpr std::string_view kInstead = "[secret]";
-  for (const Secret& secret : secrets) {
-    const std::string_view value = as_text(secret.reveal());
+  std::vector<std::string_view> values;
+  for (const Secret& secret : secrets) values.push_back(as_text(secret.reveal()));
+  // One that stands within another would leave the rest of that.
+  std::stable_sort(values.begin(), values.end(), [](auto a, auto b) { return a.size() > b.size(); });
+  for (const std::string_view value : values) {
     if (value.size() < kShortestSecret) continue;
     for (size_t at = 0; (at = text.find(value, at)) != std::string::npos; at += kInstead.size())
       text.replace(at, value.size(), kInstead);

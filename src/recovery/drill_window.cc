@@ -6,6 +6,7 @@
 
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/redis_component.h"
 #include "recovery/redis_restore.h"
 #include "source/postgres/target.h"
 
@@ -71,7 +72,8 @@ Result<DrillWindow> drill_window(Workspace& workspace, const std::vector<std::st
   TRY(check_component_names(points, components));
   std::optional<Time> from, until, newest;
   for (const std::string& name : names_of(workspace, points, components)) {
-    const auto refs = snapshots_of(points, name);
+    const std::string& kind = snapshots_of(points, name).back().snapshot->kind;
+    const auto refs = kind == "redis" ? redis_snapshots(points, name) : snapshots_of(points, name, kind);
     const ComponentWindow window = TRY_CONTEXT(window_of(workspace, refs), "component {}", name);
     from = std::max(from.value_or(window.from), window.from);
     newest = std::max(newest.value_or(window.newest), window.newest);

@@ -53,7 +53,7 @@ Result<LogState> state_of(Workspace& workspace, repo::LogStore& logs, const std:
   }
   uint64_t segment_bytes = 16u << 20;
   std::vector<repo::Snapshot> snapshots;
-  for (const SnapshotRef& ref : snapshots_of(points, name.component)) {
+  for (const SnapshotRef& ref : snapshots_of(points, name.component, "postgres")) {
     const ClusterFacts facts = TRY(cluster_facts(*ref.snapshot));
     if (facts.system_id != name.system_id) continue;
     segment_bytes = facts.segment_bytes;

@@ -31,6 +31,13 @@ std::vector<SnapshotRef> snapshots_of(const std::vector<repo::Point>& points, co
   return result;
 }
 
+std::vector<SnapshotRef> snapshots_of(const std::vector<repo::Point>& points, const std::string& component,
+                                      const std::string& kind) {
+  auto result = snapshots_of(points, component);
+  std::erase_if(result, [&](const SnapshotRef& ref) { return ref.snapshot->kind != kind; });
+  return result;
+}
+
 Duration spread_of(const repo::Point& point) {
   if (point.snapshots.empty()) return {};
   const auto [first, last] = std::minmax_element(point.snapshots.begin(), point.snapshots.end(),

@@ -20,6 +20,9 @@ struct SnapshotRef {
 };
 // All snapshots of a component, oldest first.
 std::vector<SnapshotRef> snapshots_of(const std::vector<repo::Point>& points, const std::string& component);
+// Those of one kind: a component that was of another kind before keeps only its name.
+std::vector<SnapshotRef> snapshots_of(const std::vector<repo::Point>& points, const std::string& component,
+                                      const std::string& kind);
 
 // The snapshot of a component in a point; null when it has none.
 const repo::Snapshot* find_snapshot(const repo::Point& point, const std::string& component);

@@ -79,7 +79,7 @@ class LogKeeper {
     LogExpiry expiry;
     expiry.stream = stream;
     std::optional<ClusterFacts> oldest;
-    for (const SnapshotRef& ref : snapshots_of(kept_, name.component)) {
+    for (const SnapshotRef& ref : snapshots_of(kept_, name.component, "postgres")) {
       const ClusterFacts facts = TRY(cluster_facts(*ref.snapshot));
       if (facts.system_id != name.system_id) continue;
       if (!oldest || facts.start < oldest->start) oldest = facts;
@@ -100,8 +100,7 @@ class LogKeeper {
     expiry.stream = component;
     std::vector<redis::Position> needed;
     const repo::Snapshot* oldest = nullptr;
-    for (const SnapshotRef& ref : snapshots_of(kept_, component)) {
-      if (ref.snapshot->kind != "redis") continue;
+    for (const SnapshotRef& ref : snapshots_of(kept_, component, "redis")) {
       needed.push_back(TRY(redis::snapshot_source(*ref.snapshot)).position);
       if (oldest == nullptr || ref.snapshot->instant < oldest->instant) oldest = ref.snapshot;
     }
@@ -137,7 +136,7 @@ class Retention {
     TRY(drop_points());
     if (!kept_.empty()) report_.logs = TRY(LogKeeper(workspace_, options_, kept_).run());
     if (lease_) TRY(lease_->release());
-    report_.windows = TRY_CONTEXT(windows_of(workspace_, of_stack(kept_)), "the windows that are left");
+    tell_windows();
     return std::move(report_);
   }
 
@@ -163,6 +162,8 @@ class Retention {
     const auto points = of_stack(kept_);
     repo::RetentionFacts facts;
     facts.verified = TRY(repo::verified_points(workspace_.repository()));
+    facts.astray = TRY_CONTEXT(astray_snapshots(workspace_, points), "which points lead on");
+    facts.components = workspace_.stack().component_names();
     for (repo::Hold& hold : TRY(repo::all_holds(workspace_.repository())))
       facts.held.emplace(hold.point, std::move(hold.reason));
     if (options_.policy.keep_window.ns > 0)
@@ -171,6 +172,19 @@ class Retention {
     std::sort(report_.decisions.begin(), report_.decisions.end(),
               [](const auto& a, const auto& b) { return a.time > b.time; });
     return {};
+  }
+
+  // What is gone is gone: that the windows can't be told is no reason to say nothing of it,
+  // or to leave what is garbage now.
+  void tell_windows() {
+    auto windows = windows_of(workspace_, of_stack(kept_));
+    if (windows.ok()) {
+      report_.windows = std::move(windows).value();
+      return;
+    }
+    const std::string problem = windows.error().text();
+    log_warn("recovery.prune.windows", {{"error", problem}});
+    report_.notes.push_back("what can be restored to is not known: " + problem);
   }
 
   Result<void> drop_points() {

@@ -27,6 +27,7 @@ struct PruneReport {
   std::vector<repo::RetentionDecision> decisions;  // newest first
   std::vector<LogExpiry> logs;
   std::vector<ComponentWindows> windows;  // what can be restored to by the points that are kept
+  std::vector<std::string> notes;         // for people: what could not be told
   repo::CollectReport collection;
 };
 

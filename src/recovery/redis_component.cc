@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "base/secret.h"
-#include "recovery/points.h"
 #include "recovery/program_version.h"
 #include "repo/host.h"
 #include "source/redis/capture.h"
@@ -14,34 +13,17 @@ namespace holdfast::recovery {
 
 namespace {
 
-// The component's snapshots, oldest first, of Redis.
-std::vector<const repo::Snapshot*> redis_snapshots(const std::vector<repo::Point>& points,
-                                                   const std::string& component) {
-  std::vector<const repo::Snapshot*> snapshots;
-  for (const SnapshotRef& ref : snapshots_of(points, component))
-    if (ref.snapshot->kind == "redis") snapshots.push_back(ref.snapshot);
-  std::sort(snapshots.begin(), snapshots.end(),
-            [](const repo::Snapshot* a, const repo::Snapshot* b) { return a->instant < b->instant; });
-  return snapshots;
-}
-
-// Joins what each snapshot and the log behind it reach.
-Result<void> find_windows(redis::CommandLog& log, const std::vector<const repo::Snapshot*>& snapshots,
-                          RedisLogState& state) {
-  for (const repo::Snapshot* snapshot : snapshots) {
-    const Time until = TRY(protected_until(log, *snapshot));
-    if (state.windows.empty() || snapshot->instant > state.windows.back().until)
-      state.windows.push_back({snapshot->instant, until});
-    state.windows.back().until = std::max(state.windows.back().until, until);
-  }
-  for (size_t i = 1; i < state.windows.size(); i++) {
-    RedisWindowGap gap{state.windows[i - 1].until, state.windows[i].from, "no log was received"};
+// What lies between the windows, and why.
+std::vector<RedisWindowGap> gaps_between(const std::vector<RedisWindow>& windows, const redis::CommandLog& log) {
+  std::vector<RedisWindowGap> gaps;
+  for (size_t i = 1; i < windows.size(); i++) {
+    RedisWindowGap gap{windows[i - 1].until, windows[i].from, "no log was received"};
     for (const redis::LogGap& stored : log.gaps()) {
       if (stored.to_instant > gap.from && stored.from_instant < gap.until) gap.reason = stored.reason;
     }
-    state.gaps.push_back(std::move(gap));
+    gaps.push_back(std::move(gap));
   }
-  return {};
+  return gaps;
 }
 
 Result<RedisLogState> state_of(repo::LogStore& logs, const std::vector<repo::Point>& points,
@@ -56,7 +38,8 @@ Result<RedisLogState> state_of(repo::LogStore& logs, const std::vector<repo::Poi
   }
   state.links = log->links();
   state.absences = log->absences();
-  TRY(find_windows(*log, redis_snapshots(points, component), state));
+  state.windows = TRY(find_windows(*log, redis_snapshots(points, component)));
+  state.gaps = gaps_between(state.windows, *log);
   return state;
 }
 
@@ -103,6 +86,31 @@ Result<repo::Snapshot> capture_redis(source::World& world, repo::WriteSession& s
   return redis::capture(world, session, connection);
 }
 
+std::vector<SnapshotRef> redis_snapshots(const std::vector<repo::Point>& points, const std::string& component) {
+  auto snapshots = snapshots_of(points, component, "redis");
+  std::stable_sort(snapshots.begin(), snapshots.end(), [](const SnapshotRef& a, const SnapshotRef& b) {
+    return a.snapshot->instant < b.snapshot->instant;
+  });
+  return snapshots;
+}
+
+Result<std::vector<RedisWindow>> find_windows(redis::CommandLog& log, const std::vector<SnapshotRef>& snapshots) {
+  std::vector<RedisWindow> windows;
+  for (size_t i = 0; i < snapshots.size(); i++) {
+    const repo::Snapshot& snapshot = *snapshots[i].snapshot;
+    const Time until = TRY(protected_until(log, snapshot));
+    if (windows.empty() || snapshot.instant > windows.back().until) {
+      windows.push_back({snapshot.instant, until, {i}, {}});
+      continue;
+    }
+    RedisWindow& window = windows.back();
+    if (until > window.until) window.begins.push_back(i);
+    if (until < window.until) window.astray.push_back(i);
+    window.until = std::max(window.until, until);
+  }
+  return windows;
+}
+
 Result<Time> protected_until(redis::CommandLog& log, const repo::Snapshot& snapshot) {
   const redis::SnapshotSource source = TRY(redis::snapshot_source(snapshot));
   if (!log.knows(source.position)) return snapshot.instant;
@@ -134,7 +142,7 @@ Result<void> receive_redis(Workspace& workspace, const ComponentConfig& componen
   std::optional<redis::SnapshotPlace> newest;
   const auto points = TRY(stack_points(workspace));
   if (const auto snapshots = redis_snapshots(points, component.name); !snapshots.empty())
-    newest = {TRY(redis::snapshot_source(*snapshots.back())).position, snapshots.back()->instant};
+    newest = {TRY(redis::snapshot_source(*snapshots.back().snapshot)).position, snapshots.back().snapshot->instant};
   const redis::TakeSnapshot take = [&](redis::ReplicationSession& session, const redis::SyncAnswer& answer) {
     return commit_snapshot(workspace, component, session, answer);
   };

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "recovery/points.h"
 #include "recovery/workspace.h"
 #include "repo/log_store.h"
 #include "repo/point.h"
@@ -22,10 +23,18 @@ Result<redis::Connection> redis_connection_of(const ComponentConfig& component);
 Result<repo::Snapshot> capture_redis(source::World& world, repo::WriteSession& session,
                                      const ComponentConfig& component);
 
-// Instants that can be restored to, without a gap between them.
+// Instants that can be restored to, without a gap between them. Of the list of snapshots
+// given (as indices): `begins` are the first, and each that goes further than all before it,
+// since it is of another history; `astray` are those that one before them outlives.
 struct RedisWindow {
   Time from, until;
+  std::vector<size_t> begins, astray;
 };
+// Joins what each snapshot and the log behind it reach. By instant, as redis_snapshots() are.
+Result<std::vector<RedisWindow>> find_windows(redis::CommandLog& log, const std::vector<SnapshotRef>& snapshots);
+// The component's snapshots of kind redis, by instant.
+std::vector<SnapshotRef> redis_snapshots(const std::vector<repo::Point>& points, const std::string& component);
+
 // Between two windows.
 struct RedisWindowGap {
   Time from, until;

@@ -4,6 +4,7 @@
 #include "recovery/apart.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "recovery/redis_component.h"
 #include "recovery/redis_restore.h"
 #include "recovery/restore.h"
 #include "repo/missing.h"
@@ -89,6 +90,7 @@ class Planner {
     }
     TRY(leave_out_whole_components());
     TRY(check_into());
+    TRY(check_kinds());
     if (components_.empty())
       return make_error(ErrorCode::kNotFound, "the points hold no component that the stack describes");
     return {};
@@ -116,6 +118,23 @@ class Planner {
         .with_hint("name that component with --component");
   }
 
+  // What a component of another kind was then can't be put where it is now.
+  Result<void> check_kinds() const {
+    if (!request_.target.time) return {};
+    for (const std::string& component : components_) {
+      std::optional<SnapshotRef> then;
+      for (const SnapshotRef& ref : snapshots_of(points_, component)) {
+        if (not_after(ref.snapshot->instant, *request_.target.time)) then = ref;
+      }
+      if (!then || then->snapshot->kind == kind_of(component)) continue;
+      return make_error(ErrorCode::kUnreachableTarget, "component {} was of kind {} at {}, and is of kind {} now",
+                        component, then->snapshot->kind, format_local(*request_.target.time), kind_of(component))
+          .with_hint(fmt::format("what it was then: --component {} --point {}", component,
+                                 then->point->id.hex().substr(0, 8)));
+    }
+    return {};
+  }
+
   std::string kind_of(const std::string& component) const {
     return snapshots_of(points_, component).back().snapshot->kind;
   }
@@ -123,7 +142,7 @@ class Planner {
   // Snapshots of one cluster. Which cluster, when the component was initialised
   // anew or upgraded between points: the one that was in use at the time asked for.
   Result<std::vector<SnapshotRef>> snapshots_of_one_cluster(const std::string& component) {
-    const auto all = snapshots_of(points_, component);
+    const auto all = snapshots_of(points_, component, "postgres");
     uint64_t chosen = TRY(cluster_facts(*all.back().snapshot)).system_id;
     if (request_.target.time) {
       for (const SnapshotRef& ref : all) {
@@ -173,7 +192,7 @@ class Planner {
   }
 
   Result<void> plan_redis(const std::string& component) {
-    const auto refs = snapshots_of(points_, component);
+    const auto refs = redis_snapshots(points_, component);
     std::vector<repo::Snapshot> snapshots;
     for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
     source::RestoreTarget target;
@@ -193,7 +212,7 @@ class Planner {
 
   Result<void> plan_files(const std::string& component) {
     const std::optional<Time> until = TRY(instant_of_others());
-    const auto refs = snapshots_of(points_, component);
+    const auto refs = snapshots_of(points_, component, "files");
     const SnapshotRef* chosen = nullptr;
     for (const SnapshotRef& ref : refs) {
       if (!until || not_after(ref.snapshot->instant, *until)) chosen = &ref;
@@ -232,10 +251,10 @@ class Planner {
                                        [&](const auto& each) { return each.component == missing.component; });
         if (plan == plan_.components.end())
           plan_.notes.push_back(words);
-        else if (plan->kind == "files" && plan->point_time < point->time)
+        else if (plan->point_time < point->time)
           plan->notes.push_back(words);
       }
-      if (!repo::is_degraded(*point)) return;
+      if (repo::is_complete(*point, components_)) return;
     }
   }
 

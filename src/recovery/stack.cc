@@ -191,11 +191,12 @@ class StackParser {
   Result<void> read_command(const YAML::Node& node, const char* key, std::vector<BackupCommand>& out) {
     BackupCommand command;
     if (node.IsSequence()) {
-      TRY(read_argv(node, key, command.argv));
+      TRY(read_argv(node, key, key, command.argv));
     } else if (node.IsMap()) {
-      TRY(yaml_.map(node, fmt::format("in a command of '{}'", key),
-                    {{"command", [&](const YAML::Node& value) { return read_argv(value, "command", command.argv); }},
-                     {"timeout", [&](const YAML::Node& value) { return read_timeout(value, command.timeout); }}}));
+      TRY(yaml_.map(
+          node, fmt::format("in a command of '{}'", key),
+          {{"command", [&](const YAML::Node& value) { return read_argv(value, "command", key, command.argv); }},
+           {"timeout", [&](const YAML::Node& value) { return read_timeout(value, command.timeout); }}}));
       if (command.argv.empty()) return yaml_.error(node, fmt::format("a command of '{}' has no 'command'", key));
     } else {
       return yaml_.error(node, fmt::format("'{}' must be a list of commands, each a list of words such as "
@@ -206,8 +207,9 @@ class StackParser {
     return {};
   }
 
-  Result<void> read_argv(const YAML::Node& node, const char* key, std::vector<std::string>& out) {
-    TRY(yaml_.list(node, key, [&](const YAML::Node& word) -> Result<void> {
+  // `key`: whose command it is; `at`: the key that the words stand at.
+  Result<void> read_argv(const YAML::Node& node, const char* at, const char* key, std::vector<std::string>& out) {
+    TRY(yaml_.list(node, at, [&](const YAML::Node& word) -> Result<void> {
       if (!word.IsScalar()) return yaml_.error(word, fmt::format("a word of a command of '{}' is no text", key));
       out.push_back(word.Scalar());
       return {};
@@ -428,6 +430,12 @@ const ComponentConfig* StackConfig::find(const std::string& component) const {
     if (candidate.name == component) return &candidate;
   }
   return nullptr;
+}
+
+std::vector<std::string> StackConfig::component_names() const {
+  std::vector<std::string> names;
+  for (const ComponentConfig& component : components) names.push_back(component.name);
+  return names;
 }
 
 std::string StackConfig::repository_directory() const {

@@ -81,6 +81,7 @@ struct StackConfig {
 
   // Null when the stack has no component of that name.
   const ComponentConfig* find(const std::string& component) const;
+  std::vector<std::string> component_names() const;
   // The directory that the repository is; "" when its location is of another kind.
   std::string repository_directory() const;
   // `threads`, or the number of cores where that is 0.

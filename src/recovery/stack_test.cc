@@ -148,6 +148,10 @@ TEST(Stack, ACommandIsAListOfWords) {
             "stop, app], or {command: [...], timeout: 30s}");
   EXPECT_EQ(error_of("before_backup: sync\n"), "holdfast.yaml:1: 'before_backup' must be a list");
   EXPECT_EQ(error_of("before_backup: [[]]\n"), "holdfast.yaml:1: a command of 'before_backup' is empty");
+  EXPECT_EQ(error_of("before_backup: [{command: []}]\n"), "holdfast.yaml:1: a command of 'before_backup' is empty");
+  EXPECT_EQ(error_of("before_backup: [{command: [app, [now]]}]\n"),
+            "holdfast.yaml:1: a word of a command of 'before_backup' is no text");
+  EXPECT_EQ(error_of("before_backup: [{command: app}]\n"), "holdfast.yaml:1: 'command' must be a list");
   EXPECT_EQ(error_of("after_backup: [{timeout: 5s}]\n"),
             "holdfast.yaml:1: a command of 'after_backup' has no 'command'");
   EXPECT_EQ(error_of("after_backup: [{command: [x], timeout: 0s}]\n"),

@@ -54,12 +54,15 @@ Result<postgres::WalMark> end_of_server(const ComponentConfig& component, uint64
 
 // All commits that were acknowledged by this time can be restored. The log itself
 // proves it up to its last commit or mark; that nothing came after is the server's to say.
-Result<Time> protected_by_log(Workspace& workspace, const repo::Snapshot& newest, const ComponentConfig* component,
-                              std::string& problem) {
+Result<Time> protected_by_log(Workspace& workspace, const std::vector<SnapshotRef>& refs,
+                              const ComponentConfig* component, std::string& problem) {
+  const repo::Snapshot& newest = *refs.back().snapshot;
   const ClusterFacts facts = TRY(cluster_facts(newest));
+  std::vector<repo::Snapshot> snapshots;
+  for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
   const auto look = [&]() -> Result<postgres::RecoveryWindow> {
     auto archive = TRY(open_archive(workspace, newest.component, facts.system_id, facts.segment_bytes));
-    return postgres::recovery_window(*archive, {newest});
+    return postgres::recovery_window(*archive, snapshots);
   };
   Clock& clock = workspace.machine().clock;
   const auto server =
@@ -87,20 +90,21 @@ Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool 
     state.kind = component.kind;
     state.rpo = component.rpo;
     state.rto = component.rto;
-    const auto refs = snapshots_of(points, component.name);
+    const auto refs = snapshots_of(points, component.name, component.kind);
     if (!refs.empty()) {
       const repo::Snapshot& newest = *refs.back().snapshot;
       state.newest_bytes = newest.source_bytes;
       state.protected_until = newest.instant;
-      const bool ask = ask_server && component.kind == "postgres";
-      if (newest.kind == "postgres")
+      if (component.kind == "postgres")
         state.protected_until =
-            TRY_CONTEXT(protected_by_log(workspace, newest, ask ? &component : nullptr, state.problem), "component {}",
-                        component.name);
-      if (newest.kind == "redis") {
+            TRY_CONTEXT(protected_by_log(workspace, refs, ask_server ? &component : nullptr, state.problem),
+                        "component {}", component.name);
+      if (component.kind == "redis") {
         auto logs = repo::open_log_store(workspace.repository());
         auto log = TRY_CONTEXT(redis::CommandLog::open(*logs, component.name), "component {}", component.name);
-        state.protected_until = TRY_CONTEXT(protected_until(*log, newest), "component {}", component.name);
+        const auto windows =
+            TRY_CONTEXT(find_windows(*log, redis_snapshots(points, component.name)), "component {}", component.name);
+        state.protected_until = windows.back().until;
       }
       // The server's clock may be ahead of ours: nothing less than nothing is lost.
       state.exposure = std::max(workspace.machine().clock.now() - *state.protected_until, Duration{});

@@ -6,25 +6,42 @@
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "recovery/redis_component.h"
+#include "recovery/redis_restore.h"
 #include "source/postgres/target.h"
 
 namespace holdfast::recovery {
 
 namespace {
 
+// The snapshots of one of the clusters that a component was, and its archive.
+struct OfCluster {
+  std::vector<SnapshotRef> refs;
+  std::vector<repo::Snapshot> snapshots;
+  std::unique_ptr<postgres::WalArchive> archive;
+};
+
+Result<std::vector<OfCluster>> clusters_of(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
+  std::map<uint64_t, OfCluster> clusters;
+  for (const SnapshotRef& ref : refs) {
+    const ClusterFacts facts = TRY(cluster_facts(*ref.snapshot));
+    OfCluster& cluster = clusters[facts.system_id];
+    cluster.refs.push_back(ref);
+    cluster.snapshots.push_back(*ref.snapshot);
+    if (!cluster.archive)
+      cluster.archive = TRY(open_archive(workspace, ref.snapshot->component, facts.system_id, facts.segment_bytes));
+  }
+  std::vector<OfCluster> result;
+  for (auto& [system_id, cluster] : clusters) result.push_back(std::move(cluster));
+  return result;
+}
+
 // The windows of each cluster that the component was.
 Result<void> add_postgres_windows(Workspace& workspace, const std::vector<SnapshotRef>& refs,
                                   ComponentWindows& component) {
   component.every_instant = true;
-  std::map<uint64_t, std::vector<SnapshotRef>> clusters;
-  for (const SnapshotRef& ref : refs) clusters[TRY(cluster_facts(*ref.snapshot)).system_id].push_back(ref);
-  for (const auto& [system_id, of_cluster] : clusters) {
-    std::vector<repo::Snapshot> snapshots;
-    for (const SnapshotRef& ref : of_cluster) snapshots.push_back(*ref.snapshot);
-    const ClusterFacts facts = TRY(cluster_facts(snapshots.back()));
-    const auto archive = TRY(open_archive(workspace, component.component, system_id, facts.segment_bytes));
-    for (const auto& stretch : TRY(postgres::recovery_stretches(*archive, snapshots)))
-      component.windows.push_back({stretch.from, stretch.until, of_cluster[stretch.snapshot_index].point->id});
+  for (const OfCluster& cluster : TRY(clusters_of(workspace, refs))) {
+    for (const auto& stretch : TRY(postgres::recovery_stretches(*cluster.archive, cluster.snapshots)))
+      component.windows.push_back({stretch.from, stretch.until, {cluster.refs[stretch.snapshot_index].point->id}});
   }
   std::stable_sort(component.windows.begin(), component.windows.end(),
                    [](const Window& a, const Window& b) { return a.from < b.from; });
@@ -32,18 +49,13 @@ Result<void> add_postgres_windows(Workspace& workspace, const std::vector<Snapsh
 }
 
 // Of each snapshot as far as the commands behind it go.
-Result<void> add_redis_windows(Workspace& workspace, std::vector<SnapshotRef> refs, ComponentWindows& component) {
+Result<void> add_redis_windows(Workspace& workspace, const std::vector<SnapshotRef>& refs,
+                               ComponentWindows& component) {
   component.every_instant = true;
-  const auto logs = repo::open_log_store(workspace.repository());
-  const auto log = TRY(redis::CommandLog::open(*logs, component.component));
-  std::stable_sort(refs.begin(), refs.end(), [](const SnapshotRef& a, const SnapshotRef& b) {
-    return a.snapshot->instant < b.snapshot->instant;
-  });
-  for (const SnapshotRef& ref : refs) {
-    const Time until = TRY(protected_until(*log, *ref.snapshot));
-    if (component.windows.empty() || ref.snapshot->instant > component.windows.back().until)
-      component.windows.push_back({ref.snapshot->instant, until, ref.point->id});
-    component.windows.back().until = std::max(component.windows.back().until, until);
+  const RedisLog opened = TRY(open_redis_log(workspace, component.component));
+  for (const RedisWindow& window : TRY(find_windows(*opened.log, refs))) {
+    component.windows.push_back({window.from, window.until, {}});
+    for (const size_t index : window.begins) component.windows.back().begins.push_back(refs[index].point->id);
   }
   return {};
 }
@@ -51,42 +63,72 @@ Result<void> add_redis_windows(Workspace& workspace, std::vector<SnapshotRef> re
 void add_snapshots_window(const std::vector<SnapshotRef>& refs, ComponentWindows& component) {
   const auto [first, last] = std::minmax_element(
       refs.begin(), refs.end(), [](const auto& a, const auto& b) { return a.snapshot->instant < b.snapshot->instant; });
-  component.windows.push_back({first->snapshot->instant, last->snapshot->instant, first->point->id});
+  component.windows.push_back({first->snapshot->instant, last->snapshot->instant, {first->point->id}});
+}
+
+// Every component that the points hold, with the kind that it is now.
+std::map<std::string, std::string> kinds_of(const std::vector<repo::Point>& points) {
+  std::map<std::string, std::string> kinds;
+  for (const repo::Point& point : points) {
+    for (const repo::Snapshot& snapshot : point.snapshots) kinds[snapshot.component] = snapshot.kind;
+  }
+  return kinds;
+}
+
+Result<void> add_windows(Workspace& workspace, const std::vector<repo::Point>& points, ComponentWindows& component) {
+  if (component.kind == "redis")
+    return add_redis_windows(workspace, redis_snapshots(points, component.component), component);
+  const auto refs = snapshots_of(points, component.component, component.kind);
+  if (component.kind == "postgres") return add_postgres_windows(workspace, refs, component);
+  add_snapshots_window(refs, component);
+  return {};
+}
+
+Result<void> add_astray(Workspace& workspace, const std::vector<repo::Point>& points, const std::string& component,
+                        SnapshotNames& astray) {
+  for (const OfCluster& cluster : TRY(clusters_of(workspace, snapshots_of(points, component, "postgres")))) {
+    for (const size_t index : TRY(postgres::snapshots_astray(*cluster.archive, cluster.snapshots)))
+      astray.insert({cluster.refs[index].point->id, component});
+  }
+  const auto refs = redis_snapshots(points, component);
+  if (refs.empty()) return {};
+  const RedisLog opened = TRY(open_redis_log(workspace, component));
+  for (const RedisWindow& window : TRY(find_windows(*opened.log, refs))) {
+    for (const size_t index : window.astray) astray.insert({refs[index].point->id, component});
+  }
+  return {};
 }
 
 }  // namespace
 
 Result<std::vector<ComponentWindows>> windows_of(Workspace& workspace, const std::vector<repo::Point>& points) {
-  std::set<std::string> names;
-  for (const repo::Point& point : points) {
-    for (const repo::Snapshot& snapshot : point.snapshots) names.insert(snapshot.component);
-  }
   std::vector<ComponentWindows> all;
-  for (const std::string& name : names) {
+  for (const auto& [name, kind] : kinds_of(points)) {
     ComponentWindows component;
     component.component = name;
-    auto refs = snapshots_of(points, name);
-    component.kind = refs.back().snapshot->kind;
-    // A component that was of another kind before keeps only its name.
-    std::erase_if(refs, [&](const SnapshotRef& ref) { return ref.snapshot->kind != component.kind; });
-    if (component.kind == "postgres")
-      TRY_CONTEXT(add_postgres_windows(workspace, refs, component), "component {}", name);
-    else if (component.kind == "redis")
-      TRY_CONTEXT(add_redis_windows(workspace, refs, component), "component {}", name);
-    else
-      add_snapshots_window(refs, component);
+    component.kind = kind;
+    TRY_CONTEXT(add_windows(workspace, points, component), "component {}", name);
     all.push_back(std::move(component));
   }
   return all;
 }
 
-std::set<std::pair<repo::PointId, std::string>> window_begins(const std::vector<ComponentWindows>& windows) {
-  std::set<std::pair<repo::PointId, std::string>> begins;
+SnapshotNames window_begins(const std::vector<ComponentWindows>& windows) {
+  SnapshotNames begins;
   for (const ComponentWindows& component : windows) {
-    for (size_t i = 1; i < component.windows.size(); i++)
-      begins.insert({component.windows[i].begins, component.component});
+    for (const Window& window : component.windows) {
+      for (const repo::PointId& point : window.begins) begins.insert({point, component.component});
+    }
+    if (!component.windows.empty()) begins.erase({component.windows[0].begins[0], component.component});
   }
   return begins;
+}
+
+Result<SnapshotNames> astray_snapshots(Workspace& workspace, const std::vector<repo::Point>& points) {
+  SnapshotNames astray;
+  for (const auto& [name, kind] : kinds_of(points))
+    TRY_CONTEXT(add_astray(workspace, points, name, astray), "component {}", name);
+  return astray;
 }
 
 }  // namespace holdfast::recovery

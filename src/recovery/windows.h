@@ -13,7 +13,9 @@ namespace holdfast::recovery {
 // Instants that a component can be restored to.
 struct Window {
   Time from, until;
-  repo::PointId begins;  // the point whose snapshot is its first
+  // The points whose snapshots it begins with: its first one, and where it goes on along
+  // another history of Redis, the first of that.
+  std::vector<repo::PointId> begins;
 };
 
 // What the points (and, where it has one, its log) let one component be restored to.
@@ -29,8 +31,15 @@ struct ComponentWindows {
 // was another cluster before has windows of each.
 Result<std::vector<ComponentWindows>> windows_of(Workspace& workspace, const std::vector<repo::Point>& points);
 
-// Snapshots that no log leads to from an older one: the first of every window but the
-// oldest of its component.
-std::set<std::pair<repo::PointId, std::string>> window_begins(const std::vector<ComponentWindows>& windows);
+using SnapshotNames = std::set<std::pair<repo::PointId, std::string>>;  // point and component
+
+// Snapshots that no log leads to from an older one: all that windows begin with, but for the
+// oldest of their component.
+SnapshotNames window_begins(const std::vector<ComponentWindows>& windows);
+
+// Snapshots whose line has ended while their component went on along another, which nothing
+// leads to from them: of a PostgreSQL timeline that a restore to an instant before them left
+// behind, of a history of Redis that an older one outlives. Reads no log but its outlines.
+Result<SnapshotNames> astray_snapshots(Workspace& workspace, const std::vector<repo::Point>& points);
 
 }  // namespace holdfast::recovery

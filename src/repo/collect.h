@@ -29,11 +29,15 @@ struct RetentionPolicy {
 
 // What is known of points beside what stands in them.
 struct RetentionFacts {
-  std::vector<PointId> verified;
-  std::map<PointId, std::string> held;  // and why
+  std::vector<PointId> verified = {};
+  std::map<PointId, std::string> held = {};  // and why
   // Snapshots (point, component) that no log leads to from the one before: the
   // instants after them can be restored from nothing older.
-  std::set<std::pair<PointId, std::string>> window_begins;
+  std::set<std::pair<PointId, std::string>> window_begins = {};
+  // Snapshots whose line has ended while their component went on along another: nothing
+  // leads from them to where it is now.
+  std::set<std::pair<PointId, std::string>> astray = {};
+  std::vector<std::string> components = {};  // of the stack; a point of the whole holds them all
 };
 
 struct RetentionDecision {
@@ -43,8 +47,9 @@ struct RetentionDecision {
   std::vector<std::string> reasons;  // "last 3", "daily 2026-03-01", "newest", "last verified", "held: audit"
 };
 
-// Never drops a held point, nor, of each component and of the whole, the newest and
-// the newest that was verified. A degraded point is neither of the whole.
+// Never drops a held point, nor, of each component and of the whole (missing.h,
+// is_complete), the newest and the newest that was verified; where these are astray, nor
+// the newest that are not.
 std::vector<RetentionDecision> decide(const RetentionPolicy& policy, const std::vector<Point>& points,
                                       const RetentionFacts& facts, Time now);
 

@@ -324,6 +324,24 @@ TEST_F(CollectTest, a_hold_goes_with_its_point_and_no_sooner) {
   EXPECT_EQ(count("holds/"), 0u);
 }
 
+TEST_F(CollectTest, holds_of_one_instant_are_several) {
+  const Point point = take({{"a", pieces(0, 2)}});
+  const Time now = clock_.now();
+  ASSERT_TRUE(place_hold(*repository_, point.id, "audit", now).ok());
+  ASSERT_TRUE(place_hold(*repository_, point.id, "court", now).ok());
+  auto holds = all_holds(*repository_).value();
+  ASSERT_EQ(holds.size(), 2u);
+  EXPECT_EQ(holds[0].reason, "audit");
+  EXPECT_EQ(holds[1].reason, "court");
+  EXPECT_EQ(holds[1].time, now);
+  // One that is taken back leaves those that others made.
+  const LeaseOptions retention = {.kind = LeaseKind::kCollector, .purpose = std::string(kRetentionPurpose)};
+  auto lease = Lease::take(scratch_.environment, retention).value();
+  EXPECT_EQ(place_hold(*repository_, point.id, "late", now).error().code(), ErrorCode::kLocked);
+  ASSERT_TRUE(lease->release().ok());
+  EXPECT_EQ(all_holds(*repository_)->size(), 2u);
+}
+
 TEST_F(CollectTest, a_hold_whose_note_is_damaged_holds_all_the_same) {
   const Point point = take({{"a", pieces(0, 2)}});
   ASSERT_TRUE(place_hold(*repository_, point.id, "audit", clock_.now()).ok());

@@ -33,6 +33,24 @@ Result<void> remove(store::ObjectStore& store, const std::string& object) {
   return {};
 }
 
+// Makes the hold's object. One that another made in the same nanosecond is not ours to take
+// back, and has its own reason: ours gets the next free name.
+Result<std::string> create_hold(store::ObjectStore& store, const PointId& point, const std::string& reason, Time now) {
+  constexpr int kMostAtOnce = 1000;
+  const nlohmann::json json = {{"point", point.hex()},
+                               {"time_ns", now.ns},
+                               {"reason", printable_text(reason)},
+                               {"host", printable_text(host_name())}};
+  for (int i = 0; i < kMostAtOnce; i++) {
+    const auto number = static_cast<uint64_t>(now.ns + i);
+    const std::string object = fmt::format("{}{}.{:016x}", kHoldsPrefix, point.hex(), number);
+    auto created = store.create(object, encode_checked_json(json));
+    if (created.ok()) return object;
+    if (created.error().code() != ErrorCode::kAlreadyExists) return std::move(created).error();
+  }
+  return make_error(ErrorCode::kAlreadyExists, "it is held {} times at this instant already", kMostAtOnce);
+}
+
 // Whether the hold that was just made is certain to be seen, and of a point that is there.
 Result<void> ensure_seen(store::ObjectStore& store, const PointId& point) {
   for (const LeaseInfo& lease : TRY(live_leases(store))) {
@@ -62,14 +80,8 @@ Result<void> read_hold(store::ObjectStore& store, const std::string& object, Hol
 
 Result<void> place_hold(Repository& repository, const PointId& point, const std::string& reason, Time now) {
   store::ObjectStore& store = repository.environment().store;
-  const std::string object = fmt::format("{}{}.{:016x}", kHoldsPrefix, point.hex(), static_cast<uint64_t>(now.ns));
-  const nlohmann::json json = {{"point", point.hex()},
-                               {"time_ns", now.ns},
-                               {"reason", printable_text(reason)},
-                               {"host", printable_text(host_name())}};
-  auto created = store.create(object, encode_checked_json(json));
-  if (!created.ok() && created.error().code() != ErrorCode::kAlreadyExists)
-    return std::move(created).error().with_context(fmt::format("can't hold point {}", point.hex().substr(0, 8)));
+  const std::string object =
+      TRY_CONTEXT(create_hold(store, point, reason, now), "can't hold point {}", point.hex().substr(0, 8));
   if (auto seen = ensure_seen(store, point); !seen.ok()) {
     TRY_CONTEXT(remove(store, object), "taking back a hold of point {}", point.hex().substr(0, 8));
     return seen;

@@ -7,15 +7,12 @@
 #include "repo/log_codec.h"
 #include "repo/log_store.h"
 #include "repo/scratch_repository.h"
+#include "repo/test_outcome.h"
 #include "repo/tombstone.h"
+#include "store/test_store.h"
 
 namespace holdfast::repo {
 namespace {
-
-template <typename T>
-std::string outcome(const Result<T>& result) {
-  return result.ok() ? "ok" : std::string(error_name(result.error().code())) + ": " + result.error().message();
-}
 
 struct KeyringTest : testing::Test {
   ScratchRepository scratch;
@@ -128,37 +125,25 @@ TEST_F(KeyringTest, RotatesAlsoForAReceiverThatRunsOn) {
 }
 
 // A store that stops working after so many changes, as a machine that is switched off does.
-class StoppingStore final : public store::ObjectStore {
+class StoppingStore final : public store::PassingStore {
  public:
-  explicit StoppingStore(store::ObjectStore& inner) : inner_(inner) {}
+  using PassingStore::PassingStore;
   void stop_after(int changes) { left_ = changes; }
   bool stopped() const { return left_ < 0; }
   Result<void> create(std::string_view name, ByteView content) override {
     TRY(change());
-    return inner_.create(name, content);
+    return PassingStore::create(name, content);
   }
   Result<void> remove(std::string_view name) override {
     TRY(change());
-    return inner_.remove(name);
+    return PassingStore::remove(name);
   }
-  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override {
-    return inner_.read(name, offset, length);
-  }
-  Result<Bytes> read_all(std::string_view name) override { return inner_.read_all(name); }
-  Result<store::ObjectInfo> stat(std::string_view name) override { return inner_.stat(name); }
-  Result<void> list(std::string_view prefix,
-                    const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
-    return inner_.list(prefix, visit);
-  }
-  Result<Time> server_time() override { return inner_.server_time(); }
-  std::string location() const override { return inner_.location(); }
 
  private:
   Result<void> change() {
     if (left_ >= 0 && left_-- > 0) return {};
     return make_error(ErrorCode::kIo, "switched off");
   }
-  store::ObjectStore& inner_;
   std::atomic<int> left_{1 << 20};
 };
 

@@ -6,14 +6,10 @@
 #include "repo/log_codec.h"
 #include "repo/log_store.h"
 #include "repo/scratch_repository.h"
+#include "repo/test_outcome.h"
 
 namespace holdfast::repo {
 namespace {
-
-template <typename T>
-std::string outcome(const Result<T>& result) {
-  return result.ok() ? "ok" : std::string(error_name(result.error().code())) + ": " + result.error().message();
-}
 
 struct LogStoreTest : testing::Test {
   ScratchRepository scratch;

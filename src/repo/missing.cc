@@ -31,6 +31,13 @@ std::vector<MissingComponent> missing_components(const Point& point) {
 
 bool is_degraded(const Point& point) { return std::any_of(point.tags.begin(), point.tags.end(), is_ours); }
 
+bool is_complete(const Point& point, const std::vector<std::string>& components) {
+  return !is_degraded(point) && std::all_of(components.begin(), components.end(), [&](const std::string& name) {
+    return std::any_of(point.snapshots.begin(), point.snapshots.end(),
+                       [&](const Snapshot& snapshot) { return snapshot.component == name; });
+  });
+}
+
 std::vector<std::string> own_tags(const Point& point) {
   std::vector<std::string> tags = point.tags;
   std::erase_if(tags, is_ours);

@@ -23,6 +23,9 @@ inline constexpr std::string_view kMissingTag = "missing:";
 void note_missing(Point& point, const std::string& component, const std::string& problem);
 std::vector<MissingComponent> missing_components(const Point& point);
 bool is_degraded(const Point& point);
+// Whether a point is not degraded and holds all of these components: one that was taken of
+// some of them only is not of the whole. No names: the stack's components are not known.
+bool is_complete(const Point& point, const std::vector<std::string>& components);
 // The tags that people gave.
 std::vector<std::string> own_tags(const Point& point);
 

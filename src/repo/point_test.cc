@@ -239,6 +239,57 @@ TEST(Retention, a_degraded_point_is_the_newest_of_what_it_holds_only) {
   EXPECT_TRUE(decisions[3].keep);
 }
 
+TEST(Retention, a_point_of_some_components_is_not_of_the_whole) {
+  RetentionPolicy policy;
+  policy.keep_last = 1;
+  const std::vector<Point> points = {point_of(kNow - Duration::hours(2), 1, {"db", "data"}),
+                                     point_of(kNow - Duration::hours(1), 2, {"data"}), point_of(kNow, 3, {"db"})};
+  RetentionFacts facts;
+  facts.components = {"db", "data"};
+  facts.verified = {points[0].id, points[1].id, points[2].id};
+  for (const RetentionDecision& decision : decide(policy, points, facts, kNow))
+    EXPECT_EQ(decision.reasons, (std::vector<std::string>{"newest", "last verified", "last 1"}));
+  EXPECT_TRUE(is_complete(points[0], facts.components));
+  EXPECT_FALSE(is_complete(points[1], facts.components));
+  EXPECT_TRUE(is_complete(points[1], {})) << "nobody knows what the whole is";
+}
+
+TEST(Retention, what_is_astray_is_not_the_only_one_that_stays) {
+  RetentionPolicy policy;
+  policy.keep_last = 1;
+  std::vector<Point> points;
+  for (int i = 0; i < 5; i++)
+    points.push_back(point_of(kNow - Duration::hours(4 - i), static_cast<uint64_t>(i), {"db"}));
+  RetentionFacts facts;
+  facts.components = {"db"};
+  facts.verified = {points[0].id, points[3].id};
+  facts.astray = {{points[2].id, "db"}, {points[3].id, "db"}, {points[4].id, "db"}};
+  const auto decisions = decide(policy, points, facts, kNow);
+  EXPECT_EQ(decisions[0].reasons, std::vector<std::string>{"last verified that leads on"});
+  EXPECT_EQ(decisions[1].reasons, std::vector<std::string>{"newest that leads on"});
+  EXPECT_FALSE(decisions[2].keep);
+  EXPECT_EQ(decisions[3].reasons, std::vector<std::string>{"last verified"});
+  EXPECT_EQ(decisions[4].reasons, (std::vector<std::string>{"newest", "last 1"}));
+}
+
+TEST(Retention, a_window_is_kept_along_what_leads_on) {
+  RetentionPolicy policy;
+  policy.keep_last = 1;
+  policy.keep_window = Duration::seconds(90 * 60);
+  std::vector<Point> points;
+  for (int i = 0; i < 5; i++)
+    points.push_back(point_of(kNow - Duration::hours(4 - i), static_cast<uint64_t>(i), {"db"}));
+  RetentionFacts facts;
+  facts.astray = {{points[1].id, "db"}, {points[2].id, "db"}};
+  facts.window_begins = {{points[2].id, "db"}};
+  std::vector<size_t> left;
+  const auto decisions = decide(policy, points, facts, kNow);
+  for (size_t i = 0; i < decisions.size(); i++) {
+    if (decisions[i].keep) left.push_back(i);
+  }
+  EXPECT_EQ(left, (std::vector<size_t>{0, 4})) << "the one of two hours is nearer, and leads nowhere";
+}
+
 TEST(Retention, a_window_keeps_what_leads_to_its_beginning_and_where_new_ones_begin) {
   RetentionPolicy policy;
   policy.keep_last = 1;

@@ -8,14 +8,10 @@
 #include "repo/config.h"
 #include "repo/object_names.h"
 #include "repo/scratch_repository.h"
+#include "repo/test_outcome.h"
 
 namespace holdfast::repo {
 namespace {
-
-template <typename T>
-std::string outcome(const Result<T>& result) {
-  return result.ok() ? "ok" : std::string(error_name(result.error().code())) + ": " + result.error().message();
-}
 
 TEST(Repository, OpensWithItsPassphrase) {
   ScratchRepository scratch;

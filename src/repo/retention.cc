@@ -76,20 +76,44 @@ class Decider {
     return group;
   }
 
+  bool is_astray(const Point& point, const std::string& component) const {
+    return facts_.astray.contains({point.id, component});
+  }
+
   // Whatever the policy says: the newest point, and the newest verified one, of each
-  // component, and of the whole, which a degraded point is not.
+  // component, and of the whole; and of those that lead on, where the newest do not.
   void protect_newest() {
-    std::set<std::pair<std::string, std::string>> newest, newest_verified;
+    struct Seen {
+      std::set<std::pair<std::string, std::string>> any, leading_on;
+    } newest, newest_verified;
     for (const Point* point : by_age_) {
-      const auto is_first = [&](std::set<std::pair<std::string, std::string>>& seen) {
-        bool first = !is_degraded(*point) && seen.insert({point->stack, ""}).second;
-        for (const Snapshot& snapshot : point->snapshots)
-          first |= seen.insert({point->stack, snapshot.component}).second;
-        return first;
+      const auto protect = [&](Seen& seen, const char* reason) {
+        const auto [first, first_leading_on] = see(*point, seen.any, seen.leading_on);
+        if (first)
+          keep(*point, reason);
+        else if (first_leading_on)
+          keep(*point, fmt::format("{} that leads on", reason));
       };
-      if (is_first(newest)) keep(*point, "newest");
-      if (verified_.count(point->id) && is_first(newest_verified)) keep(*point, "last verified");
+      protect(newest, "newest");
+      if (verified_.count(point->id)) protect(newest_verified, "last verified");
     }
+  }
+
+  // Whether a point is the first of anything, and the first that is not astray.
+  using Names = std::set<std::pair<std::string, std::string>>;
+  std::pair<bool, bool> see(const Point& point, Names& any, Names& leading_on) const {
+    bool first = false, first_leading_on = false, all_lead_on = true;
+    const auto add = [&](const std::string& name, bool leads_on) {
+      first |= any.insert({point.stack, name}).second;
+      if (leads_on) first_leading_on |= leading_on.insert({point.stack, name}).second;
+    };
+    for (const Snapshot& snapshot : point.snapshots) {
+      const bool leads_on = !is_astray(point, snapshot.component);
+      all_lead_on &= leads_on;
+      add(snapshot.component, leads_on);
+    }
+    if (is_complete(point, facts_.components)) add("", all_lead_on);
+    return {first, first_leading_on};
   }
 
   void keep_all() {
@@ -110,8 +134,8 @@ class Decider {
     }
   }
 
-  // Of each component: the newest snapshot at or before the window's beginning (else the
-  // oldest there is), and each from which on a window of its own begins.
+  // Of each component, of the snapshots that lead on: the newest at or before the window's
+  // beginning (else the oldest there is), and each from which on a window of its own begins.
   void keep_window() {
     if (policy_.keep_window.ns <= 0) return;
     const Time begin = now_ - policy_.keep_window;
@@ -123,6 +147,7 @@ class Decider {
     const std::string reason = "window " + format_duration(policy_.keep_window);
     for (const Point* point : by_age_) {
       for (const Snapshot& snapshot : point->snapshots) {
+        if (is_astray(*point, snapshot.component)) continue;
         if (facts_.window_begins.count({point->id, snapshot.component}) && snapshot.instant > begin)
           keep_once(*point, reason);
         Base& base = bases[{point->stack, snapshot.component}];

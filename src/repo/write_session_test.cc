@@ -11,16 +11,13 @@
 #include "repo/lease.h"
 #include "repo/scratch_repository.h"
 #include "repo/session_part.h"
+#include "repo/test_outcome.h"
 #include "repo/tombstone.h"
 #include "repo/write_session.h"
+#include "store/test_store.h"
 
 namespace holdfast::repo {
 namespace {
-
-template <typename T>
-std::string outcome(const Result<T>& result) {
-  return result.ok() ? "ok" : std::string(error_name(result.error().code())) + ": " + result.error().message();
-}
 
 struct Written {
   ScratchRepository scratch;
@@ -249,29 +246,16 @@ TEST(WriteSession, DoesNotCommitWithoutItsLease) {
 }
 
 // A store that fails to create whatever begins with a prefix.
-class FailingStore final : public store::ObjectStore {
+class FailingStore final : public store::PassingStore {
  public:
-  FailingStore(store::ObjectStore& inner, std::string prefix) : inner_(inner), prefix_(std::move(prefix)) {}
+  FailingStore(store::ObjectStore& inner, std::string prefix) : PassingStore(inner), prefix_(std::move(prefix)) {}
   Result<void> create(std::string_view name, ByteView content) override {
     if (name.starts_with(prefix_))
       return make_error(ErrorCode::kNoSpace, "no space for {}", name.substr(0, name.find('/')));
-    return inner_.create(name, content);
+    return PassingStore::create(name, content);
   }
-  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override {
-    return inner_.read(name, offset, length);
-  }
-  Result<Bytes> read_all(std::string_view name) override { return inner_.read_all(name); }
-  Result<store::ObjectInfo> stat(std::string_view name) override { return inner_.stat(name); }
-  Result<void> list(std::string_view prefix,
-                    const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
-    return inner_.list(prefix, visit);
-  }
-  Result<void> remove(std::string_view name) override { return inner_.remove(name); }
-  Result<Time> server_time() override { return inner_.server_time(); }
-  std::string location() const override { return inner_.location(); }
 
  private:
-  store::ObjectStore& inner_;
   const std::string prefix_;
 };
 

@@ -100,6 +100,8 @@ class Points(Case):
         of_data = next(each for each in plan["components"] if each["component"] == "data")
         self.assertEqual(of_data["point"], whole)
         self.assertIn("is degraded: data could not be captured", of_data["notes"][-1])
+        of_db = next(each for each in plan["components"] if each["component"] == "db")
+        self.assertEqual(of_db["point"], point["id"])
         plan = self.holdfast("restore", "--point", point["id"], "--to", self.scratch / "out", "--validate-only", "--json", *owner).json()
         self.assertEqual([each["component"] for each in plan["components"]], ["db"])
         self.assertIn("is degraded: data could not be captured", plan["notes"][0])
@@ -232,6 +234,23 @@ class Points(Case):
         self.assertEqual([point["id"] for point in self.points()], ids[-1:])
         self.holdfast("check", "--read-data")
         self.holdfast("restore", "--component", "db", "--to", self.scratch / "out", *owner)
+
+
+class Parts(Case):
+    def test_a_point_of_some_components_is_not_complete(self):
+        self.make_data()
+        self.write_config("".join(f"  - {{name: {name}, kind: files, paths: [{self.data}/{path}]}}\n"
+                                  for name, path in (("first", "a.txt"), ("second", "sub"))))
+        self.holdfast("init")
+        self.holdfast("backup")
+        whole = self.holdfast("latest", "--complete").out.strip()
+        for name in ("first", "second"):
+            self.holdfast("backup", "--component", name)
+        self.assertNotEqual(self.holdfast("latest").out.strip(), whole)
+        self.assertEqual(self.holdfast("latest", "--complete").out.strip(), whole)
+        self.holdfast("prune", "--keep-last", 1, "--grace", "0s")
+        self.assertEqual(len(self.holdfast("points", "--json").json()["points"]), 3)
+        self.assertEqual(self.holdfast("latest", "--complete").out.strip(), whole)
 
 
 class Holds(Case):

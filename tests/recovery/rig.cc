@@ -49,8 +49,9 @@ components:
     connection: {1}
     method: {2}
     slot: holdfast_db
-)",
-                                               scratch_.path(), server_->conninfo(), method));
+{3})",
+                                               scratch_.path(), server_->conninfo(), method,
+                                               fmt::format(fmt::runtime(options_.more_components), scratch_.path())));
 }
 
 std::vector<std::string> Rig::holdfast(std::vector<std::string> words) const {

@@ -16,6 +16,8 @@ namespace holdfast::servers {
 struct RigOptions {
   PostgresOptions postgres;
   bool streaming = true;  // WAL by `wal receive`; otherwise by archive_command
+  // Beside the cluster, in the words of holdfast.yaml; {0} stands for the scratch directory.
+  std::string more_components = {};
 };
 
 // One cluster, one repository, and holdfast protecting the first in the second:

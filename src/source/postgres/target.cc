@@ -325,6 +325,7 @@ namespace {
 struct OnTheWay {
   uint32_t timeline = 0;
   std::vector<Candidate> snapshots;
+  std::vector<size_t> astray;  // all others of the cluster
 };
 
 Result<OnTheWay> snapshots_on_the_way(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
@@ -338,7 +339,10 @@ Result<OnTheWay> snapshots_on_the_way(WalArchive& archive, const std::vector<rep
     all.push_back({i, std::move(source)});
   }
   for (Candidate& candidate : all) {
-    if (TRY(leads_to(archive, candidate.source, way.timeline))) way.snapshots.push_back(std::move(candidate));
+    if (TRY(leads_to(archive, candidate.source, way.timeline)))
+      way.snapshots.push_back(std::move(candidate));
+    else
+      way.astray.push_back(candidate.index);
   }
   std::stable_sort(way.snapshots.begin(), way.snapshots.end(),
                    [](const auto& a, const auto& b) { return a.source.stop_time < b.source.stop_time; });
@@ -383,6 +387,10 @@ Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
         std::max(snapshot.source.stop_time, path.proven_until().value_or(snapshot.source.stop_time));
   }
   return stretches;
+}
+
+Result<std::vector<size_t>> snapshots_astray(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
+  return TRY(snapshots_on_the_way(archive, snapshots)).astray;
 }
 
 std::string describe(const std::vector<RecoveryStretch>& stretches) {

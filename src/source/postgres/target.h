@@ -57,6 +57,9 @@ struct RecoveryStretch {
 };
 Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
                                                         const std::vector<repo::Snapshot>& snapshots);
+// Those of the list given (as indices) that do not lead to the newest timeline: a restore
+// to an instant before their end went another way. Read from the histories alone.
+Result<std::vector<size_t>> snapshots_astray(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);
 // "the recovery window is A to B", "the recovery windows are A to B and C to D"; "" for none.
 std::string describe(const std::vector<RecoveryStretch>& stretches);
 

@@ -374,6 +374,9 @@ TEST_F(TargetTest, FollowsAPromotionAndCanStayBehind) {
   EXPECT_EQ(resolve(on_timeline(1, target_xid(750))).value().instant, at(50));
   EXPECT_EQ(resolve(target_xid(850)).value().timeline, 2u);
   EXPECT_THAT(problem(on_timeline(3)), HasSubstr("timeline 3 is not known here: its history is not stored"));
+  snapshots_.push_back(snapshot(1, end_, old_end, at(51)));
+  snapshots_.push_back(snapshot(2, end_, new_end, at(56)));
+  EXPECT_THAT(snapshots_astray(*archive_, snapshots_).value(), ElementsAre(1u));
 }
 
 TEST_F(TargetTest, RefusesASnapshotThatIsNotOnTheTimeline) {

@@ -11,10 +11,9 @@ namespace {
 // Documents and people give times in microseconds, as frames have them.
 bool not_after(Time instant, Time until) { return instant.ns / 1000 <= until.ns / 1000; }
 
-bool wants_everything(const source::RestoreTarget& target) { return !target.time && !target.immediate; }
-
 // Where what was received after a snapshot ends. That nobody received is no gap.
-Result<LogEnd> end_of(CommandLog& log, const repo::Snapshot& snapshot, const Position& from) {
+Result<LogEnd> end_of(CommandLog& log, const repo::Snapshot& snapshot) {
+  const Position from = TRY(snapshot_source(snapshot)).position;
   if (!log.knows(from)) return LogEnd{from, snapshot.instant};
   LogEnd end = TRY(log.reach(from));
   end.covered_until = std::max(end.covered_until, snapshot.instant);
@@ -32,27 +31,59 @@ class Resolver {
                         "Redis has no LSN, transaction number, restore point or timeline to restore to")
           .with_hint("use --at TIME or --point ID");
     }
-    TRY(choose_snapshot());
+    if (snapshots_.empty()) return make_error(ErrorCode::kNotFound, "there is no snapshot to restore from");
+    if (target_.time) {
+      TRY(go_to_instant());
+    } else if (target_.immediate) {
+      TRY(choose(snapshots_.size() - 1));
+    } else {
+      TRY(go_furthest());
+    }
     if (target_.immediate) return as_captured();
-    TRY(choose_end());
     TRY(find_boundary());
     describe();
     return std::move(resolved_);
   }
 
  private:
-  Result<void> choose_snapshot() {
-    if (snapshots_.empty()) return make_error(ErrorCode::kNotFound, "there is no snapshot to restore from");
-    resolved_.snapshot_index = snapshots_.size() - 1;
-    if (target_.time) {
-      while (!not_after(snapshot().instant, *target_.time)) {
-        if (resolved_.snapshot_index == 0) return outside("its oldest snapshot is younger");
-        resolved_.snapshot_index--;
-      }
-    }
+  Result<void> choose(size_t index) {
+    resolved_.snapshot_index = index;
     resolved_.from = TRY(snapshot_source(snapshot())).position;
     resolved_.to = resolved_.from.offset;
     resolved_.instant = snapshot().instant;
+    return {};
+  }
+
+  // The newest that is not younger and whose commands go so far. One of a history that was
+  // left behind leaves the instant to those before it.
+  Result<void> go_to_instant() {
+    std::optional<Error> nearest;
+    for (size_t i = snapshots_.size(); i-- > 0;) {
+      if (!not_after(snapshots_[i].instant, *target_.time)) continue;
+      TRY(choose(i));
+      auto reached = choose_end();
+      if (reached.ok() || reached.error().code() != ErrorCode::kUnreachableTarget) return reached;
+      if (!nearest) nearest = std::move(reached).error();
+    }
+    return outside(nearest ? nearest->text() : "its oldest snapshot is younger");
+  }
+
+  // The newest of those whose commands go furthest. Damage in what only older ones need is
+  // no reason to restore nothing.
+  Result<void> go_furthest() {
+    std::optional<LogEnd> furthest;
+    size_t index = 0;
+    for (size_t i = snapshots_.size(); i-- > 0;) {
+      auto end = end_of(log_, snapshots_[i]);
+      if (furthest && (!end.ok() || end.value().covered_until <= furthest->covered_until)) continue;
+      furthest = TRY(std::move(end));
+      index = i;
+    }
+    TRY(choose(index));
+    resolved_.to = furthest->position.offset;
+    resolved_.instant = furthest->covered_until;
+    if (auto hole = TRY(hole_behind(log_, resolved_.from, *furthest)); !hole.empty())
+      resolved_.notes.push_back(std::move(hole));
     return {};
   }
 
@@ -75,19 +106,9 @@ class Resolver {
   }
 
   Result<void> choose_end() {
-    if (wants_everything(target_)) {
-      const LogEnd end = TRY(end_of(log_, snapshot(), resolved_.from));
-      resolved_.to = end.position.offset;
-      resolved_.instant = end.covered_until;
-      if (auto hole = TRY(hole_behind(log_, resolved_.from, end)); !hole.empty())
-        resolved_.notes.push_back(std::move(hole));
-      return {};
-    }
     resolved_.instant = *target_.time;
-    if (snapshot().instant.ns / 1000 == target_.time->ns / 1000) return {};
-    auto end = log_.position_at(resolved_.from, *target_.time);
-    if (!end.ok() && end.error().code() == ErrorCode::kUnreachableTarget) return outside(end.error().text());
-    resolved_.to = TRY(std::move(end)).position.offset;
+    if (target_.immediate || snapshot().instant.ns / 1000 == target_.time->ns / 1000) return {};
+    resolved_.to = TRY(log_.position_at(resolved_.from, *target_.time)).position.offset;
     note_absence();
     return {};
   }
@@ -141,10 +162,9 @@ Result<ResolvedTarget> resolve_target(CommandLog& log, const std::vector<repo::S
 Result<RecoveryWindow> recovery_window(CommandLog& log, const std::vector<repo::Snapshot>& snapshots) {
   RecoveryWindow window;
   if (snapshots.empty()) return window;
-  window.from = snapshots.front().instant;
-  const repo::Snapshot& newest = snapshots.back();
-  const SnapshotSource source = TRY(snapshot_source(newest));
-  window.until = TRY(end_of(log, newest, source.position)).covered_until;
+  window.from = window.until = snapshots.front().instant;
+  for (const repo::Snapshot& snapshot : snapshots)
+    window.until = std::max(*window.until, TRY(end_of(log, snapshot)).covered_until);
   return window;
 }
 

@@ -13,7 +13,7 @@
 namespace holdfast::redis {
 
 // The instants that a component can be restored to: from the oldest snapshot to the
-// end of the log that goes on from the newest. Gaps lie between.
+// furthest end of a log that goes on from one. Gaps lie between.
 struct RecoveryWindow {
   std::optional<Time> from, until;
 };
@@ -29,10 +29,10 @@ struct ResolvedTarget {
   uint64_t replay_bytes() const { return to - from.offset; }
 };
 
-// Chooses the newest snapshot that is not younger than the instant and proves by reading
-// the commands from it on that nothing is missing on the way and where the last whole
-// command or transaction ends. No instant: the newest snapshot and all that is stored
-// after it; `immediate`: the newest snapshot as it is. Snapshots are oldest first.
+// Chooses the newest snapshot that is not younger than the instant and whose commands go so
+// far, and proves by reading them that nothing is missing on the way and where the last whole
+// command or transaction ends. No instant: the snapshot whose commands go furthest, the
+// newest of several, and all of them; `immediate`: the newest snapshot as it is. Snapshots are oldest first.
 // kUnreachableTarget says the window. kUsage for what only other kinds of component
 // have (LSN, transaction, restore point, timeline). Errors of reading pass through.
 Result<ResolvedTarget> resolve_target(CommandLog& log, const std::vector<repo::Snapshot>& snapshots,

@@ -1,0 +1,287 @@
+// Covers: snapshots of lines that were left (a PostgreSQL timeline, a history of Redis) and
+// what retention, windows and restores make of them; a component that was of another kind,
+// and one that a newer point lacks.
+#include "recovery/windows.h"
+
+#include <algorithm>
+
+#include "recovery/cluster.h"
+#include "recovery/log_state.h"
+#include "recovery/points.h"
+#include "recovery/prune.h"
+#include "recovery/redis_component.h"
+#include "recovery/restore.h"
+#include "recovery/stats.h"
+#include "recovery/test_stack.h"
+#include "repo/missing.h"
+#include "repo/write_session.h"
+#include "source/postgres/snapshot_source.h"
+#include "source/postgres/test_wal.h"
+#include "source/redis/command_log.h"
+#include "source/redis/connection.h"
+#include "source/redis/frame_codec.h"
+
+namespace holdfast::recovery {
+namespace {
+
+using postgres::Lsn;
+using postgres::TestWal;
+
+const std::string kLiving(40, 'a'), kLeft(40, 'b'), kNext(40, 'c');
+
+class Windows : public TestStack {
+ protected:
+  void SetUp() override {
+    TestStack::SetUp();
+    add("a");
+    auto report = back_up();
+    ASSERT_TRUE(report.ok()) << report.error().text();
+    root_of_files_ = report->point.snapshots[0].root;
+    now_ = system_clock().now();
+  }
+  Time ago(int minutes) const { return now_ - Duration::seconds(60 * minutes); }
+
+  repo::Snapshot snapshot(const std::string& component, const std::string& kind, Time instant) const {
+    repo::Snapshot snapshot;
+    snapshot.component = component;
+    snapshot.kind = kind;
+    snapshot.root = root_of_files_;
+    snapshot.instant = instant;
+    snapshot.source = nlohmann::json::object();
+    return snapshot;
+  }
+  repo::Snapshot of_cluster(uint32_t timeline, Lsn start, Lsn stop, Time time) const {
+    postgres::SnapshotSource source;
+    source.system_id = TestWal::kSystemId;
+    source.major = 15;
+    source.segment_bytes = TestWal::kSegmentBytes;
+    source.timeline = timeline;
+    source.start = source.checkpoint = start;
+    source.stop = stop;
+    source.stop_time = time;
+    repo::Snapshot made = snapshot("db", "postgres", time);
+    made.source = to_json(source);
+    return made;
+  }
+  repo::Snapshot of_history(const std::string& replid, uint64_t offset, Time instant) const {
+    redis::SnapshotSource source;
+    source.position = {replid, offset};
+    repo::Snapshot made = snapshot("cache", "redis", instant);
+    made.source = redis::to_json(source);
+    return made;
+  }
+  repo::PointId commit(repo::Snapshot snapshot, const std::string& missing = "") {
+    auto session = repo::WriteSession::begin(workspace().repository(), {}).value();
+    repo::Point point;
+    point.time = snapshot.instant;
+    point.stack = "demo";
+    point.host = "host";
+    point.version = "test";
+    point.snapshots = {std::move(snapshot)};
+    if (!missing.empty()) repo::note_missing(point, missing, "it was away");
+    EXPECT_TRUE(session->commit(point).ok());
+    return point.id;
+  }
+
+  // A cluster that was restored to a minute after its first snapshot and promoted; a second
+  // snapshot is of the timeline that this left. Returns both points.
+  std::pair<repo::PointId, repo::PointId> promoted_cluster() {
+    auto archive = open_archive(workspace(), "db", TestWal::kSystemId, TestWal::kSegmentBytes).value();
+    TestWal wal;
+    const Lsn start = wal.position();
+    wal.filler(100);
+    const Lsn stop = wal.position();
+    wal.commit(710, ago(179));
+    const Lsn fork = wal.position();
+    TestWal promoted = wal.fork(2);
+    wal.commit(720, ago(70));
+    const Lsn late_start = wal.position();
+    wal.filler(10);
+    const Lsn late_stop = wal.position();
+    wal.commit(730, ago(50));
+    promoted.commit(820, ago(40));
+    promoted.commit(830, ago(5));
+    EXPECT_TRUE(archive->push_part(1, start, wal.bytes()).ok());
+    const std::string history = fmt::format("1\t{}\tno recovery target specified\n", fork.text());
+    EXPECT_TRUE(archive->push("00000002.history", as_bytes(history)).ok());
+    EXPECT_TRUE(archive->push_part(2, start, promoted.bytes()).ok());
+    const repo::PointId first = commit(of_cluster(1, start, stop, ago(180)));
+    return {first, commit(of_cluster(1, late_start, late_stop, ago(60)))};
+  }
+
+  // A command each minute.
+  void receive(const std::string& replid, uint64_t offset, int from_minutes_ago, int to_minutes_ago) {
+    auto logs = repo::open_log_store(workspace().repository());
+    auto log = redis::CommandLog::open(*logs, "cache").value();
+    redis::FrameWriter writer;
+    writer.begin(offset);
+    for (int minutes = from_minutes_ago; minutes >= to_minutes_ago; minutes--)
+      writer.add(ago(minutes), redis::encode_command({"SET", "key", "value"}));
+    ASSERT_TRUE(log->put_record(writer.take(replid)).ok());
+  }
+
+  PruneReport run(Duration keep_window = {}, bool dry_run = false) {
+    PruneOptions options;
+    options.policy.keep_last = 1;
+    options.policy.keep_window = keep_window;
+    options.dry_run = dry_run;
+    options.grace = {};
+    auto report = prune(workspace(), options);
+    EXPECT_TRUE(report.ok()) << report.error().text();
+    return std::move(report).value();
+  }
+  static std::vector<std::string> reasons(const PruneReport& report, const repo::PointId& point) {
+    for (const auto& decision : report.decisions) {
+      if (decision.id == point) return decision.keep ? decision.reasons : std::vector<std::string>{"goes"};
+    }
+    return {"unknown"};
+  }
+  static ComponentWindows of(const PruneReport& report, const std::string& component) {
+    for (const ComponentWindows& windows : report.windows) {
+      if (windows.component == component) return windows;
+    }
+    return {};
+  }
+  Result<RestorePlan> plan(const std::string& component, std::optional<Time> time = std::nullopt) {
+    RestoreRequest request;
+    request.components = {component};
+    request.to = root_ + "/out";
+    request.target.time = time;
+    return plan_restore(workspace(), request);
+  }
+
+  repo::BlockId root_of_files_;
+  Time now_;
+};
+
+using Reasons = std::vector<std::string>;
+
+TEST_F(Windows, ATimelineThatWasLeftPushesOutNothingThatLeadsOn) {
+  const auto [first, left] = promoted_cluster();
+  EXPECT_EQ(astray_snapshots(workspace(), stack_points(workspace()).value()).value(), (SnapshotNames{{left, "db"}}));
+  EXPECT_EQ(reasons(run({}, true), first), Reasons{"newest that leads on"});
+  EXPECT_EQ(reasons(run(Duration::seconds(60 * 30), true), first),
+            (Reasons{"newest that leads on", "window 30 min 0 s"}));
+  const PruneReport report = run();
+  EXPECT_EQ(reasons(report, left), (Reasons{"newest", "last 1"}));
+  ASSERT_EQ(of(report, "db").windows.size(), 1u);
+  EXPECT_EQ(of(report, "db").windows[0].from.ns / 1000, ago(180).ns / 1000);
+  EXPECT_EQ(of(report, "db").windows[0].until.ns / 1000, ago(5).ns / 1000);
+  const auto newest = plan("db");
+  ASSERT_TRUE(newest.ok()) << newest.error().text();
+  EXPECT_EQ(newest->components[0].point, first);
+}
+
+TEST_F(Windows, AHistoryThatWasLeftPushesOutNothingThatLeadsOn) {
+  const repo::PointId first = commit(of_history(kLiving, 100, ago(180)));
+  receive(kLiving, 100, 179, 1);
+  const repo::PointId left = commit(of_history(kLeft, 500, ago(60)));
+  receive(kLeft, 500, 59, 55);
+  EXPECT_EQ(astray_snapshots(workspace(), stack_points(workspace()).value()).value(), (SnapshotNames{{left, "cache"}}));
+  EXPECT_EQ(reasons(run(Duration::seconds(60 * 30), true), first),
+            (Reasons{"newest that leads on", "window 30 min 0 s"}));
+  const PruneReport report = run();
+  EXPECT_EQ(reasons(report, first), Reasons{"newest that leads on"});
+  ASSERT_EQ(of(report, "cache").windows.size(), 1u);
+  EXPECT_EQ(of(report, "cache").windows[0].until.ns / 1000, ago(1).ns / 1000);
+  for (const auto& time : {std::optional<Time>(), std::optional<Time>(ago(30))}) {
+    const auto planned = plan("cache", time);
+    ASSERT_TRUE(planned.ok()) << planned.error().text();
+    EXPECT_EQ(planned->components[0].point, first);
+  }
+  EXPECT_EQ(redis_log_states(workspace()).value().at(0).windows.size(), 1u);
+}
+
+TEST_F(Windows, WhereAComponentGoesOnAlongAnotherHistoryAWindowIsKept) {
+  const repo::PointId first = commit(of_history(kLiving, 100, ago(180)));
+  receive(kLiving, 100, 179, 60);
+  const repo::PointId next = commit(of_history(kNext, 500, ago(90)));
+  receive(kNext, 500, 89, 1);
+  const uint64_t command_bytes = redis::encode_command({"SET", "key", "value"}).size();
+  const repo::PointId between = commit(of_history(kNext, 500 + 44 * command_bytes, ago(45)));
+  const repo::PointId newest = commit(of_history(kNext, 500 + 59 * command_bytes, ago(30)));
+  const PruneReport report = run(Duration::seconds(60 * 120));
+  EXPECT_EQ(reasons(report, first), Reasons{"window 2 h 0 min"});
+  EXPECT_EQ(reasons(report, next), Reasons{"window 2 h 0 min"});
+  EXPECT_EQ(reasons(report, between), Reasons{"goes"});
+  EXPECT_EQ(reasons(report, newest), (Reasons{"newest", "last 1"}));
+  ASSERT_EQ(of(report, "cache").windows.size(), 1u);
+  EXPECT_EQ(of(report, "cache").windows[0].begins, (std::vector{first, next}));
+}
+
+TEST_F(Windows, AComponentThatIsOfAnotherKindNowKeepsOnlyItsName) {
+  const auto [first, left] = promoted_cluster();
+  const repo::PointId files = commit(snapshot("db", "files", ago(10)));
+  stack_.components[0].name = "db";
+  open_again();
+  const auto states = log_states(workspace(), false);
+  ASSERT_TRUE(states.ok()) << states.error().text();
+  EXPECT_EQ(states->size(), 1u);
+  EXPECT_EQ(windows_of(workspace(), stack_points(workspace()).value())->at(1).kind, "files");
+  EXPECT_EQ(objective_states(workspace(), false)->at(0).protected_until, ago(10));
+
+  const auto now = plan("db");
+  ASSERT_TRUE(now.ok()) << now.error().text();
+  EXPECT_EQ(now->components[0].point, files);
+  const auto then = plan("db", ago(30));
+  ASSERT_FALSE(then.ok());
+  EXPECT_EQ(then.error().code(), ErrorCode::kUnreachableTarget);
+  EXPECT_EQ(then.error().message(),
+            fmt::format("component db was of kind postgres at {}, and is of kind files now", format_local(ago(30))));
+  EXPECT_EQ(then.error().hint(), fmt::format("what it was then: --component db --point {}", left.hex().substr(0, 8)));
+  run();
+  EXPECT_TRUE(plan("db").ok());
+}
+
+TEST_F(Windows, AClusterUnderTheNameOfFilesIsPruned) {
+  commit(snapshot("db", "files", ago(200)));
+  repo::Snapshot of_redis = of_history(kLiving, 100, ago(190));
+  of_redis.component = "db";
+  commit(of_redis);
+  const auto [first, left] = promoted_cluster();
+  EXPECT_TRUE(log_states(workspace(), false).ok());
+  const PruneReport report = run();
+  EXPECT_EQ(of(report, "db").kind, "postgres");
+  EXPECT_EQ(of(report, "db").windows.size(), 1u);
+}
+
+TEST_F(Windows, APlanNamesTheNewerPointThatLacksAComponentOfAnyKind) {
+  promoted_cluster();
+  commit(of_history(kLiving, 100, ago(60)));
+  const repo::PointId without_db = commit(snapshot("b", "files", ago(20)), "db");
+  const repo::PointId without_cache = commit(snapshot("b", "files", ago(10)), "cache");
+  for (const auto& [component, point] : {std::pair("db", without_db), std::pair("cache", without_cache)}) {
+    const auto planned = plan(component);
+    ASSERT_TRUE(planned.ok()) << planned.error().text();
+    ASSERT_EQ(planned->components[0].notes.size(), 1u) << component;
+    EXPECT_EQ(planned->components[0].notes[0],
+              fmt::format("point {} of {} is degraded: {} could not be captured for it (it was away)",
+                          point.hex().substr(0, 8), format_local(component == std::string("db") ? ago(20) : ago(10)),
+                          component));
+  }
+}
+
+TEST_F(Windows, ThatCanNotBeToldHideNothingThatWasRemoved) {
+  const auto [first, left] = promoted_cluster();
+  const repo::PointId files = stack_points(workspace()).value().back().id;
+  write("a/file", "another content");
+  ASSERT_TRUE(back_up().ok());
+  // The WAL can't be read any more; names and histories can.
+  const std::string stream = root_ + "/repository/log/db." + std::to_string(TestWal::kSystemId);
+  for (const DirectoryEntry& record : fs_.list(stream).value()) {
+    if (record.name.ends_with(".history")) continue;
+    const std::string path = stream + "/" + record.name;
+    ASSERT_TRUE(fs_.remove_file(path).ok());
+    ASSERT_TRUE(write_file_durably(fs_, path, as_bytes("no record")).ok());
+  }
+  open_again();
+  const PruneReport report = run();
+  EXPECT_EQ(reasons(report, files), Reasons{"goes"});
+  EXPECT_TRUE(report.windows.empty());
+  ASSERT_EQ(report.notes.size(), 1u);
+  EXPECT_TRUE(report.notes[0].starts_with("what can be restored to is not known: ")) << report.notes[0];
+  EXPECT_GT(report.collection.packs_total, 0u);
+}
+
+}  // namespace
+}  // namespace holdfast::recovery
