@@ -26,6 +26,7 @@ Result<void> run(const DumpProgram& program, const Connection& connection, std::
   command.argv = std::move(argv);
   command.deadline = program.deadline;
   command.output_limit_bytes = 1 << 20;
+  if (!connection.data_directory.empty()) command.without = client_variables();
   if (!connection.password.empty())
     command.environment = {{"PGPASSWORD", std::string(as_text(connection.password.reveal()))}};
   Result<CommandOutcome> outcome = make_error(ErrorCode::kInternal, "the program was not run");
