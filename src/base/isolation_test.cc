@@ -65,19 +65,19 @@ TEST_F(IsolationTest, ASealedProcessSeesItsOwnDirectoryAndNothingElseOfOurs) {
 }
 
 TEST_F(IsolationTest, OfAProgramsPlaceASealedProcessSeesTheProgramAlone) {
-  ASSERT_TRUE(make_directories(fs_, root_ + "/home/lib").ok());
-  for (const char* name : {"/home/program", "/home/secret", "/home/lib/code"})
+  ASSERT_TRUE(make_directories(fs_, root_ + "/place/lib").ok());
+  for (const char* name : {"/place/program", "/place/secret", "/place/lib/code"})
     ASSERT_TRUE(write_file_durably(fs_, root_ + name, as_bytes("of"), 0755).ok());
-  ASSERT_EQ(0, ::symlink((root_ + "/home/lib").c_str(), (root_ + "/libraries").c_str()));
-  programs_ = {root_ + "/home/program", root_ + "/libraries", root_ + "/nothing", "/usr/bin/env"};
+  ASSERT_EQ(0, ::symlink((root_ + "/place/lib").c_str(), (root_ + "/libraries").c_str()));
+  programs_ = {root_ + "/place/program", root_ + "/libraries", root_ + "/nothing", "/usr/bin/env"};
   auto started =
-      start("cd " + root_ + "; ls . home libraries | tr '\\n' ' '; echo; echo x >> home/program; cat home/program");
+      start("cd " + root_ + "; ls . libraries place | tr '\\n' ' '; echo; echo x >> place/program; cat place/program");
   ASSERT_TRUE(started.ok()) << started.error().text();
   wait_for(**started);
   if ((*started)->level() != IsolationLevel::kSealed) GTEST_SKIP() << (*started)->why_not_more();
-  EXPECT_NE(log().find(".: home libraries own  home: program  libraries: code"), std::string::npos) << log();
+  EXPECT_NE(log().find(".: libraries own place  libraries: code  place: program"), std::string::npos) << log();
   EXPECT_NE(log().find("Read-only file system"), std::string::npos) << log();
-  EXPECT_EQ(as_text(*read_file(fs_, root_ + "/home/program")), "of");
+  EXPECT_EQ(as_text(*read_file(fs_, root_ + "/place/program")), "of");
 }
 
 TEST_F(IsolationTest, ANetworkOfItsOwnHasLoopbackAlone) {
