@@ -21,6 +21,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/places.h"
 #include "base/subprocess.h"
 
 // How a sealed process comes to its own view of the files. In new namespaces, still with
@@ -65,7 +66,7 @@ std::string_view words_of(Step step) {
 
 struct ViewItem {
   std::string from, to;  // `to` is below the new root; `from` is a link's target for links
-  enum class Kind { kLink, kDirectory, kDevice } kind = Kind::kDirectory;
+  enum class Kind { kLink, kDirectory, kFile, kDevice } kind = Kind::kDirectory;
   std::vector<std::string> parents;  // of `to`, outermost first
 };
 
@@ -116,8 +117,16 @@ void make_parents(const std::vector<std::string>& parents) {
   for (const std::string& directory : parents) ::mkdir(directory.c_str(), 0755);
 }
 
+bool make_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0) return false;
+  ::close(fd);
+  return true;
+}
+
 bool bind_read_only(const ViewItem& item) {
   make_parents(item.parents);
+  if (item.kind == ViewItem::Kind::kFile && !make_file(item.to)) return false;
   if (::mount(item.from.c_str(), item.to.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) return false;
   struct mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID;
@@ -126,10 +135,7 @@ bool bind_read_only(const ViewItem& item) {
 
 bool bind_device(const ViewItem& item) {
   make_parents(item.parents);
-  const int fd = ::open(item.to.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) return false;
-  ::close(fd);
-  return ::mount(item.from.c_str(), item.to.c_str(), nullptr, MS_BIND, nullptr) == 0;
+  return make_file(item.to) && ::mount(item.from.c_str(), item.to.c_str(), nullptr, MS_BIND, nullptr) == 0;
 }
 
 bool make_view(const Launch& launch) {
@@ -140,7 +146,8 @@ bool make_view(const Launch& launch) {
     bool made = false;
     switch (item.kind) {
       case ViewItem::Kind::kLink: made = ::symlink(item.from.c_str(), item.to.c_str()) == 0; break;
-      case ViewItem::Kind::kDirectory: made = bind_read_only(item); break;
+      case ViewItem::Kind::kDirectory:
+      case ViewItem::Kind::kFile: made = bind_read_only(item); break;
       case ViewItem::Kind::kDevice: made = bind_device(item); break;
     }
     if (!made) return false;
@@ -220,6 +227,25 @@ void take_standard_streams(const Launch& launch) {
   give_up(launch, Step::kStart);
 }
 
+// Unless it is there already. What a link leads to is bound under the link's own path.
+Result<void> add_program(FileSystem& fs, Launch& launch, const std::string& path) {
+  const std::string to = launch.root + path;
+  const bool seen = std::any_of(launch.view.begin(), launch.view.end(),
+                                [&](const ViewItem& item) { return to == item.to || to.starts_with(item.to + "/"); });
+  if (seen) return {};
+  const std::string there = resolved_path(path);
+  const auto status = fs.stat(there);
+  if (!status.ok()) return {};
+  if (there == "/") return make_error(ErrorCode::kInternal, "a sealed process is not to see all of the machine");
+  ViewItem item{there, to, ViewItem::Kind::kDirectory, parents_of(launch.root, path)};
+  if (!S_ISDIR(status->st_mode)) {
+    item.kind = ViewItem::Kind::kFile;
+    item.parents.pop_back();
+  }
+  launch.view.push_back(std::move(item));
+  return {};
+}
+
 Result<void> prepare_view(FileSystem& fs, Launch& launch) {
   const IsolationOptions& options = *launch.options;
   launch.root = join_path(options.directory, "root");
@@ -228,12 +254,7 @@ Result<void> prepare_view(FileSystem& fs, Launch& launch) {
   launch.own_parents = parents_of(launch.root, options.directory);
   launch.proc = launch.root + "/proc";
   launch.temporary = launch.root + "/tmp";
-  std::vector<std::string> directories(kSystemDirectories.begin(), kSystemDirectories.end());
-  directories.insert(directories.end(), options.programs.begin(), options.programs.end());
-  for (const std::string& path : directories) {
-    const bool seen = std::any_of(launch.view.begin(), launch.view.end(),
-                                  [&](const ViewItem& item) { return path.starts_with(item.from + "/"); });
-    if (seen) continue;
+  for (const std::string path : kSystemDirectories) {
     const auto status = fs.stat(path);
     if (!status.ok()) continue;
     ViewItem item{path, launch.root + path, ViewItem::Kind::kDirectory, parents_of(launch.root, path)};
@@ -243,6 +264,7 @@ Result<void> prepare_view(FileSystem& fs, Launch& launch) {
     }
     launch.view.push_back(std::move(item));
   }
+  for (const std::string& path : options.programs) TRY(add_program(fs, launch, path));
   for (const std::string path : kDevices)
     launch.view.push_back({path, launch.root + path, ViewItem::Kind::kDevice, parents_of(launch.root, "/dev")});
   return {};

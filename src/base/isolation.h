@@ -17,7 +17,7 @@ namespace holdfast {
 
 // How far a process is kept from the machine that it runs on.
 enum class IsolationLevel {
-  kSealed,   // network, mounts, processes, IPC of its own; sees programs, and one directory of data
+  kSealed,   // network, mounts, processes, IPC of its own; sees /usr, /etc and programs, and one directory of data
   kNetwork,  // a network of its own with nothing but loopback
   kNone,
 };
@@ -28,7 +28,7 @@ struct IsolationOptions {
   std::vector<std::string> argv;                                 // argv[0] is a path
   std::vector<std::pair<std::string, std::string>> environment;  // all of it
   std::string directory;              // absolute; all that a sealed process sees besides the system's own
-  std::vector<std::string> programs;  // further directories that it sees, read-only
+  std::vector<std::string> programs;  // further files and directories that it sees, read-only; those that are there
   std::string working_directory;      // in `directory`
   std::string log_path;               // standard output and error are appended to it
   IsolationLevel strictest = IsolationLevel::kSealed;  // that is tried

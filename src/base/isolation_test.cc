@@ -32,6 +32,7 @@ class IsolationTest : public testing::Test {
     options.working_directory = own();
     options.log_path = own() + "/log";
     options.strictest = strictest;
+    options.programs = programs_;
     return IsolatedProcess::start(fs_, options);
   }
   std::string log() {
@@ -44,6 +45,7 @@ class IsolationTest : public testing::Test {
 
   FileSystem& fs_ = real_file_system();
   std::string root_;
+  std::vector<std::string> programs_;
 };
 
 TEST_F(IsolationTest, ASealedProcessSeesItsOwnDirectoryAndNothingElseOfOurs) {
@@ -60,6 +62,22 @@ TEST_F(IsolationTest, ASealedProcessSeesItsOwnDirectoryAndNothingElseOfOurs) {
   EXPECT_NE(log().find("\nnull\n"), std::string::npos) << log();
   EXPECT_TRUE(exists(fs_, own() + "/made").value());
   EXPECT_FALSE(exists(fs_, "/etc/x").value());
+}
+
+TEST_F(IsolationTest, OfAProgramsPlaceASealedProcessSeesTheProgramAlone) {
+  ASSERT_TRUE(make_directories(fs_, root_ + "/place/lib").ok());
+  for (const char* name : {"/place/program", "/place/secret", "/place/lib/code"})
+    ASSERT_TRUE(write_file_durably(fs_, root_ + name, as_bytes("of"), 0755).ok());
+  ASSERT_EQ(0, ::symlink((root_ + "/place/lib").c_str(), (root_ + "/libraries").c_str()));
+  programs_ = {root_ + "/place/program", root_ + "/libraries", root_ + "/nothing", "/usr/bin/env"};
+  auto started =
+      start("cd " + root_ + "; ls . libraries place | tr '\\n' ' '; echo; echo x >> place/program; cat place/program");
+  ASSERT_TRUE(started.ok()) << started.error().text();
+  wait_for(**started);
+  if ((*started)->level() != IsolationLevel::kSealed) GTEST_SKIP() << (*started)->why_not_more();
+  EXPECT_NE(log().find(".: libraries own place  libraries: code  place: program"), std::string::npos) << log();
+  EXPECT_NE(log().find("Read-only file system"), std::string::npos) << log();
+  EXPECT_EQ(as_text(*read_file(fs_, root_ + "/place/program")), "of");
 }
 
 TEST_F(IsolationTest, ANetworkOfItsOwnHasLoopbackAlone) {

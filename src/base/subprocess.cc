@@ -79,7 +79,8 @@ std::vector<std::string> merged_environment(const CommandOptions& options) {
     const std::string_view name = text.substr(0, text.find('='));
     const bool replaced = std::any_of(options.environment.begin(), options.environment.end(),
                                       [&](const auto& added) { return added.first == name; });
-    if (!replaced) merged.emplace_back(text);
+    const bool dropped = std::find(options.without.begin(), options.without.end(), name) != options.without.end();
+    if (!replaced && !dropped) merged.emplace_back(text);
   }
   for (const auto& [name, value] : options.environment) merged.push_back(name + "=" + value);
   return merged;

@@ -19,6 +19,7 @@ namespace holdfast {
 struct CommandOptions {
   std::vector<std::string> argv;                                 // argv[0] is looked up in PATH
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
+  std::vector<std::string> without;                              // variables of ours that it does not get
   std::string working_directory;
   std::string input;  // given on standard input, then closed
   Duration deadline = Duration::seconds(60);

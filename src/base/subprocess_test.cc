@@ -72,6 +72,9 @@ TEST(Subprocess, EnvironmentAndDirectoryAreAdded) {
   options.environment = {{"HOLDFAST_TEST_NEW", "new"}, {"HOME", "/elsewhere"}};
   options.working_directory = "/usr";
   EXPECT_EQ(run_command(options)->output, "kept new /elsewhere\n/usr\n");
+  // What it gets of ours can be taken away, what is added can not.
+  options.without = {"HOLDFAST_TEST_KEPT", "HOLDFAST_TEST_NEW", "HOLDFAST_TEST_NONE"};
+  EXPECT_EQ(run_command(options)->output, "new /elsewhere\n/usr\n");
   options.working_directory = "/nonexistent";
   EXPECT_EQ(run_command(options).error().code(), ErrorCode::kNotFound);
 }

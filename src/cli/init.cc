@@ -59,7 +59,7 @@ class Initialiser {
       recovery::FoundServer server;
       server.connection = connection;
       if (environment("DB_PASSWORD") != nullptr) server.password = "env:DB_PASSWORD";
-      postgres::Connection reached{connection, {}};
+      postgres::Connection reached{connection, {}, {}};
       if (!server.password.empty()) reached.password = TRY(resolve_secret(server.password));
       TRY(postgres::check_connection(connection));
       server.identity = TRY_CONTEXT(postgres::identify_server(reached), "{}", connection);

@@ -9,10 +9,10 @@
 #include <charconv>
 #include <csignal>
 #include <map>
-#include <optional>
 #include <vector>
 
 #include "base/filesystem.h"
+#include "base/process_stat.h"
 
 namespace holdfast::engine {
 namespace {
@@ -33,47 +33,21 @@ uint64_t number_of(const std::string& text) {
   return value;
 }
 
-struct ProcStat {
-  char state = '?';
-  pid_t parent = 0, session = 0;
-  std::string start;
-};
-
-// The second field of /proc/PID/stat is the program's name in parentheses and may
-// hold anything; what follows the last parenthesis is numbers.
-std::optional<ProcStat> stat_of(const std::string& process) {
-  constexpr size_t kState = 0, kParent = 1, kSession = 3, kStart = 19;  // counted after the name
-  const std::string line = first_line("/proc/" + process + "/stat");
-  const size_t name_end = line.rfind(')');
-  if (name_end == std::string::npos) return std::nullopt;
-  std::vector<std::string> fields;
-  for (size_t at = name_end + 2; at < line.size() && fields.size() <= kStart;) {
-    const size_t end = std::min(line.find(' ', at), line.size());
-    fields.push_back(line.substr(at, end - at));
-    at = end + 1;
-  }
-  if (fields.size() <= kStart || fields[kState].empty()) return std::nullopt;
-  const auto number = [&](size_t field) { return static_cast<pid_t>(number_of(fields[field])); };
-  return ProcStat{fields[kState][0], number(kParent), number(kSession), fields[kStart]};
-}
-
 std::string machine_name() {
   std::string id = first_line("/etc/machine-id");
   if (!id.empty()) return id;
-  struct utsname names {};
+  struct utsname names{};
   return ::uname(&names) == 0 ? names.nodename : "";
 }
 
-bool is_gone(char state) { return state == 'Z' || state == 'X'; }
-
-std::map<pid_t, ProcStat> all_processes() {
-  std::map<pid_t, ProcStat> found;
+std::map<pid_t, ProcessStat> all_processes() {
+  std::map<pid_t, ProcessStat> found;
   const auto entries = real_file_system().list("/proc");
   if (!entries.ok()) return found;
   for (const DirectoryEntry& entry : *entries) {
     if (entry.name.empty() || entry.name.find_first_not_of("0123456789") != std::string::npos) continue;
-    const auto stat = stat_of(entry.name);
-    if (stat && !is_gone(stat->state)) found.emplace(std::stoi(entry.name), *stat);
+    const auto stat = process_stat(entry.name);
+    if (stat && !stat->ended()) found.emplace(std::stoi(entry.name), *stat);
   }
   return found;
 }
@@ -83,7 +57,7 @@ std::map<pid_t, ProcStat> all_processes() {
 ProcessIdentity ProcessIdentity::of_self() {
   ProcessIdentity self;
   self.pid = ::getpid();
-  if (const auto stat = stat_of("self")) self.start = stat->start;
+  if (const auto stat = process_stat("self")) self.start = stat->start;
   self.boot = first_line("/proc/sys/kernel/random/boot_id");
   if (const auto space = real_file_system().read_link("/proc/self/ns/pid"); space.ok()) self.space = *space;
   self.machine = machine_name();
@@ -109,16 +83,16 @@ Liveness liveness_of(const ProcessIdentity& process) {
   if (process.machine != self.machine || self.boot.empty() || process.boot.empty()) return Liveness::kElsewhere;
   if (process.boot != self.boot) return Liveness::kDead;
   if (process.space != self.space) return Liveness::kElsewhere;
-  const auto stat = stat_of(std::to_string(process.pid));
+  const auto stat = process_stat(std::to_string(process.pid));
   // /proc may hide what is another user's; a signal tells whether the number is taken.
   if (!stat) return ::kill(process.pid, 0) != 0 && errno == ESRCH ? Liveness::kDead : Liveness::kAlive;
-  return stat->start == process.start && !is_gone(stat->state) ? Liveness::kAlive : Liveness::kDead;
+  return stat->start == process.start && !stat->ended() ? Liveness::kAlive : Liveness::kDead;
 }
 
 std::vector<pid_t> session_members(const ProcessIdentity& leader) {
   std::vector<pid_t> members;
   if (liveness_of(leader) == Liveness::kElsewhere || leader.boot != ProcessIdentity::of_self().boot) return members;
-  const auto holder = stat_of(std::to_string(leader.pid));
+  const auto holder = process_stat(std::to_string(leader.pid));
   if (holder && holder->start != leader.start) return members;
   for (const auto& [pid, stat] : all_processes()) {
     const bool later = number_of(stat.start) >= number_of(leader.start);

@@ -173,8 +173,8 @@ int run_sql_script(const std::string& path) {
   if (!statements.ok()) return failed(statements.error(), kStatementFailed);
   const char* conninfo = std::getenv("HOLDFAST_SQL_CONNECTION");
   const char* password = std::getenv("PGPASSWORD");
-  postgres::Connection connection{conninfo == nullptr ? "" : conninfo,
-                                  password == nullptr ? Secret() : Secret::from_text(password)};
+  postgres::Connection connection{
+      conninfo == nullptr ? "" : conninfo, password == nullptr ? Secret() : Secret::from_text(password), {}};
   auto session = postgres::ServerSession::connect(connection);
   if (!session.ok()) return failed(session.error(), kConnectFailed);
   const auto done = run_statements(**session, *statements);

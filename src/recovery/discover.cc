@@ -102,7 +102,7 @@ class Discoverer {
     for (const std::string& user : users) {
       FoundServer server;
       server.connection = fmt::format("host={} port={} user={} dbname={}", place.host, place.port, user, database);
-      postgres::Connection connection{server.connection, {}};
+      postgres::Connection connection{server.connection, {}, {}};
       if (from_seeds && !value("DB_PASSWORD").empty()) {
         connection.password = Secret::from_text(value("DB_PASSWORD"));
         server.password = "env:DB_PASSWORD";

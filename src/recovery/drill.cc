@@ -8,9 +8,11 @@
 
 #include "base/log.h"
 #include "base/places.h"
+#include "base/workers.h"
 #include "recovery/drill_components.h"
 #include "recovery/drill_registry.h"
 #include "recovery/drill_window.h"
+#include "recovery/points.h"
 #include "recovery/program_version.h"
 #include "recovery/stage.h"
 #include "repo/host.h"
@@ -57,7 +59,8 @@ struct Candidate {
   std::unique_ptr<DrilledComponent> drilled;
   std::map<std::string, Duration> took;  // by phase
   std::vector<Check> checks;
-  bool out = false;  // it failed in a phase: the later ones leave it out
+  bool out = false;        // it failed in a phase: the later ones leave it out
+  bool recovered = false;  // restored, booted, and all its checks made
 };
 
 class Drill {
@@ -82,6 +85,7 @@ class Drill {
   Result<void> begin(DrillPhase phase);
   void end_phase();
   bool passed() const;
+  bool is_persons(const Error& error) const;
   json body() const;
   json component_body(const Candidate& candidate) const;
   json asked_body() const;
@@ -104,10 +108,15 @@ class Drill {
   std::optional<Error> problem_;
 };
 
-// Whether the person's words, and not the stack's state, are what is wrong.
-bool is_persons(const Error& error, const DrillRequest& request) {
+// Whether the person's words, and not the stack's state, are what is wrong: a component
+// that neither the stack nor any point has ever had. A point that is not there may have been lost.
+bool Drill::is_persons(const Error& error) const {
   if (error.code() == ErrorCode::kUsage) return true;
-  return error.code() == ErrorCode::kNotFound && (request.point || !request.components.empty());
+  if (error.code() != ErrorCode::kNotFound) return false;
+  const auto points = stack_points(workspace_);
+  return points.ok() && std::any_of(request_.components.begin(), request_.components.end(), [&](const auto& name) {
+           return workspace_.stack().find(name) == nullptr && snapshots_of(*points, name).empty();
+         });
 }
 
 Result<void> Drill::begin(DrillPhase phase) {
@@ -212,7 +221,8 @@ Result<void> Drill::carry_out() {
     return candidate.drilled->boot();
   }));
   return for_each(DrillPhase::kVerify, [](Candidate& candidate) -> Result<void> {
-    for (Check& check : TRY(candidate.drilled->verify())) candidate.checks.push_back(std::move(check));
+    TRY(candidate.drilled->verify(candidate.checks));
+    candidate.recovered = true;
     return {};
   });
 }
@@ -228,6 +238,7 @@ Result<void> Drill::destroy() {
     if (auto stopped = candidate.drilled->stop(); !stopped.ok())
       log_warn("recovery.drill.killed", {{"drill", id_}, {"error", stopped.error().text()}});
   }
+  TRY_CONTEXT(end_workers(fs, clock_, directory_), "ending what the drill started");
   TRY_CONTEXT(remove_tree(fs, directory_), "removing what the drill made");
   TRY_CONTEXT(marker_->remove(), "removing the drill's marker");
   end_phase();
@@ -241,11 +252,11 @@ void Drill::hold_against(Candidate& candidate) {
     rto = config->rto;
     rpo = config->rpo;
   }
-  if (!candidate.out) {
+  if (candidate.recovered) {
     recovery = phases_.front().second;
     for (const auto& [phase, took] : candidate.took) recovery = *recovery + took;
   }
-  if (asked_) loss = std::max(Duration{}, *asked_ - candidate.plan->instant);
+  if (candidate.recovered && asked_) loss = std::max(Duration{}, *asked_ - candidate.plan->instant);
   const auto check = [&](const char* name, const std::optional<Duration>& target, const std::optional<Duration>& actual,
                          const char* unknown) {
     if (!target) return Check::skipped(name, "the component has no such objective");
@@ -257,8 +268,10 @@ void Drill::hold_against(Candidate& candidate) {
                fmt::format("missed: {} instead of {}", format_duration(*actual), format_duration(*target)));
     return made;
   };
-  candidate.checks.push_back(check("rto", rto, recovery, "it was not recovered"));
-  candidate.checks.push_back(check("rpo", rpo, loss, "a point alone asks for no instant"));
+  constexpr const char* kNotRecovered = "it was not recovered, or not all of it could be checked";
+  candidate.checks.push_back(check("rto", rto, recovery, kNotRecovered));
+  candidate.checks.push_back(
+      check("rpo", rpo, loss, candidate.recovered ? "a point alone asks for no instant" : kNotRecovered));
   objectives_[candidate.plan->component] = {{"rto_seconds", seconds_or_null(rto)},
                                             {"rpo_seconds", seconds_or_null(rpo)},
                                             {"recovery_seconds", seconds_or_null(recovery)},
@@ -358,7 +371,7 @@ Result<Evidence> Drill::run() {
     problem_ = std::move(carried_out).error();
   else if (!destroyed.ok())
     problem_ = std::move(destroyed).error();
-  if (problem_ && candidates_.empty() && is_persons(*problem_, request_)) return std::move(*problem_);
+  if (problem_ && candidates_.empty() && is_persons(*problem_)) return std::move(*problem_);
   EvidenceLog evidence(workspace_.repository(), fs, workspace_.stack().stack, request_.registry);
   Evidence stored = TRY(evidence.append(body()));
   log_info("recovery.drill.done", {{"drill", id_}, {"passed", passed()}});

@@ -29,9 +29,9 @@ struct DrillRequest {
 };
 
 // Restores aside, boots, checks, times, destroys (docs/drill.md), and stores the evidence.
-// A drill that failed is an outcome: its evidence's `result` says so. Errors: what can't be
-// meant (kUsage; kNotFound of a component or point that is named), what left nothing to
-// record it in, and trouble in storing the evidence.
+// A drill that failed, also one that found nothing to restore, is an outcome: its evidence's
+// `result` says so. Errors: what can't be meant (kUsage; kNotFound of a component that the
+// stack never had), what left nothing to record it in, and trouble in storing the evidence.
 Result<Evidence> run_drill(Workspace& workspace, const DrillRequest& request);
 
 }  // namespace holdfast::recovery

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "recovery/redis_restore.h"
+#include "recovery/server_account.h"
 #include "source/files/restore.h"
 #include "source/postgres/drilled_cluster.h"
 #include "source/redis/drilled_server.h"
@@ -15,11 +16,6 @@ namespace holdfast::recovery {
 namespace {
 
 using source::Check;
-
-std::string account_name(uid_t uid) {
-  const struct passwd* entry = ::getpwuid(uid);
-  return entry ? entry->pw_name : std::to_string(uid);
-}
 
 nlohmann::json isolation_of(const IsolatedProcess& server, const std::string& account) {
   return {{"level", isolation_name(server.level())},
@@ -58,7 +54,7 @@ class DrilledPostgres final : public DrilledComponent {
     }
     return booted;
   }
-  Result<std::vector<Check>> verify() override { return cluster_->verify(); }
+  Result<void> verify(std::vector<Check>& made) override { return cluster_->verify(made); }
   Result<void> stop() override { return cluster_->stop(); }
 
   void describe(nlohmann::json& component) const override {
@@ -110,7 +106,7 @@ class DrilledRedis final : public DrilledComponent {
     if (const IsolatedProcess* server = server_.server()) isolation_ = isolation_of(*server, account_);
     return booted;
   }
-  Result<std::vector<Check>> verify() override { return server_.verify(); }
+  Result<void> verify(std::vector<Check>& made) override { return server_.verify(made); }
   Result<void> stop() override { return server_.stop(); }
 
   void describe(nlohmann::json& component) const override {
@@ -148,7 +144,7 @@ class DrilledFiles final : public DrilledComponent {
   }
   Result<void> boot() override { return {}; }
 
-  Result<std::vector<Check>> verify() override {
+  Result<void> verify(std::vector<Check>& made) override {
     workspace_.machine().progress.phase = "comparing files";
     source::World world = workspace_.world();
     const auto report = TRY(files::verify(world, workspace_.repository(), plan_.snapshot, directory_));
@@ -158,7 +154,8 @@ class DrilledFiles final : public DrilledComponent {
                               report.checked_bytes);
     for (const std::string& fault : faults_) check.add("restore", fault);
     for (const source::VerifyFinding& finding : report.findings) check.add(finding.object, finding.problem);
-    return std::vector<Check>{std::move(check)};
+    made.push_back(std::move(check));
+    return {};
   }
   Result<void> stop() override { return {}; }
 

@@ -32,8 +32,9 @@ class DrilledComponent {
   virtual Result<void> restore() = 0;
   // Starts what serves the data, and waits until it has recovered.
   virtual Result<void> boot() = 0;
-  // What is wrong is in the checks; an error says that they could not be made.
-  virtual Result<std::vector<source::Check>> verify() = 0;
+  // What is wrong is in the checks, which are added one by one; an error says that the
+  // further ones could not be made.
+  virtual Result<void> verify(std::vector<source::Check>& made) = 0;
   virtual Result<void> stop() = 0;
   // Adds what evidence says of it: restored_bytes, server_version, newest_transaction, isolation.
   virtual void describe(nlohmann::json& component) const = 0;

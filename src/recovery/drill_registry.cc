@@ -47,7 +47,10 @@ class Lock {
   int fd_;
 };
 
+// A number without a mark proves nothing, and those up to 1 are no server's: kill(2) takes
+// 0 and less for all processes that it may reach.
 Result<void> end_process(Clock& clock, pid_t process, const std::string& mark) {
+  if (process <= 1 || mark.empty()) return {};
   const Duration until = clock.monotonic() + kDeathDeadline;
   while (!repo::is_proven_dead(process, mark)) {
     // Another boot or PID namespace: it is not one that we can see.
@@ -62,9 +65,21 @@ Result<void> end_process(Clock& clock, pid_t process, const std::string& mark) {
 class Sweeper {
  public:
   Sweeper(FileSystem& fs, Clock& clock, const std::string& base, std::string id)
-      : fs_(fs), clock_(clock), base_(base), swept_{std::move(id), "", ""} {}
+      : fs_(fs), clock_(clock), base_(base), swept_{std::move(id), "", "", std::nullopt} {}
 
-  Result<SweptDrill> run() {
+  SweptDrill run() {
+    auto done = sweep();
+    if (done.ok()) {
+      log_info("recovery.drill.swept", {{"drill", swept_.id}, {"phase", swept_.phase}});
+    } else {
+      swept_.problem = std::move(done).error().with_context("cleaning up after drill " + swept_.id);
+      log_warn("recovery.drill.not_swept", {{"drill", swept_.id}, {"error", swept_.problem->text()}});
+    }
+    return std::move(swept_);
+  }
+
+ private:
+  Result<void> sweep() {
     TRY(read());
     if (!swept_.directory.empty()) {
       if (base_name(swept_.directory) != drill_directory_name(swept_.id))
@@ -79,11 +94,9 @@ class Sweeper {
       auto removed = fs_.remove_file(base_ + suffix);
       if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return std::move(removed).error();
     }
-    log_info("recovery.drill.swept", {{"drill", swept_.id}, {"phase", swept_.phase}});
-    return swept_;
+    return {};
   }
 
- private:
   // A drill that died before its description was there has made nothing.
   Result<void> read() {
     const auto content = read_file(fs_, base_ + ".json", kMaxMarkerBytes);
@@ -192,8 +205,12 @@ Result<std::vector<SweptDrill>> sweep_drills(FileSystem& fs, Clock& clock, const
     const std::string base = join_path(registry, id);
     auto lock = Lock::take(base + std::string(kLockSuffix), O_RDWR, false);
     if (!lock.ok() && lock.error().code() == ErrorCode::kNotFound) continue;  // it has ended meanwhile
-    if (!lock.ok()) return std::move(lock).error();
-    if (*lock) swept.push_back(TRY_CONTEXT(Sweeper(fs, clock, base, id).run(), "cleaning up after drill {}", id));
+    if (!lock.ok()) {
+      log_warn("recovery.drill.not_swept", {{"drill", id}, {"error", lock.error().text()}});
+      swept.push_back({id, "", "", std::move(lock).error()});
+    } else if (*lock) {
+      swept.push_back(Sweeper(fs, clock, base, id).run());
+    }
   }
   return swept;
 }

@@ -4,10 +4,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/filesystem.h"
+#include "base/result.h"
 #include "base/time.h"
 
 namespace holdfast::recovery {
@@ -55,11 +57,13 @@ class DrillMarker {
 
 struct SweptDrill {
   std::string id, directory, phase;
+  std::optional<Error> problem;  // why something of it is left, and its marker
 };
 
 // Removes what drills left that died: their processes, their directories, their markers.
-// Those that live, or that another process is sweeping just now, are left alone. Without
-// a registry nothing is done.
+// Those that live, or that another process is sweeping just now, are left alone. One that
+// can't be removed is told in the log and in the outcome, and holds up no other. Without a
+// registry nothing is done.
 Result<std::vector<SweptDrill>> sweep_drills(FileSystem& fs, Clock& clock, const std::string& registry);
 
 }  // namespace holdfast::recovery

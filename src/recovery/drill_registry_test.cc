@@ -77,10 +77,40 @@ TEST_F(DrillRegistryTest, WhatDiedIsRemovedWithItsProcesses) {
 TEST_F(DrillRegistryTest, OnlyADrillsOwnDirectoryIsRemoved) {
   ASSERT_TRUE(make_directories(fs_, root_ + "/precious").ok());
   ASSERT_TRUE(DrillMarker::create(fs_, registry_, "0a", root_ + "/precious").ok());
-  const auto swept = sweep_drills(fs_, system_clock(), registry_);
-  ASSERT_FALSE(swept.ok());
-  EXPECT_EQ(swept.error().code(), ErrorCode::kInvalidData);
+  const auto swept = sweep();
+  ASSERT_EQ(swept.size(), 1u);
+  ASSERT_TRUE(swept[0].problem);
+  EXPECT_EQ(swept[0].problem->code(), ErrorCode::kInvalidData);
   EXPECT_TRUE(exists(fs_, root_ + "/precious").value());
+}
+
+TEST_F(DrillRegistryTest, OneThatCanNotBeRemovedHoldsUpNoOther) {
+  ASSERT_TRUE(make_directories(fs_, registry_).ok());
+  for (const char* id : {"0a", "0c"}) ASSERT_TRUE(write_file_durably(fs_, registry_ + "/" + id + ".lock", {}).ok());
+  ASSERT_TRUE(write_file_durably(fs_, registry_ + "/0a.json", as_bytes("half of")).ok());
+  ASSERT_TRUE(fs_.make_directory(registry_ + "/0b.lock", 0700).ok());
+  begin("0d").reset();
+  const auto swept = sweep();
+  ASSERT_EQ(swept.size(), 4u);
+  EXPECT_TRUE(swept[0].problem);
+  EXPECT_TRUE(swept[1].problem);
+  EXPECT_FALSE(swept[2].problem);
+  EXPECT_FALSE(swept[3].problem);
+  EXPECT_FALSE(exists(fs_, directory("0d")).value());
+  EXPECT_EQ(sweep().size(), 2u);
+}
+
+// A server that ended before it was noted has no mark; to wait for it would take until the
+// deadline. (0 and less mean many processes: no test may try them.)
+TEST_F(DrillRegistryTest, AProcessWithoutAMarkIsLeftAlone) {
+  constexpr pid_t kNobody = 4'194'305;  // above the kernel's largest
+  auto marker = begin("0a");
+  ASSERT_TRUE(marker->add_process(kNobody).ok());
+  marker.reset();
+  const auto swept = sweep();
+  ASSERT_EQ(swept.size(), 1u);
+  EXPECT_FALSE(swept[0].problem);
+  EXPECT_TRUE(is_empty_directory(fs_, registry_).value());
 }
 
 TEST_F(DrillRegistryTest, ADrillThatDiedBeforeItsDescriptionLeftAnEmptyLock) {

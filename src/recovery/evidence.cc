@@ -147,10 +147,18 @@ Result<std::optional<EvidenceLog::Seen>> EvidenceLog::seen() {
   }
 }
 
-// A machine that can't keep it proves less, and nothing else.
+// Whether the log has the record as it was seen.
+bool EvidenceLog::keeps(const Seen& seen) {
+  EvidenceChain unused;
+  const auto record = read_record(seen.sequence, unused);
+  return record.ok() && record->digest == seen.digest;
+}
+
+// A machine that can't keep it proves less, and nothing else. What it saw last is noted over
+// only where it is there still: a record that is missed must stay so.
 void EvidenceLog::note_seen(const Evidence& record) {
   const auto last = seen();
-  if (last.ok() && *last && (**last).sequence >= record.sequence) return;
+  if (!last.ok() || (*last && ((**last).sequence >= record.sequence || !keeps(**last)))) return;
   const nlohmann::ordered_json json = {{"sequence", record.sequence}, {"digest", record.digest}};
   auto written = make_directories(fs_, parent_path(head_path_));
   if (written.ok()) written = write_file_durably(fs_, head_path_, as_bytes(json.dump() + "\n"));

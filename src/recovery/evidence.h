@@ -40,7 +40,8 @@ class EvidenceLog {
   // of the chain.
   Result<EvidenceChain> read();
   // Adds `format`, `sequence` and `previous` to the body and stores it, durably. A chain that does
-  // not hold is appended to nevertheless: it stays broken where it is.
+  // not hold is appended to nevertheless: it stays broken where it is, also when it is the
+  // record that this machine saw last that is not there, or is another one.
   Result<Evidence> append(nlohmann::json body);
 
   // The record stored last, unproven; `sequence` is 0 when there is none.
@@ -57,6 +58,7 @@ class EvidenceLog {
   Result<Evidence> read_record(uint64_t sequence, EvidenceChain& chain);
   static void prove_link(const Evidence& record, const Evidence* before, EvidenceChain& chain);
   Result<std::optional<Seen>> seen();
+  bool keeps(const Seen& seen);
   void note_seen(const Evidence& record);
   void prove_seen(const Seen& seen, EvidenceChain& chain) const;
   Result<std::vector<uint64_t>> sequences();

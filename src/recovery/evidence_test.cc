@@ -105,6 +105,19 @@ TEST_F(EvidenceTest, TheNewestIsMissedByWhoHasSeenIt) {
   ASSERT_TRUE(log(registry_ + "/elsewhere").append({{"id", "forged"}}).ok());
   EXPECT_EQ(problems(), Problems{});
   EXPECT_EQ(log(registry_).read()->problems, Problems{"record 3 is not the one that this machine has seen"});
+  // And what this machine appends behind it does not make it forget.
+  append(2);
+  EXPECT_EQ(problems(), Problems{});
+  EXPECT_EQ(log(registry_).read()->problems, Problems{"record 3 is not the one that this machine has seen"});
+}
+
+TEST_F(EvidenceTest, WhatWasRemovedIsMissedAlsoAfterFurtherDrills) {
+  append(3);
+  for (const char* name : {"0000000003", "0000000002"}) ASSERT_TRUE(logs_->remove(kStream, name).ok());
+  append(1);
+  EXPECT_EQ(log(registry_).read()->problems, Problems{"record 3, which this machine has seen, is not there"});
+  append(2);
+  EXPECT_EQ(log(registry_).read()->problems, Problems{"record 3 is not the one that this machine has seen"});
 }
 
 TEST_F(EvidenceTest, AChainThatIsBrokenIsAppendedTo) {

@@ -13,7 +13,7 @@ Result<postgres::Connection> connection_to(Workspace& workspace, const ExtractRe
                                            const std::string& component) {
   if (!request.server.empty()) {
     TRY_CONTEXT(postgres::check_connection(request.server), "--server");
-    return postgres::Connection{request.server, {}};
+    return postgres::Connection{request.server, {}, {}};
   }
   const ComponentConfig* config = workspace.stack().find(component);
   if (config == nullptr || config->kind != "postgres")

@@ -33,11 +33,6 @@ std::string filled_in(const std::string& command, const std::string& name, const
   return out;
 }
 
-std::string account_name(uint32_t uid) {
-  const struct passwd* entry = ::getpwuid(uid);
-  return entry ? fmt::format("'{}'", entry->pw_name) : std::to_string(uid);
-}
-
 // The message of a holdfast that failed, or whatever the shell said; one line.
 std::string complaint(const CommandOutcome& outcome) {
   std::string_view text = outcome.error_output;
@@ -63,6 +58,11 @@ Result<CommandOutcome> try_command(const ComponentPlan& plan, const std::string&
 
 }  // namespace
 
+std::string account_name(uid_t uid) {
+  const struct passwd* entry = ::getpwuid(uid);
+  return entry ? entry->pw_name : std::to_string(uid);
+}
+
 Result<void> check_server_account(FileSystem& fs, const ComponentPlan& plan, uint32_t uid, uint32_t gid) {
   if (plan.restore_command.empty() || uid == ::geteuid()) return {};
   const char* temporary = ::getenv("TMPDIR");
@@ -78,7 +78,7 @@ Result<void> check_server_account(FileSystem& fs, const ComponentPlan& plan, uin
   // 1: the segment is proven to be stored under another timeline's name alone.
   if (outcome.ok() && (outcome.value().exit_status == 0 || outcome.value().exit_status == 1)) return {};
   const std::string problem = outcome.ok() ? complaint(outcome.value()) : outcome.error().text();
-  return make_error(ErrorCode::kPermission, "the server will run as {}, which can't fetch its WAL: {}",
+  return make_error(ErrorCode::kPermission, "the server will run as '{}', which can't fetch its WAL: {}",
                     account_name(uid), problem)
       .with_hint(fmt::format("let that account run holdfast and read its configuration, the passphrase and the "
                              "repository (for example: setfacl -R -m u:{}:rX DIR), or choose another with --owner",

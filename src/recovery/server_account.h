@@ -1,8 +1,15 @@
 #pragma once
 
+#include <sys/types.h>
+
+#include <string>
+
 #include "recovery/restore.h"
 
 namespace holdfast::recovery {
+
+// "postgres"; its number when it has no name.
+std::string account_name(uid_t uid);
 
 // Whether the account of a restored server can do what the server will do first: run
 // restore_command, and so read the configuration, the passphrase and the repository.

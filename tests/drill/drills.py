@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import unittest
 
 from stack import Cluster, Server, wait_until
@@ -153,10 +154,17 @@ class Drills(Cluster):
                 program = f"({command}) > /dev/null 2>&1 && echo reached || echo away".replace("'", "''")
                 sql = f"create temp table r (x text); copy r from program '{program}'; select x = 'away' from r"
                 assertions.append({"name": name, "database": "postgres", "sql": sql})
-            # What the assertions try would succeed outside of the drill.
+            # The same tries arrive from outside of the drill, by the same account.
             for name, command in tries.items():
-                if name != "the server by its socket" and name != "a port of the machine":
-                    self.assertEqual(os.system(f"({command}) > /dev/null 2>&1"), 0, name)
+                done = subprocess.run([*self.server.prefix, "sh", "-c", command], capture_output=True, text=True, cwd="/", check=False)
+                self.assertEqual(done.returncode, 0, f"{name}: {done.stderr}")
+            self.assertEqual(self.server.sql("select count(*) from t"), "1")
+            with listener.accept()[0] as arrived:
+                self.assertEqual(arrived.recv(100), b"hello\n")
+            # And their programs run inside of it.
+            for name, command in {"psql runs": f"{psql} --version", "bash runs": "bash -c true", "cat reads": "cat /etc/passwd"}.items():
+                sql = f"create temp table r (x text); copy r from program '({command}) > /dev/null 2>&1 && echo runs || echo fails'; select x = 'runs' from r"
+                assertions.append({"name": name, "database": "postgres", "sql": sql})
             self.configure(", assertions: " + json.dumps(assertions))
             self.as_server("backup")
             made = self.drill("--component", "db", "--point", "latest", expect=None)
@@ -164,10 +172,10 @@ class Drills(Cluster):
             if db["isolation"]["level"] != "sealed":
                 self.skipTest("no namespaces here: " + db["isolation"]["why_not_more"])
             self.assertEqual(self.checks(db)["assertions"]["findings"], [])
-            self.assertEqual(self.checks(db)["assertions"]["words"], f"{len(tries)} of the stack")
+            self.assertEqual(self.checks(db)["assertions"]["words"], f"{len(assertions)} of the stack")
             with self.assertRaises(BlockingIOError):
                 listener.accept()
-        self.assertEqual(self.server.sql("select count(*) from t"), "0")
+        self.assertEqual(self.server.sql("select count(*) from t"), "1")
         self.assertEqual(made["evidence"]["result"], "passed")
 
     def test_subscriptions_do_not_wake_up(self):
@@ -178,6 +186,11 @@ class Drills(Cluster):
         made = self.drill("--component", "db", "--point", "latest")
         self.assertEqual(self.component(made, "db")["isolation"]["subscriptions_disabled"], 1)
 
+    def sleeps(self):
+        asleep = "select 1 from pg_stat_activity where query like '%pg_sleep(3600)%' and pid <> pg_backend_pid()"
+        return any(self.server.run("psql", "-XqAt", "-h", socket_directory, "-U", "postgres", "-d", "postgres", "-c", asleep, check=False).stdout.strip()
+                   for socket_directory in self.place.glob("holdfast-drill-*/db/s"))
+
     def test_a_drill_that_is_stopped_removes_all_and_says_so(self):
         self.server.sql("create table t (n int)")
         self.as_server("backup")
@@ -187,12 +200,15 @@ class Drills(Cluster):
         self.addCleanup(os.environ.pop, "HOLDFAST_DRILLS")
         drill = Background(argv, self.scratch / "drill.log")
         self.addCleanup(drill.process.kill)
-        wait_until("the last phase", lambda: any(json.loads(path.read_text())["phase"] == "verify" for path in self.registry.glob("*.json")))
+        wait_until("the endless assertion", self.sleeps)
         self.assertEqual(drill.end(signal.SIGINT), INTERRUPTED, drill.log.read_text())
         self.assertEqual(self.left_behind(), [])
         last = self.as_server("drill", "--list", "--json").json()["drills"][-1]["evidence"]
         self.assertEqual((last["result"], last["destroyed"]), ("failed", True))
         self.assertIn("stopped", last["problem"])
+        checks = self.checks(self.component({"evidence": last}, "db"))
+        self.assertEqual(checks["amcheck"]["outcome"], "passed", "what was checked before stays")
+        self.assertEqual(checks["rto"]["outcome"], "skipped")
 
     def test_words_that_do_not_go_together(self):
         self.as_server("backup")
@@ -209,8 +225,46 @@ class Drills(Cluster):
         made = self.drill("--component", "db", expect=VERIFY_FAILED)
         boot = self.checks(self.component(made, "db"))["boot"]
         self.assertIn("the server ended before recovery did; its log ends with: ", boot["findings"][0]["problem"])
+        # Nobody knows whether it would have kept what was promised.
+        checks = self.checks(self.component(made, "db"))
+        self.assertEqual((checks["rto"]["outcome"], checks["rpo"]["outcome"]), ("skipped", "skipped"))
+        self.assertIn("it was not recovered", checks["rto"]["words"])
         self.assertEqual(self.left_behind(), [])
         wait_until("nothing", lambda: not self.processes())
+
+
+@unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
+class Environment(Cluster):
+    """The live server listens where the environment leads: on a loopback address of this test's own."""
+
+    ADDRESS = f"127.{os.getpid() >> 16 & 255}.{os.getpid() >> 8 & 255}.{(os.getpid() & 127) + 100}"
+    SETTINGS = (f"listen_addresses = '{ADDRESS}'",)
+
+    def setUp(self):
+        super().setUp()
+        with open(self.server.data / "pg_hba.conf", "a", encoding="ascii") as file:
+            file.write("host all all 127.0.0.0/8 trust\n")
+        self.server.sql("select pg_reload_conf()")
+        self.service = self.scratch / "services"
+        self.service.write_text(f"[live]\nhostaddr={self.ADDRESS}\nport=5432\n")
+        self.give_to_server(self.service)
+
+    def test_the_environment_does_not_lead_to_the_live_server(self):
+        self.server.sql("create table t (n int)")
+        self.as_server("backup")
+        self.configure(", assertions: [{name: writes, sql: insert into t values (666) returning true}]")
+        for variables in ({"PGHOSTADDR": self.ADDRESS}, {"PGSERVICE": "live", "PGSERVICEFILE": str(self.service)}):
+            with self.subTest(variables=variables):
+                # Whoever does not look out comes to the live server, whatever socket they name.
+                psql = [str(self.server.BIN / "psql"), "-XqAt", "-c", "show data_directory", "host=/nowhere port=5432 user=postgres dbname=postgres"]
+                done = subprocess.run([*self.server.prefix, *psql], capture_output=True, text=True, cwd="/", check=False, env={**os.environ, **variables})
+                self.assertEqual(done.stdout.strip(), str(self.server.data), done.stderr)
+                made = self.as_server("drill", "--scratch", self.place, "--component", "db", "--point", "latest", "--json", environment=variables).json()
+                self.assertEqual(made["evidence"]["result"], "passed", json.dumps(made, indent=1))
+                self.assertEqual(self.checks(self.component(made, "db"))["assertions"]["outcome"], "passed")
+                self.as_server("verify", "--boot", "--component", "db", "--scratch", self.place, environment=variables)
+                self.assertEqual(self.server.sql("select count(*) from t"), "0")
+        self.assertEqual(self.left_behind(), [])
 
 
 if __name__ == "__main__":

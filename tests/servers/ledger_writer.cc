@@ -115,7 +115,7 @@ Result<void> prepare(const postgres::Connection& connection) {
 }
 
 int run(const char* conninfo, const char* path) {
-  const postgres::Connection connection{conninfo, Secret()};
+  const postgres::Connection connection{conninfo, Secret(), {}};
   LedgerFile ledger(path);
   if (!ledger.ok()) {
     fmt::print(stderr, "{}: the ledger can't be opened\n", path);

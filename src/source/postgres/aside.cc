@@ -1,6 +1,7 @@
 #include "source/postgres/aside.h"
 
 #include <algorithm>
+#include <set>
 
 #include "source/postgres/snapshot_source.h"
 #include "source/postgres/timeline.h"
@@ -9,6 +10,9 @@
 namespace holdfast::postgres {
 
 namespace {
+
+constexpr int kFirstMajorWithStatisticsInMemory = 15;
+constexpr int kFirstMajorWithoutTriggerFile = 16;
 
 std::string hba_path(const std::string& root) { return join_path(root, "hba.conf"); }
 std::string ident_path(const std::string& root) { return join_path(root, "ident.conf"); }
@@ -20,21 +24,42 @@ Result<std::string> stage_wal(FileSystem& fs, repo::Repository& repository, cons
   const SnapshotSource source = TRY(snapshot_source(snapshot));
   TRY(fs.make_directory(directory, 0755));
   auto archive = TRY(WalArchive::open(repository, {snapshot.component, source.system_id, source.segment_bytes}));
-  const auto stage = [&](const std::string& name) -> Result<void> {
+  const auto stage = [&](const std::string& name) -> Result<bool> {
     const auto content = TRY(archive->fetch(name));
-    if (!content) return {};
-    return write_file_durably(fs, join_path(directory, name), *content, 0644);
+    if (!content) return false;
+    TRY(write_file_durably(fs, join_path(directory, name), *content, 0644));
+    return true;
   };
+  std::set<uint64_t> staged;
   const uint64_t size = source.segment_bytes;
   const std::vector<TimelineSwitch> ancestors = TRY(archive->history(target.timeline));
   for (const TimelinePiece& piece : path_to(target.timeline, ancestors)) {
-    if (piece.timeline > 1) TRY(stage(history_name(piece.timeline)));
+    if (piece.timeline > 1) TRY(stage(history_name(piece.timeline)));  // recovery does without, or says so
     // A server that is to stop at once wants to see the record after that, too.
     const uint64_t from = std::max(piece.from.value, target.replay_from.value) / size * size;
     const uint64_t to = std::min(piece.to.value, target.replay_to.value + size);
-    for (uint64_t at = from; at < to; at += size) TRY(stage(segment_name(piece.timeline, {at}, size)));
+    for (uint64_t at = from; at < to; at += size) {
+      if (TRY(stage(segment_name(piece.timeline, {at}, size)))) staged.insert(at);
+    }
+  }
+  // Recovery would end there as if it were the end of the log. The segment in which a
+  // timeline begins may be stored under the older name, the newer one, or both.
+  for (uint64_t at = target.replay_from.value / size * size; at < target.replay_to.value; at += size) {
+    if (!staged.contains(at))
+      return make_error(ErrorCode::kUnreachableTarget, "recovery up to {} needs the WAL of {}, which is not stored",
+                        target.replay_to.text(), Lsn{at}.text());
   }
   return "cp '" + directory + "/%f' '%p'";
+}
+
+Result<void> prove_replayed(ServerSession& session, const ResolvedTarget& target) {
+  if (!target.last_record) return {};
+  const Rows rows = TRY(session.exec("select coalesce(pg_last_wal_replay_lsn(), '0/0')"));
+  const Lsn reached = TRY(parse_lsn(rows.at(0, 0)));
+  if (reached > *target.last_record) return {};
+  return make_error(ErrorCode::kUnreachableTarget, "recovery ended at {}, before the record at {}, which is stored",
+                    reached.text(), target.last_record->text())
+      .with_hint("the server's log says what it missed; prove the stored WAL with 'holdfast check --read-data'");
 }
 
 Result<void> write_access_files(FileSystem& fs, const std::string& root) {
@@ -42,26 +67,34 @@ Result<void> write_access_files(FileSystem& fs, const std::string& root) {
   return write_file_durably(fs, ident_path(root), as_bytes(""), 0644);
 }
 
-std::vector<std::pair<std::string, std::string>> settings_aside(const std::string& data_directory,
+std::vector<std::pair<std::string, std::string>> settings_aside(int major, const std::string& data_directory,
                                                                 const std::string& root) {
-  return {{"data_directory", data_directory},
-          {"hba_file", hba_path(root)},
-          {"ident_file", ident_path(root)},
-          {"external_pid_file", join_path(root, "external.pid")},
-          {"archive_mode", "off"},
-          {"primary_conninfo", ""},
-          {"primary_slot_name", ""},
-          {"synchronous_standby_names", ""},
-          {"ssl", "off"},
-          {"logging_collector", "off"},
-          {"log_destination", "stderr"},
-          {"fsync", "off"},
-          {"autovacuum", "off"},
-          {"hot_standby", "on"},
-          {"shared_preload_libraries", ""},
-          {"session_preload_libraries", ""},
-          {"local_preload_libraries", ""},
-          {"cluster_name", "holdfast-boot"}};
+  std::vector<std::pair<std::string, std::string>> settings = {
+      {"data_directory", data_directory},
+      {"hba_file", hba_path(root)},
+      {"ident_file", ident_path(root)},
+      {"external_pid_file", join_path(root, "external.pid")},
+      {"archive_mode", "off"},
+      // Commands of the original's, and files that it works with.
+      {"archive_cleanup_command", ""},
+      {"recovery_end_command", ""},
+      {"primary_conninfo", ""},
+      {"primary_slot_name", ""},
+      {"synchronous_standby_names", ""},
+      {"max_logical_replication_workers", "0"},  // subscriptions would connect to their publishers
+      {"ssl", "off"},
+      {"logging_collector", "off"},
+      {"log_destination", "stderr"},
+      {"fsync", "off"},
+      {"autovacuum", "off"},
+      {"hot_standby", "on"},
+      {"shared_preload_libraries", ""},
+      {"session_preload_libraries", ""},
+      {"local_preload_libraries", ""},
+      {"cluster_name", "holdfast-boot"}};
+  if (major < kFirstMajorWithStatisticsInMemory) settings.emplace_back("stats_temp_directory", "pg_stat_tmp");
+  if (major < kFirstMajorWithoutTriggerFile) settings.emplace_back("promote_trigger_file", "");
+  return settings;
 }
 
 }  // namespace holdfast::postgres

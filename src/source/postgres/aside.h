@@ -7,6 +7,7 @@
 #include "base/filesystem.h"
 #include "repo/point.h"
 #include "repo/repository.h"
+#include "source/postgres/connection.h"
 #include "source/postgres/target.h"
 
 namespace holdfast::postgres {
@@ -15,7 +16,7 @@ namespace holdfast::postgres {
 
 // Lays out all WAL that recovery to `target` will ask for in `directory`, which is made,
 // and returns the restore_command that takes it from there. Such a server need not be
-// able to read the repository or its passphrase.
+// able to read the repository or its passphrase. kUnreachableTarget names WAL that is not stored.
 Result<std::string> stage_wal(FileSystem& fs, repo::Repository& repository, const repo::Snapshot& snapshot,
                               const ResolvedTarget& target, const std::string& directory);
 
@@ -24,8 +25,13 @@ Result<std::string> stage_wal(FileSystem& fs, repo::Repository& repository, cons
 Result<void> write_access_files(FileSystem& fs, const std::string& root);
 
 // Settings, above those of the cluster's files, by which nobody but us comes in and
-// nothing goes out: no TCP, no archiving, no replication. `root` as above.
-std::vector<std::pair<std::string, std::string>> settings_aside(const std::string& data_directory,
+// nothing goes out: no TCP, no archiving, no replication, no command of the original's.
+// `major` is the server's, `root` as above.
+std::vector<std::pair<std::string, std::string>> settings_aside(int major, const std::string& data_directory,
                                                                 const std::string& root);
+
+// Whether a server whose recovery has ended has replayed all that the target promises:
+// kUnreachableTarget says where it ended before.
+Result<void> prove_replayed(ServerSession& session, const ResolvedTarget& target);
 
 }  // namespace holdfast::postgres

@@ -74,7 +74,7 @@ Result<void> BootedCluster::start() {
   options.log_path = join_path(root, "log");
   options.user = user_;
   options.start_deadline = left();
-  options.settings = settings_aside(data_, root);
+  options.settings = settings_aside(source_.major, data_, root);
   server_ = TRY(PrivateServer::start(std::move(options)));
   return {};
 }
@@ -85,7 +85,9 @@ Result<void> BootedCluster::wait_for_end_of_recovery() {
     auto session = ServerSession::connect(server_->connection());
     if (session.ok()) {
       auto recovering = session.value()->value("select pg_is_in_recovery()");
-      if (recovering.ok() && recovering.value() == "f") return {};
+      if (recovering.ok() && recovering.value() == "f") return prove_replayed(*session.value(), target_);
+    } else if (session.error().code() == ErrorCode::kMismatch) {
+      return std::move(session).error();
     }
     if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "the recovery aside was stopped");
     if (left().ns <= 0)

@@ -24,8 +24,8 @@ class BootedCluster {
     std::string restore_command;  // how the server fetches WAL when it runs under our own account
     Duration deadline = Duration::hours(1);  // for all of it
   };
-  // kMismatch without server programs of the right major; kTimeout, kInterrupted; what
-  // materialise() says.
+  // kMismatch without server programs of the right major; kUnreachableTarget when recovery
+  // ends before all is replayed; kTimeout, kInterrupted; what materialise() says.
   static Result<std::unique_ptr<BootedCluster>> boot(source::World& world, repo::Repository& repository,
                                                      const repo::Snapshot& snapshot, const ResolvedTarget& target,
                                                      Options options);

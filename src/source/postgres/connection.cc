@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <map>
 
+#include "base/places.h"
 #include "source/postgres/sqlstate.h"
 
 namespace holdfast::postgres {
@@ -74,7 +75,49 @@ Result<std::map<std::string, std::string>> connect_keywords(const Connection& co
 
 Duration now() { return system_clock().monotonic(); }
 
+// Of a server of ours: what libpq is not to ask the environment for. Only a string can give
+// an empty value, which as a keyword counts as none given.
+constexpr const char* kNothingElse =
+    "hostaddr='' options='' requirepeer='' target_session_attrs=any channel_binding=disable";
+
+// The last guard: whoever would write to the server that answers must know that it is theirs.
+Result<void> prove_directory(ServerSession& session, const std::string& directory) {
+  const std::string found = TRY_CONTEXT(session.value("show data_directory"), "asking a server for its directory");
+  if (resolved_path(found) == resolved_path(directory)) return {};
+  return make_error(ErrorCode::kMismatch, "the server that answered works on {}, not on {}", found, directory)
+      .with_hint("look at the environment: PGSERVICE and others of libpq's variables lead to another server");
+}
+
 }  // namespace
+
+std::vector<std::string> client_variables() {
+  return {"PGHOST",
+          "PGHOSTADDR",
+          "PGPORT",
+          "PGDATABASE",
+          "PGUSER",
+          "PGPASSWORD",
+          "PGPASSFILE",
+          "PGSERVICE",
+          "PGSERVICEFILE",
+          "PGSYSCONFDIR",
+          "PGOPTIONS",
+          "PGAPPNAME",
+          "PGSSLMODE",
+          "PGREQUIRESSL",
+          "PGSSLNEGOTIATION",
+          "PGREQUIREAUTH",
+          "PGREQUIREPEER",
+          "PGCHANNELBINDING",
+          "PGGSSENCMODE",
+          "PGCONNECT_TIMEOUT",
+          "PGTARGETSESSIONATTRS",
+          "PGLOADBALANCEHOSTS",
+          "PGCLIENTENCODING",
+          "PGDATESTYLE",
+          "PGTZ",
+          "PGDATA"};
+}
 
 Result<void> check_connection(const std::string& conninfo) {
   const Conninfo parsed = TRY(parse_conninfo(conninfo));
@@ -146,6 +189,11 @@ Result<std::unique_ptr<ServerSession>> ServerSession::connect(const Connection& 
                                                               const SessionOptions& options) {
   const auto keywords = TRY(connect_keywords(connection, options));
   std::vector<const char*> names, values;
+  const bool ours = !connection.data_directory.empty();
+  if (ours) {
+    names.push_back("dbname");  // libpq reads the first one as a string
+    values.push_back(kNothingElse);
+  }
   for (const auto& [name, value] : keywords) {
     names.push_back(name.c_str());
     values.push_back(value.c_str());
@@ -160,7 +208,7 @@ Result<std::unique_ptr<ServerSession>> ServerSession::connect(const Connection& 
   }
   names.push_back(nullptr);
   values.push_back(nullptr);
-  pg_conn* raw = PQconnectStartParams(names.data(), values.data(), 0);
+  pg_conn* raw = PQconnectStartParams(names.data(), values.data(), ours ? 1 : 0);
   const Secret wiped(std::move(password));
   if (!raw) return make_error(ErrorCode::kNoSpace, "no memory for a connection to the PostgreSQL server");
   std::unique_ptr<ServerSession> session(new ServerSession(raw, options));
@@ -189,6 +237,7 @@ Result<std::unique_ptr<ServerSession>> ServerSession::connect(const Connection& 
         "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN "
         "('statement_timeout', "
         "'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')"));
+    if (ours) TRY(prove_directory(*session, connection.data_directory));
   }
   return session;
 }

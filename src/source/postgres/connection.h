@@ -24,7 +24,14 @@ namespace holdfast::postgres {
 struct Connection {
   std::string conninfo;
   Secret password;  // empty: none, or ~/.pgpass
+  // Of a server of ours, whose socket the string names: the environment's PGHOSTADDR counts
+  // for nothing, and each session proves that the server works on this directory. "": any server.
+  std::string data_directory;
 };
+
+// The variables by which libpq, and the programs of PostgreSQL, go elsewhere or otherwise
+// than a connection string says.
+std::vector<std::string> client_variables();
 
 // kConfig when the string is malformed or holds a password, which is never repeated.
 Result<void> check_connection(const std::string& conninfo);
@@ -71,7 +78,8 @@ class Rows {
 // ISO in SQL sessions, search_path is empty, and statements have no time limit of
 // the server's. The password goes to libpq as a keyword of its own: it is in no
 // argv, log or error. Not thread-safe. Errors: kUnavailable (can't connect, or the
-// connection broke; retryable), kPermission (refused by authentication),
+// connection broke; retryable), kPermission (refused by authentication), kMismatch
+// (another server than the one on the connection's data directory answered),
 // kServer (the server refused a statement; the message carries the SQLSTATE),
 // kTimeout (the statement was cancelled), kInterrupted.
 class ServerSession {

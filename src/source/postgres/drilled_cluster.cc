@@ -6,8 +6,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
-#include <thread>
 
+#include "base/places.h"
+#include "base/tail.h"
 #include "source/postgres/aside.h"
 #include "source/postgres/materialise.h"
 #include "source/postgres/server_checks.h"
@@ -53,6 +54,18 @@ Result<Check> settled(std::string name, Result<Check> made) {
   return check;
 }
 
+// What the server needs of an installation that does not lie where the system's programs do.
+// Neither the whole of it nor what else its directory holds: that may be somebody's home.
+std::vector<std::string> server_programs(FileSystem& fs, const std::string& bin_directory) {
+  const std::string prefix = parent_path(bin_directory);
+  const std::string share = join_path(prefix, "share");
+  std::vector<std::string> needed = {join_path(bin_directory, "postgres"), join_path(prefix, "lib"),
+                                     join_path(prefix, "lib64"), join_path(share, "postgresql")};
+  const auto own = exists(fs, join_path(share, "postgresql.conf.sample"));
+  if (own.ok() && *own) needed.push_back(share);
+  return needed;
+}
+
 }  // namespace
 
 void take_amcheck_output(std::string_view output, Check& check) {
@@ -89,6 +102,7 @@ DrilledCluster::DrilledCluster(const source::World& world, repo::Repository& rep
       options_(options),
       source_(std::move(source)) {
   connection_.conninfo = fmt::format("host={} port={} user=postgres dbname=postgres", path("s"), kPort);
+  connection_.data_directory = path("data");
 }
 
 Result<std::unique_ptr<DrilledCluster>> DrilledCluster::create(const source::World& world, repo::Repository& repository,
@@ -102,7 +116,9 @@ Result<std::unique_ptr<DrilledCluster>> DrilledCluster::create(const source::Wor
     return make_error(ErrorCode::kConfig, "{} is too long a path for a server's socket", cluster->path("s"))
         .with_hint("choose a shorter one with --scratch DIR");
   }
-  cluster->bin_directory_ = TRY(find_bin_directory(cluster->source_.major, options.bin_directory));
+  const std::string found = TRY(find_bin_directory(cluster->source_.major, options.bin_directory));
+  // Where the program lies, and not a link to it: it looks for its files from there.
+  cluster->bin_directory_ = parent_path(resolved_path(join_path(found, "postgres")));
   return cluster;
 }
 
@@ -141,12 +157,10 @@ IsolationOptions DrilledCluster::server_command() const {
                   kPort,
                   "-c",
                   "listen_addresses="};
-  auto settings = settings_aside(path("data"), options_.directory);
+  auto settings = settings_aside(source_.major, path("data"), options_.directory);
   // A recovery is timed as it would be.
   std::erase_if(settings, [](const auto& setting) { return setting.first == "fsync"; });
-  // Workers for subscriptions would connect to their publishers; shared memory in files
-  // goes with the directory.
-  settings.emplace_back("max_logical_replication_workers", "0");
+  // Shared memory in files goes with the directory.
   settings.emplace_back("dynamic_shared_memory_type", "mmap");
   for (const auto& [name, value] : settings) {
     command.argv.emplace_back("-c");
@@ -156,7 +170,7 @@ IsolationOptions DrilledCluster::server_command() const {
   if (const char* libraries = std::getenv("LD_LIBRARY_PATH"))
     command.environment.emplace_back("LD_LIBRARY_PATH", libraries);
   command.directory = options_.directory;
-  command.programs = {parent_path(bin_directory_)};
+  command.programs = server_programs(world_.fs, bin_directory_);
   command.working_directory = path("s");
   command.log_path = path("log");
   command.uid = options_.user.uid;
@@ -179,7 +193,9 @@ Result<void> DrilledCluster::wait_for_end_of_recovery() {
     auto session = ServerSession::connect(connection_);
     if (session.ok()) {
       auto recovering = session.value()->value("select pg_is_in_recovery()");
-      if (recovering.ok() && recovering.value() == "f") return {};
+      if (recovering.ok() && recovering.value() == "f") return prove_replayed(*session.value(), target_);
+    } else if (session.error().code() == ErrorCode::kMismatch) {
+      return std::move(session).error();
     }
     if (!server_->running())
       return make_error(ErrorCode::kServer, "the server ended before recovery did; its log ends with: {}", log_tail());
@@ -209,29 +225,13 @@ CommandOptions DrilledCluster::tool(std::vector<std::string> argv) const {
   command.argv[0] = join_path(bin_directory_, command.argv[0]);
   command.environment = {
       {"PGHOST", path("s")}, {"PGPORT", kPort}, {"PGUSER", "postgres"}, {"PGDATABASE", "postgres"}, {"LC_ALL", "C"}};
+  command.without = client_variables();
   command.uid = options_.user.uid;
   command.gid = options_.user.gid;
   command.working_directory = path("s");
   command.deadline = std::max(left(), Duration::seconds(1));
+  command.stop = &world_.progress.stop;
   return command;
-}
-
-// Runs a client of the server. When we are asked to stop the server goes, and so its clients.
-Result<CommandOutcome> DrilledCluster::ask_by_tool(const CommandOptions& command) {
-  Result<CommandOutcome> outcome = [&] {
-    const std::jthread watcher([this](std::stop_token done) {
-      while (!done.stop_requested()) {
-        if (world_.progress.stop) {
-          ::kill(server_->pid(), SIGQUIT);
-          return;
-        }
-        world_.clock.sleep(kPollInterval);
-      }
-    });
-    return run_command(command);
-  }();
-  if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "the drill was stopped");
-  return outcome;
 }
 
 Result<Check> DrilledCluster::amcheck() {
@@ -240,7 +240,7 @@ Result<Check> DrilledCluster::amcheck() {
   const std::vector<std::string> argv = amcheck_command(world_.threads);
   if (::access(join_path(bin_directory_, argv[0]).c_str(), X_OK) != 0)
     return Check::skipped("amcheck", "pg_amcheck is not installed");
-  const CommandOutcome outcome = TRY(ask_by_tool(tool(argv)));
+  const CommandOutcome outcome = TRY(run_command(tool(argv)));
   Check check("amcheck");
   check.words = "pg_amcheck of all tables and B-tree indexes, each row against them";
   take_amcheck_output(outcome.output, check);
@@ -263,8 +263,7 @@ Result<Check> DrilledCluster::page_checksums() {
   return check;
 }
 
-Result<std::vector<Check>> DrilledCluster::verify() {
-  std::vector<Check> made;
+Result<void> DrilledCluster::verify(std::vector<Check>& made) {
   ServerChecks checks(connection_, [this] { return left(); }, world_.progress.stop);
   world_.progress.phase = "comparing row counts";
   made.push_back(target_.as_captured
@@ -283,7 +282,7 @@ Result<std::vector<Check>> DrilledCluster::verify() {
     made.push_back(TRY(settled("assertions", checks.assertions(options_.assertions))));
   world_.progress.phase = "checking page checksums";
   made.push_back(TRY(settled("page checksums", page_checksums())));
-  return made;
+  return {};
 }
 
 Result<void> DrilledCluster::stop() {
@@ -293,11 +292,6 @@ Result<void> DrilledCluster::stop() {
   return std::move(ended).context("stopping the server");
 }
 
-std::string DrilledCluster::log_tail() const {
-  auto log = read_file(world_.fs, path("log"));
-  if (!log.ok()) return "(no log)";
-  const std::string_view text = as_text(log.value());
-  return std::string(text.substr(text.size() > kLogTailBytes ? text.size() - kLogTailBytes : 0));
-}
+std::string DrilledCluster::log_tail() const { return tail_of_log(world_.fs, path("log"), kLogTailBytes); }
 
 }  // namespace holdfast::postgres

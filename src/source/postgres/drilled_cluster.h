@@ -39,10 +39,12 @@ class DrilledCluster {
                                                         const DrillOptions& options);
 
   Result<void> restore();
-  // Until recovery has ended. kServer with the end of the server's log.
+  // Until recovery has ended. kServer with the end of the server's log; kUnreachableTarget
+  // when it ended before all was replayed.
   Result<void> boot();
-  // What is wrong is in the checks. The server is stopped afterwards.
-  Result<std::vector<source::Check>> verify();
+  // What is wrong is in the checks, which are added one by one: they stay when an error ends
+  // it. The server is stopped afterwards.
+  Result<void> verify(std::vector<source::Check>& made);
   Result<void> stop();
 
   uint64_t restored_bytes() const { return restored_bytes_; }
@@ -61,7 +63,6 @@ class DrilledCluster {
   Result<void> learn_of_server();
   Result<source::Check> amcheck();
   Result<source::Check> page_checksums();
-  Result<CommandOutcome> ask_by_tool(const CommandOptions& command);
   CommandOptions tool(std::vector<std::string> argv) const;
   Duration left() const { return until_ - world_.clock.monotonic(); }
   std::string path(const char* name) const { return join_path(options_.directory, name); }

@@ -20,6 +20,7 @@ Result<void> run(const DumpProgram& program, const Connection& connection, std::
   command.deadline = program.deadline;
   command.output_limit_bytes = 1 << 20;
   command.stop = program.stop;
+  if (!connection.data_directory.empty()) command.without = client_variables();
   if (!connection.password.empty())
     command.environment = {{"PGPASSWORD", std::string(as_text(connection.password.reveal()))}};
   TRY(run_command_checked(command));

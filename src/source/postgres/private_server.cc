@@ -10,6 +10,7 @@
 
 #include "base/filesystem.h"
 #include "base/subprocess.h"
+#include "base/tail.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -103,6 +104,7 @@ Result<ServerUser> server_user(const std::string& path) {
 
 PrivateServer::PrivateServer(Options options) : options_(std::move(options)) {
   connection_.conninfo = fmt::format("host={} port={} user=postgres dbname=postgres", options_.socket_directory, kPort);
+  connection_.data_directory = options_.data_directory;
 }
 
 PrivateServer::~PrivateServer() {
@@ -132,6 +134,7 @@ Result<std::unique_ptr<PrivateServer>> PrivateServer::start(Options options) {
                   given.log_path,
                   "-o",
                   arguments};
+  command.without = client_variables();
   command.uid = given.user.uid;
   command.gid = given.user.gid;
   command.working_directory = given.socket_directory;
@@ -164,6 +167,7 @@ Result<std::string> PrivateServer::run(std::vector<std::string> argv, Duration d
   command.argv = std::move(argv);
   command.environment = {
       {"PGHOST", options_.socket_directory}, {"PGPORT", kPort}, {"PGUSER", "postgres"}, {"PGDATABASE", "postgres"}};
+  command.without = client_variables();
   command.uid = options_.user.uid;
   command.gid = options_.user.gid;
   command.working_directory = options_.socket_directory;
@@ -172,10 +176,7 @@ Result<std::string> PrivateServer::run(std::vector<std::string> argv, Duration d
 }
 
 std::string PrivateServer::log_tail() const {
-  auto log = read_file(real_file_system(), options_.log_path);
-  if (!log.ok()) return "(no log)";
-  const std::string_view text = as_text(log.value());
-  return std::string(text.substr(text.size() > kLogTailBytes ? text.size() - kLogTailBytes : 0));
+  return tail_of_log(real_file_system(), options_.log_path, kLogTailBytes);
 }
 
 }  // namespace holdfast::postgres

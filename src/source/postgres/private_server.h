@@ -48,7 +48,8 @@ class PrivateServer {
   // "fast", or "immediate" as after a crash.
   Result<void> stop(const std::string& mode = "fast");
   const Connection& connection() const { return connection_; }
-  // Runs one of the server's programs with the connection's PGHOST, PGPORT, PGUSER.
+  // Runs one of the server's programs with the connection's PGHOST, PGPORT, PGUSER, and
+  // nothing of the environment that leads libpq elsewhere.
   Result<std::string> run(std::vector<std::string> argv, Duration deadline);
   std::string log_tail() const;
 

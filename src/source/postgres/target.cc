@@ -193,9 +193,11 @@ class Resolver {
           .with_hint(fmt::format("restore to --lsn {}, where the readable log ends, or push what is missing",
                                  path.end().text()));
     const auto commit = path.last_commit();
-    return outcome(candidate, path, path.end(), end_instant(candidate, path),
-                   commit ? fmt::format("latest: last commit {}", format_rfc3339(*commit))
-                          : "latest: no commit since the snapshot");
+    ResolvedTarget resolved = TRY(outcome(candidate, path, path.end(), end_instant(candidate, path),
+                                          commit ? fmt::format("latest: last commit {}", format_rfc3339(*commit))
+                                                 : "latest: no commit since the snapshot"));
+    if (const auto last = path.last_record(); last && *last > candidate.source.start) resolved.last_record = last;
+    return resolved;
   }
 
   Result<ResolvedTarget> by_time() {

@@ -31,7 +31,11 @@ struct ResolvedTarget {
   // recovery_target_* settings as name, value; recovery_target_timeline is always
   // among them, and alone it means: replay all that is stored.
   std::vector<std::pair<std::string, std::string>> settings;
-  Time instant;              // what the outcome will stand for, as far as known
+  Time instant;  // what the outcome will stand for, as far as known
+  // Where the last record that is stored begins, when all that is stored is to be replayed: a
+  // server ends such a recovery wherever it finds no more. Empty: it is told where to stop,
+  // and fails when it does not get there, or there is nothing to replay.
+  std::optional<Lsn> last_record;
   bool as_captured = false;  // nothing beyond the snapshot's own end is wanted
   // Tablespaces that the WAL on the way makes, at the places where the original had
   // them: replay goes there, whatever the directory restored to.

@@ -131,6 +131,7 @@ TEST_F(TargetTest, LatestReplaysAllThatIsStored) {
   EXPECT_THAT(resolved.settings, ElementsAre(Pair("recovery_target_timeline", "1")));
   EXPECT_EQ(resolved.replay_from, start_);
   EXPECT_EQ(resolved.replay_to, end_);
+  EXPECT_EQ(resolved.last_record, commits_[740]);
   EXPECT_EQ(resolved.instant, at(40));
   EXPECT_EQ(resolved.description,
             "latest: last commit 2027-01-15T08:00:40.000000Z, from the snapshot of 2027-01-15T08:00:00.000000Z, 4 "
@@ -145,6 +146,7 @@ TEST_F(TargetTest, ATimeNeedsALaterCommit) {
                                              Pair("recovery_target_time", "2027-01-15 08:00:20.000000+00"),
                                              Pair("recovery_target_inclusive", "on")));
   EXPECT_GT(resolved.replay_to, point_) << "recovery stops at the roll-back at 26";
+  EXPECT_FALSE(resolved.last_record) << "it is told where to stop";
   EXPECT_LT(resolved.replay_to, commits_[730]);
   EXPECT_EQ(resolved.instant, at(20));
   resolved = resolve(target_at(at(20), false)).value();

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "base/tail.h"
 #include "base/units.h"
 #include "source/redis/file_sink.h"
 #include "source/redis/materialise.h"
@@ -55,7 +56,7 @@ IsolationOptions DrilledServer::server_command() const {
                   databases,     "--maxmemory",  "0"};
   command.environment = {{"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"LANG", "C"}, {"PWD", "/"}};
   command.directory = options_.directory;
-  command.programs = {parent_path(program_.path)};
+  command.programs = {program_.path};
   command.working_directory = path("data");
   command.log_path = path("log");
   command.uid = options_.uid;
@@ -101,10 +102,11 @@ Result<void> DrilledServer::await_loaded() {
   }
 }
 
-Result<std::vector<Check>> DrilledServer::verify() {
+Result<void> DrilledServer::verify(std::vector<Check>& made) {
   Check replay("replay");
   replay.words = fmt::format("{} of commands behind the snapshot", format_bytes(target_.replay_bytes()));
   for (const std::string& fault : faults_) replay.add("command", fault);
+  made.push_back(std::move(replay));
   Check keys("keys");
   world_.progress.phase = "comparing keys";
   auto session = TRY(connect());
@@ -113,7 +115,8 @@ Result<std::vector<Check>> DrilledServer::verify() {
   keys.words = fmt::format("type, time to live and digest of {} keys; counts of databases and function libraries",
                            format_count(report.checked_objects));
   for (const source::VerifyFinding& finding : report.findings) keys.add(finding.object, finding.problem);
-  return std::vector<Check>{std::move(replay), std::move(keys)};
+  made.push_back(std::move(keys));
+  return {};
 }
 
 Result<void> DrilledServer::stop() {
@@ -124,10 +127,7 @@ Result<void> DrilledServer::stop() {
 }
 
 std::string DrilledServer::log_tail() const {
-  const auto log = read_file(world_.fs, path("log"));
-  if (!log.ok()) return "(no log)";
-  const std::string_view text = as_text(log.value());
-  return std::string(text.substr(text.size() > kLogTailBytes ? text.size() - kLogTailBytes : 0));
+  return tail_of_log(world_.fs, path("log"), kLogTailBytes);
 }
 
 }  // namespace holdfast::redis

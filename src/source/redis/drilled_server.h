@@ -46,8 +46,8 @@ class DrilledServer {
   // Until it has loaded its data. kServer with the end of the server's log; kNotFound and
   // kMismatch without a server program that can load it.
   Result<void> boot();
-  // What is wrong is in the checks.
-  Result<std::vector<source::Check>> verify();
+  // What is wrong is in the checks, which are added one by one.
+  Result<void> verify(std::vector<source::Check>& made);
   Result<void> stop();
 
   uint64_t restored_bytes() const { return restored_bytes_; }

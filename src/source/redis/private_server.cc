@@ -15,6 +15,7 @@
 #include "base/filesystem.h"
 #include "base/log.h"
 #include "base/subprocess.h"
+#include "base/tail.h"
 
 namespace holdfast::redis {
 namespace {
@@ -226,10 +227,7 @@ void PrivateServer::stop() {
 }
 
 std::string PrivateServer::log_tail() const {
-  auto log = read_file(real_file_system(), join_path(options_.directory, kLog));
-  if (!log.ok()) return "(no log)";
-  const std::string_view text = as_text(log.value());
-  return std::string(text.substr(text.size() > kLogTailBytes ? text.size() - kLogTailBytes : 0));
+  return tail_of_log(real_file_system(), join_path(options_.directory, kLog), kLogTailBytes);
 }
 
 }  // namespace holdfast::redis
