@@ -60,7 +60,7 @@ TEST(Aead, OpensWhatItSealedAlsoInPlaceAndEmpty) {
     Bytes plain(size);
     random->fill(plain.mutable_view());
     Bytes buffer(size + kTagBytes);
-    if (size) std::memcpy(buffer.data(), plain.data(), size);
+    std::ranges::copy(plain.view(), buffer.data());
     seal(key, counter_nonce(7), {as_bytes("a"), as_bytes("b")}, buffer.view(0, size), buffer.mutable_view());
     ASSERT_TRUE(open(key, counter_nonce(7), {as_bytes("ab"), {}}, buffer.view(), buffer.mutable_view().first(size)));
     EXPECT_TRUE(equal(buffer.view(0, size), plain.view()));

@@ -256,7 +256,9 @@ TEST(Reseal, LosesNothingWhereverItIsStopped) {
       auto header = parse_object_header(pack.view(), ObjectType::kDataPack, name);
       if (!header.ok()) header = parse_object_header(pack.view(), ObjectType::kMetadataPack, name);
       ASSERT_TRUE(header.ok()) << header.error().text();
-      if (header->epoch == epoch) ASSERT_TRUE(filled.scratch.store->remove(name).ok());
+      if (header->epoch == epoch) {
+        ASSERT_TRUE(filled.scratch.store->remove(name).ok());
+      }
     }
     filled.expect_whole(fmt::format("without the old packs, gone on after {} changes", changes));
   }
