@@ -65,8 +65,7 @@ class Initialiser {
       server.identity = TRY_CONTEXT(postgres::identify_server(reached), "{}", connection);
       servers_.push_back(std::move(server));
     }
-    for (const std::string& address : options_.redis)
-      redis_.push_back(TRY_CONTEXT(recovery::ask_redis(address, environment), "{}", address));
+    for (const std::string& address : options_.redis) redis_.push_back(TRY(recovery::ask_redis(address, environment)));
     if (options_.connections.empty() && options_.redis.empty() && !options_.no_discover) discover();
     return {};
   }

@@ -274,10 +274,12 @@ Result<void> Engine::turn() {
 
 Result<void> Engine::drive() {
   TRY(announce());
+  watch_budgets();
   while (!all_settled()) {
     if (stopping_ && (detach_ || !anything_runs())) return end_stopped();
     TRY(turn());
   }
+  watch_budgets();
   append(kind::kRunFinished, "", 0, {{"outcome", state_.undoing ? "undone" : "recovered"}});
   return world_.log.commit();
 }

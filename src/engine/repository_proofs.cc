@@ -35,7 +35,9 @@ Result<Number> number_of(const char* option, const std::string& text) {
 // As `holdfast restore` reads these words.
 Result<recovery::RestoreRequest> request_of(const WantedPoint& wanted, Time now) {
   recovery::RestoreRequest request;
-  request.components = wanted.components;
+  // A place in the log of PostgreSQL is an instant to all others: they need it in the plan.
+  const bool is_place = !wanted.lsn.empty() || !wanted.xid.empty() || !wanted.restore_point.empty();
+  if (!is_place) request.components = wanted.components;
   if (!wanted.point.empty()) request.point = wanted.point;
   source::RestoreTarget& target = request.target;
   if (wanted.at == "latest") {
@@ -76,7 +78,11 @@ Result<ProvenPoint> RepositoryProofs::read_point(const WantedPoint& wanted) {
   // Complete: a restore of these components to that instant can be planned, which reads
   // the WAL on the way there.
   const recovery::RestoreRequest request = TRY(request_of(wanted, workspace->machine().clock.now()));
-  const recovery::RestorePlan plan = TRY(recovery::plan_restore(*workspace, request));
+  recovery::RestorePlan plan = TRY(recovery::plan_restore(*workspace, request));
+  const auto is_wanted = [&](const std::string& component) {
+    return components.empty() || std::find(components.begin(), components.end(), component) != components.end();
+  };
+  std::erase_if(plan.components, [&](const recovery::ComponentPlan& each) { return !is_wanted(each.component); });
   if (plan.components.empty()) return make_error(ErrorCode::kNotFound, "there is no recovery point");
   ProvenPoint proven;
   proven.instant = plan.components.front().instant;
@@ -91,11 +97,9 @@ Result<ProvenPoint> RepositoryProofs::read_point(const WantedPoint& wanted) {
   }
   proven.id = points.front();
   for (const recovery::ComponentConfig& component : workspace->stack().components) {
-    const bool wanted =
-        components.empty() || std::find(components.begin(), components.end(), component.name) != components.end();
     const bool covered =
         std::find(proven.components.begin(), proven.components.end(), component.name) != proven.components.end();
-    if (wanted && !covered) {
+    if (is_wanted(component.name) && !covered) {
       return make_error(ErrorCode::kNotFound, "point {} holds nothing of {}", proven.id.substr(0, 8), component.name);
     }
   }

@@ -40,20 +40,23 @@ struct Url {
   Secret password;
 };
 
+// An account ends at the last '@': what is no code in a password may be any other sign.
 Url parted(std::string_view url) {
-  url = url.substr(0, url.find('?'));
+  const bool is_socket = url.starts_with("unix:");
   const size_t scheme = url.find("://");
-  if (url.starts_with("unix:") || scheme == std::string_view::npos) return {std::string(url), {}};
-  const size_t begin = scheme + 3, at = url.rfind('@');
-  const bool has_user = at != std::string_view::npos && at >= begin;
+  const size_t begin = scheme != std::string_view::npos ? scheme + 3 : is_socket ? 5 : 0;
+  const size_t at = url.rfind('@');
+  const bool is_path = is_socket && url.substr(begin).starts_with('/');
+  const bool has_user = at != std::string_view::npos && at >= begin && !is_path;
   std::string_view place = url.substr(has_user ? at + 1 : begin);
-  place = place.substr(0, place.find('/'));
+  place = place.substr(0, place.find('?'));
+  if (!is_socket) place = place.substr(0, place.find('/'));
   Url parts;
   parts.address = url.substr(0, begin);
   if (has_user) {
     const std::string_view account = url.substr(begin, at - begin);
     const size_t colon = std::min(account.find(':'), account.size());
-    if (colon > 0) parts.address += percent_decoded(account.substr(0, colon)) + "@";
+    if (colon > 0 && !is_socket) parts.address += percent_decoded(account.substr(0, colon)) + "@";
     if (colon < account.size()) parts.password = Secret::from_text(percent_decoded(account.substr(colon + 1)));
   }
   parts.address += place;
@@ -111,6 +114,12 @@ class RedisDiscoverer {
   }
 
  private:
+  // What can't be understood may hold a password.
+  static std::string shown(const std::string& address) {
+    const auto connection = redis::parse_connection(address);
+    return connection.ok() ? connection->text() : "REDIS_URL";
+  }
+
   void from_sockets(const std::string& directory) {
     const auto entries = fs_.list(directory);
     if (!entries.ok()) return;
@@ -132,7 +141,7 @@ class RedisDiscoverer {
       return;
     }
     const bool is_absent = got.error().code() == ErrorCode::kUnavailable;
-    if (is_there || !is_absent) found_.refused.push_back(fmt::format("{}: {}", address, got.error().message()));
+    if (is_there || !is_absent) found_.refused.push_back(fmt::format("{}: {}", shown(address), got.error().message()));
   }
 
   FileSystem& fs_;
@@ -151,7 +160,8 @@ RedisDiscovery discover_redis(FileSystem& fs, const EnvironmentLookup& environme
 }
 
 Result<FoundRedis> ask_redis(const std::string& address, const EnvironmentLookup& environment) {
-  auto answer = TRY(RedisDiscoverer(real_file_system(), environment).answer(address, Secret()));
+  const std::string place = TRY(redis::parse_connection(address)).text();
+  auto answer = TRY_CONTEXT(RedisDiscoverer(real_file_system(), environment).answer(address, Secret()), "{}", place);
   return std::move(answer.server);
 }
 

@@ -91,5 +91,18 @@ TEST_F(DiscoverRedisTest, APasswordWhereNoneIsWantedIsNoHindrance) {
   EXPECT_TRUE(found.servers[0].password.empty());
 }
 
+TEST_F(DiscoverRedisTest, APasswordIsRepeatedInNoForm) {
+  for (const char* url : {"default:s3cret@cache.invalid:6379", "unix://someone:s3cret@/nowhere",
+                          "redis://:s3c?s3cret@h.invalid", "redis://:s3cret@h.invalid:port", "rediss://a:s3cret@"}) {
+    const auto lookup = [url](const char* name) { return std::string_view(name) == "REDIS_URL" ? url : nullptr; };
+    const RedisDiscovery found = discover_redis(real_file_system(), lookup, {});
+    ASSERT_FALSE(found.refused.empty()) << url;
+    for (const std::string& refused : found.refused) EXPECT_THAT(refused, Not(HasSubstr("s3c"))) << url;
+    const auto asked = ask_redis(url, lookup);
+    ASSERT_FALSE(asked.ok());
+    EXPECT_THAT(asked.error().text(), Not(HasSubstr("s3c"))) << url;
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::recovery

@@ -536,6 +536,21 @@ class Tables(Live):
         self.assertEqual(self.sql("select count(*) from orders", "shop"), "2000")
         self.assert_nothing_left()
 
+    def test_a_key_to_a_partitioned_table_is_one_key(self):
+        self.make_shop()
+        self.sql("create table years (n int primary key) partition by range (n); create table years_1 partition of years for values from (0) to"
+                 " (10); create table years_2 partition of years for values from (10) to (20); insert into years values (1), (11);"
+                 " create table events (n int constraint event_year references years)", "shop")
+        self.sql("insert into events values (1), (11)", "shop")
+        self.as_server("backup")
+        self.sql("delete from events", "shop")
+        outcome = self.restore("--point", "latest", "--database", "shop", "--table", "events", "--replace")
+        self.assertEqual(outcome.out.count("still binds"), 1, outcome)
+        self.assertEqual(self.sql("select count(*) from events", "shop"), "2")
+        self.assertEqual(self.sql("select conname, convalidated from pg_constraint where conrelid = 'events'::regclass and contype = 'f' and"
+                                  " conparentid = 0", "shop"), "event_year|t")
+        self.assert_nothing_left()
+
     def keys_of_shop(self):
         return self.sql("select string_agg(conrelid::regclass || ' ' || conname || ' ' || confrelid::regclass, ',' order by oid) from pg_constraint"
                         " where contype = 'f'", "shop")

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "source/postgres/snapshot_source.h"
+#include "source/postgres/sqlstate.h"
 #include "source/postgres/timeline.h"
 #include "source/postgres/wal_archive.h"
 
@@ -95,6 +96,11 @@ std::vector<std::pair<std::string, std::string>> settings_aside(int major, const
   if (major < kFirstMajorWithStatisticsInMemory) settings.emplace_back("stats_temp_directory", "pg_stat_tmp");
   if (major < kFirstMajorWithoutTriggerFile) settings.emplace_back("promote_trigger_file", "");
   return settings;
+}
+
+bool is_final(const Error& refused) {
+  return refused.code() == ErrorCode::kMismatch ||
+         (refused.code() == ErrorCode::kPermission && !sqlstate_of(refused).empty());
 }
 
 }  // namespace holdfast::postgres

@@ -30,6 +30,10 @@ Result<void> write_access_files(FileSystem& fs, const std::string& root);
 std::vector<std::pair<std::string, std::string>> settings_aside(int major, const std::string& data_directory,
                                                                 const std::string& root);
 
+// Whether waiting will not change that a server just started aside refuses a connection:
+// it is another server, or its own account may not do what we need.
+bool is_final(const Error& refused);
+
 // Whether a server whose recovery has ended has replayed all that the target promises:
 // kUnreachableTarget says where it ended before.
 Result<void> prove_replayed(ServerSession& session, const ResolvedTarget& target);

@@ -86,13 +86,13 @@ Result<void> BootedCluster::wait_for_end_of_recovery() {
     if (session.ok()) {
       auto recovering = session.value()->value("select pg_is_in_recovery()");
       if (recovering.ok() && recovering.value() == "f") return prove_replayed(*session.value(), target_);
-    } else if (session.error().code() == ErrorCode::kMismatch) {
+    } else if (is_final(session.error())) {
       return std::move(session).error();
     }
     if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "the recovery aside was stopped");
     if (left().ns <= 0)
-      return make_error(ErrorCode::kTimeout, "recovery did not end in time; the server's log ends with: {}",
-                        server_->log_tail());
+      return make_error(ErrorCode::kTimeout, "recovery did not end in time{}; the server's log ends with: {}",
+                        session.ok() ? "" : fmt::format(" ({})", session.error().message()), server_->log_tail());
     world_.clock.sleep(kPollInterval);
   }
 }

@@ -77,8 +77,16 @@ Duration now() { return system_clock().monotonic(); }
 
 // Of a server of ours: what libpq is not to ask the environment for. Only a string can give
 // an empty value, which as a keyword counts as none given.
-constexpr const char* kNothingElse =
-    "hostaddr='' options='' requirepeer='' target_session_attrs=any channel_binding=disable";
+constexpr const char* kNothingElsewhere =
+    "hostaddr='' options='' requirepeer='' target_session_attrs=any channel_binding=disable gssencmode=disable";
+
+// Keywords that libpq of one version knows are errors to that of another.
+bool knows_keyword(std::string_view keyword) {
+  const Conninfo known(PQconndefaults());
+  for (const PQconninfoOption* option = known.get(); option != nullptr && option->keyword; option++)
+    if (option->keyword == keyword) return true;
+  return false;
+}
 
 // The last guard: whoever would write to the server that answers must know that it is theirs.
 Result<void> prove_directory(ServerSession& session, const std::string& directory) {
@@ -190,9 +198,11 @@ Result<std::unique_ptr<ServerSession>> ServerSession::connect(const Connection& 
   const auto keywords = TRY(connect_keywords(connection, options));
   std::vector<const char*> names, values;
   const bool ours = !connection.data_directory.empty();
+  const std::string nothing_else = knows_keyword("require_auth") ? fmt::format("{} require_auth=''", kNothingElsewhere)
+                                                                 : std::string(kNothingElsewhere);
   if (ours) {
     names.push_back("dbname");  // libpq reads the first one as a string
-    values.push_back(kNothingElse);
+    values.push_back(nothing_else.c_str());
   }
   for (const auto& [name, value] : keywords) {
     names.push_back(name.c_str());
@@ -227,8 +237,7 @@ Result<std::unique_ptr<ServerSession>> ServerSession::connect(const Connection& 
     if (state == PGRES_POLLING_FAILED) return refused(trimmed(PQerrorMessage(raw)));
   }
   if (PQsetnonblocking(raw, 1) != 0) return session->failure("can't make the connection non-blocking");
-  PQsetNoticeProcessor(
-      raw, [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(raw, [](void*, const char*) {}, nullptr);
   if (options.kind == SessionKind::kSql) {
     TRY(session->exec(
         "SELECT pg_catalog.set_config('DateStyle', 'ISO, YMD', false), pg_catalog.set_config('TimeZone', 'UTC', "

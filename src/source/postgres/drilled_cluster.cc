@@ -194,15 +194,15 @@ Result<void> DrilledCluster::wait_for_end_of_recovery() {
     if (session.ok()) {
       auto recovering = session.value()->value("select pg_is_in_recovery()");
       if (recovering.ok() && recovering.value() == "f") return prove_replayed(*session.value(), target_);
-    } else if (session.error().code() == ErrorCode::kMismatch) {
+    } else if (is_final(session.error())) {
       return std::move(session).error();
     }
     if (!server_->running())
       return make_error(ErrorCode::kServer, "the server ended before recovery did; its log ends with: {}", log_tail());
     if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "the drill was stopped");
     if (left().ns <= 0)
-      return make_error(ErrorCode::kTimeout, "recovery did not end in time; the server's log ends with: {}",
-                        log_tail());
+      return make_error(ErrorCode::kTimeout, "recovery did not end in time{}; the server's log ends with: {}",
+                        session.ok() ? "" : fmt::format(" ({})", session.error().message()), log_tail());
     world_.clock.sleep(kPollInterval);
   }
 }

@@ -87,16 +87,22 @@ Result<std::string> number_of_table(ServerSession& session, const TableName& tab
 Result<std::vector<OutgoingKey>> take_outgoing_keys(ServerSession& session, const std::string& prefix) {
   const Rows rows = TRY(session.exec(
       "select format('alter table %I.%I drop constraint %I', n.nspname, c.relname, o.conname), substr(n.nspname,"
-      " length($1) + 2), o.conname, pg_get_constraintdef(o.oid), o.convalidated from pg_constraint o join pg_class c "
-      "on c.oid = o.conrelid join pg_namespace n on n.oid = c.relnamespace join"
+      " length($1) + 2), o.conname, pg_get_constraintdef(o.oid), o.convalidated, m.nspname, f.relname from "
+      "pg_constraint o join"
+      " pg_class c on c.oid = o.conrelid join pg_namespace n on n.oid = c.relnamespace join"
       " pg_class f on f.oid = o.confrelid join pg_namespace m on m.oid = f.relnamespace where o.contype = 'f' and"
-      " n.nspname ~ ('^' || $1 || '_[0-9]+$') and m.nspname !~ ('^' || $1 || '_[0-9]+$') order by 1",
+      // A key to a partitioned table has one more for each partition, which go and come with it.
+      " o.conparentid = 0 and n.nspname ~ ('^' || $1 || '_[0-9]+$') and m.nspname !~ ('^' || $1 || '_[0-9]+$') order "
+      "by 1",
       {prefix}));
   std::vector<OutgoingKey> keys;
   for (size_t i = 0; i < rows.size(); i++) {
     TRY(session.exec(std::string(rows.at(i, 0))));
-    keys.push_back({number_of(std::string(rows.at(i, 1))), std::string(rows.at(i, 2)), std::string(rows.at(i, 3)),
-                    rows.at(i, 4) == "t"});
+    keys.push_back({number_of(std::string(rows.at(i, 1))),
+                    std::string(rows.at(i, 2)),
+                    std::string(rows.at(i, 3)),
+                    rows.at(i, 4) == "t",
+                    {std::string(rows.at(i, 5)), std::string(rows.at(i, 6))}});
   }
   return keys;
 }

@@ -44,6 +44,7 @@ struct OutgoingKey {
   std::string name;        // as it is, without SQL's quotes
   std::string definition;  // "FOREIGN KEY (customer) REFERENCES public.customers(id)"
   bool validated = false;
+  TableName refers_to;  // at the instant; the live server may not have it
 };
 // Moves each table, with its indexes, owned sequences and statistics, into a schema of
 // its own: `prefix`_0, `prefix`_1, ..., and takes its outgoing foreign keys away.

@@ -1,5 +1,8 @@
 // The last step of an extraction of tables: from schemas of our name to where they belong.
+#include <set>
+
 #include "source/postgres/extract_target.h"
+#include "source/postgres/sqlstate.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -51,8 +54,8 @@ class TablePlacer {
     const Rows rows = TRY(session_.exec(
         "select format('foreign key %I of %s, which is kept, still binds %s: rows that it refers to can''t be deleted,"
         " or take its rows with them; to end that: alter table %2$s drop constraint %1$I', o.conname,"
-        " o.conrelid::regclass, o.confrelid::regclass) from pg_constraint o where o.contype = 'f' and o.conrelid = any"
-        " ($1::oid[]) and o.confrelid <> all ($1::oid[]) order by 1",
+        " o.conrelid::regclass, o.confrelid::regclass) from pg_constraint o where o.contype = 'f' and o.conparentid ="
+        " 0 and o.conrelid = any ($1::oid[]) and o.confrelid <> all ($1::oid[]) order by 1",
         {"{" + kept_numbers_ + "}"}));
     for (size_t i = 0; i < rows.size(); i++) report_.notes.emplace_back(rows.at(i, 0));
     return {};
@@ -129,7 +132,8 @@ class TablePlacer {
   Result<void> tell_references(const std::string& old, const TableName& kept) {
     const Rows rows = TRY(session_.exec(
         "select format('foreign key %I of %s', o.conname, o.conrelid::regclass) from pg_constraint o where o.contype ="
-        " 'f' and o.confrelid = $1::regclass and o.conrelid <> o.confrelid and not starts_with((select nspname from"
+        " 'f' and o.conparentid = 0 and o.confrelid = $1::regclass and o.conrelid <> o.confrelid and not "
+        "starts_with((select nspname from"
         " pg_namespace n join pg_class c on c.relnamespace = n.oid where c.oid = o.conrelid), $2)"
         " union all select distinct format('%s %s', case v.relkind when 'v' then 'view' when 'm' then 'materialized"
         " view' else 'rule of table' end, v.oid::regclass) from pg_depend d join pg_rewrite r on r.oid = d.objid join"
@@ -151,9 +155,10 @@ class TablePlacer {
 
 // An outgoing foreign key under the names that hold after the last step.
 struct PlacedKey {
-  std::string what;   // "orders_customer_fkey of public.orders"
-  std::string add;    // statement that makes it
-  std::string prove;  // statement that validates it; "" when it was not valid before
+  std::string what;    // "orders_customer_fkey of public.orders"
+  std::string add;     // statement that makes it
+  std::string prove;   // statement that validates it; "" when it was not valid before
+  std::string parent;  // the table that it refers to, quoted
 };
 
 Result<PlacedKey> placed_key(ServerSession& session, const OutgoingKey& key, const TableName& table) {
@@ -164,16 +169,40 @@ Result<PlacedKey> placed_key(ServerSession& session, const OutgoingKey& key, con
   placed.what = key.name + " of " + table.text();
   placed.add = alter + " add constraint " + name + " " + key.definition;
   if (key.validated) placed.prove = alter + " validate constraint " + name;
+  placed.parent = TRY(session.quote_identifier(key.refers_to.schema)) + ".";
+  placed.parent += TRY(session.quote_identifier(key.refers_to.name));
   return placed;
 }
 
+// What a key needs may have gone since the instant: a schema, a table, a column, the key
+// that it refers to, or its type. No reason not to restore.
+bool is_gone(const Error& error) {
+  static const std::set<std::string_view> kGone = {"3F000", "42P01", "42703", "42830", "42804", "42809"};
+  return kGone.contains(sqlstate_of(error));
+}
+
+// Locks what the keys will refer to while nothing else is held: most write to the parent
+// first, and would wait for us while we wait for them.
+Result<void> lock_parents(ServerSession& session, const std::vector<PlacedKey>& keys) {
+  std::set<std::string> parents;
+  for (const PlacedKey& key : keys) parents.insert(key.parent);
+  for (const std::string& parent : parents) {
+    TRY(session.exec("savepoint before_lock"));
+    const auto locked = session.exec("lock table " + parent + " in share row exclusive mode");
+    if (locked.ok()) continue;
+    if (!is_gone(locked.error())) return locked.error().clone().with_context("locking what a foreign key refers to");
+    TRY(session.exec("rollback to savepoint before_lock"));
+  }
+  return {};
+}
+
 // Makes a key, within the transaction that places its table: before, it would bind the
-// table that it refers to for a restore that may yet fail. That table may be gone, or in
-// use, by now: no reason not to restore.
+// table that it refers to for a restore that may yet fail.
 Result<void> make_key(ServerSession& session, PlacedKey& key, PlacedReport& report) {
   TRY(session.exec("savepoint before_key"));
   const auto made = session.exec(key.add + (key.prove.empty() ? "" : " NOT VALID"));
   if (made.ok()) return {};
+  if (!is_gone(made.error())) return made.error().clone().with_context("making foreign key " + key.what);
   TRY(session.exec("rollback to savepoint before_key"));
   report.notes.push_back(
       fmt::format("foreign key {} is left out: {}; to make it: {}", key.what, made.error().message(), key.add));
@@ -217,6 +246,7 @@ Result<PlacedReport> ExtractTarget::place_tables(const std::string& database, co
   auto session = TRY(connect(database, deadline));
   std::vector<PlacedKey> wanted = TRY(keys_to_make(*session, tables, keys, report));
   TRY(session->exec("begin"));
+  TRY(lock_parents(*session, wanted));
   TablePlacer placer(*session, ours_, now, report);
   for (size_t i = 0; i < tables.size(); i++) TRY(placer.place(i, tables[i]));
   TRY(placer.tell_keys_of_kept());

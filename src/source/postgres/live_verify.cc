@@ -257,14 +257,19 @@ class LiveVerifier {
     return position;
   }
 
-  // The ancestry of the server's timeline as its own file has it; where that can't be read,
-  // as it is stored.
-  Result<std::vector<TimelineSwitch>> history_of_server(uint32_t timeline) {
-    if (timeline == 1) return std::vector<TimelineSwitch>();
+  // The ancestry of a timeline, and whether the server told it.
+  struct Ancestry {
+    std::vector<TimelineSwitch> switches;
+    bool is_servers = true;
+  };
+
+  // As the server's own file has it; where the account may not read that, as it is stored.
+  Result<Ancestry> history_of_server(uint32_t timeline) {
+    if (timeline == 1) return Ancestry();
     const auto text = session_->value("select pg_read_file('pg_wal/" + history_name(timeline) + "')");
-    if (text.ok()) return parse_history(as_bytes(text.value()), timeline);
+    if (text.ok()) return Ancestry{TRY(parse_history(as_bytes(text.value()), timeline)), true};
     if (sqlstate_of(text.error()).empty()) return text.error().clone();
-    return options_.history(timeline);
+    return Ancestry{TRY(options_.history(timeline)), false};
   }
 
   // Whether a timeline with this ancestry is the one of its number in the server's history.
@@ -282,14 +287,18 @@ class LiveVerifier {
     const auto of_server = history_of_server(server.timeline);
     if (!of_server.ok() && server.timeline != timeline) return of_server.error().clone();
     const auto of_log = options_.history(timeline);
-    if (of_server.ok() && of_log.ok()) {
-      if (!continues(of_log.value(), of_server.value())) return std::optional<Lsn>();
-    } else {
+    if (of_server.ok() && of_log.ok() && !continues(of_log.value(), of_server->switches)) return std::optional<Lsn>();
+    if (!of_server.ok() || !of_log.ok()) {
       report_.notes.push_back(
           fmt::format("where timeline {} branched off is not known: it is taken for the server's own", timeline));
+    } else if (!of_server->is_servers) {
+      report_.notes.push_back(
+          fmt::format("the account may not read where the server's timeline {} branched off (pg_read_server_files): "
+                      "it is taken for the one that is stored",
+                      server.timeline));
     }
     if (server.timeline == timeline) return std::optional<Lsn>(server.lsn);
-    for (const TimelineSwitch& ancestor : of_server.value()) {
+    for (const TimelineSwitch& ancestor : of_server->switches) {
       if (ancestor.timeline == timeline) return std::optional<Lsn>(ancestor.left_at);
     }
     return std::optional<Lsn>();

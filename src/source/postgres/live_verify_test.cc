@@ -1,11 +1,13 @@
 #include "source/postgres/live_verify.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <thread>
 
 #include "source/postgres/amcheck.h"
+#include "source/postgres/dump.h"
 #include "source/postgres/row_counts.h"
 #include "source/postgres/test_rig.h"
 #include "source/postgres/timeline.h"
@@ -173,6 +175,12 @@ TEST_F(LiveVerify, ATimelineOfTheSameNumberMayBeAnother) {
                       "off elsewhere)"),
             std::string::npos)
       << text_of(report->report.findings);
+  // An account that may not ask the server holds what is stored against itself.
+  ASSERT_OK((*promoted)->sql("create role plain login"));
+  report =
+      verify_live(rig_.world, {conninfo_with((*promoted)->connection().conninfo, "user", "plain"), {}, {}}, wanted);
+  ASSERT_OK(report);
+  EXPECT_THAT(report->notes, testing::Contains(testing::HasSubstr("may not read where the server's timeline 2")));
   // Nobody has stored where it branched off.
   wanted.history = options().history;
   report = verify(**promoted, wanted);

@@ -17,7 +17,8 @@ constexpr Duration kCountDeadline = Duration::seconds(10);
 // account sees all their rows.
 constexpr const char* kTables =
     "select n.nspname, c.relname, c.reltuples::bigint as rows, pg_relation_size(c.oid) as bytes, c.oid,"
-    " has_table_privilege(c.oid, 'select') and not row_security_active(c.oid) as readable"
+    " has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') and not row_security_active(c.oid)"
+    " as readable"
     " from pg_class c join pg_namespace n on n.oid = c.relnamespace"
     " where c.relkind in ('r', 'm') and c.relpersistence = 'p' and c.relispopulated"
     " and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'"
