@@ -238,7 +238,7 @@ TEST_F(Windows, AClusterUnderTheNameOfFilesIsPruned) {
   repo::Snapshot of_redis = of_history(kLiving, 100, ago(190));
   of_redis.component = "db";
   commit(of_redis);
-  const auto [first, left] = promoted_cluster();
+  promoted_cluster();
   EXPECT_TRUE(log_states(workspace(), false).ok());
   const PruneReport report = run();
   EXPECT_EQ(of(report, "db").kind, "postgres");
@@ -262,7 +262,7 @@ TEST_F(Windows, APlanNamesTheNewerPointThatLacksAComponentOfAnyKind) {
 }
 
 TEST_F(Windows, ThatCanNotBeToldHideNothingThatWasRemoved) {
-  const auto [first, left] = promoted_cluster();
+  promoted_cluster();
   const repo::PointId files = stack_points(workspace()).value().back().id;
   write("a/file", "another content");
   ASSERT_TRUE(back_up().ok());

@@ -182,7 +182,7 @@ TEST_F(ExtractInto, SessionsOfOthersAreSeenByAccountsThatMayNotLookAtThem) {
   options.application_name = "theirs";
   const auto held = ServerSession::connect(cluster_->connection(), options);
   ASSERT_OK(held);
-  const Connection weak{cluster_->connection().conninfo + " user=weak", {}};
+  const Connection weak{cluster_->connection().conninfo + " user=weak", {}, {}};
   auto target = ExtractTarget::open(weak, "postgres", system_random());
   ASSERT_OK(target);
   const auto sessions = (*target)->sessions_on("postgres");

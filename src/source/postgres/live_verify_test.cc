@@ -67,10 +67,12 @@ TEST_F(LiveVerify, AnIndexThatIsBeingBuiltIsNoDamage) {
     wait_for(**cluster,
              "select exists (select from pg_index where indexrelid = to_regclass('t_g') and not indisvalid)");
     for (const char* account : {"postgres", "weak"}) {
-      const Connection connection{(*cluster)->connection().conninfo + " user=" + account, {}};
+      const Connection connection{(*cluster)->connection().conninfo + " user=" + account, {}, {}};
       const auto report = verify_live(rig_.world, connection, options());
       EXPECT_TRUE(report.ok()) << report.error().text();
-      if (report.ok()) EXPECT_EQ(text_of(report->report.findings), "") << account;
+      if (report.ok()) {
+        EXPECT_EQ(text_of(report->report.findings), "") << account;
+      }
     }
     EXPECT_TRUE((*old)->exec("commit").ok());
   }
@@ -116,7 +118,7 @@ TEST_F(LiveVerify, RowsThatAPolicyHidesAreNotTakenForLostOnes) {
       (*cluster)->sql("create table t as select g from generate_series(1, 100) g; analyze t; create role weak"
                       " login; grant select on t to weak; alter table t enable row level security; create policy"
                       " few on t to weak using (g < 10)"));
-  const Connection weak{(*cluster)->connection().conninfo + " user=weak", {}};
+  const Connection weak{(*cluster)->connection().conninfo + " user=weak", {}, {}};
   auto admin = session(**cluster);
   ASSERT_OK(admin);
   LiveVerifyOptions wanted = options();

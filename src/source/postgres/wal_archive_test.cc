@@ -195,7 +195,8 @@ TEST_F(WalArchiveTest, WaitsForASegmentThatIsBeingStored) {
   ASSERT_EQ(problem(archive_->push(wal.segment_name(2), wal.segment(2))), "");
   int pauses = 0;
   clock_.on_sleep = [&] {
-    if (++pauses == 2) ASSERT_EQ(problem(open()->push(wal.segment_name(1), wal.segment(1))), "");
+    if (++pauses != 2) return;
+    ASSERT_EQ(problem(open()->push(wal.segment_name(1), wal.segment(1))), "");
   };
   const auto fetched = archive_->fetch(wal.segment_name(1));
   ASSERT_TRUE(fetched.ok()) << fetched.error().text();
