@@ -231,9 +231,7 @@ void add_drill_options(CLI::App* command, DrillCommand& options) {
 
 }  // namespace
 
-std::string drill_registry() {
-  return recovery::default_drill_registry(own_environment, ::geteuid() == 0);
-}
+std::string drill_registry() { return recovery::default_drill_registry(own_environment, ::geteuid() == 0); }
 
 void add_drill(Program& program) {
   auto options = std::make_shared<DrillCommand>();

@@ -12,7 +12,7 @@ namespace holdfast::cli {
 namespace {
 
 bool is_own_directory(const char* path) {
-  struct stat status {};
+  struct stat status{};
   return ::stat(path, &status) == 0 && status.st_uid == ::geteuid();
 }
 

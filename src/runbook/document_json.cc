@@ -166,9 +166,8 @@ class Writer {
   }
 
   Json attributes(const std::vector<Attribute>& all) const {
-    return list(all, [this](const Attribute& each) {
-      return Json{{"label", text(each.label)}, {"value", text(each.value)}};
-    });
+    return list(
+        all, [this](const Attribute& each) { return Json{{"label", text(each.label)}, {"value", text(each.value)}}; });
   }
 
   Json target(const std::optional<Target>& target) const {

@@ -97,7 +97,8 @@ TEST(Suppression, WithAReasonSilencesOneRuleForTheSection) {
 TEST(Sarif, HasWhatTheSchemaRequires) {
   const auto document = read_document(page_of("never-ends").bad, "r.md");
   ASSERT_TRUE(document.ok());
-  const auto sarif = nlohmann::json::parse(sarif_report({{document.value(), lint(document.value(), nullptr)}}, "1.2.3"));
+  const auto sarif =
+      nlohmann::json::parse(sarif_report({{document.value(), lint(document.value(), nullptr)}}, "1.2.3"));
   EXPECT_EQ(sarif.at("version"), "2.1.0");
   EXPECT_TRUE(sarif.at("$schema").is_string());
   ASSERT_EQ(sarif.at("runs").size(), 1u);

@@ -267,7 +267,7 @@ TEST_F(CaptureTest, LargeFilesAreStoredInPiecesAndReadAgainWhenOneChanges) {
 TEST_F(CaptureTest, CaseFifosAndSocketsNeverBlock) {
   ASSERT_EQ(mkfifo((source + "/fifo").c_str(), 0640), 0);
   const int descriptor = ::socket(AF_UNIX, SOCK_STREAM, 0);
-  struct sockaddr_un address {};
+  struct sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::string path = source + "/sock";
   ASSERT_LT(path.size(), sizeof address.sun_path);

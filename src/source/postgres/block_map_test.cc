@@ -32,7 +32,8 @@ BlockMap random_map(uint32_t seed) {
   for (uint32_t i = 0; i < 20; i++) {
     Relation relation{5 + i / 7, 1000 + i, std::nullopt, {}};
     uint32_t block = 0;
-    for (uint32_t n = 0; n < random() % 300; n++) relation.blocks.push_back(block += static_cast<uint32_t>(1 + random() % 100'000));
+    for (uint32_t n = 0; n < random() % 300; n++)
+      relation.blocks.push_back(block += static_cast<uint32_t>(1 + random() % 100'000));
     if (i % 3 == 0) relation.all_from = block + 1;
     map.relations.push_back(std::move(relation));
   }

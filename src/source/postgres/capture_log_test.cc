@@ -190,9 +190,8 @@ TEST_P(CaptureByLog, AStandbyGoesByTheLogToo) {
     EXPECT_EQ(last->source["incremental"], expected);
   };
   capture_there("");
-  for (const std::string statement :
-       {"update t set v = 'w' where i % 50 = 0", "delete from t where i > 15000", "vacuum t",
-        "create table u as select * from t limit 5000", "truncate u"}) {
+  for (const std::string statement : {"update t set v = 'w' where i % 50 = 0", "delete from t where i > 15000",
+                                      "vacuum t", "create table u as select * from t limit 5000", "truncate u"}) {
     SCOPED_TRACE(statement);
     sql(statement);
     capture_there("wal");

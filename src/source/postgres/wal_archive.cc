@@ -22,7 +22,7 @@ constexpr Duration kRetirement = Duration::seconds(120);  // of parts whose segm
 constexpr int kLooksAtHole = 10;
 constexpr Duration kBetweenLooks = Duration::milliseconds(300);
 constexpr size_t kMaxCachedSummaries = 65'536;
-constexpr int kQuickLevel = 1;  // of zstd
+constexpr int kQuickLevel = 1;                   // of zstd
 constexpr size_t kMaxTextFileBytes = 16u << 20;  // of .history and .backup files
 
 uint32_t checksum(ByteView bytes) { return crc32c_finish(crc32c_update(kCrc32cStart, bytes)); }

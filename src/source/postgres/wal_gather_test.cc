@@ -61,8 +61,7 @@ class GatherBeginningTest : public ::testing::Test {
   Progress progress_;
   source::World world_{fs_, clock_, progress_};
   TestLogStore store_;
-  std::unique_ptr<WalArchive> archive_ =
-      WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
+  std::unique_ptr<WalArchive> archive_ = WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
   TestWal ancestor_;
   TestWal wal_{Lsn{2 * kSegment}, 2};
   GatherOptions options_;
@@ -92,7 +91,8 @@ TEST_F(GatherBeginningTest, DoesNothingWhereTheBeginningIsGoneOrNothingWasFollow
   gather();
   EXPECT_EQ(stored(), "");
   follow_ancestor();
-  ASSERT_TRUE(fs_.remove_file(options_.data_directory + "/pg_wal/" + segment_name(2, Lsn{2 * kSegment}, kSegment)).ok());
+  ASSERT_TRUE(
+      fs_.remove_file(options_.data_directory + "/pg_wal/" + segment_name(2, Lsn{2 * kSegment}, kSegment)).ok());
   gather();
   EXPECT_EQ(stored(), "");
 }

@@ -68,8 +68,7 @@ class WalGetTest : public ::testing::Test {
   std::string directory_;
   TestLogStore store_;
   repo::TestClock clock_;
-  std::unique_ptr<WalArchive> archive_ =
-      WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
+  std::unique_ptr<WalArchive> archive_ = WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
   TestWal wal_;
   bool opened_ = false;
   std::optional<Error> closed_;

@@ -133,9 +133,8 @@ Result<void> compare_counts(ServerSession& session, const RdbSurvey& survey, uin
     TRY(session.command({"SELECT", std::to_string(db)}));
     const auto there = static_cast<uint64_t>(TRY(session.command({"DBSIZE"})).integer);
     if (there <= keys && there + expired >= keys) continue;
-    report.findings.push_back(
-        {fmt::format("database {}", db),
-         fmt::format("the server has {} keys, the file {}", format_count(there), format_count(keys))});
+    report.findings.push_back({fmt::format("database {}", db), fmt::format("the server has {} keys, the file {}",
+                                                                           format_count(there), format_count(keys))});
   }
   const uint64_t libraries = TRY(session.command({"FUNCTION", "LIST"})).elements.size();
   if (libraries != survey.summary.functions) {
@@ -229,9 +228,8 @@ Result<source::VerifyReport> compare_with_rdb(source::World& world, ServerSessio
   TRY(compare_counts(session, survey, comparer.expired(), report));
   report.checked_objects = comparer.compared();
   report.checked_bytes = survey.summary.bytes;
-  report.details = {{"keys", comparer.compared()},
-                    {"expired", comparer.expired()},
-                    {"functions", survey.summary.functions}};
+  report.details = {
+      {"keys", comparer.compared()}, {"expired", comparer.expired()}, {"functions", survey.summary.functions}};
   return report;
 }
 

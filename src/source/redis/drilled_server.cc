@@ -50,10 +50,27 @@ Result<std::unique_ptr<ByteSource>> DrilledServer::open_rdb() const {
 IsolationOptions DrilledServer::server_command() const {
   IsolationOptions command;
   const std::string databases = std::to_string(std::max(kFewestDatabases, survey_.largest_db + 2));
-  command.argv = {program_.path, "--port",       "0",  "--unixsocket",           kSocket, "--unixsocketperm",
-                  "700",         "--dir",        ".",  "--dbfilename",           kRdbName, "--save",
-                  "",            "--appendonly", "no", "--enable-debug-command", "yes",    "--databases",
-                  databases,     "--maxmemory",  "0"};
+  command.argv = {program_.path,
+                  "--port",
+                  "0",
+                  "--unixsocket",
+                  kSocket,
+                  "--unixsocketperm",
+                  "700",
+                  "--dir",
+                  ".",
+                  "--dbfilename",
+                  kRdbName,
+                  "--save",
+                  "",
+                  "--appendonly",
+                  "no",
+                  "--enable-debug-command",
+                  "yes",
+                  "--databases",
+                  databases,
+                  "--maxmemory",
+                  "0"};
   command.environment = {{"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"LANG", "C"}, {"PWD", "/"}};
   command.directory = options_.directory;
   command.programs = {program_.path};
@@ -126,8 +143,6 @@ Result<void> DrilledServer::stop() {
   return ended;
 }
 
-std::string DrilledServer::log_tail() const {
-  return tail_of_log(world_.fs, path("log"), kLogTailBytes);
-}
+std::string DrilledServer::log_tail() const { return tail_of_log(world_.fs, path("log"), kLogTailBytes); }
 
 }  // namespace holdfast::redis

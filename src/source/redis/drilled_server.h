@@ -22,11 +22,11 @@
 namespace holdfast::redis {
 
 struct DrillOptions {
-  std::string directory;           // empty, and the server's alone; whoever made it removes it
-  std::optional<uid_t> uid;        // as root: account of the server, and owner of the directory
+  std::string directory;     // empty, and the server's alone; whoever made it removes it
+  std::optional<uid_t> uid;  // as root: account of the server, and owner of the directory
   std::optional<gid_t> gid;
-  std::string bin_directory;       // of redis-server; "": looked for
-  Duration deadline;               // of boot and verification together
+  std::string bin_directory;                     // of redis-server; "": looked for
+  Duration deadline;                             // of boot and verification together
   std::function<Result<void>(pid_t)> on_server;  // told of the server right after its start
 };
 

@@ -29,7 +29,7 @@ constexpr Duration kPoll = Duration::milliseconds(20);
 constexpr Duration kUnbounded = Duration::hours(24 * 365);  // a server that has ended closes its connections
 
 bool is_program(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && ::access(path.c_str(), X_OK) == 0;
 }
 
