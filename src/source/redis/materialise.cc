@@ -25,7 +25,8 @@ constexpr int kFirstPartsRdb = 10;  // what Redis 7.0 writes, the first whose AO
 constexpr mode_t kFileMode = 0600;
 constexpr uint64_t kMaxMarkerBytes = 4096;
 
-// In the staging folder while files get their places: their names, one a line.
+// In the staging folder while files get their places: a line for each, "dump.rdb <inode>
+// <bytes> <nanoseconds of its last change>", which a rename keeps.
 constexpr const char* kPlacing = "placing";
 // What is put in place, in this order: dump.rdb last.
 constexpr std::array kPlaced = {kAppendDirectory, kAppendSingle, kRdbName};
@@ -83,18 +84,40 @@ class Materialiser {
   }
 
  private:
-  // What a restore that was interrupted had put in place: what its marker names and the staging
-  // folder no longer has. Without the marker nothing outside of that folder is a restore's.
+  // What a restore that was interrupted had put in place: what its marker tells of, the staging
+  // folder no longer has, and nobody has touched since. Without the marker nothing outside of
+  // that folder is a restore's. kTargetNotEmpty for what was touched: a server's, by now.
   Result<std::vector<std::string>> placed_before() {
     std::vector<std::string> names;
     const auto marker = read_file(fs_, join_path(staging_, kPlacing), kMaxMarkerBytes);
     if (!marker.ok() && marker.error().code() == ErrorCode::kNotFound) return names;
     if (!marker.ok()) return marker.error().clone();
+    const std::string lines = fmt::format("\n{}", as_text(marker.value()));
     for (const char* name : kPlaced) {
-      const bool is_named = as_text(marker.value()).find(fmt::format("{}\n", name)) != std::string_view::npos;
-      if (is_named && !TRY(exists(fs_, join_path(staging_, name)))) names.emplace_back(name);
+      const bool is_placed = TRY(exists(fs_, join_path(directory_, name)));
+      if (!is_placed || TRY(exists(fs_, join_path(staging_, name)))) continue;
+      for (const std::string& path : TRY(files_of(directory_, name))) {
+        if (lines.find(fmt::format("\n{}\n", TRY(identity(directory_, path)))) == std::string::npos) return holds(path);
+      }
+      names.emplace_back(name);
     }
     return names;
+  }
+
+  // A name itself, or what is below it where it is a directory.
+  Result<std::vector<std::string>> files_of(const std::string& base, const std::string& name) {
+    const std::string path = join_path(base, name);
+    if (!S_ISDIR(TRY(fs_.stat(path)).st_mode)) return std::vector{name};
+    std::vector<std::string> files;
+    for (const DirectoryEntry& entry : TRY(fs_.list(path))) files.push_back(join_path(name, entry.name));
+    return files;
+  }
+
+  // Which file has the name, and with which content: its line in the marker.
+  Result<std::string> identity(const std::string& base, const std::string& name) {
+    const struct stat status = TRY(fs_.stat(join_path(base, name)));
+    return fmt::format("{} {} {} {}", name, status.st_ino, status.st_size,
+                       status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec);
   }
 
   Result<void> check_target() {
@@ -285,9 +308,12 @@ class Materialiser {
   Result<void> place() {
     TRY(check_target());
     std::vector<std::string> names;
-    for (const char* name : kPlaced)
-      if (TRY(exists(fs_, join_path(staging_, name)))) names.emplace_back(name);
-    const std::string marker = fmt::format("{}\n", fmt::join(names, "\n"));
+    std::string marker;
+    for (const char* name : kPlaced) {
+      if (!TRY(exists(fs_, join_path(staging_, name)))) continue;
+      names.emplace_back(name);
+      for (const std::string& path : TRY(files_of(staging_, name))) marker += TRY(identity(staging_, path)) + "\n";
+    }
     TRY(write_file_durably(fs_, join_path(staging_, kPlacing), as_bytes(marker), kFileMode));
     for (const std::string& name : names) {
       TRY(put_in_place(name));

@@ -16,7 +16,8 @@ namespace holdfast::redis {
 
 // While a restore is under way its directory holds this folder, and nothing else of it
 // until all is made. A restore that was interrupted may be repeated: the folder goes, and
-// so does what a file `placing` in it says was put in place; nothing else.
+// so does what a file `placing` in it says was put in place and nobody has touched since
+// (kTargetNotEmpty where somebody has); nothing else.
 inline constexpr const char* kRestoreFolder = ".holdfast-restore";
 
 struct MaterialiseOptions {

@@ -64,6 +64,17 @@ class MaterialiseTest : public ::testing::Test {
     return names;
   }
 
+  // What a restore says of files that it is about to place.
+  std::string marker(const std::string& directory, const std::vector<std::string>& names) {
+    std::string lines;
+    for (const std::string& name : names) {
+      const struct stat status = take(rig_.world.fs.stat(rig_.path(directory + "/" + name)));
+      lines += fmt::format("{} {} {} {}\n", name, status.st_ino, status.st_size,
+                           status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec);
+    }
+    return lines;
+  }
+
   std::string digest_of(const std::string& name, bool append_only) {
     auto server = take(rig_.serve(name, append_only));
     return take(RestoreRig::digest(*server));
@@ -204,7 +215,7 @@ TEST_F(MaterialiseTest, RepeatsAnInterruptedRestoreOverItsOwnRemainsAlone) {
   auto log = take(rig_.store_log(kStart, {}));
   const ResolvedTarget target = resolve(*log, std::nullopt);
   const std::string staging = rig_.path("half/" + std::string(kRestoreFolder));
-  const auto write = [&](const std::string& path, const char* content) {
+  const auto write = [&](const std::string& path, const std::string& content) {
     ASSERT_TRUE(write_file_durably(rig_.world.fs, path, as_bytes(content)).ok());
   };
   const auto expect_refused = [&] {
@@ -220,16 +231,54 @@ TEST_F(MaterialiseTest, RepeatsAnInterruptedRestoreOverItsOwnRemainsAlone) {
   expect_refused();
   // It ended when dump.rdb had its turn next, or when there was to be none.
   write(staging + "/dump.rdb", "restored");
-  write(staging + "/placing", "appendonlydir\ndump.rdb\n");
+  write(staging + "/placing", marker("half", {"dump.rdb"}));
   expect_refused();
-  write(staging + "/placing", "appendonlydir\n");
+  write(staging + "/placing", "");
   ASSERT_TRUE(remove_tree(rig_.world.fs, staging + "/dump.rdb").ok());
   expect_refused();
   // dump.rdb is its own.
-  write(staging + "/placing", "appendonlydir\ndump.rdb\n");
+  write(staging + "/placing", marker("half", {"dump.rdb"}));
   ASSERT_TRUE(materialise_to("half", *log, target).ok());
   EXPECT_THAT(files_in("half"), ElementsAre("appendonlydir", "dump.rdb"));
   EXPECT_EQ(digest_of("half", false), digest_);
+}
+
+// Covers: a restore that ended when all had its place, or when it took that away again; a server
+// that somebody started there since.
+TEST_F(MaterialiseTest, ARepeatedRestoreLeavesWhatAServerMadeOfItsFiles) {
+  capture();
+  auto log = take(rig_.store_log(kStart, {}));
+  const ResolvedTarget target = resolve(*log, std::nullopt);
+  const std::string append = "appendonlydir/";
+  const std::vector<std::string> placed = {append + kAppendBase, append + kAppendManifest, "dump.rdb"};
+  const auto write = [&](const std::string& path, const std::string& content) {
+    ASSERT_TRUE(write_file_durably(rig_.world.fs, rig_.path("half/" + path), as_bytes(content)).ok());
+  };
+  const auto restore_and_end_early = [&] {
+    ASSERT_TRUE(materialise_to("half", *log, target).ok());
+    ASSERT_TRUE(make_directories(rig_.world.fs, rig_.path("half/" + std::string(kRestoreFolder))).ok());
+    write(std::string(kRestoreFolder) + "/placing", marker("half", placed));
+  };
+  const auto expect_refused = [&](const std::string& path) {
+    const auto refused = materialise_to("half", *log, target);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kTargetNotEmpty);
+    EXPECT_THAT(refused.error().text(), HasSubstr("it holds " + path));
+    EXPECT_EQ(as_text(take(read_file(rig_.world.fs, rig_.path("half/" + path)))), "live data");
+    ASSERT_TRUE(rig_.world.fs.remove_file(rig_.path("half/" + path)).ok());
+  };
+  restore_and_end_early();
+  write("dump.rdb", "live data");
+  expect_refused("dump.rdb");
+  write(append + kAppendManifest, "live data");
+  expect_refused(append + kAppendManifest);
+  write(append + append_part_name(1), "live data");
+  expect_refused(append + append_part_name(1));
+  // What is left is its own, though not all of it is there.
+  restore_and_end_early();
+  ASSERT_TRUE(materialise_to("half", *log, target).ok());
+  EXPECT_THAT(files_in("half"), ElementsAre("appendonlydir", "dump.rdb"));
+  EXPECT_EQ(digest_of("half", true), digest_);
 }
 
 // What happens elsewhere while a restore waits for its private server.
