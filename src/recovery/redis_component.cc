@@ -8,6 +8,7 @@
 #include "recovery/program_version.h"
 #include "repo/host.h"
 #include "source/redis/capture.h"
+#include "source/redis/target.h"
 
 namespace holdfast::recovery {
 
@@ -95,18 +96,24 @@ std::vector<SnapshotRef> redis_snapshots(const std::vector<repo::Point>& points,
 }
 
 Result<std::vector<RedisWindow>> find_windows(redis::CommandLog& log, const std::vector<SnapshotRef>& snapshots) {
+  std::vector<redis::SnapshotPlace> places;
+  for (const SnapshotRef& ref : snapshots) places.push_back(TRY(redis::snapshot_place(*ref.snapshot)));
   std::vector<RedisWindow> windows;
+  size_t leader = 0;  // whose commands reach the window's end
   for (size_t i = 0; i < snapshots.size(); i++) {
     const repo::Snapshot& snapshot = *snapshots[i].snapshot;
     const Time until = TRY(protected_until(log, snapshot));
-    if (windows.empty() || snapshot.instant > windows.back().until) {
-      windows.push_back({snapshot.instant, until, {i}, {}});
-      continue;
-    }
+    const bool is_new = windows.empty() || snapshot.instant > windows.back().until;
+    if (is_new) windows.push_back({snapshot.instant, until, {}, {}});
     RedisWindow& window = windows.back();
-    if (until > window.until) window.begins.push_back(i);
-    if (until < window.until) window.astray.push_back(i);
-    window.until = std::max(window.until, until);
+    const bool is_outlived = !is_new && until < window.until &&
+                             (redis::is_one_line(log, places[i].position, places[leader].position) ||
+                              redis::is_left_for(log, places, places[i], places[leader]));
+    if (is_outlived) window.astray.push_back(i);
+    if (is_outlived || (!is_new && until == window.until)) continue;
+    window.begins.push_back(i);
+    window.until = until;
+    leader = i;
   }
   return windows;
 }
@@ -142,7 +149,7 @@ Result<void> receive_redis(Workspace& workspace, const ComponentConfig& componen
   std::optional<redis::SnapshotPlace> newest;
   const auto points = TRY(stack_points(workspace));
   if (const auto snapshots = redis_snapshots(points, component.name); !snapshots.empty())
-    newest = {TRY(redis::snapshot_source(*snapshots.back().snapshot)).position, snapshots.back().snapshot->instant};
+    newest = TRY(redis::snapshot_place(*snapshots.back().snapshot));
   const redis::TakeSnapshot take = [&](redis::ReplicationSession& session, const redis::SyncAnswer& answer) {
     return commit_snapshot(workspace, component, session, answer);
   };

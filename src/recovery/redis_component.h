@@ -24,8 +24,9 @@ Result<repo::Snapshot> capture_redis(source::World& world, repo::WriteSession& s
                                      const ComponentConfig& component);
 
 // Instants that can be restored to, without a gap between them. Of the list of snapshots
-// given (as indices): `begins` are the first, and each that goes further than all before it,
-// since it is of another history; `astray` are those that one before them outlives.
+// given (as indices): `begins` are the first, and each with which it goes on along another
+// history; `astray` are those that one before them outlives. One of another history that the
+// server is not proven to have left (redis::is_left_for) ends what is before it.
 struct RedisWindow {
   Time from, until;
   std::vector<size_t> begins, astray;

@@ -39,7 +39,7 @@ SnapshotNames window_begins(const std::vector<ComponentWindows>& windows);
 
 // Snapshots whose line has ended while their component went on along another, which nothing
 // leads to from them: of a PostgreSQL timeline that a restore to an instant before them left
-// behind, of a history of Redis that an older one outlives. Reads no log but its outlines.
+// behind, of a history of Redis that was left for an older one. Reads no log but its outlines.
 Result<SnapshotNames> astray_snapshots(Workspace& workspace, const std::vector<repo::Point>& points);
 
 }  // namespace holdfast::recovery

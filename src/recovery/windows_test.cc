@@ -120,6 +120,13 @@ class Windows : public TestStack {
     ASSERT_TRUE(log->put_record(writer.take(replid)).ok());
   }
 
+  // The server went back to the living history.
+  void leave(uint64_t offset, uint64_t on_with) {
+    auto logs = repo::open_log_store(workspace().repository());
+    auto log = redis::CommandLog::open(*logs, "cache").value();
+    ASSERT_TRUE(log->put_gap({{kLeft, offset}, ago(55), {kLiving, on_with}, ago(54), "back again"}).ok());
+  }
+
   PruneReport run(Duration keep_window = {}, bool dry_run = false) {
     PruneOptions options;
     options.policy.keep_last = 1;
@@ -177,6 +184,7 @@ TEST_F(Windows, AHistoryThatWasLeftPushesOutNothingThatLeadsOn) {
   receive(kLiving, 100, 179, 1);
   const repo::PointId left = commit(of_history(kLeft, 500, ago(60)));
   receive(kLeft, 500, 59, 55);
+  leave(500, 150);
   EXPECT_EQ(astray_snapshots(workspace(), stack_points(workspace()).value()).value(), (SnapshotNames{{left, "cache"}}));
   EXPECT_EQ(reasons(run(Duration::seconds(60 * 30), true), first),
             (Reasons{"newest that leads on", "window 30 min 0 s"}));
@@ -190,6 +198,28 @@ TEST_F(Windows, AHistoryThatWasLeftPushesOutNothingThatLeadsOn) {
     EXPECT_EQ(planned->components[0].point, first);
   }
   EXPECT_EQ(redis_log_states(workspace()).value().at(0).windows.size(), 1u);
+}
+
+// What is received may be a server that was left: the newest snapshot is what is protected.
+TEST_F(Windows, AHistoryThatNothingProvesLeftEndsTheOneBefore) {
+  add("cache").kind = "redis";
+  open_again();
+  const repo::PointId first = commit(of_history(kLiving, 100, ago(180)));
+  receive(kLiving, 100, 179, 1);
+  const repo::PointId next = commit(of_history(kNext, 500, ago(60)));
+  EXPECT_TRUE(astray_snapshots(workspace(), stack_points(workspace()).value())->empty());
+  const auto window = windows_of(workspace(), stack_points(workspace()).value())->at(1).windows.at(0);
+  EXPECT_EQ(window.until.ns / 1000, ago(60).ns / 1000);
+  EXPECT_EQ(window.begins, (std::vector{first, next}));
+  EXPECT_EQ(objective_states(workspace(), false)->at(1).protected_until, ago(60));
+  EXPECT_EQ(plan("cache")->components[0].point, next);
+  EXPECT_EQ(plan("cache", ago(30)).error().code(), ErrorCode::kUnreachableTarget);
+  EXPECT_EQ(reasons(run({}, true), next), (Reasons{"newest", "last 1"}));
+
+  commit(of_history(kLiving, 100 + 160 * redis::encode_command({"SET", "key", "value"}).size(), ago(19)));
+  EXPECT_EQ(astray_snapshots(workspace(), stack_points(workspace()).value()).value(), (SnapshotNames{{next, "cache"}}));
+  EXPECT_EQ(plan("cache", ago(30))->components[0].point, first);
+  EXPECT_EQ(objective_states(workspace(), false)->at(1).protected_until->ns / 1000, ago(1).ns / 1000);
 }
 
 TEST_F(Windows, WhereAComponentGoesOnAlongAnotherHistoryAWindowIsKept) {

@@ -174,18 +174,23 @@ TEST_F(CaptureTest, OverTls) {
 }
 
 TEST_F(CaptureTest, AnRdbThatWasBegunForAnotherReplicaIsAsOldAsItIs) {
-  auto server = rig.serve("master", {"--repl-diskless-sync", "no", "--rdb-key-save-delay", "4000"});
+  auto server = rig.serve("master", {"--repl-diskless-sync", "no", "--rdb-key-save-delay", "30000"});
   auto session = server->connect();
-  for (int i = 0; i < 1000; i++) ASSERT_TRUE(session->command({"SET", fmt::format("k:{}", i), "v"}).ok());
+  for (int i = 0; i < 500; i++) ASSERT_TRUE(session->command({"SET", fmt::format("k:{}", i), "v"}).ok());
   // One that waits for its RDB; the server counts from the first.
   auto other = redis::ReplicationSession::connect(server->connection(), nullptr).value();
+  const Time before = system_clock().now();
   ASSERT_TRUE(other->sync(std::nullopt, false, system_clock()).ok());
   const Time begun = system_clock().now();
   server->run({"SET", "later", "1"});
+  ASSERT_EQ(server->info("rdb_bgsave_in_progress"), "1");
   const auto snapshot = rig.capture(server->connection());
   ASSERT_TRUE(snapshot.ok()) << snapshot.error().text();
   EXPECT_EQ(rig.restore(*snapshot, false)->run({"EXISTS", "later"}), "0");
   EXPECT_LE(snapshot->instant, begun);
+  const auto source = redis::snapshot_source(*snapshot);
+  ASSERT_TRUE(source.ok() && source->latest);
+  EXPECT_GE(*source->latest, before);
 }
 
 // Nobody has told this process to ignore SIGPIPE.

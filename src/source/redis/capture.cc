@@ -75,6 +75,7 @@ SnapshotSource describe(const ReplicationSession& replication, const SyncAnswer&
   const ServerFacts& facts = replication.facts();
   SnapshotSource source;
   source.position = answer.position;
+  if (answer.latest > answer.time) source.latest = answer.latest;
   source.redis_version = facts.version;
   source.run_id = facts.run_id;
   source.place = replication.place();

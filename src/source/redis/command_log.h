@@ -95,7 +95,7 @@ class CommandLog {
   static Result<std::unique_ptr<CommandLog>> open(repo::LogStore& store, const std::string& component);
   virtual ~CommandLog() = default;
   virtual const std::string& component() const = 0;
-  virtual Result<void> refresh() = 0;  // looks again at what is stored
+  virtual Result<void> refresh() = 0;  // looks again at what is stored; after an error all is as before
 
   // ---- Reading
 
@@ -174,6 +174,9 @@ struct DatabaseSize {
 };
 struct SnapshotSource {
   Position position;  // what the RDB stands for
+  // It holds nothing that was done later. Not set: that is the snapshot's instant. Set where
+  // the server had begun the RDB before, and said when to whole seconds.
+  std::optional<Time> latest;
   std::string redis_version, run_id;
   std::string place;                    // how the server was reached, without secrets
   std::vector<DatabaseSize> databases;  // as the server said when the capture began: about
@@ -183,5 +186,12 @@ struct SnapshotSource {
 };
 nlohmann::json to_json(const SnapshotSource& source);
 Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot);
+
+// Where a snapshot stands.
+struct SnapshotPlace {
+  Position position;
+  Time instant;
+};
+Result<SnapshotPlace> snapshot_place(const repo::Snapshot& snapshot);
 
 }  // namespace holdfast::redis

@@ -21,6 +21,7 @@ struct ReceiverOptions {
   Duration longest_pause = Duration::seconds(5);                 // between tries to connect
   Duration longest_pause_of_snapshots = Duration::seconds(300);  // each costs the server a fork
   Duration late = Duration::seconds(1);                          // what comes later is said to (LogAbsence)
+  Duration ask_again = Duration::seconds(5);                     // at first, for what the server did not say
   Duration stop_patience = Duration::seconds(30);                // for storing what is in memory at the end
 };
 
@@ -33,12 +34,6 @@ struct ReceiverState {
   uint64_t snapshots = 0, links = 0, gaps = 0;
   std::optional<Time> covered_until;  // all that came by then is stored
   std::string trouble;                // "" when all is well
-};
-
-// Where the newest snapshot of the component stands.
-struct SnapshotPlace {
-  Position position;
-  Time instant;
 };
 
 // Takes the RDB that comes behind a full answer and commits it as a recovery point.

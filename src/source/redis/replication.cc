@@ -1,5 +1,6 @@
 #include "source/redis/replication.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace holdfast::redis {
@@ -93,6 +94,7 @@ Result<SyncAnswer> ReplicationSession::sync(const std::optional<Position>& from,
   TRY(session_->command({"REPLCONF", "capa", "eof", "capa", "psync2"}));
   // A server that does not know it answers with an error, and then keeps the commands, too.
   if (rdb_only) TRY(session_->ask({"REPLCONF", "rdb-only", "1"}));
+  const Time before = clock.now();
   const Reply saving = TRY(session_->command({"INFO", "persistence"}));
   const Time asked = clock.now();
   const std::string offset = from ? std::to_string(from->offset + 1) : "-1";
@@ -100,13 +102,15 @@ Result<SyncAnswer> ReplicationSession::sync(const std::optional<Position>& from,
   TRY(session_->write(encode_command({"PSYNC", replid, offset})));
   const std::string line = TRY(session_->read_line(kPatience));
   SyncAnswer answer = TRY(parse_answer(line, from));
-  answer.time = clock.now();
-  // The RDB of a BGSAVE that was under way: it stands for the instant at which that began.
+  answer.time = answer.latest = clock.now();
+  // The RDB of a BGSAVE that was under way: it stands for the instant at which that began. The
+  // server gives the difference of two clock readings without their fractions.
   const bool is_older =
       answer.full && answer.position.replid == facts_.replid && answer.position.offset < facts_.offset;
   if (is_older && info_value(saving.text, "rdb_bgsave_in_progress") == "1") {
-    const uint64_t seconds = number_of(info_value(saving.text, "rdb_current_bgsave_time_sec"));
-    answer.time = asked - Duration::seconds(static_cast<int64_t>(seconds) + 1);  // it counts whole ones
+    const auto seconds = static_cast<int64_t>(number_of(info_value(saving.text, "rdb_current_bgsave_time_sec")));
+    answer.time = before - Duration::seconds(seconds + 1);
+    answer.latest = asked - Duration::seconds(std::max<int64_t>(seconds - 1, 0));
   }
   return answer;
 }

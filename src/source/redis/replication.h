@@ -27,7 +27,8 @@ std::vector<DatabaseSize> parse_keyspace(std::string_view info);
 struct SyncAnswer {
   bool full = false;  // the RDB follows, and the commands from `position` on behind it
   Position position;  // full: what the RDB stands for; else where the commands go on
-  Time time;          // our clock when the answer came; full: not after the RDB was begun
+  Time time;          // our clock when the answer came; full: not after the RDB was begun,
+  Time latest;        // which was not after this
 };
 
 // A connection over which a server sends what it sends to its replicas. Not thread-safe.

@@ -27,15 +27,17 @@ nlohmann::json to_json(const SnapshotSource& source) {
   nlohmann::json databases = nlohmann::json::array();
   for (const DatabaseSize& size : source.databases)
     databases.push_back({{"db", size.number}, {"keys", size.keys}, {"expires", size.expires}});
-  return {{"replid", source.position.replid},
-          {"offset", source.position.offset},
-          {"redis_version", source.redis_version},
-          {"run_id", source.run_id},
-          {"place", source.place},
-          {"databases", databases},
-          {"rdb_bytes", source.rdb_bytes},
-          {"rdb_version", source.rdb_version},
-          {"rdb_checksum", source.rdb_checksum}};
+  nlohmann::json json = {{"replid", source.position.replid},
+                         {"offset", source.position.offset},
+                         {"redis_version", source.redis_version},
+                         {"run_id", source.run_id},
+                         {"place", source.place},
+                         {"databases", databases},
+                         {"rdb_bytes", source.rdb_bytes},
+                         {"rdb_version", source.rdb_version},
+                         {"rdb_checksum", source.rdb_checksum}};
+  if (source.latest) json["latest_ns"] = source.latest->ns;
+  return json;
 }
 
 Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
@@ -47,6 +49,10 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
   const auto offset = json.find("offset");
   if (offset == json.end() || !offset->is_number_unsigned()) return incomplete(snapshot, "'offset'");
   source.position.offset = offset->get<uint64_t>();
+  if (const auto latest = json.find("latest_ns"); latest != json.end()) {
+    if (!latest->is_number_integer()) return incomplete(snapshot, "'latest_ns'");
+    source.latest = Time{latest->get<int64_t>()};
+  }
   source.redis_version = text(json, "redis_version");
   source.run_id = text(json, "run_id");
   source.place = text(json, "place");
@@ -62,6 +68,10 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
         {static_cast<int64_t>(count(database, "db")), count(database, "keys"), count(database, "expires")});
   }
   return source;
+}
+
+Result<SnapshotPlace> snapshot_place(const repo::Snapshot& snapshot) {
+  return SnapshotPlace{TRY(snapshot_source(snapshot)).position, snapshot.instant};
 }
 
 }  // namespace holdfast::redis

@@ -20,10 +20,57 @@ Result<LogEnd> end_of(CommandLog& log, const repo::Snapshot& snapshot) {
   return end;
 }
 
+// The last instant of which a snapshot may show something.
+Result<Time> latest_of(const repo::Snapshot& snapshot) {
+  return std::max(TRY(snapshot_source(snapshot)).latest.value_or(snapshot.instant), snapshot.instant);
+}
+
+// One that can't be understood is of no history.
+std::vector<SnapshotPlace> places_of(const std::vector<repo::Snapshot>& snapshots) {
+  std::vector<SnapshotPlace> places;
+  for (const repo::Snapshot& snapshot : snapshots) {
+    auto place = snapshot_place(snapshot);
+    places.push_back(place.ok() ? std::move(place).value() : SnapshotPlace{{}, snapshot.instant});
+  }
+  return places;
+}
+
+// Whether an older snapshot may take the place of a newer one, where its commands go further.
+bool may_outlive(const CommandLog& log, const std::vector<SnapshotPlace>& places, size_t newer, size_t older) {
+  return is_one_line(log, places[newer].position, places[older].position) ||
+         is_left_for(log, places, places[newer], places[older]);
+}
+
+struct Furthest {
+  size_t index = 0;
+  LogEnd end;
+  std::optional<Time> kept_back_until;  // where older ones would go further, but may not
+};
+
+// Damage in what only older ones need is no reason to restore nothing.
+Result<Furthest> find_furthest(CommandLog& log, const std::vector<repo::Snapshot>& snapshots,
+                               const std::vector<SnapshotPlace>& places) {
+  const size_t top = snapshots.size() - 1;
+  Furthest furthest{top, TRY(end_of(log, snapshots[top])), std::nullopt};
+  Time kept_back = furthest.end.covered_until;
+  for (size_t i = top; i-- > 0;) {
+    auto end = end_of(log, snapshots[i]);
+    if (!end.ok() || end->covered_until <= furthest.end.covered_until) continue;
+    if (may_outlive(log, places, top, i)) {
+      furthest.index = i;
+      furthest.end = std::move(end).value();
+    } else {
+      kept_back = std::max(kept_back, end->covered_until);
+    }
+  }
+  if (kept_back > furthest.end.covered_until) furthest.kept_back_until = kept_back;
+  return furthest;
+}
+
 class Resolver {
  public:
   Resolver(CommandLog& log, const std::vector<repo::Snapshot>& snapshots, const source::RestoreTarget& target)
-      : log_(log), snapshots_(snapshots), target_(target) {}
+      : log_(log), snapshots_(snapshots), places_(places_of(snapshots)), target_(target) {}
 
   Result<ResolvedTarget> resolve() {
     if (target_.lsn || target_.xid || target_.name || target_.timeline) {
@@ -54,36 +101,77 @@ class Resolver {
     return {};
   }
 
-  // The newest that is not younger and whose commands go so far. One of a history that was
-  // left behind leaves the instant to those before it.
+  // The newest that is not younger and whose commands go so far.
   Result<void> go_to_instant() {
     std::optional<Error> nearest;
+    std::optional<size_t> top;       // the newest that holds nothing later
+    std::optional<size_t> doubtful;  // the newest that may
+    bool is_kept_back = false;
     for (size_t i = snapshots_.size(); i-- > 0;) {
       if (!not_after(snapshots_[i].instant, *target_.time)) continue;
+      if (!top && !not_after(TRY(latest_of(snapshots_[i])), *target_.time)) {
+        if (!doubtful) doubtful = i;
+        continue;
+      }
+      if (!top) top = i;
+      if (!may_outlive(log_, places_, *top, i)) {
+        is_kept_back = true;
+        continue;
+      }
       TRY(choose(i));
       auto reached = choose_end();
-      if (reached.ok() || reached.error().code() != ErrorCode::kUnreachableTarget) return reached;
+      if (reached.ok()) return note_left(*top);
+      if (reached.error().code() != ErrorCode::kUnreachableTarget) return reached;
       if (!nearest) nearest = std::move(reached).error();
     }
-    return outside(nearest ? nearest->text() : "its oldest snapshot is younger");
+    if (doubtful) return take_doubtful(*doubtful);
+    std::string why = nearest ? nearest->text() : "its oldest snapshot is younger";
+    if (is_kept_back) why += "; the commands behind older snapshots are " + kept_back(*top);
+    return outside(why);
   }
 
-  // The newest of those whose commands go furthest. Damage in what only older ones need is
-  // no reason to restore nothing.
-  Result<void> go_furthest() {
-    std::optional<LogEnd> furthest;
-    size_t index = 0;
-    for (size_t i = snapshots_.size(); i-- > 0;) {
-      auto end = end_of(log_, snapshots_[i]);
-      if (furthest && (!end.ok() || end.value().covered_until <= furthest->covered_until)) continue;
-      furthest = TRY(std::move(end));
-      index = i;
-    }
+  // Nothing older leads to the instant.
+  Result<void> take_doubtful(size_t index) {
     TRY(choose(index));
-    resolved_.to = furthest->position.offset;
-    resolved_.instant = furthest->covered_until;
-    if (auto hole = TRY(hole_behind(log_, resolved_.from, *furthest)); !hole.empty())
+    resolved_.instant = *target_.time;
+    resolved_.notes.push_back(fmt::format(
+        "its snapshot was begun between {} and {}: what was done after {} may be in this state",
+        format_local(snapshot().instant), format_local(TRY(latest_of(snapshot()))), format_local(*target_.time)));
+    return {};
+  }
+
+  // The newest of those whose commands go furthest.
+  Result<void> go_furthest() {
+    const Furthest furthest = TRY(find_furthest(log_, snapshots_, places_));
+    const size_t top = snapshots_.size() - 1;
+    TRY(choose(furthest.index));
+    resolved_.to = furthest.end.position.offset;
+    resolved_.instant = furthest.end.covered_until;
+    TRY(note_left(top));
+    if (furthest.kept_back_until)
+      resolved_.notes.push_back(fmt::format("commands were received until {}, which are {}",
+                                            format_local(*furthest.kept_back_until), kept_back(top)));
+    if (auto hole = TRY(hole_behind(log_, resolved_.from, furthest.end)); !hole.empty())
       resolved_.notes.push_back(std::move(hole));
+    return {};
+  }
+
+  // Why older ones do not take the place of `top`.
+  std::string kept_back(size_t top) const {
+    return fmt::format(
+        "of another history than its snapshot of {}, and nothing proves that the server went back to that one (--point "
+        "of an older snapshot, with --at, restores them)",
+        format_local(snapshots_[top].instant));
+  }
+
+  // The newest was passed over.
+  Result<void> note_left(size_t top) {
+    if (is_one_line(log_, places_[top].position, resolved_.from)) return {};
+    const LogEnd end = TRY(end_of(log_, snapshots_[top]));
+    resolved_.notes.push_back(
+        fmt::format("a newer snapshot, of {}, is of another history, which ends at {} and which the server left; "
+                    "--point restores it",
+                    format_local(snapshots_[top].instant), format_local(end.covered_until)));
     return {};
   }
 
@@ -120,7 +208,7 @@ class Resolver {
       if (!log_.leads_to(resolved_.from, {absence.replid, absence.to})) continue;
       resolved_.notes.push_back(
           fmt::format("commands came late from {} to {}, as the receiver was away or behind: what the server did in "
-                      "between counts as done at its end, and is not in this state",
+                      "between, and had not come by then, counts as done at its end and is not in this state",
                       format_local(absence.from_instant), format_local(absence.to_instant)));
     }
   }
@@ -148,11 +236,28 @@ class Resolver {
 
   CommandLog& log_;
   const std::vector<repo::Snapshot>& snapshots_;
+  const std::vector<SnapshotPlace> places_;
   const source::RestoreTarget& target_;
   ResolvedTarget resolved_;
 };
 
 }  // namespace
+
+bool is_one_line(const CommandLog& log, const Position& a, const Position& b) {
+  return log.leads_to(a, b) || log.leads_to(b, a);
+}
+
+bool is_left_for(const CommandLog& log, const std::vector<SnapshotPlace>& all, const SnapshotPlace& left,
+                 const SnapshotPlace& other) {
+  const auto tells = [&](const LogGap& gap) {
+    return log.leads_to(left.position, gap.from) && is_one_line(log, gap.to, other.position);
+  };
+  const auto shows = [&](const SnapshotPlace& place) {
+    return place.instant > left.instant && is_one_line(log, place.position, other.position) &&
+           !is_one_line(log, place.position, left.position);
+  };
+  return std::any_of(log.gaps().begin(), log.gaps().end(), tells) || std::any_of(all.begin(), all.end(), shows);
+}
 
 Result<ResolvedTarget> resolve_target(CommandLog& log, const std::vector<repo::Snapshot>& snapshots,
                                       const source::RestoreTarget& target) {
@@ -162,9 +267,8 @@ Result<ResolvedTarget> resolve_target(CommandLog& log, const std::vector<repo::S
 Result<RecoveryWindow> recovery_window(CommandLog& log, const std::vector<repo::Snapshot>& snapshots) {
   RecoveryWindow window;
   if (snapshots.empty()) return window;
-  window.from = window.until = snapshots.front().instant;
-  for (const repo::Snapshot& snapshot : snapshots)
-    window.until = std::max(*window.until, TRY(end_of(log, snapshot)).covered_until);
+  window.from = snapshots.front().instant;
+  window.until = TRY(find_furthest(log, snapshots, places_of(snapshots))).end.covered_until;
   return window;
 }
 

@@ -12,8 +12,16 @@
 
 namespace holdfast::redis {
 
-// The instants that a component can be restored to: from the oldest snapshot to the
-// furthest end of a log that goes on from one. Gaps lie between.
+// Whether two places are on one line: bytes of one lead to the other.
+bool is_one_line(const CommandLog& log, const Position& a, const Position& b);
+// Whether it is proven that the server left the history of `left` for that of `other`: a gap
+// of the log says so, or a snapshot among `all` that is of the line of `other` and younger than
+// `left`. Else `left` may be what the server went to, while what it was still was received.
+bool is_left_for(const CommandLog& log, const std::vector<SnapshotPlace>& all, const SnapshotPlace& left,
+                 const SnapshotPlace& other);
+
+// The instants that a component can be restored to: from the oldest snapshot to where the
+// newest restore goes. Gaps lie between.
 struct RecoveryWindow {
   std::optional<Time> from, until;
 };
@@ -32,7 +40,9 @@ struct ResolvedTarget {
 // Chooses the newest snapshot that is not younger than the instant and whose commands go so
 // far, and proves by reading them that nothing is missing on the way and where the last whole
 // command or transaction ends. No instant: the snapshot whose commands go furthest, the
-// newest of several, and all of them; `immediate`: the newest snapshot as it is. Snapshots are oldest first.
+// newest of several, and all of them; `immediate`: the newest snapshot as it is. One of another
+// history gives way to an older one only where it is_left_for() that one's; a note says that it
+// did, and where an older one's commands go further. Snapshots are oldest first.
 // kUnreachableTarget says the window. kUsage for what only other kinds of component
 // have (LSN, transaction, restore point, timeline). Errors of reading pass through.
 Result<ResolvedTarget> resolve_target(CommandLog& log, const std::vector<repo::Snapshot>& snapshots,
