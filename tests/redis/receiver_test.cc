@@ -203,6 +203,82 @@ TEST_F(RedisReceiverTest, WhatComesLateWhileStoringIsSlowIsSaid) {
   expect_restored(*server, rig.snapshots[0]);
 }
 
+// The second connection that asks how far the server is, say, finds another password.
+TEST_F(RedisReceiverTest, WhereTheServerCanNotBeAskedItIsFollowedAllTheSame) {
+  auto server = rig.serve("master");
+  write_some(*server, 0);
+  auto session = server->connect();
+  rig.while_taking = [&] {
+    write_some(*server, 1);
+    ASSERT_TRUE(session->command({"CONFIG", "SET", "requirepass", "secret"}).ok());
+  };
+  redis::ReceiverOptions options;
+  options.ask_again = Duration::milliseconds(50);
+  rig.start_receiver(server->connection(), options);
+  ASSERT_TRUE(rig.wait_until_connected());
+  ASSERT_TRUE(session->command({"SET", "meanwhile", "1"}).ok());
+  EXPECT_EQ(session->command({"WAIT", "1", "20000"})->integer, 1);
+  EXPECT_THAT(rig.log()->absences(), IsEmpty());
+  ASSERT_TRUE(session->command({"CONFIG", "SET", "requirepass", ""}).ok());
+  ASSERT_TRUE(servers::wait_until([&] { return !rig.log()->absences().empty(); }, Duration::seconds(60)));
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_EQ(rig.state().reconnects, 0u);
+  EXPECT_THAT(rig.snapshots, SizeIs(1));
+  // All that came before the answer has come late.
+  const redis::LogAbsence late = rig.log()->absences()[0];
+  EXPECT_EQ(late.from, redis::snapshot_source(rig.snapshots[0])->position.offset);
+  EXPECT_EQ(late.from_instant, redis::cut_to_microseconds(rig.snapshots[0].instant));
+  EXPECT_GT(late.to, late.from);
+  expect_restored(*server, rig.snapshots[0]);
+}
+
+TEST_F(RedisReceiverTest, OneThatComesBackGoesOnWhereAnotherHasFollowed) {
+  auto server = rig.serve("master", {"--repl-backlog-size", "64mb"});
+  ASSERT_TRUE(rig.capture(server->connection()).ok());
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  redis::Connection service;
+  service.socket = rig.scratch.file("service.sock");
+  ASSERT_EQ(symlink(server->socket().c_str(), service.socket.c_str()), 0);
+  auto logs = repo::open_log_store(*rig.repository);
+  auto log = redis::CommandLog::open(*logs, "cache").value();
+  const redis::SnapshotPlace place = redis::snapshot_place(rig.snapshots[0]).value();
+  std::atomic<bool> stop{false}, connected{false};
+  std::atomic<uint64_t> received_bytes{0};
+  Result<void> outcome;
+  redis::ReceiverOptions options;
+  options.longest_pause = Duration::milliseconds(250);
+  std::thread second([&] {
+    outcome = redis::receive_commands(
+        service, *log, system_clock(), options, place,
+        [](redis::ReplicationSession&, const redis::SyncAnswer&) { return Result<void>(); }, stop,
+        [&](const redis::ReceiverState& state) {
+          connected = state.connected;
+          received_bytes = state.received_bytes;
+        });
+  });
+  EXPECT_TRUE(servers::wait_until([&] { return connected.load(); }, Duration::seconds(60)));
+  // It alone can't come back.
+  EXPECT_EQ(unlink(service.socket.c_str()), 0);
+  server->run({"CLIENT", "KILL", "TYPE", "replica"});
+  EXPECT_TRUE(servers::wait_until([&] { return !connected; }, Duration::seconds(60)));
+  write_bytes(*server, 4 << 20);
+  EXPECT_TRUE(rig.wait_until_stored(*server));
+  EXPECT_EQ(symlink(server->socket().c_str(), service.socket.c_str()), 0);
+  EXPECT_TRUE(servers::wait_until([&] { return connected.load(); }, Duration::seconds(60)));
+  write_some(*server, 1);
+  EXPECT_TRUE(servers::wait_until([&] { return received_bytes > 0; }, Duration::seconds(60)));
+  EXPECT_TRUE(rig.wait_until_stored(*server));
+  stop = true;
+  second.join();
+  EXPECT_TRUE(outcome.ok()) << outcome.error().text();
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_LT(received_bytes, 1u << 20);
+  EXPECT_THAT(rig.log()->gaps(), IsEmpty());
+  expect_restored(*server, rig.snapshots[0]);
+}
+
 TEST_F(RedisReceiverTest, TwoReceiversOfAnIdleServerGoOn) {
   auto server = rig.serve("master", {"--repl-ping-replica-period", "1"});
   ASSERT_TRUE(rig.capture(server->connection()).ok());
@@ -310,6 +386,28 @@ TEST_F(RedisReceiverTest, AFailoverToAReplicaIsTheSameHistory) {
   ASSERT_THAT(log->links(), SizeIs(1));
   EXPECT_EQ(log->links()[0].to, replica->info("master_replid"));
   expect_restored(*replica, rig.snapshots[0]);
+}
+
+// A receiver that ends before a byte comes knows the next time since when it knows nothing.
+TEST_F(RedisReceiverTest, AFailoverBeforeTheFirstReceiverKeepsTheInstant) {
+  auto master = rig.serve("master", {"--port", std::to_string(free_port()), "--repl-ping-replica-period", "3600"});
+  auto replica = rig.serve(
+      "replica", {"--replicaof", "127.0.0.1 " + master->info("tcp_port"), "--repl-ping-replica-period", "3600"});
+  ASSERT_TRUE(servers::wait_until([&] { return replica->info("master_link_status") == "up"; }, Duration::seconds(60)));
+  write_some(*master, 1, 5);
+  ASSERT_TRUE(rig.capture(master->connection()).ok());
+  const auto caught_up = [&] { return replica->info("master_repl_offset") == master->info("master_repl_offset"); };
+  ASSERT_TRUE(servers::wait_until(caught_up, Duration::seconds(60)));
+  replica->run({"REPLICAOF", "NO", "ONE"});
+  master->kill();
+  rig.start_receiver(replica->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  ASSERT_TRUE(rig.stop_receiver());
+  ASSERT_THAT(rig.snapshots, SizeIs(1));
+  ASSERT_THAT(rig.log()->links(), SizeIs(1));
+  const auto newest = rig.log()->newest().value();
+  EXPECT_EQ(newest->replid, replica->info("master_replid"));
+  EXPECT_EQ(newest->last, redis::cut_to_microseconds(rig.snapshots[0].instant));
 }
 
 TEST_F(RedisReceiverTest, AnOverrunBacklogIsAGap) {

@@ -76,6 +76,7 @@ class StoredCommandLog final : public CommandLog {
 
  private:
   std::string stream(const std::string& replid) const { return stream_name(component_, replid); }
+  Result<void> load_all();
   Result<void> load(const std::string& replid);
   Result<void> load_other(const std::string& replid, const std::string& name);
   Result<Bytes> body_of(const std::string& replid, const std::string& name);
@@ -91,6 +92,7 @@ class StoredCommandLog final : public CommandLog {
     std::optional<Time> covered_until;
   };
   Result<Plan> plan(const Position& from);
+  Result<Time> last_before(const Way& way, uint64_t offset);
   template <typename Body>
   auto up_to_date(const Body& body, const bool* is_over = nullptr) -> decltype(body());
   Result<LogEnd> read_on(const LogUntil& until, const Visitor& visitor, LogEnd& visited);
@@ -111,8 +113,14 @@ class StoredCommandLog final : public CommandLog {
 // ---- what is there
 
 Result<void> StoredCommandLog::refresh() {
-  histories_ = Histories();
+  Histories before = std::exchange(histories_, Histories());
   headers_.clear();
+  auto loaded = load_all();
+  if (!loaded.ok()) histories_ = std::move(before);
+  return loaded;
+}
+
+Result<void> StoredCommandLog::load_all() {
   for (const std::string& name : TRY(store_.streams())) {
     const auto id = parse_stream(name);
     if (id && id->component == component_) TRY_CONTEXT(load(id->replid), "log {}", name);
@@ -283,9 +291,23 @@ Result<StoredCommandLog::Plan> StoredCommandLog::plan(const Position& from) {
   const Position& end = plan.way.end;
   for (const LogAbsence& absence : histories_.absences) {
     if (absence.replid != end.replid || end.offset < absence.from || end.offset >= absence.to) continue;
-    if (plan.covered_until) plan.covered_until = std::min(*plan.covered_until, absence.from_instant);
+    if (!plan.covered_until) continue;
+    const Time proven = std::max(absence.from_instant, TRY(last_before(plan.way, absence.from)));
+    plan.covered_until = std::min(*plan.covered_until, proven);
   }
   return plan;
+}
+
+// When the last byte before an offset came, along a way; the earliest of all times when none is.
+Result<Time> StoredCommandLog::last_before(const Way& way, uint64_t offset) {
+  LogEnd last{way.end, Time{INT64_MIN}};
+  for (auto step = way.steps.rbegin(); step != way.steps.rend(); ++step) {
+    if (step->begin >= offset) continue;
+    TRY(visit_step(
+        *step, {.time = std::nullopt, .offset = offset}, [](const Frame&) { return Result<void>(); }, last));
+    break;
+  }
+  return last.covered_until;
 }
 
 // Why nothing behind the plan's end can be reached.

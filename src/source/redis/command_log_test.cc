@@ -130,6 +130,19 @@ TEST_F(CommandLogTest, OverlapsAreReadOnce) {
   EXPECT_EQ(read({kA, 17}), bytes_at(17, 30));
 }
 
+TEST_F(CommandLogTest, WhatFollowedIsReadBeforeWhatCaughtUp) {
+  for (uint64_t from = 10; from < 40; from += 2) put(kA, from, from + 2);
+  ASSERT_TRUE(put_again(kA, 10, 25, 3600, bytes_at(10, 25)).ok());
+  ASSERT_TRUE(put_again(kA, 25, 39, 3600, bytes_at(25, 39)).ok());
+  reopen();
+  EXPECT_EQ(read({kA, 10}), bytes_at(10, 40));
+  for (const uint64_t second : {12, 25, 37}) {
+    const auto end = log_->position_at({kA, 10}, at(static_cast<int64_t>(second)));
+    ASSERT_TRUE(end.ok()) << end.error().text();
+    EXPECT_EQ(end->position.offset, second + 1);
+  }
+}
+
 TEST_F(CommandLogTest, AMergedRecordTakesThePlaceOfItsParts) {
   put(kA, 10, 12);
   put(kA, 12, 14);
@@ -191,6 +204,15 @@ TEST_F(CommandLogTest, AnAbsenceOfWhichNotAllHasComeIsNotCovered) {
   }
   put(kA, 28, 30);
   EXPECT_EQ(log_->reach({kA, 10}).value().covered_until, at(29));
+}
+
+// Short delays that added up: the receiver was there, and what it received until then is covered.
+TEST_F(CommandLogTest, AnAbsenceTakesNothingFromWhatCameInIt) {
+  put(kA, 10, 15);
+  put(kA, 15, 22);
+  ASSERT_TRUE(log_->put_absence({kA, 20, 30, at(12), at(25)}).ok());
+  EXPECT_EQ(log_->reach({kA, 10}).value().covered_until, at(19));
+  EXPECT_EQ(log_->position_at({kA, 10}, at(17)).value().position.offset, 18u);
 }
 
 TEST_F(CommandLogTest, AnotherReceiversRecordOfTheSameBytesStays) {

@@ -74,7 +74,7 @@ class ServerSession {
   virtual Result<Reply> receive() = 0;
 
   // For the replication stream: raw bytes, those that came behind the last reply
-  // first. 0: nothing came within `wait`.
+  // first and alone. Fewer than out.size() of others: no more had come. 0: nothing within `wait`.
   virtual Result<size_t> read_some(MutableByteView out, Duration wait) = 0;
   // One line without its end, for the replies that may have empty lines before them
   // (PSYNC). Empty lines are skipped. kTimeout after `patience` without any byte.

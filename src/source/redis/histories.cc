@@ -56,20 +56,27 @@ bool Histories::leads_to(const Position& from, const Position& to) const {
   return false;
 }
 
-// Adds steps for [at, limit) of a history, as far as its pieces reach; returns how far.
+// Adds steps for [at, limit) of a history, as far as its pieces reach; returns how far. Of
+// several that reach over a place the one that begins nearest before it is read: where one
+// receiver followed and another caught up, that is the one that followed.
 uint64_t Histories::follow_pieces(Way& way, const std::string& replid, uint64_t at, uint64_t limit) const {
   const auto found = by_id.find(replid);
   if (found == by_id.end()) return at;
   const std::vector<Piece>& pieces = found->second.pieces;
-  const Piece* furthest = nullptr;  // of those that begin at or before `at`
+  std::vector<const Piece*> begun;  // that begin at or before `at`, and may reach over it
   size_t next = 0;
   while (at < limit) {
-    for (; next < pieces.size() && pieces[next].from <= at; next++) {
-      if (furthest == nullptr || pieces[next].to > furthest->to) furthest = &pieces[next];
+    while (next < pieces.size() && pieces[next].from <= at) {
+      // Of those that begin alike the longest lies below the others.
+      size_t end = next;
+      while (end < pieces.size() && pieces[end].from == pieces[next].from) end++;
+      for (size_t i = end; i-- > next;) begun.push_back(&pieces[i]);
+      next = end;
     }
-    if (furthest == nullptr || furthest->to <= at) break;
-    const uint64_t end = std::min(furthest->to, limit);
-    way.steps.push_back({replid, *furthest, at, end});
+    while (!begun.empty() && begun.back()->to <= at) begun.pop_back();
+    if (begun.empty()) break;
+    const uint64_t end = std::min(begun.back()->to, limit);
+    way.steps.push_back({replid, *begun.back(), at, end});
     at = end;
   }
   return at;

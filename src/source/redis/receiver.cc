@@ -16,6 +16,8 @@ namespace {
 constexpr Duration kStateInterval = Duration::seconds(1);
 constexpr Duration kFirstPause = Duration::milliseconds(250);
 constexpr Duration kFirstPauseOfSnapshots = Duration::seconds(5);
+constexpr Duration kLongestPauseOfAsking = Duration::seconds(60);
+constexpr int kLongDoubt = 10;                      // times what is late: so long may short delays add up
 constexpr Duration kSteady = Duration::seconds(5);  // a connection that lasted so long was a good one
 constexpr Duration kIdleSlice = Duration::milliseconds(100);
 constexpr Duration kBusySlice = Duration::milliseconds(10);  // while something is to be acknowledged soon
@@ -54,10 +56,20 @@ class Receiver {
     std::optional<LogGap> gap;  // that going on there leaves: the log ended elsewhere
   };
   Result<void> choose_start();
+  Result<void> look_ahead();
   Result<void> session();
   Result<void> resume(const SyncAnswer& answer, Time connected_at, uint64_t server_offset);
   Result<void> begin_anew(ReplicationSession& session, const SyncAnswer& answer);
-  Result<void> note_delay(Time since);
+  // What may have come late: nobody could say yet whether it did.
+  struct Doubt {
+    Time since;
+    uint64_t from = 0;  // what comes from there on
+    Duration pause;     // before the server is asked again,
+    Duration ask_at;    // then
+  };
+  Result<void> note_delay(const Doubt& doubt);
+  Result<void> ask_or_doubt(Time since);
+  Result<void> end_doubt();
   void expect(uint64_t offset, Time now);
   Result<void> stream(ReplicationSession& session);
   void hold(Duration slice);
@@ -98,6 +110,7 @@ class Receiver {
     Duration asked_at;
   };
   std::optional<Behind> behind_;
+  std::optional<Doubt> doubt_;
   Duration held_;  // how long reading has waited for storing, since when all was read that had come
   Time held_since_;
 };
@@ -119,6 +132,7 @@ Result<void> Receiver::run() {
     return make_error(ErrorCode::kTimeout, "{} bytes of received commands could not be stored before the end",
                       sink_.position().offset - sink_.stored())
         .with_hint("the server's backlog may still have them: they are received again at the next start");
+  TRY(end_doubt());
   report(true);
   return {};
 }
@@ -173,6 +187,9 @@ Result<void> Receiver::choose_start() {
     place_ = Place{snapshot.position, snapshot.instant, std::nullopt};
     return {};
   }
+  // Where the server stood still, the snapshot may be all that tells of the time.
+  if (place_->position.offset == snapshot.position.offset && log_.leads_to(snapshot.position, place_->position))
+    place_->instant = std::max(place_->instant, snapshot.instant);
   const bool is_one_line = snapshot.position.replid == place_->position.replid ||
                            log_.leads_to(snapshot.position, place_->position) ||
                            log_.leads_to(place_->position, snapshot.position);
@@ -183,9 +200,24 @@ Result<void> Receiver::choose_start() {
   return {};
 }
 
+// Another receiver of the component may have stored on while this one was away.
+Result<void> Receiver::look_ahead() {
+  if (!place_ || place_->gap) return {};
+  TRY(log_.refresh());
+  if (!log_.knows(place_->position)) return {};
+  LogEnd end = TRY(log_.reach(place_->position));
+  if (end.position == place_->position) return {};
+  place_->position = std::move(end.position);
+  place_->instant = std::max(place_->instant, end.covered_until);
+  return {};
+}
+
 Result<void> Receiver::session() {
   behind_.reset();
   held_ = Duration{};
+  TRY(end_doubt());
+  if (auto looked = look_ahead(); !looked.ok())
+    log_warn("redis.receive.not_looked_ahead", {{"problem", looked.error().text()}});
   const auto session = TRY(ReplicationSession::connect(connection_, &stop_));
   const Time connected_at = clock_.now();
   const SyncAnswer answer = TRY(session->sync(place_ ? std::optional(place_->position) : std::nullopt, false, clock_));
@@ -201,19 +233,44 @@ void Receiver::expect(uint64_t offset, Time now) {
   behind_ = Behind{offset, now, clock_.monotonic()};
 }
 
-// Asks how far the server is: what it did since `since`, and what has not come, comes late.
+// Asks how far the server is: what it did since then, and what has not come, comes late.
 // The log is ours meanwhile.
-Result<void> Receiver::note_delay(Time since) {
+Result<void> Receiver::note_delay(const Doubt& doubt) {
   const auto asked = TRY(ReplicationSession::connect(connection_, &stop_));
   const Time now = clock_.now();
   const Position server{asked->facts().replid, asked->facts().offset};
   const Position here = sink_.position();
   if (server.replid != here.replid)
-    return make_error(ErrorCode::kUnavailable, "the server at {} is in another history now", asked->place())
-        .with_retryable();
-  if (server.offset <= here.offset) return {};
-  TRY(log_.put_absence({here.replid, here.offset, server.offset, since, now}));
-  expect(server.offset, now);
+    return make_error(ErrorCode::kMismatch, "the server at {} is in another history now", asked->place());
+  const uint64_t to = std::max(server.offset, here.offset);
+  if (to > doubt.from) TRY(log_.put_absence({here.replid, doubt.from, to, doubt.since, now}));
+  if (server.offset > here.offset) expect(server.offset, now);
+  return {};
+}
+
+// That the server does not answer, or the answer can't be stored, is no reason to end a stream
+// that comes: it is asked again later, and all that came until then counts as late.
+Result<void> Receiver::ask_or_doubt(Time since) {
+  Doubt doubt = std::exchange(doubt_, std::nullopt)
+                    .value_or(Doubt{since, sink_.position().offset, options_.ask_again, Duration{}});
+  auto noted = note_delay(doubt);
+  if (noted.ok() || stop_) return {};
+  if (noted.error().code() == ErrorCode::kMismatch)
+    return make_error(ErrorCode::kUnavailable, "{}", noted.error().message()).with_retryable();
+  log_warn("redis.receive.delay_unknown", {{"problem", noted.error().text()}});
+  doubt.ask_at = clock_.monotonic() + doubt.pause;
+  doubt.pause = std::min(Duration{doubt.pause.ns * 2}, kLongestPauseOfAsking);
+  doubt_ = doubt;
+  return {};
+}
+
+// Nobody is asked any more: the stream has ended, and all of it is stored.
+Result<void> Receiver::end_doubt() {
+  if (!doubt_ || !place_) return {};
+  const Position& end = place_->position;
+  if (end.offset > doubt_->from)
+    TRY(log_.put_absence({end.replid, doubt_->from, end.offset, doubt_->since, clock_.now()}));
+  doubt_.reset();
   return {};
 }
 
@@ -227,17 +284,21 @@ void Receiver::hold(Duration slice) {
 
 Result<void> Receiver::catch_up(ReplicationSession& session) {
   std::optional<Time> since;
-  if (behind_) {
+  if (doubt_) {
+    if (clock_.monotonic() < doubt_->ask_at) return {};
+    since = doubt_->since;
+  } else if (behind_) {
     if (sink_.position().offset < behind_->offset) return {};
     const Behind was = *std::exchange(behind_, std::nullopt);
     if (clock_.monotonic() - was.asked_at > options_.late) since = was.asked;
-  } else if (held_ > options_.late) {
+  } else if (held_ > options_.late ||
+             (held_.ns > 0 && clock_.now() - held_since_ > Duration{options_.late.ns * kLongDoubt})) {
     since = held_since_;
   }
   if (!since) return {};
   held_ = Duration{};
   TRY(store_all(session));
-  return stop_ || sink_.failure() ? Result<void>() : note_delay(*since);
+  return stop_ || sink_.failure() ? Result<void>() : ask_or_doubt(*since);
 }
 
 Result<void> Receiver::store_all(ReplicationSession& session) {
@@ -258,6 +319,8 @@ Result<void> Receiver::resume(const SyncAnswer& answer, Time connected_at, uint6
   }
   const Position from = place_->position;
   if (answer.position.replid != from.replid) {
+    // A link proves nothing of the time: what is known of the place is stored in front of it.
+    if (!log_.knows(from)) TRY(log_.put_mark(from, place_->instant));
     TRY(log_.put_link({from.replid, answer.position.replid, from.offset, connected_at}));
     log_info("redis.receive.failover",
              {{"from", from.replid}, {"to", answer.position.replid}, {"offset", from.offset}});
@@ -298,7 +361,7 @@ Result<void> Receiver::begin_anew(ReplicationSession& session, const SyncAnswer&
   in_snapshot_ = false;
   pause_of_snapshots_ = kFirstPauseOfSnapshots;
   // While the RDB came, the server kept what it did for us.
-  return note_delay(answer.time);
+  return ask_or_doubt(answer.time);
 }
 
 // ---- one stream
@@ -346,6 +409,7 @@ Result<void> Receiver::take(ByteView bytes) {
     return {};
   }
   came_at_ = now;
+  if (bytes.size() < buffer_.size()) held_ = Duration{};  // that was all that had come
   state_.received_bytes += bytes.size();
   sink_.append(bytes);
   tail_.append(as_text(bytes.last(std::min(bytes.size(), kAsksForAck.size()))));

@@ -219,8 +219,8 @@ class TlsTransport final : public Transport {
   Result<size_t> read(MutableByteView out, Duration wait) override {
     const Duration until = now() + wait;
     while (true) {
-      const int got = SSL_read(ssl_.get(), out.data(), static_cast<int>(std::min<size_t>(out.size(), 1u << 30)));
-      if (got > 0) return static_cast<size_t>(got);
+      const int got = take(out);
+      if (got > 0) return static_cast<size_t>(got) + take_more(out.subspan(static_cast<size_t>(got)));
       const short events = TRY(needs(got));
       if (TRY(socket_.wait_for(events, until - now())) == 0) return size_t{0};
     }
@@ -235,6 +235,22 @@ class TlsTransport final : public Transport {
   }
 
  private:
+  int take(MutableByteView out) {
+    return SSL_read(ssl_.get(), out.data(), static_cast<int>(std::min<size_t>(out.size(), 1u << 30)));
+  }
+  // SSL_read gives one record at most: what has come of others. An end comes again with the next read.
+  size_t take_more(MutableByteView out) {
+    size_t taken = 0;
+    while (taken < out.size()) {
+      const int got = take(out.subspan(taken));
+      if (got > 0) taken += static_cast<size_t>(got);
+      if (got <= 0) {
+        (void)needs(got);
+        break;
+      }
+    }
+    return taken;
+  }
   // What an unfinished call waits for.
   Result<short> needs(int outcome) {
     const int problem = SSL_get_error(ssl_.get(), outcome);

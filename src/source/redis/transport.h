@@ -18,7 +18,7 @@ class Transport {
   static Result<std::unique_ptr<Transport>> connect(const Connection& connection, const SessionOptions& options);
   virtual ~Transport() = default;
 
-  // What has arrived, at most out.size() bytes; 0: nothing within `wait`.
+  // What has arrived, at most out.size() bytes; fewer: no more had. 0: nothing within `wait`.
   // kUnavailable (retryable) when the connection ended; kInterrupted.
   virtual Result<size_t> read(MutableByteView out, Duration wait) = 0;
   // What the server takes within `wait`, maybe a part; returns early with 0 when there is
