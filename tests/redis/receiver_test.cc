@@ -203,35 +203,6 @@ TEST_F(RedisReceiverTest, WhatComesLateWhileStoringIsSlowIsSaid) {
   expect_restored(*server, rig.snapshots[0]);
 }
 
-// A server that always writes never lets a read come back empty.
-TEST_F(RedisReceiverTest, ShortDelaysOfABusyServerAreNotOneLongOne) {
-  auto server = rig.serve("master", {"--client-output-buffer-limit", "replica 0 0 0"});
-  rig.late = Duration::seconds(5);
-  rig.start_receiver(server->connection());
-  ASSERT_TRUE(rig.wait_until_connected());
-  std::atomic<bool> done{false};
-  std::thread writer([&] {
-    auto session = server->connect();
-    while (!done && session->command({"INCR", "counter"}).ok()) {
-    }
-  });
-  for (int round = 0; round < 6; round++) {
-    rig.logs.refuses = true;
-    const Time begun = system_clock().now();
-    const auto waits = [&] { return system_clock().now() - begun > Duration::milliseconds(1200); };
-    EXPECT_TRUE(servers::wait_until(waits, Duration::seconds(60)));
-    const uint64_t reached = std::stoull(server->info("master_repl_offset"));
-    rig.logs.refuses = false;
-    EXPECT_TRUE(servers::wait_until([&] { return rig.state().stored > reached; }, Duration::seconds(60)));
-  }
-  done = true;
-  writer.join();
-  ASSERT_TRUE(rig.wait_until_stored(*server));
-  ASSERT_TRUE(rig.stop_receiver());
-  EXPECT_THAT(rig.log()->absences(), IsEmpty());
-  expect_restored(*server, rig.snapshots[0]);
-}
-
 // The second connection that asks how far the server is, say, finds another password.
 TEST_F(RedisReceiverTest, WhereTheServerCanNotBeAskedItIsFollowedAllTheSame) {
   auto server = rig.serve("master");
