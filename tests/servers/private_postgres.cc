@@ -10,9 +10,9 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "base/filesystem.h"
+#include "base/process_stat.h"
 #include "servers/scratch.h"
 #include "servers/wait.h"
 
@@ -24,18 +24,12 @@ bool is_program(const std::string& path) { return access(path.c_str(), X_OK) == 
 // Processes whose parent is `parent`, from /proc.
 std::vector<pid_t> children_of(pid_t parent) {
   std::vector<pid_t> children;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::ifstream file(entry.path() / "stat");
-    std::string text((std::istreambuf_iterator<char>(file)), {});
-    const size_t end = text.rfind(')');
-    if (end == std::string::npos) continue;
-    std::istringstream rest(text.substr(end + 1));
-    char state = 0;
-    pid_t of = 0;
-    rest >> state >> of;
-    if (of == parent) children.push_back(static_cast<pid_t>(std::stol(name)));
+  const auto entries = real_file_system().list("/proc");
+  if (!entries.ok()) return children;
+  for (const DirectoryEntry& entry : entries.value()) {
+    if (entry.name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const auto stat = process_stat(entry.name);
+    if (stat && stat->parent == parent) children.push_back(static_cast<pid_t>(std::stol(entry.name)));
   }
   return children;
 }
@@ -254,7 +248,7 @@ Result<std::unique_ptr<postgres::ServerSession>> PrivatePostgres::connect(const 
   postgres::SessionOptions options;
   options.application_name = "test";
   options.deadline = deadline;
-  return postgres::ServerSession::connect({conninfo(database), Secret()}, options);
+  return postgres::ServerSession::connect({conninfo(database), Secret(), {}}, options);
 }
 
 Result<std::string> PrivatePostgres::value(const std::string& sql, const std::string& database) const {
