@@ -563,6 +563,18 @@ class Tables(Live):
         run.end(signal.SIGKILL)
         return keys
 
+    def lock(self, table, rows):
+        """A session that has read a table in a transaction, and waits."""
+        holder = subprocess.Popen([*self.server.prefix, str(Server.BIN / "psql"), "-XqAt", "-h", self.server.socket, "-U", "postgres", "-d", "shop"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+        self.addCleanup(holder.stdout.close)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.stdin.close)
+        holder.stdin.write(f"begin; select count(*) from {table};\n")
+        holder.stdin.flush()
+        self.assertEqual(holder.stdout.readline().strip(), rows)
+        return holder
+
     def test_killed_half_way_the_live_tables_are_as_they_were(self):
         self.make_shop()
         self.sql("create table parents (n int primary key); insert into parents values (1), (2);"
@@ -577,14 +589,7 @@ class Tables(Live):
         self.assertEqual(self.kill_a_restore("slow", "wait_event = 'PgSleep'"), keys)
         self.sql("delete from parents where n = 2", "shop")
         # In the last step, which waits for a lock.
-        holder = subprocess.Popen([*self.server.prefix, str(Server.BIN / "psql"), "-XqAt", "-h", self.server.socket, "-U", "postgres", "-d", "shop"],
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
-        self.addCleanup(holder.stdout.close)
-        self.addCleanup(holder.wait)
-        self.addCleanup(holder.stdin.close)
-        holder.stdin.write("begin; select count(*) from quick;\n")
-        holder.stdin.flush()
-        self.assertEqual(holder.stdout.readline().strip(), "0")
+        holder = self.lock("quick", rows="0")
         self.assertEqual(self.kill_a_restore("quick", "wait_event_type = 'Lock' and query like 'lock table%'"), keys)
         holder.stdin.write("commit; select 'over';\n")
         holder.stdin.flush()
@@ -613,14 +618,7 @@ class Tables(Live):
         self.make_shop()
         self.as_server("backup")
         before = self.state()
-        holder = subprocess.Popen([*self.server.prefix, str(Server.BIN / "psql"), "-XqAt", "-h", self.server.socket, "-U", "postgres", "-d", "shop"],
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
-        self.addCleanup(holder.stdout.close)
-        self.addCleanup(holder.wait)
-        self.addCleanup(holder.stdin.close)
-        holder.stdin.write("begin; select count(*) from orders;\n")
-        holder.stdin.flush()
-        self.assertEqual(holder.stdout.readline().strip(), "2000")
+        holder = self.lock("orders", rows="2000")
         outcome = self.restore("--point", "latest", "--database", "shop", "--table", "orders", "--replace", expect=32)
         self.assertIn("lock timeout", outcome.err)
         self.assert_as_it_was(before)
