@@ -5,20 +5,15 @@
 // its server; HOLDFAST_KEEP=1 keeps the files for a look.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <random>
 
 #include "recovery/cluster_life.h"
+#include "recovery/given_number.h"
 
 namespace holdfast::servers {
 namespace {
 
 constexpr int kRoundsOfALife = 7;
-
-uint64_t number_from(const char* variable, uint64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
 
 std::string account_of(const ClusterLife& life, const std::string& what) {
   std::string text = what + "\nwhat happened to the cluster:\n";

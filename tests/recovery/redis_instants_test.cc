@@ -7,19 +7,13 @@
 // HOLDFAST_SEED=N repeats a run, HOLDFAST_ROUNDS=N its length.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
+#include "recovery/given_number.h"
 #include "recovery/redis_life.h"
 
 namespace holdfast::servers {
 namespace {
 
 constexpr size_t kStepsOfARound = 150;
-
-uint64_t number_from(const char* variable, uint64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
 
 TEST(RedisInstants, ContentsEqualTheLedgerAtAnyInstant) {
   const uint64_t seed = number_from("HOLDFAST_SEED", std::random_device()());
