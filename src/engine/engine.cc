@@ -41,7 +41,7 @@ void Engine::attend() {
   world_.observer.on_tick(state_, world_.clock.now());
 }
 
-Result<std::optional<Answer>> Engine::ask(Question question) {
+Result<std::optional<Answer>> Engine::ask(const Question& question) {
   TRY(world_.log.commit());
   auto answer = world_.person.ask(question, [this] { attend(); });
   if (meanwhile_error_) return std::exchange(meanwhile_error_, std::nullopt)->clone();

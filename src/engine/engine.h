@@ -84,7 +84,7 @@ class Engine {
   void pause();
   void append(std::string_view kind, const std::string& step, int attempt, Json payload);
   void stop_run(std::string why, Error error);
-  Result<std::optional<Answer>> ask(Question question);
+  Result<std::optional<Answer>> ask(const Question& question);
   void attend();
 
   // engine_steps.cc: one step onward

@@ -34,7 +34,7 @@ Result<bool> Engine::is_approved(const Step& step) {
   if (!step.prose.empty()) question.details.push_back(step.prose);
   question.details.push_back(step.script);
   for (const Hazard& hazard : step.hazards) question.details.push_back(hazard.reason);
-  const auto answer = TRY(ask(std::move(question)));
+  const auto answer = TRY(ask(question));
   if (answer && answer->key == "skip") {
     skip(step, answer->note, world_.person.who());
   } else if (answer && answer->key == "yes") {
@@ -124,7 +124,7 @@ Result<bool> Engine::target_is_asserted(const Step& step) {
                         {},
                         {}};
       for (const Hazard& hazard : step.hazards) question.details.push_back(hazard.reason);
-      const auto answer = TRY(ask(std::move(question)));
+      const auto answer = TRY(ask(question));
       if (!answer) {
         stop_run("needs-person",
                  make_error(ErrorCode::kNeedsPerson, "nobody said which host step {} is meant for", step.id)
@@ -151,7 +151,7 @@ Result<std::string> Engine::ask_for_fence(const Step& step, const std::string& l
           : fmt::format("step {} promotes, and nobody knows what is lost: promote all the same?", step.id);
   Question question{Question::Kind::kFence, &step, words, {"replication lag: " + lag}, {"yes", "stop"}};
   for (const Hazard& hazard : step.hazards) question.details.push_back(hazard.reason);
-  const auto answer = TRY(ask(std::move(question)));
+  const auto answer = TRY(ask(question));
   if (!answer || answer->key != "yes") return std::string();
   const std::string said = answer->note.empty() ? "a person said so" : answer->note;
   return step.fence.empty() ? said : step.fence + "; " + said;

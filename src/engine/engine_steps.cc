@@ -156,7 +156,7 @@ Result<void> Engine::do_by_hand(const Step& step) {
       Question::Kind::kManual, &step, fmt::format("do this by hand: {}", step.title), {}, {"done", "skip", "stop"}};
   if (!step.prose.empty()) question.details.push_back(step.prose);
   if (!step.script.empty()) question.details.push_back(step.script);
-  const auto answer = TRY(ask(std::move(question)));
+  const auto answer = TRY(ask(question));
   if (!answer) {
     stop_run("needs-person", make_error(ErrorCode::kNeedsPerson, "step {} is done by a person", step.id)
                                  .with_hint("run it attended, or give --skip " + step.id + "=REASON"));
@@ -203,7 +203,7 @@ Result<void> Engine::after_failure(const Step& step) {
                     fmt::format("step {} {}", step.id, how),
                     output_tail(step.id),
                     {"retry", "skip", "undo", "stop"}};
-  const auto answer = TRY(ask(std::move(question)));
+  const auto answer = TRY(ask(question));
   if (!answer || answer->key == "stop") {
     stop_run("failed", make_error(ErrorCode::kSubprocess, "step {} {}", step.id, how)
                            .with_hint(fmt::format("see its output; 'holdfast runbook resume {}' tries it again, --skip "
@@ -234,7 +234,7 @@ Result<void> Engine::settle_by_person(const Step& step, const std::string& id) {
                     fmt::format("nobody knows whether step {} came to its end: look, then say", id),
                     output_tail(id),
                     {"done", "retry", "stop"}};
-  const auto answer = TRY(ask(std::move(question)));
+  const auto answer = TRY(ask(question));
   if (!answer || answer->key == "stop") {
     stop_run("needs-person",
              make_error(ErrorCode::kNeedsPerson, "nobody knows whether step {} came to its end", id)
@@ -303,7 +303,7 @@ Result<void> Engine::ask_whether_to_undo(const Step& step) {
                     output_tail(step.id),
                     {"undo", "skip", "stop"}};
   question.details.push_back(step.compensate);
-  const auto answer = TRY(ask(std::move(question)));
+  const auto answer = TRY(ask(question));
   if (answer && answer->key == "undo") {
     settle(step.id, "done", world_.person.who(), "to be undone");
   } else if (answer && answer->key == "skip") {

@@ -53,8 +53,8 @@ void DataStream::ensure(size_t wanted) {
     const Range& range = ranges_[read_];
     const size_t size = std::min<uint64_t>(kReadBytes, range.length - read_bytes_);
     auto read = file_.read_at(range.offset + read_bytes_, {buffer_.data() + end_, size});
-    if (!read.ok()) failure_ = std::move(read).error();
     const size_t got = read.ok() ? read.value() : 0;
+    if (!read.ok()) failure_ = std::move(read).error();
     end_ += got;
     read_bytes_ += got;
     if (got < size) {

@@ -107,7 +107,8 @@ Result<size_t> CommandStream::bulk(ByteView bytes) {
 }
 
 Result<size_t> CommandStream::bulk_end(ByteView bytes) {
-  if (bytes[0] != (carriage_return_ ? '\n' : '\r')) return invalid("a word must end with CR LF");
+  const uint8_t expected = carriage_return_ ? '\n' : '\r';
+  if (bytes[0] != expected) return invalid("a word must end with CR LF");
   offset_++;
   carriage_return_ = !carriage_return_;
   if (!carriage_return_) TRY(end_argument());
