@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kFirstMajorWithStatisticsInMemory = 15;
 constexpr int kFirstMajorWithoutTriggerFile = 16;
+constexpr Duration kPollInterval = Duration::milliseconds(50);
 
 std::string hba_path(const std::string& root) { return join_path(root, "hba.conf"); }
 std::string ident_path(const std::string& root) { return join_path(root, "ident.conf"); }
@@ -61,6 +62,28 @@ Result<void> prove_replayed(ServerSession& session, const ResolvedTarget& target
   return make_error(ErrorCode::kUnreachableTarget, "recovery ended at {}, before the record at {}, which is stored",
                     reached.text(), target.last_record->text())
       .with_hint("the server's log says what it missed; prove the stored WAL with 'holdfast check --read-data'");
+}
+
+Result<void> wait_for_end_of_recovery(const source::World& world, const RecoveringServer& server,
+                                      const ResolvedTarget& target, Duration until, const std::string& purpose) {
+  world.progress.phase = "recovering";
+  while (true) {
+    auto session = ServerSession::connect(server.connection);
+    if (session.ok()) {
+      auto recovering = session.value()->value("select pg_is_in_recovery()");
+      if (recovering.ok() && recovering.value() == "f") return prove_replayed(*session.value(), target);
+    } else if (is_final(session.error())) {
+      return std::move(session).error();
+    }
+    if (!server.running())
+      return make_error(ErrorCode::kServer, "the server ended before recovery did; its log ends with: {}",
+                        server.log_tail());
+    if (world.progress.stop) return make_error(ErrorCode::kInterrupted, "{} was stopped", purpose);
+    if (world.clock.monotonic() >= until)
+      return make_error(ErrorCode::kTimeout, "recovery did not end in time{}; the server's log ends with: {}",
+                        session.ok() ? "" : fmt::format(" ({})", session.error().message()), server.log_tail());
+    world.clock.sleep(kPollInterval);
+  }
 }
 
 Result<void> write_access_files(FileSystem& fs, const std::string& root) {

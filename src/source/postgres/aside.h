@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "repo/repository.h"
 #include "source/postgres/connection.h"
 #include "source/postgres/target.h"
+#include "source/source.h"
 
 namespace holdfast::postgres {
 
@@ -37,5 +39,18 @@ bool is_final(const Error& refused);
 // Whether a server whose recovery has ended has replayed all that the target promises:
 // kUnreachableTarget says where it ended before.
 Result<void> prove_replayed(ServerSession& session, const ResolvedTarget& target);
+
+// A server started aside, while it recovers.
+struct RecoveringServer {
+  const Connection& connection;
+  std::function<bool()> running;
+  std::function<std::string()> log_tail;
+};
+
+// Waits until `server` has left recovery and proves that it has replayed what the target
+// promises. `until` is of the world's monotonic clock; `purpose` names what waits, in errors:
+// kTimeout, kInterrupted, kServer when it ended before, what prove_replayed() says.
+Result<void> wait_for_end_of_recovery(const source::World& world, const RecoveringServer& server,
+                                      const ResolvedTarget& target, Duration until, const std::string& purpose);
 
 }  // namespace holdfast::postgres

@@ -8,12 +8,6 @@
 #include "source/postgres/materialise.h"
 
 namespace holdfast::postgres {
-namespace {
-
-constexpr Duration kPollInterval = Duration::milliseconds(100);
-
-}  // namespace
-
 BootedCluster::BootedCluster(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
                              const ResolvedTarget& target, Options options, SnapshotSource source)
     : world_(world),
@@ -33,7 +27,10 @@ Result<std::unique_ptr<BootedCluster>> BootedCluster::boot(source::World& world,
   cluster->bin_directory_ = TRY(find_bin_directory(cluster->source_.major, cluster->options_.bin_directory));
   TRY(cluster->restore());
   TRY(cluster->start());
-  TRY(cluster->wait_for_end_of_recovery());
+  PrivateServer& server = cluster->server();
+  const RecoveringServer recovering{server.connection(), [&server] { return server.running(); },
+                                    [&server] { return server.log_tail(); }};
+  TRY(wait_for_end_of_recovery(world, recovering, target, cluster->until_, "the recovery aside"));
   return cluster;
 }
 
@@ -77,24 +74,6 @@ Result<void> BootedCluster::start() {
   options.settings = settings_aside(source_.major, data_, root);
   server_ = TRY(PrivateServer::start(std::move(options)));
   return {};
-}
-
-Result<void> BootedCluster::wait_for_end_of_recovery() {
-  world_.progress.phase = "recovering";
-  while (true) {
-    auto session = ServerSession::connect(server_->connection());
-    if (session.ok()) {
-      auto recovering = session.value()->value("select pg_is_in_recovery()");
-      if (recovering.ok() && recovering.value() == "f") return prove_replayed(*session.value(), target_);
-    } else if (is_final(session.error())) {
-      return std::move(session).error();
-    }
-    if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "the recovery aside was stopped");
-    if (left().ns <= 0)
-      return make_error(ErrorCode::kTimeout, "recovery did not end in time{}; the server's log ends with: {}",
-                        session.ok() ? "" : fmt::format(" ({})", session.error().message()), server_->log_tail());
-    world_.clock.sleep(kPollInterval);
-  }
 }
 
 }  // namespace holdfast::postgres

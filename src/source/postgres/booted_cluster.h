@@ -40,7 +40,6 @@ class BootedCluster {
                 const ResolvedTarget& target, Options options, SnapshotSource source);
   Result<void> restore();
   Result<void> start();
-  Result<void> wait_for_end_of_recovery();
   Duration left() const { return until_ - world_.clock.monotonic(); }
 
   source::World& world_;

@@ -22,7 +22,6 @@ namespace {
 constexpr const char* kPort = "5432";  // of the socket's name only: nothing listens on TCP
 constexpr size_t kLongestSocketDirectory = 90;
 constexpr size_t kLogTailBytes = 3000;
-constexpr Duration kPollInterval = Duration::milliseconds(50);
 constexpr Duration kStopDeadline = Duration::seconds(300);
 
 constexpr const char* kNewestTransaction =
@@ -183,28 +182,9 @@ Result<void> DrilledCluster::boot() {
   TRY(write_access_files(world_.fs, options_.directory));
   server_ = TRY(IsolatedProcess::start(world_.fs, server_command()));
   TRY(options_.on_server(server_->pid()));
-  TRY(wait_for_end_of_recovery());
+  const RecoveringServer recovering{connection_, [this] { return server_->running(); }, [this] { return log_tail(); }};
+  TRY(wait_for_end_of_recovery(world_, recovering, target_, until_, "the drill"));
   return learn_of_server();
-}
-
-Result<void> DrilledCluster::wait_for_end_of_recovery() {
-  world_.progress.phase = "recovering";
-  while (true) {
-    auto session = ServerSession::connect(connection_);
-    if (session.ok()) {
-      auto recovering = session.value()->value("select pg_is_in_recovery()");
-      if (recovering.ok() && recovering.value() == "f") return prove_replayed(*session.value(), target_);
-    } else if (is_final(session.error())) {
-      return std::move(session).error();
-    }
-    if (!server_->running())
-      return make_error(ErrorCode::kServer, "the server ended before recovery did; its log ends with: {}", log_tail());
-    if (world_.progress.stop) return make_error(ErrorCode::kInterrupted, "the drill was stopped");
-    if (left().ns <= 0)
-      return make_error(ErrorCode::kTimeout, "recovery did not end in time{}; the server's log ends with: {}",
-                        session.ok() ? "" : fmt::format(" ({})", session.error().message()), log_tail());
-    world_.clock.sleep(kPollInterval);
-  }
 }
 
 Result<void> DrilledCluster::learn_of_server() {

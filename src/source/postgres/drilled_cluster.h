@@ -59,7 +59,6 @@ class DrilledCluster {
                  const ResolvedTarget& target, const DrillOptions& options, SnapshotSource source);
   Result<void> make_directories_for_server();
   IsolationOptions server_command() const;
-  Result<void> wait_for_end_of_recovery();
   Result<void> learn_of_server();
   Result<source::Check> amcheck();
   Result<source::Check> page_checksums();

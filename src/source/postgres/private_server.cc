@@ -11,6 +11,7 @@
 #include "base/filesystem.h"
 #include "base/subprocess.h"
 #include "base/tail.h"
+#include "source/postgres/materialise_plan.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -174,6 +175,8 @@ Result<std::string> PrivateServer::run(std::vector<std::string> argv, Duration d
   command.deadline = deadline;
   return TRY(run_command_checked(command)).output;
 }
+
+bool PrivateServer::running() const { return !refuse_running(real_file_system(), options_.data_directory).ok(); }
 
 std::string PrivateServer::log_tail() const {
   return tail_of_log(real_file_system(), options_.log_path, kLogTailBytes);

@@ -52,6 +52,8 @@ class PrivateServer {
   // nothing of the environment that leads libpq elsewhere.
   Result<std::string> run(std::vector<std::string> argv, Duration deadline);
   std::string log_tail() const;
+  // Whether its process is there.
+  bool running() const;
 
  private:
   explicit PrivateServer(Options options);
