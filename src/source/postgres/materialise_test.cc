@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <fstream>
 
 #include "source/postgres/page.h"
@@ -283,7 +284,7 @@ TEST_F(Materialise, KilledHalfWayItCanNeverBeStartedAndCanBeFinished) {
   const std::string digest = made.value()->sql(kDigest).value();
   auto snapshot = rig_.capture(*made.value());
   ASSERT_OK(snapshot);
-  size_t changes = 0;
+  std::atomic<size_t> changes = 0;  // of several workers
   fs_.before_change = [&](const std::string&) -> Result<void> {
     changes++;
     return {};
