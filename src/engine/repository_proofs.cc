@@ -83,7 +83,10 @@ Result<ProvenPoint> RepositoryProofs::read_point(const WantedPoint& wanted) {
     return components.empty() || std::find(components.begin(), components.end(), component) != components.end();
   };
   std::erase_if(plan.components, [&](const recovery::ComponentPlan& each) { return !is_wanted(each.component); });
-  if (plan.components.empty()) return make_error(ErrorCode::kNotFound, "there is no recovery point");
+  if (plan.components.empty()) {
+    return make_error(ErrorCode::kNotFound, "there is no recovery point{}{}", components.empty() ? "" : " of ",
+                      fmt::join(components, ", "));
+  }
   ProvenPoint proven;
   proven.instant = plan.components.front().instant;
   // Readable: each point that the plan draws on.

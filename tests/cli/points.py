@@ -1,12 +1,14 @@
 """One point of a database and files: order, commands around it, failures in both
 modes, one instant for all, what retention keeps of points and logs together."""
+import os
 import shutil
 import signal
+import socket
 import unittest
 from datetime import datetime
 
-from harness import (INCOMPLETE, INTERRUPTED, NOT_FOUND, PROGRAM, UNREACHABLE, USAGE, Background, Case, Server, is_root,
-                     wait_until)
+from harness import (INCOMPLETE, INTERRUPTED, NOT_FOUND, PROGRAM, REFUSED, UNREACHABLE, USAGE, Background, Case, Server,
+                     is_root, wait_until)
 
 
 def instant(text):
@@ -183,6 +185,44 @@ class Points(Case):
         # That PostgreSQL gets there is for cli.postgres to show.
         settings = (out / "db" / "postgresql.auto.conf").read_text()
         self.assertIn("recovery_target_time = '" + at.replace("T", " ").replace("Z", "+00"), settings)
+
+    def run_restore(self, words, expect):
+        """A runbook that destroys the files and restores everything by `words`."""
+        out = self.scratch / "out"
+        owner = " --owner root" if is_root() else ""
+        (self.scratch / "dr.md").write_text(
+            "# Runbook\n\n## Scenario 1: All is lost\n\n### Recovery Procedure\n\n"
+            f"1. **Wipe**\n   ```bash {{id=wipe destructive=yes component=data}}\n   rm -rf {self.data}/*\n   ```\n\n"
+            f"2. **Restore**\n   ```bash {{id=restore}}\n   holdfast restore --config {self.config} {words} --to {out}{owner}\n   ```\n")
+        programs = self.scratch / "programs"
+        programs.mkdir(exist_ok=True)
+        if not (programs / "holdfast").exists():
+            (programs / "holdfast").symlink_to(PROGRAM)
+        return self.holdfast("runbook", "run", self.scratch / "dr.md", "1", "--runs", self.scratch / "runs", "--target", socket.gethostname(),
+                             "--unattended", expect=expect, environment={"PATH": f"{programs}:{os.environ['PATH']}"})
+
+    def test_a_place_in_the_log_proves_the_files_of_its_instant(self):
+        receiver = self.receive()
+        self.holdfast("backup", "--component", "db")
+        lsn = self.server.sql("insert into t values (1) returning pg_current_wal_insert_lsn()")
+        (self.data / "a.txt").write_text("of that instant\n")
+        self.server.sql("insert into t values (2)")
+        self.wait_for_log()
+        outcome = self.run_restore(f'--lsn "{lsn}"', expect=REFUSED)
+        self.assertIn("step wipe destroys, and no recovery point is proven: there is no recovery point of data", outcome.err)
+        self.assertTrue((self.data / "a.txt").exists())
+
+        self.holdfast("backup")
+        lsn = self.server.sql("insert into t values (3) returning pg_current_wal_insert_lsn()")
+        self.server.sql("insert into t values (4)")
+        (self.data / "a.txt").write_text("younger\n")
+        self.holdfast("backup")
+        self.wait_for_log()
+        self.assertEqual(receiver.end(), 0, (self.scratch / "receive.log").read_text())
+        outcome = self.run_restore(f'--lsn "{lsn}"', expect=0)
+        self.assertIn("read whole and right", outcome.out)
+        self.assertFalse((self.data / "a.txt").exists())
+        self.assertEqual((self.scratch / "out" / "data" / str(self.data)[1:] / "a.txt").read_text(), "of that instant\n")
 
     def lose_a_segment(self):
         """WAL that nobody stores, and that the server no longer has."""
