@@ -266,7 +266,7 @@ TEST_F(CaptureCases, AServerThatStandsBeforeThePreviousSnapshotIsReadInFull) {
 }
 
 TEST_F(CaptureCases, EmptyAndFullyZeroFilesAreHoles) {
-  std::ofstream(path("base/1/999991"));
+  const std::ofstream empty(path("base/1/999991"));
   std::ofstream(path("base/1/999992"), std::ios::binary) << std::string(100 * kPageBytes, '\0');
   auto snapshot = rig_->capture(*cluster_);
   ASSERT_OK(snapshot);
