@@ -8,7 +8,6 @@
 namespace holdfast::servers {
 namespace {
 
-using redis::PrivateServer;
 using redis::RestoreRig;
 
 constexpr size_t kStepsBetweenConfirmations = 10;

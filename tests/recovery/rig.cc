@@ -162,13 +162,14 @@ Result<void> Rig::wait_until_stored() {
   const bool stored = wait_until(
       [&] {
         auto all = all_stored(*session, lsn, segment);
-        if (!all.ok()) failure = std::move(all).error();
-        return failure || all.value();
+        if (all.ok()) return all.value();
+        failure = std::move(all).error();
+        return true;
       },
       Duration::seconds(300));
   if (failure) return std::move(*failure);
   if (stored) return {};
-  return make_error(ErrorCode::kTimeout, "WAL until {} ({}) is not stored after a minute: {} {}", lsn, segment,
+  return make_error(ErrorCode::kTimeout, "WAL until {} ({}) is not stored after five minutes: {} {}", lsn, segment,
                     receiver_ ? receiver_->output() : "", server_->log_tail());
 }
 
