@@ -126,7 +126,9 @@ int Program::finish(const Result<void>& result) {
   // A buffer that could not be written is dropped: only the mark of it stays.
   const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   if (!result.ok()) return exit_rule_ ? exit_rule_(result.error()) : exit_status(result.error().code());
-  return written ? 0 : exit_status(ErrorCode::kIo);
+  if (written) return 0;
+  const Error unwritten = make_error(ErrorCode::kIo, "standard output could not be written");
+  return exit_rule_ ? exit_rule_(unwritten) : exit_status(unwritten.code());
 }
 
 // "runbook lint"; "" of the program itself.
@@ -185,10 +187,11 @@ int Program::run(int argc, char** argv) {
   help_ = argc == 1;
   // To PostgreSQL a small exit status of restore_command means "no such file",
   // even where the command line itself could not be read.
-  for (int i = 2; i < argc; i++) {
-    if (std::string_view(argv[i - 1]) == "wal" && std::string_view(argv[i]) == "get") {
-      set_exit_status([](const Error&) { return kRestoreCommandTrouble; });
-    }
+  bool wal = false;
+  for (int i = 1; i < argc; i++) {
+    // Options may stand between the two.
+    if (wal && std::string_view(argv[i]) == "get") set_exit_status([](const Error&) { return kRestoreCommandTrouble; });
+    wal = wal || std::string_view(argv[i]) == "wal";
   }
   for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; i++) {
     const std::string_view argument = argv[i];

@@ -21,8 +21,7 @@ struct GetOptions {
 // that restore_command runs in.
 Result<postgres::WalArchive::Identity> identify(const GetOptions& options, const recovery::StackConfig& stack) {
   postgres::WalArchive::Identity identity;
-  identity.component = options.component;
-  if (identity.component.empty()) identity.component = TRY(wal_component(stack, ""))->name;
+  identity.component = TRY(wal_component(stack, options.component))->name;
   identity.system_id = options.system_id;
   if (options.segment_bytes != 0) identity.segment_bytes = options.segment_bytes;
   if (options.system_id == 0) {

@@ -20,15 +20,17 @@ namespace {
 constexpr std::string_view kMountPurpose = "mount", kCheckPurpose = "check";
 
 // Expires the WAL and commands that no kept point needs, stream by stream. A stream is of a cluster,
-// not of a stack: `kept` are the points of every stack in the repository.
+// not of a stack: `kept` are the points of every stack in the repository, less `dropped`.
 class LogKeeper {
  public:
-  LogKeeper(Workspace& workspace, const PruneOptions& options, const std::vector<repo::Point>& kept)
-      : workspace_(workspace), options_(options), kept_(kept) {}
+  LogKeeper(Workspace& workspace, const PruneOptions& options, const std::vector<repo::Point>& kept,
+            const std::vector<repo::PointId>& dropped)
+      : workspace_(workspace), options_(options), dropped_(dropped), kept_(kept) {}
 
   Result<std::vector<LogExpiry>> run() {
     std::vector<LogExpiry> result;
     const std::string in_use = TRY(why_in_use());
+    if (in_use.empty()) TRY(read_points_again());
     auto logs = repo::open_log_store(workspace_.repository());
     std::set<std::string> commands;  // components with a log of Redis
     for (const std::string& stream : TRY(logs->streams())) {
@@ -63,6 +65,16 @@ class LogKeeper {
         return fmt::format("\"{}\" reads on {}", lease.purpose, lease.host);
     }
     return std::string();
+  }
+
+  // A backup that ended since the points were read has committed one that was in no list,
+  // and its lease is gone: listed after the leases, its point is seen.
+  Result<void> read_points_again() {
+    kept_ = TRY_CONTEXT(workspace_.repository().points(), "reading all points before expiring logs");
+    std::erase_if(kept_, [&](const repo::Point& point) {
+      return std::find(dropped_.begin(), dropped_.end(), point.id) != dropped_.end();
+    });
+    return {};
   }
 
   // Streams carry no stack's name: only those whose component our configuration or our
@@ -116,7 +128,8 @@ class LogKeeper {
 
   Workspace& workspace_;
   const PruneOptions& options_;
-  const std::vector<repo::Point>& kept_;
+  const std::vector<repo::PointId>& dropped_;
+  std::vector<repo::Point> kept_;
 };
 
 // Removes points by the rules, and then the log that none needs any more.
@@ -134,7 +147,7 @@ class Retention {
     TRY(decide());
     // 3. Points, then logs.
     TRY(drop_points());
-    if (!kept_.empty()) report_.logs = TRY(LogKeeper(workspace_, options_, kept_).run());
+    if (!kept_.empty()) report_.logs = TRY(LogKeeper(workspace_, options_, kept_, dropped_).run());
     if (lease_) TRY(lease_->release());
     tell_windows();
     return std::move(report_);
@@ -196,6 +209,7 @@ class Retention {
         // Gone already: a writer whose lease had ended has taken it back.
         if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
       }
+      dropped_.push_back(decision.id);
       std::erase_if(kept_, [&](const repo::Point& point) { return point.id == decision.id; });
     }
     return {};
@@ -205,6 +219,7 @@ class Retention {
   const PruneOptions& options_;
   std::unique_ptr<repo::Lease> lease_;  // none in a dry run
   std::vector<repo::Point> kept_;       // of every stack
+  std::vector<repo::PointId> dropped_;
   PruneReport report_;
 };
 

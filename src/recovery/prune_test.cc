@@ -2,12 +2,15 @@
 // run then does; the logs are in tests/cli/points.py, on a real server.
 #include "recovery/prune.h"
 
+#include <gmock/gmock.h>
+
 #include <algorithm>
 
 #include "recovery/points.h"
 #include "recovery/test_stack.h"
 #include "repo/hold.h"
 #include "repo/lease.h"
+#include "repo/log_store.h"
 
 namespace holdfast::recovery {
 namespace {
@@ -69,6 +72,27 @@ TEST_F(Prune, NobodyHoldsAPointWhilePointsAreRemoved) {
   EXPECT_EQ(prune(workspace(), keep_last(1)).error().code(), ErrorCode::kLocked);
   ASSERT_TRUE(lease->release().ok());
   EXPECT_TRUE(repo::place_hold(workspace().repository(), point, "", system_clock().now()).ok());
+}
+
+// Whose backup has not committed needs logs from nobody knows where on; a restore may be of a
+// point that has just been removed.
+TEST_F(Prune, CaseLogsStayWhileABackupOrARestoreRuns) {
+  add("a");
+  take();
+  repo::Environment& environment = workspace().repository().environment();
+  const auto logs = repo::open_log_store(workspace().repository());
+  ASSERT_TRUE(logs->put("a.7", {"000000010000000000000001", {}, Bytes::copy_of(as_bytes("log"))}).ok());
+  const auto note_beside = [&](repo::LeaseKind kind, const std::string& purpose) {
+    auto lease = repo::Lease::take(environment, {.kind = kind, .purpose = purpose}).value();
+    const PruneReport report = run(keep_last(1));
+    EXPECT_TRUE(lease->release().ok());
+    return report.logs.size() == 1 ? report.logs.front().note : "";
+  };
+  EXPECT_EQ(note_beside(repo::LeaseKind::kWriter, "backup"), "a backup is running: left as it is until the next time");
+  EXPECT_THAT(note_beside(repo::LeaseKind::kReader, "restore"), ::testing::StartsWith("\"restore\" reads on "));
+  for (const char* purpose : {"mount", "check"})
+    EXPECT_EQ(note_beside(repo::LeaseKind::kReader, purpose), "no kept point belongs to it: left as it is") << purpose;
+  EXPECT_TRUE(logs->get("a.7", "000000010000000000000001").ok());
 }
 
 TEST_F(Prune, ADryRunSaysWhatTheRunThenDoes) {

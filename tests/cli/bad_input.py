@@ -252,6 +252,8 @@ class CommandLine(Case):
         self.holdfast("wal", "get", name, "out", expect=126)              # no repository
         self.holdfast("wal", "get", name, expect=126)                     # no path
         self.holdfast("wal", "get", "--nonsense", name, "out", expect=126)
+        self.holdfast("wal", "--quiet", "get", "--nonsense", name, "out", expect=126)
+        self.holdfast("wal", "-q", "get", expect=126)
         self.config.write_text("nonsense: [")
         self.holdfast("wal", "get", name, "out", expect=126)
 

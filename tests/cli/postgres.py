@@ -275,6 +275,16 @@ class Postgres(Case):
         # In a data directory nothing needs to be said.
         self.holdfast("wal", "get", name, self.scratch / "again", cwd=self.server.data)
         self.assertEqual((self.scratch / "segment").read_bytes(), (self.scratch / "again").read_bytes())
+        # Another component, another cluster, a log that is not there: nothing is proven.
+        for other in (["--component", "dbb"], ["--component", "db", "--system-id", 12345, "--segment-size", 16 << 20]):
+            self.holdfast("wal", "get", *other, *(words[2:] if len(other) == 2 else []), name, self.scratch / "none", expect=126)
+        (self.repository / "log").rename(self.scratch / "log-away")
+        self.holdfast("wal", "get", *words, name, self.scratch / "none", expect=126)
+        (self.scratch / "log-away").rename(self.repository / "log")
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([self.program(), "--config", self.config, "wal", "get", "--json", *map(str, words), name, self.scratch / "whole"],
+                                  stdout=full, stderr=subprocess.DEVNULL, check=False)
+        self.assertEqual(done.returncode, 126)
         # The repository is away, or damaged: never 1.
         self.repository.rename(self.scratch / "away")
         self.holdfast("wal", "get", *words, "0000000100000F0000000001", self.scratch / "none", expect=126)

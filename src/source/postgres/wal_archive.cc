@@ -45,6 +45,7 @@ class Archive final : public WalArchive {
   Result<void> mark(uint32_t timeline, Lsn end, Time server_time) override;
   Result<std::optional<Bytes>> fetch(const std::string& name) override;
   Result<std::optional<Bytes>> fetch_whole(const std::string& name) override;
+  Result<bool> is_empty() override;
   Result<std::vector<WalRange>> ranges() override;
   Result<std::vector<std::string>> gaps(uint32_t timeline, Lsn from, Lsn to) override;
   Result<uint32_t> newest_descendant(uint32_t timeline, Lsn lsn) override;
@@ -316,6 +317,8 @@ Result<std::vector<std::string>> Archive::names(Duration max_age) {
   names_read_at_ = now;
   return names;
 }
+
+Result<bool> Archive::is_empty() { return TRY(names(Duration{})).empty(); }
 
 Result<WalInventory> Archive::inventory() { return WalInventory::of(TRY(names(Duration{})), identity_.segment_bytes); }
 

@@ -87,6 +87,8 @@ class WalArchive {
   // The same, but a segment of which only parts are stored counts as absent, and
   // there is no proof of absence: for reading ahead.
   virtual Result<std::optional<Bytes>> fetch_whole(const std::string& name) = 0;
+  // Whether no record at all is stored of this cluster under this component.
+  virtual Result<bool> is_empty() = 0;
 
   // All stretches, by timeline and position.
   virtual Result<std::vector<WalRange>> ranges() = 0;

@@ -171,6 +171,12 @@ Result<WalGetOutcome> get(FileSystem& fs, const WalGetOptions& options,
     if (content && segment) content = prefer_local(fs, options, std::move(*content));
   }
   if (!content) {
+    // A renamed component, another repository, a log that is away: where nothing is stored nothing is proven.
+    if (TRY(archive->is_empty())) {
+      return make_error(ErrorCode::kNotFound, "the repository holds no WAL of component '{}' and system identifier {}",
+                        options.identity.component, options.identity.system_id)
+          .with_hint("restore_command must name the repository and the component that the WAL was stored under");
+    }
     spool.clear();
     ignore(fs.remove_file(temporary_of(options.destination)), "there is one only after a kill");
     return WalGetOutcome::kAbsent;

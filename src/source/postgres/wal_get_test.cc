@@ -142,6 +142,21 @@ TEST_F(WalGetTest, CallsAbsentOnlyWhatIsProvenAbsent) {
   EXPECT_EQ(get("pg_hba.conf").outcome, WalGetOutcome::kTrouble);
 }
 
+// Where nothing of the cluster is stored, its component has another name or the repository is
+// another: to call a segment absent would end recovery early.
+TEST_F(WalGetTest, ProvesNoAbsenceFromAnEmptyLog) {
+  for (const WalArchive::Identity& identity :
+       {WalArchive::Identity{"dbb", TestWal::kSystemId, kSegment}, WalArchive::Identity{"db", 12345, kSegment}}) {
+    archive_ = WalArchive::open(store_, clock_, identity).value();
+    for (const char* name : {"000000010000000000000007", "000000010000000000000001", "00000002.history"}) {
+      const auto report = get(name);
+      EXPECT_EQ(report.outcome, WalGetOutcome::kTrouble) << name;
+      ASSERT_TRUE(report.error) << name;
+      EXPECT_THAT(report.error->text(), HasSubstr("the repository holds no WAL of component")) << name;
+    }
+  }
+}
+
 // Case: prefetched WAL is read while it is still downloading, or after a crash has torn it.
 TEST_F(WalGetTest, UsesNoSpooledFileThatIsNotWholeAndRight) {
   ASSERT_EQ(get(wal_.segment_name(0)).outcome, WalGetOutcome::kFound);
