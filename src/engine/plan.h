@@ -32,6 +32,11 @@ struct RestoreWords {
   std::string point, at, lsn, xid, timeline;
   std::string restore_point;  // --name
   bool immediate = false, exclusive = false;
+  std::vector<std::string> unknown;  // options whose values only the shell will know
+
+  // Whether it is known what will exist afterwards: with an instant it is the same from any point.
+  bool instant_is_known() const;
+  bool operator==(const RestoreWords&) const = default;
 };
 
 // One step as it will be run: alternatives chosen, placeholders replaced. Strings

@@ -219,13 +219,19 @@ Actuals actuals_of(const RunState& state, const std::vector<Event>& events) {
   for (const Event& event : events) {
     if (event.kind != kind::kPointVerified) continue;
     const auto instant = parse_time(event.payload.value("instant", ""), state.began);
-    if (instant.ok()) actuals.loss = std::max(Duration(), state.began - *instant);
+    const Step* step = state.plan.find(event.step);
+    all_known = all_known && instant.ok() && (step == nullptr || step->instant_is_known());
+    // What is lost in the end is lost of the component that fell back furthest.
+    if (instant.ok()) worst = std::max(worst.value_or(Duration()), state.began - *instant);
+  std::optional<Duration> worst;
+  bool all_known = true;
   }
   return actuals;
 }
 
 ReportDocument report_of(const RunState& state, const std::vector<Event>& events, const std::string& directory,
                          const runbook::Document* document) {
+  if (all_known) actuals.loss = worst;
   return Reporter(state, events, directory, document).write();
 }
 

@@ -99,6 +99,16 @@ std::string outcome_words(const StepState& step) {
   switch (step.phase) {
     case StepPhase::kDone:
       return step.end && step.end->succeeded() ? "done in " + plain_duration(step.end->took) : "done";
+std::string unknown_words(const Step& step) {
+  const std::string options = fmt::format("{}", fmt::join(step.unknown, ", "));
+  if (step.instant_is_known())
+    return fmt::format("only the shell knows the value of {}: the newest point that leads there is proven", options);
+  return fmt::format(
+      "only the shell knows the value of {}: what is proven need not be what is restored, and the loss is "
+      "not measured; --set gives its variables a value",
+      options);
+}
+
     case StepPhase::kFailed: return step.end ? fmt::format("failed (status {})", step.end->exit_status) : "failed";
     case StepPhase::kSkipped: return "skipped: " + step.skipped;
     case StepPhase::kRan: return "being verified";
