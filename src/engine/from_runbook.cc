@@ -82,6 +82,18 @@ std::string prose_of(const runbook::Step& step) {
   return prose;
 }
 
+// A choice stands where the first of its options does.
+bool is_of_another_option(const runbook::Plan& resolved, const runbook::PlannedStep& planned) {
+  if (planned.option == nullptr) return false;
+  const auto& options = resolved.procedure->options;
+  const auto first = std::find_if(options.begin(), options.end(),
+                                  [&](const runbook::Option& option) { return option.group == planned.option->group; });
+  return std::any_of(resolved.choices.begin(), resolved.choices.end(), [&](const runbook::Choice& choice) {
+    return choice.range.begin.line == first->range.begin.line && !choice.chosen.empty() &&
+           choice.chosen != planned.option->letter;
+  });
+}
+
 Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
              const std::map<std::string, std::string>& placeholders) {
   const runbook::Step& from = *planned.step;
@@ -117,6 +129,7 @@ Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
   step.secrets = secrets_of(resolved, from.id);
   step.hazards = hazards_of(planned);
   step.skipped = planned.skipped;
+  step.other_option = is_of_another_option(resolved, planned);
   return step;
 }
 

@@ -62,6 +62,7 @@ Json json_of(const Step& step) {
   if (step.exclusive) json["exclusive"] = true;
   if (!step.unknown.empty()) json["unknown"] = step.unknown;
   put(json, "skipped", step.skipped);
+  if (step.other_option) json["other_option"] = true;
   if (!step.environment.empty()) json["environment"] = step.environment;
   if (!step.secrets.empty()) json["secrets"] = step.secrets;
   Json hazards = Json::array();
@@ -105,8 +106,9 @@ Step step_of(const Json& json) {
   step.restore_point = text("restore_point");
   step.immediate = json.value("immediate", false);
   step.exclusive = json.value("exclusive", false);
-  step.skipped = text("skipped");
   step.unknown = json.value("unknown", std::vector<std::string>());
+  step.skipped = text("skipped");
+  step.other_option = json.value("other_option", false);
   if (json.contains("environment")) step.environment = json.at("environment").get<std::map<std::string, std::string>>();
   if (json.contains("secrets")) step.secrets = json.at("secrets").get<std::vector<std::string>>();
   for (const Json& hazard : json.at("hazards")) {
@@ -136,14 +138,14 @@ std::string directory_of(const Step& step, const std::string& working_directory)
   return step.workdir.starts_with('/') ? step.workdir : join_path(working_directory, step.workdir);
 }
 
-bool Step::has(std::string_view hazard) const {
-  return std::any_of(hazards.begin(), hazards.end(), [&](const Hazard& one) { return one.kind == hazard; });
 bool RestoreWords::instant_is_known() const {
   if (unknown.empty()) return true;
   const bool says_instant = !at.empty() || !lsn.empty() || !xid.empty() || !restore_point.empty();
   return says_instant && unknown == std::vector<std::string>{"--point"};
 }
 
+bool Step::has(std::string_view hazard) const {
+  return std::any_of(hazards.begin(), hazards.end(), [&](const Hazard& one) { return one.kind == hazard; });
 }
 
 const Step* Plan::find(const std::string& id) const {

@@ -61,7 +61,8 @@ struct Step : RestoreWords {
   std::map<std::string, std::string> environment;
   std::vector<std::string> secrets;  // names of the secret variables that it uses
   std::vector<Hazard> hazards;
-  std::string skipped;  // why it is left out from the beginning
+  std::string skipped;        // why it is left out from the beginning
+  bool other_option = false;  // it belongs to an option that was not chosen
 
   bool has(std::string_view hazard) const;
   // It may run only after a recovery point was proven.
