@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/words.h"
+
 namespace holdfast::engine {
 namespace {
 
@@ -219,7 +221,7 @@ void Engine::watch_own_budget(const Step& step) {
   const bool done = state.phase == StepPhase::kDone && state.end;
   if (!done && state.phase != StepPhase::kRunning) return;
   const Duration elapsed = done ? state.end->took : world_.clock.now() - state.started;
-  if (!done || elapsed >= *step.expected) watch_budget("step " + step.id, *step.expected, elapsed, step.id);
+  if (!done || elapsed >= *step.expected) watch_budget(own_budget(step), *step.expected, elapsed, step.id);
 }
 
 // A window's end concerns the steps in it; it ends none of them. One that was done too late

@@ -109,6 +109,8 @@ std::string unknown_words(const Step& step) {
       options);
 }
 
+std::string own_budget(const Step& step) { return "step " + step.id; }
+
 std::string outcome_words(const StepState& step) {
   switch (step.phase) {
     case StepPhase::kDone:
