@@ -140,10 +140,17 @@ class Frame {
     return {step.destructive() ? "!" : "·", step.destructive() ? Look::kWarn : Look::kPlain};
   }
 
+  // Beside the clock of a step that comes close to the time that the document gives it.
+  std::string expectation_of(const engine::Step& step) const {
+    const std::string budget = engine::own_budget(step);
+    if (state_.budgets.contains("over:" + budget)) return ", overrun: " + duration_text(*step.expected);
+    return state_.budgets.contains("warn:" + budget) ? " of " + duration_text(*step.expected) : "";
+  }
+
   std::string right_of(const engine::Step& step, const engine::StepState& now) const {
     if (now.phase == StepPhase::kDone) return now.end ? duration_text(now.end->took) : "by hand";
     if (now.phase == StepPhase::kRunning && now.orphaned_seq != 0) return "its supervisor is dead";
-    if (now.phase == StepPhase::kRunning) return engine::clock_text(input_.now - now.started);
+    if (now.phase == StepPhase::kRunning) return engine::clock_text(input_.now - now.started) + expectation_of(step);
     if (now.phase != StepPhase::kPending) return engine::outcome_words(now);
     if (step.destructive()) return "destroys";
     if (step.promotes()) return "promotes";

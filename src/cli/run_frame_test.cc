@@ -63,6 +63,17 @@ TEST(RunFrame, FitsEveryTerminal) {
   }
 }
 
+TEST(RunFrame, ShowsThatAStepTakesLongerThanTheDocumentSays) {
+  auto state = sample(5);
+  state.plan.steps[1].expected = Duration::seconds(660);
+  const auto shown = [&] { return text_of(draw_frame(state, input_for(state, 100, 30))); };
+  EXPECT_THAT(shown(), testing::Not(HasSubstr("11 min")));
+  state.budgets.insert("warn:step step-2");
+  EXPECT_THAT(shown(), HasSubstr("11:41 of 11 min"));
+  state.budgets.insert("over:step step-2");
+  EXPECT_THAT(shown(), HasSubstr("11:41, overrun: 11 min"));
+}
+
 TEST(RunFrame, ShowsClocksStepsOutputAndKeys) {
   const auto state = sample(5);
   const std::string text = text_of(draw_frame(state, input_for(state, 100, 30)));

@@ -14,8 +14,6 @@
 namespace holdfast::cli {
 namespace {
 
-constexpr int kRoundsOfQuestions = 20;
-
 runbook::PlanRequest request_of(const RunbookOptions& options, const engine::Variables& variables,
                                 const std::map<std::string, std::string>& skip) {
   runbook::PlanRequest request;
@@ -49,8 +47,15 @@ const runbook::Input* first_unknown(const std::vector<runbook::Input>& inputs) {
   return open == inputs.end() ? nullptr : &*open;
 }
 
-// One question; false when nothing is open.
-Result<bool> ask_next(const runbook::Plan& plan, const AskWords& ask, RunbookOptions& options,
+// Names what ask_next() would ask for; nothing when all is settled.
+std::optional<std::string> first_question(const runbook::Plan& plan) {
+  if (const runbook::Choice* choice = first_open(plan.choices)) return "choice " + choice->key;
+  if (const runbook::Input* input = first_unknown(plan.inputs)) return "input " + input->name;
+  return std::nullopt;
+}
+
+// One question.
+Result<void> ask_next(const runbook::Plan& plan, const AskWords& ask, RunbookOptions& options,
                       engine::Variables& variables) {
   if (const runbook::Choice* choice = first_open(plan.choices)) {
     std::string question = choice->question;
@@ -61,7 +66,7 @@ Result<bool> ask_next(const runbook::Plan& plan, const AskWords& ask, RunbookOpt
       answers.push_back(answer.key);
     }
     options.choices.push_back(choice->key + "=" + TRY(ask(question, answers)));
-    return true;
+    return {};
   }
   if (const runbook::Input* input = first_unknown(plan.inputs)) {
     const std::string what = input->secret ? " (a secret: env:NAME, file:PATH or exec:COMMAND)" : "";
@@ -70,10 +75,9 @@ Result<bool> ask_next(const runbook::Plan& plan, const AskWords& ask, RunbookOpt
       return make_error(ErrorCode::kRefused, "{} is a secret: what was typed is no reference to it", input->name)
           .with_hint(fmt::format("--set {0}=env:{0}, or file:PATH, or exec:COMMAND", input->name));
     }
-    TRY(engine::set_variable(variables, input->name + "=" + value));
-    return true;
+    return engine::set_variable(variables, input->name + "=" + value);
   }
-  return false;
+  return {};
 }
 
 }  // namespace
@@ -113,6 +117,13 @@ Result<std::map<std::string, std::string>> reasons(const std::vector<std::string
   return found;
 }
 
+Result<void> check_steps(const engine::Plan& plan, const std::map<std::string, std::string>& by_step) {
+  for (const auto& [id, reason] : by_step) {
+    if (plan.find(id) == nullptr) return make_error(ErrorCode::kNotFound, "the run has no step {}", id);
+  }
+  return {};
+}
+
 std::string runs_directory(const std::string& given) {
   if (!given.empty()) return absolute_path(given);
   return engine::default_runs_directory(own_environment, ::geteuid() == 0);
@@ -147,9 +158,14 @@ Result<ResolvedScenario> resolve_scenario(const RunbookOptions& given, const Ask
       TRY(runbook::read_document(std::string(as_text(text)), absolute_path(options.document))));
   for (const std::string& assignment : options.variables) TRY(engine::set_variable(resolved.variables, assignment));
   const auto skip = TRY(reasons(options.skip, "--skip"));
-  for (int round = 0; round < kRoundsOfQuestions; round++) {
+  // Each answer may open further questions. One that settles nothing would be asked forever.
+  std::optional<std::string> asked;
+  for (;;) {
     resolved.plan = TRY(runbook::make_plan(*resolved.document, request_of(options, resolved.variables, skip)));
-    if (!ask || !TRY(ask_next(resolved.plan, ask, options, resolved.variables))) break;
+    const std::optional<std::string> question = first_question(resolved.plan);
+    if (!ask || !question || question == asked) break;
+    TRY(ask_next(resolved.plan, ask, options, resolved.variables));
+    asked = question;
   }
   engine::take_document_values(resolved.variables, resolved.plan);
   TRY(engine::settle_secrets(resolved.variables, resolved.plan, engine::own_environment()));

@@ -44,5 +44,7 @@ std::vector<std::string> open_questions(const runbook::Plan& plan, const engine:
 std::string runs_directory(const std::string& given);
 // "STEP=REASON" texts as a map. kUsage without a reason.
 Result<std::map<std::string, std::string>> reasons(const std::vector<std::string>& texts, const std::string& option);
+// kNotFound for the first step that the plan does not have.
+Result<void> check_steps(const engine::Plan& plan, const std::map<std::string, std::string>& by_step);
 
 }  // namespace holdfast::cli

@@ -7,6 +7,8 @@
 #include "cli/terminal.h"
 #include "engine/from_runbook.h"
 #include "engine/outlook.h"
+#include "engine/repository_proofs.h"
+#include "engine/restore_words.h"
 #include "recovery/restore.h"
 
 namespace holdfast::cli {
@@ -16,29 +18,42 @@ struct PlanOptions : RunbookOptions {
   std::string explain;
 };
 
-// What a restore of the whole stack would draw on, now.
+// What the scenario's restores would draw on, now: each component from each point once.
 struct Basis {
-  std::optional<recovery::RestorePlan> restore;
+  std::vector<recovery::ComponentPlan> components;
   std::optional<Duration> loss;
   std::string problem;
 };
 
-Basis basis_of(Context& context) {
-  const auto find = [&]() -> Result<recovery::RestorePlan> {
+bool is_known(const Basis& basis, const recovery::ComponentPlan& component) {
+  return std::any_of(basis.components.begin(), basis.components.end(), [&](const recovery::ComponentPlan& each) {
+    return each.component == component.component && each.point == component.point && each.instant == component.instant;
+  });
+}
+
+Result<void> add_restore(recovery::Workspace& workspace, const engine::WantedPoint& wanted, Basis& basis) {
+  recovery::RestorePlan plan = TRY(engine::plan_restore(workspace, wanted));
+  for (recovery::ComponentPlan& component : plan.components) {
+    basis.loss = std::max(basis.loss.value_or(Duration()), plan.now - component.instant);
+    if (!is_known(basis, component)) basis.components.push_back(std::move(component));
+  }
+  return {};
+}
+
+// A scenario that restores nothing by holdfast is held against the newest point of the stack.
+Basis basis_of(Context& context, std::vector<engine::WantedPoint> restores) {
+  if (restores.empty()) restores.emplace_back();
+  Basis basis;
+  const auto find = [&]() -> Result<void> {
     auto workspace = TRY(context.open());
     TRY(workspace->hold_for_reading("runbook plan"));
-    return recovery::plan_restore(*workspace, {});
+    for (const engine::WantedPoint& wanted : restores) TRY(add_restore(*workspace, wanted, basis));
+    return {};
   };
-  Basis basis;
-  auto found = find();
-  if (!found.ok()) {
-    basis.problem = found.error().message();
-    return basis;
-  }
-  for (const auto& component : found->components) {
-    basis.loss = std::max(basis.loss.value_or(Duration()), found->now - component.instant);
-  }
-  basis.restore = std::move(*found);
+  if (const auto found = find(); !found.ok()) basis.problem = found.error().message();
+  const bool all_known = std::all_of(restores.begin(), restores.end(),
+                                     [](const engine::WantedPoint& wanted) { return wanted.instant_is_known(); });
+  if (!all_known || !basis.problem.empty()) basis.loss.reset();
   return basis;
 }
 
@@ -76,11 +91,8 @@ void print_basis(Context& context, const engine::Plan& plan, const engine::Outlo
       outlook.unknown > 0 ? fmt::format(" and {} of unknown length", counted(outlook.unknown, "step")) : "";
   context.print("time: {}{}{}", duration_text(outlook.whole), unknown,
                 plan.rto ? fmt::format("; RTO {}", printable(plan.rto->text)) : "");
-  if (!basis.restore) {
-    context.print("recovery point: unknown: {}", printable(basis.problem));
-    return;
-  }
-  for (const auto& component : basis.restore->components) {
+  if (!basis.problem.empty()) context.print("recovery point: unknown: {}", printable(basis.problem));
+  for (const auto& component : basis.components) {
     context.print("recovery point: {}: {} to {} ({})", component.component, component.point.hex().substr(0, 8),
                   format_local(component.instant), format_bytes(component.bytes));
   }
@@ -113,13 +125,11 @@ Json json_of_plan(const engine::Plan& plan, const engine::Outlook& outlook, cons
                      {"explanation", engine::explain(step)}});
   }
   Json points = Json::array();
-  if (basis.restore) {
-    for (const auto& component : basis.restore->components) {
-      points.push_back({{"component", component.component},
-                        {"point", component.point.hex()},
-                        {"instant", json_of(component.instant)},
-                        {"bytes", component.bytes}});
-    }
+  for (const auto& component : basis.components) {
+    points.push_back({{"component", component.component},
+                      {"point", component.point.hex()},
+                      {"instant", json_of(component.instant)},
+                      {"bytes", component.bytes}});
   }
   std::vector<std::string> warnings = plan.warnings;
   warnings.insert(warnings.end(), outlook.warnings.begin(), outlook.warnings.end());
@@ -169,7 +179,7 @@ Result<void> run(Context& context, const PlanOptions& options) {
   const engine::Plan plan = engine::plan_of(resolved.plan, resolved.variables.plain);
   const auto history = engine::read_history(runs_directory(options.runs), plan.document, plan.procedure);
   const engine::Outlook outlook = engine::look_ahead(plan, history.ok() ? *history : engine::History());
-  const Basis basis = basis_of(context);
+  const Basis basis = basis_of(context, engine::restores_of(plan, resolved.variables.plain));
   const auto open = open_questions(resolved.plan, resolved.variables);
   context.set_document("runbook-plan", json_of_plan(plan, outlook, basis, open));
   if (!options.explain.empty()) return explain(context, plan, options.explain);

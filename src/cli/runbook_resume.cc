@@ -12,15 +12,6 @@ struct ResumeOptions {
   bool unattended = false, undo = false;
 };
 
-Result<void> check_steps(const engine::RunState& state, const engine::DriveOptions& options) {
-  for (const auto* named : {&options.skip, &options.overrides}) {
-    for (const auto& [id, what] : *named) {
-      if (state.plan.find(id) == nullptr) return make_error(ErrorCode::kNotFound, "the run has no step {}", id);
-    }
-  }
-  return {};
-}
-
 Result<void> resume(Context& context, const ResumeOptions& options) {
   const std::string directory = TRY(engine::find_run(runs_directory(options.runs), options.run));
   engine::OpenRun run = TRY(engine::open_run(directory, engine::who_is_there()));
@@ -37,7 +28,8 @@ Result<void> resume(Context& context, const ResumeOptions& options) {
   for (const std::string& step : options.retry) drive.settle[step] = "retry";
   drive.target_host = options.target;
   drive.undo = options.undo;
-  TRY(check_steps(state, drive));
+  TRY(check_steps(state.plan, drive.skip));
+  TRY(check_steps(state.plan, drive.overrides));
   context.print("run {}: {}", state.id, state.plan.title);
   return drive_run(context, std::move(run), std::move(drive), is_attended(context, options.unattended));
 }

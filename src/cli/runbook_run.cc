@@ -103,6 +103,7 @@ Result<void> run(Context& context, const RunOptions& options) {
 
   engine::DriveOptions drive;
   drive.overrides = TRY(reasons(options.overrides, "--override"));
+  TRY(check_steps(plan, drive.overrides));
   drive.target_host = options.target;
   engine::PreflightRequest preflight;
   preflight.unattended = !attended;

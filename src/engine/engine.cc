@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/words.h"
+
 namespace holdfast::engine {
 namespace {
 
@@ -203,13 +205,23 @@ Result<void> Engine::collect() {
   return {};
 }
 
-void Engine::watch_budget(const std::string& name, Duration limit, Duration elapsed) {
+void Engine::watch_budget(const std::string& name, Duration limit, Duration elapsed, const std::string& step) {
   const Json payload = {{"budget", name}, {"limit_s", limit.in_seconds()}, {"elapsed_s", elapsed.in_seconds()}};
   if (elapsed >= limit) {
-    if (!state_.budgets.contains("over:" + name)) append(kind::kBudgetOverrun, "", 0, payload);
+    if (!state_.budgets.contains("over:" + name)) append(kind::kBudgetOverrun, step, 0, payload);
   } else if (elapsed.ns >= limit.ns / 100 * kWarnPercent) {
-    if (!state_.budgets.contains("warn:" + name)) append(kind::kBudgetWarned, "", 0, payload);
+    if (!state_.budgets.contains("warn:" + name)) append(kind::kBudgetWarned, step, 0, payload);
   }
+}
+
+// How long the document says that the step itself takes, since its newest attempt began.
+void Engine::watch_own_budget(const Step& step) {
+  if (!step.expected) return;
+  const StepState& state = state_.step(step.id);
+  const bool done = state.phase == StepPhase::kDone && state.end;
+  if (!done && state.phase != StepPhase::kRunning) return;
+  const Duration elapsed = done ? state.end->took : world_.clock.now() - state.started;
+  if (!done || elapsed >= *step.expected) watch_budget(own_budget(step), *step.expected, elapsed, step.id);
 }
 
 // A window's end concerns the steps in it; it ends none of them. One that was done too late
@@ -219,6 +231,7 @@ void Engine::watch_budgets() {
   const Duration now = world_.clock.now() - state_.began;
   Duration whole;
   for (const Step& step : state_.plan.steps) {
+    watch_own_budget(step);
     const StepState& state = state_.step(step.id);
     const bool settled = state_.settled(step.id);
     const bool done = state.phase == StepPhase::kDone && state.ended.ns != 0;

@@ -76,7 +76,9 @@ class Engine {
   Result<void> collect();
   Result<void> collect_one(const std::string& id);
   void watch_budgets();
-  void watch_budget(const std::string& name, Duration limit, Duration elapsed);
+  void watch_own_budget(const Step& step);
+  // `step` "": the budget is the run's.
+  void watch_budget(const std::string& name, Duration limit, Duration elapsed, const std::string& step = "");
   bool anything_runs() const;
   bool all_settled() const;
   Result<void> end_stopped();

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/test_fakes.h"
+#include "engine/words.h"
 
 namespace holdfast::engine {
 namespace {
@@ -113,6 +114,38 @@ TEST(Rules, AStepThatWasDoneTooLateWhileNobodyDroveIsAnOverrun) {
   rig.runner.fates["first"] = {rig.runner.ended(0)};
   ASSERT_TRUE(rig.drive().ok());
   EXPECT_THAT(rig.log.told("budget.overrun"), ElementsAre("budget.overrun", "budget.overrun")) << "window and RTO";
+}
+
+TEST(Rules, AStepIsHeldAgainstItsOwnExpectedTime) {
+  Rig rig;
+  rig.add("first");
+  rig.add("slow").expected = Duration::seconds(2);
+  rig.add("quick").expected = Duration::seconds(60);
+  rig.runner.fates["first"] = std::deque<AttemptReport>(20, {AttemptReport::State::kRunning, std::nullopt});
+  rig.runner.fates["first"].push_back(rig.runner.ended(0));
+  rig.runner.fates["slow"] = std::deque<AttemptReport>(12, {AttemptReport::State::kRunning, std::nullopt});
+  rig.runner.fates["slow"].push_back(rig.runner.ended(0));
+  ASSERT_TRUE(rig.drive().ok()) << "it is never ended for that";
+  EXPECT_THAT(rig.log.told("budget"), ElementsAre("slow: budget.warned", "slow: budget.overrun"))
+      << "from its own beginning, not from the run's";
+  const auto state = fold(rig.log.events());
+  ASSERT_TRUE(state.ok());
+  EXPECT_EQ(words_of(*state, *rig.log.last(kind::kBudgetWarned)),
+            "slow: warning: 80 % of its expected time of 2.00 s have passed");
+  EXPECT_EQ(words_of(*state, *rig.log.last(kind::kBudgetOverrun)),
+            "slow: overrun: its expected time of 2.00 s has passed");
+}
+
+TEST(Rules, AStepThatTookTooLongWhileNobodyDroveIsAnOverrun) {
+  Rig rig;
+  rig.add("first").expected = Duration::milliseconds(900);
+  rig.runner.fates["first"] = {{AttemptReport::State::kRunning, std::nullopt}};
+  rig.person.next_wish = Wish::kDetach;
+  ASSERT_FALSE(rig.drive().ok());
+  EXPECT_THAT(rig.log.told("budget"), IsEmpty());
+  rig.runner.fates["first"] = {rig.runner.ended(0)};  // after 1 s, as it says
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.log.told("budget"), ElementsAre("first: budget.overrun"));
 }
 
 TEST(Rules, APointIsReadOnceInARun) {

@@ -4,9 +4,9 @@
 
 #include "base/bytes.h"
 #include "crypto/digest.h"
+#include "engine/restore_words.h"
+#include "engine/words.h"
 #include "runbook/document_json.h"
-#include "runbook/shell/invocation.h"
-#include "runbook/shell/parser.h"
 
 namespace holdfast::engine {
 namespace {
@@ -82,6 +82,18 @@ std::string prose_of(const runbook::Step& step) {
   return prose;
 }
 
+// A choice stands where the first of its options does.
+bool is_of_another_option(const runbook::Plan& resolved, const runbook::PlannedStep& planned) {
+  if (planned.option == nullptr) return false;
+  const auto& options = resolved.procedure->options;
+  const auto first = std::find_if(options.begin(), options.end(),
+                                  [&](const runbook::Option& option) { return option.group == planned.option->group; });
+  return std::any_of(resolved.choices.begin(), resolved.choices.end(), [&](const runbook::Choice& choice) {
+    return choice.range.begin.line == first->range.begin.line && !choice.chosen.empty() &&
+           choice.chosen != planned.option->letter;
+  });
+}
+
 Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
              const std::map<std::string, std::string>& placeholders) {
   const runbook::Step& from = *planned.step;
@@ -117,54 +129,8 @@ Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
   step.secrets = secrets_of(resolved, from.id);
   step.hazards = hazards_of(planned);
   step.skipped = planned.skipped;
+  step.other_option = is_of_another_option(resolved, planned);
   return step;
-}
-
-// Whether that restores what the step destroys. One that only looks restores nothing.
-bool restores(const shell::Invocation& invocation, const std::string& component) {
-  if (invocation.program != "holdfast" || !invocation.begins({"restore"})) return false;
-  if (invocation.has("--dry-run") || invocation.has("--validate-only")) return false;
-  const std::string restored = invocation.option("--component");
-  return component.empty() || restored.empty() || restored == component;
-}
-
-// A value that only the shell will know says nothing now.
-std::string known_value(const shell::Invocation& invocation, std::string_view option) {
-  std::string value = invocation.option(option);
-  return value.find_first_of("$`") == std::string::npos ? value : "";
-}
-
-RestoreWords words_of(const shell::Invocation& restore) {
-  RestoreWords words;
-  words.point = known_value(restore, "--point");
-  words.at = known_value(restore, "--at");
-  words.lsn = known_value(restore, "--lsn");
-  words.xid = known_value(restore, "--xid");
-  words.timeline = known_value(restore, "--timeline");
-  words.restore_point = known_value(restore, "--name");
-  words.immediate = restore.has("--immediate");
-  words.exclusive = restore.has("--exclusive");
-  return words;
-}
-
-// What a step destroys is restored by itself or by a later one: the point that this names
-// is the one that has to be right.
-void find_points(std::vector<Step>& steps) {
-  std::vector<std::pair<size_t, shell::Invocation>> all;
-  std::vector<shell::Script> scripts;  // outlive their invocations
-  for (const Step& step : steps) scripts.push_back(shell::parse(step.kind == StepKind::kShell ? step.script : ""));
-  for (size_t number = 0; number < steps.size(); number++) {
-    for (shell::Invocation& invocation : shell::invocations(scripts[number])) all.emplace_back(number, invocation);
-  }
-  for (size_t number = 0; number < steps.size(); number++) {
-    if (!steps[number].destructive()) continue;
-    const auto found = std::find_if(all.begin(), all.end(), [&](const auto& entry) {
-      return entry.first >= number && steps[entry.first].skipped.empty() &&
-             restores(entry.second, steps[number].component);
-    });
-    if (found == all.end()) continue;
-    static_cast<RestoreWords&>(steps[number]) = words_of(found->second);
-  }
 }
 
 std::optional<Objective> objective_of(const std::optional<runbook::Target>& target) {
@@ -174,7 +140,7 @@ std::optional<Objective> objective_of(const std::optional<runbook::Target>& targ
 
 }  // namespace
 
-Plan plan_of(const runbook::Plan& resolved, const std::map<std::string, std::string>& placeholders) {
+Plan plan_of(const runbook::Plan& resolved, const std::map<std::string, std::string>& values) {
   Plan plan;
   plan.document = resolved.document->path;
   plan.document_sha256 = to_hex(crypto::sha256(as_bytes(resolved.document->source)));
@@ -185,9 +151,13 @@ Plan plan_of(const runbook::Plan& resolved, const std::map<std::string, std::str
   plan.rto = objective_of(resolved.rto);
   plan.rpo = objective_of(resolved.rpo);
   for (const runbook::PlannedStep& planned : resolved.steps) {
-    plan.steps.push_back(step_of(resolved, planned, placeholders));
+    plan.steps.push_back(step_of(resolved, planned, values));
   }
-  find_points(plan.steps);
+  find_points(plan.steps, values);
+  for (const Step& step : plan.steps) {
+    if (step.destructive() && step.skipped.empty() && !step.instant_is_known())
+      plan.warnings.push_back(fmt::format("{}: {}", step.id, unknown_words(step)));
+  }
   return plan;
 }
 

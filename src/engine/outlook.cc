@@ -64,6 +64,7 @@ std::vector<std::string> explain(const Step& step) {
   if (step.destructive()) {
     words.push_back(fmt::format("before, {} is read whole, and its target is asserted{}", point_words(step),
                                 step.target.empty() ? ": the host's name" : " by: " + step.target));
+    if (!step.unknown.empty()) words.push_back(unknown_words(step));
   }
   if (step.promotes()) {
     words.push_back(step.fence.empty() ? "before, a person says that the old primary can't come back"

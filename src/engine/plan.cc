@@ -60,7 +60,9 @@ Json json_of(const Step& step) {
   put(json, "restore_point", step.restore_point);
   if (step.immediate) json["immediate"] = true;
   if (step.exclusive) json["exclusive"] = true;
+  if (!step.unknown.empty()) json["unknown"] = step.unknown;
   put(json, "skipped", step.skipped);
+  if (step.other_option) json["other_option"] = true;
   if (!step.environment.empty()) json["environment"] = step.environment;
   if (!step.secrets.empty()) json["secrets"] = step.secrets;
   Json hazards = Json::array();
@@ -104,7 +106,9 @@ Step step_of(const Json& json) {
   step.restore_point = text("restore_point");
   step.immediate = json.value("immediate", false);
   step.exclusive = json.value("exclusive", false);
+  step.unknown = json.value("unknown", std::vector<std::string>());
   step.skipped = text("skipped");
+  step.other_option = json.value("other_option", false);
   if (json.contains("environment")) step.environment = json.at("environment").get<std::map<std::string, std::string>>();
   if (json.contains("secrets")) step.secrets = json.at("secrets").get<std::vector<std::string>>();
   for (const Json& hazard : json.at("hazards")) {
@@ -132,6 +136,12 @@ std::string_view step_kind_name(StepKind kind) { return kKindNames[static_cast<s
 std::string directory_of(const Step& step, const std::string& working_directory) {
   if (step.workdir.empty()) return working_directory;
   return step.workdir.starts_with('/') ? step.workdir : join_path(working_directory, step.workdir);
+}
+
+bool RestoreWords::instant_is_known() const {
+  if (unknown.empty()) return true;
+  const bool says_instant = !at.empty() || !lsn.empty() || !xid.empty() || !restore_point.empty();
+  return says_instant && unknown == std::vector<std::string>{"--point"};
 }
 
 bool Step::has(std::string_view hazard) const {

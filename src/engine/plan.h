@@ -32,6 +32,11 @@ struct RestoreWords {
   std::string point, at, lsn, xid, timeline;
   std::string restore_point;  // --name
   bool immediate = false, exclusive = false;
+  std::vector<std::string> unknown;  // options whose values only the shell will know
+
+  // Whether it is known what will exist afterwards: with an instant it is the same from any point.
+  bool instant_is_known() const;
+  bool operator==(const RestoreWords&) const = default;
 };
 
 // One step as it will be run: alternatives chosen, placeholders replaced. Strings
@@ -56,7 +61,8 @@ struct Step : RestoreWords {
   std::map<std::string, std::string> environment;
   std::vector<std::string> secrets;  // names of the secret variables that it uses
   std::vector<Hazard> hazards;
-  std::string skipped;  // why it is left out from the beginning
+  std::string skipped;        // why it is left out from the beginning
+  bool other_option = false;  // it belongs to an option that was not chosen
 
   bool has(std::string_view hazard) const;
   // It may run only after a recovery point was proven.

@@ -1,10 +1,12 @@
 #include "engine/plan.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "engine/from_runbook.h"
 #include "engine/history.h"
 #include "engine/outlook.h"
+#include "engine/restore_words.h"
 #include "engine/words.h"
 #include "runbook/reader.h"
 
@@ -55,14 +57,14 @@ TEST(PlanTest, ANewerOneIsRefused) {
 }
 
 // The frozen plan of a document's first scenario.
-Plan frozen(const std::string& text) {
+Plan frozen(const std::string& text, const std::map<std::string, std::string>& values = {}) {
   const auto document = runbook::read_document(text, "dr.md");
   CHECK_MSG(document.ok(), "the document of the test can't be read");
   runbook::PlanRequest request;
   request.procedure = "1";
   const auto resolved = runbook::make_plan(*document, request);
   CHECK_MSG(resolved.ok(), "the document of the test can't be planned");
-  return plan_of(*resolved, {});
+  return plan_of(*resolved, values);
 }
 
 TEST(FrozenPlanTest, WhatDestroysReliesOnThePointOfTheNextRestore) {
@@ -101,11 +103,77 @@ TEST(FrozenPlanTest, EveryWordThatNamesTheInstantCounts) {
   EXPECT_EQ(words("--immediate"), "--immediate");
 }
 
-TEST(FrozenPlanTest, WhatOnlyTheShellKnowsMeansTheNewestPoint) {
+// The step that wipes, and then restores with these options.
+Step wiping(const std::string& options, const std::map<std::string, std::string>& values = {},
+            const std::string& before = "", const std::string& attributes = "") {
+  const Plan plan = frozen("## Scenario 1: Lost\n\n```bash {id=wipe" + attributes + "}\nrm -rf /srv/pg\n" + before +
+                               "holdfast restore " + options + "\n```\n",
+                           values);
+  const auto again = Plan::from_json(Json::parse(plan.to_json().dump()));
+  CHECK_MSG(again.ok(), "a plan does not go through JSON");
+  return again->steps[0];
+}
+
+TEST(FrozenPlanTest, KnownVariablesAreTheInstantThatIsRestored) {
+  const std::map<std::string, std::string> values = {{"RECOVER_TO", "25 minutes ago"}, {"P", "3f0a"}};
+  EXPECT_EQ(which_point(wiping("--at \"$RECOVER_TO\"", values)), "--at 25 minutes ago");
+  EXPECT_EQ(which_point(wiping("--at=\"${RECOVER_TO}\"", values)), "--at 25 minutes ago");
+  EXPECT_EQ(which_point(wiping("--point $P --name \"$P-${P}x\"", values)), "--point 3f0a --name 3f0a-3f0ax");
+  EXPECT_EQ(which_point(wiping("--lsn $P --xid $P --timeline $P", values)), "--lsn 3f0a --xid 3f0a --timeline 3f0a");
+  EXPECT_EQ(which_point(wiping("--at \"$RECOVER_TO\"", values, "", " env=RECOVER_TO=latest")), "--at latest");
+  const Plan plan = frozen(
+      "## Scenario 1: Lost\n\n```bash {id=wipe component=db}\nrm -rf /srv/pg\n```\n\n"
+      "```bash {id=restore}\nholdfast restore --component \"$DB\" --at \"$RECOVER_TO\"\n```\n",
+      {{"DB", "db"}, {"RECOVER_TO", "latest"}});
+  EXPECT_EQ(which_point(plan.steps[0]), "--at latest");
+}
+
+TEST(FrozenPlanTest, WhatOnlyTheShellKnowsIsSaid) {
+  const std::map<std::string, std::string> values = {{"RECOVER_TO", "latest"}};
+  const auto unknown = [&](const std::string& options, const std::string& before = "") {
+    return fmt::format("{}", fmt::join(wiping(options, values, before).unknown, " "));
+  };
+  EXPECT_EQ(unknown("--point \"$POINT\""), "--point");
+  EXPECT_EQ(unknown("--at \"${RECOVER_TO:-now}\""), "--at");
+  EXPECT_EQ(unknown("--at \"$(date)\" --xid `cat xid`"), "--at --xid");
+  EXPECT_EQ(unknown("--at \"$RECOVER_TO\"", "RECOVER_TO=$(date)\n"), "--at");
+  EXPECT_EQ(unknown("--at \"$RECOVER_TO\"", "read -r RECOVER_TO < instant\n"), "--at");
+  EXPECT_EQ(unknown("--at \"$RECOVER_TO\"", "source ./settings\n"), "--at");
+  EXPECT_EQ(unknown("--at \"$RECOVER_TO\"", "OTHER=$(date)\n"), "");
+
+  EXPECT_FALSE(wiping("--point \"$POINT\"").instant_is_known());
+  EXPECT_TRUE(wiping("--point \"$POINT\" --at latest").instant_is_known());
+  EXPECT_FALSE(wiping("--point \"$POINT\" --at \"$AT\"").instant_is_known());
+  EXPECT_FALSE(wiping("--timeline \"$T\" --at latest").instant_is_known());
+  EXPECT_TRUE(wiping("").instant_is_known());
+
   const Plan plan =
-      frozen("## Scenario 1: Lost\n\n```bash {id=wipe}\nrm -rf /srv/pg\nholdfast restore --point \"$POINT\"\n```\n");
-  ASSERT_EQ(plan.steps.size(), 1u);
-  EXPECT_EQ(plan.steps[0].point, "");
+      frozen("## Scenario 1: Lost\n\n```bash {id=wipe}\nrm -rf /srv/pg\nholdfast restore --at \"$AT\"\n```\n");
+  const std::string words =
+      "only the shell knows the value of --at: what is proven need not be what is restored, and the loss is not "
+      "measured; --set gives its variables a value";
+  EXPECT_EQ(plan.warnings.back(), "wipe: " + words);
+  EXPECT_THAT(explain(plan.steps[0]), testing::Contains(words));
+  EXPECT_THAT(
+      explain(wiping("--point \"$P\" --at latest")),
+      testing::Contains("only the shell knows the value of --point: the newest point that leads there is proven"));
+}
+
+TEST(FrozenPlanTest, RestoresAreWhatItsStepsRestore) {
+  const std::map<std::string, std::string> values = {{"RECOVER_TO", "10 minutes ago"}};
+  const Plan plan = frozen(
+      "## Scenario 1: Lost\n\n```bash {id=look}\nholdfast restore --dry-run --point 1111aaaa\n```\n\n"
+      "```bash {id=db}\nholdfast restore --component db --at \"$RECOVER_TO\"\n"
+      "holdfast restore --component db --at \"$RECOVER_TO\"\n```\n\n"
+      "```bash {id=files component=data}\nholdfast restore --delta\n```\n\n"
+      "```bash {id=both}\nholdfast restore --component=a --component b\n```\n",
+      values);
+  const std::vector<WantedPoint> found = restores_of(plan, values);
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].at, "10 minutes ago");
+  EXPECT_THAT(found[0].components, testing::ElementsAre("db"));
+  EXPECT_THAT(found[1].components, testing::ElementsAre("data"));
+  EXPECT_THAT(found[2].components, testing::ElementsAre("a", "b"));
 }
 
 TEST(OutlookTest, HoldsMeasuredTimesAgainstWindowsAndRto) {

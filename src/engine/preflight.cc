@@ -41,7 +41,7 @@ class Inspector {
 
   void look_at(const Step& step) {
     if (!step.skipped.empty()) return;
-    if (step.kind == StepKind::kShell && request_.look_for_programs) look_at_programs(step);
+    if (request_.look_for_programs) look_at_programs(step);
     if (request_.unattended) look_at_people(step);
     if (step.destructive() && !is_overridden(step)) destroys_ = true;
   }
@@ -77,13 +77,21 @@ class Inspector {
     }
   }
 
+  // Of what the step runs, and of the commands that say whether it may begin and how it went.
   void look_at_programs(const Step& step) {
-    if (step.language == "python") {
-      need(step, "python3");
-      return;
-    }
-    const shell::Script script = shell::parse(step.script);
     std::set<std::string> seen;
+    if (step.kind == StepKind::kShell && step.language == "python") need(step, "python3", "");
+    if (step.kind == StepKind::kShell && step.language != "python") look_at_script(step, step.script, "", seen);
+    look_at_script(step, step.when, " (when=)", seen);
+    if (step.kind != StepKind::kManual) look_at_script(step, step.verify, " (verify=)", seen);
+    look_at_script(step, step.compensate, " (compensate=)", seen);
+    if (is_overridden(step)) return;
+    if (step.destructive()) look_at_script(step, step.target, " (target=)", seen);
+    if (step.promotes()) look_at_script(step, step.fence, " (fence=)", seen);
+  }
+
+  void look_at_script(const Step& step, const std::string& text, std::string_view where, std::set<std::string>& seen) {
+    const shell::Script script = shell::parse(text);
     for (const shell::Command& command : script.commands) {
       if (command.words.empty() || command.compound) continue;  // "for", "case": no programs
       size_t at = 0;
@@ -93,14 +101,14 @@ class Inspector {
       const bool defined =
           std::find(script.functions.begin(), script.functions.end(), program) != script.functions.end();
       if (!literal || program.empty() || program.starts_with('-') || defined || is_builtin(program)) continue;
-      if (seen.insert(program).second) need(step, program);
+      if (seen.insert(program).second) need(step, program, where);
     }
   }
 
-  void need(const Step& step, const std::string& program) {
+  void need(const Step& step, const std::string& program, std::string_view where) {
     if (program.find('/') == std::string::npos) {
       if (!on_path(program, request_.search_path))
-        add(step.id, fmt::format("{} is not installed", program), "install it, or add its folder to PATH");
+        add(step.id, fmt::format("{} is not installed{}", program, where), "install it, or add its folder to PATH");
       return;
     }
     const std::string directory = directory_of(step, request_.working_directory);
@@ -111,7 +119,7 @@ class Inspector {
         std::find_if(request_.embedded_files.begin(), request_.embedded_files.end(), [&](const std::string& file) {
           return base_name(file) == base_name(program);
         }) != request_.embedded_files.end();
-    add(step.id, fmt::format("{} does not exist", path),
+    add(step.id, fmt::format("{} does not exist{}", path, where),
         embedded ? "the document has its text: put it there first" : "--workdir DIR says where steps run");
   }
 

@@ -19,6 +19,7 @@ struct ProvenPoint {
 // The recovery point that a step relies on.
 struct WantedPoint : RestoreWords {
   std::vector<std::string> components;  // empty: all of the stack
+  bool operator==(const WantedPoint&) const = default;
 };
 
 // What has to be true before something is destroyed.

@@ -45,16 +45,17 @@ class Reporter {
     const std::string outcome = !state_.finished.empty()  ? state_.finished
                                 : !state_.stopped.empty() ? "stopped: " + state_.stopped
                                                           : "not ended";
-    report_.table(
-        {"", ""},
-        {{"Outcome", outcome},
-         {"Began", format_rfc3339(state_.began)},
-         {"Last event", format_rfc3339(state_.last)},
-         {"Took", plain_duration(state_.last - state_.began)},
-         {"Runbook", state_.plan.document},
-         {"Its SHA-256", state_.plan.document_sha256},
-         {"Started by", state_.created.value("who", "")},
-         {"Journal", fmt::format("{} events, last digest {}", events_.size(), to_hex(events_.back().digest))}});
+    std::vector<std::vector<std::string>> rows = {
+        {"Outcome", outcome},
+        {"Began", format_rfc3339(state_.began)},
+        {"Last event", format_rfc3339(state_.last)},
+        {"Took", plain_duration(state_.last - state_.began)},
+        {"Runbook", state_.plan.document},
+        {"Its SHA-256", state_.plan.document_sha256},
+        {"Started by", state_.created.value("who", "")},
+        {"Journal", fmt::format("{} events, last digest {}", events_.size(), to_hex(events_.back().digest))}};
+    for (const auto& [key, chosen] : state_.plan.choices) rows.push_back({"Chosen for " + key, chosen});
+    report_.table({"", ""}, std::move(rows));
   }
 
   std::string verdict(const std::optional<Duration>& target, const std::optional<Duration>& actual) const {
@@ -139,12 +140,17 @@ class Reporter {
     report_.table({"Time", "Since the beginning", "What happened"}, std::move(rows));
   }
 
+  // What the plan left out is told once, below; what the run found out is told by its event.
+  bool left_out_by_plan(const Event& event) const {
+    const Step* step = state_.plan.find(event.step);
+    return event.payload.value("by", "") == "plan" && step != nullptr && !step->skipped.empty();
+  }
+
   // Where what was done is not what the runbook says.
   std::vector<std::string> departures() const {
     std::vector<std::string> found;
     for (const Event& event : events_) {
-      const bool by_plan = event.payload.value("by", "") == "plan";
-      const bool skipped = event.kind == kind::kStepSkipped && !by_plan;
+      const bool skipped = event.kind == kind::kStepSkipped && !left_out_by_plan(event);
       const bool settled = event.kind == kind::kStepSettled && event.payload.value("by", "") != "verify";
       const bool noted = event.kind == kind::kStepAnswered && !event.payload.value("note", "").empty();
       const bool other = event.kind == kind::kStepOverridden || event.kind == kind::kStepUnknown ||
@@ -153,7 +159,8 @@ class Reporter {
     }
     for (const Step& step : state_.plan.steps) {
       const StepState& now = state_.step(step.id);
-      if (!step.skipped.empty()) found.push_back(fmt::format("{}: left out: {}", step.id, step.skipped));
+      if (!step.skipped.empty() && !step.other_option)
+        found.push_back(fmt::format("{}: left out: {}", step.id, step.skipped));
       if (now.attempts > 1) found.push_back(fmt::format("{}: took {} attempts", step.id, now.attempts));
     }
     return found;
@@ -216,11 +223,17 @@ class Reporter {
 Actuals actuals_of(const RunState& state, const std::vector<Event>& events) {
   Actuals actuals;
   if (state.finished == "recovered") actuals.recovery = state.last - state.began;
+  std::optional<Duration> worst;
+  bool all_known = true;
   for (const Event& event : events) {
     if (event.kind != kind::kPointVerified) continue;
     const auto instant = parse_time(event.payload.value("instant", ""), state.began);
-    if (instant.ok()) actuals.loss = std::max(Duration(), state.began - *instant);
+    const Step* step = state.plan.find(event.step);
+    all_known = all_known && instant.ok() && (step == nullptr || step->instant_is_known());
+    // What is lost in the end is lost of the component that fell back furthest.
+    if (instant.ok()) worst = std::max(worst.value_or(Duration()), state.began - *instant);
   }
+  if (all_known) actuals.loss = worst;
   return actuals;
 }
 

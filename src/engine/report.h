@@ -19,7 +19,8 @@ ReportDocument report_of(const RunState& state, const std::vector<Event>& events
 // The figures by which a run is measured, by what people call them.
 struct Actuals {
   std::optional<Duration> recovery;  // from the beginning of the incident to the end of the run
-  std::optional<Duration> loss;      // from the point that was relied on to the beginning
+  // From the oldest instant that was relied on to the beginning; not where the shell alone knew one.
+  std::optional<Duration> loss;
 };
 Actuals actuals_of(const RunState& state, const std::vector<Event>& events);
 

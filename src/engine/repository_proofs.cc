@@ -56,6 +56,20 @@ Result<recovery::RestoreRequest> request_of(const WantedPoint& wanted, Time now)
 
 }  // namespace
 
+Result<recovery::RestorePlan> plan_restore(recovery::Workspace& workspace, const WantedPoint& wanted) {
+  const std::vector<std::string>& components = wanted.components;
+  const recovery::RestoreRequest request = TRY(request_of(wanted, workspace.machine().clock.now()));
+  recovery::RestorePlan plan = TRY(recovery::plan_restore(workspace, request));
+  std::erase_if(plan.components, [&](const recovery::ComponentPlan& each) {
+    return !components.empty() && std::find(components.begin(), components.end(), each.component) == components.end();
+  });
+  if (plan.components.empty()) {
+    return make_error(ErrorCode::kNotFound, "there is no recovery point{}{}", components.empty() ? "" : " of ",
+                      fmt::join(components, ", "));
+  }
+  return plan;
+}
+
 std::string RepositoryProofs::host() const {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
@@ -77,16 +91,7 @@ Result<ProvenPoint> RepositoryProofs::read_point(const WantedPoint& wanted) {
   TRY(workspace->hold_for_reading("a runbook"));
   // Complete: a restore of these components to that instant can be planned, which reads
   // the WAL on the way there.
-  const recovery::RestoreRequest request = TRY(request_of(wanted, workspace->machine().clock.now()));
-  recovery::RestorePlan plan = TRY(recovery::plan_restore(*workspace, request));
-  const auto is_wanted = [&](const std::string& component) {
-    return components.empty() || std::find(components.begin(), components.end(), component) != components.end();
-  };
-  std::erase_if(plan.components, [&](const recovery::ComponentPlan& each) { return !is_wanted(each.component); });
-  if (plan.components.empty()) {
-    return make_error(ErrorCode::kNotFound, "there is no recovery point{}{}", components.empty() ? "" : " of ",
-                      fmt::join(components, ", "));
-  }
+  const recovery::RestorePlan plan = TRY(plan_restore(*workspace, wanted));
   ProvenPoint proven;
   proven.instant = plan.components.front().instant;
   // Readable: each point that the plan draws on.
@@ -99,6 +104,9 @@ Result<ProvenPoint> RepositoryProofs::read_point(const WantedPoint& wanted) {
     if (std::find(points.begin(), points.end(), id) == points.end()) points.push_back(id);
   }
   proven.id = points.front();
+  const auto is_wanted = [&](const std::string& component) {
+    return components.empty() || std::find(components.begin(), components.end(), component) != components.end();
+  };
   for (const recovery::ComponentConfig& component : workspace->stack().components) {
     const bool covered =
         std::find(proven.components.begin(), proven.components.end(), component.name) != proven.components.end();

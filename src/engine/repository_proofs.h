@@ -9,10 +9,15 @@
 
 #include "base/progress.h"
 #include "engine/proofs.h"
+#include "recovery/restore.h"
 #include "recovery/stack.h"
 #include "recovery/workspace.h"
 
 namespace holdfast::engine {
+
+// What a restore in these words would draw on, of the wanted components alone. Proves that the
+// instant can be reached; reads no block. kNotFound when there is no point of them.
+Result<recovery::RestorePlan> plan_restore(recovery::Workspace& workspace, const WantedPoint& wanted);
 
 // Proves points by reading them from the stack's repository, every byte; asks its servers.
 class RepositoryProofs : public Proofs {

@@ -153,7 +153,12 @@ class FakeProofs : public Proofs {
       if (!go_on()) return make_error(ErrorCode::kInterrupted, "the reading was ended");
     }
     if (!problem.empty()) return make_error(ErrorCode::kNotFound, "{}", problem);
-    return ProvenPoint{"3f0a91c2", Time::from_unix_seconds(1'772'357'000), point.components};
+    Time instant = Time::from_unix_seconds(1'772'357'000);
+    if (!instants.empty()) {
+      instant = instants.front();
+      instants.pop_front();
+    }
+    return ProvenPoint{"3f0a91c2", instant, point.components};
   }
   Result<std::string> replication_lag(const std::string&) override {
     if (lag.empty()) return make_error(ErrorCode::kUnavailable, "the standby does not answer");
@@ -161,7 +166,8 @@ class FakeProofs : public Proofs {
   }
   std::string host() const override { return "db1"; }
   std::string problem, lag = "nothing is left to replay";
-  WantedPoint wanted;  // the last one
+  WantedPoint wanted;         // the last one
+  std::deque<Time> instants;  // of the points, in the order in which they are asked for
   int proofs = 0;
   int slow_looks = 0;                   // how often a reading asks whether to go on
   std::function<void()> while_reading;  // before each

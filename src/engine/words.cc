@@ -17,7 +17,9 @@ std::string how_it_ended(const Event& event) {
 std::string budget_words(const Event& event, bool over) {
   const std::string name = event.payload.value("budget", "");
   const auto limit = Duration::milliseconds(static_cast<int64_t>(event.payload.value("limit_s", 0.0) * 1000));
-  const std::string what = name == "RTO" ? "the RTO" : fmt::format("the window of \"{}\"", name);
+  const std::string what = !event.step.empty() ? "its expected time"
+                           : name == "RTO"     ? "the RTO"
+                                               : fmt::format("the window of \"{}\"", name);
   return over ? fmt::format("overrun: {} of {} has passed", what, plain_duration(limit))
               : fmt::format("warning: 80 % of {} of {} have passed", what, plain_duration(limit));
 }
@@ -50,6 +52,8 @@ std::string words_of_step(const Event& event) {
   if (event.kind == kind::kPointVerified) {
     return fmt::format("relies on point {} of {}, read whole and right", text("point").substr(0, 8), text("instant"));
   }
+  if (event.kind == kind::kBudgetWarned) return budget_words(event, false);
+  if (event.kind == kind::kBudgetOverrun) return budget_words(event, true);
   if (event.kind == kind::kTargetAsserted) return fmt::format("its target is the one meant: {}", text("found"));
   if (event.kind == kind::kFenceConfirmed)
     return fmt::format("the old primary is fenced: {}; replication lag: {}", text("how"), text("lag"));
@@ -94,6 +98,18 @@ std::string point_words(const Step& step) {
   return which.empty() ? "the newest recovery point of " + of
                        : fmt::format("the recovery point of {} for {}", of, which);
 }
+
+std::string unknown_words(const Step& step) {
+  const std::string options = fmt::format("{}", fmt::join(step.unknown, ", "));
+  if (step.instant_is_known())
+    return fmt::format("only the shell knows the value of {}: the newest point that leads there is proven", options);
+  return fmt::format(
+      "only the shell knows the value of {}: what is proven need not be what is restored, and the loss is "
+      "not measured; --set gives its variables a value",
+      options);
+}
+
+std::string own_budget(const Step& step) { return "step " + step.id; }
 
 std::string outcome_words(const StepState& step) {
   switch (step.phase) {

@@ -23,6 +23,11 @@ std::string clock_text(Duration duration);
 std::string which_point(const Step& step);
 // "the newest recovery point of db", "the recovery point of db for --at 12:00".
 std::string point_words(const Step& step);
+// Of a step whose restore has unknown(): which, and what that means for its proof and for the loss.
+std::string unknown_words(const Step& step);
+
+// What the budget of a step's own expected time is called among the run's budgets.
+std::string own_budget(const Step& step);
 
 // "done in 6.2 s", "failed (status 3)", "skipped: not needed".
 std::string outcome_words(const StepState& step);

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import unittest
+from datetime import datetime, timezone
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
@@ -17,6 +18,12 @@ from harness import PROGRAM, SOURCE, Background, Case, Server, is_root, wait_unt
 RUNBOOK = SOURCE / "examples/claude-code-manager/runbook.md"
 WRITER = Path(os.environ["HOLDFAST_LEDGER_WRITER"])
 COMMITS = 300
+
+
+def last_begun(ledger):
+    """When the newest synchronous commit that was acknowledged had begun, seconds since 1970."""
+    lines = [line.split() for line in ledger.read_text().splitlines()]
+    return max(int(words[3]) for words in lines if words[:2] == ["commit", "sync"] and len(words) == 5) / 1e6
 
 
 def acknowledged(ledger):
@@ -82,9 +89,11 @@ class ExampleScenario(Case):
         enough = len(acknowledged(ledger)["sync"]) + COMMITS
         wait_until("more commits", lambda: len(acknowledged(ledger)["sync"]) >= enough)
         self.server.stop(mode="immediate")
+        self.killed = datetime.now(timezone.utc).timestamp()
         self.assertEqual(writer.process.wait(60), 1, "the writer's server is gone")
         receiver.end(signal.SIGTERM)
         shutil.rmtree(self.server.data)
+        self.last_begun = last_begun(ledger)
         return acknowledged(ledger)
 
     def recovered(self, mode):
@@ -117,6 +126,14 @@ class ExampleScenario(Case):
             self.assertIn(part, report)
         told = self.runbook("report", "--json").json()
         self.assertGreater(told["recovery_seconds"], 0)
+        # The database came back to its last commit, which lies between these two; seconds are whole.
+        began = datetime.fromisoformat(told["began"].replace("Z", "+00:00")).timestamp()
+        self.assertGreaterEqual(told["loss_seconds"], began - self.killed - 1)
+        self.assertLessEqual(told["loss_seconds"], began - self.last_begun + 1)
+        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in report.splitlines() if line.startswith("|")]
+        actual = {row[0]: row[2] for row in cells if len(row) == 4}
+        for metric in ("Time to Recovery", "Data Loss"):
+            self.assertRegex(actual[metric], r"^\d+(\.\d+)? ", "what was measured")
         states = {step["step"]: step["state"] for step in told["steps"]}
         self.assertEqual(states["restore"], "done")
         self.assertEqual(states["check-data"], "done")

@@ -10,7 +10,8 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
-from harness import NOT_FOUND, PROGRAM, REFUSED, Case, wait_until  # noqa: E402
+from harness import NOT_FOUND, PROGRAM, REFUSED, Background, Case, Server, wait_until  # noqa: E402
+from redis_restore import SERVER as REDIS_SERVER, Redis  # noqa: E402
 from runs import LOCKED, NEEDS_PERSON, events_of, fields, kill, supervisors  # noqa: E402
 
 FAILED, INTERRUPTED = 31, 33
@@ -35,7 +36,7 @@ def lives(pid):
         return False
 
 
-class Runbooks(Case):
+class RunbookCase(Case):
     def setUp(self):
         super().setUp()
         self.runs, self.effects = self.scratch / "runs", self.scratch / "effects"
@@ -57,15 +58,26 @@ class Runbooks(Case):
     def the_run(self):
         return next(path for path in self.runs.iterdir() if not path.name.startswith("."))
 
-    def background(self, verb, *words):
+    def assert_in_no_argv(self, secret):
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    words = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                self.assertNotIn(secret.encode(), words, entry)
+
+    def background(self, verb, *words, config=None):
         files = [str(self.document), "1"] if verb == "run" else []
         env = {**os.environ, "EFFECTS": str(self.effects)}
-        return subprocess.Popen([PROGRAM, "runbook", verb, *files, *words, "--runs", self.runs], cwd=self.scratch, env=env,
+        return subprocess.Popen([PROGRAM, *(["--config", config] if config else []), "runbook", verb, *files, *words, "--runs", self.runs], cwd=self.scratch, env=env,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def count(self, name, more=""):
         return f'{more}\necho "$HOLDFAST_ATTEMPT" >> "$EFFECTS/{name}"'.strip()
 
+
+class Runbooks(RunbookCase):
     def test_a_run_and_its_report(self):
         self.write(("Stop it", "id=stop", self.count("stop", "echo stopping")), ("Start it", "id=start", self.count("start")))
         outcome = self.runbook("run")
@@ -165,6 +177,78 @@ class Runbooks(Case):
         said = [event.payload["why"] for event in events_of(self.the_run()) if event.kind == "step.overridden"]
         self.assertEqual(said, ["it is a test machine"])
         self.assertIn("it is a test machine", self.runbook("report").out)
+
+    def test_what_options_name_has_to_be_there(self):
+        self.write(("One", "id=one", self.count("one")))
+        for words in (("--override", "two=why"), ("--skip", "two=why"), ("--from", "two"), ("--only", "two")):
+            outcome = self.runbook("run", *words, expect=NOT_FOUND)
+            self.assertIn("two", outcome.err)
+        self.assertFalse(self.runs.exists())
+
+    def test_a_plan_shows_the_points_that_its_restores_use(self):
+        self.make_stack()
+        (self.data / "later.txt").write_text("later\n")
+        self.holdfast("backup")
+        points = sorted(self.holdfast("points", "--json").json()["points"], key=lambda point: point["time"])
+        older, newest = points[0], points[-1]
+        self.assertNotEqual(older["id"], newest["id"])
+        self.write(("Restore", "id=restore component=data", 'holdfast restore --component data --at "$RECOVER_TO" --delta'))
+        for instant, point in ((older["time"], older), ("latest", newest)):
+            plan = self.runbook("plan", "--json", "--set", f"RECOVER_TO={instant}").json()
+            self.assertEqual([(each["component"], each["point"]) for each in plan["recovery_points"]], [("data", point["id"])])
+            self.assertIsNotNone(plan["expected_loss_seconds"])
+            told = self.runbook("plan", "--set", f"RECOVER_TO={instant}", "--explain", "restore").out
+            self.assertIn(f"before, the recovery point of data for --at {instant} is read whole", told)
+        plan = self.runbook("plan", "--json").json()
+        self.assertIsNone(plan["expected_loss_seconds"], "nobody knows to which instant")
+        self.assertIn("only the shell knows the value of --at", plan["warnings"][-1])
+
+        self.runbook("run", "--set", f"RECOVER_TO={older['time']}", "--target", socket.gethostname(), "--assume-programs",
+                     environment={"PATH": f"{self.program_on_path()}:{os.environ['PATH']}", "HOLDFAST_CONFIG": str(self.config)})
+        proven = [event.payload for event in events_of(self.the_run()) if event.kind == "point.verified"]
+        self.assertEqual([event["point"] for event in proven], [older["id"]])
+
+    def program_on_path(self):
+        place = self.scratch / "bin"
+        place.mkdir(exist_ok=True)
+        (place / "holdfast").symlink_to(PROGRAM)
+        return place
+
+    def test_options_and_alternatives_are_chosen(self):
+        self.document.write_text(
+            "# Shop runbook\n\n## Scenario 1: Outage\n\n### Recovery Procedure\n\n"
+            "#### Option A: Restart (5 minutes)\n```bash\necho a >> $EFFECTS/done\n# or\necho b >> $EFFECTS/done\n```\n\n"
+            "#### Option B: Restore (30 minutes)\n```bash\necho c >> $EFFECTS/done\n```\n")
+        outcome = self.runbook("run", expect=REFUSED)
+        self.assertIn("--choose recovery-procedure=?: A (Restart), B (Restore)", outcome.err)
+        outcome = self.runbook("run", "--choose", "A", expect=REFUSED)
+        self.assertIn("--choose restart=?", outcome.err)
+        self.runbook("run", "--choose", "C", expect=2)
+        self.assertEqual(self.effect("done"), [])
+        self.runbook("run", "--choose", "B")
+        self.assertEqual(self.effect("done"), ["c"])
+        report = self.runbook("report").out
+        self.assertIn("| Chosen for recovery-procedure | B |", report)
+        self.assertIn("None: every step ran as it is written", report)
+        self.runbook("run", "--choose", "recovery-procedure=A", "--choose", "restart=2")
+        self.assertEqual(self.effect("done"), ["c", "b"])
+
+    def test_of_two_that_resume_a_killed_run_one_wins(self):
+        self.write(("Wait", "id=wait", 'while [ ! -e "$EFFECTS/go" ]; do sleep 0.05; done\n' + self.count("wait")))
+        first = self.background("run")
+        wait_until("the step to begin", lambda: self.runs.exists() and list(self.runs.glob("2*/steps/wait/*/began")))
+        first.kill()
+        first.communicate(timeout=60)
+        both = [self.background("resume"), self.background("resume")]
+        wait_until("one to give way", lambda: any(each.poll() is not None for each in both))
+        loser, winner = sorted(both, key=lambda each: each.poll() is None)
+        err = loser.communicate(timeout=60)[1]
+        self.assertEqual(loser.returncode, LOCKED, err)
+        self.assertIn(f"(pid {winner.pid})", err)
+        (self.effects / "go").touch()
+        out, err = winner.communicate(timeout=60)
+        self.assertEqual(winner.returncode, 0, out + err)
+        self.assertEqual(self.effect("wait"), ["1"])
 
     def test_two_resume_one_run(self):
         self.write(("Wait", "id=wait", 'while [ ! -e "$EFFECTS/go" ]; do sleep 0.05; done\n' + self.count("wait")))
@@ -288,13 +372,7 @@ class Runbooks(Case):
         self.runbook("run", "--set", f"API_TOKEN={SECRET}", expect=REFUSED)
         process = self.background("run", "--set", f"API_TOKEN=file:{self.scratch}/secret", "--json")
         wait_until("the step to use the secret", lambda: (self.effects / "token").exists())
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    words = (entry / "cmdline").read_bytes()
-                except OSError:
-                    continue
-                self.assertNotIn(SECRET.encode(), words, entry)
+        self.assert_in_no_argv(SECRET)
         (self.effects / "go").touch()
         out, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0, out + err)
@@ -305,6 +383,87 @@ class Runbooks(Case):
         for path in self.runs.rglob("*"):
             if path.is_file():
                 self.assertNotIn(SECRET.encode(), path.read_bytes(), path)
+
+
+@unittest.skipUnless(REDIS_SERVER, "redis-server is not installed")
+class Input(RunbookCase):
+    def test_lines_for_redis_reach_it(self):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        server = Redis(self.scratch / "redis", "--port", str(port))
+        self.addCleanup(server.stop)
+        server.ask("SET", "old", "1")
+        self.write(("Load", "id=load", f"redis-cli -h 127.0.0.1 -p {port}\nFLUSHALL\nSET greeting 'it works'\nRPUSH list a b"))
+        self.runbook("run", "--unattended", expect=REFUSED)
+        self.assertEqual(server.ask("KEYS", "*"), "old")
+        self.runbook("run", "--unattended", "--override", "load=a cache")
+        self.assertEqual(sorted(server.ask("KEYS", "*").split()), ["greeting", "list"])
+        self.assertEqual(server.ask("GET", "greeting"), "it works")
+        self.assertEqual(server.ask("LRANGE", "list", "0", "-1").split(), ["a", "b"])
+
+
+@unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
+class Sql(RunbookCase):
+    def setUp(self):
+        super().setUp()
+        self.server = Server(self.scratch / "server")
+        self.addCleanup(self.server.remove)
+        self.server.start()
+        self.addCleanup(self.server.stop, mode="immediate")
+        self.server.sql(f"create role app login password '{SECRET}'; create table public.note (text text); grant all on public.note to app")
+        rules = self.server.data / "pg_hba.conf"
+        rules.write_text("local all app scram-sha-256\n" + rules.read_text())
+        self.server.sql("select pg_reload_conf()")
+        (self.scratch / "secret").write_text(SECRET + "\n")
+        self.component("db")
+
+    def component(self, *names):
+        connection = self.server.connection.replace("user=postgres", "user=app")
+        self.write_config("".join(f"  - {{name: {name}, kind: postgres, connection: {connection}, "
+                                  f"password: 'file:{self.scratch}/secret'}}\n" for name in names))
+
+    def write(self, *steps):
+        self.document.write_text(document(*steps).replace("```bash", "```sql"))
+
+    def notes(self):
+        return self.server.sql("select text from public.note order by 1").split()
+
+    def test_statements_are_run_and_the_password_is_nowhere(self):
+        self.write(("Note", "id=note", "SELECT pg_advisory_lock(7);\nINSERT INTO public.note VALUES ('one'), ('two');"))
+        held = Background([*self.server.prefix, Server.BIN / "psql", "-Xq", "-h", self.server.socket, "-U", "postgres", "-c",
+                           "select pg_advisory_lock(7)", "-c", "select pg_sleep(1000)"], self.scratch / "held")
+        self.addCleanup(held.end, signal.SIGKILL)
+        locks = "select count(*) from pg_locks where locktype = 'advisory' and granted = '{}'"
+        wait_until("the lock", lambda: self.server.sql(locks.format("t")) == "1")
+        process = self.background("run", config=self.config)
+        wait_until("the step to wait", lambda: self.server.sql(locks.format("f")) == "1")
+        self.assert_in_no_argv(SECRET)
+        held.process.kill()
+        self.server.sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted")
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, out + err)
+        self.assertEqual(self.notes(), ["one", "two"])
+        told = out + err + self.runbook("report").out + self.runbook("report", "--json").out
+        self.assertNotIn(SECRET, told)
+        for path in self.runs.rglob("*"):
+            if path.is_file():
+                self.assertNotIn(SECRET.encode(), path.read_bytes(), path)
+
+    def test_a_statement_that_fails_ends_the_step(self):
+        self.write(("Note", "id=note", "INSERT INTO public.note VALUES ('one');\nSELECT * FROM public.missing;\nINSERT INTO public.note VALUES ('three');"))
+        self.runbook("run", expect=FAILED)
+        self.assertNotIn("three", self.notes())
+        self.assertIn('relation "public.missing" does not exist', self.runbook("report").out.replace("\\", ""))
+
+    def test_of_two_servers_one_has_to_be_named(self):
+        self.component("db", "shop")
+        self.write(("Note", "id=note", "INSERT INTO public.note VALUES ('one');"))
+        outcome = self.runbook("run", expect=3)
+        self.assertIn("the stack has 2 such PostgreSQL components", outcome.err)
+        self.assertFalse(self.runs.exists())
+        self.write(("Note", "id=note component=shop", "INSERT INTO public.note VALUES ('one');"))
+        self.runbook("run")
+        self.assertEqual(self.notes(), ["one"])
 
 
 if __name__ == "__main__":

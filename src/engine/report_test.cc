@@ -1,0 +1,92 @@
+#include "engine/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/test_fakes.h"
+
+namespace holdfast::engine {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+void destroys(Step& step) { step.hazards = {{"destroys", "it deletes"}}; }
+
+RunState state_of(const Rig& rig) {
+  auto state = fold(rig.log.events());
+  CHECK_MSG(state.ok(), "the journal of the test can't be folded");
+  return std::move(*state);
+}
+
+std::string report(const Rig& rig) {
+  const std::string directory = "/run";
+  return report_of(state_of(rig), rig.log.events(), directory, nullptr).markdown();
+}
+
+Actuals actuals(const Rig& rig) { return actuals_of(state_of(rig), rig.log.events()); }
+
+TEST(Report, TheLossIsThatOfTheOldestInstant) {
+  Rig rig;
+  rig.options.target_host = "db1";
+  destroys(rig.add("old"));
+  rig.plan.steps[0].component = "db";
+  destroys(rig.add("new"));
+  rig.plan.steps[1].component = "cache";
+  rig.proofs.instants = {Time::from_unix_seconds(1'772'357'000), Time::from_unix_seconds(1'772'357'300)};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(actuals(rig).loss, Duration::seconds(400));
+  EXPECT_TRUE(actuals(rig).recovery.has_value());
+}
+
+TEST(Report, AnInstantThatOnlyTheShellKnowsIsNotMeasured) {
+  Rig rig;
+  rig.options.target_host = "db1";
+  destroys(rig.add("wipe"));
+  destroys(rig.add("other"));
+  rig.plan.steps[1].unknown = {"--at"};
+  rig.plan.steps[1].point = "3f0a";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(actuals(rig).loss, std::nullopt);
+  EXPECT_THAT(report(rig), HasSubstr("| Data loss (RPO) |  | not measured |"));
+}
+
+TEST(Report, NothingIsMeasuredOfWhatDidNotHappen) {
+  Rig rig;
+  rig.add("one");
+  rig.runner.fates["one"] = {rig.runner.ended(1)};
+  ASSERT_FALSE(rig.drive().ok());
+  EXPECT_EQ(actuals(rig).recovery, std::nullopt);
+  EXPECT_EQ(actuals(rig).loss, std::nullopt);
+}
+
+TEST(Report, WhatTheRunLeftOutIsADeparture) {
+  Rig rig;
+  rig.add("tidy").optional = true;
+  rig.add("warm").when = "test -e /cache";
+  rig.add("drilled").skipped = "left out in a drill";
+  rig.runner.fates["tidy"] = {rig.runner.ended(3)};
+  rig.runner.fates["warm~when"] = {rig.runner.ended(1)};
+  ASSERT_TRUE(rig.drive().ok());
+  const std::string text = report(rig);
+  EXPECT_THAT(text, HasSubstr("- tidy: skipped by plan: ended with status 3; it is optional"));
+  EXPECT_THAT(text, HasSubstr("- warm: skipped by plan: its condition does not hold: test -e /cache"));
+  EXPECT_THAT(text, HasSubstr("- drilled: left out: left out in a drill"));
+  EXPECT_THAT(text, Not(HasSubstr("drilled: skipped by plan: left out in a drill\n- ")));
+}
+
+TEST(Report, AnotherOptionIsNoDepartureAndTheChoiceIsTold) {
+  Rig rig;
+  rig.plan.choices = {{"recovery-procedure", "B"}};
+  Step& other = rig.add("by-hand");
+  other.skipped = "another option is chosen";
+  other.other_option = true;
+  rig.add("restore");
+  ASSERT_TRUE(rig.drive().ok());
+  const std::string text = report(rig);
+  EXPECT_THAT(text, HasSubstr("| Chosen for recovery-procedure | B |"));
+  EXPECT_THAT(text, HasSubstr("None: every step ran as it is written, once."));
+}
+
+}  // namespace
+}  // namespace holdfast::engine

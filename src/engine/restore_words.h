@@ -1,0 +1,20 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/plan.h"
+#include "engine/proofs.h"
+
+namespace holdfast::engine {
+
+// Gives each step that destroys the words of the restore that brings back what it destroys: its
+// own, or that of a later step. `variables` are the plain values that steps have in their
+// environment; a value that is still the shell's alone is listed as unknown.
+void find_points(std::vector<Step>& steps, const std::map<std::string, std::string>& variables);
+
+// What the steps of a plan restore from, each once, in their order.
+std::vector<WantedPoint> restores_of(const Plan& plan, const std::map<std::string, std::string>& variables);
+
+}  // namespace holdfast::engine
