@@ -1,5 +1,6 @@
 """PostgreSQL through the command line, on a private cluster."""
 import shutil
+import subprocess
 import unittest
 from pathlib import Path
 
