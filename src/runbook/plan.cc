@@ -1,6 +1,7 @@
 #include "runbook/plan.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 
 #include "runbook/acts.h"
@@ -15,6 +16,14 @@
 namespace holdfast::runbook {
 
 namespace {
+
+// Words of more than three letters: "of" and "API" join what has nothing in common.
+bool share_word(const std::string& a, const std::string& b) {
+  const std::vector<std::string> first = words_of(a), second = words_of(b);
+  return std::any_of(first.begin(), first.end(), [&](const std::string& word) {
+    return word.size() > 3 && std::find(second.begin(), second.end(), word) != second.end();
+  });
+}
 
 // The answers of a request, taken one by one; what is left fits nothing.
 class Answers {
@@ -113,6 +122,8 @@ class Planner {
     planned.phase = &procedure().phases[step.phase];
     planned.option = step.option ? &procedure().options[*step.option] : nullptr;
     planned.skipped = why_skipped(step);
+    if (std::string refuted = refuted_condition(step, planned.skipped.empty()); planned.skipped.empty())
+      planned.skipped = std::move(refuted);
     planned.hazards = step.hazards;
     planned.script = step_script(step, alternatives(step, planned.skipped.empty()));
     planned.needs_person = step.kind == StepKind::kManual || step.annotations.manual || step.interactive() ||
@@ -137,6 +148,22 @@ class Planner {
     const std::string& chosen = chosen_[procedure().options[*step.option].group];
     if (chosen.empty()) return "no option is chosen yet";
     return chosen == procedure().options[*step.option].letter ? "" : "another option is chosen";
+  }
+
+  // What the document makes a step depend on, in words, is for a person to decide before the run; a
+  // manual step is decided on by whoever does it. "" unless the answer is no.
+  std::string refuted_condition(const Step& step, bool runs) {
+    const bool by_hand = step.kind == StepKind::kManual || step.annotations.manual;
+    if (step.condition.empty() || !step.annotations.when.empty() || by_hand) return "";
+    Choice choice;
+    choice.key = step.alternatives().size() > 1 ? step.id + "-condition" : step.id;
+    choice.question = "does the condition of '" + step.title.text + "' hold: " + step.condition;
+    choice.answers = {{"yes", "run it", std::nullopt}, {"no", "leave it out: " + step.condition, std::nullopt}};
+    choice.range = step.range;
+    choice.chosen = answers_.take(choice);
+    const bool refuted = choice.chosen == "no";
+    if (runs) plan_.choices.push_back(std::move(choice));
+    return refuted ? "its condition does not hold: " + step.condition : "";
   }
 
   std::map<int, int> alternatives(const Step& step, bool runs) {
@@ -232,24 +259,32 @@ class Planner {
     return false;
   }
 
-  // The tightest objectives: the scenario's own, else the global ones, else the strictest
-  // component's. What is no recovery has only its own.
+  // The tightest objectives: the scenario's own, else the global ones, else those of the components
+  // that its title names, else the strictest component's. What is no recovery has only its own.
   void targets() {
     const auto tighter = [](std::optional<Target>& best, const std::optional<Target>& candidate) {
       if (candidate && candidate->most && (!best || *candidate->most < *best->most)) best = candidate;
     };
-    for (const auto scope : {Objective::Scope::kScenario, Objective::Scope::kGlobal, Objective::Scope::kComponent}) {
-      if (scope != Objective::Scope::kScenario && procedure().kind != ProcedureKind::kScenario) continue;
+    using Scope = Objective::Scope;
+    const auto scenarios = [&](const Objective& each) {
+      return each.scope == Scope::kScenario && slug(each.subject.text) == slug(procedure().title.text);
+    };
+    const auto global = [](const Objective& each) { return each.scope == Scope::kGlobal; };
+    const auto component = [](const Objective& each) { return each.scope == Scope::kComponent; };
+    const auto named = [&](const Objective& each) {
+      return component(each) && share_word(each.subject.text, procedure().title.text);
+    };
+    const std::function<bool(const Objective&)> tiers[] = {scenarios, global, named, component};
+    for (const auto& applies : tiers) {
       std::optional<Target> rto, rpo;
       for (const Objective& each : plan_.document->objectives) {
-        if (each.scope != scope ||
-            (scope == Objective::Scope::kScenario && slug(each.subject.text) != slug(procedure().title.text)))
-          continue;
+        if (!applies(each)) continue;
         tighter(rto, each.rto);
         tighter(rpo, each.rpo);
       }
       if (!plan_.rto) plan_.rto = rto;
       if (!plan_.rpo) plan_.rpo = rpo;
+      if (procedure().kind != ProcedureKind::kScenario) return;
     }
   }
 

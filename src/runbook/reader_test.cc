@@ -265,6 +265,36 @@ TEST(Plan, OnlyScenariosAreHeldAgainstObjectivesOfOthers) {
   EXPECT_EQ(outage.value().rto->most, Duration::seconds(1800));
 }
 
+TEST(Plan, AConditionInWordsIsDecidedBeforeTheRun) {
+  const Document document = read(
+      "## Scenario 1: X\n\n1. **Scale up (if capacity issue)**\n   ```bash\n   ./scale.sh\n   ```\n2. **Look (if "
+      "unsure)**\n   ```bash {when=\"test -e x\"}\n   ls\n   ```\n3. **Call the vendor (if it persists)**\n");
+  const auto open = make_plan(document, {.procedure = "1"});
+  ASSERT_TRUE(open.ok());
+  EXPECT_FALSE(open.value().complete());
+  ASSERT_EQ(open.value().choices.size(), 1u);
+  EXPECT_EQ(open.value().choices[0].key, "scale-up");
+  const auto no = make_plan(document, {.procedure = "1", .choices = {"scale-up=no"}});
+  ASSERT_TRUE(no.ok());
+  EXPECT_TRUE(no.value().complete());
+  EXPECT_EQ(no.value().steps[0].skipped, "its condition does not hold: if capacity issue");
+  const auto yes = make_plan(document, {.procedure = "1", .choices = {"scale-up=yes"}});
+  ASSERT_TRUE(yes.ok());
+  EXPECT_TRUE(yes.value().complete());
+  EXPECT_EQ(yes.value().steps[0].skipped, "");
+}
+
+TEST(Plan, AComponentThatTheTitleNamesComesBeforeTheStrictest) {
+  const Document document = read(
+      "# R\n\n## Recovery Objectives\n\n| Component | RTO | RPO |\n|---|---|---|\n| GitHub Integration | 30 minutes | "
+      "1 "
+      "hour |\n| Task Database | 2 hours | 5 minutes |\n\n## Scenario 1: Database "
+      "Loss\n\n```bash\n./restore.sh\n```\n\n"
+      "## Scenario 2: Outage\n\n```bash\n./restart.sh\n```\n");
+  EXPECT_EQ(make_plan(document, {.procedure = "1"}).value().rto->most, Duration::hours(2));
+  EXPECT_EQ(make_plan(document, {.procedure = "2"}).value().rto->most, Duration::seconds(1800));
+}
+
 TEST(Plan, HandsInputToItsProgram) {
   const Document document = read("## Scenario 1: Cache\n\n```bash\nredis-cli -h c\nFLUSHALL\necho done\n```\n");
   const auto plan = make_plan(document, {.procedure = "1"});
