@@ -303,8 +303,7 @@ Result<Time> StoredCommandLog::last_before(const Way& way, uint64_t offset) {
   LogEnd last{way.end, Time{INT64_MIN}};
   for (auto step = way.steps.rbegin(); step != way.steps.rend(); ++step) {
     if (step->begin >= offset) continue;
-    TRY(visit_step(
-        *step, {.time = std::nullopt, .offset = offset}, [](const Frame&) { return Result<void>(); }, last));
+    TRY(visit_step(*step, {.time = std::nullopt, .offset = offset}, [](const Frame&) { return Result<void>(); }, last));
     break;
   }
   return last.covered_until;
@@ -418,8 +417,7 @@ Result<LogEnd> StoredCommandLog::find_position(const Position& from, Time time) 
   if (low == 0) return end;
   const Step& step = plan.way.steps[low - 1];
   end.position = {step.replid, step.begin};
-  TRY(visit_step(
-      step, {.time = time, .offset = std::nullopt}, [](const Frame&) { return Result<void>(); }, end));
+  TRY(visit_step(step, {.time = time, .offset = std::nullopt}, [](const Frame&) { return Result<void>(); }, end));
   end.covered_until = time;
   return end;
 }

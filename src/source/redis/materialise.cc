@@ -34,14 +34,14 @@ constexpr std::array kPlaced = {kAppendDirectory, kAppendSingle, kRdbName};
 // A server's process that works in the directory, as far as /proc shows those of our
 // account, or as root of all. 0 if there is none.
 pid_t server_working_in(const std::string& directory) {
-  struct stat there {};
+  struct stat there{};
   if (::stat(directory.c_str(), &there) != 0) return 0;
   const auto processes = real_file_system().list("/proc");
   if (!processes.ok()) return 0;
   for (const DirectoryEntry& entry : processes.value()) {
     const long pid = std::strtol(entry.name.c_str(), nullptr, 10);
     if (pid <= 1) continue;
-    struct stat working {};
+    struct stat working{};
     if (::stat(fmt::format("/proc/{}/cwd", pid).c_str(), &working) != 0) continue;
     if (working.st_dev != there.st_dev || working.st_ino != there.st_ino) continue;
     // Not a person's shell. redis-server, valkey-server, keydb-server.
