@@ -172,6 +172,13 @@ std::vector<std::string> words_of(std::string_view text) {
   return words;
 }
 
+bool share_word(std::string_view a, std::string_view b) {
+  const std::vector<std::string> first = words_of(a), second = words_of(b);
+  return std::any_of(first.begin(), first.end(), [&](const std::string& word) {
+    return word.size() > 3 && std::find(second.begin(), second.end(), word) != second.end();
+  });
+}
+
 std::string slug(std::string_view text) {
   constexpr size_t kLongest_bytes = 48;
   std::string result;

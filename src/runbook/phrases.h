@@ -49,6 +49,8 @@ std::optional<Duration> parse_frequency(std::string_view text);
 
 // Lower-case words, without punctuation, emoji and numbering.
 std::vector<std::string> words_of(std::string_view text);
+// Whether both have a word of more than three letters: "of" and "API" join what has nothing in common.
+bool share_word(std::string_view a, std::string_view b);
 std::string lower(std::string_view text);
 std::string trim(std::string_view text);
 // "Database Corruption/Loss" -> "database-corruption-loss"; at most 48 bytes.

@@ -17,14 +17,6 @@ namespace holdfast::runbook {
 
 namespace {
 
-// Words of more than three letters: "of" and "API" join what has nothing in common.
-bool share_word(const std::string& a, const std::string& b) {
-  const std::vector<std::string> first = words_of(a), second = words_of(b);
-  return std::any_of(first.begin(), first.end(), [&](const std::string& word) {
-    return word.size() > 3 && std::find(second.begin(), second.end(), word) != second.end();
-  });
-}
-
 // The answers of a request, taken one by one; what is left fits nothing.
 class Answers {
  public:

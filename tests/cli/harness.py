@@ -98,6 +98,14 @@ class Case(unittest.TestCase):
             f"stack: test\nrepository:\n  location: {self.repository}\n  passphrase: file:{self.scratch}/pass\n"
             f"components:\n{components}{extra}")
 
+    def path_with_program(self):
+        """A PATH on which `holdfast` is the program under test, for steps of runbooks."""
+        place = self.scratch / "programs"
+        place.mkdir(exist_ok=True)
+        if not (place / "holdfast").is_symlink():
+            (place / "holdfast").symlink_to(PROGRAM)
+        return f"{place}:{os.environ['PATH']}"
+
     def make_data(self):
         (self.data / "sub").mkdir(parents=True)
         (self.data / "a.txt").write_text("alpha\n")

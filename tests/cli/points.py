@@ -194,12 +194,8 @@ class Points(Case):
             "# Runbook\n\n## Scenario 1: All is lost\n\n### Recovery Procedure\n\n"
             f"1. **Wipe**\n   ```bash {{id=wipe destructive=yes component=data}}\n   rm -rf {self.data}/*\n   ```\n\n"
             f"2. **Restore**\n   ```bash {{id=restore}}\n   holdfast restore --config {self.config} {words} --to {out}{owner}\n   ```\n")
-        programs = self.scratch / "programs"
-        programs.mkdir(exist_ok=True)
-        if not (programs / "holdfast").exists():
-            (programs / "holdfast").symlink_to(PROGRAM)
         return self.holdfast("runbook", "run", self.scratch / "dr.md", "1", "--runs", self.scratch / "runs", "--target", socket.gethostname(),
-                             "--unattended", expect=expect, environment={"PATH": f"{programs}:{os.environ['PATH']}"})
+                             "--unattended", expect=expect, environment={"PATH": self.path_with_program()})
 
     def test_a_place_in_the_log_proves_the_files_of_its_instant(self):
         receiver = self.receive()

@@ -13,8 +13,9 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
-from harness import INTERRUPTED, PROGRAM, Case, wait_until  # noqa: E402
+from harness import INTERRUPTED, PROGRAM, wait_until  # noqa: E402
 from runs import events_of  # noqa: E402
+from runs_by_command import RunbookCase  # noqa: E402
 
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 DEADLINE_S = 50
@@ -74,19 +75,9 @@ class Terminal:
         os.close(self.master)
 
 
-class Attended(Case):
-    def setUp(self):
-        super().setUp()
-        self.runs, self.effects = self.scratch / "runs", self.scratch / "effects"
-        self.effects.mkdir()
-        self.document = self.scratch / "dr.md"
-
+class Attended(RunbookCase):
     def write(self, *steps):
-        text = "# Shop runbook\n\n## Scenario 1: Lost\n\n### Recovery Procedure\n\n"
-        for number, (attributes, body) in enumerate(steps, 1):
-            text += f"{number}. **Step {number}**\n   ```bash {{{attributes}}}\n"
-            text += "".join(f"   {line}\n" for line in body.splitlines()) + "   ```\n\n"
-        self.document.write_text(text)
+        super().write(*((f"Step {number}", *step) for number, step in enumerate(steps, 1)))
 
     def on_terminal(self, verb, *words):
         files = [self.document, "1"] if verb == "run" else []

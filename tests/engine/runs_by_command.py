@@ -204,15 +204,9 @@ class Runbooks(RunbookCase):
         self.assertIn("only the shell knows the value of --at", plan["warnings"][-1])
 
         self.runbook("run", "--set", f"RECOVER_TO={older['time']}", "--target", socket.gethostname(), "--assume-programs",
-                     environment={"PATH": f"{self.program_on_path()}:{os.environ['PATH']}", "HOLDFAST_CONFIG": str(self.config)})
+                     environment={"PATH": self.path_with_program(), "HOLDFAST_CONFIG": str(self.config)})
         proven = [event.payload for event in events_of(self.the_run()) if event.kind == "point.verified"]
         self.assertEqual([event["point"] for event in proven], [older["id"]])
-
-    def program_on_path(self):
-        place = self.scratch / "bin"
-        place.mkdir(exist_ok=True)
-        (place / "holdfast").symlink_to(PROGRAM)
-        return place
 
     def test_options_and_alternatives_are_chosen(self):
         self.document.write_text(

@@ -10,13 +10,6 @@ namespace holdfast::runbook::lint {
 
 namespace {
 
-bool share_word(const std::string& a, const std::string& b) {
-  const std::vector<std::string> first = words_of(a), second = words_of(b);
-  return std::any_of(first.begin(), first.end(), [&](const std::string& word) {
-    return word.size() > 3 && std::find(second.begin(), second.end(), word) != second.end();
-  });
-}
-
 bool continuous(const Context& context) {
   const bool stack =
       context.stack != nullptr && std::any_of(context.stack->components.begin(), context.stack->components.end(),

@@ -31,6 +31,20 @@ TEST(SettingsAside, AreThoseThatTheMajorKnows) {
   EXPECT_FALSE(newest.contains("promote_trigger_file"));
 }
 
+// A server that ended is not waited for.
+TEST(RecoveryAside, AServerThatEndedIsToldAtOnce) {
+  Progress progress;
+  const source::World world{real_file_system(), system_clock(), progress};
+  Connection nowhere;
+  nowhere.conninfo = "host=/nonexistent user=postgres dbname=postgres";
+  const RecoveringServer server{nowhere, [] { return false; }, [] { return std::string("FATAL: it ended"); }};
+  const Duration until = world.clock.monotonic() + Duration::hours(1);
+  const auto waited = wait_for_end_of_recovery(world, server, ResolvedTarget(), until, "the recovery aside");
+  ASSERT_FALSE(waited.ok());
+  EXPECT_EQ(waited.error().code(), ErrorCode::kServer);
+  EXPECT_EQ(waited.error().message(), "the server ended before recovery did; its log ends with: FATAL: it ended");
+}
+
 // The environment of a machine whose people work on another server.
 class Environment {
  public:
