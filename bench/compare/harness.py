@@ -37,6 +37,7 @@ class Bench:
         self.root, self.work, self.gigabytes, self.runs = root, work, gigabytes, runs
         self.rows = []
         self.peak_rss_bytes = 0
+        self.peak_rss_of = {}
         self.ended = []
         self.user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         self.prefix = []
@@ -106,6 +107,12 @@ class Bench:
         self.peak_rss_bytes = max(self.peak_rss_bytes, measured.rss_bytes)
         return measured
 
+    def program(self, name, argv, environment=None):
+        """A peer's run, which its name keeps the largest resident set of."""
+        measured = self.run(argv, environment)
+        self.peak_rss_of[name] = max(self.peak_rss_of.get(name, 0), measured.rss_bytes)
+        return measured
+
     def write_config(self, directory, component):
         """holdfast.yaml with one component in `directory`; returns its path."""
         (directory / "passphrase").write_text("a passphrase for the comparison\n")
@@ -161,6 +168,7 @@ def machine_description():
 
 def write_speed_seconds(bench, source):
     """Time to write the bytes of a directory's files into one file, durably: what a restore can't beat."""
+    os.sync()
     target = bench.work / "written"
     block = bytearray(os.urandom(1 << 20))
     left = tree_bytes(source)

@@ -35,7 +35,7 @@ class PgBackRest:
         self("stanza-create")
 
     def __call__(self, *words):
-        return self.bench.run([self.program, f"--config={self.home}/pgbackrest.conf", "--stanza=bench", *words])
+        return self.bench.program(self.name, [self.program, f"--config={self.home}/pgbackrest.conf", "--stanza=bench", *words])
 
     def stored(self):
         return tree_bytes(self.home / "repository")
@@ -110,6 +110,21 @@ def measure_restore_into_memory(bench, ours, peer):
     series.rows(bench, "postgres: restore, whole, into memory", peer.name, 0.8)
 
 
+def measure_memory(bench):
+    """The largest resident set of a capture and a restore, of the whole size and of an eighth of it."""
+    peaks = []
+    for part in (1 / 8, 1):
+        server = Server(bench, "pg-memory", {"archive_mode": "on", "archive_command": "true"})
+        server.load(bench.gigabytes * part)
+        ours = Holdfast(bench, server.component())
+        ours.start_anew()
+        peaks.append([ours("backup").rss_bytes, ours("restore", "--component", "db", "--to", bench.directory("restored-ours")).rss_bytes])
+        server.stop()
+        shutil.rmtree(server.data)
+    for what, small, whole in zip(("full capture", "restore"), *peaks):
+        bench.row(f"memory: {what} of {bench.gigabytes:g} GB, MB", whole / 1e6, small / 1e6, "an eighth of it", None)
+
+
 def measure(bench):
     # The peer's archive is of no interest here: its WAL check is off, and ours is not.
     server = Server(bench, "pg", {"archive_mode": "on", "archive_command": "true"})
@@ -138,15 +153,16 @@ def measure(bench):
     changed.rows(bench, f"postgres: incremental after {transactions} transactions", peer.name, goal, goal)
     unchanged.rows(bench, "postgres: incremental, nothing changed", peer.name, 1.0)
 
-    restore = Series(bench)
-    floor = write_speed_seconds(bench, server.data / "base")
+    restore, floor = Series(bench), []
     for _ in range(bench.runs):
+        floor.append(write_speed_seconds(bench, server.data / "base"))
         mine, theirs = bench.directory("restored-ours"), bench.directory("restored-peer")
         restore.add(ours, peer, lambda: ours("restore", "--component", "db", "--to", mine),
                     lambda: peer(f"--pg1-path={theirs}", "restore"))
     restore.rows(bench, "postgres: restore, whole", peer.name, 0.8)
     measure_restore_into_memory(bench, ours, peer)
-    bench.row("postgres: restore, beside writing the bytes: time, s", median(restore.ours), floor, "write + fsync", 1.1)
+    bench.row("postgres: restore, beside writing the bytes: time, s", median(restore.ours), median(floor), "write + fsync", 1.1)
     server.stop()
     bench.directory("restored-peer")
+    measure_memory(bench)
     # The directory of the stopped server serves as the large tree of the next part.

@@ -1,8 +1,11 @@
 """A PostgreSQL server of the comparison's own."""
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 
 class Server:
@@ -28,6 +31,22 @@ class Server:
         if (self.data / "postmaster.pid").exists():
             self.bench.run([self.bench.tool("pg_ctl"), "-D", self.data, "-m", "fast", "-w", "-t", "300", "stop"])
         shutil.rmtree(self.socket, ignore_errors=True)
+
+    def kill(self):
+        """SIGKILL to the postmaster and to all that it started; its directory is removed."""
+        postmaster = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(postmaster, signal.SIGSTOP)  # it must not start others while its children are counted
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        for pid in [postmaster, *map(int, children)]:
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def continue_from(self, data):
+        """Starts the restored cluster in place of the one that was killed, and waits for the end of its recovery."""
+        self.data = data
+        self.start()
+        while self.sql("select pg_is_in_recovery()") != "f":
+            time.sleep(0.05)
 
     def sql(self, query):
         words = [self.bench.tool("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", self.socket, "-U", "postgres",

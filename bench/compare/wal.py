@@ -1,4 +1,5 @@
-"""WAL: how fast a receiver catches up, beside pg_receivewal, and how soon a commit is stored."""
+"""WAL: how fast a receiver catches up, beside pg_receivewal, how soon a commit is stored, and what a
+disaster loses."""
 import time
 
 from compare.harness import median
@@ -38,26 +39,84 @@ def measure_rate(bench, server, ours):
     server.sql("select pg_drop_replication_slot('bench_peer')")
 
 
-def measure_delay(bench, server, ours):
-    """From the moment that WAL was written until the receiver says it is stored, under a steady load."""
+def delays_under_load(bench, server, ours):
+    """Seconds from the moment that WAL was written until the receiver says it is stored, one for each look."""
     process = server.background([bench.holdfast_program, "--config", ours.config, "wal", "receive"], bench.work / "receive.log")
     wait_for("the receiver", lambda: server.sql("select count(*) from pg_stat_replication") != "0")
     load = server.background([bench.tool("pgbench"), "-n", "-h", server.socket, "-U", "postgres", "-c", "2", "-R", "200", "-T",
                               str(SECONDS_OF_LOAD), "-f", bench.work / "tiny.sql", "postgres"], bench.work / "pgbench.log")
     samples = []
-    while load.poll() is None:
+
+    def look():
         now, current, stored = server.sql(
             "select extract(epoch from clock_timestamp()), pg_current_wal_flush_lsn() - '0/0', (select max(flush_lsn) - '0/0' "
             "from pg_stat_replication)").split("|")
         samples.append((float(now), int(current), int(stored or 0)))
+        return samples[-1]
+
+    while load.poll() is None:
+        look()
+    counted, last = len(samples), samples[-1][1]
+    # Until all of it is stored, so that no sample is left out because it was stored too late.
+    wait_for("the last of the load to be stored", lambda: look()[2] >= last)
     end_process(bench, process)
-    delays = []
-    for at, current, _ in samples:
-        later = next((when for when, _, stored in samples if when >= at and stored >= current), None)
-        if later is not None:
-            delays.append(later - at)
-    delays.sort()
+    return [next(when for when, _, stored in samples if when >= at and stored >= current) - at
+            for at, current, _ in samples[:counted]]
+
+
+def measure_delay(bench, server, ours):
+    """Of all looks of all runs, under a steady load."""
+    delays = sorted(delay for _ in range(bench.runs) for delay in delays_under_load(bench, server, ours))
     bench.row("wal: written until stored, 99th percentile, s", delays[int(len(delays) * 0.99)], None, "", goal=1.0, absolute=True)
+
+
+class Ledger:
+    """What ledger_writer saw acknowledged: {mode: {seq: when, in seconds}}."""
+
+    def __init__(self, path):
+        self.commits = {"sync": {}, "async": {}}
+        for line in path.read_text().splitlines():
+            words = line.split(" ")
+            if words[0] == "commit":
+                self.commits[words[1]][int(words[2])] = int(words[4]) / 1e6
+
+    def lost(self, mode, recovered):
+        """(commits that are not there, seconds from the first of them to the last acknowledged commit)"""
+        lost = self.commits[mode].keys() - recovered
+        return len(lost), max(self.commits[mode].values()) - min(self.commits[mode][seq] for seq in lost) if lost else 0.0
+
+
+def measure_loss(bench, server, ours):
+    """The server is killed under load and its directory is gone: acknowledged commits that a restore does not have."""
+    synchronous = ours.home / "synchronous.yaml"
+    synchronous.write_text(ours.config.read_text() + "    synchronous: true\n")
+    bench.give(synchronous)
+    lost, seconds, acknowledged = [], [], 0
+    for number in range(bench.runs):
+        server.sql("drop table if exists ledger")
+        receiver = server.background([bench.holdfast_program, "--config", synchronous, "wal", "receive"], bench.work / "receive.log")
+        # None of the server's own statements waits for it (synchronous_commit is local), only the writer's;
+        # a restore leaves it out.
+        server.sql("alter system set synchronous_standby_names = '*'")
+        server.sql("select pg_reload_conf()")
+        wait_for("a synchronous receiver", lambda: server.sql("select count(*) from pg_stat_replication where sync_state = 'sync'") != "0")
+        path = bench.directory("ledger") / "ledger"
+        writer = server.background([bench.root / "build/ledger_writer", f"host={server.socket} user=postgres dbname=postgres", path],
+                                   bench.work / "writer.log")
+        time.sleep(SECONDS_OF_LOAD / 3)
+        server.kill()
+        writer.wait()
+        end_process(bench, receiver)
+        restored = bench.directory(f"restored-{number}")
+        ours("restore", "--component", "db", "--to", restored)
+        server.continue_from(restored)
+        ledger = Ledger(path)
+        found = {mode: {int(seq) for seq in server.sql(f"select seq from ledger where mode = '{mode}'").split()} for mode in ledger.commits}
+        acknowledged += len(ledger.commits["sync"])
+        lost.append(ledger.lost("sync", found["sync"])[0])
+        seconds.append(ledger.lost("async", found["async"])[1])
+    bench.row(f"wal: of {acknowledged} commits acknowledged when synchronous, lost", sum(lost), None, "", goal=0, absolute=True)
+    bench.row("wal: asynchronous, lost at the end, the most of the runs, s", max(seconds), None, "", goal=None)
 
 
 def measure(bench):
@@ -70,4 +129,5 @@ def measure(bench):
     server.sql("select pg_create_physical_replication_slot('holdfast_bench', true)")
     measure_rate(bench, server, ours)
     measure_delay(bench, server, ours)
+    measure_loss(bench, server, ours)
     server.stop()
