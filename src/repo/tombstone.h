@@ -22,8 +22,8 @@ namespace holdfast::repo {
 // what forbids its use. Only the collector, which holds the exclusive lease, writes.
 
 struct Tombstone {
-  std::string id;                    // 16 hex digits, random
   Time announced;                    // read before `packs` was made
+  std::string id;                    // 16 hex digits, random
   std::optional<Time> settled;       // read after `packs` was there for all to see
   std::set<ObjectDigest> packs;      // without those that were resurrected
   bool damaged = false;              // an event can't be read: the collector gives the tombstone up
