@@ -303,6 +303,31 @@ TEST_F(ReceiverTest, AsksInVainForAnOldHoleAndKeepsItsSlot) {
   EXPECT_EQ(server_->archive().ranges().value().size(), 2u);
 }
 
+// Case: pg_wal fills the disk.
+TEST_F(ReceiverTest, WarnsOfASlotWithoutALimitAndOfOneThatFallsBehind) {
+  start({{"max_wal_size", "2MB"}});
+  LiveReceiver receiver(*server_, receiver_options());
+  const auto warned = [&](const std::string& words) {
+    return wait_until([&] { return receiver.state().slot_warning.find(words) != std::string::npos; });
+  };
+  ASSERT_TRUE(warned("nothing limits the WAL that the slot holdfast_test makes the server keep"));
+  EXPECT_THAT(receiver.state().slot_warning, HasSubstr(", and that disk has ")) << "it is on this machine";
+  server_->sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1GB'");
+  server_->sql("SELECT pg_reload_conf()");
+  ASSERT_TRUE(wait_until([&] { return receiver.state().slot_warning.empty(); }));
+
+  server_->store().break_down(make_error(ErrorCode::kUnavailable, "the store is away").with_retryable());
+  for (int i = 0; i < 4; i++) {
+    insert(400);
+    server_->sql("SELECT pg_switch_wal()");
+  }
+  EXPECT_TRUE(warned("more than max_wal_size; beyond max_slot_wal_keep_size = 1GB the server removes it"));
+  server_->store().mend();
+  ASSERT_TRUE(wait_until_stored(server_->flushed()));
+  EXPECT_TRUE(wait_until([&] { return receiver.state().slot_warning.empty(); }));
+  EXPECT_EQ(receiver.stop(), "");
+}
+
 // Case: a cloned or restored machine under the same name.
 TEST_F(ReceiverTest, RefusesAnotherCluster) {
   start();
