@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <regex>
 
 #include "source/postgres/page.h"
 #include "source/postgres/recovery_settings.h"
@@ -259,6 +260,31 @@ TEST_F(Materialise, DeltaOverAnotherClusterIsRefused) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), ErrorCode::kMismatch);
   ASSERT_OK(other.value()->start());
+}
+
+// Refused, since a cluster with a wrong page is worse than none; what is told leads on.
+TEST_F(Materialise, DamagedContentIsRefusedByTheNameOfItsFile) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  auto snapshot = rig_.capture(*made.value());
+  ASSERT_OK(snapshot);
+  ASSERT_OK(rig_.damage_content());
+  auto target = TestCluster::prepare();
+  ASSERT_OK(target);
+  for (const bool over_old : {false, true}) {  // of the failed one
+    MaterialiseOptions options;
+    options.delta = over_old;
+    auto refused = rig_.materialise_into(*target.value(), snapshot.value(), options);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kDamaged);
+    const std::regex names_file("restoring 'db' to " + target.value()->data() +
+                                ": base/[0-9]+/[0-9]+(_[a-z]+)?: pack .+");
+    EXPECT_TRUE(std::regex_match(refused.error().text(), names_file)) << refused.error().text();
+    EXPECT_EQ(refused.error().hint(),
+              "'holdfast explain' tells which points and files the damage touches: restore an older or newer point "
+              "that it does not, with --point");
+    EXPECT_FALSE(target.value()->start().ok());
+  }
 }
 
 TEST_F(Materialise, ADryRunWritesNothing) {
