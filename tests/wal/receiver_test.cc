@@ -8,6 +8,8 @@
 #include "base/filesystem.h"
 #include "servers/wait.h"
 #include "source/postgres/timeline.h"
+#include "source/postgres/wal_get.h"
+#include "wal/slow_log_store.h"
 #include "wal/wal_server.h"
 
 namespace holdfast::wal_test {
@@ -301,6 +303,59 @@ TEST_F(ReceiverTest, AsksInVainForAnOldHoleAndKeepsItsSlot) {
     server_->sql("CHECKPOINT");
   }
   EXPECT_EQ(server_->archive().ranges().value().size(), 2u);
+}
+
+// Case: a store that is slow for hours without an error. The server waits, memory does not
+// grow, and whatever was acknowledged by any moment is there for a recovery that begins then.
+TEST_F(ReceiverTest, ASlowStoreHoldsTheServerUpAndLosesNothing) {
+  start();
+  SlowLogStore store(server_->store());
+  LiveReceiver receiver(*server_, receiver_options(), store);
+  ASSERT_TRUE(wait_until([&] { return receiver.state().connected; }));
+  const std::string acknowledged = "SELECT coalesce(max(flush_lsn), '0/0') FROM pg_stat_replication";
+  insert(10);
+  const Lsn first = server_->flushed();
+  ASSERT_TRUE(wait_until([&] { return parse_lsn(server_->sql(acknowledged)).value() >= first; }));
+  store.hold_puts();
+  // A hundred segments, nearly empty, yet streamed whole.
+  server_->sql(
+      "DO $$ BEGIN FOR i IN 1..100 LOOP INSERT INTO public.t (s) VALUES ('x'); PERFORM pg_switch_wal(); END LOOP; "
+      "END $$");
+  const Lsn end = server_->flushed();
+  const uint64_t segment_bytes = server_->identity().segment_bytes;
+  const auto in_memory = [&] {
+    const ReceiverState state = receiver.state();
+    return state.received.value - state.stored.value;
+  };
+  ASSERT_TRUE(wait_until([&] { return in_memory() >= 60 * segment_bytes; })) << "it takes what it can";
+  const auto look = [&] {
+    EXPECT_LE(in_memory(), 65 * segment_bytes);
+    const Lsn safe = parse_lsn(server_->sql(acknowledged)).value();
+    EXPECT_LE(safe, stored_end(server_->archive(), 1));
+    WalGetOptions options;
+    options.name = segment_name(1, Lsn{safe.value - 1}, segment_bytes);
+    options.destination = server_->scratch().file("got");
+    options.look_ahead = 0;
+    options.identity = server_->identity();
+    const auto archive = server_->another_archive(store);
+    const auto got = wal_get(real_file_system(), options, [&]() -> Result<WalArchive*> { return archive.get(); });
+    // Trouble, while the segment behind it was stored first and it looks like a hole.
+    EXPECT_NE(got.outcome, WalGetOutcome::kAbsent) << options.name;
+  };
+  for (int i = 0; i < 20; i++) {
+    const size_t before = store.passed();
+    store.let_one_through();
+    ASSERT_TRUE(wait_until([&] { return store.passed() > before; }));
+    look();
+  }
+  EXPECT_GT(end, stored_end(server_->archive(), 1)) << "the server keeps the rest";
+  store.mend();
+  ASSERT_TRUE(wait_until_stored(end)) << receiver.state().trouble;
+  look();
+  EXPECT_TRUE(exists(real_file_system(), server_->scratch().file("got")).value());
+  EXPECT_EQ(receiver.state().reconnects, 0u);
+  EXPECT_EQ(receiver.stop(), "");
+  EXPECT_EQ(server_->archive().ranges().value().size(), 1u);
 }
 
 // Case: pg_wal fills the disk.

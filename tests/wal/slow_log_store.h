@@ -1,0 +1,70 @@
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "repo/log_store.h"
+
+namespace holdfast::wal_test {
+
+// A store that is slow without failing: WAL is stored only once the test lets a put through.
+class SlowLogStore : public repo::LogStore {
+ public:
+  explicit SlowLogStore(repo::LogStore& under) : under_(under) {}
+
+  void hold_puts() {
+    std::lock_guard lock(mutex_);
+    held_ = true;
+  }
+  // Lets one put through that waits, or the next that comes.
+  void let_one_through() {
+    std::lock_guard lock(mutex_);
+    allowed_++;
+    changed_.notify_all();
+  }
+  size_t passed() {
+    std::lock_guard lock(mutex_);
+    return passed_;
+  }
+  void mend() {
+    std::lock_guard lock(mutex_);
+    held_ = false;
+    changed_.notify_all();
+  }
+
+  Result<Outcome> put(const std::string& stream, const repo::LogRecord& record) override {
+    if (!record.name.starts_with("mark.")) wait_for_turn();
+    return under_.put(stream, record);
+  }
+  Result<repo::LogRecord> get(const std::string& stream, const std::string& name) override {
+    return under_.get(stream, name);
+  }
+  Result<Bytes> get_header(const std::string& stream, const std::string& name) override {
+    return under_.get_header(stream, name);
+  }
+  Result<std::vector<Info>> list(const std::string& stream, const std::string& from) override {
+    return under_.list(stream, from);
+  }
+  Result<std::vector<std::string>> streams() override { return under_.streams(); }
+  Result<void> remove(const std::string& stream, const std::string& name) override {
+    return under_.remove(stream, name);
+  }
+
+ private:
+  void wait_for_turn() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !held_ || allowed_ > 0; });
+    if (held_) allowed_--;
+    passed_++;
+  }
+
+  repo::LogStore& under_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool held_ = false;
+  size_t allowed_ = 0, passed_ = 0;
+};
+
+}  // namespace holdfast::wal_test
