@@ -199,6 +199,68 @@ class Postgres(Case):
         outcome = self.as_server(*words, environment=found, config=False, cwd=place)
         self.assertIn(f"note: a server does not let us in: host={self.server.socket} port=5999", outcome.out)
 
+    def test_retention_after_a_major_upgrade(self):
+        """A component that goes on as another cluster: what the old one's kept points need stays, and goes with them."""
+        instant = self.write_history()
+        old = self.server.sql("select system_identifier from pg_control_system()")
+        self.as_server("backup")
+        self.server.sql("insert into t values (4)")
+        segment = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        self.server.sql("select pg_switch_wal()")
+        wait_until("archiving", lambda: self.server.sql("select last_archived_wal from pg_stat_archiver") >= segment)
+        self.server.stop()
+        upgraded = Server(self.scratch / "upgraded", ["archive_mode = on", f"archive_command = '{self.program()} --config {self.config} wal push %p'"])
+        self.addCleanup(upgraded.remove)
+        self.config.write_text(self.config.read_text().replace(self.server.connection, upgraded.connection))
+        upgraded.start()
+        self.addCleanup(upgraded.stop, mode="immediate")
+        new = upgraded.sql("select system_identifier from pg_control_system()")
+        upgraded.sql("create table t as select 100 as n")
+        # Before its first point the new cluster has nothing that retention goes by.
+        segment = upgraded.sql("select pg_walfile_name(pg_switch_wal())")
+        wait_until("archiving", lambda: upgraded.sql("select last_archived_wal from pg_stat_archiver") >= segment)
+        plan = self.as_server("prune", "--keep-last", 9, "--dry-run", "--json").json()
+        self.assertEqual({log["stream"]: log["note"] for log in plan["logs"]},
+                         {f"db.{old}": "", f"db.{new}": "no kept point belongs to it: left as it is"})
+        self.as_server("backup")
+
+        def windows(*words):
+            outcome = self.as_server("prune", *words, "--dry-run", "--grace", "0s")
+            plan = self.as_server("prune", *words, "--dry-run", "--grace", "0s", "--json").json()
+            return outcome.out, plan, [window["system_id"] for window in plan["windows"][0]["windows"]]
+
+        said, _, clusters = windows("--keep-last", 2)
+        self.assertEqual(clusters, [old, new])
+        for each in (old, new):
+            self.assertRegex(said, rf"db could be restored to any instant from .* \(system identifier {each}\)")
+            self.assertIn(f"db (system identifier {each})", self.as_server("log").out)
+
+        def records(cluster):
+            return [path.name for path in (self.repository / "log" / f"db.{cluster}").rglob("*") if path.is_file()]
+
+        def restored(*words, rows):
+            to = self.scratch / "out"
+            self.as_server("restore", *words, "--to", to)
+            self.assertEqual(self.restored_value(to, "select string_agg(n::text, ',' order by n) from t"), rows)
+            shutil.rmtree(to)
+
+        restored("--at", instant, rows="1,2")
+        before = records(old)
+        self.as_server("prune", "--keep-last", 2, "--grace", "0s")
+        self.assertTrue(0 < len(records(old)) < len(before), records(old))
+        old_point = self.as_server("points", "--json").json()["points"][0]["id"]
+        restored("--point", old_point, "--at", "latest", rows="1,2,3,4")
+        said, plan, clusters = windows("--keep-last", 1)
+        self.assertEqual(clusters, [new])
+        self.assertNotIn("(system identifier", said)
+        self.assertIn(f"log db.{old}: {len(records(old))} records would be removed: no kept point belongs to it, and the component has gone on", said)
+        kept = records(new)
+        self.as_server("prune", "--keep-last", 1, "--grace", "0s")
+        self.assertEqual(records(old), [])
+        self.assertTrue(set(records(new)) <= set(kept) and records(new))
+        restored(rows="100")
+        self.as_server("check", "--read-data")
+
     def stored(self):
         return {name: what for name, what in contents(self.repository).items() if not name.startswith("leases")}
 
