@@ -9,7 +9,7 @@
 #include "servers/wait.h"
 #include "source/postgres/timeline.h"
 #include "source/postgres/wal_get.h"
-#include "wal/slow_log_store.h"
+#include "wal/troubled_log_store.h"
 #include "wal/wal_server.h"
 
 namespace holdfast::wal_test {
@@ -37,6 +37,16 @@ class ReceiverTest : public ::testing::Test {
   }
   bool wait_until_stored(Lsn lsn, uint32_t timeline = 1) {
     return wait_until([&] { return stored_end(server_->archive(), timeline) >= lsn; });
+  }
+  // As restore_command asks for it, in a process of its own.
+  WalGetOutcome wal_get_of(const std::string& name) {
+    WalGetOptions options;
+    options.name = name;
+    options.destination = server_->scratch().file("got");
+    options.look_ahead = 0;
+    options.identity = server_->identity();
+    const auto archive = server_->another_archive();
+    return wal_get(real_file_system(), options, [&]() -> Result<WalArchive*> { return archive.get(); }).outcome;
   }
   // Every byte that the archive has of the timeline is what the server wrote.
   void expect_same_bytes(uint32_t timeline) {
@@ -309,7 +319,7 @@ TEST_F(ReceiverTest, AsksInVainForAnOldHoleAndKeepsItsSlot) {
 // grow, and whatever was acknowledged by any moment is there for a recovery that begins then.
 TEST_F(ReceiverTest, ASlowStoreHoldsTheServerUpAndLosesNothing) {
   start();
-  SlowLogStore store(server_->store());
+  TroubledLogStore store(server_->store());
   LiveReceiver receiver(*server_, receiver_options(), store);
   ASSERT_TRUE(wait_until([&] { return receiver.state().connected; }));
   const std::string acknowledged = "SELECT coalesce(max(flush_lsn), '0/0') FROM pg_stat_replication";
@@ -332,15 +342,9 @@ TEST_F(ReceiverTest, ASlowStoreHoldsTheServerUpAndLosesNothing) {
     EXPECT_LE(in_memory(), 65 * segment_bytes);
     const Lsn safe = parse_lsn(server_->sql(acknowledged)).value();
     EXPECT_LE(safe, stored_end(server_->archive(), 1));
-    WalGetOptions options;
-    options.name = segment_name(1, Lsn{safe.value - 1}, segment_bytes);
-    options.destination = server_->scratch().file("got");
-    options.look_ahead = 0;
-    options.identity = server_->identity();
-    const auto archive = server_->another_archive(store);
-    const auto got = wal_get(real_file_system(), options, [&]() -> Result<WalArchive*> { return archive.get(); });
+    const std::string name = segment_name(1, Lsn{safe.value - 1}, segment_bytes);
     // Trouble, while the segment behind it was stored first and it looks like a hole.
-    EXPECT_NE(got.outcome, WalGetOutcome::kAbsent) << options.name;
+    EXPECT_NE(wal_get_of(name), WalGetOutcome::kAbsent) << name;
   };
   for (int i = 0; i < 20; i++) {
     const size_t before = store.passed();
@@ -356,6 +360,42 @@ TEST_F(ReceiverTest, ASlowStoreHoldsTheServerUpAndLosesNothing) {
   EXPECT_EQ(receiver.state().reconnects, 0u);
   EXPECT_EQ(receiver.stop(), "");
   EXPECT_EQ(server_->archive().ranges().value().size(), 1u);
+}
+
+// Case: one failing segment while those behind it succeed.
+TEST_F(ReceiverTest, ASegmentThatFailsIsNotPassedOverByThoseBehindIt) {
+  start();
+  TroubledLogStore store(server_->store());
+  LiveReceiver receiver(*server_, receiver_options(), store);
+  const std::string acknowledged = "SELECT coalesce(max(flush_lsn), '0/0') FROM pg_stat_replication";
+  insert(10);
+  const Lsn first = server_->flushed();
+  ASSERT_TRUE(wait_until([&] { return parse_lsn(server_->sql(acknowledged)).value() >= first; }));
+  server_->sql("SELECT pg_switch_wal()");
+  insert(10);
+  const uint64_t segment_bytes = server_->identity().segment_bytes;
+  const Lsn begin = segment_start(server_->flushed(), segment_bytes);
+  const std::string failing = segment_name(1, begin, segment_bytes);
+  const std::string behind = segment_name(1, Lsn{begin.value + segment_bytes}, segment_bytes);
+  store.refuse(failing);
+  for (int i = 0; i < 4; i++) {
+    insert(10);
+    server_->sql("SELECT pg_switch_wal()");
+  }
+  const auto is_stored = [&](const std::string& name) {
+    const auto names = server_->store().names(fmt::format("db.{}", server_->identity().system_id));
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  ASSERT_TRUE(wait_until([&] { return is_stored(behind); }));
+  EXPECT_LT(parse_lsn(server_->sql(acknowledged)).value(), Lsn{begin.value + segment_bytes});
+  EXPECT_EQ(wal_get_of(behind), WalGetOutcome::kFound);
+  EXPECT_EQ(wal_get_of(failing), WalGetOutcome::kTrouble) << "and not absent";
+  store.mend();
+  ASSERT_TRUE(wait_until_stored(server_->flushed())) << receiver.state().trouble;
+  ASSERT_TRUE(wait_until([&] { return is_stored(failing); }));
+  EXPECT_EQ(receiver.stop(), "");
+  EXPECT_EQ(server_->archive().ranges().value().size(), 1u);
+  expect_same_bytes(1);
 }
 
 // Case: pg_wal fills the disk.

@@ -26,6 +26,23 @@ class Materialise : public ::testing::Test {
     TRY(cluster->sql("vacuum freeze t"));
     return cluster;
   }
+  Result<std::unique_ptr<TestCluster>> standby_of(TestCluster& primary, const repo::Snapshot& snapshot) {
+    auto standby = TRY(TestCluster::prepare());
+    MaterialiseOptions options;
+    options.standby = true;
+    options.primary_conninfo = primary.connection().conninfo;
+    TRY(rig_.materialise_into(*standby, snapshot, options));
+    TRY(standby->start());
+    return standby;
+  }
+  static std::string rows_since(TestCluster& standby) {
+    std::string count;
+    for (int i = 0; i < 200 && count != "1"; i++) {
+      count = standby.sql("select count(*) from t where g = -1").value();
+      system_clock().sleep(Duration::milliseconds(50));
+    }
+    return count;
+  }
   MeddlingFileSystem fs_;
   TestRig rig_{fs_};
 };
@@ -349,23 +366,23 @@ TEST_F(Materialise, AStandbyFollowsThePrimary) {
   auto snapshot = rig_.capture(primary);
   ASSERT_OK(snapshot);
   ASSERT_OK(primary.sql("insert into t values (-1, 'since')"));
-  auto standby = TestCluster::prepare();
+  auto standby = standby_of(primary, snapshot.value());
   ASSERT_OK(standby);
-  MaterialiseOptions options;
-  options.standby = true;
-  options.primary_conninfo = primary.connection().conninfo;
-  ASSERT_OK(rig_.materialise_into(*standby.value(), snapshot.value(), options));
-  ASSERT_OK(standby.value()->start());
   EXPECT_EQ(standby.value()->sql("select pg_is_in_recovery()").value(), "t");
-  std::string count;
-  for (int i = 0; i < 200 && count != "1"; i++) {
-    count = standby.value()->sql("select count(*) from t where g = -1").value();
-    system_clock().sleep(Duration::milliseconds(50));
-  }
-  EXPECT_EQ(count, "1");
+  EXPECT_EQ(rows_since(*standby.value()), "1");
+}
 
-  // Anchor case 4: captured from the standby, where a file may be longer than on
-  // the primary; and restored from there as a primary.
+// Captured from a standby, and restored from there as a primary.
+TEST_F(Materialise, Case04AFileThatIsLongerOnAStandby) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  TestCluster& primary = *made.value();
+  auto snapshot = rig_.capture(primary);
+  ASSERT_OK(snapshot);
+  ASSERT_OK(primary.sql("insert into t values (-1, 'since')"));
+  auto standby = standby_of(primary, snapshot.value());
+  ASSERT_OK(standby);
+  ASSERT_EQ(rows_since(*standby.value()), "1");
   const std::string digest = primary.sql(kDigest).value();
   const std::string file =
       standby.value()->data() + "/" + standby.value()->sql("select pg_relation_filepath('t')").value();

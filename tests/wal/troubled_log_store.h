@@ -9,10 +9,11 @@
 
 namespace holdfast::wal_test {
 
-// A store that is slow without failing: WAL is stored only once the test lets a put through.
-class SlowLogStore : public repo::LogStore {
+// A store that is slow without failing (WAL is stored only once the test lets a put through), or
+// that refuses one segment while it takes the others.
+class TroubledLogStore : public repo::LogStore {
  public:
-  explicit SlowLogStore(repo::LogStore& under) : under_(under) {}
+  explicit TroubledLogStore(repo::LogStore& under) : under_(under) {}
 
   void hold_puts() {
     std::lock_guard lock(mutex_);
@@ -28,14 +29,19 @@ class SlowLogStore : public repo::LogStore {
     std::lock_guard lock(mutex_);
     return passed_;
   }
+  void refuse(const std::string& segment) {
+    std::lock_guard lock(mutex_);
+    refused_ = segment;
+  }
   void mend() {
     std::lock_guard lock(mutex_);
     held_ = false;
+    refused_.clear();
     changed_.notify_all();
   }
 
   Result<Outcome> put(const std::string& stream, const repo::LogRecord& record) override {
-    if (!record.name.starts_with("mark.")) wait_for_turn();
+    if (!record.name.starts_with("mark.")) TRY(wait_for_turn(record.name));
     return under_.put(stream, record);
   }
   Result<repo::LogRecord> get(const std::string& stream, const std::string& name) override {
@@ -53,11 +59,14 @@ class SlowLogStore : public repo::LogStore {
   }
 
  private:
-  void wait_for_turn() {
+  Result<void> wait_for_turn(const std::string& name) {
     std::unique_lock lock(mutex_);
+    if (!refused_.empty() && name.starts_with(refused_))
+      return make_error(ErrorCode::kUnavailable, "{} can't be stored now", name).with_retryable();
     changed_.wait(lock, [&] { return !held_ || allowed_ > 0; });
     if (held_) allowed_--;
     passed_++;
+    return {};
   }
 
   repo::LogStore& under_;
@@ -65,6 +74,7 @@ class SlowLogStore : public repo::LogStore {
   std::condition_variable changed_;
   bool held_ = false;
   size_t allowed_ = 0, passed_ = 0;
+  std::string refused_;
 };
 
 }  // namespace holdfast::wal_test
