@@ -7,6 +7,7 @@
 #include "cli/program.h"
 #include "cli/terminal.h"
 #include "recovery/discover.h"
+#include "recovery/log_state.h"
 
 namespace holdfast::cli {
 
@@ -213,11 +214,20 @@ class Initialiser {
     context_.say("A user of its own instead of the default one: docs/redis.md");
   }
 
+  // Before there is a slot is the time to limit what it may keep.
+  void tell_slot(const recovery::ComponentConfig& component) {
+    const auto warning = recovery::ask_slot(component).warning;
+    if (!warning) return;
+    for (const std::string& line : wrap("note: " + warning->problem, 74)) context_.say("    {}", line);
+    for (const std::string& line : wrap(warning->advice, 74)) context_.say("    {}", line);
+  }
+
   void tell_postgres(const recovery::ComponentConfig& component, const std::string& config) {
     const std::string more = component_option(component);
     context_.say("To make {} restorable to any instant, let its WAL reach the repository: either", component.name);
     context_.say("  holdfast{} wal receive{}            # streams it through the slot {}", config, more,
                  component.postgres.slot);
+    if (!servers_.empty()) tell_slot(component);
     context_.say("or, in postgresql.conf (the server's user must be able to read {}):", file_);
     context_.say("  archive_mode = on");
     context_.say("  archive_command = 'holdfast --config {} wal push{} \"%p\"'", file_, more);

@@ -52,6 +52,9 @@ Json document_of(const recovery::LogState& state) {
                     {"wal_status", state.slot->wal_status},
                     {"restart_lsn", state.slot->restart_lsn},
                     {"retained_bytes", state.slot->retained_bytes},
+                    {"max_slot_wal_keep_size", state.slot->limit},
+                    {"free_bytes", state.slot->free_bytes ? Json(*state.slot->free_bytes) : Json()},
+                    {"warning", state.slot->exists && state.slot->warning ? state.slot->warning->problem : ""},
                     {"problem", state.slot->problem}};
   }
   return json;
@@ -66,6 +69,9 @@ void print_slot(Context& context, const recovery::SlotState& slot) {
   } else {
     context.print("  slot {}: {}, {}, keeps {} of WAL on the server", slot.name, slot.active ? "in use" : "NOT in use",
                   slot.wal_status.empty() ? "new" : slot.wal_status, format_bytes(slot.retained_bytes));
+    if (!slot.warning) return;
+    for (const std::string& line : wrap("warning: " + slot.warning->problem, 74)) context.print("    {}", line);
+    for (const std::string& line : wrap(slot.warning->advice, 74)) context.print("    {}", line);
   }
 }
 

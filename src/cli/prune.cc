@@ -1,5 +1,7 @@
 #include "recovery/prune.h"
 
+#include <algorithm>
+
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/present.h"
@@ -50,8 +52,10 @@ Json json_of_windows(const std::vector<recovery::ComponentWindows>& components) 
   Json list = Json::array();
   for (const recovery::ComponentWindows& component : components) {
     Json windows = Json::array();
-    for (const recovery::Window& window : component.windows)
+    for (const recovery::Window& window : component.windows) {
       windows.push_back({{"from", json_of(window.from)}, {"until", json_of(window.until)}});
+      if (component.kind == "postgres") windows.back()["system_id"] = std::to_string(window.system_id);
+    }
     list.push_back({{"component", component.component},
                     {"kind", component.kind},
                     {"every_instant", component.every_instant},
@@ -100,6 +104,18 @@ std::string reasons_of(const repo::RetentionDecision& decision) {
       shown < decision.reasons.size() ? ", ..." : "");
 }
 
+void print_windows(Context& context, const recovery::ComponentWindows& component, const char* can) {
+  const auto is_other = [&](const recovery::Window& window) {
+    return window.system_id != component.windows.front().system_id;
+  };
+  const bool several = std::any_of(component.windows.begin(), component.windows.end(), is_other);
+  for (const recovery::Window& window : component.windows) {
+    context.print("{} {} be restored to {} {} to {}{}", component.component, can,
+                  component.every_instant ? "any instant from" : "its points from", format_local(window.from),
+                  format_local(window.until), several ? fmt::format(" (system identifier {})", window.system_id) : "");
+  }
+}
+
 void print_report(Context& context, const recovery::PruneReport& report, const recovery::PruneOptions& options) {
   if (context.json()) return;
   Table table({{"ID"}, {"TIME"}, {options.dry_run ? "WOULD" : "DONE"}, {"WHY"}});
@@ -114,20 +130,16 @@ void print_report(Context& context, const recovery::PruneReport& report, const r
   context.print("{}: {} {}removed, {} kept", counted(report.decisions.size(), "point"), dropped, would,
                 report.decisions.size() - dropped);
   for (const auto& log : report.logs) {
+    const std::string records = counted(log.records.size(), "record");
     if (log.note.empty()) {
-      context.print("log {}: {} before {} {}removed", log.stream, counted(log.records.size(), "record"), log.before,
-                    would);
+      context.print("log {}: {} before {} {}removed", log.stream, records, log.before, would);
+    } else if (!log.records.empty()) {
+      context.print("log {}: {} {}removed: {}", log.stream, records, would, log.note);
     } else {
       context.say("log {}: {}", log.stream, log.note);
     }
   }
-  for (const auto& component : report.windows) {
-    for (const recovery::Window& window : component.windows) {
-      context.print("{} {} be restored to {} {} to {}", component.component, options.dry_run ? "could" : "can",
-                    component.every_instant ? "any instant from" : "its points from", format_local(window.from),
-                    format_local(window.until));
-    }
-  }
+  for (const auto& component : report.windows) print_windows(context, component, options.dry_run ? "could" : "can");
   for (const std::string& note : report.notes) context.say("note: {}", note);
   const repo::CollectReport& collection = report.collection;
   context.print("packs: {} of {} in use; {} {}freed now, {} marked to go", format_bytes(collection.bytes_live),

@@ -1,7 +1,5 @@
 #include "recovery/log_state.h"
 
-#include <charconv>
-
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "repo/log_store.h"
@@ -17,30 +15,29 @@ Result<void> read_slot(const ComponentConfig& component, SlotState& slot) {
   options.connect_deadline = Duration::seconds(5);
   options.deadline = Duration::seconds(10);
   auto session = TRY(postgres::ServerSession::connect(connection, options));
-  const postgres::Rows rows =
-      TRY(session->exec("select active, coalesce(wal_status, ''), coalesce(restart_lsn::text, ''),"
-                        " coalesce(pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_receive_lsn()"
-                        " else pg_current_wal_lsn() end, restart_lsn), 0)::bigint"
-                        " from pg_replication_slots where slot_name = $1",
-                        {slot.name}));
-  if (rows.size() == 0) return {};
-  slot.exists = true;
-  slot.active = rows.at(0, 0) == "t";
-  slot.wal_status = rows.at(0, 1);
-  slot.restart_lsn = rows.at(0, 2);
-  int64_t retained = 0;
-  std::from_chars(rows.at(0, 3).data(), rows.at(0, 3).data() + rows.at(0, 3).size(), retained);
-  slot.retained_bytes = retained > 0 ? static_cast<uint64_t>(retained) : 0;
+  const postgres::ServerState state = TRY(postgres::ask_server_state(*session, slot.name));
+  slot.exists = state.slot_exists;
+  slot.active = state.slot_is_active;
+  slot.wal_status = state.slot_status;
+  slot.restart_lsn = state.slot_restart ? state.slot_restart->text() : "";
+  slot.retained_bytes = state.slot_kept_bytes;
+  slot.limit = state.slot_limit;
+  slot.free_bytes = postgres::free_for_wal(state);
+  slot.warning = postgres::slot_warning(slot.name, state, slot.free_bytes);
   return {};
 }
 
-SlotState slot_state(const ComponentConfig& component) {
+}  // namespace
+
+SlotState ask_slot(const ComponentConfig& component) {
   SlotState slot;
   slot.name = component.postgres.slot;
   auto read = read_slot(component, slot);
   if (!read.ok()) slot.problem = read.error().text();
   return slot;
 }
+
+namespace {
 
 Result<LogState> state_of(Workspace& workspace, repo::LogStore& logs, const std::vector<repo::Point>& points,
                           const std::string& stream, const StreamName& name) {
@@ -80,7 +77,7 @@ Result<std::vector<LogState>> log_states(Workspace& workspace, bool ask_server) 
     const ComponentConfig* component = workspace.stack().find(name->component);
     if (component == nullptr && snapshots_of(points, name->component).empty()) continue;
     LogState state = TRY_CONTEXT(state_of(workspace, *logs, points, stream, *name), "log {}", stream);
-    if (ask_server && component != nullptr && component->kind == "postgres") state.slot = slot_state(*component);
+    if (ask_server && component != nullptr && component->kind == "postgres") state.slot = ask_slot(*component);
     states.push_back(std::move(state));
   }
   return states;

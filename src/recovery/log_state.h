@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "recovery/workspace.h"
+#include "source/postgres/slot_warning.h"
 #include "source/postgres/target.h"
 #include "source/postgres/wal_archive.h"
 
@@ -16,9 +17,15 @@ struct SlotState {
   bool exists = false, active = false;
   std::string wal_status;  // reserved, extended, unreserved, lost
   std::string restart_lsn;
-  uint64_t retained_bytes = 0;  // WAL that the server keeps for it
-  std::string problem;          // the server could not be asked
+  uint64_t retained_bytes = 0;                   // WAL that the server keeps for it
+  std::string limit;                             // max_slot_wal_keep_size; "-1": none
+  std::optional<uint64_t> free_bytes;            // on the disk of pg_wal, where that is on this machine
+  std::optional<postgres::SlotWarning> warning;  // also of a slot that will be made
+  std::string problem;                           // the server could not be asked
 };
+
+// Asks the component's server, which may not have the slot yet.
+SlotState ask_slot(const ComponentConfig& component);
 
 // The WAL of one cluster.
 struct LogState {

@@ -97,13 +97,41 @@ class LogKeeper {
       if (!oldest || facts.start < oldest->start) oldest = facts;
     }
     if (!oldest) {
-      expiry.note = kNoPoint;
+      TRY(expire_left_behind(name, expiry));
       return expiry;
     }
     expiry.before = oldest->start.text();
     auto archive = TRY(open_archive(workspace_, name.component, name.system_id, oldest->segment_bytes));
     expiry.records = TRY(archive->expire_before(oldest->start, options_.dry_run));
     return expiry;
+  }
+
+  // Of a cluster without a kept point all WAL goes once the component has gone on as another,
+  // as after a major upgrade: when a kept point of that is younger than the last that came.
+  // Before its first point a cluster keeps what it has. Histories stay: they are small, and
+  // the cluster may come back on a timeline that they explain.
+  Result<void> expire_left_behind(const StreamName& name, LogExpiry& expiry) {
+    expiry.note = kNoPoint;
+    const auto others = snapshots_of(kept_, name.component, "postgres");
+    if (others.empty()) return {};
+    Time newest_point = others.front().point->time, newest_record;
+    for (const SnapshotRef& ref : others) newest_point = std::max(newest_point, ref.point->time);
+    auto logs = repo::open_log_store(workspace_.repository());
+    std::vector<std::string> records;
+    for (const auto& record : TRY(logs->list(expiry.stream))) {
+      newest_record = std::max(newest_record, record.modified);
+      if (!record.name.ends_with(".history")) records.push_back(record.name);
+    }
+    if (newest_record >= newest_point || records.empty()) return {};
+    expiry.note = "no kept point belongs to it, and the component has gone on as another cluster";
+    if (!options_.dry_run) {
+      for (const std::string& record : records) {
+        auto removed = logs->remove(expiry.stream, record);
+        if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
+      }
+    }
+    expiry.records = std::move(records);
+    return {};
   }
 
   // The same for the commands of a Redis component, all its histories together.

@@ -20,7 +20,7 @@ struct LogExpiry {
   std::string stream;  // of Redis the component, which has a stream for each history
   std::string before;  // WAL position (offset, of Redis) that the oldest kept snapshot needs
   std::vector<std::string> records;
-  std::string note;  // why nothing was looked at
+  std::string note;  // why nothing was looked at; with records, why all of them go
 };
 
 struct PruneReport {

@@ -15,6 +15,7 @@ namespace {
 
 // The snapshots of one of the clusters that a component was, and its archive.
 struct OfCluster {
+  uint64_t system_id = 0;
   std::vector<SnapshotRef> refs;
   std::vector<repo::Snapshot> snapshots;
   std::unique_ptr<postgres::WalArchive> archive;
@@ -25,6 +26,7 @@ Result<std::vector<OfCluster>> clusters_of(Workspace& workspace, const std::vect
   for (const SnapshotRef& ref : refs) {
     const ClusterFacts facts = TRY(cluster_facts(*ref.snapshot));
     OfCluster& cluster = clusters[facts.system_id];
+    cluster.system_id = facts.system_id;
     cluster.refs.push_back(ref);
     cluster.snapshots.push_back(*ref.snapshot);
     if (!cluster.archive)
@@ -41,7 +43,8 @@ Result<void> add_postgres_windows(Workspace& workspace, const std::vector<Snapsh
   component.every_instant = true;
   for (const OfCluster& cluster : TRY(clusters_of(workspace, refs))) {
     for (const auto& stretch : TRY(postgres::recovery_stretches(*cluster.archive, cluster.snapshots)))
-      component.windows.push_back({stretch.from, stretch.until, {cluster.refs[stretch.snapshot_index].point->id}});
+      component.windows.push_back(
+          {stretch.from, stretch.until, {cluster.refs[stretch.snapshot_index].point->id}, cluster.system_id});
   }
   std::stable_sort(component.windows.begin(), component.windows.end(),
                    [](const Window& a, const Window& b) { return a.from < b.from; });
@@ -54,7 +57,7 @@ Result<void> add_redis_windows(Workspace& workspace, const std::vector<SnapshotR
   component.every_instant = true;
   const RedisLog opened = TRY(open_redis_log(workspace, component.component));
   for (const RedisWindow& window : TRY(find_windows(*opened.log, refs))) {
-    component.windows.push_back({window.from, window.until, {}});
+    component.windows.push_back({window.from, window.until, {}, 0});
     for (const size_t index : window.begins) component.windows.back().begins.push_back(refs[index].point->id);
   }
   return {};
@@ -63,7 +66,7 @@ Result<void> add_redis_windows(Workspace& workspace, const std::vector<SnapshotR
 void add_snapshots_window(const std::vector<SnapshotRef>& refs, ComponentWindows& component) {
   const auto [first, last] = std::minmax_element(
       refs.begin(), refs.end(), [](const auto& a, const auto& b) { return a.snapshot->instant < b.snapshot->instant; });
-  component.windows.push_back({first->snapshot->instant, last->snapshot->instant, {first->point->id}});
+  component.windows.push_back({first->snapshot->instant, last->snapshot->instant, {first->point->id}, 0});
 }
 
 // Every component that the points hold, with the kind that it is now.

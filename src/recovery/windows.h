@@ -16,6 +16,7 @@ struct Window {
   // The points whose snapshots it begins with: its first one, and where it goes on along
   // another history of Redis, the first of that.
   std::vector<repo::PointId> begins;
+  uint64_t system_id = 0;  // of the PostgreSQL cluster that the component was then
 };
 
 // What the points (and, where it has one, its log) let one component be restored to.

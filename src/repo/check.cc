@@ -218,10 +218,13 @@ class Checker : private WalkSink {
     progress_.phase = "checking logs";
     share_ = TRY(ReadShare::next(repository_, options_.read_data_percent));
     const auto logs = open_log_store(repository_);
+    const std::set<std::string> moving = TRY(moving_records());
     for (const std::string& stream : TRY(logs->streams())) {
       for (const LogStore::Info& record : TRY(logs->list(stream))) {
         TRY(ensure_wanted());
-        const std::string object = log_object_name(stream, record.name);
+        std::string object = log_object_name(stream, record.name);
+        if (moving.contains(log_moving_name(stream, record.name)) && TRY(is_gone(object)))
+          object = log_moving_name(stream, record.name);
         report_.records++;
         const bool whole = share_.takes(object);
         const auto read =
@@ -233,6 +236,22 @@ class Checker : private WalkSink {
       }
     }
     return {};
+  }
+
+  // What a rotation that was cut short has left under the other name.
+  Result<std::set<std::string>> moving_records() {
+    std::set<std::string> names;
+    TRY(repository_.store().list(kLogMovingPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
+      names.insert(info.name);
+      return {};
+    }));
+    return names;
+  }
+
+  Result<bool> is_gone(const std::string& object) {
+    const auto there = repository_.store().stat(object);
+    if (!there.ok() && there.error().code() != ErrorCode::kNotFound) return there.error().clone();
+    return !there.ok();
   }
 
   // The record's header opens, and the object is as long as its lengths add up to.

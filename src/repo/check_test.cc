@@ -9,7 +9,10 @@
 
 #include "repo/check.h"
 #include "repo/collect.h"
+#include "repo/damaged_packs.h"
+#include "repo/hold.h"
 #include "repo/lease.h"
+#include "repo/log_codec.h"
 #include "repo/log_store.h"
 #include "repo/scratch_repository.h"
 #include "repo/test_clock.h"
@@ -180,6 +183,14 @@ void expect_right_or_named(ScratchRepository& scratch, const std::string& object
 
 TEST_F(CheckTest, every_flipped_or_missing_byte_is_named_and_never_read_as_right) {
   fill();
+  ASSERT_TRUE(place_hold(*repository_, files_.begin()->first, "audit", clock_.now()).ok());
+  ObjectDigest elsewhere;
+  elsewhere.bytes.fill(2);
+  ASSERT_TRUE(note_damaged_pack(scratch_.environment, elsewhere).ok());
+  // A record whose rotation was cut short half-way.
+  const std::string moved = fmt::format("{:024x}", 2);
+  ASSERT_TRUE(scratch_.store->create(log_moving_name("db", moved), scratch_.get(log_object_name("db", moved))).ok());
+  lose(log_object_name("db", moved));
   std::mt19937_64 random(1);
   std::set<std::string> kinds;
   for (const std::string& object : scratch_.names()) {
@@ -222,8 +233,9 @@ TEST_F(CheckTest, every_flipped_or_missing_byte_is_named_and_never_read_as_right
                                 }),
            "memory does not fail");
   }
-  EXPECT_EQ(kinds, (std::set<std::string>{"checks", "config", "config.copy", "epochs", "index", "keys", "leases", "log",
-                                          "packs", "points", "tombs", "verified"}));
+  EXPECT_EQ(kinds,
+            (std::set<std::string>{"checks", "config", "config.copy", "damaged", "epochs", "holds", "index", "keys",
+                                   "leases", "log", "log-moving", "packs", "points", "tombs", "verified"}));
 }
 
 // ---- Explain

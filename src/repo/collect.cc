@@ -4,6 +4,7 @@
 #include "repo/collect_plan.h"
 #include "repo/damaged_packs.h"
 #include "repo/index_compaction.h"
+#include "repo/key_copies.h"
 #include "repo/object_names.h"
 #include "repo/write_session.h"
 
@@ -164,6 +165,13 @@ class Collector {
   Progress& progress_;
 };
 
+// What was collected is, whether or not the store takes more.
+void complete_keys(RepositoryAccess& repository, CollectReport& report) {
+  const auto completed = complete_key_objects(repository);
+  if (!completed.ok())
+    report.notes.push_back("the second copy of a key could not be made: " + completed.error().text());
+}
+
 }  // namespace
 
 Result<CollectReport> collect(Repository& repository, const CollectOptions& options, Progress& progress) {
@@ -173,7 +181,11 @@ Result<CollectReport> collect(Repository& repository, const CollectOptions& opti
   lease_options.purpose = options.dry_run ? "dry run of a collection" : "collection";
   const auto lease = TRY(Lease::take(ours.environment(), lease_options));
   CollectPlan plan = TRY(plan_collection(ours, options, lease->info().id, progress));
-  if (!options.dry_run) TRY(Collector(ours, *lease, plan, progress).run());
+  if (!options.dry_run) {
+    TRY(Collector(ours, *lease, plan, progress).run());
+    TRY(lease->ensure_held(Lease::kCommitMargin));
+    complete_keys(ours, plan.report);
+  }
   TRY(lease->release());
   log_info("repo.collected", {{"packs_deleted", plan.report.packs_deleted},
                               {"bytes_deleted", plan.report.bytes_deleted},

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "repo/check.h"
 #include "repo/collect.h"
 #include "repo/hold.h"
+#include "repo/keyring.h"
 #include "repo/lease.h"
 #include "repo/scratch_repository.h"
 #include "repo/test_clock.h"
@@ -350,6 +352,42 @@ TEST_F(CollectTest, a_hold_whose_note_is_damaged_holds_all_the_same) {
   ASSERT_EQ(holds.size(), 1u);
   EXPECT_EQ(holds[0].point, point.id);
   EXPECT_EQ(release_holds(*repository_, point.id).value(), 1u);
+}
+
+// A command may have been stopped between the two, or the store have refused the second.
+TEST_F(CollectTest, the_second_copy_of_what_opens_a_repository_is_made_when_it_is_absent) {
+  take({{"a", pieces(0, 20)}});
+  ASSERT_TRUE(add_key(*repository_, Secret::from_text("second"), "second").ok());
+  ASSERT_TRUE(rotate_epoch(*repository_, false, progress_).ok());
+  std::map<std::string, Bytes> objects;
+  for (const std::string& name : scratch_.names()) {
+    if (name.starts_with("config") || name.starts_with("keys/") || name.starts_with("epochs/"))
+      objects[name] = scratch_.get(name);
+  }
+  ASSERT_EQ(objects.size(), 10u) << "config, two keys and two epochs, twice";
+  for (const auto& [name, content] : objects) {
+    ASSERT_TRUE(scratch_.store->remove(name).ok());
+    run({.dry_run = true, .grace = {}, .repack_below = 0.7});
+    EXPECT_FALSE(scratch_.store->stat(name).ok()) << name;
+    EXPECT_TRUE(run().notes.empty());
+    const auto again = scratch_.store->read_all(name);
+    ASSERT_TRUE(again.ok()) << name;
+    EXPECT_TRUE(equal(*again, content)) << name;
+  }
+  // Damage is not doubled, and a key that was removed stays removed.
+  const std::string name = objects.begin()->first;
+  ASSERT_EQ(name, "config");
+  ASSERT_TRUE(scratch_.store->remove(name + ".copy").ok());
+  scratch_.flip(name, 60);
+  run();
+  EXPECT_FALSE(scratch_.store->stat(name + ".copy").ok());
+  scratch_.flip(name, 60);
+  const auto slots = list_keys(*repository_).value();
+  const auto other = std::find_if(slots.begin(), slots.end(), [](const KeySlot& slot) { return !slot.current; });
+  ASSERT_TRUE(remove_key(*repository_, other->id).ok());
+  run();
+  EXPECT_EQ(list_keys(*repository_).value().size(), 1u);
+  expect_clean();
 }
 
 }  // namespace

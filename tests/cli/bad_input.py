@@ -1,5 +1,8 @@
 """Bad input: each a clear message and its exit status, and nothing changed."""
+import errno
 import hashlib
+import os
+import shutil
 import subprocess
 import unittest
 
@@ -216,6 +219,42 @@ class BadInput(Case):
             self.skipTest("can't mount here")
         self.addCleanup(subprocess.run, ["umount", small], check=False)
         self.refuse("restore", "--to", small, status=NO_SPACE, says="space")
+
+    @unittest.skipUnless(is_root(), "needs to mount a small file system")
+    def test_prune_on_a_full_disk_says_how_to_make_room(self):
+        small = self.scratch / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", small], capture_output=True, check=False).returncode != 0:
+            self.skipTest("can't mount here")
+        self.addCleanup(subprocess.run, ["umount", "--lazy", small], check=False)
+        self.repository = small / "repository"
+        self.make_data()
+        self.write_config(extra="retention: {keep_last: 1}\n")
+        self.holdfast("init")
+        for _ in range(4):
+            (self.data / "large").write_bytes(os.urandom(2 << 20))
+            self.holdfast("backup")
+        ballast = small / "ballast"
+        with open(ballast, "wb", buffering=0) as file:
+            try:
+                while file.write(b"x" * 4096):
+                    pass
+            except OSError as error:
+                self.assertEqual(error.errno, errno.ENOSPC)
+        newest = self.holdfast("latest").out
+        outcome = self.holdfast("prune", "--grace", "0s", expect=NO_SPACE)
+        self.assertIn("hint: what goes is marked before it is deleted, which takes a few hundred KiB: make that room on the repository's disk, "
+                      "then run 'holdfast prune --grace 0s' twice", outcome.err)
+        self.assertEqual(self.holdfast("latest").out, newest)
+        # As it says.
+        os.truncate(ballast, ballast.stat().st_size - (300 << 10))
+        for _ in range(2):
+            self.holdfast("prune", "--grace", "0s")
+        usage = shutil.disk_usage(small)
+        self.assertGreater(usage.free, 6 << 20)
+        self.assertEqual(len(self.holdfast("points", "--json").json()["points"]), 1)
+        self.holdfast("check", "--read-data")
+        self.holdfast("restore", "--to", self.scratch / "out")
 
 
 class CommandLine(Case):

@@ -1,7 +1,9 @@
 """Files: backed up and restored through the command line, whole and in part."""
 import os
 import pwd
+import shutil
 import unittest
+from pathlib import Path
 
 from harness import INCOMPLETE, TARGET_NOT_EMPTY, Case, as_user, contents, is_root
 
@@ -59,6 +61,38 @@ class Files(Case):
         self.assertEqual({**before, "intruder": contents(self.data)["intruder"]}, contents(self.data))
         self.holdfast("restore", "--delta", "--remove-extra")
         self.assertEqual(before, contents(self.data))
+
+    def test_a_path_that_is_too_long_below_the_target_is_left_out_and_named(self):
+        self.make_data()
+        deep, part = str(self.data), "d" * 100
+        while len(deep) + 1 + len(part) < 3950:
+            deep += "/" + part
+        os.makedirs(deep)
+        for name in ("leaf", "other"):
+            Path(deep, name).write_text(name)
+        os.link(Path(deep, "leaf"), self.data / "zlink")  # the file itself where its first name is left out
+        self.write_config()
+        self.holdfast("init")
+        self.holdfast("backup")
+        out = self.scratch / ("t" * 200)
+        left_out = [f"{deep[1:]}/{name}" for name in ("leaf", "other")]
+        plan = self.holdfast("restore", "--to", out, "--dry-run", "--json").json()["components"][0]
+        for path in left_out:
+            self.assertIn(f"{path}: not restored: its path is too long below '{out}'", plan["notes"])
+        outcome = self.holdfast("restore", "--to", out, "--json", expect=INCOMPLETE).json()
+        faults = outcome["components"][0]["restored"]["faults"]
+        for path in left_out:
+            self.assertIn(f"{path}: not restored: its path is too long below '{out}'", faults)
+        restored = out / str(self.data)[1:]
+        self.assertEqual((restored / "a.txt").read_text(), "alpha\n")
+        self.assertEqual((restored / "zlink").read_text(), "leaf")
+        self.holdfast("restore", "--to", out, "--delta", "--remove-extra", expect=INCOMPLETE)
+        self.assertEqual((restored / "zlink").read_text(), "leaf")
+        # Where they were there is room for their names.
+        shutil.rmtree(self.data)
+        self.holdfast("restore")
+        self.assertEqual(Path(deep, "leaf").read_text(), "leaf")
+        self.assertEqual((self.data / "zlink").stat().st_ino, Path(deep, "leaf").stat().st_ino)
 
     def test_a_point_that_lacks_files_says_so(self):
         self.make_data()

@@ -4,8 +4,8 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from harness import (MISMATCH, PERMISSION, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, Background, Case, Server,
-                     contents, is_root, wait_until)
+from harness import (MISMATCH, NO_SPACE, PERMISSION, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, USAGE,
+                     Background, Case, Server, contents, is_root, wait_until)
 
 
 @unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
@@ -38,6 +38,10 @@ class Postgres(Case):
         argv = [*self.server.prefix]
         outcome = self.holdfast(*words, prefix=argv, expect=expect, **options)
         return outcome
+
+    def refuse_restore(self, *words, status, says=""):
+        """Refused, and the target, the repository and all else are as they were; the server is stopped."""
+        return self.refuse("restore", *words, status=status, says=says, prefix=self.server.prefix)
 
     def restored_value(self, directory, query):
         self.server.start(directory)
@@ -74,28 +78,191 @@ class Postgres(Case):
 
     def test_in_place_and_delta(self):
         self.write_history()
-        before = contents(self.server.data)
+        before = self.stored()
         outcome = self.as_server("restore", expect=TARGET_RUNNING)
         self.assertIn("hint: stop it", outcome.err)
+        self.assertEqual(self.stored(), before)
+        self.assertEqual(self.server.sql("select count(*) from t"), "3")
         self.server.stop()
-        self.as_server("restore", expect=TARGET_NOT_EMPTY)
+        self.refuse_restore(status=TARGET_NOT_EMPTY, says="is not empty")
         for path in (self.server.data / "base").rglob("*"):
             if path.is_file() and path.stat().st_size > 8192:
                 path.write_bytes(path.read_bytes()[:8192])
         self.as_server("restore", "--delta")
         self.assertEqual(self.restored_value(self.server.data, "select count(*) from t"), "3")
-        self.assertGreater(len(before), 100)
 
     def test_unreachable_instants_say_the_window(self):
         self.write_history()
-        before = contents(self.server.directory)
+        self.server.stop()
         for words in (["--at", "2001-01-01T00:00:00Z"], ["--lsn", "F/0"], ["--xid", "4000000"], ["--name", "nowhere"]):
             with self.subTest(words=words):
-                outcome = self.as_server("restore", *words, "--to", self.scratch / "out", expect=UNREACHABLE)
-                self.assertIn("window", outcome.err)
-                self.assertFalse((self.scratch / "out").exists())
-        self.assertEqual({name for name in before if "pg_wal" not in name and "stat" not in name} -
-                         {name for name in contents(self.server.directory)}, set())
+                self.refuse_restore(*words, "--to", self.scratch / "out", status=UNREACHABLE, says="window")
+                self.refuse_restore(*words, "--delta", status=UNREACHABLE, says="window")
+
+    def test_exclusive_targets_end_before_what_they_name(self):
+        self.server.sql("alter system set track_commit_timestamp = on")
+        self.server.stop()
+        self.server.start()
+        self.write_history()
+        xid = self.server.sql("select xmin from t where n = 2")
+        instant = self.server.sql("select to_char(pg_xact_commit_timestamp(xmin) at time zone 'UTC', "
+                                  "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from t where n = 2")
+        self.server.stop()
+        self.refuse_restore("--exclusive", "--name", "here", "--to", self.scratch / "out", status=USAGE, says="--exclusive needs --at, --lsn or --xid")
+        for words in (["--xid", xid], ["--at", instant]):
+            for more, rows in (([], "1,2"), (["--exclusive"], "1")):
+                with self.subTest(words=words + more):
+                    to = self.scratch / "out"
+                    self.as_server("restore", *words, *more, "--to", to)
+                    self.assertEqual(self.restored_value(to, "select string_agg(n::text, ',' order by n) from t"), rows)
+                    shutil.rmtree(to)
+
+    def test_what_a_server_does_at_its_target(self):
+        self.write_history()
+        self.server.stop()
+        to = self.scratch / "out"
+        self.as_server("restore", "--name", "here", "--action", "pause", "--to", to)
+        self.server.start(to)
+        wait_until("the pause", lambda: self.server.sql("select pg_is_in_recovery() and pg_is_wal_replay_paused()") == "t")
+        self.assertEqual(self.server.sql("select count(*) from t"), "2")
+        self.server.sql("select pg_wal_replay_resume()")
+        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+        self.assertEqual(self.server.sql("select count(*) from t"), "2")
+        self.server.stop(to)
+        shutil.rmtree(to)
+        self.as_server("restore", "--name", "here", "--action", "shutdown", "--to", to)
+        self.server.run("pg_ctl", "-D", to, "-l", self.scratch / "aside.log", "-o", f"-k {self.server.socket}", "-W", "start")
+        wait_until("the end of the server", lambda: "database system is shut down" in self.log_aside())
+        self.assertIn("shutdown at recovery target", self.log_aside())
+        self.assertTrue((to / "recovery.signal").exists(), "started again it stops there again")
+
+    def log_aside(self):
+        log = self.scratch / "aside.log"
+        return log.read_text() if log.exists() else ""
+
+    def test_along_a_timeline(self):
+        self.write_history()
+        self.server.stop()
+        shutil.rmtree(self.server.data)
+        self.as_server("restore", "--name", "here")  # from here on timeline 2
+        self.server.start()
+        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+        self.server.sql("insert into t values (10)")
+        segment = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        self.assertTrue(segment.startswith("00000002"), segment)
+        self.server.sql("select pg_switch_wal()")
+        wait_until("archiving", lambda: self.server.sql("select last_archived_wal from pg_stat_archiver") >= segment)
+        self.server.stop()
+        to = self.scratch / "out"
+        for words, rows in (([], "1,2,10"), (["--timeline", 2], "1,2,10"), (["--timeline", 1], "1,2,3")):
+            with self.subTest(words=words):
+                self.as_server("restore", *words, "--to", to)
+                self.assertEqual(self.restored_value(to, "select string_agg(n::text, ',' order by n) from t"), rows)
+                shutil.rmtree(to)
+        self.refuse_restore("--timeline", 7, "--to", to, status=UNREACHABLE, says="timeline 7")
+
+    @unittest.skipUnless(is_root(), "only root mounts a small file system")
+    def test_a_cluster_that_does_not_fit_is_refused_before_anything_is_written(self):
+        self.write_history()
+        self.server.stop()
+        small = self.scratch / "small"
+        small.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=0755", "tmpfs", small], capture_output=True, text=True, check=False)
+        if mounted.returncode != 0:
+            self.skipTest(f"nothing can be mounted here: {mounted.stderr.strip()}")
+        self.addCleanup(subprocess.run, ["umount", "--lazy", small], check=False)
+        self.give_to_server(small)
+        for words in (["--dry-run"], []):
+            outcome = self.refuse_restore("--to", small / "out", *words, status=NO_SPACE)
+            self.assertRegex(outcome.err, f"the file system of {small} has [0-9.]+ MiB free, and the restore needs [0-9.]+ MiB\n"
+                                          "hint: make room there, or restore to another file system with --to")
+        subprocess.run(["mount", "-o", "remount,size=512m", small], check=True)
+        self.as_server("restore", "--to", small / "out")
+        self.assertEqual(self.restored_value(small / "out", "select count(*) from t"), "3")
+
+    def test_init_finds_the_server_that_the_variables_name(self):
+        place = self.scratch / "fresh"
+        place.mkdir()
+        self.give_to_server(place)
+        words = ["init", "--passphrase", f"file:{self.scratch}/pass", "--repository", place / "repository"]
+        found = {"PGHOST": self.server.socket, "PGPORT": "5432", "PGUSER": "postgres"}
+        outcome = self.as_server(*words, environment=found, config=False, cwd=place)
+        self.assertIn(f"(host={self.server.socket} port=5432 user=postgres dbname=postgres), data directory {self.server.data}", outcome.out)
+        # What the machine has beside it comes after.
+        first = (place / "holdfast.yaml").read_text().split("connection: ")[1].splitlines()[0]
+        self.assertEqual(first, f'"host={self.server.socket} port=5432 user=postgres dbname=postgres"')
+        self.assertIn("note: nothing limits the WAL that the slot holdfast_db makes the server keep (max_slot_wal_keep_size = -1)",
+                      " ".join(outcome.out.split()))
+        (place / "holdfast.yaml").unlink()
+        shutil.rmtree(place / "repository")
+        found["PGPORT"] = "5999"
+        outcome = self.as_server(*words, environment=found, config=False, cwd=place)
+        self.assertIn(f"note: a server does not let us in: host={self.server.socket} port=5999", outcome.out)
+
+    def test_retention_after_a_major_upgrade(self):
+        """A component that goes on as another cluster: what the old one's kept points need stays, and goes with them."""
+        instant = self.write_history()
+        old = self.server.sql("select system_identifier from pg_control_system()")
+        self.as_server("backup")
+        self.server.sql("insert into t values (4)")
+        segment = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        self.server.sql("select pg_switch_wal()")
+        wait_until("archiving", lambda: self.server.sql("select last_archived_wal from pg_stat_archiver") >= segment)
+        self.server.stop()
+        upgraded = Server(self.scratch / "upgraded", ["archive_mode = on", f"archive_command = '{self.program()} --config {self.config} wal push %p'"])
+        self.addCleanup(upgraded.remove)
+        self.config.write_text(self.config.read_text().replace(self.server.connection, upgraded.connection))
+        upgraded.start()
+        self.addCleanup(upgraded.stop, mode="immediate")
+        new = upgraded.sql("select system_identifier from pg_control_system()")
+        upgraded.sql("create table t as select 100 as n")
+        # Before its first point the new cluster has nothing that retention goes by.
+        segment = upgraded.sql("select pg_walfile_name(pg_switch_wal())")
+        wait_until("archiving", lambda: upgraded.sql("select last_archived_wal from pg_stat_archiver") >= segment)
+        plan = self.as_server("prune", "--keep-last", 9, "--dry-run", "--json").json()
+        self.assertEqual({log["stream"]: log["note"] for log in plan["logs"]},
+                         {f"db.{old}": "", f"db.{new}": "no kept point belongs to it: left as it is"})
+        self.as_server("backup")
+
+        def windows(*words):
+            outcome = self.as_server("prune", *words, "--dry-run", "--grace", "0s")
+            plan = self.as_server("prune", *words, "--dry-run", "--grace", "0s", "--json").json()
+            return outcome.out, plan, [window["system_id"] for window in plan["windows"][0]["windows"]]
+
+        said, _, clusters = windows("--keep-last", 2)
+        self.assertEqual(clusters, [old, new])
+        for each in (old, new):
+            self.assertRegex(said, rf"db could be restored to any instant from .* \(system identifier {each}\)")
+            self.assertIn(f"db (system identifier {each})", self.as_server("log").out)
+
+        def records(cluster):
+            return [path.name for path in (self.repository / "log" / f"db.{cluster}").rglob("*") if path.is_file()]
+
+        def restored(*words, rows):
+            to = self.scratch / "out"
+            self.as_server("restore", *words, "--to", to)
+            self.assertEqual(self.restored_value(to, "select string_agg(n::text, ',' order by n) from t"), rows)
+            shutil.rmtree(to)
+
+        restored("--at", instant, rows="1,2")
+        before = records(old)
+        self.as_server("prune", "--keep-last", 2, "--grace", "0s")
+        self.assertTrue(0 < len(records(old)) < len(before), records(old))
+        old_point = self.as_server("points", "--json").json()["points"][0]["id"]
+        restored("--point", old_point, "--at", "latest", rows="1,2,3,4")
+        said, plan, clusters = windows("--keep-last", 1)
+        self.assertEqual(clusters, [new])
+        self.assertNotIn("(system identifier", said)
+        self.assertIn(f"log db.{old}: {len(records(old))} records would be removed: no kept point belongs to it, and the component has gone on", said)
+        kept = records(new)
+        self.as_server("prune", "--keep-last", 1, "--grace", "0s")
+        self.assertEqual(records(old), [])
+        self.assertTrue(set(records(new)) <= set(kept) and records(new))
+        restored(rows="100")
+        self.as_server("check", "--read-data")
+
+    def stored(self):
+        return {name: what for name, what in contents(self.repository).items() if not name.startswith("leases")}
 
     def log_records(self):
         return sorted(path.name for path in (self.repository / "log").rglob("*") if path.is_file())
@@ -231,8 +398,7 @@ class Postgres(Case):
         other = Server(self.scratch / "other")
         self.addCleanup(other.remove)
         self.server.stop()
-        outcome = self.as_server("restore", "--to", other.data, "--delta", expect=MISMATCH)
-        self.assertIn("system identifier", outcome.err)
+        self.refuse_restore("--to", other.data, "--delta", status=MISMATCH, says="system identifier")
         wal = next(path for path in (other.data / "pg_wal").iterdir() if len(path.name) == 24)
         self.as_server("wal", "push", wal)  # a stream of its own: another system identifier
         mixed = self.scratch / "mixed" / "pg_wal"
@@ -307,6 +473,14 @@ class Postgres(Case):
             f"select coalesce(bool_or(flush_lsn >= '{lsn}'), false) from pg_stat_replication") == "t")
         log = self.as_server("log", "--json").json()["logs"][0]
         self.assertEqual((log["slot"]["exists"], log["slot"]["active"], log["window"]["gaps"]), (True, True, []))
+        self.assertEqual(log["slot"]["max_slot_wal_keep_size"], "-1")
+        self.assertIn("nothing limits the WAL that the slot holdfast_db makes the server keep", log["slot"]["warning"])
+        self.assertGreater(log["slot"]["free_bytes"], 0)
+        self.assertRegex(self.as_server("log").out, r"alter system set\s+max_slot_wal_keep_size = '\d+[MG]B'")
+        wait_until("the receiver's warning", lambda: "postgres.receive.slot " in receiver.log.read_text())
+        self.server.sql("alter system set max_slot_wal_keep_size = '1GB'")
+        self.server.sql("select pg_reload_conf()")
+        wait_until("the limit", lambda: self.as_server("log", "--json").json()["logs"][0]["slot"]["warning"] == "")
         self.assertEqual(receiver.end(), 0, (self.scratch / "receive.log").read_text())
         self.assertIn("stopped: all that was received is stored", (self.scratch / "receive.log").read_text())
         self.server.stop(mode="immediate")

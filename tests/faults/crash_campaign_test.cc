@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <iostream>
 #include <optional>
 
@@ -242,7 +243,37 @@ class Resurrect final : public Workload {
   std::string judge(bool) override { return repository_trouble(campaign, Campaign::kPassphrase, campaign.points()); }
 };
 
-// Removes the middle one of three points. Part of its pack is still needed.
+// ---- a log beside the points
+
+constexpr std::array kRecords = {"000000010000000000000001", "000000010000000000000002", "00000002.history",
+                                 "000000020000000000000002"};
+
+repo::LogRecord record(const std::string& name) {
+  return {name, Bytes::copy_of(as_bytes("header of " + name)), Bytes::copy_of(as_bytes(std::string(9000, 'w') + name))};
+}
+
+void store_log(Campaign& campaign) {
+  const auto open = open_at(real_file_system(), campaign.pristine(), Campaign::kPassphrase);
+  const auto log = repo::open_log_store(*open->repository);
+  for (const char* name : kRecords) CHECK(log->put("db", record(name)).ok());
+}
+
+// What is wrong with the records from `first` on, which nobody has removed.
+std::string log_trouble(Campaign& campaign, size_t first) {
+  const auto open = open_at(real_file_system(), campaign.copy(), Campaign::kPassphrase);
+  const auto log = repo::open_log_store(*open->repository);
+  for (size_t i = first; i < kRecords.size(); i++) {
+    const auto got = log->get("db", kRecords[i]);
+    if (!got.ok()) return got.error().text();
+    const repo::LogRecord stored = record(kRecords[i]);
+    if (!equal(got->body, stored.body) || !equal(got->header, stored.header))
+      return fmt::format("record {} is not as it was", kRecords[i]);
+  }
+  return "";
+}
+
+// Removes the middle one of three points, and the log that only older ones needed. Part of its
+// pack is still needed.
 class Prune final : public Workload {
  public:
   Prune() {
@@ -250,20 +281,32 @@ class Prune final : public Workload {
       campaign.change_source(state);
       campaign.protect();
     }
+    store_log(campaign);
   }
   Result<void> run(FileSystem& fs, Duration ahead) override {
     const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
     auto removed = open.repository->remove_point(campaign.points()[1].id);
     if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
+    const auto log = repo::open_log_store(*open.repository);
+    for (size_t i = 0; i < kExpired; i++) {
+      auto gone = log->remove("db", kRecords[i]);
+      if (!gone.ok() && gone.error().code() != ErrorCode::kNotFound) return gone;
+    }
     return collect_at_once(*open.repository);
   }
   std::string judge(bool done) override {
-    const std::string wrong =
+    std::string wrong =
         repository_trouble(campaign, Campaign::kPassphrase, {campaign.points()[0], campaign.points()[2]});
+    if (wrong.empty()) wrong = log_trouble(campaign, kExpired);
     if (!wrong.empty() || !done) return wrong;
     const auto open = open_at(real_file_system(), campaign.copy(), Campaign::kPassphrase);
+    const auto listed = repo::open_log_store(*open->repository)->list("db");
+    if (!listed.ok() || listed->size() != kRecords.size() - kExpired) return "expired records are back";
     return open->repository->find_point(campaign.points()[1].id.hex()).ok() ? "the removed point is back" : "";
   }
+
+ private:
+  static constexpr size_t kExpired = 2;
 };
 
 class Rotate final : public Workload {
@@ -273,6 +316,7 @@ class Rotate final : public Workload {
       campaign.change_source(state);
       campaign.protect();
     }
+    store_log(campaign);
   }
   Result<void> run(FileSystem& fs, Duration ahead) override {
     const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
@@ -280,7 +324,10 @@ class Rotate final : public Workload {
     TRY(repo::rotate_epoch(*open.repository, true, progress));
     return collect_at_once(*open.repository);
   }
-  std::string judge(bool) override { return repository_trouble(campaign, Campaign::kPassphrase, campaign.points()); }
+  std::string judge(bool) override {
+    const std::string wrong = repository_trouble(campaign, Campaign::kPassphrase, campaign.points());
+    return wrong.empty() ? log_trouble(campaign, 0) : wrong;
+  }
 };
 
 // Adds a key, changes the one that opened the repository, or removes the other.
@@ -358,7 +405,7 @@ class Log final : public Workload {
   Result<void> run(FileSystem& fs, Duration ahead) override {
     const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
     const auto log = repo::open_log_store(*open.repository);
-    for (const char* name : kNames) TRY(log->put("db", record(name)));
+    for (const char* name : kRecords) TRY(log->put("db", record(name)));
     return {};
   }
   std::string judge(bool done) override {
@@ -367,7 +414,7 @@ class Log final : public Workload {
     const auto open = open_at(real_file_system(), campaign.copy(), Campaign::kPassphrase);
     const auto log = repo::open_log_store(*open->repository);
     bool ended = false;
-    for (const char* name : kNames) {
+    for (const char* name : kRecords) {
       const auto got = log->get("db", name);
       if (!got.ok() && got.error().code() != ErrorCode::kNotFound) return got.error().text();
       if (!got.ok() && done) return fmt::format("record {} was stored and is gone", name);
@@ -377,13 +424,6 @@ class Log final : public Workload {
       ended = ended || !got.ok();
     }
     return "";
-  }
-
- private:
-  static constexpr const char* kNames[] = {"000000010000000000000001", "000000010000000000000002", "00000002.history"};
-  static repo::LogRecord record(const std::string& name) {
-    return {name, Bytes::copy_of(as_bytes("header of " + name)),
-            Bytes::copy_of(as_bytes(std::string(9000, 'w') + name))};
   }
 };
 

@@ -24,13 +24,14 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "cli"))
-from harness import PROGRAM, Case, Server, contents, wait_until  # noqa: E402
+from harness import ALREADY_EXISTS, NOT_FOUND, PROGRAM, WRONG_PASSPHRASE, Case, Server, contents, wait_until  # noqa: E402
 
 # In memory, where there is room: many points are restored, and durably.
 if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 1 << 30:
     tempfile.tempdir = os.environ.get("TMPDIR", "/dev/shm")
 SEED = int(os.environ.get("HOLDFAST_SEED", "20240517"))
 BACKUPS, PRUNES, RESTORES, ROTATIONS, RECEIVERS = 12, 9, 8, 6, 8
+INITS, PUSHES, KEYS = 6, 6, 5
 MEMBERS = 24
 MEMBER_BYTES = 400_000
 # Has the recovery settings of each restore.
@@ -86,7 +87,7 @@ class KillBinary(Case):
         self.points = {}  # id -> contents of the data
         self.images = {}  # id -> contents of the cluster, as it was restored first
         self.state = 0
-        self.kills = 0
+        self.kills, self.what = 0, ""
         self.holdfast("init")
 
     def change(self):
@@ -259,6 +260,82 @@ class KillBinary(Case):
             self.stop_receiving(self.receive())
             self.assertEqual(self.gaps(), known)
 
+    def initialisations(self):
+        """`init` of a repository and passphrase of its own."""
+        place = self.scratch / "fresh"
+        place.mkdir()
+        ours, self.config = self.config, place / "holdfast.yaml"
+        self.config.write_text(
+            f"stack: fresh\nrepository:\n  location: {place}/repository\n  passphrase: file:{place}/pass\n"
+            f"components:\n  - {{name: data, kind: files, paths: [{self.data}]}}\n")
+        process = self.start("init")
+        total = follow(process)
+        self.assertEqual(process.returncode, 0, process.communicate()[1])
+        for _ in self.until_killed(INITS):
+            shutil.rmtree(place / "repository", ignore_errors=True)
+            (place / "pass").unlink(missing_ok=True)
+            total = self.kill(total, "init")
+            # Whole already, or made whole by the same command; whoever had a passphrase has it still.
+            passphrase = (place / "pass").read_text() if (place / "pass").exists() else None
+            again = self.holdfast("init", expect=None)
+            self.assertIn(again.status, (0, ALREADY_EXISTS), f"{self.what}\n{again}")
+            self.assertIn(passphrase, (None, (place / "pass").read_text()))
+            self.holdfast("backup")
+            self.holdfast("check", "--read-data")
+        self.config = ours
+        shutil.rmtree(place)
+
+    def full_segment(self):
+        """A WAL segment that nothing has stored."""
+        self.server.sql(f"insert into t select {self.state}, md5(g::text) from generate_series(1, 2000) g")
+        name = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        self.server.sql("select pg_switch_wal()")
+        return self.server.data / "pg_wal" / name
+
+    def pushes(self):
+        total = self.measure("wal", "push", self.full_segment())
+        for _ in self.until_killed(PUSHES):
+            segment = self.full_segment()
+            total = self.kill(total, "wal", "push", segment)
+            self.holdfast("check", "--read-data")
+            self.holdfast("wal", "push", segment)
+            self.holdfast("wal", "get", segment.name, self.scratch / "got", cwd=self.server.data)
+            self.assertEqual((self.scratch / "got").read_bytes(), segment.read_bytes())
+
+    def keys(self):
+        """A key is added, changed and removed; whoever could open the repository before either still can, or the command was done."""
+        def given(name):
+            (self.scratch / name).write_text(f"{name}\n")
+            return f"file:{self.scratch}/{name}"
+
+        def opens(name):
+            outcome = self.holdfast("key", "list", "--json", "--passphrase", given(name), expect=None)
+            self.assertIn(outcome.status, (0, WRONG_PASSPHRASE), f"{self.what}\n{outcome}")
+            return [slot["id"] for slot in outcome.json()["slots"] if slot["current"]] if outcome.status == 0 else []
+
+        add = ("key", "add", "--new-passphrase", given("second"))
+        change = ("key", "change", "--passphrase", given("second"), "--new-passphrase", given("third"))
+        totals = {"add": self.measure(*add), "change": self.measure(*change)}
+        totals["remove"] = self.measure("key", "remove", opens("third")[0])
+        begin = self.kills
+        for _ in range(KEYS):
+            totals["add"] = self.kill(totals["add"], *add)
+            self.assertIn(self.holdfast(*add, expect=None).status, (0, ALREADY_EXISTS))
+            self.assertTrue(opens("second"))
+
+            totals["change"] = self.kill(totals["change"], *change)
+            self.assertTrue(opens("second") or opens("third"), self.what)
+            if opens("second"):
+                self.holdfast(*change)
+            self.assertEqual((bool(opens("second")), bool(opens("third"))), (False, True), self.what)
+
+            slot = opens("third")[0]
+            totals["remove"] = self.kill(totals["remove"], "key", "remove", slot)
+            self.assertIn(self.holdfast("key", "remove", slot, expect=None).status, (0, NOT_FOUND))
+            self.assertFalse(opens("third"), self.what)
+            self.holdfast("check", "--read-data")
+        self.assertGreater(self.kills - begin, KEYS)
+
     def gaps(self):
         return self.holdfast("log", "--json").json()["logs"][0]["window"]["gaps"]
 
@@ -308,6 +385,9 @@ class KillBinary(Case):
     def test_killed_anywhere(self):
         self.change()
         self.backup()
+        self.initialisations()
+        self.pushes()
+        self.keys()
         self.backups()
         self.prunes()
         self.restorations()

@@ -6,6 +6,7 @@
 import re
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,19 +189,68 @@ def check_words():
     ]
 
 
-def check_promises():
-    """docs/safety.md names tests that exist."""
-    tests = set()
+def test_names():
+    """The tests that there are: of GoogleTest, of unittest (methods and classes), of CTest."""
+    of_code, of_python, of_ctest = set(), set(), []
     for path in code_files():
         for suite, name in re.findall(r"^\s*(?:TEST|TEST_F|TEST_P|TYPED_TEST)\(\s*(\w+),\s*(\w+)\)", path.read_text(), re.MULTILINE):
-            tests.add(f"{suite}.{name}")
+            of_code.add(f"{suite}.{name}")
+    for path in tracked_files():
+        if path.suffix == ".py":
+            of_python.update(re.findall(r"^\s*(?:def (test_\w+)\(|class (\w+)\()", path.read_text(), re.MULTILINE))
+        if path.name == "CMakeLists.txt" or path.suffix == ".cmake":
+            of_ctest += ctest_names(path.read_text())
+    return of_code, {name for pair in of_python for name in pair if name}, of_ctest
+
+
+def ctest_names(text):
+    """What add_test() is given. A variable stands for the words of its foreach(), or for any ("*")."""
+    words = {name: values.split() for name, values in re.findall(r"foreach\((\w+)\s([^)$]+)\)", text)}
+    names = []
+    for name in re.findall(r"add_test\(NAME\s+([^\s)]+)", text):
+        variable = re.search(r"\$\{(\w+)\}", name)
+        values = words.get(variable.group(1), ["*"]) if variable else [""]
+        names += [name.replace(variable.group(0), value) if variable else name for value in values]
+    return names
+
+
+def as_pattern(name):
+    return re.compile(re.escape(name).replace(r"\*", r"[\w.]*") + "$")
+
+
+def promised(line):
+    """The names in a row of docs/safety.md: of GoogleTest, of Python, of CTest, of files."""
+    of_code = [name for name in re.findall(r"`([A-Z]\w*\.[\w*]+)`", line) if name != "Suite.Test"]
+    of_python = re.findall(r"`(test_[\w*]+)`", line)
+    shown_by = line.rsplit(" | ", 1)[-1].replace("\\", "")
+    of_ctest = [
+        name
+        for words in re.findall(r"\(([a-z][\w.*, ]*)\)", shown_by)
+        for name in words.split(", ")
+        if re.fullmatch(r"[a-z]+(\.[\w.*]+)?", name)
+    ]
+    return of_code, of_python, of_ctest, re.findall(r"`(tests/[\w./]+)`", line)
+
+
+def check_promises():
+    """docs/safety.md names tests that exist, and every row of its tables names one."""
+    of_code, of_python, of_ctest = test_names()
     problems = []
     document = ROOT / "docs/safety.md"
     for number, line in enumerate(document.read_text().splitlines(), 1):
-        for name in re.findall(r"`([A-Z]\w*\.[\w*]+)`", line):
-            wanted = re.compile(name.replace(".", r"\.").replace("*", r"\w*") + "$")
-            if name != "Suite.Test" and not any(wanted.match(test) for test in tests):
-                problems.append(f"{at(document, number)}: there is no test {name}")
+        code, python, ctest, files = promised(line)
+        missing = [name for name in code if not any(map(as_pattern(name).match, of_code))]
+        missing += [name for name in python if not any(map(as_pattern(name).match, of_python))]
+        missing += [name for name in files if not (ROOT / name).exists()]
+        for name in ctest if line.startswith("|") else []:
+            # As ctest -R takes it: a family by what its names begin with.
+            family = name.rstrip("*").rstrip(".") + "."
+            if not any(fnmatchcase(name, known) or known.startswith(family) for known in of_ctest):
+                missing.append(name)
+        problems += [f"{at(document, number)}: there is no test {name}" for name in missing]
+        is_row = line.startswith("| ") and not line.endswith("| shown by |")
+        if is_row and not (code or python or files or re.search(r"`?(fuzz|drill)\.\w*|the same test", line)):
+            problems.append(f"{at(document, number)}: names no test")
     return problems
 
 
@@ -211,7 +261,14 @@ def check_selftest():
     text += "int k = 1'000;\nvoid last() {}\n}\n"
     found = [(first, last) for first, last, _ in functions(text)]
     expected = [(3, 3), (5, 11), (13, 13)]
-    return [] if found == expected else [f"functions() found {found}, expected {expected}"]
+    problems = [] if found == expected else [f"functions() found {found}, expected {expected}"]
+    names = ctest_names('foreach(each a b)\n  add_test(NAME x.${each} COMMAND y)\nendforeach()\nadd_test(NAME z.${n})')
+    if names != ["x.a", "x.b", "z.*"]:
+        problems.append(f"ctest_names() found {names}")
+    row = promised(r"| nothing (or all) is lost | `A.B*` (unit.x\_y, wal), `test_z` (exit status) |")
+    if row != (["A.B*"], ["test_z"], ["unit.x_y", "wal"], []):
+        problems.append(f"promised() found {row}")
+    return problems
 
 
 def main():

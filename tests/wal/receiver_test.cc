@@ -8,6 +8,8 @@
 #include "base/filesystem.h"
 #include "servers/wait.h"
 #include "source/postgres/timeline.h"
+#include "source/postgres/wal_get.h"
+#include "wal/troubled_log_store.h"
 #include "wal/wal_server.h"
 
 namespace holdfast::wal_test {
@@ -35,6 +37,16 @@ class ReceiverTest : public ::testing::Test {
   }
   bool wait_until_stored(Lsn lsn, uint32_t timeline = 1) {
     return wait_until([&] { return stored_end(server_->archive(), timeline) >= lsn; });
+  }
+  // As restore_command asks for it, in a process of its own.
+  WalGetOutcome wal_get_of(const std::string& name) {
+    WalGetOptions options;
+    options.name = name;
+    options.destination = server_->scratch().file("got");
+    options.look_ahead = 0;
+    options.identity = server_->identity();
+    const auto archive = server_->another_archive();
+    return wal_get(real_file_system(), options, [&]() -> Result<WalArchive*> { return archive.get(); }).outcome;
   }
   // Every byte that the archive has of the timeline is what the server wrote.
   void expect_same_bytes(uint32_t timeline) {
@@ -301,6 +313,114 @@ TEST_F(ReceiverTest, AsksInVainForAnOldHoleAndKeepsItsSlot) {
     server_->sql("CHECKPOINT");
   }
   EXPECT_EQ(server_->archive().ranges().value().size(), 2u);
+}
+
+// Case: a store that is slow for hours without an error. The server waits, memory does not
+// grow, and whatever was acknowledged by any moment is there for a recovery that begins then.
+TEST_F(ReceiverTest, ASlowStoreHoldsTheServerUpAndLosesNothing) {
+  start();
+  TroubledLogStore store(server_->store());
+  LiveReceiver receiver(*server_, receiver_options(), store);
+  ASSERT_TRUE(wait_until([&] { return receiver.state().connected; }));
+  const std::string acknowledged = "SELECT coalesce(max(flush_lsn), '0/0') FROM pg_stat_replication";
+  insert(10);
+  const Lsn first = server_->flushed();
+  ASSERT_TRUE(wait_until([&] { return parse_lsn(server_->sql(acknowledged)).value() >= first; }));
+  store.hold_puts();
+  // A hundred segments, nearly empty, yet streamed whole.
+  server_->sql(
+      "DO $$ BEGIN FOR i IN 1..100 LOOP INSERT INTO public.t (s) VALUES ('x'); PERFORM pg_switch_wal(); END LOOP; "
+      "END $$");
+  const Lsn end = server_->flushed();
+  const uint64_t segment_bytes = server_->identity().segment_bytes;
+  const auto in_memory = [&] {
+    const ReceiverState state = receiver.state();
+    return state.received.value - state.stored.value;
+  };
+  ASSERT_TRUE(wait_until([&] { return in_memory() >= 60 * segment_bytes; })) << "it takes what it can";
+  const auto look = [&] {
+    EXPECT_LE(in_memory(), 65 * segment_bytes);
+    const Lsn safe = parse_lsn(server_->sql(acknowledged)).value();
+    EXPECT_LE(safe, stored_end(server_->archive(), 1));
+    const std::string name = segment_name(1, Lsn{safe.value - 1}, segment_bytes);
+    // Trouble, while the segment behind it was stored first and it looks like a hole.
+    EXPECT_NE(wal_get_of(name), WalGetOutcome::kAbsent) << name;
+  };
+  for (int i = 0; i < 20; i++) {
+    const size_t before = store.passed();
+    store.let_one_through();
+    ASSERT_TRUE(wait_until([&] { return store.passed() > before; }));
+    look();
+  }
+  EXPECT_GT(end, stored_end(server_->archive(), 1)) << "the server keeps the rest";
+  store.mend();
+  ASSERT_TRUE(wait_until_stored(end)) << receiver.state().trouble;
+  look();
+  EXPECT_TRUE(exists(real_file_system(), server_->scratch().file("got")).value());
+  EXPECT_EQ(receiver.state().reconnects, 0u);
+  EXPECT_EQ(receiver.stop(), "");
+  EXPECT_EQ(server_->archive().ranges().value().size(), 1u);
+}
+
+// Case: one failing segment while those behind it succeed.
+TEST_F(ReceiverTest, ASegmentThatFailsIsNotPassedOverByThoseBehindIt) {
+  start();
+  TroubledLogStore store(server_->store());
+  LiveReceiver receiver(*server_, receiver_options(), store);
+  const std::string acknowledged = "SELECT coalesce(max(flush_lsn), '0/0') FROM pg_stat_replication";
+  insert(10);
+  const Lsn first = server_->flushed();
+  ASSERT_TRUE(wait_until([&] { return parse_lsn(server_->sql(acknowledged)).value() >= first; }));
+  server_->sql("SELECT pg_switch_wal()");
+  insert(10);
+  const uint64_t segment_bytes = server_->identity().segment_bytes;
+  const Lsn begin = segment_start(server_->flushed(), segment_bytes);
+  const std::string failing = segment_name(1, begin, segment_bytes);
+  const std::string behind = segment_name(1, Lsn{begin.value + segment_bytes}, segment_bytes);
+  store.refuse(failing);
+  for (int i = 0; i < 4; i++) {
+    insert(10);
+    server_->sql("SELECT pg_switch_wal()");
+  }
+  const auto is_stored = [&](const std::string& name) {
+    const auto names = server_->store().names(fmt::format("db.{}", server_->identity().system_id));
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  ASSERT_TRUE(wait_until([&] { return is_stored(behind); }));
+  EXPECT_LT(parse_lsn(server_->sql(acknowledged)).value(), Lsn{begin.value + segment_bytes});
+  EXPECT_EQ(wal_get_of(behind), WalGetOutcome::kFound);
+  EXPECT_EQ(wal_get_of(failing), WalGetOutcome::kTrouble) << "and not absent";
+  store.mend();
+  ASSERT_TRUE(wait_until_stored(server_->flushed())) << receiver.state().trouble;
+  ASSERT_TRUE(wait_until([&] { return is_stored(failing); }));
+  EXPECT_EQ(receiver.stop(), "");
+  EXPECT_EQ(server_->archive().ranges().value().size(), 1u);
+  expect_same_bytes(1);
+}
+
+// Case: pg_wal fills the disk.
+TEST_F(ReceiverTest, WarnsOfASlotWithoutALimitAndOfOneThatFallsBehind) {
+  start({{"max_wal_size", "2MB"}});
+  LiveReceiver receiver(*server_, receiver_options());
+  const auto warned = [&](const std::string& words) {
+    return wait_until([&] { return receiver.state().slot_warning.find(words) != std::string::npos; });
+  };
+  ASSERT_TRUE(warned("nothing limits the WAL that the slot holdfast_test makes the server keep"));
+  EXPECT_THAT(receiver.state().slot_warning, HasSubstr(", and that disk has ")) << "it is on this machine";
+  server_->sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1GB'");
+  server_->sql("SELECT pg_reload_conf()");
+  ASSERT_TRUE(wait_until([&] { return receiver.state().slot_warning.empty(); }));
+
+  server_->store().break_down(make_error(ErrorCode::kUnavailable, "the store is away").with_retryable());
+  for (int i = 0; i < 4; i++) {
+    insert(400);
+    server_->sql("SELECT pg_switch_wal()");
+  }
+  EXPECT_TRUE(warned("more than max_wal_size; beyond max_slot_wal_keep_size = 1GB the server removes it"));
+  server_->store().mend();
+  ASSERT_TRUE(wait_until_stored(server_->flushed()));
+  EXPECT_TRUE(wait_until([&] { return receiver.state().slot_warning.empty(); }));
+  EXPECT_EQ(receiver.stop(), "");
 }
 
 // Case: a cloned or restored machine under the same name.

@@ -28,8 +28,10 @@ Result<std::unique_ptr<WalServer>> WalServer::create(int major, int wal_segment_
   return made;
 }
 
-std::unique_ptr<WalArchive> WalServer::another_archive() {
-  return WalArchive::open(store_, system_clock(), identity_).value();
+std::unique_ptr<WalArchive> WalServer::another_archive() { return another_archive(store_); }
+
+std::unique_ptr<WalArchive> WalServer::another_archive(repo::LogStore& store) {
+  return WalArchive::open(store, system_clock(), identity_).value();
 }
 
 std::string WalServer::sql(const std::string& statement) {
@@ -50,7 +52,8 @@ Bytes WalServer::segment_file(const std::string& name) {
   return content.ok() ? std::move(content).value() : Bytes();
 }
 
-LiveReceiver::LiveReceiver(WalServer& server, const ReceiverOptions& options) : archive_(server.another_archive()) {
+LiveReceiver::LiveReceiver(WalServer& server, const ReceiverOptions& options, repo::LogStore& store)
+    : archive_(server.another_archive(store)) {
   thread_ = std::jthread([this, &server, options] {
     auto outcome =
         receive_wal(server.connection(), *archive_, system_clock(), options, stop_, [this](const ReceiverState& state) {

@@ -32,6 +32,7 @@ class WalServer {
   const postgres::WalArchive::Identity& identity() const { return identity_; }
   // An archive on the same records, as another process would have it.
   std::unique_ptr<postgres::WalArchive> another_archive();
+  std::unique_ptr<postgres::WalArchive> another_archive(repo::LogStore& store);
 
   std::string sql(const std::string& statement);  // the first value; fails the test on an error
   postgres::Lsn flushed();                        // the server's end of WAL
@@ -52,7 +53,9 @@ class WalServer {
 // A receiver on a thread of its own, stopped by the destructor.
 class LiveReceiver {
  public:
-  LiveReceiver(WalServer& server, const postgres::ReceiverOptions& options);
+  LiveReceiver(WalServer& server, const postgres::ReceiverOptions& options)
+      : LiveReceiver(server, options, server.store()) {}
+  LiveReceiver(WalServer& server, const postgres::ReceiverOptions& options, repo::LogStore& store);
   ~LiveReceiver();
   // Stops it; its outcome in words, "" when all was well.
   std::string stop();

@@ -135,7 +135,8 @@ bool ExcludePatterns::excludes(std::string_view path, std::string_view below_roo
   return false;
 }
 
-Choice::Choice(const std::vector<std::string>& wanted, std::optional<std::string> never) : never_(std::move(never)) {
+Choice::Choice(const std::vector<std::string>& wanted, std::optional<std::string> never, IsTooLong is_too_long)
+    : never_(std::move(never)), is_too_long_(std::move(is_too_long)) {
   for (std::string_view text : wanted) {
     while (text.starts_with('/')) text.remove_prefix(1);
     while (text.ends_with('/')) text.remove_suffix(1);
@@ -148,7 +149,7 @@ bool Choice::avoids(std::string_view path) const {
   return never_->empty() || path.size() == never_->size() || path[never_->size()] == '/';
 }
 
-bool Choice::covers(std::string_view path) const {
+bool Choice::is_chosen(std::string_view path) const {
   if (avoids(path)) return false;
   if (everything() || names("") || names(path)) return true;
   for (size_t slash = path.find('/'); slash != std::string_view::npos; slash = path.find('/', slash + 1)) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,17 +49,26 @@ class ExcludePatterns {
 class Choice {
  public:
   // `never`: a path of the tree that is not taken, nor what is below it, though it be chosen.
-  explicit Choice(const std::vector<std::string>& wanted, std::optional<std::string> never = std::nullopt);
+  // Nor is what `is_too_long` (null: nothing is).
+  using IsTooLong = std::function<bool(std::string_view)>;
+  explicit Choice(const std::vector<std::string>& wanted, std::optional<std::string> never = std::nullopt,
+                  IsTooLong is_too_long = nullptr);
   // Whether this very path is named (not whether something above it is).
   bool names(std::string_view path) const;
-  // Whether this path, or a directory above it, is named.
-  bool covers(std::string_view path) const;
+  // Whether this path, or a directory above it, is named, and it is taken.
+  bool covers(std::string_view path) const { return is_chosen(path) && !is_too_long(path); }
   bool avoids(std::string_view path) const;
+  // What is chosen, and yet not taken.
+  bool leaves_for_its_length(std::string_view path) const { return is_too_long(path) && is_chosen(path); }
+  bool is_too_long(std::string_view path) const { return is_too_long_ && is_too_long_(path); }
   bool everything() const { return wanted_.empty(); }
 
  private:
+  bool is_chosen(std::string_view path) const;
+
   std::vector<std::string> wanted_;
   std::optional<std::string> never_;
+  IsTooLong is_too_long_;
 };
 
 }  // namespace holdfast::files

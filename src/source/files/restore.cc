@@ -78,7 +78,8 @@ class Restorer {
       return Unit{};
     };
     const auto sink = [](Unit) { return Result<void>(); };
-    TRY((ordered_pipeline<Task, Unit>(world_.threads, 2 * world_.threads + 2, [this] { return next(); }, work, sink)));
+    TRY((ordered_pipeline<Task, Unit>(
+        world_.threads, 2 * world_.threads + 2, [this] { return next(); }, work, sink)));
     return target_.publish(world_.threads);
   }
 
@@ -244,7 +245,7 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
   Target target(world.fs, options.to, options.delta, snapshot.root);
   const auto repository_path =
       options.repository.empty() ? std::optional<std::string>() : target.tree_path_of(options.repository);
-  const Choice choice(options.only, repository_path);
+  const Choice choice(options.only, repository_path, [&](std::string_view path) { return target.is_too_long(path); });
   const Spared spared = TRY(Spared::create(snapshot, options.excludes, repository_path));
   Faults faults;
   OwnerNames names;
@@ -261,6 +262,7 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
     for (auto& change : finish.take_changes()) report.changes.push_back(std::move(change));
     report.notes = finish.notes();
     if (plan.avoided > 0) report.notes.push_back(avoided_note(plan.avoided, options.repository));
+    for (const std::string& left_out : faults.take()) report.notes.push_back(left_out);
     return report;
   }
 

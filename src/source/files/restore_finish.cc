@@ -5,13 +5,24 @@
 namespace holdfast::files {
 
 Result<void> RestoreFinish::run(const repo::BlockId& root, const Choice& choice, const std::set<std::string>& made) {
-  auto selection = TRY(Selection::open(repository_, root, choice));
+  const auto skipped = [&](const repo::Entry& entry) {
+    if (choice.leaves_for_its_length(entry.path)) leave_out(entry.path);
+  };
+  auto selection = TRY(Selection::open(repository_, root, choice, skipped));
   while (auto selected = TRY(selection.next())) TRY(visit(std::move(*selected), made));
   while (!directories_.empty()) {
     TRY(leave(directories_.back()));
     directories_.pop_back();
   }
   return {};
+}
+
+// What is there of it already, made by another way, is none that the snapshot lacks.
+void RestoreFinish::leave_out(const std::string& path) {
+  faults_.add(path, fmt::format("not restored: its path is too long below '{}'", display_path(target_.path_of(""))));
+  for (Directory& directory : directories_) {
+    if (directory.entry.path == tree_parent(path)) directory.names.insert(base_name(path));
+  }
 }
 
 Result<void> RestoreFinish::visit(Selected selected, const std::set<std::string>& made) {

@@ -43,6 +43,7 @@ class RestoreFinish {
     std::optional<dev_t> device;  // the file system that extra files are removed from
   };
   Result<void> visit(Selected selected, const std::set<std::string>& made);
+  void leave_out(const std::string& path);
   Result<void> leave(const Directory& directory);
   Result<void> remove_extra(const Directory& directory);
   Result<std::optional<dev_t>> device_for(const Directory& directory);

@@ -70,6 +70,11 @@ void Selection::take(repo::Entry entry) {
     if (skipped_) skipped_(entry);
     return;
   }
+  if (wanted && choice_->is_too_long(entry.path)) {  // as all below it is
+    if (is_directory) directories_.push_back({.path = entry.path, .wanted = true, .pending = std::nullopt});
+    if (skipped_) skipped_(entry);
+    return;
+  }
   if (!wanted) {
     if (skipped_) skipped_(entry);
     if (!is_directory) return;

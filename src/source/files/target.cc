@@ -1,5 +1,8 @@
 #include "source/files/target.h"
 
+#include <algorithm>
+#include <climits>
+
 #include "base/encoding.h"
 #include "base/parallel.h"
 #include "base/places.h"
@@ -8,6 +11,8 @@
 
 namespace holdfast::files {
 namespace {
+
+constexpr size_t kTemporaryNameBytes = std::string_view(".holdfast-.tmp").size() + 32;  // and digits
 
 std::string prefix_of(const std::string& directory) {
   if (directory.empty()) return "";
@@ -45,6 +50,11 @@ std::string Target::temporary_of(std::string_view tree_path) const {
   hash.update(as_bytes(tree_path));
   const std::string digits = to_hex(hash.finish()).substr(0, 32);
   return join_path(path_of(tree_parent(tree_path)), fmt::format(".holdfast-{}.tmp", digits));
+}
+
+bool Target::is_too_long(std::string_view tree_path) const {
+  const size_t longest = std::max(tree_path.size(), tree_parent(tree_path).size() + 1 + kTemporaryNameBytes);
+  return prefix_.size() + 1 + longest >= PATH_MAX;  // with the zero byte that ends it
 }
 
 Result<std::string> Target::existing_ancestor(std::string path) const {

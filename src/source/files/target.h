@@ -31,6 +31,8 @@ class Target {
   // the path and from the snapshot: what a crash left is found again, and no entry of
   // that snapshot can have it, as its digest came later than the entry.
   std::string temporary_of(std::string_view tree_path) const;
+  // Whether the system does not take it here, under its own or its temporary name.
+  bool is_too_long(std::string_view tree_path) const;
   // The nearest directory that exists already, at or above this one.
   Result<std::string> existing_ancestor(std::string path) const;
 

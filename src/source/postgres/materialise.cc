@@ -79,6 +79,7 @@ class Materialiser {
   Result<bool> begin_entry(repo::Entry entry);
   Result<void> open(TargetFile& file);
   Result<WriteOutcome> write(WriteTask& task);
+  Result<WriteOutcome> write_content(WriteTask& task);
   Result<uint64_t> write_fresh(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents,
                                ByteView bytes);
   Result<uint64_t> write_changed(TargetFile& file, uint64_t offset, const std::vector<repo::Extent>& extents,
@@ -119,6 +120,17 @@ class Materialiser {
   std::unordered_set<std::string> expected_;  // with --delta: paths of the tree
   std::vector<std::string> left_;             // with --delta: what is not ours to remove
 };
+
+// An error of the stored content, with the file of the cluster that would have had it.
+Error of_file(const repo::Entry& entry, Error error) {
+  const ErrorCode code = error.code();
+  const bool of_store = code == ErrorCode::kDamaged || code == ErrorCode::kInvalidData || code == ErrorCode::kNotFound;
+  Error named = std::move(error).with_context(entry.path);
+  if (!of_store || !named.hint().empty()) return named;
+  return std::move(named).with_hint(
+      "'holdfast explain' tells which points and files the damage touches: restore an older or newer point that it "
+      "does not, with --point");
+}
 
 Result<void> Materialiser::own(const std::string& path, int descriptor, uint32_t mode) {
   const auto uid = plan_.uid();
@@ -329,8 +341,14 @@ Result<uint64_t> Materialiser::write_changed(TargetFile& file, uint64_t offset,
 }
 
 Result<WriteOutcome> Materialiser::write(WriteTask& task) {
+  TRY(open(*task.file));
+  auto written = write_content(task);
+  if (!written.ok()) return of_file(task.file->entry, std::move(written).error());
+  return written;
+}
+
+Result<WriteOutcome> Materialiser::write_content(WriteTask& task) {
   TargetFile& file = *task.file;
-  TRY(open(file));
   WriteOutcome outcome{task.file, task.length, 0, task.last};
   std::vector<repo::Extent> extents =
       task.region ? TRY(repo::read_region(repository_, *task.region)) : file.entry.content.extents;
@@ -427,11 +445,13 @@ void Materialiser::note_left() {
 Result<Bytes> Materialiser::content_of(const repo::Entry& entry) {
   Bytes content(entry.size_bytes);
   std::vector<repo::Extent> extents;
-  TRY(repo::for_each_extent(repository_, entry.content, [&](uint64_t, const repo::Extent& extent) -> Result<void> {
+  const auto note = [&](uint64_t, const repo::Extent& extent) -> Result<void> {
     extents.push_back(extent);
     return {};
-  }));
-  TRY(reader_.read(extents, content.mutable_view()));
+  };
+  auto read = repo::for_each_extent(repository_, entry.content, note);
+  if (read.ok()) read = reader_.read(extents, content.mutable_view());
+  if (!read.ok()) return of_file(entry, std::move(read).error());
   return content;
 }
 

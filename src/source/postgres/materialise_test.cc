@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <regex>
 
 #include "source/postgres/page.h"
 #include "source/postgres/recovery_settings.h"
@@ -24,6 +25,23 @@ class Materialise : public ::testing::Test {
         "create table t as select g, md5(g::text) m from generate_series(1, 50000) g; create index on t (g)"));
     TRY(cluster->sql("vacuum freeze t"));
     return cluster;
+  }
+  Result<std::unique_ptr<TestCluster>> standby_of(TestCluster& primary, const repo::Snapshot& snapshot) {
+    auto standby = TRY(TestCluster::prepare());
+    MaterialiseOptions options;
+    options.standby = true;
+    options.primary_conninfo = primary.connection().conninfo;
+    TRY(rig_.materialise_into(*standby, snapshot, options));
+    TRY(standby->start());
+    return standby;
+  }
+  static std::string rows_since(TestCluster& standby) {
+    std::string count;
+    for (int i = 0; i < 200 && count != "1"; i++) {
+      count = standby.sql("select count(*) from t where g = -1").value();
+      system_clock().sleep(Duration::milliseconds(50));
+    }
+    return count;
   }
   MeddlingFileSystem fs_;
   TestRig rig_{fs_};
@@ -261,6 +279,31 @@ TEST_F(Materialise, DeltaOverAnotherClusterIsRefused) {
   ASSERT_OK(other.value()->start());
 }
 
+// Refused, since a cluster with a wrong page is worse than none; what is told leads on.
+TEST_F(Materialise, DamagedContentIsRefusedByTheNameOfItsFile) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  auto snapshot = rig_.capture(*made.value());
+  ASSERT_OK(snapshot);
+  ASSERT_OK(rig_.damage_content());
+  auto target = TestCluster::prepare();
+  ASSERT_OK(target);
+  for (const bool over_old : {false, true}) {  // of the failed one
+    MaterialiseOptions options;
+    options.delta = over_old;
+    auto refused = rig_.materialise_into(*target.value(), snapshot.value(), options);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kDamaged);
+    const std::regex names_file("restoring 'db' to " + target.value()->data() +
+                                ": base/[0-9]+/[0-9]+(_[a-z]+)?: pack .+");
+    EXPECT_TRUE(std::regex_match(refused.error().text(), names_file)) << refused.error().text();
+    EXPECT_EQ(refused.error().hint(),
+              "'holdfast explain' tells which points and files the damage touches: restore an older or newer point "
+              "that it does not, with --point");
+    EXPECT_FALSE(target.value()->start().ok());
+  }
+}
+
 TEST_F(Materialise, ADryRunWritesNothing) {
   auto made = with_table();
   ASSERT_OK(made);
@@ -323,23 +366,23 @@ TEST_F(Materialise, AStandbyFollowsThePrimary) {
   auto snapshot = rig_.capture(primary);
   ASSERT_OK(snapshot);
   ASSERT_OK(primary.sql("insert into t values (-1, 'since')"));
-  auto standby = TestCluster::prepare();
+  auto standby = standby_of(primary, snapshot.value());
   ASSERT_OK(standby);
-  MaterialiseOptions options;
-  options.standby = true;
-  options.primary_conninfo = primary.connection().conninfo;
-  ASSERT_OK(rig_.materialise_into(*standby.value(), snapshot.value(), options));
-  ASSERT_OK(standby.value()->start());
   EXPECT_EQ(standby.value()->sql("select pg_is_in_recovery()").value(), "t");
-  std::string count;
-  for (int i = 0; i < 200 && count != "1"; i++) {
-    count = standby.value()->sql("select count(*) from t where g = -1").value();
-    system_clock().sleep(Duration::milliseconds(50));
-  }
-  EXPECT_EQ(count, "1");
+  EXPECT_EQ(rows_since(*standby.value()), "1");
+}
 
-  // Anchor case 4: captured from the standby, where a file may be longer than on
-  // the primary; and restored from there as a primary.
+// Captured from a standby, and restored from there as a primary.
+TEST_F(Materialise, Case04AFileThatIsLongerOnAStandby) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  TestCluster& primary = *made.value();
+  auto snapshot = rig_.capture(primary);
+  ASSERT_OK(snapshot);
+  ASSERT_OK(primary.sql("insert into t values (-1, 'since')"));
+  auto standby = standby_of(primary, snapshot.value());
+  ASSERT_OK(standby);
+  ASSERT_EQ(rows_since(*standby.value()), "1");
   const std::string digest = primary.sql(kDigest).value();
   const std::string file =
       standby.value()->data() + "/" + standby.value()->sql("select pg_relation_filepath('t')").value();

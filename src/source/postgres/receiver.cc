@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "source/postgres/replication_session.h"
 #include "source/postgres/server_watch.h"
+#include "source/postgres/slot_warning.h"
 #include "source/postgres/sqlstate.h"
 #include "source/postgres/timeline.h"
 #include "source/postgres/wal_format.h"
@@ -85,6 +86,7 @@ class Receiver {
   bool is_stored_to_end();
   bool settle(Duration patience);
   void note_server(const ServerState& state);
+  void warn_of_slot(const ServerState& server);
   void write_marks();
   void report(bool now);
   void rest(Duration pause);
@@ -113,6 +115,7 @@ class Receiver {
   std::mutex watch_mutex_;
   std::optional<ServerState> server_state_;
   WalMark written_;                     // the newest mark
+  std::string slot_limit_;              // as the server said it last
   std::unique_ptr<ServerWatch> watch_;  // last: its thread uses the others
 };
 
@@ -190,6 +193,7 @@ Result<void> Receiver::session() {
 
 Result<StreamStart> Receiver::plan() {
   std::optional<Lsn> slot_restart = TRY(session_->ensure_slot(options_.slot));
+  watch_->wake();  // what the new slot may do to the server is told at once
   if (!slot_restart) slot_restart = TRY(ask_slot_restart());
   TRY(session_->fetch_histories(archive_, session_->timeline()));
   const StreamStart from =
@@ -362,17 +366,32 @@ void Receiver::note_server(const ServerState& state) {
   bell_.ring();
 }
 
+// At the start, and whenever the slot falls behind.
+void Receiver::warn_of_slot(const ServerState& server) {
+  const bool first = server.slot_limit != slot_limit_;
+  if (!server.slot_exists || (!first && server.slot_status == state_.slot_status)) return;
+  slot_limit_ = server.slot_limit;
+  const auto free = free_for_wal(server);
+  const auto warning = slot_warning(options_.slot, server, free);
+  state_.slot_warning = warning ? warning->problem : "";
+  if (!warning || (!first && server.slot_status == "reserved")) return;
+  std::vector<LogField> fields = {{"slot", options_.slot},
+                                  {"status", server.slot_status},
+                                  {"kept_bytes", server.slot_kept_bytes},
+                                  {"max_slot_wal_keep_size", server.slot_limit},
+                                  {"problem", warning->problem},
+                                  {"advice", warning->advice}};
+  if (free) fields.emplace_back("free_bytes", *free);
+  log_warn("postgres.receive.slot", std::move(fields));
+}
+
 void Receiver::write_marks() {
   WalMark mark;
   {
     std::lock_guard lock(watch_mutex_);
     if (!server_state_) return;
     state_.slot_kept_bytes = server_state_->slot_kept_bytes;
-    const bool endangered = server_state_->slot_status == "unreserved" || server_state_->slot_status == "lost";
-    if (endangered && server_state_->slot_status != state_.slot_status)
-      log_warn("postgres.receive.slot", {{"status", server_state_->slot_status},
-                                         {"kept_bytes", server_state_->slot_kept_bytes},
-                                         {"max_slot_wal_keep_size", server_state_->slot_limit}});
+    warn_of_slot(*server_state_);
     state_.slot_status = server_state_->slot_status;
     mark = server_state_->end;
   }

@@ -37,7 +37,8 @@ struct ReceiverState {
   std::optional<Time> proven_until;  // the newest mark
   uint64_t slot_kept_bytes = 0;      // WAL that the server keeps for us
   std::string slot_status;
-  std::string trouble;  // "" when all is well
+  std::string slot_warning;  // what the slot may do to the server, "" when nothing
+  std::string trouble;       // "" when all is well
   uint64_t lag_bytes() const { return server_end > stored ? server_end.value - stored.value : 0; }
 };
 

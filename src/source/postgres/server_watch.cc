@@ -22,9 +22,11 @@ std::optional<T> number(std::string_view text, int base = 10) {
 Result<ServerState> ask_server_state(ServerSession& session, const std::string& slot) {
   const std::string clock = TRY(session.value("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"));
   const Rows rows = TRY(session.exec(
-      "SELECT e.lsn, substr(pg_walfile_name(e.lsn), 1, 8), s.restart_lsn, pg_wal_lsn_diff(e.lsn, "
-      "s.restart_lsn)::bigint, "
-      "s.wal_status, current_setting('max_slot_wal_keep_size'), s.slot_type = 'logical' "
+      "SELECT e.lsn, substr(pg_walfile_name(e.lsn), 1, 8), s.restart_lsn, "
+      "pg_wal_lsn_diff(coalesce(e.lsn, pg_last_wal_receive_lsn()), s.restart_lsn)::bigint, "
+      "s.wal_status, current_setting('max_slot_wal_keep_size'), s.slot_type = 'logical', s.active, "
+      "(SELECT system_identifier FROM pg_control_system()), "
+      "(SELECT setting FROM pg_settings WHERE name = 'data_directory') "
       "FROM (SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END AS lsn) AS e "
       "LEFT JOIN pg_replication_slots AS s ON s.slot_name = $1",
       {slot}));
@@ -39,7 +41,11 @@ Result<ServerState> ask_server_state(ServerSession& session, const std::string& 
     state.slot_kept_bytes = static_cast<uint64_t>(*kept);
   state.slot_status = rows.at(0, 4);
   state.slot_limit = rows.at(0, 5);
-  state.slot_is_logical = !rows.is_null(0, 6) && rows.at(0, 6) == "t";
+  state.slot_exists = !rows.is_null(0, 6);
+  state.slot_is_logical = rows.at(0, 6) == "t";
+  state.slot_is_active = rows.at(0, 7) == "t";
+  state.system_id = number<uint64_t>(rows.at(0, 8)).value_or(0);
+  state.data_directory = rows.at(0, 9);
   return state;
 }
 

@@ -23,7 +23,9 @@ struct ServerState {
   uint64_t slot_kept_bytes = 0;
   std::string slot_status;  // "reserved", "extended", "unreserved", "lost"
   std::string slot_limit;   // max_slot_wal_keep_size: "-1" is none
-  bool slot_is_logical = false;
+  bool slot_exists = false, slot_is_active = false, slot_is_logical = false;
+  uint64_t system_id = 0;
+  std::string data_directory;  // "" when we may not know
 };
 
 // Asks over an ordinary session: the time first, then the end of the log, so that

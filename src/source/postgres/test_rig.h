@@ -94,6 +94,23 @@ class TestRig {
     return make_error(ErrorCode::kTimeout, "the restored server was not promoted");
   }
 
+  // Flips a byte in the middle of the largest pack: of the content of some file.
+  Result<void> damage_content() {
+    std::string name;
+    uint64_t largest = 0;
+    TRY(store_->list("packs/", [&](const store::ObjectInfo& pack) -> Result<void> {
+      if (pack.size_bytes > largest) {
+        name = pack.name;
+        largest = pack.size_bytes;
+      }
+      return {};
+    }));
+    Bytes content = TRY(store_->read_all(name));
+    content.mutable_view()[content.size() / 2] ^= 1;
+    TRY(store_->remove(name));
+    return store_->create(name, content);
+  }
+
   repo::Repository& repository() { return *repository_; }
 
  private:

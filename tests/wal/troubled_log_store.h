@@ -1,0 +1,80 @@
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "repo/log_store.h"
+
+namespace holdfast::wal_test {
+
+// A store that is slow without failing (WAL is stored only once the test lets a put through), or
+// that refuses one segment while it takes the others.
+class TroubledLogStore : public repo::LogStore {
+ public:
+  explicit TroubledLogStore(repo::LogStore& under) : under_(under) {}
+
+  void hold_puts() {
+    std::lock_guard lock(mutex_);
+    held_ = true;
+  }
+  // Lets one put through that waits, or the next that comes.
+  void let_one_through() {
+    std::lock_guard lock(mutex_);
+    allowed_++;
+    changed_.notify_all();
+  }
+  size_t passed() {
+    std::lock_guard lock(mutex_);
+    return passed_;
+  }
+  void refuse(const std::string& segment) {
+    std::lock_guard lock(mutex_);
+    refused_ = segment;
+  }
+  void mend() {
+    std::lock_guard lock(mutex_);
+    held_ = false;
+    refused_.clear();
+    changed_.notify_all();
+  }
+
+  Result<Outcome> put(const std::string& stream, const repo::LogRecord& record) override {
+    if (!record.name.starts_with("mark.")) TRY(wait_for_turn(record.name));
+    return under_.put(stream, record);
+  }
+  Result<repo::LogRecord> get(const std::string& stream, const std::string& name) override {
+    return under_.get(stream, name);
+  }
+  Result<Bytes> get_header(const std::string& stream, const std::string& name) override {
+    return under_.get_header(stream, name);
+  }
+  Result<std::vector<Info>> list(const std::string& stream, const std::string& from) override {
+    return under_.list(stream, from);
+  }
+  Result<std::vector<std::string>> streams() override { return under_.streams(); }
+  Result<void> remove(const std::string& stream, const std::string& name) override {
+    return under_.remove(stream, name);
+  }
+
+ private:
+  Result<void> wait_for_turn(const std::string& name) {
+    std::unique_lock lock(mutex_);
+    if (!refused_.empty() && name.starts_with(refused_))
+      return make_error(ErrorCode::kUnavailable, "{} can't be stored now", name).with_retryable();
+    changed_.wait(lock, [&] { return !held_ || allowed_ > 0; });
+    if (held_) allowed_--;
+    passed_++;
+    return {};
+  }
+
+  repo::LogStore& under_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool held_ = false;
+  size_t allowed_ = 0, passed_ = 0;
+  std::string refused_;
+};
+
+}  // namespace holdfast::wal_test
