@@ -303,7 +303,8 @@ json Drill::asked_body() const {
                 {"point", request_.point ? json(*request_.point) : json()},
                 {"window", nullptr},
                 {"draws", draws_}};
-  if (window_) asked["window"] = {{"from", format_rfc3339(window_->from)}, {"until", format_rfc3339(window_->until)}};
+  if (window_)
+    asked["window"] = {{"from", format_rfc3339(window_->from())}, {"until", format_rfc3339(window_->until())}};
   return asked;
 }
 

@@ -1,6 +1,7 @@
 #include "recovery/drill_window.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <set>
 
@@ -14,38 +15,49 @@ namespace holdfast::recovery {
 
 namespace {
 
+constexpr Time kForEver{INT64_MAX};
+
 struct ComponentWindow {
-  Time from;
-  std::optional<Time> until;  // empty: it has no log
-  Time newest;                // snapshot's instant
+  std::vector<Stretch> stretches;
+  bool has_log = false;
+  Time newest;  // snapshot's instant
 };
 
 // Of the cluster that is in use now.
-Result<ComponentWindow> postgres_window(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
+Result<std::vector<Stretch>> postgres_stretches(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
   const ClusterFacts facts = TRY(cluster_facts(*refs.back().snapshot));
   std::vector<repo::Snapshot> snapshots;
   for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
   auto archive = TRY(open_archive(workspace, refs.back().snapshot->component, facts.system_id, facts.segment_bytes));
-  const postgres::RecoveryWindow window = TRY(postgres::recovery_window(*archive, snapshots));
-  if (!window.from || !window.until)
+  std::vector<Stretch> stretches;
+  for (const auto& stretch : TRY(postgres::recovery_stretches(*archive, snapshots)))
+    stretches.push_back({stretch.from, stretch.until});
+  if (stretches.empty())
     return make_error(ErrorCode::kUnreachableTarget, "no snapshot of it leads to the newest timeline");
-  return ComponentWindow{*window.from, *window.until, refs.back().snapshot->instant};
+  return stretches;
 }
 
 // As far as its commands are stored.
-Result<ComponentWindow> redis_window(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
-  std::vector<repo::Snapshot> snapshots;
-  for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
+Result<std::vector<Stretch>> redis_stretches(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
   const RedisLog opened = TRY(open_redis_log(workspace, refs.back().snapshot->component));
-  const redis::RecoveryWindow window = TRY(redis::recovery_window(*opened.log, snapshots));
-  if (!window.from || !window.until) return make_error(ErrorCode::kUnreachableTarget, "no snapshot of it is left");
-  return ComponentWindow{*window.from, *window.until, refs.back().snapshot->instant};
+  std::vector<Stretch> stretches;
+  for (const RedisWindow& window : TRY(find_windows(*opened.log, refs)))
+    stretches.push_back({window.from, window.until});
+  return stretches;
 }
 
 Result<ComponentWindow> window_of(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
-  if (refs.back().snapshot->kind == "redis") return redis_window(workspace, refs);
-  if (refs.back().snapshot->kind == "postgres") return postgres_window(workspace, refs);
-  return ComponentWindow{refs.front().snapshot->instant, std::nullopt, refs.back().snapshot->instant};
+  ComponentWindow window;
+  window.newest = refs.back().snapshot->instant;
+  window.has_log = refs.back().snapshot->kind != "files";
+  if (refs.back().snapshot->kind == "redis") {
+    window.stretches = TRY(redis_stretches(workspace, refs));
+  } else if (refs.back().snapshot->kind == "postgres") {
+    window.stretches = TRY(postgres_stretches(workspace, refs));
+  } else {
+    window.stretches = {{refs.front().snapshot->instant, kForEver}};
+  }
+  return window;
 }
 
 std::set<std::string> names_of(Workspace& workspace, const std::vector<repo::Point>& points,
@@ -61,42 +73,73 @@ std::set<std::string> names_of(Workspace& workspace, const std::vector<repo::Poi
   return names;
 }
 
-// In targets' whole microseconds; the window's ends are inside of it.
 int64_t microseconds_up(Time time) { return time.ns / 1000 + (time.ns % 1000 > 0 ? 1 : 0); }
 int64_t microseconds_down(Time time) { return time.ns / 1000 - (time.ns % 1000 < 0 ? 1 : 0); }
+
+// In targets' whole microseconds; the ends are inside. What has none within it stands for the
+// one that it is in: that is how an instant is compared with a snapshot's.
+struct Microseconds {
+  int64_t first = 0, last = 0;
+  explicit Microseconds(const Stretch& stretch)
+      : first(std::min(microseconds_up(stretch.from), microseconds_down(stretch.until))),
+        last(microseconds_down(stretch.until)) {}
+  uint64_t count() const { return static_cast<uint64_t>(last - first) + 1; }
+};
+
+Error nothing_in_common(Time begins, Time ends) {
+  return make_error(ErrorCode::kUnreachableTarget, "the components have no instant in common: {}",
+                    ends < begins ? fmt::format("one begins at {}, and the log of another ends at {}",
+                                                format_rfc3339(begins), format_rfc3339(ends))
+                                  : "what the log of one has lies in the gaps of another's")
+      .with_hint("drill one with --component NAME, or store the log after the newest point");
+}
 
 }  // namespace
 
 Result<DrillWindow> drill_window(Workspace& workspace, const std::vector<std::string>& components) {
   const std::vector<repo::Point> points = TRY(stack_points(workspace));
   TRY(check_component_names(points, components));
-  std::optional<Time> from, until, newest;
+  std::optional<std::vector<Stretch>> common;
+  std::optional<Time> begins, ends, newest;  // the latest beginning, and the earliest end of a log
   for (const std::string& name : names_of(workspace, points, components)) {
     const std::string& kind = snapshots_of(points, name).back().snapshot->kind;
     const auto refs = kind == "redis" ? redis_snapshots(points, name) : snapshots_of(points, name, kind);
     const ComponentWindow window = TRY_CONTEXT(window_of(workspace, refs), "component {}", name);
-    from = std::max(from.value_or(window.from), window.from);
+    begins = std::max(begins.value_or(window.stretches.front().from), window.stretches.front().from);
     newest = std::max(newest.value_or(window.newest), window.newest);
-    if (window.until) until = std::min(until.value_or(*window.until), *window.until);
+    if (window.has_log) ends = std::min(ends.value_or(window.stretches.back().until), window.stretches.back().until);
+    common = common ? common_stretches(*common, window.stretches) : window.stretches;
   }
-  if (!from)
+  if (!common)
     return make_error(ErrorCode::kNotFound, "there is no recovery point to drill")
         .with_hint("take one with 'holdfast backup'");
-  const DrillWindow window{*from, until.value_or(*newest)};
-  if (window.until < window.from) {
-    return make_error(ErrorCode::kUnreachableTarget,
-                      "the components have no instant in common: one begins at {}, and the log of another ends at {}",
-                      format_rfc3339(window.from), format_rfc3339(window.until))
-        .with_hint("drill one with --component NAME, or store the log after the newest point");
+  if (!ends) common = common_stretches(*common, {{*begins, *newest}});
+  if (common->empty()) return nothing_in_common(*begins, ends.value_or(*newest));
+  return DrillWindow{std::move(*common)};
+}
+
+std::vector<Stretch> common_stretches(const std::vector<Stretch>& a, const std::vector<Stretch>& b) {
+  std::vector<Stretch> common;
+  for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    const Stretch both{std::max(a[i].from, b[j].from), std::min(a[i].until, b[j].until)};
+    if (!(both.until < both.from)) common.push_back(both);
+    if (a[i].until < b[j].until) {
+      i++;
+    } else {
+      j++;
+    }
   }
-  return window;
+  return common;
 }
 
 Time random_instant(Random& random, const DrillWindow& window) {
-  const int64_t first = microseconds_up(window.from), last = microseconds_down(window.until);
-  if (last <= first) return Time::from_unix_microseconds(first);
-  const uint64_t offset = random.below(static_cast<uint64_t>(last - first) + 1);
-  return Time::from_unix_microseconds(first + static_cast<int64_t>(offset));
+  uint64_t instants = 0;
+  for (const Stretch& stretch : window.stretches) instants += Microseconds(stretch).count();
+  uint64_t drawn = random.below(instants);
+  size_t chosen = 0;
+  for (; drawn >= Microseconds(window.stretches[chosen]).count(); chosen++)
+    drawn -= Microseconds(window.stretches[chosen]).count();
+  return Time::from_unix_microseconds(Microseconds(window.stretches[chosen]).first + static_cast<int64_t>(drawn));
 }
 
 }  // namespace holdfast::recovery

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "recovery/cluster.h"
+#include "recovery/drill_window.h"
 #include "recovery/log_state.h"
 #include "recovery/points.h"
 #include "recovery/prune.h"
@@ -289,6 +290,28 @@ TEST_F(Windows, APlanNamesTheNewerPointThatLacksAComponentOfAnyKind) {
                           point.hex().substr(0, 8), format_local(component == std::string("db") ? ago(20) : ago(10)),
                           component));
   }
+}
+
+// A log that is nearly all gap: whatever a drill draws from it can be restored.
+TEST_F(Windows, ARandomDrillDrawsWhatCanBeReached) {
+  commit(of_history(kLiving, 100, ago(1000)));
+  receive(kLiving, 100, 999, 995);
+  commit(of_history(kNext, 500, ago(5)));
+  receive(kNext, 500, 4, 1);
+  const auto window = drill_window(workspace(), {"cache"});
+  ASSERT_TRUE(window.ok()) << window.error().text();
+  ASSERT_EQ(window->stretches.size(), 2u);
+  int early = 0;
+  for (int i = 0; i < 50; i++) {
+    const Time drawn = random_instant(workspace().machine().random, *window);
+    const auto planned = plan("cache", drawn);
+    ASSERT_TRUE(planned.ok()) << planned.error().text();
+    if (drawn < ago(500)) early++;
+  }
+  EXPECT_GT(early, 0);
+  EXPECT_LT(early, 50);
+  // The files are younger than all of it.
+  EXPECT_EQ(drill_window(workspace(), {"cache", "a"}).error().code(), ErrorCode::kUnreachableTarget);
 }
 
 TEST_F(Windows, ThatCanNotBeToldHideNothingThatWasRemoved) {

@@ -148,7 +148,8 @@ class Drills(Cluster):
                      "its data directory": f"cat {self.server.data}/PG_VERSION",
                      "its process": f"kill -0 {postmaster}",
                      "the repository": f"ls {self.repository}",
-                     "the passphrase": f"cat {self.scratch}/pass"}
+                     "the passphrase": f"cat {self.scratch}/pass",
+                     "the machine's spool of mail": "ls /var/spool"}
             assertions = []
             for name, command in tries.items():
                 program = f"({command}) > /dev/null 2>&1 && echo reached || echo away".replace("'", "''")
@@ -177,6 +178,34 @@ class Drills(Cluster):
                 listener.accept()
         self.assertEqual(self.server.sql("select count(*) from t"), "1")
         self.assertEqual(made["evidence"]["result"], "passed")
+
+    def test_no_setting_of_the_original_reaches_out(self):
+        marks = [self.scratch / name for name in ("cleaned", "ended")]
+        reach = {"primary_conninfo": f"host={self.server.socket} user=postgres", "primary_slot_name": "reach",
+                 "archive_cleanup_command": f"touch {marks[0]}", "recovery_end_command": f"touch {marks[1]}"}
+        for name, value in reach.items():
+            self.server.sql(f"alter system set {name} = '{value}'")
+        self.server.sql("select pg_reload_conf(); select pg_create_physical_replication_slot('reach', true)")
+        self.server.sql("create table t (n int); create publication p for table t")
+        conditions = {"archives nothing": "current_setting('archive_mode') = 'off' and current_setting('archive_command') = '(disabled)'",
+                      "follows nobody": "current_setting('primary_conninfo') || current_setting('primary_slot_name') = '' "
+                                        "and not exists (select from pg_stat_wal_receiver)",
+                      "feeds nobody": "not exists (select from pg_replication_slots) and not exists (select from pg_stat_replication)",
+                      "waits for nobody": "current_setting('synchronous_standby_names') = ''",
+                      "runs no commands": "current_setting('archive_cleanup_command') || current_setting('recovery_end_command') = ''",
+                      "subscribes to nothing": "current_setting('max_logical_replication_workers') = '0' "
+                                               "and not exists (select from pg_subscription where subenabled)",
+                      "listens nowhere": "current_setting('listen_addresses') = ''"}
+        assertions = [{"name": name, "database": "postgres", "sql": f"select {condition}"} for name, condition in conditions.items()]
+        self.configure(", assertions: " + json.dumps(assertions))
+        self.as_server("backup")
+        self.server.sql("insert into t values (1)")
+        self.archive()
+        made = self.drill("--component", "db")
+        self.assertEqual(self.checks(self.component(made, "db"))["assertions"]["findings"], [], json.dumps(made, indent=1))
+        self.assertEqual(self.checks(self.component(made, "db"))["assertions"]["words"], f"{len(assertions)} of the stack")
+        self.assertEqual([mark for mark in marks if mark.exists()], [])
+        self.assertEqual(self.server.sql("select active from pg_replication_slots"), "f")
 
     def test_subscriptions_do_not_wake_up(self):
         self.server.sql("create table t (n int); create subscription s connection 'host=127.0.0.1 dbname=postgres' publication p "

@@ -8,31 +8,72 @@ import unittest
 
 from stack import DRIVER, Cluster, Server, wait_until
 
+from harness import Background
+from redis_protect import RedisServer
 
-@unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
+
+@unittest.skipUnless(Server.BIN and RedisServer.PROGRAM, "PostgreSQL or Redis is not installed")
 class Kills(Cluster):
     PHASES = ("choose", "restore", "boot", "verify", "destroy")
 
-    def test_a_drill_killed_in_any_phase_leaves_nothing(self):
+    def configure(self, more=""):
+        super().configure(more)
+        self.redis = RedisServer(self.scratch / "r", "--unixsocketperm", 777, "--repl-diskless-sync-delay", 0)
+        self.addCleanup(self.redis.kill)
+        self.redis.start()
+        with open(self.config, "a", encoding="utf-8") as file:
+            file.write(f"  - {{name: cache, kind: redis, connection: '{self.redis.address}'}}\n")
+
+    def protect(self):
+        """A point, and of both servers a log behind it: a drill has to fold the commands in."""
         self.server.sql("create table t (n int primary key); insert into t values (1)")
+        self.redis.run("SET", "a", "x" * 1_000_000)
         self.as_server("backup")
         self.server.sql("insert into t values (2)")
         self.archive()
-        driver = self.program(DRIVER)
+        receiver = Background([*self.server.prefix, self.program(), "--config", self.config, "log", "receive"], self.scratch / "receive.log")
+        self.addCleanup(receiver.process.kill)
+        with self.redis.connect() as client:
+            self.redis.ask(client, "SET", "b", "behind the point")
+            wait_until("the receiver", lambda: self.redis.ask(client, "WAIT", 1, 1000) == ":1")
+        self.assertEqual(receiver.end(), 0, receiver.log.read_text())
+
+    def drive(self, *words):
+        argv = [*self.server.prefix, self.program(DRIVER), self.config, self.place, self.registry, *words]
+        return subprocess.run(list(map(str, argv)), capture_output=True, text=True, check=False, cwd=self.scratch)
+
+    def nothing_is_left(self):
+        # The kernel ends the servers with their drill; whoever comes next ends what is left.
+        wait_until("the end of the servers", lambda: not self.processes())
+        self.as_server("latest")
+        self.assertEqual(self.left_behind(), [])
+
+    def test_a_drill_killed_within_a_phase_leaves_nothing(self):
+        self.protect()
+        whole = self.drive("none")
+        self.assertEqual(whole.returncode, 0, whole.stderr)
+        self.assertEqual(self.left_behind(), [])
+        changes = {phase: int(count) for phase, count in map(str.split, whole.stdout.splitlines())}
+        self.assertGreater(min(changes["restore"], changes["destroy"]), 100, changes)
+        for phase, count in changes.items():
+            for at in sorted({count * part // 10 for part in (1, 3, 5, 7, 9)} - {0}):
+                with self.subTest(phase=phase, at=at, of=count):
+                    done = self.drive(phase, at)
+                    self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
+                    self.nothing_is_left()
+
+    def test_a_drill_killed_in_any_phase_leaves_nothing(self):
+        self.protect()
         for phase in self.PHASES:
             with self.subTest(phase=phase):
-                argv = [*self.server.prefix, driver, self.config, self.place, self.registry, phase]
-                done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, check=False, cwd=self.scratch)
+                done = self.drive(phase)
                 self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
                 marker = json.loads(next(self.registry.glob("*.json")).read_text())
                 self.assertEqual(marker["phase"], phase)
                 self.assertEqual([path.name.startswith("holdfast-drill-") for path in self.place.iterdir()],
                                  [] if phase == "choose" else [True])
-                self.assertEqual(len(marker["processes"]), 1 if phase in ("verify", "destroy") else 0)
-                # The kernel ends the server with its drill; whoever comes next ends what is left.
-                wait_until("the end of the server", lambda: not self.processes())
-                self.as_server("latest")
-                self.assertEqual(self.left_behind(), [])
+                self.assertEqual(len(marker["processes"]), 2 if phase in ("verify", "destroy") else 0)
+                self.nothing_is_left()
         # While its server recovers, too.
         process = subprocess.Popen(list(map(str, [*self.server.prefix, self.program(), "--config", self.config, "drill", "--scratch", self.place])),
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.scratch,

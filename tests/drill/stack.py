@@ -37,6 +37,10 @@ class Drilled(Case):
                 state = (path / "stat").read_text().rsplit(")", 1)[1].split()[0]
             except OSError:
                 continue
+            try:
+                words += os.readlink(path / "cwd")  # redis-server says nothing of its place
+            except OSError:
+                pass  # of another account
             if "holdfast-drill-" in words and str(self.place) in words and state != "Z":
                 found.append(words)
         return found

@@ -2,7 +2,8 @@
 // its writer's ledger had then: a prefix of whole steps, no transaction halved, at least
 // all that was confirmed durable by then and nothing that was sent later. Restored to a
 // directory (started from dump.rdb, and from the AOF) and into a running server; while
-// snapshots are taken and the receiver's connection is cut.
+// snapshots are taken, keys expire, the receiver's connection is cut, the master is restarted
+// with its data, and replicas take its place.
 //
 // HOLDFAST_SEED=N repeats a run, HOLDFAST_ROUNDS=N its length.
 #include <gtest/gtest.h>
@@ -29,6 +30,8 @@ TEST(RedisInstants, ContentsEqualTheLedgerAtAnyInstant) {
     episode.steps = kStepsOfARound;
     episode.snapshot = round % 4 == 1;
     episode.cut_connection = round % 5 == 3;
+    episode.restart = round % 7 == 4;
+    episode.failover = round % 7 == 6;
     const auto lived = life.live(episode);
     ASSERT_TRUE(lived.ok()) << "round " << round << ": " << lived.error().text();
     const auto instant = life.random_instant();

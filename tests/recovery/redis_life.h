@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -46,9 +47,11 @@ class RedisLife {
   ~RedisLife();
 
   // Writes so many steps; a snapshot is taken meanwhile, or the receiver's connection cut.
+  // Before that the master is restarted with its data, or a replica takes its place.
   struct Episode {
     size_t steps = 0;
     bool snapshot = false, cut_connection = false;
+    bool restart = false, failover = false;
   };
   Result<void> live(const Episode& episode);
 
@@ -65,8 +68,13 @@ class RedisLife {
   explicit RedisLife(uint64_t seed) : random_(seed) {}
   Result<repo::Snapshot> commit(repo::WriteSession& session, repo::Snapshot snapshot);
   Result<void> take_snapshot();
+  redis::Connection service() const;
+  Result<void> serve_as_master(const std::string& name, std::vector<std::string> arguments);
+  Result<void> restart_master();
+  Result<void> fail_over();
   void follow();
   Result<void> write(size_t steps);
+  Result<RedisStep> write_passing(redis::ServerSession& session);
   RedisStep next_step();
   std::vector<std::string> next_command();
   Result<std::string> restored_digest(Time instant, Way way, std::string& account);
@@ -74,6 +82,15 @@ class RedisLife {
 
   std::mt19937_64 random_;
   redis::RestoreRig rig_;
+  std::string master_name_;
+  uint16_t master_port_ = 0;
+  int servers_ = 0;
+  // Keys that expire soon, and what they hold since they were written last.
+  struct Passing {
+    std::string value, expires;  // milliseconds; "": never
+  };
+  std::map<std::string, Passing> passing_;
+  Time all_passed_;  // when the last of them will have expired
   std::unique_ptr<redis::PrivateServer> master_, reference_, running_;
   std::vector<repo::Snapshot> snapshots_;
   RedisLedger ledger_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/units.h"
 #include "redis/rig.h"
 #include "source/redis/frame_codec.h"
 #include "source/redis/target.h"
@@ -386,6 +387,80 @@ TEST_F(RedisReceiverTest, AFailoverToAReplicaIsTheSameHistory) {
   ASSERT_THAT(log->links(), SizeIs(1));
   EXPECT_EQ(log->links()[0].to, replica->info("master_replid"));
   expect_restored(*replica, rig.snapshots[0]);
+}
+
+// What the old master had done and the new one never heard of is in the log until the gap.
+TEST_F(RedisReceiverTest, AFailoverToAReplicaThatLagsIsAGapThatSaysHowMuchItLacks) {
+  auto master = rig.serve("master", {"--port", std::to_string(free_port()), "--repl-ping-replica-period", "3600"});
+  auto replica = rig.serve(
+      "replica", {"--replicaof", "127.0.0.1 " + master->info("tcp_port"), "--repl-ping-replica-period", "3600"});
+  ASSERT_TRUE(servers::wait_until([&] { return replica->info("master_link_status") == "up"; }, Duration::seconds(60)));
+  redis::Connection service;
+  service.socket = rig.scratch.file("service.sock");
+  ASSERT_EQ(symlink(master->socket().c_str(), service.socket.c_str()), 0);
+  rig.start_receiver(service);
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*master, 1);
+  const auto caught_up = [&] { return replica->info("master_repl_offset") == master->info("master_repl_offset"); };
+  ASSERT_TRUE(servers::wait_until(caught_up, Duration::seconds(60)));
+  replica->run({"REPLICAOF", "127.0.0.1", std::to_string(free_port())});  // where nobody is: it hears nothing more
+  const std::string heard = replica->info("master_repl_offset");
+  write_some(*master, 2);
+  const std::string digest = master->digest();
+  ASSERT_TRUE(rig.wait_until_stored(*master));
+  const auto before = rig.log()->newest().value();
+
+  ASSERT_EQ(unlink(service.socket.c_str()), 0);
+  ASSERT_EQ(symlink(replica->socket().c_str(), service.socket.c_str()), 0);
+  replica->run({"REPLICAOF", "NO", "ONE"});
+  master->kill();
+  ASSERT_TRUE(servers::wait_until([&] { return rig.state().gaps == 1; }, Duration::seconds(60)));
+  write_some(*replica, 3);
+  ASSERT_TRUE(rig.wait_until_stored(*replica));
+  ASSERT_TRUE(rig.stop_receiver());
+  ASSERT_THAT(rig.snapshots, SizeIs(2));
+  auto log = rig.log();
+  EXPECT_THAT(log->links(), IsEmpty());
+  ASSERT_THAT(log->gaps(), SizeIs(1));
+  const redis::LogGap& gap = log->gaps()[0];
+  EXPECT_EQ(gap.from, (redis::Position{before->replid, before->to}));
+  EXPECT_EQ(gap.from_instant, before->last);
+  EXPECT_EQ(gap.to, redis::snapshot_source(rig.snapshots[1])->position);
+  EXPECT_EQ(gap.to_instant, redis::cut_to_microseconds(rig.snapshots[1].instant));
+  EXPECT_EQ(
+      gap.reason,
+      fmt::format("the server goes on from an earlier place, as a replica that lagged when it took over, or a "
+                  "master that started from an older file: from offset {}, without the last {} that were received",
+                  heard, format_bytes(before->to - std::stoull(heard))));
+  expect_restored(*replica, rig.snapshots[1]);
+  EXPECT_EQ(rig.restore(rig.snapshots[0], true)->digest(), digest);
+}
+
+TEST_F(RedisReceiverTest, AFailoverToAServerWithoutTheBacklogSaysSo) {
+  auto master = rig.serve("master", {"--port", std::to_string(free_port())});
+  auto replica =
+      rig.serve("replica", {"--replicaof", "127.0.0.1 " + master->info("tcp_port"), "--repl-backlog-size", "16kb"});
+  ASSERT_TRUE(servers::wait_until([&] { return replica->info("master_link_status") == "up"; }, Duration::seconds(60)));
+  rig.start_receiver(master->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*master, 1);
+  ASSERT_TRUE(rig.wait_until_stored(*master));
+  ASSERT_TRUE(rig.stop_receiver());
+  write_bytes(*master, 1 << 20);
+  const auto caught_up = [&] { return replica->info("master_repl_offset") == master->info("master_repl_offset"); };
+  ASSERT_TRUE(servers::wait_until(caught_up, Duration::seconds(60)));
+  replica->run({"REPLICAOF", "NO", "ONE"});
+  master->kill();
+  rig.start_receiver(replica->connection());
+  ASSERT_TRUE(servers::wait_until([&] { return rig.state().gaps == 1; }, Duration::seconds(60)));
+  ASSERT_TRUE(rig.wait_until_stored(*replica));
+  ASSERT_TRUE(rig.stop_receiver());
+  ASSERT_THAT(rig.log()->gaps(), SizeIs(1));
+  EXPECT_EQ(
+      rig.log()->gaps()[0].reason,
+      "the server goes on from that history, after a failover or a restart, and its backlog did not reach back so "
+      "far (repl-backlog-size)");
+  expect_restored(*replica, rig.snapshots[1]);
 }
 
 // A receiver that ends before a byte comes knows the next time since when it knows nothing.

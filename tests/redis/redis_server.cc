@@ -11,6 +11,7 @@
 
 #include "base/filesystem.h"
 #include "servers/wait.h"
+#include "source/redis/test_digest.h"
 
 namespace holdfast::redis_test {
 
@@ -111,6 +112,12 @@ std::string RedisServer::run(const std::vector<std::string_view>& words) const {
   EXPECT_TRUE(reply.ok()) << (reply.ok() ? "" : reply.error().text());
   if (!reply.ok()) return "";
   return reply->kind == redis::Reply::Kind::kInteger ? std::to_string(reply->integer) : reply->text;
+}
+
+std::string RedisServer::digest() const {
+  auto digest = redis::digest_of_all(*connect());
+  EXPECT_TRUE(digest.ok()) << (digest.ok() ? "" : digest.error().text());
+  return digest.ok() ? std::move(digest).value() : "";
 }
 
 std::string RedisServer::info(const std::string& name) const { return redis::info_value(run({"INFO"}), name); }

@@ -237,15 +237,31 @@ class Extraction {
       return make_error(ErrorCode::kNoSpace, "the file system of {} has {} free, and the dump may need {}",
                         scratch.path(), format_bytes(scratch_free), format_bytes(needed))
           .with_hint("name a directory with more room: --scratch DIR");
-    const auto live_free = TRY(target_->free_bytes(world_.fs));
-    if (!live_free) {
+    return check_live_space();
+  }
+
+  // A server whose pg_wal is full stops: it must have room for the WAL of the load, too.
+  Result<void> check_live_space() {
+    const auto room = TRY(target_->room_for(needs_.bytes, world_.fs));
+    if (!room) {
       report_.notes.push_back("the room in the live server could not be looked at");
       return {};
     }
-    if (*live_free < needed)
-      return make_error(ErrorCode::kNoSpace, "the live server's data directory has {} free, and {} needs {}",
-                        format_bytes(*live_free), report_.what, format_bytes(needed))
+    const uint64_t own = needs_.bytes + kSpareBytes;
+    const uint64_t needed = own + (room->wal_free ? 0 : room->wal);
+    if (room->free < needed)
+      return make_error(ErrorCode::kNoSpace, "the live server's data directory has {} free, and {} needs {}{}",
+                        format_bytes(room->free), report_.what, format_bytes(needed),
+                        room->wal_free ? ""
+                                       : fmt::format(": {} for itself, and {} for the WAL that loading it writes",
+                                                     format_bytes(own), format_bytes(room->wal)))
           .with_hint("make room there");
+    if (room->wal_free && *room->wal_free < room->wal + kSpareBytes)
+      return make_error(ErrorCode::kNoSpace,
+                        "the live server's pg_wal is on a file system of its own with {} free, and loading {} needs {} "
+                        "there",
+                        format_bytes(*room->wal_free), report_.what, format_bytes(room->wal + kSpareBytes))
+          .with_hint("make room there: a server whose pg_wal is full stops");
     return {};
   }
 

@@ -1,5 +1,7 @@
 #include "source/postgres/extract_target.h"
 
+#include <cstdlib>
+
 #include "base/log.h"
 #include "source/postgres/sqlstate.h"
 
@@ -13,6 +15,8 @@ constexpr const char* kRoleMark = "made by holdfast for ";
 constexpr int kMostSwaps = 10;  // sessions may come back between being ended and the lock
 // Names of ours whose maker is dead: no session has the name.
 constexpr const char* kDead = "not exists (select from pg_stat_activity where application_name = ";
+
+uint64_t number_of(const std::string& text) { return std::strtoull(text.c_str(), nullptr, 10); }
 
 bool in_use(const Error& error) { return sqlstate_of(error) == "55006"; }
 
@@ -224,13 +228,28 @@ Result<std::vector<std::string>> ExtractTarget::lacking_tablespaces(const std::v
       {array_of(tablespaces)});
 }
 
-// A server that we reach by a socket of this machine, whose directory is what it says.
-Result<std::optional<uint64_t>> ExtractTarget::free_bytes(FileSystem& fs) {
-  if (TRY(admin_->value("select (inet_server_addr() is null)::text")) != "true") return std::optional<uint64_t>();
+// A server that we reach by a socket of this machine, whose directory is what it says. Of the
+// WAL a checkpoint removes what is above max_wal_size, but nothing that the archiver or a slot
+// still needs, and both may be slower than the load.
+Result<std::optional<LiveRoom>> ExtractTarget::room_for(uint64_t bytes, FileSystem& fs) {
+  if (TRY(admin_->value("select (inet_server_addr() is null)::text")) != "true") return std::optional<LiveRoom>();
   const auto directory = admin_->value("select setting from pg_settings where name = 'data_directory'");
-  if (!directory.ok() || directory.value().empty()) return std::optional<uint64_t>();
+  if (!directory.ok() || directory.value().empty()) return std::optional<LiveRoom>();
   const auto free = fs.free_bytes(directory.value());
-  return free.ok() ? std::optional<uint64_t>(free.value()) : std::nullopt;
+  if (!free.ok()) return std::optional<LiveRoom>();
+  LiveRoom room;
+  room.free = *free;
+  room.wal = number_of(TRY(admin_->value(
+      "select case when current_setting('archive_mode') <> 'off' or exists (select from pg_replication_slots) then"
+      " $1::bigint else least($1::bigint, greatest(pg_size_bytes(current_setting('max_wal_size')),"
+      " pg_size_bytes(current_setting('wal_keep_size')))) end",
+      {std::to_string(bytes)})));
+  const std::string wal = join_path(*directory, "pg_wal/.");  // it may be a link
+  const auto data_place = fs.stat(*directory), wal_place = fs.stat(wal);
+  const auto wal_free = fs.free_bytes(wal);
+  if (data_place.ok() && wal_place.ok() && wal_free.ok() && data_place->st_dev != wal_place->st_dev)
+    room.wal_free = *wal_free;
+  return std::optional(room);
 }
 
 // ---- making, and taking back

@@ -28,6 +28,13 @@ struct PlacedReport {
   std::vector<std::string> notes;  // what refers to it still, keys that were left out or NOT VALID
 };
 
+// Bytes of the live server's file systems.
+struct LiveRoom {
+  uint64_t free = 0;                 // where its data directory is
+  std::optional<uint64_t> wal_free;  // where pg_wal is, if that is another
+  uint64_t wal = 0;                  // what loading adds to pg_wal at most
+};
+
 // The server that an extraction goes into, which lives and serves meanwhile. All that is
 // made there before the last step has a name of ours: "holdfast_restoring_" and 16
 // hexadecimal digits, which the administrating session has as its application_name: where
@@ -61,9 +68,9 @@ class ExtractTarget {
   Result<std::vector<std::string>> lacking_roles(const std::vector<std::string>& roles);
   Result<std::vector<std::string>> lacking_extensions(const std::vector<std::string>& extensions);
   Result<std::vector<std::string>> lacking_tablespaces(const std::vector<std::string>& tablespaces);
-  // Bytes free where the server keeps its data; empty when it is not on this machine or
-  // does not let itself be looked at.
-  Result<std::optional<uint64_t>> free_bytes(FileSystem& fs);
+  // What loading so many bytes finds where the server keeps its data; empty when that is not
+  // on this machine or does not let itself be looked at.
+  Result<std::optional<LiveRoom>> room_for(uint64_t bytes, FileSystem& fs);
 
   // NOLOGIN, without attributes; marked as ours until keep_roles().
   Result<void> create_roles(const std::vector<std::string>& roles);

@@ -1,5 +1,5 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include "base/units.h"
@@ -13,6 +13,9 @@
 
 namespace holdfast::postgres {
 namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 TEST(Extract, NamesAreCutBetweenCharacters) {
   EXPECT_EQ(name_with("orders", "_before"), "orders_before");
@@ -86,31 +89,54 @@ TEST_F(ExtractInto, RoomIsLookedForBeforeAnythingIsWritten) {
   sql("create table t as select g from generate_series(1, 1000) g");
   capture();
   options_.target_database = "copy";
-  uint64_t scratch = 1 << 20, live = 1 << 20;
+  uint64_t scratch = 1 << 20, live = 1 << 20, wal = uint64_t{1} << 40;
+  bool is_wal_apart = false;
+  const std::string pg_wal = cluster_->data() + "/pg_wal/.";
   fs_.free = [&](const std::string& path) -> std::optional<uint64_t> {
     if (path == cluster_->data()) return live;
+    if (path == pg_wal) return is_wal_apart ? wal : live;
     const bool booting = path.find("/boot") != std::string::npos;
     if (path.starts_with(options_.scratch_directory + "/") && !booting) return scratch;
     return std::nullopt;
   };
-  auto done = extract_now();
-  EXPECT_EQ(done.error().code(), ErrorCode::kNoSpace);
-  EXPECT_NE(done.error().message().find("has 1.00 MiB free, and the dump may need "), std::string::npos)
-      << done.error().message();
+  fs_.after_stat = [&](const std::string& path, struct stat& status) {
+    if (path == pg_wal && is_wal_apart) status.st_dev++;
+  };
+  const auto refusal = [&] {
+    const auto done = extract_now();
+    EXPECT_EQ(done.error().code(), ErrorCode::kNoSpace);
+    return done.error().message();
+  };
+  EXPECT_THAT(refusal(), HasSubstr("has 1.00 MiB free, and the dump may need "));
   scratch = uint64_t{1} << 40;
-  done = extract_now();
-  EXPECT_EQ(done.error().code(), ErrorCode::kNoSpace);
-  EXPECT_NE(
-      done.error().message().find("the live server's data directory has 1.00 MiB free, and database postgres needs "),
-      std::string::npos)
-      << done.error().message();
+  EXPECT_THAT(refusal(),
+              AllOf(HasSubstr("the live server's data directory has 1.00 MiB free, and database postgres needs "),
+                    HasSubstr(" for the WAL that loading it writes")));
+  // Room for the database, and none for its WAL.
+  const uint64_t own = std::strtoull(sql("select pg_database_size('postgres')").c_str(), nullptr, 10) + 66 * kMiB;
+  live = own;
+  EXPECT_THAT(refusal(), HasSubstr(" for the WAL that loading it writes"));
+  is_wal_apart = true;
+  wal = 1 << 20;
+  EXPECT_THAT(refusal(), HasSubstr("the live server's pg_wal is on a file system of its own with 1.00 MiB free, and "
+                                   "loading database postgres needs "));
   EXPECT_EQ(sql("select count(*) from pg_database where datname ~ '^holdfast'"), "0");
-  // One file system: the same room serves the dump, and then what is loaded.
-  const uint64_t needed = std::strtoull(sql("select pg_database_size('postgres')").c_str(), nullptr, 10) + 72 * kMiB;
-  scratch = live = needed;
-  done = extract_now();
+  // One file system for dump and data: the same room serves the dump, and then what is loaded.
+  scratch = wal = own;
+  const auto done = extract_now();
   ASSERT_OK(done);
   EXPECT_EQ(*cluster_->sql("select count(*) from t", "copy"), "1000");
+}
+
+// What checkpoints remove is no more than max_wal_size, where nobody keeps it back.
+TEST_F(ExtractInto, TheWalOfALoadIsBoundedWhereNothingNeedsIt) {
+  auto target = ExtractTarget::open(cluster_->connection(), "copy", system_random());
+  ASSERT_OK(target);
+  const auto wal_of = [&](uint64_t bytes) { return (*target)->room_for(bytes, fs_).value()->wal; };
+  EXPECT_EQ(wal_of(1000), 1000u);
+  EXPECT_EQ(wal_of(uint64_t{1} << 40), 2048 * kMiB);
+  sql("select pg_create_physical_replication_slot('slow')");
+  EXPECT_EQ(wal_of(uint64_t{1} << 40), uint64_t{1} << 40);
 }
 
 TEST_F(ExtractInto, NamesThatOnlyLookLikeOursAreNobodysToDrop) {

@@ -19,6 +19,8 @@ class MeddlingFileSystem : public FileSystem {
   std::function<Result<void>(const std::string& path)> before_change;
   // What is said to be free at a place; empty: what is.
   std::function<std::optional<uint64_t>(const std::string& path)> free;
+  // Changes what is said of a place.
+  std::function<void(const std::string& path, struct stat& status)> after_stat;
 
   Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override {
     if (before_open) before_open(path);
@@ -26,7 +28,11 @@ class MeddlingFileSystem : public FileSystem {
     auto file = TRY(real_.open(path, options));
     return std::unique_ptr<File>(new MeddlingFile(*this, path, std::move(file)));
   }
-  Result<struct stat> stat(const std::string& path) override { return real_.stat(path); }
+  Result<struct stat> stat(const std::string& path) override {
+    struct stat status = TRY(real_.stat(path));
+    if (after_stat) after_stat(path, status);
+    return status;
+  }
   Result<std::vector<DirectoryEntry>> list(const std::string& path) override { return real_.list(path); }
   Result<void> make_directory(const std::string& path, mode_t mode) override {
     TRY(change(path));

@@ -1,9 +1,13 @@
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 
 #include "base/units.h"
 #include "source/redis/file_sink.h"
 #include "source/redis/private_server.h"
+#include "source/redis/replication.h"
 #include "source/redis/restore_command.h"
 #include "source/redis/state_files.h"
 #include "source/redis/verify.h"
@@ -14,14 +18,46 @@
 // or in which order a table has it. The bytes of a key's record are given to the same
 // server once more, as RESTORE under another name in a database that the file does not
 // have, and the two digests must be equal. A digest covers whether a key expires; when it
-// does is asked for apart.
+// does is asked for apart. Of a stream it covers the entries alone: its groups, consumers,
+// pending entries and ids are in its DUMP, which has an order of its own for none of them,
+// and of which the server makes the digest, so that no value comes to us.
 
 namespace holdfast::redis {
 namespace {
 
 constexpr std::string_view kTwin = "twin";  // the other name
+constexpr std::string_view kStream = "stream";
+constexpr std::string_view kDigestOfDump = "return redis.sha1hex(redis.call('DUMP', KEYS[1]) or '')";
 constexpr size_t kMostFindings = 50;
 constexpr uint32_t kFewestDatabases = 16;
+
+// Of a library, whose text begins with "#!<engine> name=<name>".
+std::string_view library_name(std::string_view code) {
+  constexpr std::string_view kName = " name=";
+  const std::string_view line = code.substr(0, code.find('\n'));
+  const size_t at = line.find(kName);
+  if (at == std::string_view::npos) return "";
+  const std::string_view name = line.substr(at + kName.size());
+  return name.substr(0, name.find_first_of(" \t\r"));
+}
+
+std::string library(std::string_view name) { return fmt::format("function library '{}'", printable_key(name)); }
+
+// Of what FUNCTION LIST says of one library, the text behind `field`.
+std::string field_of(const Reply& said, std::string_view field) {
+  for (size_t i = 0; i + 1 < said.elements.size(); i += 2) {
+    if (said.elements[i].text == field) return said.elements[i + 1].text;
+  }
+  return "";
+}
+
+// The server looks for names in either case.
+std::optional<std::string> code_of(const Reply& libraries, std::string_view name) {
+  for (const Reply& said : libraries.elements) {
+    if (field_of(said, "library_name") == name) return field_of(said, "library_code");
+  }
+  return std::nullopt;
+}
 
 class Comparer : public RdbVisitor {
  public:
@@ -46,6 +82,7 @@ class Comparer : public RdbVisitor {
       asked->digest = digest_of(reply);
       return {};
     }));
+    if (asked_->type == kStream) TRY(ask_for_dump(key.key, asked_->dump));
     TRY(pipeline_.send({"SELECT", twin_db_}, nothing_wrong(asked_)));
     return writer_.begin(key, kTwin);
   }
@@ -54,8 +91,21 @@ class Comparer : public RdbVisitor {
 
   Result<void> end_key(uint64_t bytes) override {
     TRY(writer_.end(bytes, nothing_wrong(asked_)));
+    if (asked_->type == kStream) TRY(ask_for_dump(kTwin, asked_->twin_dump));
     return pipeline_.send({"DEBUG", "DIGEST-VALUE", kTwin},
                           [this, asked = asked_](Reply& reply) { return take_twin(*asked, reply); });
+  }
+
+  Result<void> function_library(std::string_view code) override {
+    const std::string name(library_name(code));
+    libraries_.insert(name);
+    return pipeline_.send({"FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE"},
+                          [this, name, code = std::string(code)](Reply& reply) -> Result<void> {
+                            const auto there = code_of(reply, name);
+                            if (!there) find(library(name), "the server did not load it");
+                            if (there && *there != code) find(library(name), "the server has other code than the file");
+                            return {};
+                          });
   }
 
   // The twin goes, so that databases can be counted.
@@ -65,11 +115,13 @@ class Comparer : public RdbVisitor {
   }
   uint64_t compared() const { return compared_; }
   uint64_t expired() const { return expired_; }
+  const std::set<std::string>& libraries() const { return libraries_; }  // of the file
 
  private:
   // One key, between what was asked of it and the answers.
   struct Asked {
     std::string what, digest, problem;
+    std::string dump, twin_dump;  // of a stream: digests
     std::string_view type;
     std::optional<int64_t> expires_ms;
   };
@@ -77,6 +129,15 @@ class Comparer : public RdbVisitor {
   static std::string digest_of(const Reply& reply) {
     if (reply.kind == Reply::Kind::kArray && reply.elements.size() == 1) return reply.elements[0].text;
     return reply.text;
+  }
+
+  // Into one of those of asked_.
+  Result<void> ask_for_dump(std::string_view key, std::string& digest) {
+    return pipeline_.send({"EVAL", kDigestOfDump, "1", key}, [asked = asked_, &digest](Reply& reply) -> Result<void> {
+      if (reply.is_error() && asked->problem.empty()) asked->problem = "its DUMP can't be had: " + reply.text;
+      digest = reply.text;
+      return {};
+    });
   }
 
   Pipeline::OnReply nothing_wrong(const std::shared_ptr<Asked>& asked) {
@@ -113,9 +174,14 @@ class Comparer : public RdbVisitor {
     compared_++;
     if (asked.problem.empty() && (reply.is_error() || asked.digest != digest_of(reply)))
       asked.problem = "the server has another value than the file";
-    if (!asked.problem.empty() && report_.findings.size() < kMostFindings)
-      report_.findings.push_back({asked.what, asked.problem});
+    if (asked.problem.empty() && asked.dump != asked.twin_dump)
+      asked.problem = "the server has other groups, consumers, pending entries or ids of it than the file";
+    if (!asked.problem.empty()) find(asked.what, asked.problem);
     return {};
+  }
+
+  void find(const std::string& object, std::string problem) {
+    if (report_.findings.size() < kMostFindings) report_.findings.push_back({object, std::move(problem)});
   }
 
   source::World& world_;
@@ -124,22 +190,28 @@ class Comparer : public RdbVisitor {
   const std::string twin_db_;
   source::VerifyReport& report_;
   std::shared_ptr<Asked> asked_;
+  std::set<std::string> libraries_;
   uint64_t compared_ = 0, expired_ = 0;
 };
 
-Result<void> compare_counts(ServerSession& session, const RdbSurvey& survey, uint64_t expired,
+// What the server has and the file has not.
+Result<void> compare_counts(ServerSession& session, const RdbSurvey& survey, const Comparer& comparer,
                             source::VerifyReport& report) {
-  for (const auto& [db, keys] : survey.summary.keys_of) {
+  const uint64_t expired = comparer.expired();
+  std::map<uint32_t, uint64_t> keys_of = survey.summary.keys_of;
+  for (const DatabaseSize& size : parse_keyspace(TRY(session.command({"INFO", "keyspace"})).text))
+    keys_of.try_emplace(static_cast<uint32_t>(size.number), 0);
+  for (const auto& [db, keys] : keys_of) {
     TRY(session.command({"SELECT", std::to_string(db)}));
     const auto there = static_cast<uint64_t>(TRY(session.command({"DBSIZE"})).integer);
     if (there <= keys && there + expired >= keys) continue;
     report.findings.push_back({fmt::format("database {}", db), fmt::format("the server has {} keys, the file {}",
                                                                            format_count(there), format_count(keys))});
   }
-  const uint64_t libraries = TRY(session.command({"FUNCTION", "LIST"})).elements.size();
-  if (libraries != survey.summary.functions) {
-    report.findings.push_back(
-        {"function libraries", fmt::format("the server has {}, the file {}", libraries, survey.summary.functions)});
+  for (const Reply& said : TRY(session.command({"FUNCTION", "LIST"})).elements) {
+    const std::string name = field_of(said, "library_name");
+    if (!comparer.libraries().contains(name))
+      report.findings.push_back({library(name), "the server has it, the file has not"});
   }
   return {};
 }
@@ -166,7 +238,8 @@ class BootVerifier {
     TRY(std::move(booted));
     world_.progress.phase = "comparing keys";
     auto session = TRY(server_->connect());
-    report_ = TRY(compare_with_rdb(world_, *session, [this] { return open(); }, survey_));
+    report_ = TRY(compare_with_rdb(
+        world_, *session, [this] { return open(); }, survey_));
     report_.details["method"] = "boot";
     report_.details["server"] = program_.version;
     return std::move(report_);
@@ -225,7 +298,7 @@ Result<source::VerifyReport> compare_with_rdb(source::World& world, ServerSessio
   auto source = TRY(open());
   TRY(read_rdb(*source, comparer));
   TRY(comparer.finish());
-  TRY(compare_counts(session, survey, comparer.expired(), report));
+  TRY(compare_counts(session, survey, comparer, report));
   report.checked_objects = comparer.compared();
   report.checked_bytes = survey.summary.bytes;
   report.details = {

@@ -127,10 +127,12 @@ Result<void> DrilledServer::verify(std::vector<Check>& made) {
   Check keys("keys");
   world_.progress.phase = "comparing keys";
   auto session = TRY(connect());
-  const source::VerifyReport report = TRY(compare_with_rdb(world_, *session, [this] { return open_rdb(); }, survey_));
+  const source::VerifyReport report = TRY(compare_with_rdb(
+      world_, *session, [this] { return open_rdb(); }, survey_));
   keys.objects = report.checked_objects;
-  keys.words = fmt::format("type, time to live and digest of {} keys; counts of databases and function libraries",
-                           format_count(report.checked_objects));
+  keys.words = fmt::format(
+      "type, time to live and digest of {} keys, with the groups of streams; counts of databases; code of libraries",
+      format_count(report.checked_objects));
   for (const source::VerifyFinding& finding : report.findings) keys.add(finding.object, finding.problem);
   made.push_back(std::move(keys));
   return {};

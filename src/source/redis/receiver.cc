@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/units.h"
 
 // Two parties: this thread reads the stream, says when each piece came and answers the
 // server; the sink's thread stores. What stands between pieces (links, gaps, absences) is
@@ -334,17 +335,30 @@ Result<void> Receiver::resume(const SyncAnswer& answer, Time connected_at, uint6
   return {};
 }
 
+// Why a server gives an RDB instead of what follows `from`.
+std::string why_not_on(const Position& from, const Position& given, const ServerFacts& server) {
+  constexpr const char* kBacklog = "did not reach back so far (repl-backlog-size)";
+  if (given.replid == from.replid) return fmt::format("the server's backlog {}", kBacklog);
+  if (server.replid != given.replid || server.left_replid != from.replid)
+    return "the server began another history: it was restarted, or its data replaced";
+  if (server.left_at >= from.offset)
+    return fmt::format("the server goes on from that history, after a failover or a restart, and its backlog {}",
+                       kBacklog);
+  return fmt::format(
+      "the server goes on from an earlier place, as a replica that lagged when it took over, or a master that started "
+      "from an older file: from offset {}, without the last {} that were received",
+      server.left_at, format_bytes(from.offset - server.left_at));
+}
+
 // The server can't give the rest: a snapshot is a new beginning, and what is between is a gap.
 Result<void> Receiver::begin_anew(ReplicationSession& session, const SyncAnswer& answer) {
   in_snapshot_ = true;
   TRY_CONTEXT(take_snapshot_(session, answer), "taking a snapshot");
   state_.snapshots++;
   if (place_) {
-    const bool is_same = place_->position.replid == answer.position.replid;
-    const char* reason = is_same ? "the server's backlog did not reach back so far (repl-backlog-size)"
-                                 : "the server began another history: it was restarted, or its data replaced";
     // Where the log itself ended, even if a snapshot was to be built on.
-    LogGap gap{place_->position, place_->instant, answer.position, answer.time, reason};
+    LogGap gap{place_->position, place_->instant, answer.position, answer.time,
+               why_not_on(place_->position, answer.position, session.facts())};
     if (place_->gap) gap.from = place_->gap->from;
     if (place_->gap) gap.from_instant = place_->gap->from_instant;
     TRY(log_.put_gap(gap));

@@ -70,6 +70,13 @@ Result<ServerFacts> parse_info(std::string_view info) {
   facts.run_id = info_value(info, "run_id");
   facts.replid = info_value(info, "master_replid");
   facts.offset = number_of(info_value(info, "master_repl_offset"));
+  // The offset is that of the first byte that it would not continue; -1 where there is none.
+  const std::string left_replid = info_value(info, "master_replid2");
+  const uint64_t left_behind = number_of(info_value(info, "second_repl_offset"));
+  if (is_replid(left_replid) && left_behind > 0) {
+    facts.left_replid = left_replid;
+    facts.left_at = left_behind - 1;
+  }
   facts.databases = parse_keyspace(info);
   if (facts.version.empty() || !is_replid(facts.replid))
     return make_error(ErrorCode::kUnsupported, "the server does not say what a Redis server says of itself");

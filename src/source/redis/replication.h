@@ -17,6 +17,9 @@ struct ServerFacts {
   std::string version, run_id;
   std::string replid;   // of the history it is in
   uint64_t offset = 0;  // how far that is; 0 when nothing was replicated yet
+  // What that goes on from, since it was promoted or restarted; "": from nothing.
+  std::string left_replid;
+  uint64_t left_at = 0;  // and from where: it has nothing of what came behind
   std::vector<DatabaseSize> databases;
 };
 Result<ServerFacts> parse_info(std::string_view info);

@@ -52,6 +52,8 @@ inline Result<void> fill_with_everything(ServerSession& session) {
   TRY(fill({"XGROUP", "CREATE", "stream", "group", "0"}));
   TRY(fill({"XGROUP", "CREATECONSUMER", "stream", "group", "idle"}));
   TRY(fill({"XREADGROUP", "GROUP", "group", "worker", "COUNT", "1", "STREAMS", "stream", ">"}));
+  // Delivered at one instant, whichever server does it and when.
+  TRY(fill({"XCLAIM", "stream", "group", "worker", "0", "1-1", "TIME", "1700000000000", "RETRYCOUNT", "1"}));
   TRY(fill({"XADD", "stream-empty", "MAXLEN", "0", "1-1", "f", "v"}));
   TRY(fill({"SELECT", "7"}));
   for (int i = 0; i < 1000; i++) {

@@ -15,6 +15,7 @@
 #include "source/redis/file_sink.h"
 #include "source/redis/frame_codec.h"
 #include "source/redis/private_server.h"
+#include "source/redis/test_digest.h"
 #include "source/scratch_place.h"
 #include "store/memory_store.h"
 
@@ -116,11 +117,7 @@ class RestoreRig {
     return log;
   }
 
-  // DEBUG DIGEST: of every key, value and whether it expires, in all databases.
-  static Result<std::string> digest(PrivateServer& server) {
-    auto session = TRY(server.connect());
-    return TRY(session->command({"DEBUG", "DIGEST"})).text;
-  }
+  static Result<std::string> digest(PrivateServer& server) { return digest_of_all(*TRY(server.connect())); }
 
  private:
   static constexpr size_t kBlockBytes = 256 << 10;

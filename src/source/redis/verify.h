@@ -19,8 +19,9 @@ Result<source::VerifyReport> verify_offline(source::World& world, repo::Reposito
 
 // Asks a server that has loaded an RDB file (and nothing else, with DEBUG permitted and two
 // databases more than the file has) for every key: type, time to live, and the digest of the
-// value, held against that of the bytes in the file; then for the number of keys in each
-// database and of libraries. Keys whose time has passed meanwhile are left out, and counted.
+// value, of a stream with its groups and pending entries, held against that of the bytes in the
+// file; for the code of every library; then for the number of keys in each database, and
+// libraries that the file has not. Keys whose time has passed meanwhile are left out, and counted.
 Result<source::VerifyReport> compare_with_rdb(source::World& world, ServerSession& session, const OpenRdb& open,
                                               const RdbSurvey& survey);
 
