@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "runbook/acts.h"
+#include "runbook/clients.h"
 #include "runbook/document_json.h"
 #include "runbook/hazards.h"
 #include "runbook/phrases.h"

@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "runbook/hazards.h"
+#include "runbook/clients.h"
 #include "runbook/lint/context.h"
 #include "runbook/phrases.h"
 
