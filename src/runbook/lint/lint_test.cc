@@ -14,11 +14,11 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 // "line message" of each finding of one rule.
-std::vector<std::string> found(const std::string& text, std::string_view rule) {
+std::vector<std::string> found(const std::string& text, std::string_view rule, const StackFacts* stack = nullptr) {
   const auto document = read_document(text, "r.md");
   EXPECT_TRUE(document.ok());
   std::vector<std::string> lines;
-  for (const Finding& finding : lint(document.value(), nullptr).findings)
+  for (const Finding& finding : lint(document.value(), stack).findings)
     if (finding.rule->id == rule) lines.push_back(std::to_string(finding.range.begin.line) + " " + finding.message);
   return lines;
 }
@@ -93,6 +93,49 @@ TEST(Schedules, ComponentsWithoutAnyAreToldOnce) {
       "| 1 hour | 1 hour |\n";
   EXPECT_THAT(found(table, "no-backup-schedule"), ElementsAre(HasSubstr("7 an RPO of Database, 5 minutes,")));
   EXPECT_THAT(found(table + "\nThe standby is continuously synced.\n", "no-backup-schedule"), IsEmpty());
+}
+
+StackFacts stack_of(const std::vector<StackFacts::Component>& components) { return {components}; }
+
+const StackFacts::Component kDatabase = {"tasks", "postgres", std::nullopt, std::nullopt, true};
+const StackFacts::Component kUploads = {"uploads", "files", std::nullopt, std::nullopt, false};
+
+TEST(Stack, ALogProtectsItsOwnComponentAlone) {
+  const std::string table =
+      "# R\n\n## Recovery Objectives\n\n| Component | RTO | RPO |\n|---|---|---|\n| Task Database | 1 hour | 5 minutes "
+      "|\n| Uploads | 1 hour | 1 hour |\n| Mail Server | 1 hour | 1 hour |\n\n"
+      "## Backup Schedule\n\n```cron\n0 2 * * * /srv/backup.sh\n```\n";
+  constexpr const char* kRule = "backup-slower-than-rpo";
+  EXPECT_EQ(found(table, kRule).size(), 3u);
+  const StackFacts both = stack_of({kDatabase, kUploads});
+  EXPECT_THAT(found(table, kRule, &both),
+              ElementsAre(HasSubstr("8 the RPO of Uploads"), HasSubstr("9 the RPO of Mail Server")));
+  const StackFacts files = stack_of({kUploads});
+  EXPECT_EQ(found(table, kRule, &files).size(), 3u);
+}
+
+TEST(Stack, AnObjectiveOfTheWholeNeedsALogOfEachComponent) {
+  const std::string text =
+      "# R\n\n## Recovery Objectives\n\n- **RPO**: 1 hour\n\n## Backup Schedule\n\n```cron\n0 2 * * * "
+      "/srv/backup.sh\n```\n";
+  constexpr const char* kRule = "backup-slower-than-rpo";
+  const StackFacts both = stack_of({kDatabase, kUploads}), database = stack_of({kDatabase});
+  EXPECT_EQ(found(text, kRule).size(), 1u);
+  EXPECT_EQ(found(text, kRule, &both).size(), 1u);
+  EXPECT_THAT(found(text, kRule, &database), IsEmpty());
+}
+
+TEST(Stack, APointInTimeIsOfWhatItsScenarioNames) {
+  const auto text = [](const std::string& title) {
+    return "## Scenario 1: " + title + "\n\n1. **Restore**\n   ```bash\n   ./restore.sh --target-time=$T\n   ```\n";
+  };
+  constexpr const char* kRule = "pitr-without-log";
+  const StackFacts both = stack_of({kDatabase, kUploads}), files = stack_of({kUploads});
+  EXPECT_EQ(found(text("Database lost"), kRule).size(), 1u);
+  EXPECT_THAT(found(text("Database lost"), kRule, &both), IsEmpty());
+  EXPECT_THAT(found(text("All lost"), kRule, &both), IsEmpty());
+  EXPECT_EQ(found(text("Uploads lost"), kRule, &both).size(), 1u);
+  EXPECT_EQ(found(text("Database lost"), kRule, &files).size(), 1u);
 }
 
 TEST(Copies, OfThePastAndListsOfToday) {
