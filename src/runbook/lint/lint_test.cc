@@ -166,6 +166,41 @@ TEST(Order, PromotionByTheTitleOfItsStep) {
   EXPECT_EQ(found(text, "promotion-without-fence").size(), 1u);
 }
 
+TEST(Order, AnAnnotatedFenceIsOne) {
+  const auto text = [](const std::string& annotation, const std::string& command) {
+    return "## Scenario 1: X\n\n```bash" + annotation + "\n" + command + "\n```\n";
+  };
+  const std::string moves = "holdfast restore --to /srv\naws route53 change-resource-record-sets --hosted-zone-id Z";
+  EXPECT_EQ(found(text("", "pg_ctl promote"), "promotion-without-fence").size(), 1u);
+  EXPECT_THAT(found(text(" {fence=\"./fenced.sh\"}", "pg_ctl promote"), "promotion-without-fence"), IsEmpty());
+  EXPECT_EQ(found(text("", moves), "traffic-without-fence").size(), 1u);
+  EXPECT_THAT(found(text(" {fence=\"./fenced.sh\"}", moves), "traffic-without-fence"), IsEmpty());
+  EXPECT_THAT(found(text("", "pg_ctl promote\n" + moves), "traffic-without-fence"), IsEmpty());
+  EXPECT_THAT(found(step_with("aws route53 change-resource-record-sets --hosted-zone-id Z\n"), "traffic-without-fence"),
+              IsEmpty());
+}
+
+TEST(Targets, AnAnnotatedTargetAssertsThem) {
+  EXPECT_EQ(found("## Scenario 1: X\n\n```bash\ndropdb shop\n```\n", "target-not-asserted").size(), 1u);
+  EXPECT_THAT(found("## Scenario 1: X\n\n```bash {target=\"./is-db1.sh\"}\ndropdb shop\n```\n", "target-not-asserted"),
+              IsEmpty());
+}
+
+TEST(Evidence, ContainersThatAreTakenDown) {
+  constexpr const char* kRule = "evidence-destroyed";
+  EXPECT_EQ(found(step_with("docker-compose down\n"), kRule).size(), 1u);
+  EXPECT_EQ(found(step_with("docker-compose logs --tail=50\ndocker-compose down\n"), kRule).size(), 1u);
+  EXPECT_THAT(found(step_with("docker-compose logs > /srv/incident.log\ndocker compose down\n"), kRule), IsEmpty());
+  EXPECT_THAT(found(step_with("docker-compose stop\n"), kRule), IsEmpty());
+}
+
+TEST(Rollback, WhatIsKeptOrUndone) {
+  constexpr const char* kRule = "no-rollback";
+  EXPECT_EQ(found(step_with("docker volume rm shop_data\n"), kRule).size(), 1u);
+  EXPECT_THAT(found(step_with("pg_dump shop > /srv/aside.sql\ndropdb shop\n"), kRule), IsEmpty());
+  EXPECT_THAT(found("## Scenario 1: X\n\n```bash {compensate=\"./back.sh\"}\ndropdb shop\n```\n", kRule), IsEmpty());
+}
+
 TEST(Order, AWorkTreeOfGitIsNoData) {
   EXPECT_THAT(found(step_with("git reset --hard HEAD~1\n"), "destroys-before-backup-verified"), IsEmpty());
 }
