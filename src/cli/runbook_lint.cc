@@ -31,7 +31,7 @@ Result<std::optional<runbook::lint::StackFacts>> stack_facts(Context& context) {
   const recovery::StackConfig stack = TRY(recovery::load_stack(path));
   facts.emplace();
   for (const recovery::ComponentConfig& each : stack.components)
-    facts->components.push_back({each.name, each.rto, each.rpo, each.kind != "files"});
+    facts->components.push_back({each.name, each.kind, each.rto, each.rpo, each.kind != "files"});
   return facts;
 }
 

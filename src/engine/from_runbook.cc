@@ -7,6 +7,7 @@
 #include "engine/restore_words.h"
 #include "engine/words.h"
 #include "runbook/document_json.h"
+#include "runbook/step_script.h"
 
 namespace holdfast::engine {
 namespace {

@@ -234,6 +234,8 @@ std::vector<Done> acts_of(const Procedure& procedure) {
     if (step.kind == StepKind::kManual) manual_acts(step, index, of_step);
     if (step.kind == StepKind::kShell && promotes_by_title(step, of_step))
       of_step.push_back({Act::kPromotes, index, step.range, step.title.text});
+    if (!step.annotations.fence.empty())
+      of_step.push_back({Act::kFences, index, step.annotations.range, step.annotations.fence});
     if (!step.annotations.verify.empty())
       of_step.push_back({Act::kVerifies, index, step.annotations.range, step.annotations.verify});
     std::stable_sort(of_step.begin(), of_step.end(),
@@ -269,6 +271,15 @@ bool done_after(const Procedure& procedure, const std::vector<Done>& all, size_t
   return false;
 }
 
+// Data that users are sent to is made of a copy. Where a standby is promoted instead, the fence is
+// asked for there.
+bool is_restored(const std::vector<Done>& all) {
+  const auto does = [&](Act act) {
+    return std::any_of(all.begin(), all.end(), [&](const Done& done) { return done.act == act; });
+  };
+  return (does(Act::kRestores) || does(Act::kRestoresByHand)) && !does(Act::kPromotes);
+}
+
 }  // namespace
 
 std::vector<OrderHazard> order_hazards(const Procedure& procedure) {
@@ -288,6 +299,11 @@ std::vector<OrderHazard> order_hazards(const Procedure& procedure) {
         (done_after(procedure, all, index, Act::kRestores) || done_after(procedure, all, index, Act::kRestoresByHand)))
       add(done, "traffic-before-data",
           where + "sends users to a place whose data is restored only afterwards: " + done.what);
+    const bool moves = done.act == Act::kSwitchesTraffic && procedure.kind == ProcedureKind::kScenario;
+    if (moves && is_restored(all) && !done_before(procedure, all, index, {Act::kFences}))
+      add(done, "traffic-without-fence",
+          where + "sends users to restored data while nothing proves that the old place takes no more writes: " +
+              done.what);
     if (done.act == Act::kPromotes && !done_before(procedure, all, index, {Act::kFences}))
       add(done, "promotion-without-fence",
           where + "promotes a standby while nothing proves that the old primary has stopped: " + done.what);

@@ -54,6 +54,13 @@ void Facts::unknown(const Block& block) {
   document_.unknown.push_back(std::move(part));
 }
 
+void Facts::unknown_items(const std::vector<const Block*>& items) {
+  for (const Block* item : items) {
+    unknown(*item);
+    document_.unknown.back().what = "list item";
+  }
+}
+
 void Facts::prose(const std::vector<Inline>& inlines) { collect_placeholders(inlines, document_.placeholders); }
 
 bool Facts::section(SectionNode& node) {
@@ -325,10 +332,10 @@ Text frequent_sentence(const Text& text) {
 
 }  // namespace
 
-void Facts::frequency(const Text& whole, const Text& subject, bool preparation) {
+bool Facts::frequency(const Text& whole, const Text& subject, bool preparation) {
   const Text text = frequent_sentence(whole);
   const auto interval = parse_frequency(text.text);
-  if (!interval) return;
+  if (!interval) return false;
   const std::vector<std::string> words = words_of(text.text + " " + subject.text);
   const auto has = [&](std::initializer_list<std::string_view> stems) {
     return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
@@ -338,13 +345,14 @@ void Facts::frequency(const Text& whole, const Text& subject, bool preparation) 
   const bool copies = has({"backup", "backed", "dump", "snapshot", "archiv", "copies"});
   const bool checks = has({"test", "verif", "review", "drill", "train", "check", "valid", "simulat", "audit", "restor",
                            "exercis", "alert", "monitor"});
-  if (!copies && !checks) return;
+  if (!copies && !checks) return false;
   Schedule schedule;
   schedule.subject = subject.empty() ? text : subject;
   schedule.text = text;
   schedule.interval = interval;
   schedule.backup = copies && (!checks || preparation) && !has({"test", "verif", "valid", "review"});
   document_.schedules.push_back(std::move(schedule));
+  return true;
 }
 
 }  // namespace holdfast::runbook

@@ -22,11 +22,14 @@ class Facts {
   // "**RTO**: 5 minutes | **RPO**: 0", "- **RPO (Recovery Point Objective)**: < 1 hour", "RTO: 4 hours".
   bool objectives(const std::string& text, SourceRange range, const Text& subject, Objective::Scope scope);
   // Words that say how often something is done.
-  void frequency(const Text& text, const Text& subject, bool preparation);
+  // False when the text says not how often something is done.
+  bool frequency(const Text& text, const Text& subject, bool preparation);
   void schedule_block(const std::vector<markdown::CodeLine>& lines, const SectionNode& node);
   void environment_block(const std::vector<markdown::CodeLine>& lines);
   void prose(const std::vector<markdown::Inline>& inlines);  // placeholders
   void unknown(const markdown::Block& block);
+  // Items among others that were understood.
+  void unknown_items(const std::vector<const markdown::Block*>& items);
 
  private:
   struct Column {

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <set>
 #include <string_view>
 
+#include "runbook/clients.h"
+#include "runbook/hazard_table.h"
 #include "runbook/phrases.h"
 #include "runbook/shell/parser.h"
 #include "runbook/step_builder.h"
@@ -14,114 +17,6 @@ namespace holdfast::runbook {
 using shell::Invocation;
 
 namespace {
-
-// A program, the operands that it begins with, and a flag that it must have: what that does.
-struct Known {
-  std::string_view program;
-  std::string_view operands;  // separated by blanks
-  std::string_view flag;      // "" : none needed
-  HazardKind kind;
-  std::string_view reason;
-};
-
-constexpr Known kKnown[] = {
-    {"docker", "system prune", "", HazardKind::kDestroys, "deletes stopped containers and with them their logs"},
-    {"docker", "system prune", "--volumes", HazardKind::kIrreversible, "deletes volumes and the data in them"},
-    {"docker", "volume prune", "", HazardKind::kDestroys, "deletes every volume that no container uses"},
-    {"docker", "volume prune", "", HazardKind::kIrreversible, "has no undo"},
-    {"docker", "volume rm", "", HazardKind::kDestroys, "deletes a volume and the data in it"},
-    {"docker", "volume rm", "", HazardKind::kIrreversible, "has no undo"},
-    {"docker", "rm", "", HazardKind::kDestroys, "deletes a container and its logs"},
-    {"docker", "container prune", "", HazardKind::kDestroys, "deletes stopped containers and their logs"},
-    {"docker", "stop", "", HazardKind::kStopsService, "stops a container"},
-    {"docker", "kill", "", HazardKind::kStopsService, "kills a container"},
-    {"docker-compose", "down", "", HazardKind::kStopsService, "stops and removes all services"},
-    {"docker-compose", "down", "-v", HazardKind::kDestroys, "deletes the volumes of all services"},
-    {"docker-compose", "down", "--volumes", HazardKind::kDestroys, "deletes the volumes of all services"},
-    {"docker-compose", "stop", "", HazardKind::kStopsService, "stops services"},
-    {"docker-compose", "kill", "", HazardKind::kStopsService, "kills services"},
-    {"docker-compose", "rm", "", HazardKind::kDestroys, "deletes containers and their logs"},
-    {"systemctl", "stop", "", HazardKind::kStopsService, "stops a service"},
-    {"pg_ctl", "stop", "", HazardKind::kStopsService, "stops the server"},
-    {"pg_ctl", "promote", "", HazardKind::kPromotes, "makes a standby the primary"},
-    {"patronictl", "failover", "", HazardKind::kPromotes, "makes a standby the primary"},
-    {"patronictl", "switchover", "", HazardKind::kPromotes, "makes a standby the primary"},
-    {"repmgr", "standby promote", "", HazardKind::kPromotes, "makes a standby the primary"},
-    {"aws", "rds promote-read-replica", "", HazardKind::kPromotes, "makes a replica the primary"},
-    {"aws", "rds failover-db-cluster", "", HazardKind::kPromotes, "makes a replica the primary"},
-    {"gcloud", "sql instances promote-replica", "", HazardKind::kPromotes, "makes a replica the primary"},
-    {"aws", "route53 change-resource-record-sets", "", HazardKind::kSwitchesTraffic, "changes DNS"},
-    {"gcloud", "dns record-sets", "", HazardKind::kSwitchesTraffic, "changes DNS"},
-    {"az", "network dns", "", HazardKind::kSwitchesTraffic, "changes DNS"},
-    {"kubectl", "patch ingress", "", HazardKind::kSwitchesTraffic, "changes where traffic goes"},
-    {"kubectl", "patch service", "", HazardKind::kSwitchesTraffic, "changes where traffic goes"},
-    {"kubectl", "edit", "", HazardKind::kInteractive, "opens an editor"},
-    {"kubectl", "drain", "", HazardKind::kStopsService, "moves all work off a node"},
-    {"kubectl", "create secret", "", HazardKind::kRotatesSecret, "sets secrets"},
-    {"kubectl", "port-forward", "", HazardKind::kNeverEnds, "runs until it is interrupted"},
-    {"kubectl", "proxy", "", HazardKind::kNeverEnds, "runs until it is interrupted"},
-    {"kubectl", "logs", "-f", HazardKind::kNeverEnds, "follows a log until it is interrupted"},
-    {"kubectl", "logs", "--follow", HazardKind::kNeverEnds, "follows a log until it is interrupted"},
-    {"kubectl", "get", "-w", HazardKind::kNeverEnds, "watches until it is interrupted"},
-    {"kubectl", "replace", "--force", HazardKind::kDestroys, "deletes what it replaces"},
-    {"docker", "logs", "-f", HazardKind::kNeverEnds, "follows a log until it is interrupted"},
-    {"docker", "logs", "--follow", HazardKind::kNeverEnds, "follows a log until it is interrupted"},
-    {"docker-compose", "logs", "-f", HazardKind::kNeverEnds, "follows a log until it is interrupted"},
-    {"docker-compose", "logs", "--follow", HazardKind::kNeverEnds, "follows a log until it is interrupted"},
-    {"journalctl", "", "-f", HazardKind::kNeverEnds, "follows a log until it is interrupted"},
-    {"journalctl", "", "--vacuum-time", HazardKind::kDestroys, "deletes logs"},
-    {"journalctl", "", "--vacuum-size", HazardKind::kDestroys, "deletes logs"},
-    {"tail", "", "-f", HazardKind::kNeverEnds, "follows a file until it is interrupted"},
-    {"tail", "", "-F", HazardKind::kNeverEnds, "follows a file until it is interrupted"},
-    {"watch", "", "", HazardKind::kNeverEnds, "repeats until it is interrupted"},
-    {"top", "", "", HazardKind::kInteractive, "takes the terminal"},
-    {"htop", "", "", HazardKind::kInteractive, "takes the terminal"},
-    {"less", "", "", HazardKind::kInteractive, "takes the terminal"},
-    {"vi", "", "", HazardKind::kInteractive, "opens an editor"},
-    {"vim", "", "", HazardKind::kInteractive, "opens an editor"},
-    {"nano", "", "", HazardKind::kInteractive, "opens an editor"},
-    {"emacs", "", "", HazardKind::kInteractive, "opens an editor"},
-    {"visudo", "", "", HazardKind::kInteractive, "opens an editor"},
-    {"passwd", "", "", HazardKind::kInteractive, "asks for a password"},
-    {"crontab", "", "-e", HazardKind::kInteractive, "opens an editor"},
-    {"aws", "configure", "", HazardKind::kInteractive, "asks questions"},
-    {"dropdb", "", "", HazardKind::kDestroys, "deletes a database"},
-    {"dropdb", "", "", HazardKind::kIrreversible, "has no undo"},
-    {"mkfs", "", "", HazardKind::kDestroys, "makes a new file system over the old one"},
-    {"wipefs", "", "", HazardKind::kDestroys, "erases a file system's marks"},
-    {"zfs", "destroy", "", HazardKind::kDestroys, "deletes a data set"},
-    {"zpool", "destroy", "", HazardKind::kDestroys, "deletes a pool"},
-    {"lvremove", "", "", HazardKind::kDestroys, "deletes a volume"},
-    {"terraform", "destroy", "", HazardKind::kDestroys, "deletes infrastructure and the data on it"},
-    {"terraform", "destroy", "", HazardKind::kIrreversible, "has no undo"},
-    {"terraform", "apply", "-replace", HazardKind::kDestroys, "deletes and makes a resource again"},
-    {"aws", "s3 rm", "", HazardKind::kDestroys, "deletes objects"},
-    {"aws", "s3 rb", "", HazardKind::kDestroys, "deletes a bucket"},
-    {"aws", "s3 sync", "--delete", HazardKind::kDestroys, "deletes what the source lacks"},
-    {"aws", "rds delete-db-instance", "", HazardKind::kDestroys, "deletes a database server"},
-    {"git", "reset", "--hard", HazardKind::kDestroys, "discards changes that were not committed"},
-    {"git", "clean", "-f", HazardKind::kDestroys, "deletes files that git does not know"},
-    {"celery", "purge", "", HazardKind::kDestroys, "discards queued tasks"},
-    {"pg_restore", "", "", HazardKind::kWritesData, "loads a dump"},
-    {"pg_restore", "", "--clean", HazardKind::kDestroys, "drops what it is about to restore"},
-    {"pg_restore", "", "-c", HazardKind::kDestroys, "drops what it is about to restore"},
-    {"pg_resetwal", "", "", HazardKind::kDestroys, "discards the write-ahead log"},
-    {"velero", "restore create", "", HazardKind::kWritesData, "writes into the cluster"},
-    {"restic", "restore", "", HazardKind::kWritesData, "writes files"},
-    {"holdfast", "restore", "", HazardKind::kRestoresAside, "restores into an empty place"},
-    {"holdfast", "restore", "--delta", HazardKind::kWritesData, "overwrites what the target holds"},
-    {"holdfast", "restore", "--replace", HazardKind::kWritesData,
-     "takes the place of a database or table that is there"},
-    {"mongorestore", "", "", HazardKind::kWritesData, "loads a dump"},
-    {"mongorestore", "", "--drop", HazardKind::kDestroys, "drops collections before it loads them"},
-    {"vault", "operator raft snapshot restore", "", HazardKind::kDestroys, "replaces all that is stored"},
-    {"age-keygen", "", "-o", HazardKind::kRotatesSecret, "makes a new key"},
-    {"aws", "secretsmanager put-secret-value", "", HazardKind::kRotatesSecret, "sets a secret"},
-    {"aws", "rds restore-db-instance-from-db-snapshot", "", HazardKind::kRestoresAside,
-     "makes a database server of a snapshot"},
-    {"aws", "rds restore-db-instance-to-point-in-time", "", HazardKind::kRestoresAside,
-     "makes a database server of a snapshot"},
-};
 
 std::vector<std::string> split_words(std::string_view text) {
   std::vector<std::string> words;
@@ -133,11 +28,11 @@ std::vector<std::string> split_words(std::string_view text) {
   return words;
 }
 
-std::string shown(const Invocation& invocation, const Known& known) {
-  std::string text = invocation.program;
-  if (!known.operands.empty()) text += " " + std::string(known.operands);
-  if (!known.flag.empty()) text += " " + std::string(known.flag);
-  return text;
+// The flag of a row that was given; "" when none was.
+std::string given_flag(const Invocation& invocation, const KnownEffect& known) {
+  for (const std::string& flag : split_words(known.flags))
+    if (invocation.has(flag)) return flag;
+  return "";
 }
 
 // Says what would be done, and does nothing.
@@ -145,7 +40,19 @@ bool rehearses(const Invocation& invocation) {
   const std::string& program = invocation.program;
   if (invocation.has("--dry-run") || invocation.has("--dryrun"))
     return program != "kubectl" && program != "oc";  // what that prints may be applied
-  return invocation.has("--validate-only");
+  const bool short_word = program == "rsync" || program == "pg_rewind" || program == "git" || program == "zfs";
+  return invocation.has("--validate-only") || (short_word && invocation.has("-n"));
+}
+
+// gcloud dns record-sets list, aws configure get.
+bool only_looks(const Invocation& invocation, const std::vector<std::string>& words) {
+  const std::string& program = invocation.program;
+  const bool has_verbs = program == "gcloud" || program == "az";
+  if (has_verbs && std::any_of(words.begin(), words.end(), [](const std::string& word) {
+        return word == "list" || word == "show" || word == "describe";
+      }))
+    return true;
+  return program == "aws" && invocation.begins({"configure"}) && words.size() > 1 && words[1] != "sso";
 }
 
 // restic restore --target /tmp/look: nothing that is in use is overwritten.
@@ -153,13 +60,41 @@ bool restores_aside(const Invocation& invocation) {
   return invocation.program == "restic" && invocation.option("--target").starts_with("/tmp/");
 }
 
-bool fits(const Invocation& invocation, const Known& known) {
+bool is_temporary(const std::string& path) {
+  return path.starts_with("/tmp/") || path.starts_with("/var/tmp/") || path.find(".tmp") != std::string::npos ||
+         path.starts_with("$TMPDIR") || path.starts_with("${TMPDIR");
+}
+
+// The words that a row's are held against; a Redis server takes them in either case.
+std::vector<std::string> words_given(const Invocation& invocation) {
+  if (invocation.program != "redis-cli") return invocation.operands();
+  std::vector<std::string> words = redis_words(invocation);
+  for (std::string& word : words)
+    for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return words;
+}
+
+bool fits(const Invocation& invocation, const KnownEffect& known) {
   if (invocation.program != known.program || rehearses(invocation) || restores_aside(invocation)) return false;
-  if (!known.flag.empty() && !invocation.has(known.flag)) return false;
+  if (!known.flags.empty() && given_flag(invocation, known).empty()) return false;
   if (known.program == "pg_restore" && (invocation.has("--list") || invocation.has("-l"))) return false;
-  const std::vector<std::string> wanted = split_words(known.operands), given = invocation.operands();
-  if (known.program == "celery") return std::find(given.begin(), given.end(), "purge") != given.end();
+  std::vector<std::string> wanted = split_words(known.operands);
+  const std::vector<std::string> given = words_given(invocation);
+  if (only_looks(invocation, given)) return false;
+  if (known.program == "rsync" && !given.empty() && is_temporary(given.back())) return false;
+  if (!wanted.empty() && wanted.front() == "*") {
+    wanted.erase(wanted.begin());
+    return std::search(given.begin(), given.end(), wanted.begin(), wanted.end()) != given.end();
+  }
   return given.size() >= wanted.size() && std::equal(wanted.begin(), wanted.end(), given.begin());
+}
+
+std::string shown(const Invocation& invocation, const KnownEffect& known) {
+  std::string text = invocation.program;
+  const std::string_view operands = known.operands.starts_with("* ") ? known.operands.substr(2) : known.operands;
+  if (!operands.empty()) text += " " + std::string(operands);
+  if (const std::string flag = given_flag(invocation, known); !flag.empty()) text += " " + flag;
+  return text;
 }
 
 void add(std::vector<Effect>& effects, HazardKind kind, std::string reason) {
@@ -185,37 +120,118 @@ void kubectl_effects(const Invocation& invocation, std::vector<Effect>& effects)
     add(effects, HazardKind::kStopsService, "kubectl scale to 0 replicas stops the service");
 }
 
+// Where servers keep what they store.
+bool is_data_directory(std::string_view path) {
+  constexpr std::array<std::string_view, 10> kDirectories = {
+      "/var/lib/postgresql", "/var/lib/pgsql", "/var/lib/mysql", "/var/lib/redis", "/var/lib/mongodb",
+      "/var/lib/mongo",      "/var/lib/etcd",  "$PGDATA",        "${PGDATA}",      "/var/lib/docker/volumes"};
+  const size_t colon = path.find(':');  // of another host
+  if (colon != std::string_view::npos && colon < path.find('/')) path.remove_prefix(colon + 1);
+  return std::any_of(kDirectories.begin(), kDirectories.end(), [&](std::string_view directory) {
+    return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
+  });
+}
+
+// "main.old", "data-backup": a copy beside the data.
+bool is_aside(const std::string& path) {
+  const std::string name = lower(path);
+  constexpr std::array<std::string_view, 6> kNames = {"old", "bak", "backup", "broken", "corrupt", "orig"};
+  return std::any_of(kNames.begin(), kNames.end(),
+                     [&](std::string_view word) { return name.find(word) != std::string::npos; });
+}
+
+bool is_setting(const std::string& path) {
+  return path.ends_with(".conf") || path.ends_with(".signal") || path.ends_with(".crt") || path.ends_with(".key") ||
+         path.ends_with(".pem");
+}
+
+// cp, mv and rsync of data to where a server keeps its own.
+bool overwrites_data(const Invocation& invocation) {
+  const std::string& program = invocation.program;
+  if (program != "cp" && program != "mv" && program != "rsync") return false;
+  std::vector<std::string> sources = invocation.operands();
+  if (sources.size() < 2) return false;
+  const std::string target = sources.back();
+  sources.pop_back();
+  if (!is_data_directory(target) || is_aside(target)) return false;
+  // Moved within a data directory: renamed.
+  if (program == "mv" && std::all_of(sources.begin(), sources.end(), is_data_directory)) return false;
+  return !std::all_of(sources.begin(), sources.end(), is_setting);
+}
+
+// tar xzf, tar -C / -xf, tar --extract.
+bool extracts_files(const Invocation& invocation) {
+  for (size_t index = 0; index < invocation.args.size(); index++) {
+    const std::string& arg = invocation.args[index];
+    if (arg == "--extract" || arg == "--get") return true;
+    const bool letters = index == 0 ? !arg.starts_with("--") : arg.starts_with("-") && !arg.starts_with("--");
+    if (letters && arg.find('x') != std::string::npos && arg.find_first_of("ct") == std::string::npos) return true;
+  }
+  return false;
+}
+
 void file_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const std::string& program = invocation.program;
   const std::vector<std::string> operands = invocation.operands();
-  const bool temporary =
-      !operands.empty() && std::all_of(operands.begin(), operands.end(), [](const std::string& operand) {
-        return operand.starts_with("/tmp/") || operand.find(".tmp") != std::string::npos ||
-               operand.starts_with("$TMPDIR");
-      });
+  const bool temporary = !operands.empty() && std::all_of(operands.begin(), operands.end(), is_temporary);
   if (program == "rm" && !temporary) add(effects, HazardKind::kDestroys, "rm deletes files");
+  const std::string size = invocation.has("--size") ? invocation.option("--size") : invocation.option("-s");
+  if (program == "truncate" && (size == "0" || invocation.has("-s0")) &&
+      !is_temporary(operands.empty() ? "" : operands.back()))
+    add(effects, HazardKind::kDestroys, "truncate empties files");
+  if (overwrites_data(invocation) && !rehearses(invocation))
+    add(effects, HazardKind::kWritesData, program + " writes over a server's data directory");
   if (program == "find" && invocation.has("-delete")) add(effects, HazardKind::kDestroys, "find -delete deletes files");
   if (program == "dd" && std::any_of(invocation.args.begin(), invocation.args.end(),
                                      [](const std::string& arg) { return arg.starts_with("of="); }))
     add(effects, HazardKind::kDestroys, "dd overwrites its target");
   if (program.starts_with("mkfs."))
     add(effects, HazardKind::kDestroys, program + " makes a new file system over the old one");
-  const bool extracts = program == "tar" && !invocation.args.empty() &&
-                        invocation.args[0].find('x') != std::string::npos && invocation.args[0].find("xz") != 0;
+  const bool extracts = program == "tar" && extracts_files(invocation);
   if (extracts && (invocation.option("-C") == "/" || invocation.has("-P")))
     add(effects, HazardKind::kWritesData, "tar overwrites files below /");
+  const std::string directory =
+      invocation.has("--directory") ? invocation.option("--directory") : invocation.option("-C");
+  if (extracts && is_data_directory(directory) && !is_aside(directory))
+    add(effects, HazardKind::kWritesData, "tar writes over a server's data directory");
+}
+
+// curl -X DELETE, -sXDELETE, --request DELETE.
+bool asks_to_delete(const Invocation& invocation) {
+  if (lower(invocation.option("--request")) == "delete") return true;
+  for (size_t index = 0; index < invocation.args.size(); index++) {
+    const std::string& arg = invocation.args[index];
+    if (arg.size() < 2 || arg[0] != '-' || arg[1] == '-') continue;
+    const size_t letter = arg.find('X');
+    if (letter == std::string::npos) continue;
+    const bool attached = letter + 1 < arg.size();
+    const bool follows = !attached && index + 1 < invocation.args.size();
+    const std::string method = attached ? arg.substr(letter + 1) : follows ? invocation.args[index + 1] : "";
+    if (lower(method) == "delete") return true;
+  }
+  return false;
+}
+
+std::vector<Effect> effects_of_mongo(const std::string& script) {
+  std::vector<Effect> effects;
+  const std::string text = lower(script);
+  if (text.find("dropdatabase(") != std::string::npos) {
+    add(effects, HazardKind::kDestroys, "dropDatabase() deletes a database");
+    add(effects, HazardKind::kIrreversible, "dropDatabase() has no undo");
+  }
+  if (text.find(".drop(") != std::string::npos) add(effects, HazardKind::kDestroys, "drop() deletes a collection");
+  if (text.find(".deletemany(") != std::string::npos)
+    add(effects, HazardKind::kDestroys, "deleteMany() deletes documents");
+  return effects;
 }
 
 void remote_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const std::string& program = invocation.program;
   const std::vector<std::string> operands = invocation.operands();
-  if (program == "redis-cli") {
-    for (const std::string& word : operands)
-      if (lower(word) == "flushall" || lower(word) == "flushdb") {
-        add(effects, HazardKind::kDestroys, "redis-cli " + word + " deletes all keys, queues and sessions too");
-        add(effects, HazardKind::kIrreversible, "redis-cli " + word + " has no undo");
-      }
-  }
+  if (program == "curl" && asks_to_delete(invocation))
+    add(effects, HazardKind::kDestroys, "curl -X DELETE asks a server to delete");
+  if (program == "mongo" || program == "mongosh")
+    for (Effect& effect : effects_of_mongo(invocation.option("--eval"))) effects.push_back(std::move(effect));
   const bool compose_up = program == "docker-compose" && invocation.begins({"up"});
   if (compose_up && !invocation.has("-d") && !invocation.has("--detach"))
     add(effects, HazardKind::kNeverEnds, "docker-compose up without -d runs until it is interrupted");
@@ -254,46 +270,13 @@ void named_effects(const Invocation& invocation, std::vector<Effect>& effects) {
     add(effects, HazardKind::kWritesData, name + " " + target + " restores data");
 }
 
-// The values of a short option, also at the end of a group ("-Atc SQL") and with the value
-// attached ("-cSQL"). `switches` are the program's short options without a value; that of
-// `attached_only` is never the next word.
-std::vector<std::string> values_of(const Invocation& invocation, std::string_view switches, char attached_only,
-                                   char wanted) {
-  std::vector<std::string> values;
-  for (size_t index = 0; index < invocation.args.size(); index++) {
-    const std::string& arg = invocation.args[index];
-    if (arg == "--") break;
-    if (arg.size() < 2 || arg[0] != '-' || arg[1] == '-') continue;
-    const size_t letter = arg.find_first_not_of(switches, 1);
-    if (letter == std::string::npos) continue;
-    const bool attached = letter + 1 < arg.size();
-    const std::string value = attached                             ? arg.substr(letter + 1)
-                              : index + 1 < invocation.args.size() ? invocation.args[index + 1]
-                                                                   : "";
-    if (arg[letter] == wanted) values.push_back(value);
-    if (!attached && arg[letter] != attached_only) index++;
-  }
-  return values;
-}
-
-bool is_mysql(const std::string& program) { return program == "mysql" || program == "mariadb"; }
-
-std::vector<std::string> client_values(const Invocation& invocation, char option, std::string_view long_option) {
-  constexpr std::string_view kPsqlSwitches = "aAbeEHlnqsStVwWxXz01", kMysqlSwitches = "ABbCEfGHiLNnoqrstUVvXw";
-  const bool mysql = is_mysql(invocation.program);
-  std::vector<std::string> values =
-      values_of(invocation, mysql ? kMysqlSwitches : kPsqlSwitches, mysql ? 'p' : '\0', option);
-  if (std::string value = invocation.option(long_option); !value.empty()) values.push_back(std::move(value));
-  return values;
-}
-
 void database_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   for (Effect& effect : effects_of_sql(sql_of(invocation))) effects.push_back(std::move(effect));
-  const bool client = invocation.program == "psql" || is_mysql(invocation.program);
+  const bool client = is_sql_client(invocation.program);
   const bool loads = client && sql_of(invocation).empty() && invocation.has_input;
   if (loads) add(effects, HazardKind::kWritesData, invocation.program + " runs what it is fed");
   if (!client) return;
-  const std::vector<std::string> files = client_values(invocation, 'f', "--file");
+  const std::vector<std::string> files = sql_files_of(invocation);
   const bool changes = std::any_of(files.begin(), files.end(), [](const std::string& file) {
     const std::string name = lower(file);
     return name.find("check") == std::string::npos && name.find("verify") == std::string::npos;
@@ -303,47 +286,10 @@ void database_effects(const Invocation& invocation, std::vector<Effect>& effects
 
 }  // namespace
 
-std::string sql_of(const Invocation& invocation) {
-  std::vector<std::string> statements;
-  if (invocation.program == "psql") statements = client_values(invocation, 'c', "--command");
-  if (is_mysql(invocation.program)) statements = client_values(invocation, 'e', "--execute");
-  std::string sql;
-  for (const std::string& statement : statements) sql += (sql.empty() ? "" : "; ") + statement;
-  return sql;
-}
-
-bool opens_prompt(const Invocation& invocation) {
-  const std::string& program = invocation.program;
-  if (invocation.has_input || invocation.has("--version") || invocation.has("--help")) return false;
-  if (program == "psql")
-    return sql_of(invocation).empty() && client_values(invocation, 'f', "--file").empty() && !invocation.has("-l") &&
-           !invocation.has("--list");
-  if (is_mysql(program)) return sql_of(invocation).empty();
-  if (program == "redis-cli") {
-    size_t operands = 0;
-    for (size_t index = 0; index < invocation.args.size(); index++) {
-      const std::string& arg = invocation.args[index];
-      const bool valued =
-          arg == "-h" || arg == "-p" || arg == "-a" || arg == "-n" || arg == "-u" || arg == "--user" || arg == "--pass";
-      if (valued) index++;
-      if (!valued && !arg.starts_with("-")) operands++;
-      if (arg.starts_with("--") && !valued && arg != "--tls") operands++;
-    }
-    return operands == 0;
-  }
-  if (program == "mongo" || program == "mongosh") return !invocation.has("--eval");
-  if (program == "sqlite3") return invocation.operands().size() < 2;
-  const bool shell_program = program == "sh" || program == "bash" || program == "zsh" || program == "ash";
-  if (shell_program && invocation.remote)
-    return invocation.args.empty() || (invocation.args.size() == 1 && invocation.args[0] == "-l");
-  if (program == "ssh")
-    return !invocation.nested && invocation.operands().size() == 1 && !invocation.has("-N") && !invocation.has("-f");
-  return (program == "python" || program == "python3" || program == "node") && invocation.args.empty();
-}
-
 std::vector<Effect> effects_of(const Invocation& invocation) {
   std::vector<Effect> effects;
-  for (const Known& known : kKnown)
+  if (invocation.has("--help") || (invocation.args.size() == 1 && invocation.has("--version"))) return effects;
+  for (const KnownEffect& known : known_effects())
     if (fits(invocation, known)) add(effects, known.kind, shown(invocation, known) + " " + std::string(known.reason));
   if (invocation.program == "kubectl") kubectl_effects(invocation, effects);
   file_effects(invocation, effects);
@@ -366,6 +312,22 @@ std::string object_of(const std::vector<std::string>& words, size_t index) {
 }
 
 }  // namespace
+
+std::vector<Effect> effects_of_redirections(const shell::Command& command) {
+  std::vector<Effect> effects;
+  const std::string& program = command.word(0);
+  const bool writes_nothing = (command.words.empty() && !command.compound) || program == ":" || program == "true" ||
+                              (program == "cat" && command.word(1) == "/dev/null");
+  if (!writes_nothing) return effects;
+  for (const shell::Redirection& each : command.redirections) {
+    const std::string& target = each.target.value;
+    const bool own = target.starts_with("/") && !is_temporary(target) && !target.starts_with("/dev/") &&
+                     !target.starts_with("/proc/") && !target.starts_with("/sys/");
+    if ((each.op == ">" || each.op == ">|") && each.fd <= 1 && own)
+      add(effects, HazardKind::kDestroys, "> " + target + " empties the file");
+  }
+  return effects;
+}
 
 std::vector<Effect> effects_of_sql(const std::string& sql) {
   std::vector<Effect> effects;
@@ -415,6 +377,24 @@ void add_hazard(Step& step, const Effect& effect, SourceRange range) {
   if (!known) step.hazards.push_back({effect.kind, effect.reason, range});
 }
 
+// Of what a program is fed. Redis takes each line for a command.
+std::vector<Effect> effects_of_input(const Piece& piece) {
+  std::vector<Effect> effects = effects_of_sql(piece.text);
+  if (piece.program.find("mongo") != std::string::npos)
+    for (Effect& effect : effects_of_mongo(piece.text)) effects.push_back(std::move(effect));
+  if (piece.program.find("redis-cli") == std::string::npos) return effects;
+  std::string_view rest = piece.text;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const shell::Script script = shell::parse(piece.program + " " + std::string(rest.substr(0, end)));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    for (const Invocation& invocation : shell::invocations(script))
+      for (Effect& effect : effects_of(invocation))
+        if (effect.kind != HazardKind::kInteractive) effects.push_back(std::move(effect));
+  }
+  return effects;
+}
+
 // Its prompt is not opened for a person: what stands below is given to it as standard input.
 bool is_fed(const Step& step, const Invocation& invocation, SourceRange range) {
   if (!opens_prompt(invocation)) return false;
@@ -445,14 +425,11 @@ void find_hazards(Step& step) {
     if (invocation.remote && invocation.nested)
       add_hazard(step, {HazardKind::kRemote, invocation.program + " runs on another machine or in a container"}, range);
   }
-  for (const Piece& piece : step.pieces) {
-    if (piece.kind != Piece::Kind::kInput) continue;
-    const shell::Script script = shell::parse(piece.program + " " + piece.text);
-    for (const Invocation& invocation : shell::invocations(script))
-      for (const Effect& effect : effects_of(invocation))
-        if (effect.kind != HazardKind::kInteractive) add_hazard(step, effect, text_range(step, piece));
-    for (const Effect& effect : effects_of_sql(piece.text)) add_hazard(step, effect, text_range(step, piece));
-  }
+  for (const shell::Command& command : step.script.commands)
+    for (const Effect& effect : effects_of_redirections(command)) add_hazard(step, effect, step.where(command.span));
+  for (const Piece& piece : step.pieces)
+    if (piece.kind == Piece::Kind::kInput)
+      for (const Effect& effect : effects_of_input(piece)) add_hazard(step, effect, text_range(step, piece));
   for (const VariableUse& use : step.variables)
     if (is_secret_name(use.name))
       add_hazard(step, {HazardKind::kNeedsSecret, "needs the secret " + use.name}, use.range);

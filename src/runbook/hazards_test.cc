@@ -22,17 +22,58 @@ bool does(const std::string& text, HazardKind kind) {
 }
 
 TEST(Prompts, OfClientsWithoutACommand) {
-  for (const char* text : {"psql", "psql -h db -U u shop", "psql -At shop", "mysql -uroot -psecret shop", "read -r x",
-                           "while true; do read x; done", "{ read x; } > y"})
+  for (const char* text : {"psql",
+                           "psql -h db -U u",
+                           "psql -h db -U u shop",
+                           "psql -At shop",
+                           "mysql",
+                           "mysql -uroot -psecret shop",
+                           "redis-cli",
+                           "redis-cli -s /run/redis/redis.sock",
+                           "redis-cli -u redis://cache:6379/1",
+                           "redis-cli -h cache --no-auth-warning --raw",
+                           "mongosh mongodb://db/shop",
+                           "docker exec -it db bash",
+                           "docker exec -it db psql -U u",
+                           "docker run -it --rm -v /a:/a postgres:15 psql",
+                           "kubectl exec -it db-0 -- bash",
+                           "kubectl exec -it db-0 -c postgres bash",
+                           "kubectl -n shop run -it --rm look --image=busybox",
+                           "kubectl debug -it node/n1 --image=busybox",
+                           "su - postgres",
+                           "sudo -i",
+                           "sudo -u postgres -i",
+                           "read -r x",
+                           "while true; do read x; done",
+                           "{ read x; } > y"})
     EXPECT_TRUE(does(text, HazardKind::kInteractive)) << text;
 }
 
 TEST(Prompts, NotWithACommandOrInput) {
-  for (const char* text :
-       {"psql -Atc 'select 1'", "psql -XAtqc 'select 1' shop", "psql -c'select 1'", "psql -Atf check.sql",
-        "mysql -Nse 'select 1'", "mysql -uroot -psecret -e 'select 1'", "while read -r x; do echo $x; done < list",
-        "cat list | while read x; do echo $x; done", "for x in a; do read y; done <<EOF\n1\nEOF\n",
-        "while read x; do if a; then read y; fi; done < <(b)", "bash -c 'cat l | while read x; do a; done'"})
+  for (const char* text : {"psql -Atc 'select 1'",
+                           "psql -XAtqc 'select 1' shop",
+                           "psql -c'select 1'",
+                           "psql -Atf check.sql",
+                           "mysql -Nse 'select 1'",
+                           "mysql -uroot -psecret -e 'select 1'",
+                           "while read -r x; do echo $x; done < list",
+                           "redis-cli -s /run/redis/redis.sock PING",
+                           "redis-cli -u redis://cache:6379/1 INFO",
+                           "redis-cli --bigkeys",
+                           "redis-cli --rdb /tmp/x.rdb",
+                           "mongosh --eval 'db.stats()'",
+                           "mongosh shop check.js",
+                           "docker run -dit nginx",
+                           "docker exec db psql -c 'select 1'",
+                           "kubectl exec db-0 -- ls",
+                           "kubectl exec db-0 ls",
+                           "su - postgres -c 'pg_ctl status'",
+                           "sudo -u postgres psql -c 'select 1'",
+                           "sudo systemctl status x",
+                           "cat list | while read x; do echo $x; done",
+                           "for x in a; do read y; done <<EOF\n1\nEOF\n",
+                           "while read x; do if a; then read y; fi; done < <(b)",
+                           "bash -c 'cat l | while read x; do a; done'"})
     EXPECT_FALSE(does(text, HazardKind::kInteractive)) << text;
   EXPECT_TRUE(does("while read x; do a; done < list; read y", HazardKind::kInteractive));
 }
@@ -60,6 +101,13 @@ TEST(Effects, WithGlobalOptionsInFrontOfTheVerb) {
   EXPECT_TRUE(does("aws --region us-west-2 s3 rm s3://b/x", HazardKind::kDestroys));
   EXPECT_TRUE(does("pg_ctl -D /data promote", HazardKind::kPromotes));
   EXPECT_TRUE(does("restic -r /r restore latest", HazardKind::kWritesData));
+}
+
+TEST(Effects, BehindWhatOnlyWraps) {
+  EXPECT_TRUE(does("su - postgres -c 'pg_ctl -D /data promote'", HazardKind::kPromotes));
+  EXPECT_TRUE(does("su postgres --command 'dropdb shop'", HazardKind::kDestroys));
+  EXPECT_TRUE(does("kubectl exec db-0 -c postgres dropdb shop", HazardKind::kDestroys));
+  EXPECT_FALSE(does("command -v dropdb", HazardKind::kDestroys));
 }
 
 TEST(Effects, OfWhatLosesNothing) {

@@ -9,41 +9,67 @@
 #include "runbook/hazards.h"
 #include "runbook/phrases.h"
 #include "runbook/placeholders.h"
-#include "runbook/shell/invocation.h"
-#include "runbook/shell/parser.h"
 #include "runbook/step_builder.h"
+#include "runbook/step_script.h"
 
 namespace holdfast::runbook {
 
 namespace {
 
-// The answers of a request, taken one by one; what is left fits nothing.
+// The answers of a request: "KEY=ANSWER", or the answer alone where one choice has it.
 class Answers {
  public:
-  explicit Answers(const std::vector<std::string>& given) : left_(given) {}
+  explicit Answers(const std::vector<std::string>& given) {
+    for (const std::string& each : given) given_.emplace(each, std::vector<std::string>());
+  }
 
-  // "KEY=ANSWER", or the bare answer where only one choice has it.
-  std::string take(const Choice& choice) {
-    for (const bool bare : {false, true}) {
-      for (auto given = left_.begin(); given != left_.end(); ++given) {
-        const size_t equals = given->find('=');
-        if ((equals == std::string::npos) != bare) continue;
-        if (!bare && lower(given->substr(0, equals)) != choice.key) continue;
-        const std::string answer = bare ? *given : given->substr(equals + 1);
-        for (const Choice::Answer& each : choice.answers) {
-          if (lower(each.key) != lower(answer)) continue;
-          left_.erase(given);
-          return each.key;
-        }
-      }
+  // `asked`: it is open unless it is answered; what nobody is asked may be answered all the same.
+  std::string take(const Choice& choice, bool asked) {
+    std::vector<std::string> bare;
+    std::string taken;
+    for (auto& [given, used] : given_) {
+      const size_t equals = given.find('=');
+      const bool keyed = equals != std::string::npos;
+      if (keyed && lower(given.substr(0, equals)) != lower(choice.key)) continue;
+      const std::string answer = answer_of(choice, keyed ? given.substr(equals + 1) : given);
+      if (answer.empty()) continue;
+      fits_.insert(given);
+      if (!keyed) bare.push_back(given);
+      if (keyed && !taken.empty() && taken != answer) twice_ = choice.key;
+      if (keyed) taken = answer;
     }
+    if (!taken.empty() || !asked) return taken;
+    for (const std::string& given : bare) given_[given].push_back(choice.key);
+    if (bare.size() > 1) twice_ = choice.key;
+    return bare.empty() ? "" : answer_of(choice, bare.front());
+  }
+
+  // Each answer was for one choice, and each choice has one.
+  Result<void> check(const std::string& title) const {
+    for (const auto& [given, used] : given_) {
+      if (!fits_.contains(given))
+        return make_error(ErrorCode::kUsage, "the choice '{}' fits nothing in '{}'", given, title)
+            .with_hint("'holdfast runbook plan' lists the choices and their answers");
+      if (used.size() > 1)
+        return make_error(ErrorCode::kUsage, "the answer '{}' fits several choices: {}", given, fmt::join(used, ", "))
+            .with_hint(fmt::format("say which: --choose {}={}", used.front(), given));
+    }
+    if (!twice_.empty())
+      return make_error(ErrorCode::kUsage, "the choice '{}' is answered twice", twice_)
+          .with_hint("give one answer to it");
+    return {};
+  }
+
+ private:
+  static std::string answer_of(const Choice& choice, const std::string& text) {
+    for (const Choice::Answer& each : choice.answers)
+      if (lower(each.key) == lower(text)) return each.key;
     return "";
   }
 
-  const std::vector<std::string>& left() const { return left_; }
-
- private:
-  std::vector<std::string> left_;
+  std::map<std::string, std::vector<std::string>> given_;  // as given -> choices that it settles by itself
+  std::set<std::string> fits_;
+  std::string twice_;
 };
 
 class Planner {
@@ -56,12 +82,12 @@ class Planner {
 
   Result<Plan> run() {
     TRY(check_names());
+    for (const Step& step : procedure().steps) skipped_.push_back(left_out(step));
+    for (size_t index = 0; index < procedure().phases.size(); index++) condition_of_phase(index);
     options();
     for (const Step& step : procedure().steps) add(step);
-    if (!answers_.left().empty())
-      return make_error(ErrorCode::kUsage, "the choice '{}' fits nothing in '{}'", answers_.left().front(),
-                        procedure().title.text)
-          .with_hint("'holdfast runbook plan' lists the choices and their answers");
+    TRY(answers_.check(procedure().title.text));
+    expect_options();
     inputs();
     targets();
     warnings();
@@ -102,9 +128,10 @@ class Planner {
       choice.answers.push_back({option.letter, option.title.text, option.budget});
     }
     for (auto& [group, choice] : groups) {
-      choice.chosen = answers_.take(choice);
+      const bool asked = !refuted_.contains(group);
+      choice.chosen = answers_.take(choice, asked);
       chosen_[group] = choice.chosen;
-      plan_.choices.push_back(std::move(choice));
+      if (asked) plan_.choices.push_back(std::move(choice));
     }
   }
 
@@ -113,7 +140,8 @@ class Planner {
     planned.step = &step;
     planned.phase = &procedure().phases[step.phase];
     planned.option = step.option ? &procedure().options[*step.option] : nullptr;
-    planned.skipped = why_skipped(step);
+    planned.skipped = skipped_[plan_.steps.size()];
+    if (planned.skipped.empty()) planned.skipped = other_option(step);
     if (std::string refuted = refuted_condition(step, planned.skipped.empty()); planned.skipped.empty())
       planned.skipped = std::move(refuted);
     planned.hazards = step.hazards;
@@ -129,33 +157,93 @@ class Planner {
     plan_.steps.push_back(std::move(planned));
   }
 
-  std::string why_skipped(const Step& step) {
+  // What is left of an option's duration beside those of its steps is that of the one step that has
+  // none. Among several nobody knows how it is divided: then it is held against the RTO alone.
+  void expect_options() {
+    for (const Option& option : procedure().options) {
+      if (!option.budget || option.budget->kind != Budget::Kind::kDuration || !option.budget->most) continue;
+      Duration left = *option.budget->most;
+      std::vector<PlannedStep*> silent;
+      bool whole = true;
+      for (PlannedStep& planned : plan_.steps) {
+        if (planned.option != &option) continue;
+        whole = whole && planned.skipped.empty();
+        if (planned.expected) left = left - *planned.expected;
+        if (!planned.expected) silent.push_back(&planned);
+      }
+      if (!whole || silent.empty() || left <= Duration()) continue;
+      if (silent.size() == 1) {
+        silent.front()->expected = left;
+      } else {
+        divided_ = divided_ + left;
+      }
+    }
+  }
+
+  // By the request.
+  std::string left_out(const Step& step) {
     const bool from_here = request_.from.empty() || started_ || step.id == request_.from;
     started_ = started_ || from_here;
     if (const auto skip = request_.skip.find(step.id); skip != request_.skip.end()) return skip->second;
     if (!from_here) return "before the step to begin with";
     if (!request_.only.empty() && !request_.only.contains(step.id)) return "not among the steps asked for";
-    if (request_.drill && step.annotations.drill_skip) return "left out in a drill";
+    return request_.drill && step.annotations.drill_skip ? "left out in a drill" : "";
+  }
+
+  std::string other_option(const Step& step) const {
     if (!step.option) return "";
-    const std::string& chosen = chosen_[procedure().options[*step.option].group];
+    const std::string& chosen = chosen_.at(procedure().options[*step.option].group);
     if (chosen.empty()) return "no option is chosen yet";
     return chosen == procedure().options[*step.option].letter ? "" : "another option is chosen";
   }
 
-  // What the document makes a step depend on, in words, is for a person to decide before the run; a
-  // manual step is decided on by whoever does it. "" unless the answer is no.
+  static bool by_hand(const Step& step) { return step.kind == StepKind::kManual || step.annotations.manual; }
+
+  // What the document makes a step or a phase depend on, in words, is for a person to decide before
+  // the run. "" unless the answer is no.
+  std::string settle(Choice choice, const std::string& title, const std::string& condition, bool asked) {
+    choice.question = "does the condition of '" + title + "' hold: " + condition;
+    choice.answers = {{"yes", "run it", std::nullopt}, {"no", "leave it out: " + condition, std::nullopt}};
+    choice.chosen = answers_.take(choice, asked);
+    const bool refuted = choice.chosen == "no";
+    if (asked) plan_.choices.push_back(std::move(choice));
+    return refuted ? "its condition does not hold: " + condition : "";
+  }
+
+  // Holds for all its steps, those of phases below it, too. Where all are done by hand, whoever does
+  // them decides.
+  void condition_of_phase(size_t index) {
+    const Phase& phase = procedure().phases[index];
+    if (phase.condition.empty()) return;
+    const auto within = [&](size_t other) {
+      const SourceRange& range = procedure().phases[other].range;
+      return phase.range.begin <= range.begin && range.end <= phase.range.end;
+    };
+    bool runs = false, taken = false;
+    Choice choice;
+    choice.key = slug(phase.title.text);
+    choice.range = phase.range;
+    for (size_t place = 0; place < procedure().steps.size(); place++) {
+      const Step& step = procedure().steps[place];
+      taken = taken || step.id == choice.key || (step.phase == index && step.option);
+      runs = runs || (within(step.phase) && skipped_[place].empty() && !by_hand(step));
+    }
+    if (taken) choice.key += "-condition";
+    const std::string refuted = settle(std::move(choice), phase.title.text, phase.condition, runs);
+    if (refuted.empty()) return;
+    for (const Option& option : procedure().options)
+      if (within(option.phase)) refuted_.insert(option.group);
+    for (size_t place = 0; place < procedure().steps.size(); place++)
+      if (within(procedure().steps[place].phase) && skipped_[place].empty()) skipped_[place] = refuted;
+  }
+
+  // A manual step is decided on by whoever does it.
   std::string refuted_condition(const Step& step, bool runs) {
-    const bool by_hand = step.kind == StepKind::kManual || step.annotations.manual;
-    if (step.condition.empty() || !step.annotations.when.empty() || by_hand) return "";
+    if (step.condition.empty() || !step.annotations.when.empty() || by_hand(step)) return "";
     Choice choice;
     choice.key = step.alternatives().size() > 1 ? step.id + "-condition" : step.id;
-    choice.question = "does the condition of '" + step.title.text + "' hold: " + step.condition;
-    choice.answers = {{"yes", "run it", std::nullopt}, {"no", "leave it out: " + step.condition, std::nullopt}};
     choice.range = step.range;
-    choice.chosen = answers_.take(choice);
-    const bool refuted = choice.chosen == "no";
-    if (runs) plan_.choices.push_back(std::move(choice));
-    return refuted ? "its condition does not hold: " + step.condition : "";
+    return settle(std::move(choice), step.title.text, step.condition, runs);
   }
 
   std::map<int, int> alternatives(const Step& step, bool runs) {
@@ -170,7 +258,7 @@ class Planner {
       for (int number = 1; number <= counts[group]; number++)
         choice.answers.push_back(
             {std::to_string(number), title_of(step, static_cast<int>(group), number), std::nullopt});
-      choice.chosen = answers_.take(choice);
+      choice.chosen = answers_.take(choice, runs);
       if (!choice.chosen.empty()) chosen[static_cast<int>(group)] = choice.chosen[0] - '0';
       if (choice.chosen.size() > 1) chosen[static_cast<int>(group)] = std::stoi(choice.chosen);
       if (runs) plan_.choices.push_back(std::move(choice));
@@ -284,7 +372,7 @@ class Planner {
     for (OrderHazard& hazard : order_hazards(procedure())) {
       if (plan_.steps[hazard.step].skipped.empty()) plan_.warnings.push_back(std::move(hazard.sentence));
     }
-    Duration sum, end;
+    Duration sum = divided_, end;
     for (const PlannedStep& planned : plan_.steps) {
       if (!planned.skipped.empty()) continue;
       if (planned.expected) sum = sum + *planned.expected;
@@ -300,38 +388,55 @@ class Planner {
   Answers answers_;
   Plan plan_;
   std::map<size_t, std::string> chosen_;
+  std::vector<std::string> skipped_;  // of each step, why it is left out; "" : it is not
+  std::set<size_t> refuted_;          // groups of options in phases whose condition does not hold
+  Duration divided_;                  // of options, between steps without a duration of their own
   bool started_ = false;
 };
 
-constexpr std::string_view kInputEnd = "HOLDFAST_INPUT";
-
-// "docker exec -it db psql": no terminal stands behind a here-document.
-void drop_terminal(std::string& text, const std::vector<shell::Word>& words, size_t count) {
-  for (size_t index = count; index > 0; index--) {
-    const shell::Word& word = words[index - 1];
-    const bool both = word.value == "-it" || word.value == "-ti";
-    if (both || word.value == "-t" || word.value == "--tty")
-      text.replace(word.span.begin, word.span.end - word.span.begin, both ? "-i" : "");
+// Where a text stops to be UTF-8; its size when it does not.
+size_t valid_bytes(std::string_view text) {
+  size_t place = 0;
+  while (place < text.size()) {
+    const auto first = static_cast<unsigned char>(text[place]);
+    const size_t length = first < 0x80   ? 1
+                          : first < 0xC2 ? 0
+                          : first < 0xE0 ? 2
+                          : first < 0xF0 ? 3
+                          : first < 0xF5 ? 4
+                                         : 0;
+    if (length == 0 || place + length > text.size()) return place;
+    for (size_t next = 1; next < length; next++)
+      if ((static_cast<unsigned char>(text[place + next]) & 0xC0) != 0x80) return place;
+    const auto second = length > 1 ? static_cast<unsigned char>(text[place + 1]) : 0;
+    const bool overlong = (first == 0xE0 && second < 0xA0) || (first == 0xF0 && second < 0x90);
+    if (overlong || (first == 0xED && second > 0x9F) || (first == 0xF4 && second > 0x8F)) return place;
+    place += length;
   }
+  return place;
 }
 
-// The command line that reads a piece of input, as a here-document of its program. psql
-// goes on after a statement that failed unless it is told not to.
-std::string opener_of(const Piece& piece) {
-  const std::string here = " <<'" + std::string(kInputEnd) + "'";
-  std::string opener = piece.program;
-  const shell::Script script = shell::parse(without_angles(opener));
-  for (const shell::Invocation& invocation : shell::invocations(script)) {
-    if (!opens_prompt(invocation)) continue;
-    const std::vector<shell::Word>& words = invocation.command->words;
-    const size_t place = words.size() - std::min(words.size(), invocation.args.size() + 1);
-    opener.insert(std::min<size_t>(invocation.span.end, opener.size()), here);
-    if (words[place].value != invocation.path) return opener;
-    if (invocation.program == "psql") opener.insert(words[place].span.end, " -v ON_ERROR_STOP=1");
-    drop_terminal(opener, words, place);
-    return opener;
+// A journal holds UTF-8: another command than the document's would be run.
+Result<void> check_bytes(const Plan& plan) {
+  const auto refuse = [&](Position where) {
+    return make_error(ErrorCode::kInvalidData, "{}:{}: a command holds a byte that is no UTF-8", plan.document->path,
+                      where.line)
+        .with_hint("store the document as UTF-8; in a command write such a byte as $'\\xNN'");
+  };
+  for (const PlannedStep& planned : plan.steps) {
+    const Step& step = *planned.step;
+    if (!planned.skipped.empty()) continue;
+    const size_t valid = valid_bytes(step.text);
+    if (valid < step.text.size())
+      return refuse(step.where({static_cast<uint32_t>(valid), static_cast<uint32_t>(valid) + 1}).begin);
+    const Annotations& said = step.annotations;
+    for (const std::string* text :
+         {&said.when, &said.target, &said.fence, &said.verify, &said.compensate, &said.workdir})
+      if (valid_bytes(*text) < text->size()) return refuse(said.range.begin);
+    for (const auto& [name, value] : said.env)
+      if (valid_bytes(value) < value.size()) return refuse(said.range.begin);
   }
-  return opener + here;
+  return {};
 }
 
 }  // namespace
@@ -353,55 +458,9 @@ Result<Plan> make_plan(const Document& document, const PlanRequest& request) {
     return make_error(ErrorCode::kNotFound, "no scenario, or more than one, fits '{}' in {}", request.procedure,
                       document.path)
         .with_hint("'holdfast runbook show' lists scenarios with their ids");
-  return Planner(document, *procedure, request).run();
-}
-
-std::string step_script(const Step& step, const std::map<int, int>& alternatives) {
-  if (step.kind == StepKind::kSql || step.kind == StepKind::kManual) return step.text;
-  std::string script;
-  for (const Piece& piece : step.pieces) {
-    if (piece.group > 0) {
-      const auto chosen = alternatives.find(piece.group);
-      if (chosen == alternatives.end() || chosen->second != piece.alternative) continue;
-    }
-    if (piece.kind == Piece::Kind::kCommands) {
-      script += piece.text;
-      continue;
-    }
-    script += opener_of(piece) + "\n" + piece.text + std::string(kInputEnd) + "\n";
-  }
-  return script;
-}
-
-std::string fill_command(std::string command, const std::map<std::string, std::string>& values) {
-  const std::vector<FoundPlaceholder> found = placeholders_in_code(command);
-  for (auto each = found.rbegin(); each != found.rend(); ++each) {
-    const auto value = values.find(each->name);
-    if (value != values.end()) command.replace(each->span.begin, each->span.end - each->span.begin, value->second);
-  }
-  return command;
-}
-
-std::string fill_placeholders(const Step& step, std::string text, const std::map<std::string, std::string>& values) {
-  // Longest first: one may begin with another.
-  std::vector<const Placeholder*> all;
-  for (const Placeholder& each : step.placeholders) all.push_back(&each);
-  std::stable_sort(all.begin(), all.end(),
-                   [](const Placeholder* a, const Placeholder* b) { return a->text.size() > b->text.size(); });
-  std::string result;
-  size_t place = 0;
-  while (place < text.size()) {
-    const auto found = std::find_if(all.begin(), all.end(), [&](const Placeholder* each) {
-      return values.contains(each->name) && text.compare(place, each->text.size(), each->text) == 0;
-    });
-    if (found == all.end()) {
-      result += text[place++];
-      continue;
-    }
-    result += values.at((*found)->name);
-    place += (*found)->text.size();
-  }
-  return result;
+  Plan plan = TRY(Planner(document, *procedure, request).run());
+  TRY(check_bytes(plan));
+  return plan;
 }
 
 }  // namespace holdfast::runbook

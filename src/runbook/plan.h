@@ -12,8 +12,8 @@ namespace holdfast::runbook {
 
 // What the person who plans has settled.
 struct PlanRequest {
-  std::string procedure;                              // id, number or words of its title
-  std::vector<std::string> choices = {};              // "B", "recovery-procedure=B", "restore-database=2"
+  std::string procedure;                  // id, number or words of its title
+  std::vector<std::string> choices = {};  // "recovery-procedure=B", "restore-database=2", "B" where one choice takes it
   std::map<std::string, std::string> variables = {};  // also the values of placeholders, by their names
   std::set<std::string> environment = {};             // names that are set already
   std::string from = {};                              // step id: those before are left out
@@ -22,8 +22,8 @@ struct PlanRequest {
   bool drill = false;                                 // leaves out steps that say drill=skip
 };
 
-// A decision that a person has to take before the run: an option of the procedure or
-// an alternative within a step.
+// A decision that a person has to take before the run: an option of the procedure, an
+// alternative within a step, or whether the condition of a step or a phase holds.
 struct Choice {
   std::string key;  // what `choices` calls it: "recovery-procedure", "restart-redis"
   std::string question;
@@ -58,7 +58,7 @@ struct PlannedStep {
   std::vector<Hazard> hazards;
   std::string skipped;                 // why it is left out; "" : it runs
   std::optional<Duration> window_end;  // since the scenario began, from the step's or its phase's budget
-  std::optional<Duration> expected;    // own duration
+  std::optional<Duration> expected;    // own duration, or what its option leaves it
   bool needs_person = false;
 };
 
@@ -74,19 +74,9 @@ struct Plan {
   bool complete() const;              // no open choice, no unknown input
 };
 
-// kNotFound: no such procedure or step; kUsage: a choice that fits nothing; kInvalidData: the
+// A command that holds bytes that are no UTF-8 is refused: what is journaled and run would be another.
+// kNotFound: no such procedure or step; kUsage: an answer that fits no choice, or several; kInvalidData: the
 // document has errors in its annotations.
 Result<Plan> make_plan(const Document& document, const PlanRequest& request);
-
-// The text that a shell runs for a step: its pieces, those of other alternatives left out, and
-// the input of programs as here-documents. `alternatives[group]` is the one chosen (from 1);
-// a group without an entry contributes nothing.
-std::string step_script(const Step& step, const std::map<int, int>& alternatives);
-
-// `text` with each placeholder and no variable replaced; variables reach a step by its environment.
-std::string fill_placeholders(const Step& step, std::string text, const std::map<std::string, std::string>& values);
-
-// The same for a command of an annotation.
-std::string fill_command(std::string command, const std::map<std::string, std::string>& values);
 
 }  // namespace holdfast::runbook

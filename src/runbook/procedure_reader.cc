@@ -247,13 +247,15 @@ void ProcedureReader::step_heading(SectionNode& node) {
 }
 
 // Bullets are what a person does where a phase has nothing else.
+bool ProcedureReader::acts(ProcedureKind kind) {
+  return kind == ProcedureKind::kScenario || kind == ProcedureKind::kResponse || kind == ProcedureKind::kPostRecovery;
+}
+
 void ProcedureReader::bullets_as_steps(const SectionNode& node, size_t steps_before) {
-  const bool scenario = procedure_.kind == ProcedureKind::kScenario || procedure_.kind == ProcedureKind::kResponse ||
-                        procedure_.kind == ProcedureKind::kPostRecovery;
   const std::vector<const Block*> bullets = std::move(bullets_);
   bullets_.clear();
   const bool seen = node.topic == Topic::kDetection || node.topic == Topic::kMonitoring;
-  if (procedure_.steps.size() != steps_before || !scenario || seen) return;
+  if (procedure_.steps.size() != steps_before || !acts(procedure_.kind) || seen) return;
   for (const Block* list : bullets) {
     for (const Block& item : list->children) {
       Place place;

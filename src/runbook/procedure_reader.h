@@ -62,12 +62,15 @@ class ProcedureReader {
   void phase(SectionNode& node);
   void option(SectionNode& node);
   void step_heading(SectionNode& node);
+  // Bullets are things to do where nothing else says what is.
+  static bool acts(ProcedureKind kind);
   void bullets_as_steps(const SectionNode& node, size_t steps_before);
   void blocks(const std::vector<const markdown::Block*>& blocks, Place& place);
   void block(const markdown::Block& block, Place& place);
   void paragraph(const markdown::Block& block, Place& place, bool opens_item = false);
   bool attribute(const Labelled& labelled, bool opens_item);
   void list(const markdown::Block& list, Place& place);
+  bool fact_of(const markdown::Block& item, const Text& whole);
   void item(const markdown::Block& item, const std::string& number, const Place& outer);
   void item_rest(const markdown::Block& item, size_t from, Place& place, size_t steps_before);
   void code(const markdown::Block& block, Place& place);

@@ -102,28 +102,37 @@ void ProcedureReader::list(const Block& list, Place& place) {
     return;
   }
   bool commands = false;
+  std::vector<const Block*> rest;
   for (const Block& each : list.children) {
     facts_.prose(first_inlines(each));
     Place bullet = place;
     bullet.title = text_of(first_inlines(each));
-    if (procedure_.kind != ProcedureKind::kScenario) {
-      const auto [label, value] = label_and_value(first_inlines(each));
-      const bool labelled = !label.empty() && parse_frequency(label.text);
-      if (labelled && words_of(label.text).size() > 1) {
-        facts_.frequency({label.text + ": " + value.text, each.range}, label,
-                         procedure_.kind == ProcedureKind::kPreparation);
-      } else if (labelled) {
-        facts_.frequency(label, value, procedure_.kind == ProcedureKind::kPreparation);
-      } else {
-        facts_.frequency(bullet.title, bullet.title, procedure_.kind == ProcedureKind::kPreparation);
-      }
-    }
-    const auto [label, value] = label_and_value(first_inlines(each));
-    if (!label.empty())
-      facts_.objectives(label.text + ": " + value.text, each.range, procedure_.title, Objective::Scope::kScenario);
-    commands = inline_command(each, bullet) || commands;
+    const bool understood = fact_of(each, bullet.title);
+    const bool command = inline_command(each, bullet);
+    commands = command || commands;
+    if (!understood && !command) rest.push_back(&each);
   }
   if (!commands) bullets_.push_back(&list);
+  if (rest.size() < list.children.size() && !acts(procedure_.kind)) facts_.unknown_items(rest);
+}
+
+// A bullet that says how often something is done, or what is promised.
+bool ProcedureReader::fact_of(const Block& item, const Text& whole) {
+  const auto [label, value] = label_and_value(first_inlines(item));
+  const bool preparation = procedure_.kind == ProcedureKind::kPreparation;
+  bool understood = false;
+  if (procedure_.kind != ProcedureKind::kScenario) {
+    const bool labelled = !label.empty() && parse_frequency(label.text);
+    if (labelled && words_of(label.text).size() > 1)
+      understood = facts_.frequency({label.text + ": " + value.text, item.range}, label, preparation);
+    else if (labelled)
+      understood = facts_.frequency(label, value, preparation);
+    else
+      understood = facts_.frequency(whole, whole, preparation);
+  }
+  if (label.empty()) return understood;
+  return facts_.objectives(label.text + ": " + value.text, item.range, procedure_.title, Objective::Scope::kScenario) ||
+         understood;
 }
 
 void ProcedureReader::item(const Block& item, const std::string& number, const Place& outer) {
@@ -175,7 +184,8 @@ void ProcedureReader::item_rest(const Block& item, size_t from, Place& place, si
   }
   if (inline_command(item, place)) return;
   manual_step(place, item.range, std::move(details));
-  open_item_ = procedure_.steps.size() - 1;
+  // An item without words is no step.
+  if (procedure_.steps.size() > steps_before) open_item_ = procedure_.steps.size() - 1;
 }
 
 // "Verify the key works: `sops -d secrets.env`": a command within the words.

@@ -5,6 +5,7 @@
 #include "runbook/annotations.h"
 #include "runbook/facts.h"
 #include "runbook/markdown/parse.h"
+#include "runbook/phrases.h"
 #include "runbook/procedure_reader.h"
 #include "runbook/sections.h"
 
@@ -163,12 +164,15 @@ class DocumentReader {
       return false;  // it may introduce a block
     }
     if (block.kind != Block::Kind::kList || block.ordered) return block.kind == Block::Kind::kRule;
+    std::vector<const Block*> rest;
     for (const Block& item : block.children) {
       facts_.prose(first_inlines(item));
       const Text text = text_of(first_inlines(item));
-      if (!facts_.objectives(text.text, item.range, {}, Objective::Scope::kGlobal))
-        facts_.frequency(text, text, node.topic == Topic::kPreparation);
+      if (!facts_.objectives(text.text, item.range, {}, Objective::Scope::kGlobal) &&
+          !facts_.frequency(text, text, node.topic == Topic::kPreparation))
+        rest.push_back(&item);
     }
+    if (rest.size() < block.children.size()) facts_.unknown_items(rest);
     return true;
   }
 
@@ -180,7 +184,7 @@ class DocumentReader {
       for (size_t other = 0; other < all.size(); other++) {
         const bool same_title = slug(all[other].title.text) == slug(all[index].title.text);
         const bool same_number = !all[index].number.empty() && all[other].number == all[index].number &&
-                                 shares_word(all[other].title.text, all[index].title.text);
+                                 share_word(all[other].title.text, all[index].title.text);
         if (other == index || all[other].steps.empty() || !(same_title || same_number)) continue;
         join(all[other], all[index]);
         all.erase(all.begin() + static_cast<std::ptrdiff_t>(index));
@@ -188,13 +192,6 @@ class DocumentReader {
         break;
       }
     }
-  }
-
-  static bool shares_word(const std::string& a, const std::string& b) {
-    const std::vector<std::string> first = words_of(a), second = words_of(b);
-    return std::any_of(first.begin(), first.end(), [&](const std::string& word) {
-      return word.size() > 3 && std::find(second.begin(), second.end(), word) != second.end();
-    });
   }
 
   static void join(Procedure& target, const Procedure& source) {

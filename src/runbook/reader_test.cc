@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "runbook/plan.h"
+#include "runbook/step_script.h"
 
 namespace holdfast::runbook {
 namespace {
@@ -30,6 +31,12 @@ TEST(Shapes, FenceAtColumnZeroBelongsToItsItem) {
   EXPECT_THAT(steps_of(read("## Scenario 1: X\n\n1. **Stop it**\n```bash\nsystemctl stop x\n```\n2. **Start "
                             "it**\n```bash\nsystemctl start x\n```\n")),
               ElementsAre("Stop it@5", "Start it@9"));
+}
+
+TEST(Shapes, AnItemWithoutWordsIsNoStep) {
+  EXPECT_THAT(steps_of(read("## Scenario 1: X\n\n1. ****\n\n```bash\n# only a remark\n```\n")), ElementsAre("X@5"));
+  EXPECT_THAT(steps_of(read("## Scenario 1: X\n\n1. Look\n2. <!-- later -->\n\n```bash\n# only a remark\n```\n")),
+              ElementsAre("Look@3", "X@6"));
 }
 
 TEST(Shapes, NumberedCommentsInOneFence) {
@@ -284,6 +291,90 @@ TEST(Plan, AConditionInWordsIsDecidedBeforeTheRun) {
   EXPECT_EQ(yes.value().steps[0].skipped, "");
 }
 
+TEST(Plan, AConditionOfAPhaseIsThatOfItsSteps) {
+  const Document document = read(
+      "## Scenario 1: X\n\n### Assess\n\n1. **Look**\n   ```bash\n   ls\n   ```\n\n### Fail over (if the primary is "
+      "lost)\n\n1. **Move**\n   ```bash\n   ./move.sh\n   ```\n2. **Tell**\n   ```bash\n   ./tell.sh\n   ```\n\n"
+      "### Vendor (if it persists)\n\n1. **Call the vendor**\n");
+  const auto open = make_plan(document, {.procedure = "1"});
+  ASSERT_TRUE(open.ok());
+  ASSERT_EQ(open.value().choices.size(), 1u);
+  EXPECT_EQ(open.value().choices[0].key, "fail-over");
+  EXPECT_EQ(open.value().choices[0].question, "does the condition of 'Fail over' hold: if the primary is lost");
+  const auto skipped = [&](const char* answer) {
+    std::vector<std::string> reasons;
+    const auto plan = make_plan(document, {.procedure = "1", .choices = {answer}});
+    EXPECT_TRUE(plan.ok() && plan.value().complete());
+    for (const PlannedStep& step : plan.value().steps) reasons.push_back(step.skipped);
+    return reasons;
+  };
+  const std::string refuted = "its condition does not hold: if the primary is lost";
+  EXPECT_THAT(skipped("fail-over=no"), ElementsAre("", refuted, refuted, ""));
+  EXPECT_THAT(skipped("yes"), ElementsAre("", "", "", ""));
+}
+
+TEST(Plan, ARefutedPhaseLeavesNoChoiceOpen) {
+  const Document document = read(
+      "## Scenario 1: X\n\n### Fail over (if the primary is lost)\n\n#### Option A: By hand\n```bash\n./a.sh\n```\n"
+      "#### Option B: By Patroni\n```bash\n./b.sh\n```\n\n### Look\n```bash\nls\n```\n");
+  const auto keys = [&](const std::vector<std::string>& choices) {
+    std::vector<std::string> open;
+    const Plan plan = make_plan(document, {.procedure = "1", .choices = choices}).value();
+    for (const Choice& choice : plan.choices)
+      if (choice.chosen.empty()) open.push_back(choice.key);
+    return open;
+  };
+  EXPECT_THAT(keys({}), ElementsAre("fail-over-condition", "fail-over"));
+  EXPECT_THAT(keys({"yes"}), ElementsAre("fail-over"));
+  EXPECT_THAT(keys({"no"}), ElementsAre());
+  EXPECT_THAT(keys({"no", "fail-over=A"}), ElementsAre());
+}
+
+TEST(Plan, AnAnswerAloneIsForOneChoice) {
+  const Document document = read(
+      "## Scenario 1: X\n\n1. **Scale up (if capacity issue)**\n   ```bash\n   ./scale.sh\n   ```\n2. **Purge (if "
+      "full)**\n   ```bash\n   ./purge.sh\n   ```\n");
+  const auto of = [&](const std::vector<std::string>& choices) {
+    return make_plan(document, {.procedure = "1", .choices = choices});
+  };
+  EXPECT_EQ(of({"no"}).error().text(),
+            "the answer 'no' fits several choices: scale-up, purge (say which: --choose scale-up=no)");
+  const auto settled = of({"purge=yes", "no"});
+  ASSERT_TRUE(settled.ok());
+  EXPECT_NE(settled.value().steps[0].skipped, "");
+  EXPECT_EQ(settled.value().steps[1].skipped, "");
+  EXPECT_EQ(of({"purge=yes", "purge=no"}).error().message(), "the choice 'purge' is answered twice");
+  EXPECT_EQ(of({"purge=yes", "yes", "no"}).error().message(), "the choice 'scale-up' is answered twice");
+  EXPECT_EQ(of({"purge=perhaps"}).error().message(), "the choice 'purge=perhaps' fits nothing in 'X'");
+}
+
+TEST(Plan, AnOptionsDurationIsThatOfItsStep) {
+  const Document document = read(kChoices);
+  const auto expected = [&](const char* option) {
+    const auto plan = make_plan(document, {.procedure = "1", .choices = {option}});
+    EXPECT_TRUE(plan.ok());
+    return std::pair(plan.value().steps[0].expected, plan.value().steps[1].expected);
+  };
+  EXPECT_EQ(expected("A"), std::pair(std::optional(Duration::seconds(600)), std::optional<Duration>()));
+  EXPECT_EQ(expected("B"), std::pair(std::optional<Duration>(), std::optional(Duration::seconds(3600))));
+}
+
+TEST(Plan, AnOptionsDurationIsSharedByItsSteps) {
+  const std::string text =
+      "# R\n\n## Recovery Objectives\n\n- **RTO**: 30 minutes\n\n## Scenario 1: Outage\n\n### Recovery Procedure\n\n"
+      "#### Option A: Restore (40 minutes)\n\n1. **Fetch** (10 minutes)\n   ```bash\n   ./fetch.sh\n   ```\n2. "
+      "**Load**\n   ```bash\n   ./load.sh\n   ```\n";
+  const Document one = read(text), two = read(text + "3. **Start**\n   ```bash\n   ./start.sh\n   ```\n");
+  const auto plan_of = [](const Document& document) {
+    return make_plan(document, {.procedure = "1", .choices = {"A"}}).value();
+  };
+  EXPECT_EQ(plan_of(one).steps[1].expected, Duration::seconds(1800));
+  EXPECT_FALSE(plan_of(two).steps[1].expected.has_value());
+  for (const Document* document : {&one, &two})
+    EXPECT_THAT(plan_of(*document).warnings,
+                testing::Contains("the steps may take 40 min 0 s by their own budgets, the RTO is 30 minutes"));
+}
+
 TEST(Plan, AComponentThatTheTitleNamesComesBeforeTheStrictest) {
   const Document document = read(
       "# R\n\n## Recovery Objectives\n\n| Component | RTO | RPO |\n|---|---|---|\n| GitHub Integration | 30 minutes | "
@@ -293,6 +384,16 @@ TEST(Plan, AComponentThatTheTitleNamesComesBeforeTheStrictest) {
       "## Scenario 2: Outage\n\n```bash\n./restart.sh\n```\n");
   EXPECT_EQ(make_plan(document, {.procedure = "1"}).value().rto->most, Duration::hours(2));
   EXPECT_EQ(make_plan(document, {.procedure = "2"}).value().rto->most, Duration::seconds(1800));
+}
+
+TEST(Plan, RefusesCommandsThatNoJournalCanHold) {
+  const auto plan = [](const std::string& block, const std::string& prose) {
+    return make_plan(read("## Scenario 1: X\n\n" + prose + "\n\n```bash\nls\n" + block + "\n```\n"),
+                     {.procedure = "1"});
+  };
+  for (const char* odd : {"echo a\xC3", "echo \xE4rger", "echo \xC0\xAF", "echo \xED\xA0\x80", "echo \xF5\x80\x80\x80"})
+    EXPECT_EQ(plan(odd, "").error().message(), "r.md:7: a command holds a byte that is no UTF-8") << odd;
+  EXPECT_TRUE(plan("echo \xC3\xA4rger \xE2\x82\xAC \xF0\x9F\x98\x80", "\xC4rger").ok());
 }
 
 TEST(Plan, HandsInputToItsProgram) {

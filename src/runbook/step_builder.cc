@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "runbook/clients.h"
 #include "runbook/hazards.h"
 #include "runbook/phrases.h"
 #include "runbook/placeholders.h"

@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "runbook/clients.h"
 #include "runbook/hazards.h"
 #include "runbook/lint/context.h"
 #include "runbook/phrases.h"
@@ -93,8 +94,19 @@ void check_status_page(const Context& context, const Run& run, Report& report) {
              "a status page answers 200 during an outage too: what it says has to be read");
 }
 
+// A script that looks at health once: a service that is just starting counts as down.
+void check_retry(const Run& run, Report& report) {
+  if (run.file == nullptr || !contains_any(lower(run.file->path.text), {"health", "check", "smoke"})) return;
+  const bool probes =
+      run.invocation.program == "curl" || (run.invocation.program == "docker-compose" && run.invocation.begins({"ps"}));
+  const bool again = contains_any(run.file->text, {"--retry", "sleep ", "until "});
+  if (probes && !again)
+    report.add("check-without-retry", run.range, "one answer that is late or lost, and the check fails");
+}
+
 void check_curl(const Context& context, Report& report) {
   for (const Run& run : context.runs) {
+    check_retry(run, report);
     if (run.invocation.program != "curl") continue;
     const bool weighs = run.invocation.has("-w") || run.invocation.has("--write-out") || run.says("/dev/null");
     const bool saves = run.invocation.has("-o") || run.invocation.has("-O") || run.invocation.has("--output") ||
@@ -234,7 +246,7 @@ void check_targets(const Context& context, Report& report) {
   for (const Procedure& procedure : context.document.scenarios)
     for (const Step& step : procedure.steps)
       for (const Hazard& hazard : step.hazards)
-        if (hazard.kind == HazardKind::kIrreversible) {
+        if (hazard.kind == HazardKind::kIrreversible && step.annotations.target.empty()) {
           report.add("target-not-asserted", hazard.range,
                      "nothing proves that this is the host, cluster or database that is meant: " + hazard.reason);
           break;

@@ -162,8 +162,7 @@ void check_dates(const Context& context, Report& report) {
           if (++dates[expansion->text] == 2)
             report.add("date-evaluated-twice", range,
                        "$(" + expansion->text + ") is computed again here: across midnight the names differ");
-          if (utc && !relative && expansion->text.find("-u") == std::string::npos && !restores &&
-              dates[expansion->text] == 1)
+          if (utc && expansion->text.find("-u") == std::string::npos && dates[expansion->text] == 1)
             report.add("local-date-against-utc", range,
                        "the schedule is in UTC, $(" + expansion->text + ") is the local date");
         }

@@ -12,7 +12,7 @@ namespace holdfast::runbook::lint {
 // What the stack's configuration adds to what a document says.
 struct StackFacts {
   struct Component {
-    std::string name;
+    std::string name, kind;
     std::optional<Duration> rto, rpo;
     bool continuous = false;  // its log is followed: loss is bounded by seconds
   };

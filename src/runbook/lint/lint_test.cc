@@ -14,11 +14,11 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 // "line message" of each finding of one rule.
-std::vector<std::string> found(const std::string& text, std::string_view rule) {
+std::vector<std::string> found(const std::string& text, std::string_view rule, const StackFacts* stack = nullptr) {
   const auto document = read_document(text, "r.md");
   EXPECT_TRUE(document.ok());
   std::vector<std::string> lines;
-  for (const Finding& finding : lint(document.value(), nullptr).findings)
+  for (const Finding& finding : lint(document.value(), stack).findings)
     if (finding.rule->id == rule) lines.push_back(std::to_string(finding.range.begin.line) + " " + finding.message);
   return lines;
 }
@@ -95,6 +95,49 @@ TEST(Schedules, ComponentsWithoutAnyAreToldOnce) {
   EXPECT_THAT(found(table + "\nThe standby is continuously synced.\n", "no-backup-schedule"), IsEmpty());
 }
 
+StackFacts stack_of(const std::vector<StackFacts::Component>& components) { return {components}; }
+
+const StackFacts::Component kDatabase = {"tasks", "postgres", std::nullopt, std::nullopt, true};
+const StackFacts::Component kUploads = {"uploads", "files", std::nullopt, std::nullopt, false};
+
+TEST(Stack, ALogProtectsItsOwnComponentAlone) {
+  const std::string table =
+      "# R\n\n## Recovery Objectives\n\n| Component | RTO | RPO |\n|---|---|---|\n| Task Database | 1 hour | 5 minutes "
+      "|\n| Uploads | 1 hour | 1 hour |\n| Mail Server | 1 hour | 1 hour |\n\n"
+      "## Backup Schedule\n\n```cron\n0 2 * * * /srv/backup.sh\n```\n";
+  constexpr const char* kRule = "backup-slower-than-rpo";
+  EXPECT_EQ(found(table, kRule).size(), 3u);
+  const StackFacts both = stack_of({kDatabase, kUploads});
+  EXPECT_THAT(found(table, kRule, &both),
+              ElementsAre(HasSubstr("8 the RPO of Uploads"), HasSubstr("9 the RPO of Mail Server")));
+  const StackFacts files = stack_of({kUploads});
+  EXPECT_EQ(found(table, kRule, &files).size(), 3u);
+}
+
+TEST(Stack, AnObjectiveOfTheWholeNeedsALogOfEachComponent) {
+  const std::string text =
+      "# R\n\n## Recovery Objectives\n\n- **RPO**: 1 hour\n\n## Backup Schedule\n\n```cron\n0 2 * * * "
+      "/srv/backup.sh\n```\n";
+  constexpr const char* kRule = "backup-slower-than-rpo";
+  const StackFacts both = stack_of({kDatabase, kUploads}), database = stack_of({kDatabase});
+  EXPECT_EQ(found(text, kRule).size(), 1u);
+  EXPECT_EQ(found(text, kRule, &both).size(), 1u);
+  EXPECT_THAT(found(text, kRule, &database), IsEmpty());
+}
+
+TEST(Stack, APointInTimeIsOfWhatItsScenarioNames) {
+  const auto text = [](const std::string& title) {
+    return "## Scenario 1: " + title + "\n\n1. **Restore**\n   ```bash\n   ./restore.sh --target-time=$T\n   ```\n";
+  };
+  constexpr const char* kRule = "pitr-without-log";
+  const StackFacts both = stack_of({kDatabase, kUploads}), files = stack_of({kUploads});
+  EXPECT_EQ(found(text("Database lost"), kRule).size(), 1u);
+  EXPECT_THAT(found(text("Database lost"), kRule, &both), IsEmpty());
+  EXPECT_THAT(found(text("All lost"), kRule, &both), IsEmpty());
+  EXPECT_EQ(found(text("Uploads lost"), kRule, &both).size(), 1u);
+  EXPECT_EQ(found(text("Database lost"), kRule, &files).size(), 1u);
+}
+
 TEST(Copies, OfThePastAndListsOfToday) {
   constexpr const char* kRule = "hardcoded-target-time";
   EXPECT_EQ(found(step_with("psql -1 shop < backup_20251104_120000.sql\n"), kRule).size(), 1u);
@@ -121,6 +164,41 @@ TEST(Order, PromotionByTheTitleOfItsStep) {
   const std::string text =
       "## Scenario 1: Outage\n\n1. **Promote the replica**\n   ```bash\n   ./switch.sh replica\n   ```\n";
   EXPECT_EQ(found(text, "promotion-without-fence").size(), 1u);
+}
+
+TEST(Order, AnAnnotatedFenceIsOne) {
+  const auto text = [](const std::string& annotation, const std::string& command) {
+    return "## Scenario 1: X\n\n```bash" + annotation + "\n" + command + "\n```\n";
+  };
+  const std::string moves = "holdfast restore --to /srv\naws route53 change-resource-record-sets --hosted-zone-id Z";
+  EXPECT_EQ(found(text("", "pg_ctl promote"), "promotion-without-fence").size(), 1u);
+  EXPECT_THAT(found(text(" {fence=\"./fenced.sh\"}", "pg_ctl promote"), "promotion-without-fence"), IsEmpty());
+  EXPECT_EQ(found(text("", moves), "traffic-without-fence").size(), 1u);
+  EXPECT_THAT(found(text(" {fence=\"./fenced.sh\"}", moves), "traffic-without-fence"), IsEmpty());
+  EXPECT_THAT(found(text("", "pg_ctl promote\n" + moves), "traffic-without-fence"), IsEmpty());
+  EXPECT_THAT(found(step_with("aws route53 change-resource-record-sets --hosted-zone-id Z\n"), "traffic-without-fence"),
+              IsEmpty());
+}
+
+TEST(Targets, AnAnnotatedTargetAssertsThem) {
+  EXPECT_EQ(found("## Scenario 1: X\n\n```bash\ndropdb shop\n```\n", "target-not-asserted").size(), 1u);
+  EXPECT_THAT(found("## Scenario 1: X\n\n```bash {target=\"./is-db1.sh\"}\ndropdb shop\n```\n", "target-not-asserted"),
+              IsEmpty());
+}
+
+TEST(Evidence, ContainersThatAreTakenDown) {
+  constexpr const char* kRule = "evidence-destroyed";
+  EXPECT_EQ(found(step_with("docker-compose down\n"), kRule).size(), 1u);
+  EXPECT_EQ(found(step_with("docker-compose logs --tail=50\ndocker-compose down\n"), kRule).size(), 1u);
+  EXPECT_THAT(found(step_with("docker-compose logs > /srv/incident.log\ndocker compose down\n"), kRule), IsEmpty());
+  EXPECT_THAT(found(step_with("docker-compose stop\n"), kRule), IsEmpty());
+}
+
+TEST(Rollback, WhatIsKeptOrUndone) {
+  constexpr const char* kRule = "no-rollback";
+  EXPECT_EQ(found(step_with("docker volume rm shop_data\n"), kRule).size(), 1u);
+  EXPECT_THAT(found(step_with("pg_dump shop > /srv/aside.sql\ndropdb shop\n"), kRule), IsEmpty());
+  EXPECT_THAT(found("## Scenario 1: X\n\n```bash {compensate=\"./back.sh\"}\ndropdb shop\n```\n", kRule), IsEmpty());
 }
 
 TEST(Order, AWorkTreeOfGitIsNoData) {

@@ -10,15 +10,39 @@ namespace holdfast::runbook::lint {
 
 namespace {
 
-bool continuous(const Context& context) {
-  const bool stack =
-      context.stack != nullptr && std::any_of(context.stack->components.begin(), context.stack->components.end(),
-                                              [](const auto& each) { return each.continuous; });
-  return stack || context.mentions("archive_command") || context.mentions("wal receive") ||
-         context.mentions("pg_receivewal") || context.mentions("wal-g") || context.mentions("pgbackrest") ||
-         context.mentions("streaming replication") || context.mentions("continuously synced") ||
-         context.mentions("continuously replicated") || context.mentions("continuous replication") ||
-         context.mentions("continuous archiving");
+using Component = StackFacts::Component;
+
+// "Task Database", "PostgreSQL": the component `postgres` of the stack.
+bool names(const std::string& text, const Component& component) {
+  const std::vector<std::string> words = words_of(text);
+  const auto says = [&](std::string_view word) { return std::find(words.begin(), words.end(), word) != words.end(); };
+  if (says(lower(component.name)) || share_word(component.name, text)) return true;
+  if (component.kind == "postgres") return says("postgres") || says("postgresql") || says("database");
+  return component.kind == "redis" && says("redis");
+}
+
+bool is_continuous(const Component& component) { return component.continuous; }
+
+// What a text names of the stack has a log that is followed. A text that names nothing is about
+// the whole, or about any of it.
+enum class Otherwise { kAll, kAny };
+bool followed(const Context& context, const std::string& text, Otherwise otherwise) {
+  if (context.stack == nullptr) return false;
+  const std::vector<Component>& all = context.stack->components;
+  std::vector<Component> named;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(named),
+               [&](const Component& each) { return names(text, each); });
+  if (named.empty() && otherwise == Otherwise::kAny) return std::any_of(all.begin(), all.end(), is_continuous);
+  const std::vector<Component>& meant = named.empty() ? all : named;
+  return !meant.empty() && std::all_of(meant.begin(), meant.end(), is_continuous);
+}
+
+// The document itself says that a log is kept.
+bool speaks_of_log(const Context& context) {
+  return context.mentions("archive_command") || context.mentions("wal receive") || context.mentions("pg_receivewal") ||
+         context.mentions("wal-g") || context.mentions("pgbackrest") || context.mentions("streaming replication") ||
+         context.mentions("continuously synced") || context.mentions("continuously replicated") ||
+         context.mentions("continuous replication") || context.mentions("continuous archiving");
 }
 
 // A managed database with recovery to a point in time keeps its log by itself.
@@ -28,6 +52,15 @@ bool kept_by_provider(const Context& context, const Objective& objective) {
   const bool database = contains_any(lower(objective.subject.text), {"database", "postgres", "mysql", "rds"}) ||
                         lower(objective.rpo->text.text).find("point-in-time") != std::string::npos;
   return managed && database && context.mentions("point-in-time");
+}
+
+// An objective of a component that the stack doesn't have is not met by it.
+bool protected_by_stack(const Context& context, const Objective& objective) {
+  const bool component = objective.scope == Objective::Scope::kComponent;
+  const auto& known = context.stack != nullptr ? context.stack->components : std::vector<Component>();
+  const bool named = std::any_of(known.begin(), known.end(),
+                                 [&](const Component& each) { return names(objective.subject.text, each); });
+  return (named || !component) && followed(context, objective.subject.text, Otherwise::kAll);
 }
 
 // The schedule that serves a subject: one that names it, else the most frequent of all.
@@ -45,7 +78,8 @@ const Schedule* schedule_for(const Document& document, const std::string& subjec
 void check_rpo(const Context& context, Report& report) {
   bool told = false;  // that nothing makes copies: once is enough
   for (const Objective& each : context.document.objectives) {
-    if (!each.rpo || !each.rpo->most || continuous(context) || kept_by_provider(context, each)) continue;
+    if (!each.rpo || !each.rpo->most || speaks_of_log(context) || kept_by_provider(context, each)) continue;
+    if (protected_by_stack(context, each)) continue;
     const Schedule* schedule = schedule_for(context.document, each.subject.text);
     const std::string who = each.subject.empty() ? "" : " of " + each.subject.text;
     if (schedule == nullptr) {
@@ -180,7 +214,10 @@ void check_point_in_time(const Context& context, Report& report) {
     const bool target = contains_any(run.small, {"--target-time", "recovery_target_time", "restore-to-point-in-time"});
     if (!target) continue;
     const bool managed = run.says("restore-db-instance-to-point-in-time");
-    if (!continuous(context) && !managed)
+    const std::string about = run.procedure == nullptr ? ""
+                                                       : run.procedure->title.text + " " + run.step->title.text + " " +
+                                                             run.step->annotations.component;
+    if (!speaks_of_log(context) && !followed(context, about, Otherwise::kAny) && !managed)
       report.add("pitr-without-log", run.range,
                  "a point in time is asked for, and nothing in the document archives the log (WAL) that it needs");
     if (run.procedure == nullptr) continue;

@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "runbook/clients.h"
 #include "runbook/hazards.h"
 #include "runbook/lint/context.h"
 #include "runbook/phrases.h"

@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "runbook/hazards.h"
+#include "runbook/clients.h"
 #include "runbook/lint/context.h"
 #include "runbook/phrases.h"
 
@@ -18,14 +18,26 @@ void check_order(const Context& context, Report& report) {
     for (const OrderHazard& hazard : order_hazards(procedure)) report.add(hazard.rule, hazard.range, hazard.sentence);
 }
 
+// "docker-compose logs > incident.log": what was there is kept for later.
+bool saves_logs(const Run& run) {
+  const auto& redirections = run.invocation.command->redirections;
+  const bool stored = !run.invocation.command->last_stage ||
+                      std::any_of(redirections.begin(), redirections.end(),
+                                  [](const auto& each) { return each.op == ">" || each.op == ">>"; });
+  return stored && (run.says(" logs") || run.says("journalctl"));
+}
+
 void check_evidence(const Context& context, Report& report) {
+  const Procedure* saved = nullptr;
   for (const Run& run : context.runs) {
     if (!run.in_scenario()) continue;
+    if (saves_logs(run)) saved = run.procedure;
     const bool prunes =
         run.invocation.program == "docker" && (run.says("system prune") || run.says("container prune") ||
                                                run.says("volume prune") || run.invocation.begins({"rm"}));
+    const bool removes = run.invocation.program == "docker-compose" && run.invocation.begins({"down"});
     const bool logs = run.says("journalctl --vacuum");
-    if (prunes || logs)
+    if ((prunes || removes || logs) && saved != run.procedure)
       report.add("evidence-destroyed", run.range,
                  "what failed, and its logs, are gone before anybody has looked for the cause");
   }
@@ -59,6 +71,23 @@ void check_way_back(const Context& context, Report& report) {
       for (const Hazard& hazard : step.hazards)
         if (hazard.kind == HazardKind::kSwitchesTraffic || hazard.kind == HazardKind::kPromotes)
           report.add("no-way-back", hazard.range, "nothing in the document says how to return: " + hazard.reason);
+}
+
+// What has no undo, and of which nothing is moved aside or copied before.
+void check_rollback(const Context& context, Report& report) {
+  for (const Procedure& procedure : context.document.scenarios) {
+    const std::vector<Done> all = acts_of(procedure);
+    const auto kept_before = [&](Position place) {
+      return std::any_of(all.begin(), all.end(),
+                         [&](const Done& done) { return done.act == Act::kTakesCopy && done.range.begin < place; });
+    };
+    for (const Step& step : procedure.steps) {
+      if (!step.annotations.compensate.empty() || step.annotations.destructive == false) continue;
+      for (const Hazard& hazard : step.hazards)
+        if (hazard.kind == HazardKind::kIrreversible && !kept_before(hazard.range.begin))
+          report.add("no-rollback", hazard.range, "nothing is kept of what is there: " + hazard.reason);
+    }
+  }
 }
 
 // Restores and deletions after which nobody looks whether they have worked.
@@ -269,6 +298,7 @@ void check_services(const Context& context, Report& report) {
   check_evidence(context, report);
   check_promotion(context, report);
   check_way_back(context, report);
+  check_rollback(context, report);
   check_outcome(context, report);
   check_volumes(context, report);
   check_double_start(context, report);

@@ -74,6 +74,10 @@ bool takes_value(const std::string& program, const std::string& flag) {
       {"pg_ctl", " -D --pgdata -l --log -o --options -p -t --timeout -m --mode "},
       {"systemctl", " -H --host -M --machine -t --type -p --property "},
       {"vault", " -address -namespace -ca-cert "},
+      {"etcdctl", " --endpoints --cacert --cert --key --user --password --dial-timeout --command-timeout "},
+      {"mysqladmin", " -u --user -h --host -P --port -S --socket "},
+      {"gsutil", " -o -h -i -u "},
+      {"mc", " -C --config-dir "},
   };
   for (const Flags& each : kFlags)
     if (each.program == program) return each.flags.find(" " + flag + " ") != std::string_view::npos;
@@ -147,6 +151,8 @@ class Unwrapper {
     constexpr std::array<std::string_view, 9> kPlain = {"sudo", "nohup", "env",     "nice",  "ionice",
                                                         "time", "exec",  "command", "stdbuf"};
     Words ahead = words;
+    // "command -v dropdb" only looks for the program.
+    if (program == "command" && !words.done() && (words.front() == "-v" || words.front() == "-V")) return false;
     if (std::find(kPlain.begin(), kPlain.end(), program) != kPlain.end()) {
       ahead.skip_flags(program);
       while (program != "nice" && !ahead.done() && ahead.front().find('=') != std::string::npos &&
@@ -180,8 +186,11 @@ class Unwrapper {
     ahead.skip_flags(invocation.program);
     if (ahead.done() || (ahead.front() != "exec" && ahead.front() != "run")) return false;
     const bool runs = ahead.front() == "run";
-    if (runs) return false;
     ahead.place++;
+    if (runs) {
+      invocation.terminal = ahead.asks_for_terminal(ahead.place, ahead.values.size()) && !detaches(ahead);
+      return false;
+    }
     const size_t flags = ahead.place;
     ahead.skip_flags("docker");
     const bool terminal = ahead.asks_for_terminal(flags, ahead.place);
@@ -195,6 +204,15 @@ class Unwrapper {
     return true;
   }
 
+  // docker run -d, -dit: nobody sits at its terminal.
+  static bool detaches(const Words& words) {
+    return std::any_of(words.values.begin() + static_cast<std::ptrdiff_t>(words.place), words.values.end(),
+                       [](const std::string& flag) {
+                         const bool short_flags = is_flag(flag) && flag[1] != '-' && flag.size() <= 4;
+                         return flag == "--detach" || (short_flags && flag.find('d') != std::string::npos);
+                       });
+  }
+
   void into_container(Invocation& invocation, bool terminal, bool passes_input) const {
     invocation.remote = true;
     invocation.terminal = invocation.terminal || terminal;
@@ -202,19 +220,27 @@ class Unwrapper {
     invocation.loses_input = depth_ == 0 && !passes_input && (command.stage > 0 || reads_file(command));
   }
 
-  // kubectl exec [flags] POD [flags] -- program...
+  // kubectl exec [flags] POD [flags] -- program..., and as it was once written, without the "--".
   bool pod(Invocation& invocation, Words& words) const {
     Words ahead = words;
     ahead.skip_flags("kubectl");
-    if (ahead.done() || ahead.front() != "exec") return false;
-    const size_t flags = ahead.place;
-    while (!ahead.done() && ahead.front() != "--") ahead.place++;
-    const bool terminal = ahead.asks_for_terminal(flags, ahead.place);
-    const bool passes = ahead.passes_input(flags, ahead.place);
     if (ahead.done()) return false;
+    const size_t verb = ahead.place;
+    const auto first = ahead.values.begin() + static_cast<std::ptrdiff_t>(verb);
+    const auto divider = std::find(first, ahead.values.end(), "--");
     ahead.place++;
+    if (*first == "run" || *first == "attach" || *first == "debug")
+      invocation.terminal = ahead.asks_for_terminal(verb, static_cast<size_t>(divider - ahead.values.begin()));
+    if (*first != "exec") return false;
+    if (divider != ahead.values.end()) {
+      ahead.place = static_cast<size_t>(divider - ahead.values.begin()) + 1;
+    } else {
+      ahead.skip_flags("kubectl");
+      if (!ahead.done()) ahead.place++;
+      ahead.skip_flags("kubectl");
+    }
     if (ahead.done()) return false;
-    into_container(invocation, terminal, passes);
+    into_container(invocation, ahead.asks_for_terminal(verb, ahead.place), ahead.passes_input(verb, ahead.place));
     words = ahead;
     return true;
   }
@@ -241,7 +267,9 @@ class Unwrapper {
         ahead.place++;
       }
     } else {
-      while (!ahead.done() && is_flag(ahead.front()) && !ahead.front().ends_with("c")) ahead.place++;
+      // "su - postgres -c ...": the account stands in front.
+      const auto before = [&] { return is_flag(ahead.front()) ? !ahead.front().ends_with("c") : program == "su"; };
+      while (!ahead.done() && ahead.front() != "--command" && before()) ahead.place++;
       if (ahead.done() || !is_flag(ahead.front())) return false;
       ahead.place++;
       if (ahead.done()) return false;
