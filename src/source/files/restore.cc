@@ -78,8 +78,7 @@ class Restorer {
       return Unit{};
     };
     const auto sink = [](Unit) { return Result<void>(); };
-    TRY((ordered_pipeline<Task, Unit>(
-        world_.threads, 2 * world_.threads + 2, [this] { return next(); }, work, sink)));
+    TRY((ordered_pipeline<Task, Unit>(world_.threads, 2 * world_.threads + 2, [this] { return next(); }, work, sink)));
     return target_.publish(world_.threads);
   }
 
