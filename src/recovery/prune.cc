@@ -1,6 +1,7 @@
 #include "recovery/prune.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -18,6 +19,11 @@ namespace {
 
 // Purposes of reader leases whose holders need no log (cli/mount.cc, repo/check.cc).
 constexpr std::string_view kMountPurpose = "mount", kCheckPurpose = "check";
+
+// What is damaged can't be told anything of; any other trouble may be gone the next time.
+bool is_damage(const Error& error) {
+  return error.code() == ErrorCode::kDamaged || error.code() == ErrorCode::kInvalidData;
+}
 
 // Expires the WAL and commands that no kept point needs, stream by stream. A stream is of a cluster,
 // not of a stack: `kept` are the points of every stack in the repository, less `dropped`.
@@ -41,13 +47,13 @@ class LogKeeper {
       if (!in_use.empty())
         result.push_back({stream, "", {}, in_use + kUntilNext});
       else
-        result.push_back(TRY_CONTEXT(expire(stream, *name), "log {}", stream));
+        result.push_back(TRY_CONTEXT(or_left(expire(stream, *name), stream), "log {}", stream));
     }
     for (const std::string& component : commands) {
       if (!in_use.empty())
         result.push_back({component, "", {}, in_use + kUntilNext});
       else
-        result.push_back(TRY_CONTEXT(expire_commands(*logs, component), "log of {}", component));
+        result.push_back(TRY_CONTEXT(or_left(expire_commands(*logs, component), component), "log of {}", component));
     }
     return result;
   }
@@ -55,6 +61,12 @@ class LogKeeper {
  private:
   static constexpr const char* kUntilNext = ": left as it is until the next time";
   static constexpr const char* kNoPoint = "no kept point belongs to it: left as it is";
+
+  // A log of which nobody can tell what is needed stays, and keeps no other.
+  static Result<LogExpiry> or_left(Result<LogExpiry> expired, const std::string& stream) {
+    if (expired.ok() || !is_damage(expired.error())) return expired;
+    return LogExpiry{stream, "", {}, "can't be read, left as it is: " + expired.error().text()};
+  }
 
   // A backup that has not committed needs its WAL, too, and nobody knows yet from where
   // on. A restore may be of a point that has just been removed.
@@ -200,18 +212,54 @@ class Retention {
   }
 
   Result<void> decide() {
-    const auto points = of_stack(kept_);
+    auto points = of_stack(kept_);
     repo::RetentionFacts facts;
     facts.verified = TRY(repo::verified_points(workspace_.repository()));
-    facts.astray = TRY_CONTEXT(astray_snapshots(workspace_, points), "which points lead on");
     facts.components = workspace_.stack().component_names();
     for (repo::Hold& hold : TRY(repo::all_holds(workspace_.repository())))
       facts.held.emplace(hold.point, std::move(hold.reason));
-    if (options_.policy.keep_window.ns > 0)
-      facts.window_begins = window_begins(TRY_CONTEXT(windows_of(workspace_, points), "the windows to keep"));
+    TRY_CONTEXT(find_astray(points, facts), "which points lead on");
+    if (options_.policy.keep_window.ns > 0) {
+      auto told = windows_of(
+          workspace_, reduced(points, [this](const std::string& component) { return !untold_.contains(component); }));
+      facts.window_begins = window_begins(TRY_CONTEXT(std::move(told), "the windows to keep"));
+    }
     report_.decisions = repo::decide(options_.policy, points, facts, workspace_.machine().clock.now());
     std::sort(report_.decisions.begin(), report_.decisions.end(),
               [](const auto& a, const auto& b) { return a.time > b.time; });
+    return {};
+  }
+
+  // Points with the snapshots of those components alone.
+  static std::vector<repo::Point> reduced(std::vector<repo::Point> points,
+                                          const std::function<bool(const std::string&)>& stays) {
+    for (repo::Point& point : points)
+      std::erase_if(point.snapshots, [&](const repo::Snapshot& snapshot) { return !stays(snapshot.component); });
+    std::erase_if(points, [](const repo::Point& point) { return point.snapshots.empty(); });
+    return points;
+  }
+
+  // Where a component's log is damaged nobody knows which of its points lead on: all stay.
+  Result<void> find_astray(const std::vector<repo::Point>& points, repo::RetentionFacts& facts) {
+    std::set<std::string> components;
+    for (const repo::Point& point : points) {
+      for (const repo::Snapshot& snapshot : point.snapshots) components.insert(snapshot.component);
+    }
+    for (const std::string& component : components) {
+      const auto own = reduced(points, [&](const std::string& name) { return name == component; });
+      auto astray = astray_snapshots(workspace_, own);
+      if (astray.ok()) {
+        facts.astray.merge(*astray);
+        continue;
+      }
+      if (!is_damage(astray.error())) return std::move(astray).error();
+      log_warn("recovery.prune.log_damaged", {{"component", component}, {"error", astray.error().text()}});
+      report_.notes.push_back(
+          fmt::format("the log of {} can't be read, so all its points stay: {}", component, astray.error().text()));
+      untold_.insert(component);
+      for (const repo::Point& point : own)
+        facts.held.emplace(point.id, fmt::format("the log of {} can't be read", component));
+    }
     return {};
   }
 
@@ -248,6 +296,7 @@ class Retention {
   std::unique_ptr<repo::Lease> lease_;  // none in a dry run
   std::vector<repo::Point> kept_;       // of every stack
   std::vector<repo::PointId> dropped_;
+  std::set<std::string> untold_;  // components whose logs are damaged
   PruneReport report_;
 };
 

@@ -314,6 +314,37 @@ TEST_F(Windows, ARandomDrillDrawsWhatCanBeReached) {
   EXPECT_EQ(drill_window(workspace(), {"cache", "a"}).error().code(), ErrorCode::kUnreachableTarget);
 }
 
+// What the log of one component can't tell of its points keeps these, and nothing else.
+TEST_F(Windows, ADamagedLogOfRedisKeepsItsPointsAndIsLeftAsItIs) {
+  const repo::PointId files = stack_points(workspace()).value().back().id;
+  const repo::PointId first = commit(of_history(kLiving, 100, ago(180)));
+  receive(kLiving, 100, 179, 100);
+  const repo::PointId second = commit(of_history(kNext, 500, ago(60)));
+  write("a/file", "another content");
+  ASSERT_TRUE(back_up().ok());
+  const std::string stream = root_ + "/repository/log/cache." + kLiving;
+  for (const DirectoryEntry& record : fs_.list(stream).value()) {
+    const std::string path = stream + "/" + record.name;
+    ASSERT_TRUE(fs_.remove_file(path).ok());
+    ASSERT_TRUE(write_file_durably(fs_, path, as_bytes("no record")).ok());
+  }
+  const size_t records = fs_.list(stream)->size();
+  open_again();
+  for (const Duration window : {Duration{}, Duration::seconds(60 * 30)}) {
+    const PruneReport report = run(window);
+    EXPECT_EQ(reasons(report, files), window.ns == 0 ? Reasons{"goes"} : Reasons{"unknown"});
+    EXPECT_EQ(reasons(report, first), Reasons{"held: the log of cache can't be read"});
+    EXPECT_EQ(reasons(report, second)[1], "held: the log of cache can't be read");
+    ASSERT_FALSE(report.notes.empty());
+    EXPECT_TRUE(report.notes[0].starts_with("the log of cache can't be read, so all its points stay: "))
+        << report.notes[0];
+    EXPECT_NE(report.notes[0].find("log/cache." + kLiving + "/"), std::string::npos) << report.notes[0];
+    ASSERT_EQ(report.logs.size(), 1u);
+    EXPECT_EQ(report.logs[0].records.size(), 0u);
+  }
+  EXPECT_EQ(fs_.list(stream)->size(), records);
+}
+
 TEST_F(Windows, ThatCanNotBeToldHideNothingThatWasRemoved) {
   promoted_cluster();
   const repo::PointId files = stack_points(workspace()).value().back().id;

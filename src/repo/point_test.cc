@@ -119,6 +119,26 @@ TEST(Retention, keeps_the_newest_of_each_day_week_month_year) {
           "2026-03-05T12: daily 2026-03-05;", "2026-03-01T12: weekly 2026-W09;", "2026-02-28T12: monthly 2026-02;"}));
 }
 
+// Hours in UTC that have a point; one of two within an hour is the newest.
+TEST(Retention, keeps_the_newest_of_each_hour_that_has_one) {
+  std::vector<Point> points;
+  for (const int minutes_ago : {0, 10, 26, 27, 86, 87, 200, 300, 301, 1500})
+    points.push_back(point_at(kNow - Duration::seconds(60 * minutes_ago), points.size()));
+  RetentionPolicy policy;
+  policy.keep_hourly = 4;
+  std::vector<uint64_t> numbers;
+  std::vector<std::string> reasons;
+  for (const RetentionDecision& decision : decide(policy, points, {}, kNow)) {
+    if (!decision.keep) continue;
+    numbers.push_back(decision.id.bytes[0]);
+    reasons.push_back(decision.reasons.back());
+  }
+  // 12:26, 12:16, 12:00 | 11:59, 11:00 | 10:59 | 09:06 | 07:26, 07:25 | the day before
+  EXPECT_EQ(numbers, (std::vector<uint64_t>{0, 3, 5, 6}));
+  EXPECT_EQ(reasons, (std::vector<std::string>{"hourly 2026-03-06T12", "hourly 2026-03-06T11", "hourly 2026-03-06T10",
+                                               "hourly 2026-03-06T09"}));
+}
+
 TEST(Retention, weeks_follow_iso_8601_over_the_turn_of_the_year) {
   RetentionPolicy policy;
   policy.keep_weekly = 3;

@@ -36,41 +36,10 @@ void fill(RedisServer& server) {
   ASSERT_TRUE(session->command({"DEBUG", "POPULATE", "20000", "key", "100"}).ok());
 }
 
-// An authority, and a certificate of `name` that it signed, in <scratch>/tls.
-void make_certificates(const std::string& directory) {
-  const std::string script =
-      "set -e; cd '" + directory +
-      "'; "
-      "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=authority; "
-      "for who in server client; do "
-      "openssl req -newkey rsa:2048 -nodes -keyout $who.key -out $who.csr -subj /CN=$who; "
-      "printf 'subjectAltName=IP:127.0.0.1\\n' >extra; "
-      "openssl x509 -req -in $who.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out $who.crt -extfile extra; "
-      "done; "
-      "openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.crt -days 2 -subj /CN=other";
-  CommandOptions options;
-  options.argv = {"/bin/sh", "-c", script};
-  options.deadline = Duration::seconds(60);
-  const auto made = run_command_checked(options);
-  ASSERT_TRUE(made.ok()) << made.error().text();
-}
-
 class CaptureTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!has_redis()) GTEST_SKIP() << "there is no redis-server here";
-  }
-  // A server that wants TLS, and how it is reached; `other.crt` lies beside what it trusts.
-  std::unique_ptr<RedisServer> serve_tls(redis::Connection& connection) {
-    const std::string tls = rig.scratch.make("tls").value();
-    make_certificates(tls);
-    connection.port = free_port();
-    connection.tls = true;
-    connection.tls_ca = tls + "/ca.crt";
-    connection.tls_cert = tls + "/client.crt";
-    connection.tls_key = tls + "/client.key";
-    return rig.serve("master", {"--tls-port", std::to_string(connection.port), "--tls-cert-file", tls + "/server.crt",
-                                "--tls-key-file", tls + "/server.key", "--tls-ca-cert-file", connection.tls_ca});
   }
   void captures_all_of(std::vector<std::string> arguments) {
     auto server = rig.serve("master", std::move(arguments));
@@ -158,7 +127,7 @@ TEST_F(CaptureTest, ByThePasswordOfTheDefaultUser) {
 
 TEST_F(CaptureTest, OverTls) {
   redis::Connection connection;
-  const auto server = serve_tls(connection);
+  const auto server = rig.serve_tls(connection);
   fill(*server);
   const auto snapshot = rig.capture(connection);
   ASSERT_TRUE(snapshot.ok()) << snapshot.error().text();
@@ -200,7 +169,7 @@ TEST_F(CaptureTest, AnRdbThatWasBegunForAnotherReplicaIsAsOldAsItIs) {
 // Nobody has told this process to ignore SIGPIPE.
 TEST_F(CaptureTest, ATlsConnectionThatTheServerEndedIsAnError) {
   redis::Connection connection;
-  const auto server = serve_tls(connection);
+  const auto server = rig.serve_tls(connection);
   auto session = redis::ServerSession::connect(connection);
   ASSERT_TRUE(session.ok()) << session.error().text();
   server->kill();

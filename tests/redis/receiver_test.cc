@@ -575,6 +575,31 @@ TEST_F(RedisReceiverTest, ManySmallRecordsBecomeOne) {
   expect_restored(*server, rig.snapshots[0]);
 }
 
+TEST_F(RedisReceiverTest, FollowsOverTlsAsAUserOfTheAcl) {
+  redis::Connection connection;
+  auto server = rig.serve_tls(connection);
+  server->run({"ACL", "SETUSER", "holdfast", "on", ">secret", "resetkeys", "resetchannels", "-@all", "+psync",
+               "+replconf", "+ping", "+info"});
+  connection.user = "holdfast";
+  connection.password = Secret::from_text("secret");
+  write_some(*server, 0);
+  rig.start_receiver(connection);
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*server, 1);
+  auto session = server->connect();
+  ASSERT_TRUE(session->command({"SET", "a", "1"}).ok());
+  EXPECT_EQ(session->command({"WAIT", "1", "20000"})->integer, 1);
+  // Over a new connection, and again as that user.
+  server->run({"CLIENT", "KILL", "TYPE", "replica"});
+  write_some(*server, 2);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  EXPECT_THAT(server->run({"CLIENT", "LIST", "TYPE", "replica"}), HasSubstr("user=holdfast"));
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_THAT(rig.snapshots, SizeIs(1));
+  EXPECT_THAT(rig.log()->gaps(), IsEmpty());
+  expect_restored(*server, rig.snapshots[0]);
+}
+
 TEST_F(RedisReceiverTest, ARefusedLoginEndsIt) {
   auto server = rig.serve("master", {"--requirepass", "secret"});
   auto log = rig.log();

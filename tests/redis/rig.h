@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/filesystem.h"
+#include "base/subprocess.h"
 #include "redis/redis_server.h"
 #include "repo/log_store.h"
 #include "repo/scratch_repository.h"
@@ -50,6 +51,25 @@ class StubbornLogs : public repo::LogStore {
   std::unique_ptr<repo::LogStore> inner_;
 };
 
+// An authority, and certificates that it signed, in the directory; `other.crt` is of another.
+inline void make_certificates(const std::string& directory) {
+  const std::string script =
+      "set -e; cd '" + directory +
+      "'; "
+      "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=authority; "
+      "for who in server client; do "
+      "openssl req -newkey rsa:2048 -nodes -keyout $who.key -out $who.csr -subj /CN=$who; "
+      "printf 'subjectAltName=IP:127.0.0.1\\n' >extra; "
+      "openssl x509 -req -in $who.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out $who.crt -extfile extra; "
+      "done; "
+      "openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.crt -days 2 -subj /CN=other";
+  CommandOptions options;
+  options.argv = {"/bin/sh", "-c", script};
+  options.deadline = Duration::seconds(60);
+  const auto made = run_command_checked(options);
+  ASSERT_TRUE(made.ok()) << made.error().text();
+}
+
 // A repository in memory, a receiver on a thread, and ways to make what is stored a
 // running server again.
 class Rig {
@@ -63,6 +83,19 @@ class Rig {
 
   std::unique_ptr<RedisServer> serve(const std::string& name, std::vector<std::string> arguments = {}) {
     return RedisServer::start(scratch.file(name), std::move(arguments));
+  }
+
+  // A server that wants TLS, and how it is reached; `other.crt` lies beside what it trusts.
+  std::unique_ptr<RedisServer> serve_tls(redis::Connection& connection) {
+    const std::string tls = scratch.make("tls").value();
+    make_certificates(tls);
+    connection.port = free_port();
+    connection.tls = true;
+    connection.tls_ca = tls + "/ca.crt";
+    connection.tls_cert = tls + "/client.crt";
+    connection.tls_key = tls + "/client.key";
+    return serve("master", {"--tls-port", std::to_string(connection.port), "--tls-cert-file", tls + "/server.crt",
+                            "--tls-key-file", tls + "/server.key", "--tls-ca-cert-file", connection.tls_ca});
   }
 
   Result<repo::Snapshot> capture(const redis::Connection& connection) {
