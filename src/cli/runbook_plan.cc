@@ -1,14 +1,18 @@
+#include "base/filesystem.h"
 #include "base/units.h"
+#include "cli/drill.h"
 #include "cli/present.h"
 #include "cli/program.h"
 #include "cli/runbook.h"
 #include "cli/runbook_options.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "engine/drilled.h"
 #include "engine/from_runbook.h"
 #include "engine/outlook.h"
 #include "engine/repository_proofs.h"
 #include "engine/restore_words.h"
+#include "recovery/evidence.h"
 #include "recovery/restore.h"
 
 namespace holdfast::cli {
@@ -23,6 +27,7 @@ struct Basis {
   std::vector<recovery::ComponentPlan> components;
   std::optional<Duration> loss;
   std::string problem;
+  std::map<std::string, engine::DrilledRestore> drills;  // by component
 };
 
 bool is_known(const Basis& basis, const recovery::ComponentPlan& component) {
@@ -47,6 +52,10 @@ Basis basis_of(Context& context, std::vector<engine::WantedPoint> restores) {
   const auto find = [&]() -> Result<void> {
     auto workspace = TRY(context.open());
     TRY(workspace->hold_for_reading("runbook plan"));
+    recovery::EvidenceLog evidence(workspace->repository(), real_file_system(), workspace->stack().stack,
+                                   drill_registry());
+    // An expectation that can't be read keeps nobody from a plan.
+    if (const auto chain = evidence.read(); chain.ok()) basis.drills = engine::drilled_restores(*chain);
     for (const engine::WantedPoint& wanted : restores) TRY(add_restore(*workspace, wanted, basis));
     return {};
   };
@@ -102,7 +111,36 @@ void print_basis(Context& context, const engine::Plan& plan, const engine::Outlo
   }
 }
 
-Json json_of_plan(const engine::Plan& plan, const engine::Outlook& outlook, const Basis& basis,
+// What drills measured of each step that restores.
+using Drilled = std::map<std::string, std::vector<engine::DrilledRestore>>;
+
+std::string sentence_of(const engine::DrilledRestore& drilled, const engine::Step& step) {
+  return fmt::format("{} measured {} on {} (drill {}){}", printable(drilled.component), duration_text(drilled.took),
+                     format_rfc3339(drilled.began).substr(0, 10), printable(drilled.drill),
+                     step.expected ? ", the document says " + duration_text(*step.expected) : "");
+}
+
+void print_drilled(Context& context, const engine::Plan& plan, const Drilled& drilled) {
+  for (const engine::Step& step : plan.steps) {
+    const auto known = drilled.find(step.id);
+    if (known == drilled.end()) continue;
+    for (const engine::DrilledRestore& each : known->second) context.print("{}: {}", step.id, sentence_of(each, step));
+  }
+}
+
+Json drilled_json(const Drilled& drilled, const std::string& step) {
+  Json list = Json::array();
+  const auto known = drilled.find(step);
+  if (known == drilled.end()) return list;
+  for (const engine::DrilledRestore& each : known->second)
+    list.push_back({{"component", each.component},
+                    {"seconds", json_of(each.took)},
+                    {"began", json_of(each.began)},
+                    {"drill", each.drill}});
+  return list;
+}
+
+Json json_of_plan(const engine::Plan& plan, const engine::Outlook& outlook, const Basis& basis, const Drilled& drilled,
                   const std::vector<std::string>& open) {
   Json steps = Json::array();
   for (const engine::Step& step : plan.steps) {
@@ -120,6 +158,7 @@ Json json_of_plan(const engine::Plan& plan, const engine::Outlook& outlook, cons
                      {"skipped", step.skipped},
                      {"window_end_seconds", step.window_end ? json_of(*step.window_end) : Json()},
                      {"expected_seconds", known == outlook.steps.end() ? Json() : json_of(known->second.expected)},
+                     {"drilled", drilled_json(drilled, step.id)},
                      {"hazards", hazards},
                      {"destructive", step.destructive()},
                      {"explanation", engine::explain(step)}});
@@ -159,7 +198,7 @@ void print_block(Context& context, const std::string& text) {
   }
 }
 
-Result<void> explain(Context& context, const engine::Plan& plan, const std::string& id) {
+Result<void> explain(Context& context, const engine::Plan& plan, const Drilled& drilled, const std::string& id) {
   const engine::Step* step = plan.find(id);
   if (step == nullptr) {
     std::vector<std::string> ids;
@@ -169,6 +208,8 @@ Result<void> explain(Context& context, const engine::Plan& plan, const std::stri
   }
   context.print("{}: {} (line {} of {})", step->id, printable(step->title), step->line, plan.document);
   for (const std::string& sentence : engine::explain(*step)) context.print("- {}", printable(one_line(sentence)));
+  if (const auto known = drilled.find(id); known != drilled.end())
+    for (const engine::DrilledRestore& each : known->second) context.print("- {}", sentence_of(each, *step));
   print_block(context, step->prose);
   print_block(context, step->script);
   return {};
@@ -180,9 +221,14 @@ Result<void> run(Context& context, const PlanOptions& options) {
   const auto history = engine::read_history(runs_directory(options.runs), plan.document, plan.procedure);
   const engine::Outlook outlook = engine::look_ahead(plan, history.ok() ? *history : engine::History());
   const Basis basis = basis_of(context, engine::restores_of(plan, resolved.variables.plain));
+  Drilled drilled;
+  for (const engine::Step& step : plan.steps) {
+    auto known = engine::drilled_of(basis.drills, plan, resolved.variables.plain, step.id);
+    if (!known.empty()) drilled.emplace(step.id, std::move(known));
+  }
   const auto open = open_questions(resolved.plan, resolved.variables);
-  context.set_document("runbook-plan", json_of_plan(plan, outlook, basis, open));
-  if (!options.explain.empty()) return explain(context, plan, options.explain);
+  context.set_document("runbook-plan", json_of_plan(plan, outlook, basis, drilled, open));
+  if (!options.explain.empty()) return explain(context, plan, drilled, options.explain);
   if (context.json()) return {};
   context.print("{} ({})", printable(plan.title), plan.document);
   for (const std::string& warning : plan.warnings) context.print("warning: {}", printable(one_line(warning)));
@@ -191,6 +237,7 @@ Result<void> run(Context& context, const PlanOptions& options) {
   context.print("");
   print_steps(context, plan, outlook);
   context.print("");
+  print_drilled(context, plan, drilled);
   print_basis(context, plan, outlook, basis);
   context.say("nothing was run; --explain STEP tells all of one step");
   return {};

@@ -122,6 +122,13 @@ RestoreWords words_of(const Restore& restore) {
   return words;
 }
 
+// Where the command names none, those that its step is about.
+std::vector<std::string> components_of(const Restore& restore, const Step& step) {
+  std::vector<std::string> names = restore.components();
+  if (names.empty() && !step.component.empty()) names = {step.component};
+  return names;
+}
+
 bool restores(const Restore& restore, const std::string& component) {
   const std::vector<std::string> names = restore.components();
   return component.empty() || names.empty() || std::find(names.begin(), names.end(), component) != names.end();
@@ -144,10 +151,17 @@ void find_points(std::vector<Step>& steps, const Values& variables) {
 std::vector<WantedPoint> restores_of(const Plan& plan, const Values& variables) {
   std::vector<WantedPoint> found;
   for (const Restore& restore : find_restores(plan.steps, variables)) {
-    WantedPoint wanted{words_of(restore), restore.components()};
-    const std::string& component = plan.steps[restore.step].component;
-    if (wanted.components.empty() && !component.empty()) wanted.components = {component};
+    WantedPoint wanted{words_of(restore), components_of(restore, plan.steps[restore.step])};
     if (std::find(found.begin(), found.end(), wanted) == found.end()) found.push_back(std::move(wanted));
+  }
+  return found;
+}
+
+std::vector<std::vector<std::string>> restored_by(const Plan& plan, const Values& variables, const std::string& id) {
+  std::vector<std::vector<std::string>> found;
+  for (const Restore& restore : find_restores(plan.steps, variables)) {
+    const Step& step = plan.steps[restore.step];
+    if (step.id == id) found.push_back(components_of(restore, step));
   }
   return found;
 }

@@ -17,4 +17,8 @@ void find_points(std::vector<Step>& steps, const std::map<std::string, std::stri
 // What the steps of a plan restore from, each once, in their order.
 std::vector<WantedPoint> restores_of(const Plan& plan, const std::map<std::string, std::string>& variables);
 
+// Of each restore of a step, the components that it is of; empty: all of the stack.
+std::vector<std::vector<std::string>> restored_by(const Plan& plan, const std::map<std::string, std::string>& variables,
+                                                  const std::string& id);
+
 }  // namespace holdfast::engine

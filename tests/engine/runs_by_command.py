@@ -208,6 +208,20 @@ class Runbooks(RunbookCase):
         proven = [event.payload for event in events_of(self.the_run()) if event.kind == "point.verified"]
         self.assertEqual([event["point"] for event in proven], [older["id"]])
 
+    def test_a_plan_tells_what_drills_measured(self):
+        self.make_stack()
+        self.write(("Restore", "id=restore component=data", "holdfast restore --delta"), ("Look", "id=look", "true"))
+        registry = {"HOLDFAST_DRILLS": str(self.scratch / "drills")}
+        self.assertEqual([step["drilled"] for step in self.runbook("plan", "--json", environment=registry).json()["steps"]], [[], []])
+        self.holdfast("drill", environment=registry)
+        drill = self.holdfast("drill", "--list", "--json", environment=registry).json()["drills"][-1]["evidence"]
+        steps = self.runbook("plan", "--json", environment=registry).json()["steps"]
+        self.assertEqual([(each["component"], each["drill"]) for each in steps[0]["drilled"]], [("data", drill["id"])])
+        self.assertEqual(steps[1]["drilled"], [])
+        for words in ((), ("--explain", "restore")):
+            self.assertRegex(self.runbook("plan", *words, environment=registry).out,
+                             rf"data measured \S.* on \d{{4}}-\d\d-\d\d \(drill {drill['id']}\)")
+
     def test_options_and_alternatives_are_chosen(self):
         self.document.write_text(
             "# Shop runbook\n\n## Scenario 1: Outage\n\n### Recovery Procedure\n\n"
