@@ -35,4 +35,7 @@ Result<BackupReport> take_point(Workspace& workspace, const BackupOptions& optio
 // as they were, a component that is missing, a command after it that failed).
 Result<void> faults_of(const BackupReport& report);
 
+// What a restore of the point would lack and a person may miss, for people: "cache: ...".
+std::vector<std::string> left_out_of(const repo::Point& point);
+
 }  // namespace holdfast::recovery

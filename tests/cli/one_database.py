@@ -403,6 +403,20 @@ class Databases(Live):
         outcome = self.restore(*words, server + " password=secret", expect=3)
         self.assertNotIn("secret", outcome.err)
 
+    def test_an_account_that_is_no_superuser_compares_no_large_objects(self):
+        self.make_shop()
+        self.sql("create role maker login createdb")
+        self.sql("create database box owner maker")
+        self.sql("select lo_from_bytea(4711, 'content'); alter large object 4711 owner to maker", "box")
+        self.as_server("backup")
+        server = self.server.connection.replace("user=postgres", "user=maker")
+        words = ["--point", "latest", "--database", "box", "--target-database"]
+        note = "large objects were counted, and their content not compared: only a superuser can read it"
+        self.assertIn(note, self.restore(*words, "box2", "--server", server).out)
+        self.assertNotIn(note, self.restore(*words, "box3").out)
+        for name in ("box2", "box3"):
+            self.assertEqual(self.sql("select convert_from(lo_get(4711), 'UTF8')", name), "content")
+
     def test_a_password_is_in_no_argument(self):
         self.make_shop()
         secret = "s3cret-that-nobody-sees"

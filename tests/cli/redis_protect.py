@@ -121,6 +121,18 @@ class Redis(Case):
         self.assertEqual(log["windows"][0]["from"], log["windows"][0]["until"])
         self.assertIn("cache", self.holdfast("stats").out)
 
+    def test_users_of_the_acl_are_said_to_be_left_out(self):
+        self.make_redis_stack()
+        self.assertEqual(self.holdfast("backup", "--json").json()["notes"], [])
+        self.server.run("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all")
+        note = "cache: the users of the server's ACL are in no RDB: keep its users.acl or redis.conf in a files component"
+        self.assertEqual(self.holdfast("backup", "--json").json()["notes"], [note])
+        self.assertIn(f"note: {note}\n", self.holdfast("backup").out)
+        # Who may ask nothing logs in as one of them.
+        self.server.run("ACL", "SETUSER", "holdfast", "on", "nopass", "resetkeys", "resetchannels", "-@all", "+psync", "+replconf", "+ping", "+info")
+        self.write_config(f"  - {{name: cache, kind: redis, connection: '{self.server.address}', user: holdfast}}\n")
+        self.assertEqual(self.holdfast("backup", "--json").json()["notes"], [note])
+
     def test_receives_is_killed_and_goes_on(self):
         self.make_redis_stack()
         self.holdfast("backup")

@@ -101,6 +101,7 @@ TEST_F(CaptureTest, ByAUserOfTheAcl) {
   const auto snapshot = rig.capture(connection);
   ASSERT_TRUE(snapshot.ok()) << snapshot.error().text();
   EXPECT_EQ(rig.restore(*snapshot, false)->digest(), server->digest());
+  EXPECT_TRUE(redis::snapshot_source(*snapshot)->has_users);
 
   connection.password = Secret::from_text("geheim");
   const auto wrong = rig.capture(connection);

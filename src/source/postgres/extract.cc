@@ -286,12 +286,23 @@ class Extraction {
     TRY_CONTEXT(dump_database(program(), cluster_->connection(), database, schemas, join_path(scratch.path(), "dump")),
                 "dumping {}", report_.what);
     wanted_ = TRY(inventory(cluster_->connection(), database));
+    note_what_is_not_compared();
     TRY(cluster_->stop());
     // What is loaded may need its room.
     cluster_.reset();
     TRY(remove_tree(world_.fs, boot_directory_));
     end_phase("dump");
     return {};
+  }
+
+  // Of the large objects that a database has everybody sees how many there are.
+  void note_what_is_not_compared() {
+    constexpr std::string_view kCount = "large objects of ";
+    const bool has_large_objects =
+        std::any_of(wanted_.begin(), wanted_.end(), [&](const auto& item) { return item.first.starts_with(kCount); });
+    if (has_large_objects && !target_->superuser())
+      report_.notes.push_back(
+          "large objects were counted, and their content not compared: only a superuser can read it");
   }
 
   Result<Inventory> inventory(const Connection& connection, const std::string& database) {

@@ -83,6 +83,7 @@ SnapshotSource describe(const ReplicationSession& replication, const SyncAnswer&
   source.rdb_bytes = rdb.check().size_bytes();
   source.rdb_version = rdb.check().version();
   source.rdb_checksum = rdb.check().has_checksum();
+  source.has_users = facts.has_users;
   return source;
 }
 

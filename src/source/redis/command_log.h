@@ -183,6 +183,7 @@ struct SnapshotSource {
   uint64_t rdb_bytes = 0;
   int rdb_version = 0;
   bool rdb_checksum = false;  // the RDB ends with a CRC64, which was right
+  bool has_users = false;     // of the ACL; they are in no RDB
 };
 nlohmann::json to_json(const SnapshotSource& source);
 Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot);

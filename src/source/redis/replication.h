@@ -21,6 +21,7 @@ struct ServerFacts {
   std::string left_replid;
   uint64_t left_at = 0;  // and from where: it has nothing of what came behind
   std::vector<DatabaseSize> databases;
+  bool has_users = false;  // of the ACL, beside the default one; false also where it does not say
 };
 Result<ServerFacts> parse_info(std::string_view info);
 // Of its section "keyspace".

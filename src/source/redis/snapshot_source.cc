@@ -16,6 +16,11 @@ uint64_t count(const nlohmann::json& json, const char* key) {
   return found != json.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
 }
 
+bool flag(const nlohmann::json& json, const char* key) {
+  const auto found = json.find(key);
+  return found != json.end() && found->is_boolean() && found->get<bool>();
+}
+
 std::string text(const nlohmann::json& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_string() ? found->get<std::string>() : "";
@@ -35,7 +40,8 @@ nlohmann::json to_json(const SnapshotSource& source) {
                          {"databases", databases},
                          {"rdb_bytes", source.rdb_bytes},
                          {"rdb_version", source.rdb_version},
-                         {"rdb_checksum", source.rdb_checksum}};
+                         {"rdb_checksum", source.rdb_checksum},
+                         {"acl_users", source.has_users}};
   if (source.latest) json["latest_ns"] = source.latest->ns;
   return json;
 }
@@ -58,8 +64,8 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
   source.place = text(json, "place");
   source.rdb_bytes = count(json, "rdb_bytes");
   source.rdb_version = static_cast<int>(count(json, "rdb_version"));
-  const auto checksum = json.find("rdb_checksum");
-  source.rdb_checksum = checksum != json.end() && checksum->is_boolean() && checksum->get<bool>();
+  source.rdb_checksum = flag(json, "rdb_checksum");
+  source.has_users = flag(json, "acl_users");
   const auto databases = json.find("databases");
   if (databases == json.end() || !databases->is_array()) return source;
   for (const auto& database : *databases) {
