@@ -75,9 +75,9 @@ class Comparer : public RdbVisitor {
     asked_->type = type_name(key.type);
     asked_->expires_ms = key.expires_ms;
     TRY(pipeline_.send({"SELECT", std::to_string(key.db)}, nothing_wrong(asked_)));
-    TRY(pipeline_.send({"TYPE", key.key}, [this, asked = asked_](Reply& reply) { return take_type(*asked, reply); }));
+    TRY(pipeline_.send({"TYPE", key.key}, [asked = asked_](Reply& reply) { return take_type(*asked, reply); }));
     TRY(pipeline_.send({"PEXPIRETIME", key.key},
-                       [this, asked = asked_](Reply& reply) { return take_expiry(*asked, reply); }));
+                       [asked = asked_](Reply& reply) { return take_expiry(*asked, reply); }));
     TRY(pipeline_.send({"DEBUG", "DIGEST-VALUE", key.key}, [asked = asked_](Reply& reply) -> Result<void> {
       asked->digest = digest_of(reply);
       return {};
@@ -238,8 +238,7 @@ class BootVerifier {
     TRY(std::move(booted));
     world_.progress.phase = "comparing keys";
     auto session = TRY(server_->connect());
-    report_ = TRY(compare_with_rdb(
-        world_, *session, [this] { return open(); }, survey_));
+    report_ = TRY(compare_with_rdb(world_, *session, [this] { return open(); }, survey_));
     report_.details["method"] = "boot";
     report_.details["server"] = program_.version;
     return std::move(report_);
