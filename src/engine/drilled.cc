@@ -48,11 +48,12 @@ std::vector<DrilledRestore> drilled_of(const std::map<std::string, DrilledRestor
                                        const std::map<std::string, std::string>& variables, const std::string& step) {
   std::vector<DrilledRestore> found;
   const auto restores = restored_by(plan, variables, step);
-  for (const auto& [component, drilled] : known) {
+  for (const auto& each : known) {
+    const std::string& component = each.first;
     const bool restored = std::any_of(restores.begin(), restores.end(), [&](const std::vector<std::string>& names) {
       return names.empty() || std::find(names.begin(), names.end(), component) != names.end();
     });
-    if (restored) found.push_back(drilled);
+    if (restored) found.push_back(each.second);
   }
   return found;
 }
