@@ -1,7 +1,6 @@
 #include "recovery/prune.h"
 
 #include <algorithm>
-#include <functional>
 #include <map>
 #include <set>
 
@@ -120,12 +119,17 @@ class LogKeeper {
 
   // Of a cluster without a kept point all WAL goes once the component has gone on as another,
   // as after a major upgrade: when a kept point of that is younger than the last that came.
-  // Before its first point a cluster keeps what it has. Histories stay: they are small, and
+  // A cluster that has no point yet and stores its log keeps that. Histories stay: they are small, and
   // the cluster may come back on a timeline that they explain.
   Result<void> expire_left_behind(const StreamName& name, LogExpiry& expiry) {
     expiry.note = kNoPoint;
     const auto others = snapshots_of(kept_, name.component, "postgres");
-    if (others.empty()) return {};
+    // A stream carries no stack's name: where another has such a component it may be of that.
+    const std::string& stack = workspace_.stack().stack;
+    const bool shared = std::any_of(others.begin(), others.end(), [&](const SnapshotRef& ref) {
+      return ref.point->stack != (stack.empty() ? others.front().point->stack : stack);
+    });
+    if (others.empty() || shared) return {};
     Time newest_point = others.front().point->time, newest_record;
     for (const SnapshotRef& ref : others) newest_point = std::max(newest_point, ref.point->time);
     auto logs = repo::open_log_store(workspace_.repository());
@@ -218,48 +222,48 @@ class Retention {
     facts.components = workspace_.stack().component_names();
     for (repo::Hold& hold : TRY(repo::all_holds(workspace_.repository())))
       facts.held.emplace(hold.point, std::move(hold.reason));
-    TRY_CONTEXT(find_astray(points, facts), "which points lead on");
-    if (options_.policy.keep_window.ns > 0) {
-      auto told = windows_of(
-          workspace_, reduced(points, [this](const std::string& component) { return !untold_.contains(component); }));
-      facts.window_begins = window_begins(TRY_CONTEXT(std::move(told), "the windows to keep"));
-    }
+    TRY_CONTEXT(read_logs(points, facts), "which points lead on, and the windows to keep");
     report_.decisions = repo::decide(options_.policy, points, facts, workspace_.machine().clock.now());
     std::sort(report_.decisions.begin(), report_.decisions.end(),
               [](const auto& a, const auto& b) { return a.time > b.time; });
     return {};
   }
 
-  // Points with the snapshots of those components alone.
-  static std::vector<repo::Point> reduced(std::vector<repo::Point> points,
-                                          const std::function<bool(const std::string&)>& stays) {
+  // Points with the snapshots of that component alone.
+  static std::vector<repo::Point> reduced(std::vector<repo::Point> points, const std::string& component) {
     for (repo::Point& point : points)
-      std::erase_if(point.snapshots, [&](const repo::Snapshot& snapshot) { return !stays(snapshot.component); });
+      std::erase_if(point.snapshots, [&](const repo::Snapshot& snapshot) { return snapshot.component != component; });
     std::erase_if(points, [](const repo::Point& point) { return point.snapshots.empty(); });
     return points;
   }
 
   // Where a component's log is damaged nobody knows which of its points lead on: all stay.
-  Result<void> find_astray(const std::vector<repo::Point>& points, repo::RetentionFacts& facts) {
+  Result<void> read_logs(const std::vector<repo::Point>& points, repo::RetentionFacts& facts) {
     std::set<std::string> components;
     for (const repo::Point& point : points) {
       for (const repo::Snapshot& snapshot : point.snapshots) components.insert(snapshot.component);
     }
+    std::vector<ComponentWindows> windows;
     for (const std::string& component : components) {
-      const auto own = reduced(points, [&](const std::string& name) { return name == component; });
-      auto astray = astray_snapshots(workspace_, own);
-      if (astray.ok()) {
-        facts.astray.merge(*astray);
-        continue;
-      }
-      if (!is_damage(astray.error())) return std::move(astray).error();
-      log_warn("recovery.prune.log_damaged", {{"component", component}, {"error", astray.error().text()}});
+      const auto own = reduced(points, component);
+      auto read = read_log_of(own, facts, windows);
+      if (read.ok()) continue;
+      if (!is_damage(read.error())) return read;
+      log_warn("recovery.prune.log_damaged", {{"component", component}, {"error", read.error().text()}});
       report_.notes.push_back(
-          fmt::format("the log of {} can't be read, so all its points stay: {}", component, astray.error().text()));
-      untold_.insert(component);
+          fmt::format("the log of {} can't be read, so all its points stay: {}", component, read.error().text()));
       for (const repo::Point& point : own)
         facts.held.emplace(point.id, fmt::format("the log of {} can't be read", component));
     }
+    facts.window_begins = window_begins(windows);
+    return {};
+  }
+
+  Result<void> read_log_of(const std::vector<repo::Point>& own, repo::RetentionFacts& facts,
+                           std::vector<ComponentWindows>& windows) {
+    facts.astray.merge(TRY(astray_snapshots(workspace_, own)));
+    if (options_.policy.keep_window.ns == 0) return {};
+    for (ComponentWindows& each : TRY(windows_of(workspace_, own))) windows.push_back(std::move(each));
     return {};
   }
 
@@ -296,7 +300,6 @@ class Retention {
   std::unique_ptr<repo::Lease> lease_;  // none in a dry run
   std::vector<repo::Point> kept_;       // of every stack
   std::vector<repo::PointId> dropped_;
-  std::set<std::string> untold_;  // components whose logs are damaged
   PruneReport report_;
 };
 

@@ -166,8 +166,8 @@ class Collector {
 };
 
 // What was collected is, whether or not the store takes more.
-void complete_keys(RepositoryAccess& repository, CollectReport& report) {
-  const auto completed = complete_key_objects(repository);
+void complete_keys(RepositoryAccess& repository, Lease& lease, CollectReport& report) {
+  const auto completed = complete_key_objects(repository, lease);
   if (!completed.ok())
     report.notes.push_back("the second copy of a key could not be made: " + completed.error().text());
 }
@@ -184,7 +184,7 @@ Result<CollectReport> collect(Repository& repository, const CollectOptions& opti
   if (!options.dry_run) {
     TRY(Collector(ours, *lease, plan, progress).run());
     TRY(lease->ensure_held(Lease::kCommitMargin));
-    complete_keys(ours, plan.report);
+    complete_keys(ours, *lease, plan.report);
   }
   TRY(lease->release());
   log_info("repo.collected", {{"packs_deleted", plan.report.packs_deleted},

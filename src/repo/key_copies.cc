@@ -19,7 +19,7 @@ bool is_absent(store::ObjectStore& store, const std::string& name) {
   return !there.ok() && there.error().code() == ErrorCode::kNotFound;
 }
 
-Result<void> complete_pair(store::ObjectStore& store, const std::string& first, const std::string& second,
+Result<void> complete_pair(store::ObjectStore& store, Lease& lease, const std::string& first, const std::string& second,
                            const Proof& prove) {
   const bool lacks_first = is_absent(store, first), lacks_second = is_absent(store, second);
   if (lacks_first == lacks_second) return {};
@@ -27,15 +27,21 @@ Result<void> complete_pair(store::ObjectStore& store, const std::string& first, 
   const Bytes object = TRY(store.read_all(from));
   // What is damaged is for check to tell, and not to be doubled.
   if (!prove(object.view(), from).ok()) return {};
+  TRY(lease.ensure_held(Lease::kCommitMargin));
   auto created = store.create(to, object.view());
-  if (!created.ok() && created.error().code() != ErrorCode::kAlreadyExists) return created;
+  if (!created.ok()) return created.error().code() == ErrorCode::kAlreadyExists ? Result<void>() : std::move(created);
+  auto held = lease.ensure_held();
+  if (!held.ok()) {
+    TRY(store.remove(to));
+    return held;
+  }
   log_info("repo.key.copied", {{"object", to}});
   return {};
 }
 
 }  // namespace
 
-Result<void> complete_key_objects(RepositoryAccess& repository) {
+Result<void> complete_key_objects(RepositoryAccess& repository, Lease& lease) {
   store::ObjectStore& store = repository.store();
   const std::string copy(kCopySuffix);
   const auto is_config = [&](ByteView object, const std::string& name) -> Result<void> {
@@ -43,7 +49,7 @@ Result<void> complete_key_objects(RepositoryAccess& repository) {
     if (config.repository_id == repository.id()) return {};
     return make_error(ErrorCode::kDamaged, "object {} is of another repository", name);
   };
-  TRY(complete_pair(store, std::string(kConfigName), std::string(kConfigCopyName), is_config));
+  TRY(complete_pair(store, lease, std::string(kConfigName), std::string(kConfigCopyName), is_config));
 
   const auto not_here = [](const std::string&, const Error&) {};  // damage is for check to tell
   const auto is_slot = [&](ByteView object, const std::string& name) -> Result<void> {
@@ -52,7 +58,7 @@ Result<void> complete_key_objects(RepositoryAccess& repository) {
   };
   for (const StoredSlot& slot : TRY(read_slots(store, repository.id(), not_here))) {
     const std::string name = std::string(kKeysPrefix) + slot.id;
-    TRY(complete_pair(store, name, name + copy, is_slot));
+    TRY(complete_pair(store, lease, name, name + copy, is_slot));
   }
 
   const auto is_epoch = [&](ByteView object, const std::string& name) {
@@ -65,7 +71,7 @@ Result<void> complete_key_objects(RepositoryAccess& repository) {
   }));
   for (const uint32_t number : epochs) {
     const std::string name = epoch_name(number, repository.id());
-    TRY(complete_pair(store, name, name + copy, is_epoch));
+    TRY(complete_pair(store, lease, name, name + copy, is_epoch));
   }
   return {};
 }

@@ -173,6 +173,8 @@ Result<void> remove_key(Repository& repository, const std::string& slot) {
         .with_hint("add another first: holdfast key add");
   }
   TRY(remove_slot(ours.store(), id));
+  // Whoever took the lease from us may have made the second object again before the first went.
+  TRY_CONTEXT(lease->ensure_held(), "key {} may open the repository still: repeat the command", id.substr(0, 8));
   log_info("repo.key.removed", {{"key", id}});
   return lease->release();
 }

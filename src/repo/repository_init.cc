@@ -39,10 +39,17 @@ Result<void> ensure_empty(store::ObjectStore& store) {
       .with_hint("give an empty or new location");
 }
 
+// A collection that saw the first object without its copy may have made it.
+Result<void> create_copy(store::ObjectStore& store, const std::string& name, ByteView object) {
+  auto created = store.create(name, object);
+  if (!created.ok() && created.error().code() == ErrorCode::kAlreadyExists) return {};
+  return created;
+}
+
 Result<void> store_config(store::ObjectStore& store, const Config& config) {
   const Bytes object = encode_config(config);
   TRY(store.create(kConfigName, object.view()));
-  return store.create(kConfigCopyName, object.view());
+  return create_copy(store, std::string(kConfigCopyName), object.view());
 }
 
 struct OpenedSlot {
@@ -101,7 +108,7 @@ Result<void> store_epoch(store::ObjectStore& store, const KeySet& keys, const Ep
   const std::string name = epoch_name(epoch.number, keys.repository_id());
   const Bytes object = encode_epoch(keys, epoch, id_key, random);
   TRY(store.create(name, object.view()));
-  return store.create(name + std::string(kCopySuffix), object.view());
+  return create_copy(store, name + std::string(kCopySuffix), object.view());
 }
 
 Result<std::unique_ptr<Repository>> init_repository(Environment environment, const Secret& passphrase,

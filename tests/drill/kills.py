@@ -56,10 +56,13 @@ class Kills(Cluster):
         changes = {phase: int(count) for phase, count in map(str.split, whole.stdout.splitlines())}
         self.assertGreater(min(changes["restore"], changes["destroy"]), 100, changes)
         for phase, count in changes.items():
-            for at in sorted({count * part // 10 for part in (1, 3, 5, 7, 9)} - {0}):
+            places = sorted({count * part // 10 for part in (1, 3, 5, 7, 9)} - {0})
+            for at in places:
                 with self.subTest(phase=phase, at=at, of=count):
                     done = self.drive(phase, at)
-                    self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
+                    # No two drills make the same number of changes: one may end before the last place.
+                    ends = (-signal.SIGKILL, 0) if at == places[-1] else (-signal.SIGKILL,)
+                    self.assertIn(done.returncode, ends, done.stderr)
                     self.nothing_is_left()
 
     def test_a_drill_killed_in_any_phase_leaves_nothing(self):

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "base/filesystem.h"
 #include "servers/wait.h"
@@ -321,6 +322,8 @@ TEST_F(ReceiverTest, ASlowStoreHoldsTheServerUpAndLosesNothing) {
   start();
   TroubledLogStore store(server_->store());
   LiveReceiver receiver(*server_, receiver_options(), store);
+  // Ends before the receiver, which waits for its storers.
+  const std::shared_ptr<void> lets_go(nullptr, [&](void*) { store.mend(); });
   ASSERT_TRUE(wait_until([&] { return receiver.state().connected; }));
   const std::string acknowledged = "SELECT coalesce(max(flush_lsn), '0/0') FROM pg_stat_replication";
   insert(10);

@@ -26,7 +26,7 @@ Result<ServerState> ask_server_state(ServerSession& session, const std::string& 
       "pg_wal_lsn_diff(coalesce(e.lsn, pg_last_wal_receive_lsn()), s.restart_lsn)::bigint, "
       "s.wal_status, current_setting('max_slot_wal_keep_size'), s.slot_type = 'logical', s.active, "
       "(SELECT system_identifier FROM pg_control_system()), "
-      "(SELECT setting FROM pg_settings WHERE name = 'data_directory') "
+      "(SELECT setting FROM pg_settings WHERE name = 'data_directory' AND inet_server_addr() IS NULL) "
       "FROM (SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END AS lsn) AS e "
       "LEFT JOIN pg_replication_slots AS s ON s.slot_name = $1",
       {slot}));

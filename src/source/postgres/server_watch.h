@@ -25,7 +25,7 @@ struct ServerState {
   std::string slot_limit;   // max_slot_wal_keep_size: "-1" is none
   bool slot_exists = false, slot_is_active = false, slot_is_logical = false;
   uint64_t system_id = 0;
-  std::string data_directory;  // "" when we may not know
+  std::string data_directory;  // "" when we may not know, or the server is reached over the network
 };
 
 // Asks over an ordinary session: the time first, then the end of the log, so that

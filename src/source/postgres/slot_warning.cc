@@ -10,12 +10,13 @@ namespace holdfast::postgres {
 
 namespace {
 
-// Half of what could be had leaves the other half to everything else on that disk.
+// Never less than is kept already: the server would remove that at once. Half of what is
+// free beyond it leaves the other half to everything else on that disk.
 std::string advised_limit(std::optional<uint64_t> free_bytes, uint64_t kept_bytes) {
-  if (!free_bytes) return "20GB";
-  const uint64_t half = (*free_bytes + kept_bytes) / 2;
-  if (half >= 10 * kGiB) return fmt::format("{}GB", half / kGiB);
-  return fmt::format("{}MB", std::max<uint64_t>(half / kMiB, 1));
+  const uint64_t limit = free_bytes ? kept_bytes + *free_bytes / 2 : std::max(20 * kGiB, 2 * kept_bytes);
+  const uint64_t whole = limit / kGiB * kGiB;
+  if (whole >= 10 * kGiB && whole > kept_bytes) return fmt::format("{}GB", whole / kGiB);
+  return fmt::format("{}MB", limit / kMiB + 1);
 }
 
 std::string advice_to_limit(std::optional<uint64_t> free_bytes, uint64_t kept_bytes) {

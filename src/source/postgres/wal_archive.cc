@@ -318,7 +318,8 @@ Result<std::vector<std::string>> Archive::names(Duration max_age) {
   return names;
 }
 
-Result<bool> Archive::is_empty() { return TRY(names(Duration{})).empty(); }
+// A history may stay where all WAL was removed.
+Result<bool> Archive::is_empty() { return TRY(inventory()).timelines.empty(); }
 
 Result<WalInventory> Archive::inventory() { return WalInventory::of(TRY(names(Duration{})), identity_.segment_bytes); }
 

@@ -145,6 +145,9 @@ TEST_F(WalGetTest, CallsAbsentOnlyWhatIsProvenAbsent) {
 // Where nothing of the cluster is stored, its component has another name or the repository is
 // another: to call a segment absent would end recovery early.
 TEST_F(WalGetTest, ProvesNoAbsenceFromAnEmptyLog) {
+  // A history alone is no log: all WAL was removed.
+  Bytes history = Bytes::copy_of(as_bytes("1\t0/3000000\tno recovery target specified\n"));
+  ASSERT_TRUE(store_.put("db.12345", {"00000003.history", {}, std::move(history)}).ok());
   for (const WalArchive::Identity& identity :
        {WalArchive::Identity{"dbb", TestWal::kSystemId, kSegment}, WalArchive::Identity{"db", 12345, kSegment}}) {
     archive_ = WalArchive::open(store_, clock_, identity).value();

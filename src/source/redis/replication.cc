@@ -93,9 +93,9 @@ Result<std::unique_ptr<ReplicationSession>> ReplicationSession::connect(const Co
   std::unique_ptr<ReplicationSession> made(new ReplicationSession(TRY(ServerSession::connect(connection, options))));
   const Reply info = TRY(made->session_->command({"INFO"}));
   made->facts_ = TRY_CONTEXT(parse_info(info.text), "at {}", connection.text());
-  // Who logs in as a user is one; a right to ask for others is wanted of nobody.
-  made->facts_.has_users = !connection.user.empty();
-  if (connection.user.empty()) made->facts_.has_users = TRY(made->session_->ask({"ACL", "USERS"})).elements.size() > 1;
+  // Who logs in as a user of its own is one; a right to ask for others is wanted of nobody.
+  made->facts_.has_users = !connection.user.empty() && connection.user != "default";
+  if (!made->facts_.has_users) made->facts_.has_users = TRY(made->session_->ask({"ACL", "USERS"})).elements.size() > 1;
   made->place_ = connection.text();
   return made;
 }
