@@ -16,6 +16,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def peak_kib(pid):
+    """The largest resident set of a process until now; 0 once it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return int(next((line for line in status.splitlines() if line.startswith("VmHWM")), "VmHWM: 0").split()[1])
+
+
 class RedisServer:
     """A private redis-server: a socket in its directory, no port, no saving by itself."""
 
@@ -48,7 +57,11 @@ class RedisServer:
     def connect(self):
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(120)
-        client.connect(str(self.socket))
+        try:
+            client.connect(str(self.socket))
+        except OSError:
+            client.close()
+            raise
         return client
 
     @staticmethod
@@ -199,11 +212,25 @@ class Redis(Case):
         # Behind its snapshot: the server waits some seconds before it forks.
         wait_until("the receiver", lambda: "stored up to offset" in receiver.log.read_text())
         self.write_and_wait(("SET", "large", b"x" * size), ("SET", "after", "it"))
-        status = Path(f"/proc/{receiver.process.pid}/status").read_text()
-        peak_kib = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
-        self.assertLess(peak_kib, 150 << 10)
+        self.assertLess(peak_kib(receiver.process.pid), 150 << 10)
         self.assertGreater(self.log()["ranges"][0]["bytes"], size)
         self.assertEqual(receiver.end(), 0, receiver.log.read_text())
+        # Out of the log again.
+        target = self.scratch / "restored"
+        restore = Background([PROGRAM, "--config", self.config, "restore", "--to", target], self.scratch / "restore.log")
+        peaks = [0]
+
+        def ended():
+            peaks.append(peak_kib(restore.process.pid))
+            return restore.process.poll() is not None
+
+        wait_until("the restore", ended)
+        self.assertEqual(restore.end(), 0, restore.log.read_text())
+        self.assertLess(max(peaks), 150 << 10)
+        restored = RedisServer(self.scratch / "again", "--dir", target)
+        self.addCleanup(restored.kill)
+        restored.start()
+        self.assertEqual((restored.run("STRLEN", "large"), restored.run("GET", "after")), (f":{size}", "it"))
         # And as a snapshot.
         self.assertGreater(self.holdfast("backup", "--json").json()["point"]["source_bytes"], 1 << 20)
 
