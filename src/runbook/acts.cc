@@ -39,9 +39,8 @@ void copy_acts(const Invocation& invocation, const std::string& text, std::vecto
   const bool test_restore = contains(text, {"test-backup", "backup:test", "test-restore", "restore-test"});
   const bool lists_dump = program == "pg_restore" && (invocation.has("-l") || invocation.has("--list"));
   const bool holdfast = program == "holdfast" && (invocation.begins({"verify"}) || invocation.begins({"check"}) ||
-                                                  invocation.begins({"drill"}) || invocation.has("--validate-only") ||
-                                                  invocation.has("--dry-run"));
-  if ((checks && copy) || test_restore || lists_dump || holdfast || invocation.has("--validate-only"))
+                                                  invocation.begins({"drill"}) || asks_for(invocation, "--dry-run"));
+  if ((checks && copy) || test_restore || lists_dump || holdfast || asks_for(invocation, "--validate-only"))
     acts.push_back(Act::kValidatesCopy);
   const bool down = (program == "aws" && invocation.begins({"s3"}) && text.find("s3://") != std::string::npos &&
                      !contains(text, {" rm ", " rb "}));
@@ -57,7 +56,7 @@ void copy_acts(const Invocation& invocation, const std::string& text, std::vecto
   const bool saves = contains(text, {"backup create", "snapshot save", "create-db-snapshot", "holdfast backup",
                                      "/backup-", "backup.sh", "bgsave"});
   const bool point = program == "holdfast" && invocation.begins({"backup"});
-  if (dumps || archives || saves || point || (program == "mv" && contains(text, {"old", "bak", "broken", "corrupt"})))
+  if (dumps || archives || saves || point || (program == "mv" && is_aside(copy_target(invocation))))
     acts.push_back(Act::kTakesCopy);
 }
 
@@ -151,7 +150,7 @@ bool copies_by_name(const Invocation& invocation) {
       name += " " + lower(operands[index].substr(operands[index].rfind('/') + 1));
   for (const char* flag :
        {"--check", "--check-only", "--verify-only", "--validate-only", "--dry-run", "--list", "--status"})
-    if (invocation.has(flag)) return false;
+    if (asks_for(invocation, flag)) return false;
   constexpr std::array<std::string_view, 22> kElse = {
       "check", "test",  "verif", "valid", "integr", "audit", "monitor", "status", "report", "list",  "prun",
       "clean", "rotat", "expir", "purg",  "delet",  "remov", "drill",   "restor", "notif",  "alert", "exporter"};
