@@ -15,7 +15,7 @@ Result<bool> Engine::may_start(const Step& step) {
   if (!state_.step(step.id).override_reason.empty()) return true;
   if (step.destructive() && !TRY(point_is_proven(step))) return false;
   if (step.destructive() && !TRY(target_is_asserted(step))) return false;
-  return !step.promotes() || TRY(fence_is_up(step));
+  return !step.fenced() || TRY(fence_is_up(step));
 }
 
 Result<bool> Engine::condition_holds(const Step& step) {
@@ -168,13 +168,14 @@ Result<bool> Engine::fence_is_up(const Step& step) {
     if (*proven) how = step.fence;
   }
   std::string lag;
-  if (!refuted) {
+  if (!refuted && step.promotes()) {
     const auto known = world_.proofs.replication_lag(step.component);
     lag = known.ok() ? *known : "unknown: " + known.error().text();
     if (how.empty() || !known.ok()) how = TRY(ask_for_fence(step, lag));
   }
   if (how.empty()) {
-    stop_run("refused", make_error(ErrorCode::kRefused, "step {} promotes, and {}", step.id,
+    stop_run("refused", make_error(ErrorCode::kRefused, "step {} {}, and {}", step.id,
+                                   step.promotes() ? "promotes" : "starts behind a fence only",
                                    refuted || step.fence.empty() ? "the old primary is not proven to be fenced"
                                                                  : "its replication lag is " + lag)
                             .with_hint(fmt::format(
@@ -183,7 +184,9 @@ Result<bool> Engine::fence_is_up(const Step& step) {
                                 step.id)));
     return false;
   }
-  append(kind::kFenceConfirmed, step.id, 0, {{"how", how}, {"lag", lag}, {"who", world_.person.who()}});
+  Json confirmed = {{"how", how}, {"who", world_.person.who()}};
+  if (step.promotes()) confirmed["lag"] = lag;
+  append(kind::kFenceConfirmed, step.id, 0, std::move(confirmed));
   return true;
 }
 

@@ -234,6 +234,24 @@ TEST(Rules, AFenceIsProvenOrAPersonSaysSo) {
   EXPECT_EQ(said.log.last(kind::kFenceConfirmed)->payload["how"], "a person said so");
 }
 
+// Traffic that is switched, a script that promotes and of which nobody knows it.
+TEST(Rules, AFenceIsProvenBeforeAnyStepThatHasOne) {
+  Rig rig;
+  rig.add("switch").hazards = {{"switches-traffic", "it changes DNS"}};
+  rig.plan.steps[0].fence = "! ping -c1 old";
+  rig.proofs.lag.clear();
+  rig.runner.fates["switch~fence"] = {rig.runner.ended(1)};
+  const auto refused = rig.drive();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message(),
+            "step switch starts behind a fence only, and the old primary is not proven to be fenced");
+  EXPECT_THAT(rig.runner.ran, ElementsAre("switch~fence"));
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("switch~fence", "switch~fence", "switch"));
+  EXPECT_THAT(rig.person.asked, IsEmpty()) << "no standby has a lag here";
+  EXPECT_FALSE(rig.log.last(kind::kFenceConfirmed)->payload.contains("lag"));
+}
+
 TEST(Rules, APromotionOfAStandbyWithUnknownLagNeedsAWord) {
   Rig rig;
   rig.add("promote").hazards = {{"promotes", "it promotes"}};

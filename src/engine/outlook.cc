@@ -66,7 +66,7 @@ std::vector<std::string> explain(const Step& step) {
                                 step.target.empty() ? ": the host's name" : " by: " + step.target));
     if (!step.unknown.empty()) words.push_back(unknown_words(step));
   }
-  if (step.promotes()) {
+  if (step.fenced()) {
     words.push_back(step.fence.empty() ? "before, a person says that the old primary can't come back"
                                        : "before, the fence has to be proven by: " + step.fence);
   }

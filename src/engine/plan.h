@@ -68,6 +68,8 @@ struct Step : RestoreWords {
   // It may run only after a recovery point was proven.
   bool destructive() const { return has("destroys") || has("irreversible") || has("writes-data"); }
   bool promotes() const { return has("promotes"); }
+  // Starts only when it is proven, or said, that nothing else writes.
+  bool fenced() const { return promotes() || !fence.empty(); }
   bool needs_person() const { return kind == StepKind::kManual || !approve.empty(); }
 };
 

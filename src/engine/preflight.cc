@@ -87,7 +87,7 @@ class Inspector {
     look_at_script(step, step.compensate, " (compensate=)", seen);
     if (is_overridden(step)) return;
     if (step.destructive()) look_at_script(step, step.target, " (target=)", seen);
-    if (step.promotes()) look_at_script(step, step.fence, " (fence=)", seen);
+    look_at_script(step, step.fence, " (fence=)", seen);
   }
 
   void look_at_script(const Step& step, const std::string& text, std::string_view where, std::set<std::string>& seen) {

@@ -61,7 +61,7 @@ TEST(Preflight, LooksForWhatAssertsTargetAndFenceWhereItIsAsked) {
   Step step = step_of("sh -c true");
   step.target = "none-target";
   step.fence = "none-fence";
-  EXPECT_THAT(problems(step), IsEmpty()) << "it neither destroys nor promotes";
+  EXPECT_THAT(problems(step), ElementsAre("none-fence is not installed (fence=)")) << "it does not destroy";
   step.hazards = {{"destroys", ""}, {"promotes", ""}};
   EXPECT_THAT(problems(step),
               ElementsAre("none-target is not installed (target=)", "none-fence is not installed (fence=)"));

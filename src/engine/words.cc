@@ -56,7 +56,8 @@ std::string words_of_step(const Event& event) {
   if (event.kind == kind::kBudgetOverrun) return budget_words(event, true);
   if (event.kind == kind::kTargetAsserted) return fmt::format("its target is the one meant: {}", text("found"));
   if (event.kind == kind::kFenceConfirmed)
-    return fmt::format("the old primary is fenced: {}; replication lag: {}", text("how"), text("lag"));
+    return fmt::format("the old primary is fenced: {}{}", text("how"),
+                       text("lag").empty() ? "" : "; replication lag: " + text("lag"));
   return "";
 }
 

@@ -39,9 +39,8 @@ void copy_acts(const Invocation& invocation, const std::string& text, std::vecto
   const bool test_restore = contains(text, {"test-backup", "backup:test", "test-restore", "restore-test"});
   const bool lists_dump = program == "pg_restore" && (invocation.has("-l") || invocation.has("--list"));
   const bool holdfast = program == "holdfast" && (invocation.begins({"verify"}) || invocation.begins({"check"}) ||
-                                                  invocation.begins({"drill"}) || invocation.has("--validate-only") ||
-                                                  invocation.has("--dry-run"));
-  if ((checks && copy) || test_restore || lists_dump || holdfast || invocation.has("--validate-only"))
+                                                  invocation.begins({"drill"}) || asks_for(invocation, "--dry-run"));
+  if ((checks && copy) || test_restore || lists_dump || holdfast || asks_for(invocation, "--validate-only"))
     acts.push_back(Act::kValidatesCopy);
   const bool down = (program == "aws" && invocation.begins({"s3"}) && text.find("s3://") != std::string::npos &&
                      !contains(text, {" rm ", " rb "}));
@@ -57,7 +56,7 @@ void copy_acts(const Invocation& invocation, const std::string& text, std::vecto
   const bool saves = contains(text, {"backup create", "snapshot save", "create-db-snapshot", "holdfast backup",
                                      "/backup-", "backup.sh", "bgsave"});
   const bool point = program == "holdfast" && invocation.begins({"backup"});
-  if (dumps || archives || saves || point || (program == "mv" && contains(text, {"old", "bak", "broken", "corrupt"})))
+  if (dumps || archives || saves || point || (program == "mv" && is_aside(copy_target(invocation))))
     acts.push_back(Act::kTakesCopy);
 }
 
@@ -151,7 +150,7 @@ bool copies_by_name(const Invocation& invocation) {
       name += " " + lower(operands[index].substr(operands[index].rfind('/') + 1));
   for (const char* flag :
        {"--check", "--check-only", "--verify-only", "--validate-only", "--dry-run", "--list", "--status"})
-    if (invocation.has(flag)) return false;
+    if (asks_for(invocation, flag)) return false;
   constexpr std::array<std::string_view, 22> kElse = {
       "check", "test",  "verif", "valid", "integr", "audit", "monitor", "status", "report", "list",  "prun",
       "clean", "rotat", "expir", "purg",  "delet",  "remov", "drill",   "restor", "notif",  "alert", "exporter"};
@@ -247,35 +246,33 @@ std::vector<Done> acts_of(const Procedure& procedure) {
 
 namespace {
 
-// Whether one of the acts was done before `until` in the list, in a step that runs together with it:
-// the steps of another option of the same group do not.
+// The steps of two options of one group never run together.
+bool run_together(const Procedure& procedure, const Done& a, const Done& b) {
+  const std::optional<size_t> one = procedure.steps[a.step].option, other = procedure.steps[b.step].option;
+  return !one || !other || *one == *other || procedure.options[*one].group != procedure.options[*other].group;
+}
+
+// Whether one of the acts was done before `until` in the list, in a step that runs together with it.
 bool done_before(const Procedure& procedure, const std::vector<Done>& all, size_t until,
                  std::initializer_list<Act> acts) {
-  const std::optional<size_t> option = procedure.steps[all[until].step].option;
   for (size_t index = 0; index < until; index++) {
-    const std::optional<size_t> other = procedure.steps[all[index].step].option;
-    if (other && option && *other != *option && procedure.options[*other].group == procedure.options[*option].group)
-      continue;
+    if (!run_together(procedure, all[index], all[until])) continue;
     if (std::find(acts.begin(), acts.end(), all[index].act) != acts.end()) return true;
   }
   return false;
 }
 
 bool done_after(const Procedure& procedure, const std::vector<Done>& all, size_t from, Act act) {
-  const std::optional<size_t> option = procedure.steps[all[from].step].option;
-  for (size_t index = from + 1; index < all.size(); index++) {
-    const std::optional<size_t> other = procedure.steps[all[index].step].option;
-    if (other && option && *other != *option) continue;
-    if (all[index].act == act) return true;
-  }
-  return false;
+  return std::any_of(all.begin() + static_cast<std::ptrdiff_t>(from) + 1, all.end(),
+                     [&](const Done& done) { return done.act == act && run_together(procedure, done, all[from]); });
 }
 
 // Data that users are sent to is made of a copy. Where a standby is promoted instead, the fence is
 // asked for there.
-bool is_restored(const std::vector<Done>& all) {
+bool is_restored(const Procedure& procedure, const std::vector<Done>& all, const Done& moving) {
   const auto does = [&](Act act) {
-    return std::any_of(all.begin(), all.end(), [&](const Done& done) { return done.act == act; });
+    return std::any_of(all.begin(), all.end(),
+                       [&](const Done& done) { return done.act == act && run_together(procedure, done, moving); });
   };
   return (does(Act::kRestores) || does(Act::kRestoresByHand)) && !does(Act::kPromotes);
 }
@@ -300,7 +297,7 @@ std::vector<OrderHazard> order_hazards(const Procedure& procedure) {
       add(done, "traffic-before-data",
           where + "sends users to a place whose data is restored only afterwards: " + done.what);
     const bool moves = done.act == Act::kSwitchesTraffic && procedure.kind == ProcedureKind::kScenario;
-    if (moves && is_restored(all) && !done_before(procedure, all, index, {Act::kFences}))
+    if (moves && is_restored(procedure, all, done) && !done_before(procedure, all, index, {Act::kFences}))
       add(done, "traffic-without-fence",
           where + "sends users to restored data while nothing proves that the old place takes no more writes: " +
               done.what);

@@ -39,7 +39,7 @@ std::vector<std::string> client_values(const Invocation& invocation, char option
   const bool mysql = is_mysql(invocation.program);
   std::vector<std::string> values =
       values_of(invocation, mysql ? kMysqlSwitches : kPsqlSwitches, mysql ? 'p' : '\0', option);
-  if (std::string value = invocation.option(long_option); !value.empty()) values.push_back(std::move(value));
+  for (std::string& value : invocation.options(long_option)) values.push_back(std::move(value));
   return values;
 }
 
@@ -64,23 +64,19 @@ bool is_sql_client(const std::string& program) { return program == "psql" || is_
 std::vector<std::string> sql_files_of(const Invocation& invocation) { return client_values(invocation, 'f', "--file"); }
 
 std::vector<std::string> redis_words(const Invocation& invocation) {
-  constexpr std::array<std::string_view, 22> kValued = {"-h",        "-p",
-                                                        "-s",        "-a",
-                                                        "-u",        "-r",
-                                                        "-i",        "-n",
-                                                        "-d",        "-D",
-                                                        "-t",        "--user",
-                                                        "--pass",    "--sni",
-                                                        "--cacert",  "--cacertdir",
-                                                        "--cert",    "--key",
-                                                        "--pattern", "--tls-ciphers",
-                                                        "--count",   "--tls-ciphersuites"};
+  constexpr std::string_view kValued =
+      " -h -p -s -a -u -r -i -n -d -D -t -X --user --pass --sni --cacert --cacertdir --cert --key --pattern "
+      "--quoted-pattern --tls-ciphers --tls-ciphersuites --count --show-pushes ";
   std::vector<std::string> words;
   for (size_t index = 0; index < invocation.args.size(); index++) {
     const std::string& arg = invocation.args[index];
-    if (!words.empty() || !arg.starts_with("-"))
+    const bool call = words.empty() && arg == "--cluster" && index + 1 < invocation.args.size() &&
+                      invocation.args[index + 1] == "call";
+    if (call)
+      index += 2;  // "call" and the node that is asked for the others
+    else if (!words.empty() || !arg.starts_with("-"))
       words.push_back(arg);
-    else if (std::find(kValued.begin(), kValued.end(), arg) != kValued.end())
+    else if (kValued.find(" " + arg + " ") != std::string_view::npos)
       index++;
   }
   return words;
@@ -110,7 +106,7 @@ bool opens_prompt(const Invocation& invocation) {
     return invocation.args.empty() || (invocation.args.size() == 1 && invocation.args[0] == "-l");
   if (program == "ssh")
     return !invocation.nested && invocation.operands().size() == 1 && !invocation.has("-N") && !invocation.has("-f");
-  if (program == "su") return !invocation.has("-c") && !invocation.has("--command");
+  if (program == "su" || program == "runuser") return !invocation.has("-c") && !invocation.has("--command");
   if (program == "sudo") return invocation.operands().empty() && (invocation.has("-i") || invocation.has("-s"));
   return (program == "python" || program == "python3" || program == "node") && invocation.args.empty();
 }

@@ -9,7 +9,9 @@
 #include "runbook/clients.h"
 #include "runbook/hazard_table.h"
 #include "runbook/phrases.h"
+#include "runbook/shell/options.h"
 #include "runbook/shell/parser.h"
+#include "runbook/sql.h"
 #include "runbook/step_builder.h"
 
 namespace holdfast::runbook {
@@ -38,21 +40,26 @@ std::string given_flag(const Invocation& invocation, const KnownEffect& known) {
 // Says what would be done, and does nothing.
 bool rehearses(const Invocation& invocation) {
   const std::string& program = invocation.program;
-  if (invocation.has("--dry-run") || invocation.has("--dryrun"))
-    return program != "kubectl" && program != "oc";  // what that prints may be applied
+  // What "kubectl create" prints may be applied.
+  const bool prints = (program == "kubectl" || program == "oc") && invocation.begins({"create"});
+  if (asks_for(invocation, "--dry-run") || asks_for(invocation, "--dryrun")) return !prints;
   const bool short_word = program == "rsync" || program == "pg_rewind" || program == "git" || program == "zfs";
-  return invocation.has("--validate-only") || (short_word && invocation.has("-n"));
+  return asks_for(invocation, "--validate-only") || (short_word && invocation.has("-n"));
 }
 
-// gcloud dns record-sets list, aws configure get.
-bool only_looks(const Invocation& invocation, const std::vector<std::string>& words) {
-  const std::string& program = invocation.program;
-  const bool has_verbs = program == "gcloud" || program == "az";
-  if (has_verbs && std::any_of(words.begin(), words.end(), [](const std::string& word) {
-        return word == "list" || word == "show" || word == "describe";
-      }))
-    return true;
-  return program == "aws" && invocation.begins({"configure"}) && words.size() > 1 && words[1] != "sso";
+bool is_looking_verb(const std::string& word) {
+  return word == "list" || word == "show" || word == "describe" || word == "export";
+}
+
+// gcloud dns record-sets list, aws configure get: what comes behind the words of a row.
+bool only_looks(const KnownEffect& known, const std::vector<std::string>& behind) {
+  if (behind.empty()) return false;
+  if (known.program == "aws" && known.operands == "configure") return behind.front() != "sso";
+  // In az no operand is a name: the last one is the verb.
+  if (known.program == "az" && known.operands == "network dns") return is_looking_verb(behind.back());
+  if (known.program != "gcloud" || known.operands != "dns record-sets") return false;
+  const bool group = behind.front() == "transaction" || behind.front() == "changes";
+  return is_looking_verb(behind[group && behind.size() > 1 ? 1 : 0]);
 }
 
 // restic restore --target /tmp/look: nothing that is in use is overwritten.
@@ -66,11 +73,19 @@ bool is_temporary(const std::string& path) {
 }
 
 // The words that a row's are held against; a Redis server takes them in either case.
-std::vector<std::string> words_given(const Invocation& invocation) {
-  if (invocation.program != "redis-cli") return invocation.operands();
-  std::vector<std::string> words = redis_words(invocation);
-  for (std::string& word : words)
-    for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+std::vector<shell::Operand> words_given(const Invocation& invocation) {
+  std::vector<shell::Operand> words;
+  if (invocation.program == "redis-cli") {
+    for (std::string& word : redis_words(invocation)) {
+      for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+      words.push_back({std::move(word), false});
+    }
+    return words;
+  }
+  words = shell::operands_of(invocation.program, invocation.args);
+  const bool channel = invocation.program == "gcloud" && !words.empty() &&
+                       (words[0].text == "alpha" || words[0].text == "beta" || words[0].text == "preview");
+  if (channel) words.erase(words.begin());
   return words;
 }
 
@@ -78,15 +93,19 @@ bool fits(const Invocation& invocation, const KnownEffect& known) {
   if (invocation.program != known.program || rehearses(invocation) || restores_aside(invocation)) return false;
   if (!known.flags.empty() && given_flag(invocation, known).empty()) return false;
   if (known.program == "pg_restore" && (invocation.has("--list") || invocation.has("-l"))) return false;
+  if (known.program == "rsync" && is_temporary(copy_target(invocation))) return false;
   std::vector<std::string> wanted = split_words(known.operands);
-  const std::vector<std::string> given = words_given(invocation);
-  if (only_looks(invocation, given)) return false;
-  if (known.program == "rsync" && !given.empty() && is_temporary(given.back())) return false;
-  if (!wanted.empty() && wanted.front() == "*") {
-    wanted.erase(wanted.begin());
-    return std::search(given.begin(), given.end(), wanted.begin(), wanted.end()) != given.end();
-  }
-  return given.size() >= wanted.size() && std::equal(wanted.begin(), wanted.end(), given.begin());
+  const std::vector<shell::Operand> given = words_given(invocation);
+  const bool anywhere = !wanted.empty() && wanted.front() == "*";
+  if (anywhere) wanted.erase(wanted.begin());
+  size_t end = shell::end_of_words(given, 0, wanted);
+  for (size_t from = 1; anywhere && end == std::string::npos && from < given.size(); from++)
+    end = shell::end_of_words(given, from, wanted);
+  if (end == std::string::npos) return false;
+  std::vector<std::string> behind;
+  for (size_t index = end; index < given.size(); index++)
+    if (!given[index].maybe_value) behind.push_back(given[index].text);
+  return !only_looks(known, behind);
 }
 
 std::string shown(const Invocation& invocation, const KnownEffect& known) {
@@ -101,22 +120,35 @@ void add(std::vector<Effect>& effects, HazardKind kind, std::string reason) {
   effects.push_back({kind, std::move(reason)});
 }
 
+// What stands behind a verb: "kubectl delete pvc/x" -> "pvc"; "" when another verb was given.
+std::string kubectl_object(const Invocation& invocation, const std::string& verb) {
+  const std::vector<shell::Operand> operands = shell::operands_of(invocation.program, invocation.args);
+  const size_t end = shell::end_of_words(operands, 0, {verb});
+  if (end == std::string::npos) return "";
+  return end < operands.size() ? operands[end].text.substr(0, operands[end].text.find('/')) : "resources";
+}
+
 void kubectl_effects(const Invocation& invocation, std::vector<Effect>& effects) {
-  const std::vector<std::string> operands = invocation.operands();
-  if (operands.empty()) return;
-  if (operands[0] == "delete") {
-    const std::string what = operands.size() > 1 ? operands[1].substr(0, operands[1].find('/')) : "resources";
-    const bool pods = what == "pod" || what == "pods" || what == "po" || what == "job" || what == "jobs";
-    const bool nodes = what == "node" || what == "nodes" || what == "no";
+  if (rehearses(invocation)) return;
+  const auto is_one_of = [](const std::string& word, std::initializer_list<std::string_view> words) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+  };
+  if (const std::string what = kubectl_object(invocation, "delete"); !what.empty()) {
+    const bool pods = is_one_of(what, {"pod", "pods", "po", "job", "jobs"});
+    const bool nodes = is_one_of(what, {"node", "nodes", "no"});
     add(effects, pods || nodes ? HazardKind::kStopsService : HazardKind::kDestroys,
         "kubectl delete " + what +
             (pods    ? " ends pods; their logs go with them"
              : nodes ? " takes a node out of the cluster"
                      : " deletes what nobody may have a copy of"));
-    if (what == "pvc" || what == "pv" || what == "namespace" || what == "ns" || what == "persistentvolumeclaim")
+    if (is_one_of(what, {"pvc", "pv", "namespace", "namespaces", "ns", "persistentvolumeclaim",
+                         "persistentvolumeclaims", "persistentvolume", "persistentvolumes"}))
       add(effects, HazardKind::kIrreversible, "kubectl delete " + what + " may delete the data of its volumes");
   }
-  if (operands[0] == "scale" && invocation.option("--replicas") == "0")
+  if (const std::string what = kubectl_object(invocation, "patch");
+      is_one_of(what, {"ingress", "ingresses", "ing", "service", "services", "svc"}))
+    add(effects, HazardKind::kSwitchesTraffic, "kubectl patch " + what + " changes where traffic goes");
+  if (invocation.begins({"scale"}) && invocation.option("--replicas") == "0")
     add(effects, HazardKind::kStopsService, "kubectl scale to 0 replicas stops the service");
 }
 
@@ -132,14 +164,6 @@ bool is_data_directory(std::string_view path) {
   });
 }
 
-// "main.old", "data-backup": a copy beside the data.
-bool is_aside(const std::string& path) {
-  const std::string name = lower(path);
-  constexpr std::array<std::string_view, 6> kNames = {"old", "bak", "backup", "broken", "corrupt", "orig"};
-  return std::any_of(kNames.begin(), kNames.end(),
-                     [&](std::string_view word) { return name.find(word) != std::string::npos; });
-}
-
 bool is_setting(const std::string& path) {
   return path.ends_with(".conf") || path.ends_with(".signal") || path.ends_with(".crt") || path.ends_with(".key") ||
          path.ends_with(".pem");
@@ -149,10 +173,10 @@ bool is_setting(const std::string& path) {
 bool overwrites_data(const Invocation& invocation) {
   const std::string& program = invocation.program;
   if (program != "cp" && program != "mv" && program != "rsync") return false;
+  const std::string target = copy_target(invocation);
   std::vector<std::string> sources = invocation.operands();
-  if (sources.size() < 2) return false;
-  const std::string target = sources.back();
-  sources.pop_back();
+  if (!sources.empty() && sources.back() == target) sources.pop_back();
+  if (sources.empty()) return false;
   if (!is_data_directory(target) || is_aside(target)) return false;
   // Moved within a data directory: renamed.
   if (program == "mv" && std::all_of(sources.begin(), sources.end(), is_data_directory)) return false;
@@ -170,12 +194,16 @@ bool extracts_files(const Invocation& invocation) {
   return false;
 }
 
+std::string option_of(const Invocation& invocation, std::string_view short_name, std::string_view long_name) {
+  return invocation.has(long_name) ? invocation.option(long_name) : invocation.option(short_name);
+}
+
 void file_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const std::string& program = invocation.program;
   const std::vector<std::string> operands = invocation.operands();
   const bool temporary = !operands.empty() && std::all_of(operands.begin(), operands.end(), is_temporary);
   if (program == "rm" && !temporary) add(effects, HazardKind::kDestroys, "rm deletes files");
-  const std::string size = invocation.has("--size") ? invocation.option("--size") : invocation.option("-s");
+  const std::string size = option_of(invocation, "-s", "--size");
   if (program == "truncate" && (size == "0" || invocation.has("-s0")) &&
       !is_temporary(operands.empty() ? "" : operands.back()))
     add(effects, HazardKind::kDestroys, "truncate empties files");
@@ -188,10 +216,9 @@ void file_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   if (program.starts_with("mkfs."))
     add(effects, HazardKind::kDestroys, program + " makes a new file system over the old one");
   const bool extracts = program == "tar" && extracts_files(invocation);
-  if (extracts && (invocation.option("-C") == "/" || invocation.has("-P")))
+  const std::string directory = option_of(invocation, "-C", "--directory");
+  if (extracts && (directory == "/" || invocation.has("-P") || invocation.has("--absolute-names")))
     add(effects, HazardKind::kWritesData, "tar overwrites files below /");
-  const std::string directory =
-      invocation.has("--directory") ? invocation.option("--directory") : invocation.option("-C");
   if (extracts && is_data_directory(directory) && !is_aside(directory))
     add(effects, HazardKind::kWritesData, "tar writes over a server's data directory");
 }
@@ -232,8 +259,9 @@ void remote_effects(const Invocation& invocation, std::vector<Effect>& effects) 
     add(effects, HazardKind::kDestroys, "curl -X DELETE asks a server to delete");
   if (program == "mongo" || program == "mongosh")
     for (Effect& effect : effects_of_mongo(invocation.option("--eval"))) effects.push_back(std::move(effect));
-  const bool compose_up = program == "docker-compose" && invocation.begins({"up"});
-  if (compose_up && !invocation.has("-d") && !invocation.has("--detach"))
+  const bool attached = !invocation.has("-d") && !invocation.has("--detach") && !invocation.has("--wait") &&
+                        !invocation.has("--no-start");
+  if (program == "docker-compose" && invocation.begins({"up"}) && attached)
     add(effects, HazardKind::kNeverEnds, "docker-compose up without -d runs until it is interrupted");
   if (program == "docker" && invocation.begins({"stats"}) && !invocation.has("--no-stream"))
     add(effects, HazardKind::kNeverEnds, "docker stats repeats until it is interrupted");
@@ -270,13 +298,39 @@ void named_effects(const Invocation& invocation, std::vector<Effect>& effects) {
     add(effects, HazardKind::kWritesData, name + " " + target + " restores data");
 }
 
+// redis-cli and mongosh, given commands as input: Redis takes each line for one.
+std::vector<Effect> effects_of_lines(const Invocation& client) {
+  std::vector<Effect> effects;
+  const bool mongo = client.program == "mongo" || client.program == "mongosh";
+  if (mongo && !client.has("--eval")) effects = effects_of_mongo(*client.input);
+  if (client.program != "redis-cli" || !redis_words(client).empty()) return effects;
+  std::string_view rest = *client.input;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const shell::Script line = shell::parse(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (line.commands.empty()) continue;
+    Invocation command;
+    command.program = client.program;
+    for (const shell::Word& word : line.commands.front().words) command.args.push_back(word.value);
+    if (command.args.empty()) continue;
+    for (Effect& effect : effects_of(command)) effects.push_back(std::move(effect));
+  }
+  return effects;
+}
+
 void database_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   for (Effect& effect : effects_of_sql(sql_of(invocation))) effects.push_back(std::move(effect));
-  const bool client = is_sql_client(invocation.program);
-  const bool loads = client && sql_of(invocation).empty() && invocation.has_input;
-  if (loads) add(effects, HazardKind::kWritesData, invocation.program + " runs what it is fed");
-  if (!client) return;
+  if (invocation.input)
+    for (Effect& effect : effects_of_lines(invocation)) effects.push_back(std::move(effect));
+  if (!is_sql_client(invocation.program)) return;
   const std::vector<std::string> files = sql_files_of(invocation);
+  if (sql_of(invocation).empty() && files.empty() && invocation.has_input) {
+    std::vector<Effect> known = invocation.input ? effects_of_sql(*invocation.input) : std::vector<Effect>();
+    if (known.empty() && (!invocation.input || !sql_only_looks(*invocation.input)))
+      add(effects, HazardKind::kWritesData, invocation.program + " runs what it is fed");
+    for (Effect& effect : known) effects.push_back(std::move(effect));
+  }
   const bool changes = std::any_of(files.begin(), files.end(), [](const std::string& file) {
     const std::string name = lower(file);
     return name.find("check") == std::string::npos && name.find("verify") == std::string::npos;
@@ -303,16 +357,6 @@ std::vector<Effect> effects_of(const Invocation& invocation) {
   return effects;
 }
 
-namespace {
-
-// The name in "TABLE IF NOT EXISTS name", of words from `index` on.
-std::string object_of(const std::vector<std::string>& words, size_t index) {
-  while (index < words.size() && (words[index] == "if" || words[index] == "not" || words[index] == "exists")) index++;
-  return index < words.size() ? words[index] : "";
-}
-
-}  // namespace
-
 std::vector<Effect> effects_of_redirections(const shell::Command& command) {
   std::vector<Effect> effects;
   const std::string& program = command.word(0);
@@ -322,37 +366,47 @@ std::vector<Effect> effects_of_redirections(const shell::Command& command) {
   for (const shell::Redirection& each : command.redirections) {
     const std::string& target = each.target.value;
     const bool own = target.starts_with("/") && !is_temporary(target) && !target.starts_with("/dev/") &&
-                     !target.starts_with("/proc/") && !target.starts_with("/sys/");
+                     !target.starts_with("/proc/") && !target.starts_with("/sys/") &&
+                     !target.starts_with("/var/log/");  // a log that begins anew
     if ((each.op == ">" || each.op == ">|") && each.fd <= 1 && own)
       add(effects, HazardKind::kDestroys, "> " + target + " empties the file");
   }
   return effects;
 }
 
-std::vector<Effect> effects_of_sql(const std::string& sql) {
-  std::vector<Effect> effects;
-  std::set<std::string> made;  // tables that the same text creates: dropping them loses nothing
-  const std::vector<std::string> words = words_of(sql);
-  const auto next = [&](size_t index) { return index + 1 < words.size() ? words[index + 1] : std::string(); };
-  for (size_t index = 0; index < words.size(); index++) {
-    const std::string& word = words[index];
-    const std::string after = next(index);
-    if (word == "create" && after == "table") made.insert(object_of(words, index + 2));
-    if (word == "drop" && after == "table" && made.contains(object_of(words, index + 2))) continue;
-    if (word == "drop" && (after == "database" || after == "table" || after == "schema" || after == "index"))
-      add(effects, HazardKind::kDestroys, "DROP " + after + " deletes it");
-    if (word == "drop" && after == "database") add(effects, HazardKind::kIrreversible, "DROP DATABASE has no undo");
-    if (word == "truncate") add(effects, HazardKind::kDestroys, "TRUNCATE deletes all rows");
-    if (word == "delete" && after == "from") add(effects, HazardKind::kDestroys, "DELETE deletes rows");
-    if (word == "update" && index + 2 < words.size() && words[index + 2] == "set")
-      add(effects, HazardKind::kWritesData, "UPDATE changes rows");
-    if (word == "pg_promote" || (word == "pg" && after == "promote"))
-      add(effects, HazardKind::kPromotes, "pg_promote makes a standby the primary");
-    if (word == "alter" && (after == "user" || after == "role") &&
-        std::find(words.begin() + static_cast<std::ptrdiff_t>(index), words.end(), "password") != words.end())
-      add(effects, HazardKind::kRotatesSecret, "ALTER " + after + " sets a password");
-  }
-  return effects;
+bool asks_for(const Invocation& invocation, std::string_view flag) {
+  const std::vector<std::string>& args = invocation.args;
+  // npm takes the options of a script for its own, unless they stand behind "--".
+  const bool swallows = invocation.program == "npm";
+  const auto begin = swallows ? std::find(args.begin(), args.end(), "--") : args.begin();
+  return std::any_of(begin, args.end(), [&](std::string_view arg) {
+    if (!arg.starts_with(flag)) return false;
+    arg.remove_prefix(flag.size());
+    return arg.empty() || (arg[0] == '=' && arg != "=false" && arg != "=none" && arg != "=no" && arg != "=0");
+  });
+}
+
+std::string copy_target(const Invocation& invocation) {
+  const std::string& program = invocation.program;
+  if (program != "cp" && program != "mv" && program != "rsync") return "";
+  if (program != "rsync")
+    if (std::string directory = option_of(invocation, "-t", "--target-directory"); !directory.empty()) return directory;
+  const std::vector<std::string> operands = invocation.operands();
+  return operands.size() < 2 ? "" : operands.back();
+}
+
+bool is_aside(std::string_view path) {
+  // The last two components: "data.old/", "shop_backup/_data".
+  while (path.ends_with('/') || path.ends_with('.')) path.remove_suffix(1);
+  size_t slash = path.rfind('/');
+  if (slash != std::string_view::npos && slash > 0) slash = path.rfind('/', slash - 1);
+  if (slash != std::string_view::npos) path.remove_prefix(slash);
+  constexpr std::array<std::string_view, 8> kNames = {"old",    "bak",     "backup",    "backups",
+                                                      "broken", "corrupt", "corrupted", "orig"};
+  const std::vector<std::string> words = words_of(path);
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+    return std::find(kNames.begin(), kNames.end(), word) != kNames.end();
+  });
 }
 
 bool is_secret_name(const std::string& name) {
@@ -377,20 +431,13 @@ void add_hazard(Step& step, const Effect& effect, SourceRange range) {
   if (!known) step.hazards.push_back({effect.kind, effect.reason, range});
 }
 
-// Of what a program is fed. Redis takes each line for a command.
+// Of what the program in front of a piece is fed.
 std::vector<Effect> effects_of_input(const Piece& piece) {
   std::vector<Effect> effects = effects_of_sql(piece.text);
-  if (piece.program.find("mongo") != std::string::npos)
-    for (Effect& effect : effects_of_mongo(piece.text)) effects.push_back(std::move(effect));
-  if (piece.program.find("redis-cli") == std::string::npos) return effects;
-  std::string_view rest = piece.text;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    const shell::Script script = shell::parse(piece.program + " " + std::string(rest.substr(0, end)));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    for (const Invocation& invocation : shell::invocations(script))
-      for (Effect& effect : effects_of(invocation))
-        if (effect.kind != HazardKind::kInteractive) effects.push_back(std::move(effect));
+  const shell::Script script = shell::parse(piece.program);
+  for (Invocation& client : shell::invocations(script)) {
+    client.input = piece.text;
+    for (Effect& effect : effects_of_lines(client)) effects.push_back(std::move(effect));
   }
   return effects;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runbook/shell/invocation.h"
@@ -19,6 +20,13 @@ std::vector<Effect> effects_of(const shell::Invocation& invocation);
 std::vector<Effect> effects_of_sql(const std::string& sql);
 // Of "> FILE" with nothing that writes to it.
 std::vector<Effect> effects_of_redirections(const shell::Command& command);
+
+// A flag for whoever acts: not one that npm keeps to itself, nor "--dry-run=false".
+bool asks_for(const shell::Invocation& invocation, std::string_view flag);
+// Where cp, mv and rsync write; "" for other programs.
+std::string copy_target(const shell::Invocation& invocation);
+// "main.old", "data-backup": a copy beside the data.
+bool is_aside(std::string_view path);
 
 // The name says that the value is a secret: GITHUB_TOKEN, DB_PASSWORD, ENCRYPTION_KEY.
 bool is_secret_name(const std::string& name);

@@ -111,7 +111,7 @@ TEST(Effects, BehindWhatOnlyWraps) {
 }
 
 TEST(Effects, OfWhatLosesNothing) {
-  EXPECT_FALSE(does("psql -c 'create table if not exists t (id int); drop table t'", HazardKind::kDestroys));
+  EXPECT_FALSE(does("psql -c 'create table t (id int); drop table t'", HazardKind::kDestroys));
   EXPECT_TRUE(does("psql -c 'create table t (id int); drop table u'", HazardKind::kDestroys));
   EXPECT_FALSE(does("kubectl delete node n1", HazardKind::kDestroys));
   EXPECT_FALSE(does("restic -r /r restore latest --target /tmp/look", HazardKind::kWritesData));

@@ -239,11 +239,30 @@ void cut_front(Text& text, size_t bytes) {
   if (text.range.begin.line == text.range.end.line) text.range.begin.column += static_cast<uint32_t>(bytes);
 }
 
+// How many bytes a sign or an emoji has that begins at `place`; 0 for ASCII, and for letters of any script.
+size_t symbol_at(std::string_view text, size_t place) {
+  const auto byte = [&](size_t index) -> uint32_t {
+    return index < text.size() ? static_cast<unsigned char>(text[index]) : 0;
+  };
+  const uint32_t first = byte(place);
+  if (first < 0x80) return 0;
+  if (first < 0xC3) return first < 0xC2 ? 1 : 2;  // a stray byte; U+0080 to U+00BF
+  const uint32_t tail = ((byte(place + 1) & 0x3F) << 6) | (byte(place + 2) & 0x3F);
+  if (first < 0xE0) return 0;
+  if (first >= 0xF0) return byte(place + 1) == 0x9F || first > 0xF0 ? 4 : 0;  // U+1F000 and above; below are letters
+  const uint32_t code = ((first & 0x0F) << 12) | tail;
+  const bool letter = code < 0x2000 || (code >= 0x2C00 && code < 0x2E00) || (code >= 0x3040 && code < 0xD800) ||
+                      (code >= 0xF900 && code < 0xFE00);
+  return letter ? 0 : 3;
+}
+
 void cut_symbols(Text& text) {
   size_t bytes = 0;
-  while (bytes < text.text.size() &&
-         (static_cast<unsigned char>(text.text[bytes]) >= 0x80 || is_space(text.text[bytes])))
-    bytes++;
+  while (bytes < text.text.size()) {
+    const size_t symbol = is_space(text.text[bytes]) ? 1 : symbol_at(text.text, bytes);
+    if (symbol == 0) break;
+    bytes = std::min(bytes + symbol, text.text.size());
+  }
   const bool letters_follow = bytes > 0 && bytes < text.text.size() && is_space(text.text[bytes - 1]);
   if (letters_follow) cut_front(text, bytes);
 }

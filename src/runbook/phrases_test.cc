@@ -48,6 +48,10 @@ TEST(Titles, LabelsNumbersAndTimes) {
   EXPECT_EQ(option.title.text, "Failover to Replica");
   EXPECT_EQ(option.length->most, Duration::seconds(1200));
   EXPECT_EQ(parse_title({"Scale Up (if capacity issue)", {}}).condition, "if capacity issue");
+  EXPECT_EQ(parse_title({"\xE5\xBE\xA9\xE6\x97\xA7 (if lost)", {}}).title.text, "\xE5\xBE\xA9\xE6\x97\xA7");
+  EXPECT_EQ(parse_title({"\xC3\x80 faire", {}}).title.text, "\xC3\x80 faire");
+  EXPECT_EQ(parse_title({"\xE2\x9A\xA0\xEF\xB8\x8F Restore", {}}).title.text, "Restore");
+  EXPECT_EQ(parse_title({"\xF0\x9F\x94\xA5 Restore", {}}).title.text, "Restore");
   EXPECT_EQ(parse_title({"2.1 Complete System Recovery", {}}).number, "2.1");
   EXPECT_EQ(parse_title({"Database Backups (Daily at 2 AM UTC)", {}}).frequency.text, "Daily at 2 AM UTC");
   EXPECT_EQ(parse_title({"3 replicas are lost", {}}).number, "");

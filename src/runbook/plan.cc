@@ -82,7 +82,10 @@ class Planner {
 
   Result<Plan> run() {
     TRY(check_names());
-    for (const Step& step : procedure().steps) skipped_.push_back(left_out(step));
+    for (const Step& step : procedure().steps) {
+      skipped_.push_back(left_out(step));
+      keys_.merge(choices_of(step));
+    }
     for (size_t index = 0; index < procedure().phases.size(); index++) condition_of_phase(index);
     options();
     for (const Step& step : procedure().steps) add(step);
@@ -114,15 +117,27 @@ class Planner {
     return {};
   }
 
+  // A title may have no word that a key can be made of.
+  std::string key_of_phase(size_t index) const {
+    const std::string key = slug(procedure().phases[index].title.text);
+    return key.empty() ? "phase-" + std::to_string(index + 1) : key;
+  }
+
+  // Each choice has a key of its own, whatever titles say.
+  std::string unique_key(const std::string& base) {
+    std::string key = base;
+    for (int number = 2; !keys_.insert(key).second; number++) key = base + "-" + std::to_string(number);
+    return key;
+  }
+
   void options() {
     std::map<size_t, Choice> groups;
     for (const Option& option : procedure().options) {
       Choice& choice = groups[option.group];
       if (choice.answers.empty()) {
-        const std::string phase = slug(procedure().phases[option.phase].title.text);
-        choice.key = phase.empty() ? "option" : phase;
-        choice.question = "which option of '" +
-                          (phase.empty() ? procedure().title.text : procedure().phases[option.phase].title.text) + "'";
+        const std::string& phase = procedure().phases[option.phase].title.text;
+        choice.key = unique_key(phase.empty() ? "option" : key_of_phase(option.phase));
+        choice.question = "which option of '" + (phase.empty() ? procedure().title.text : phase) + "'";
         choice.range = option.range;
       }
       choice.answers.push_back({option.letter, option.title.text, option.budget});
@@ -221,14 +236,14 @@ class Planner {
     };
     bool runs = false, taken = false;
     Choice choice;
-    choice.key = slug(phase.title.text);
+    choice.key = key_of_phase(index);
     choice.range = phase.range;
     for (size_t place = 0; place < procedure().steps.size(); place++) {
       const Step& step = procedure().steps[place];
       taken = taken || step.id == choice.key || (step.phase == index && step.option);
       runs = runs || (within(step.phase) && skipped_[place].empty() && !by_hand(step));
     }
-    if (taken) choice.key += "-condition";
+    choice.key = unique_key(taken ? choice.key + "-condition" : choice.key);
     const std::string refuted = settle(std::move(choice), phase.title.text, phase.condition, runs);
     if (refuted.empty()) return;
     for (const Option& option : procedure().options)
@@ -238,10 +253,27 @@ class Planner {
   }
 
   // A manual step is decided on by whoever does it.
+  static bool has_condition(const Step& step) {
+    return !step.condition.empty() && step.annotations.when.empty() && !by_hand(step);
+  }
+  static std::string condition_key(const Step& step) {
+    return step.alternatives().size() > 1 ? step.id + "-condition" : step.id;
+  }
+  static std::string alternatives_key(const Step& step, size_t group) {
+    return group == 1 ? step.id : step.id + "-" + std::to_string(group);
+  }
+
+  static std::set<std::string> choices_of(const Step& step) {
+    std::set<std::string> keys;
+    if (has_condition(step)) keys.insert(condition_key(step));
+    for (size_t group = 1; group < step.alternatives().size(); group++) keys.insert(alternatives_key(step, group));
+    return keys;
+  }
+
   std::string refuted_condition(const Step& step, bool runs) {
-    if (step.condition.empty() || !step.annotations.when.empty() || by_hand(step)) return "";
+    if (!has_condition(step)) return "";
     Choice choice;
-    choice.key = step.alternatives().size() > 1 ? step.id + "-condition" : step.id;
+    choice.key = condition_key(step);
     choice.range = step.range;
     return settle(std::move(choice), step.title.text, step.condition, runs);
   }
@@ -252,7 +284,7 @@ class Planner {
     for (size_t group = 1; group < counts.size(); group++) {
       if (counts[group] < 2) continue;
       Choice choice;
-      choice.key = group == 1 ? step.id : step.id + "-" + std::to_string(group);
+      choice.key = alternatives_key(step, group);
       choice.question = "which alternative in '" + step.title.text + "'";
       choice.range = step.range;
       for (int number = 1; number <= counts[group]; number++)
@@ -388,6 +420,7 @@ class Planner {
   Answers answers_;
   Plan plan_;
   std::map<size_t, std::string> chosen_;
+  std::set<std::string> keys_;        // of choices
   std::vector<std::string> skipped_;  // of each step, why it is left out; "" : it is not
   std::set<size_t> refuted_;          // groups of options in phases whose condition does not hold
   Duration divided_;                  // of options, between steps without a duration of their own

@@ -313,6 +313,28 @@ TEST(Plan, AConditionOfAPhaseIsThatOfItsSteps) {
   EXPECT_THAT(skipped("yes"), ElementsAre("", "", "", ""));
 }
 
+TEST(Plan, EachPhasesConditionHasAKeyOfItsOwn) {
+  const auto phase = [](const std::string& title, const std::string& step) {
+    return "### " + title + "\n\n1. **" + step + "**\n   ```bash\n   ls\n   ```\n\n";
+  };
+  const Document document = read("## Scenario 1: X\n\n" + phase("Recovery (if the primary is lost)", "Move") +
+                                 phase("Recovery (if the disk is full)", "Purge") +
+                                 phase("\xE5\xBE\xA9\xE6\x97\xA7 (if it is lost)", "Look") +
+                                 phase("\xF0\x9F\x94\xA5 Verification (if asked)", "Check"));
+  const auto plan_with = [&](const std::vector<std::string>& choices) {
+    return make_plan(document, {.procedure = "1", .choices = choices}).value();
+  };
+  std::vector<std::string> keys;
+  for (const Choice& choice : plan_with({}).choices) keys.push_back(choice.key);
+  EXPECT_THAT(keys, ElementsAre("recovery", "recovery-2", "phase-3", "verification"));
+  const Plan plan = plan_with({"recovery=yes", "recovery-2=no", "phase-3=no", "verification=yes"});
+  EXPECT_TRUE(plan.complete());
+  std::vector<std::string> skipped;
+  for (const PlannedStep& step : plan.steps) skipped.push_back(step.skipped);
+  EXPECT_THAT(skipped, ElementsAre("", "its condition does not hold: if the disk is full",
+                                   "its condition does not hold: if it is lost", ""));
+}
+
 TEST(Plan, ARefutedPhaseLeavesNoChoiceOpen) {
   const Document document = read(
       "## Scenario 1: X\n\n### Fail over (if the primary is lost)\n\n#### Option A: By hand\n```bash\n./a.sh\n```\n"

@@ -180,6 +180,16 @@ TEST(Order, AnAnnotatedFenceIsOne) {
               IsEmpty());
 }
 
+TEST(Order, WhatAnotherOptionDoesIsNotDoneBefore) {
+  const auto text = [](const std::string& other) {
+    return "## Scenario 1: X\n\n### Recovery\n\n**Option A: By hand**\n```bash\n" + other +
+           "\n```\n\n**Option B: Over there**\n```bash\nholdfast restore --to /srv\naws route53 "
+           "change-resource-record-sets --hosted-zone-id Z\n```\n";
+  };
+  EXPECT_EQ(found(text("date"), "traffic-without-fence").size(), 1u);
+  EXPECT_EQ(found(text("pg_ctl promote"), "traffic-without-fence").size(), 1u);
+}
+
 TEST(Targets, AnAnnotatedTargetAssertsThem) {
   EXPECT_EQ(found("## Scenario 1: X\n\n```bash\ndropdb shop\n```\n", "target-not-asserted").size(), 1u);
   EXPECT_THAT(found("## Scenario 1: X\n\n```bash {target=\"./is-db1.sh\"}\ndropdb shop\n```\n", "target-not-asserted"),
@@ -192,6 +202,13 @@ TEST(Evidence, ContainersThatAreTakenDown) {
   EXPECT_EQ(found(step_with("docker-compose logs --tail=50\ndocker-compose down\n"), kRule).size(), 1u);
   EXPECT_THAT(found(step_with("docker-compose logs > /srv/incident.log\ndocker compose down\n"), kRule), IsEmpty());
   EXPECT_THAT(found(step_with("docker-compose stop\n"), kRule), IsEmpty());
+  for (const char* looks : {"docker logs x | tail -50", "docker logs x > /dev/null", "docker logs x | tee /dev/stderr",
+                            "docker logs x 2> /srv/errors", "docker logs x | tail; date > /srv/y"})
+    EXPECT_EQ(found(step_with(looks + std::string("\ndocker-compose down\n")), kRule).size(), 1u) << looks;
+  for (const char* keeps : {"docker logs x | gzip > /srv/x.gz", "docker logs x 2>&1 | tee /srv/x.log",
+                            "journalctl -u x | grep error | tee -a x.log | tail", "docker logs x &> x.log",
+                            "ssh web 'docker logs x' > x.log"})
+    EXPECT_THAT(found(step_with(keeps + std::string("\ndocker-compose down\n")), kRule), IsEmpty()) << keeps;
 }
 
 TEST(Rollback, WhatIsKeptOrUndone) {

@@ -18,20 +18,38 @@ void check_order(const Context& context, Report& report) {
     for (const OrderHazard& hazard : order_hazards(procedure)) report.add(hazard.rule, hazard.range, hazard.sentence);
 }
 
-// "docker-compose logs > incident.log": what was there is kept for later.
-bool saves_logs(const Run& run) {
+// Into a file: by a redirection, or as tee does.
+bool stores_output(const Run& run) {
+  const auto keeps = [](const std::string& path) { return path != "-" && !path.starts_with("/dev/"); };
   const auto& redirections = run.invocation.command->redirections;
-  const bool stored = !run.invocation.command->last_stage ||
-                      std::any_of(redirections.begin(), redirections.end(),
-                                  [](const auto& each) { return each.op == ">" || each.op == ">>"; });
-  return stored && (run.says(" logs") || run.says("journalctl"));
+  const std::vector<std::string> operands = run.invocation.operands();
+  return std::any_of(redirections.begin(), redirections.end(),
+                     [&](const auto& each) {
+                       const bool writes = each.op == ">" || each.op == ">>" || each.op == ">|" || each.op == "&>";
+                       return writes && each.fd != 2 && keeps(each.target.value);
+                     }) ||
+         (run.invocation.program == "tee" && std::any_of(operands.begin(), operands.end(), keeps));
+}
+
+// "docker-compose logs > incident.log", "docker logs x | gzip > x.gz": what was there is kept for
+// later. In "docker logs x | tail" it is only looked at.
+bool saves_logs(const Context& context, size_t index) {
+  const Run& run = context.runs[index];
+  if (!run.says(" logs") && !run.says("journalctl")) return false;
+  for (size_t later = index; later < context.runs.size(); later++) {
+    const Run& other = context.runs[later];
+    if (other.step != run.step || other.invocation.command->pipeline != run.invocation.command->pipeline) return false;
+    if (stores_output(other)) return true;
+  }
+  return false;
 }
 
 void check_evidence(const Context& context, Report& report) {
   const Procedure* saved = nullptr;
-  for (const Run& run : context.runs) {
+  for (size_t index = 0; index < context.runs.size(); index++) {
+    const Run& run = context.runs[index];
     if (!run.in_scenario()) continue;
-    if (saves_logs(run)) saved = run.procedure;
+    if (saves_logs(context, index)) saved = run.procedure;
     const bool prunes =
         run.invocation.program == "docker" && (run.says("system prune") || run.says("container prune") ||
                                                run.says("volume prune") || run.invocation.begins({"rm"}));

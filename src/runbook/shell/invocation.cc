@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "runbook/shell/options.h"
 #include "runbook/shell/parser.h"
 
 namespace holdfast::shell {
@@ -15,8 +16,6 @@ std::string base_name(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
-
-bool is_flag(const std::string& word) { return word.size() > 1 && word[0] == '-'; }
 
 bool reads_file(const Command& command) {
   return std::any_of(command.redirections.begin(), command.redirections.end(),
@@ -36,52 +35,34 @@ std::vector<bool> fed_commands(const Script& script) {
   return fed;
 }
 
-// Short flags of wrappers that take a value in the next word.
-bool takes_value(const std::string& program, const std::string& flag) {
-  struct Flags {
-    std::string_view program, flags;
-  };
-  constexpr Flags kFlags[] = {
-      {"sudo", " -u -g -h -p -C -r -t -U --user --group "},
-      {"env", " -u -C -S --unset --chdir "},
-      {"nice", " -n "},
-      {"ionice", " -c -n -p "},
-      {"timeout", " -k -s --signal --kill-after "},
-      {"ssh", " -p -i -l -o -L -R -D -F -J -b -c -e -m -O -Q -S -W -w "},
-      {"docker",
-       " -u -e -w --user --env --workdir --env-file -c --context -H --host -f --file -p --project-name --log-level "},
-      {"docker-compose",
-       " -f --file -p --project-name --project-directory --env-file --profile --ansi -u -e -w --user --env --workdir "},
-      {"kubectl",
-       " -n --namespace -c --container --context -l --selector -o --output -f --filename --kubeconfig --cluster "
-       "--user --server -s --token --as --request-timeout "},
-      {"xargs", " -I -n -P -L -d -s -a "},
-      {"watch", " -n --interval "},
-      {"su", " -s -g "},
-      {"flock", " -w -E "},
-      {"chroot", " "},
-      {"holdfast", " --config --repository --passphrase --threads "},
-      {"aws", " --region --profile --output --endpoint-url --query --ca-bundle --cli-read-timeout "},
-      {"gcloud", " --project --account --configuration --format --region --zone "},
-      {"az", " --subscription -o --output --query "},
-      {"git", " -C -c --git-dir --work-tree "},
-      {"helm", " -n --namespace --kube-context --kubeconfig "},
-      {"velero", " -n --namespace --kubeconfig --kubecontext "},
-      {"restic", " -r --repo -p --password-file --password-command -o --cache-dir --limit-download "},
-      {"pgbackrest", " --stanza --config --repo --type --target --set --log-level-console "},
-      {"patronictl", " -c --config-file -d --dcs-url -k "},
-      {"repmgr", " -f --config-file -h --host -U -d -p "},
-      {"pg_ctl", " -D --pgdata -l --log -o --options -p -t --timeout -m --mode "},
-      {"systemctl", " -H --host -M --machine -t --type -p --property "},
-      {"vault", " -address -namespace -ca-cert "},
-      {"etcdctl", " --endpoints --cacert --cert --key --user --password --dial-timeout --command-timeout "},
-      {"mysqladmin", " -u --user -h --host -P --port -S --socket "},
-      {"gsutil", " -o -h -i -u "},
-      {"mc", " -C --config-dir "},
-  };
-  for (const Flags& each : kFlags)
-    if (each.program == program) return each.flags.find(" " + flag + " ") != std::string_view::npos;
-  return false;
+// What "echo" or "printf" writes, as far as the text says it.
+std::optional<std::string> written_by(const Command& command) {
+  const bool echo = command.word(0) == "echo";
+  if ((!echo && command.word(0) != "printf") || !command.redirections.empty()) return std::nullopt;
+  std::string text;
+  for (size_t index = 1; index < command.words.size(); index++) {
+    const std::string& word = command.word(index);
+    if (echo && text.empty() && (word == "-n" || word == "-e" || word == "-ne" || word == "-en")) continue;
+    if (!echo && index == 1 && command.words.size() > 2) continue;  // the format
+    text += (text.empty() ? "" : echo ? " " : "\n") + word;
+  }
+  for (size_t place = text.find("\\n"); place != std::string::npos; place = text.find("\\n", place))
+    text.replace(place, 2, "\n");
+  return text;
+}
+
+// A here-document, a here-string, or what is written into the pipe in front of it.
+std::optional<std::string> input_of(const Script& script, size_t index) {
+  const Command& command = script.commands[index];
+  for (auto each = command.redirections.rbegin(); each != command.redirections.rend(); ++each) {
+    if (each->fd > 0 || !each->op.starts_with("<")) continue;
+    if (each->op == "<<" || each->op == "<<-") return each->here_document;
+    return each->op == "<<<" ? std::optional(each->target.value) : std::nullopt;
+  }
+  if (command.stage == 0 || index == 0) return std::nullopt;
+  const Command& writer = script.commands[index - 1];
+  if (writer.pipeline != command.pipeline || writer.stage + 1 != command.stage || writer.compound) return std::nullopt;
+  return written_by(writer);
 }
 
 struct Words {
@@ -98,27 +79,30 @@ struct Words {
       if (takes_value(program, flag) && !done()) place++;
     }
   }
-  // -i, -it, --stdin, --interactive=true, between two places.
-  bool passes_input(size_t from, size_t to) const {
+  // A flag in front, alone or in a group.
+  bool has(const std::string& program, size_t from, char letter, std::string_view name) const {
     return std::any_of(values.begin() + static_cast<std::ptrdiff_t>(from),
-                       values.begin() + static_cast<std::ptrdiff_t>(to), [](const std::string& flag) {
-                         const bool short_flags = is_flag(flag) && flag[1] != '-' && flag.size() <= 4;
-                         return (short_flags && flag.find('i') != std::string::npos) || flag.starts_with("--stdin") ||
-                                flag.starts_with("--interactive");
+                       values.begin() + static_cast<std::ptrdiff_t>(place), [&](const std::string& flag) {
+                         return letters_of(program, flag).find(letter) != std::string_view::npos || flag == name ||
+                                flag == std::string(name) + "=true";
                        });
   }
-  // -it, -ti, -i -t, --stdin --tty, between two places: a person is to type.
-  bool asks_for_terminal(size_t from, size_t to) const {
-    bool input = false, terminal = false;
-    for (size_t index = from; index < to; index++) {
-      const std::string& flag = values[index];
-      if (!is_flag(flag)) continue;
-      const bool short_flags = flag[1] != '-' && flag.size() <= 4;
-      input =
-          input || (short_flags && flag.find('i') != std::string::npos) || flag == "--stdin" || flag == "--interactive";
-      terminal = terminal || (short_flags && flag.find('t') != std::string::npos) || flag == "--tty";
+  // -i, -it, --stdin, --interactive=true.
+  bool passes_input(const std::string& program, size_t from) const {
+    return has(program, from, 'i', "--stdin") || has(program, from, 'i', "--interactive");
+  }
+  // -it, -ti, -i -t, --stdin --tty: a person is to type.
+  bool asks_for_terminal(const std::string& program, size_t from) const {
+    return passes_input(program, from) && has(program, from, 't', "--tty");
+  }
+  // Of an option in front, the last one.
+  std::string option(size_t from, const std::string& name) const {
+    std::string value;
+    for (size_t index = from; index < place; index++) {
+      if (values[index] == name && index + 1 < place) value = values[index + 1];
+      if (values[index].starts_with(name + "=")) value = values[index].substr(name.size() + 1);
     }
-    return input && terminal;
+    return value;
   }
 };
 
@@ -137,9 +121,11 @@ class Unwrapper {
     }
     if (finished_) return;
     invocation.args.assign(words.values.begin() + static_cast<std::ptrdiff_t>(words.place), words.values.end());
-    if (invocation.program == "docker" && !words.done() && words.front() == "compose") {
+    Words global = words;
+    if (invocation.program == "docker") global.skip_flags("docker");
+    if (invocation.program == "docker" && !global.done() && global.front() == "compose") {
       invocation.program = "docker-compose";
-      invocation.args.erase(invocation.args.begin());
+      invocation.args.erase(invocation.args.begin() + static_cast<std::ptrdiff_t>(global.place - words.place));
     }
     found_.push_back(std::move(invocation));
   }
@@ -148,28 +134,31 @@ class Unwrapper {
   // True when `words` now begins with the program that was wrapped.
   bool unwrap(Invocation& invocation, Words& words) {
     const std::string program = invocation.program;
-    constexpr std::array<std::string_view, 9> kPlain = {"sudo", "nohup", "env",     "nice",  "ionice",
-                                                        "time", "exec",  "command", "stdbuf"};
-    Words ahead = words;
+    constexpr std::array<std::string_view, 11> kPlain = {"sudo", "doas",   "setsid", "nohup",   "env",   "nice",
+                                                         "time", "ionice", "exec",   "command", "stdbuf"};
     // "command -v dropdb" only looks for the program.
     if (program == "command" && !words.done() && (words.front() == "-v" || words.front() == "-V")) return false;
+    if (program == "watch") return watched(invocation, words);
+    if (program == "ssh") return on_host(invocation, words);
+    if (program == "sh" || program == "bash" || program == "zsh" || program == "ash" || program == "dash")
+      return by_shell(invocation, words);
+    if (program == "su" || program == "runuser") return by_account(invocation, words);
+    if (program == "docker" || program == "docker-compose" || program == "podman") return container(invocation, words);
+    if (program == "kubectl" || program == "oc") return pod(invocation, words);
+    Words ahead = words;
     if (std::find(kPlain.begin(), kPlain.end(), program) != kPlain.end()) {
       ahead.skip_flags(program);
       while (program != "nice" && !ahead.done() && ahead.front().find('=') != std::string::npos &&
              !is_flag(ahead.front()))
         ahead.place++;
-    } else if (program == "timeout" || program == "flock" || program == "chroot") {
+      const bool opens_shell = program == "sudo" || program == "doas";
+      if (ahead.done() && opens_shell) read_input(invocation, words);
+    } else if (program == "timeout" || program == "flock" || program == "chroot" || program == "gosu" ||
+               program == "su-exec") {
       ahead.skip_flags(program);
       if (!ahead.done()) ahead.place++;
     } else if (program == "xargs") {
       ahead.skip_flags(program);
-    } else if (program == "watch" || program == "ssh" || program == "sh" || program == "bash" || program == "zsh" ||
-               program == "su") {
-      return texts(invocation, words);
-    } else if (program == "docker" || program == "docker-compose" || program == "podman") {
-      return container(invocation, words);
-    } else if (program == "kubectl" || program == "oc") {
-      return pod(invocation, words);
     } else {
       return false;
     }
@@ -178,39 +167,42 @@ class Unwrapper {
     return true;
   }
 
-  // docker exec [flags] CONTAINER program...
+  // docker exec [flags] CONTAINER program..., docker run [flags] IMAGE program...
   bool container(Invocation& invocation, Words& words) const {
     Words ahead = words;
-    const bool compose = invocation.program == "docker-compose" || (!ahead.done() && ahead.front() == "compose");
-    if (!ahead.done() && ahead.front() == "compose") ahead.place++;
-    ahead.skip_flags(invocation.program);
+    bool compose = invocation.program == "docker-compose";
+    if (!compose) ahead.skip_flags("docker");
+    if (!compose && !ahead.done() && (ahead.front() == "compose" || ahead.front() == "container")) {
+      compose = ahead.front() == "compose";
+      ahead.place++;
+    }
+    if (compose) ahead.skip_flags("docker-compose");
     if (ahead.done() || (ahead.front() != "exec" && ahead.front() != "run")) return false;
     const bool runs = ahead.front() == "run";
+    const std::string program = std::string(compose ? "docker-compose " : "docker ") + ahead.front();
     ahead.place++;
-    if (runs) {
-      invocation.terminal = ahead.asks_for_terminal(ahead.place, ahead.values.size()) && !detaches(ahead);
+    const size_t flags = ahead.place;
+    ahead.skip_flags(program);
+    // Nobody sits at the terminal of what runs by itself.
+    const bool detached = runs && ahead.has(program, flags, 'd', "--detach");
+    const bool terminal = ahead.asks_for_terminal(program, flags) && !detached;
+    // "docker-compose exec" passes its input on by itself.
+    const bool passes = compose || ahead.passes_input(program, flags);
+    const std::string entry = runs ? ahead.option(flags, "--entrypoint") : "";
+    if (!ahead.done()) ahead.place++;
+    if (!entry.empty()) {
+      ahead.values.erase(ahead.values.begin(), ahead.values.begin() + static_cast<std::ptrdiff_t>(ahead.place));
+      ahead.values.insert(ahead.values.begin(), entry);
+      ahead.place = 0;
+    }
+    // Without a command, or with arguments alone, an image's own program runs.
+    if (ahead.done() || (runs && is_flag(ahead.front()))) {
+      invocation.terminal = runs && terminal;
       return false;
     }
-    const size_t flags = ahead.place;
-    ahead.skip_flags("docker");
-    const bool terminal = ahead.asks_for_terminal(flags, ahead.place);
-    // "docker-compose exec" passes its input on by itself.
-    const bool passes = compose || ahead.passes_input(flags, ahead.place);
-    if (ahead.done()) return false;
-    ahead.place++;
-    if (ahead.done()) return false;
     into_container(invocation, terminal, passes);
     words = ahead;
     return true;
-  }
-
-  // docker run -d, -dit: nobody sits at its terminal.
-  static bool detaches(const Words& words) {
-    return std::any_of(words.values.begin() + static_cast<std::ptrdiff_t>(words.place), words.values.end(),
-                       [](const std::string& flag) {
-                         const bool short_flags = is_flag(flag) && flag[1] != '-' && flag.size() <= 4;
-                         return flag == "--detach" || (short_flags && flag.find('d') != std::string::npos);
-                       });
   }
 
   void into_container(Invocation& invocation, bool terminal, bool passes_input) const {
@@ -225,13 +217,15 @@ class Unwrapper {
     Words ahead = words;
     ahead.skip_flags("kubectl");
     if (ahead.done()) return false;
-    const size_t verb = ahead.place;
-    const auto first = ahead.values.begin() + static_cast<std::ptrdiff_t>(verb);
-    const auto divider = std::find(first, ahead.values.end(), "--");
+    const std::string verb = ahead.front();
     ahead.place++;
-    if (*first == "run" || *first == "attach" || *first == "debug")
-      invocation.terminal = ahead.asks_for_terminal(verb, static_cast<size_t>(divider - ahead.values.begin()));
-    if (*first != "exec") return false;
+    const size_t flags = ahead.place;
+    const auto divider = std::find(ahead.values.begin() + static_cast<std::ptrdiff_t>(flags), ahead.values.end(), "--");
+    if (verb == "run" || verb == "attach" || verb == "debug") {
+      ahead.place = static_cast<size_t>(divider - ahead.values.begin());
+      invocation.terminal = ahead.asks_for_terminal("kubectl", flags);
+    }
+    if (verb != "exec") return false;
     if (divider != ahead.values.end()) {
       ahead.place = static_cast<size_t>(divider - ahead.values.begin()) + 1;
     } else {
@@ -240,53 +234,84 @@ class Unwrapper {
       ahead.skip_flags("kubectl");
     }
     if (ahead.done()) return false;
-    into_container(invocation, ahead.asks_for_terminal(verb, ahead.place), ahead.passes_input(verb, ahead.place));
+    into_container(invocation, ahead.asks_for_terminal("kubectl", flags), ahead.passes_input("kubectl", flags));
     words = ahead;
     return true;
   }
 
-  // Programs whose argument is a shell text.
-  bool texts(Invocation& invocation, Words& words) {
-    Words ahead = words;
-    const std::string& program = invocation.program;
+  static std::string joined(const Words& words) {
     std::string text;
-    if (program == "ssh") {
-      ahead.skip_flags(program);
-      if (ahead.done()) return false;
+    for (size_t index = words.place; index < words.values.size(); index++)
+      text += (text.empty() ? "" : " ") + words.values[index];
+    return text;
+  }
+
+  bool watched(const Invocation& invocation, const Words& words) {
+    Words ahead = words;
+    ahead.skip_flags("watch");
+    return read_text(invocation, words, joined(ahead), false);
+  }
+
+  // ssh HOST command...: the words are one text. Without a command the host's shell reads its input.
+  bool on_host(Invocation& invocation, const Words& words) {
+    Words ahead = words;
+    ahead.skip_flags("ssh");
+    if (ahead.done()) return false;
+    ahead.place++;
+    invocation.remote = true;
+    const std::string text = joined(ahead);
+    return text.empty() ? read_input(invocation, words) : read_text(invocation, words, text, false);
+  }
+
+  // bash -c TEXT, bash -euo pipefail -c TEXT; bash and bash -s read their input.
+  bool by_shell(const Invocation& invocation, const Words& words) {
+    Words ahead = words;
+    bool text = false, input = false;
+    while (!ahead.done() && is_flag(ahead.front()) && ahead.front() != "-") {
+      const std::string flag = ahead.front();
       ahead.place++;
-      while (!ahead.done()) {
-        text += (text.empty() ? "" : " ") + ahead.front();
-        ahead.place++;
-      }
-      invocation.remote = true;
-      if (text.empty()) text = here_document(invocation);
-    } else if (program == "watch") {
-      ahead.skip_flags(program);
-      while (!ahead.done()) {
-        text += (text.empty() ? "" : " ") + ahead.front();
-        ahead.place++;
-      }
-    } else {
-      // "su - postgres -c ...": the account stands in front.
-      const auto before = [&] { return is_flag(ahead.front()) ? !ahead.front().ends_with("c") : program == "su"; };
-      while (!ahead.done() && ahead.front() != "--command" && before()) ahead.place++;
-      if (ahead.done() || !is_flag(ahead.front())) return false;
-      ahead.place++;
-      if (ahead.done()) return false;
-      text = ahead.front();
+      if (flag == "--") break;
+      text = text || (is_short_group(flag) && flag.find('c') != std::string::npos);
+      input = input || flag == "-s";
+      if (takes_value(invocation.program, flag) && !ahead.done()) ahead.place++;
     }
+    if (text) return !ahead.done() && read_text(invocation, words, ahead.front(), false);
+    return (ahead.done() || input) && read_input(invocation, words);
+  }
+
+  // su - postgres -c TEXT, runuser --command=TEXT postgres, runuser -u postgres -- program...
+  bool by_account(const Invocation& invocation, Words& words) {
+    const std::string& program = invocation.program;
+    bool direct = false;
+    for (size_t index = words.place; index < words.values.size(); index++) {
+      const std::string& word = words.values[index];
+      const std::string_view letters = letters_of(program, word);
+      const bool command = letters.ends_with('c') || word == "--command" || word == "--session-command";
+      if (command && takes_value(program, word))
+        return index + 1 < words.values.size() && read_text(invocation, words, words.values[index + 1], false);
+      if (command) return read_text(invocation, words, word.substr(letters.size() + 1), false);
+      if (word.starts_with("--command=") || word.starts_with("--session-command="))
+        return read_text(invocation, words, word.substr(word.find('=') + 1), false);
+      direct = direct || letters.ends_with('u') || word == "--user" || word.starts_with("--user=");
+      if (direct && (!is_flag(word) || word == "--")) break;
+      if (takes_value(program, word)) index++;
+    }
+    if (!direct) return read_input(invocation, words);
+    Words ahead = words;
+    ahead.skip_flags(program);
+    if (ahead.done()) return false;
+    words = ahead;
+    return true;
+  }
+
+  // What a shell is fed is a script, as far as the text says it.
+  bool read_input(const Invocation& wrapper, const Words& words) {
+    return wrapper.input && read_text(wrapper, words, *wrapper.input, true);
+  }
+
+  // False, always: what is in the text has been added.
+  bool read_text(const Invocation& wrapper, const Words& words, const std::string& text, bool is_input) {
     if (text.empty() || depth_ >= kTextsDepth) return false;
-    read_text(invocation, words, text);
-    return false;
-  }
-
-  static std::string here_document(const Invocation& invocation) {
-    for (const Redirection& redirection : invocation.command->redirections)
-      if (redirection.op == "<<" || redirection.op == "<<-") return redirection.here_document;
-    return "";
-  }
-
-  void read_text(const Invocation& wrapper, const Words& words, const std::string& text) {
     Invocation outer = wrapper;
     outer.args.assign(words.values.begin() + static_cast<std::ptrdiff_t>(words.place), words.values.end());
     found_.push_back(outer);
@@ -303,11 +328,16 @@ class Unwrapper {
       invocation.terminal = wrapper.terminal;
       invocation.nested = true;
       invocation.has_input = wrapper.has_input || fed[index];
+      if (fed[index])
+        invocation.input = input_of(inner, index);
+      else if (!is_input)
+        invocation.input = wrapper.input;
       Words inside;
       for (const Word& word : command.words) inside.values.push_back(word.value);
       Unwrapper(found_, depth_ + 1).add(std::move(invocation), std::move(inside));
     }
     finished_ = true;
+    return false;
   }
 
   std::vector<Invocation>& found_;
@@ -318,40 +348,47 @@ class Unwrapper {
 }  // namespace
 
 bool Invocation::has(std::string_view flag) const {
-  const bool short_flag = flag.size() == 2 && flag[0] == '-' && flag[1] != '-';
-  return std::any_of(args.begin(), args.end(), [&](const std::string& arg) {
-    if (arg == flag) return true;
-    if (arg.size() > flag.size() && arg.starts_with(flag) && arg[flag.size()] == '=') return true;
-    return short_flag && is_flag(arg) && arg[1] != '-' && arg.find('=') == std::string::npos &&
-           arg.find(flag[1], 1) != std::string::npos && arg.size() <= 6;
+  const bool letter = flag.size() == 2 && flag[1] != '-';
+  return std::any_of(args.begin(), args.end(), [&](std::string_view arg) {
+    if (letter && letters_of(program, std::string(arg)).find(flag[1]) != std::string_view::npos) return true;
+    // Programs whose long options have one dash take two as well.
+    if (flag.size() > 2 && flag[1] != '-' && arg.starts_with("--")) arg.remove_prefix(1);
+    return arg.starts_with(flag) && (arg.size() == flag.size() || arg[flag.size()] == '=');
   });
 }
 
 std::string Invocation::option(std::string_view name) const {
+  const std::vector<std::string> values = options(name);
+  return values.empty() ? "" : values.front();
+}
+
+std::vector<std::string> Invocation::options(std::string_view name) const {
+  std::vector<std::string> values;
   for (size_t index = 0; index < args.size(); index++) {
-    if (args[index] == name) return index + 1 < args.size() ? args[index + 1] : "";
-    if (args[index].starts_with(name) && args[index].size() > name.size() && args[index][name.size()] == '=')
-      return args[index].substr(name.size() + 1);
+    const std::string& arg = args[index];
+    const std::string_view letters = letters_of(program, arg);
+    const bool group = name.size() == 2 && letters.ends_with(name[1]);
+    const bool last = arg == name || (group && letters.size() + 1 == arg.size());
+    if (last) {
+      values.push_back(index + 1 < args.size() ? args[index + 1] : "");
+    } else if (arg.starts_with(name) && arg.size() > name.size() && arg[name.size()] == '=') {
+      values.push_back(arg.substr(name.size() + 1));
+    } else if (group && takes_value(program, std::string(name))) {
+      values.push_back(arg.substr(letters.size() + 1));
+    }
   }
-  return "";
+  return values;
 }
 
 std::vector<std::string> Invocation::operands() const {
   std::vector<std::string> result;
-  for (size_t index = 0; index < args.size(); index++) {
-    if (!is_flag(args[index])) {
-      result.push_back(args[index]);
-    } else if (takes_value(program, args[index])) {
-      index++;
-    }
-  }
+  for (Operand& each : operands_of(program, args)) result.push_back(std::move(each.text));
   return result;
 }
 
 bool Invocation::begins(std::initializer_list<std::string_view> operands_expected) const {
-  const std::vector<std::string> given = operands();
-  return given.size() >= operands_expected.size() &&
-         std::equal(operands_expected.begin(), operands_expected.end(), given.begin());
+  const std::vector<std::string> wanted(operands_expected.begin(), operands_expected.end());
+  return end_of_words(operands_of(program, args), 0, wanted) != std::string::npos;
 }
 
 std::vector<Invocation> invocations(const Script& script) {
@@ -365,6 +402,7 @@ std::vector<Invocation> invocations(const Script& script) {
     invocation.span = command.span;
     invocation.word_span = command.words.front().span;
     invocation.has_input = fed[index];
+    invocation.input = input_of(script, index);
     Words words;
     for (const Word& word : command.words) words.values.push_back(word.value);
     Unwrapper(found, 0).add(std::move(invocation), std::move(words));

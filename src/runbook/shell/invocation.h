@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,14 +21,17 @@ struct Invocation {
   bool remote = false;               // on another machine or in a container
   bool terminal = false;             // docker exec -t, ssh -t
   bool has_input = false;            // from a file, a pipe or a here-document
+  std::optional<std::string> input;  // what that says, where the text itself says it
   bool nested = false;               // was found in a wrapper's argument
   bool loses_input = false;          // docker exec, kubectl exec without -i: its input goes no further
 
   bool has(std::string_view flag) const;  // "-f", "--force": alone, with "=", or among short ones ("-rf")
-  // The value of "--name=value", "--name value", "-n value"; "" when absent.
+  // The value of "--name=value", "--name value", "-n value", "-nvalue"; "" when absent.
   std::string option(std::string_view name) const;
+  std::vector<std::string> options(std::string_view name) const;
   // What is no flag: ("system", "prune").
   std::vector<std::string> operands() const;
+  // Also when the values of options that nobody knows stand between.
   bool begins(std::initializer_list<std::string_view> operands_expected) const;
 };
 

@@ -1,0 +1,170 @@
+#include "runbook/sql.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <set>
+
+#include "runbook/hazards.h"
+#include "runbook/phrases.h"
+
+namespace holdfast::runbook {
+
+namespace {
+
+bool is_name_character(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return std::isalnum(byte) != 0 || byte >= 0x80 || c == '_' || c == '.' || c == '$';
+}
+
+// Behind a comment that begins at `place`; `place` when none does.
+size_t end_of_comment(std::string_view sql, size_t place) {
+  const bool line = sql.substr(place).starts_with("--");
+  if (!line && !sql.substr(place).starts_with("/*")) return place;
+  const size_t end = line ? sql.find('\n', place) : sql.find("*/", place + 2);
+  if (end == std::string_view::npos) return sql.size();
+  return line ? end : end + 2;
+}
+
+}  // namespace
+
+std::vector<std::string> sql_words(std::string_view sql) {
+  std::vector<std::string> words;
+  std::string word;
+  const auto finish = [&] {
+    if (!word.empty()) words.push_back(std::move(word));
+    word.clear();
+  };
+  for (size_t place = 0; place < sql.size(); place++) {
+    if (const size_t end = end_of_comment(sql, place); end > place) {
+      finish();
+      place = end - 1;
+      continue;
+    }
+    const char c = sql[place];
+    if (is_name_character(c)) {
+      word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    } else if (c != '"' && c != '`') {
+      finish();
+      if (c == '(' || c == ',' || c == ';') words.emplace_back(1, c);
+    }
+  }
+  finish();
+  return words;
+}
+
+namespace {
+
+class SqlReader {
+ public:
+  explicit SqlReader(std::string_view sql) : words_(sql_words(sql)) {}
+
+  std::vector<Effect> read() {
+    for (size_t index = 0; index < words_.size(); index++) {
+      const std::string& word = words_[index];
+      if (word == "create") create(index);
+      if (word == "drop") drop(index);
+      if (word == "truncate" && at(index + 1) != "(") add(HazardKind::kDestroys, "TRUNCATE deletes all rows");
+      if (word == "delete" && at(index + 1) == "from") add(HazardKind::kDestroys, "DELETE deletes rows");
+      if (word == "update" && updates(index)) add(HazardKind::kWritesData, "UPDATE changes rows");
+      if (word == "pg_promote" || word.ends_with(".pg_promote"))
+        add(HazardKind::kPromotes, "pg_promote makes a standby the primary");
+      if (word == "alter") alter(index);
+    }
+    return std::move(effects_);
+  }
+
+ private:
+  std::string at(size_t index) const { return index < words_.size() ? words_[index] : ""; }
+  void add(HazardKind kind, std::string reason) { effects_.push_back({kind, std::move(reason)}); }
+
+  // A table that is made here holds nothing yet. With IF NOT EXISTS it may be an old one.
+  void create(size_t index) {
+    constexpr std::array<std::string_view, 5> kBetween = {"temp", "temporary", "unlogged", "local", "global"};
+    do index++;
+    while (std::find(kBetween.begin(), kBetween.end(), at(index)) != kBetween.end());
+    if (at(index) == "table" && at(index + 1) != "if") made_.insert(at(index + 1));
+  }
+
+  void drop(size_t index) {
+    const std::string what = at(index + 1);
+    if (what == "table" && only_made(index + 2)) return;
+    if (what == "database" || what == "table" || what == "schema" || what == "index")
+      add(HazardKind::kDestroys, "DROP " + what + " deletes it");
+    if (what == "database") add(HazardKind::kIrreversible, "DROP DATABASE has no undo");
+  }
+
+  // All of "[IF EXISTS] a, b" are tables that the same text creates.
+  bool only_made(size_t index) const {
+    if (at(index) == "if") index += 2;
+    while (made_.contains(at(index))) {
+      if (at(index + 1) != ",") return true;
+      index += 2;
+    }
+    return false;
+  }
+
+  // UPDATE [ONLY] t [AS x] SET, DO UPDATE SET; not ON UPDATE SET NULL.
+  bool updates(size_t index) const {
+    if (at(index + 1) == "set") return index > 0 && words_[index - 1] == "do";
+    for (size_t place = index + 2; place < index + 6; place++) {
+      if (at(place) == "set") return true;
+      if (at(place) == ";" || at(place) == "(") return false;
+    }
+    return false;
+  }
+
+  void alter(size_t index) {
+    const std::string what = at(index + 1);
+    if (what != "user" && what != "role") return;
+    for (size_t place = index + 2; place < words_.size() && words_[place] != ";"; place++)
+      if (words_[place] == "password" || words_[place] == "identified")
+        return add(HazardKind::kRotatesSecret, "ALTER " + what + " sets a password");
+  }
+
+  std::vector<std::string> words_;
+  std::set<std::string> made_;
+  std::vector<Effect> effects_;
+};
+
+// Of psql's own commands those that look.
+bool meta_command_looks(std::string_view line) {
+  constexpr std::array<std::string_view, 12> kLooks = {"\\q",    "\\x",   "\\timing",   "\\pset",
+                                                       "\\echo", "\\set", "\\conninfo", "\\encoding",
+                                                       "\\a",    "\\t",   "\\connect",  "\\c"};
+  const std::string_view name = line.substr(0, std::min(line.find_first_of(" \t"), line.size()));
+  return name.starts_with("\\d") || name.starts_with("\\l") ||
+         std::find(kLooks.begin(), kLooks.end(), name) != kLooks.end();
+}
+
+}  // namespace
+
+bool sql_only_looks(std::string_view sql) {
+  constexpr std::array<std::string_view, 12> kLooks = {"select", "show",     "explain", "set",   "begin", "start",
+                                                       "commit", "rollback", "end",     "table", "use",   "values"};
+  // psql's own commands end with their line.
+  std::string statements;
+  for (size_t place = 0; place < sql.size();) {
+    const size_t end = std::min(sql.find('\n', place), sql.size());
+    const std::string line = trim(sql.substr(place, end - place));
+    place = end + 1;
+    if (line.find('\\') == std::string::npos) {
+      statements += line + "\n";
+    } else if (line[0] != '\\' || !meta_command_looks(line)) {
+      return false;
+    }
+  }
+  bool begins = true;
+  const std::vector<std::string> words = sql_words(statements);
+  return std::all_of(words.begin(), words.end(), [&](const std::string& word) {
+    const bool first = begins && word != ";";
+    begins = word == ";" || (begins && !first);
+    // SELECT INTO makes a table; EXPLAIN ANALYZE runs what it explains.
+    if (word == "into" || word == "analyze") return false;
+    return !first || std::find(kLooks.begin(), kLooks.end(), word) != kLooks.end();
+  });
+}
+
+std::vector<Effect> effects_of_sql(const std::string& sql) { return SqlReader(sql).read(); }
+
+}  // namespace holdfast::runbook
