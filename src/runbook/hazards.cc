@@ -55,8 +55,10 @@ bool is_looking_verb(const std::string& word) {
 bool only_looks(const KnownEffect& known, const std::vector<std::string>& behind) {
   if (behind.empty()) return false;
   if (known.program == "aws" && known.operands == "configure") return behind.front() != "sso";
-  // In az no operand is a name: the last one is the verb.
-  if (known.program == "az" && known.operands == "network dns") return is_looking_verb(behind.back());
+  // zone show, record-set list, record-set a list: in az no operand is a name.
+  if (known.program == "az" && known.operands == "network dns")
+    return std::any_of(behind.begin(), behind.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(behind.size(), 3)),
+                       is_looking_verb);
   if (known.program != "gcloud" || known.operands != "dns record-sets") return false;
   const bool group = behind.front() == "transaction" || behind.front() == "changes";
   return is_looking_verb(behind[group && behind.size() > 1 ? 1 : 0]);
@@ -100,7 +102,7 @@ bool fits(const Invocation& invocation, const KnownEffect& known) {
   if (anywhere) wanted.erase(wanted.begin());
   size_t end = shell::end_of_words(given, 0, wanted);
   for (size_t from = 1; anywhere && end == std::string::npos && from < given.size(); from++)
-    end = shell::end_of_words(given, from, wanted);
+    if (given[from].text == wanted.front()) end = shell::end_of_words(given, from, wanted);
   if (end == std::string::npos) return false;
   std::vector<std::string> behind;
   for (size_t index = end; index < given.size(); index++)
@@ -175,7 +177,7 @@ bool overwrites_data(const Invocation& invocation) {
   if (program != "cp" && program != "mv" && program != "rsync") return false;
   const std::string target = copy_target(invocation);
   std::vector<std::string> sources = invocation.operands();
-  if (!sources.empty() && sources.back() == target) sources.pop_back();
+  std::erase(sources, target);
   if (sources.empty()) return false;
   if (!is_data_directory(target) || is_aside(target)) return false;
   // Moved within a data directory: renamed.
@@ -391,8 +393,11 @@ std::string copy_target(const Invocation& invocation) {
   if (program != "cp" && program != "mv" && program != "rsync") return "";
   if (program != "rsync")
     if (std::string directory = option_of(invocation, "-t", "--target-directory"); !directory.empty()) return directory;
-  const std::vector<std::string> operands = invocation.operands();
-  return operands.size() < 2 ? "" : operands.back();
+  std::vector<shell::Operand> operands = shell::operands_of(program, invocation.args);
+  // What may be the value of an option is the target only where nothing else is.
+  while (operands.size() > 2 && operands.back().maybe_value && !is_data_directory(operands.back().text))
+    operands.pop_back();
+  return operands.size() < 2 ? "" : operands.back().text;
 }
 
 bool is_aside(std::string_view path) {
@@ -404,7 +409,8 @@ bool is_aside(std::string_view path) {
   constexpr std::array<std::string_view, 8> kNames = {"old",    "bak",     "backup",    "backups",
                                                       "broken", "corrupt", "corrupted", "orig"};
   const std::vector<std::string> words = words_of(path);
-  return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    while (!word.empty() && std::isdigit(static_cast<unsigned char>(word.back())) != 0) word.remove_suffix(1);
     return std::find(kNames.begin(), kNames.end(), word) != kNames.end();
   });
 }

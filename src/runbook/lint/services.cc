@@ -36,7 +36,8 @@ bool stores_output(const Run& run) {
 bool saves_logs(const Context& context, size_t index) {
   const Run& run = context.runs[index];
   if (!run.says(" logs") && !run.says("journalctl")) return false;
-  for (size_t later = index; later < context.runs.size(); later++) {
+  constexpr size_t kStages = 16;
+  for (size_t later = index; later < std::min(context.runs.size(), index + kStages); later++) {
     const Run& other = context.runs[later];
     if (other.step != run.step || other.invocation.command->pipeline != run.invocation.command->pipeline) return false;
     if (stores_output(other)) return true;

@@ -11,6 +11,8 @@ namespace holdfast::shell {
 namespace {
 
 constexpr int kTextsDepth = 4;
+// So many commands of a text may be the one that reads the input of the whole; of more nobody asks.
+constexpr size_t kReadersOfInput = 4;
 
 std::string base_name(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -46,9 +48,13 @@ std::optional<std::string> written_by(const Command& command) {
     if (!echo && index == 1 && command.words.size() > 2) continue;  // the format
     text += (text.empty() ? "" : echo ? " " : "\n") + word;
   }
-  for (size_t place = text.find("\\n"); place != std::string::npos; place = text.find("\\n", place))
-    text.replace(place, 2, "\n");
-  return text;
+  std::string lines;
+  for (size_t place = 0; place < text.size(); place++) {
+    const bool escaped = text.compare(place, 2, "\\n") == 0;
+    lines += escaped ? '\n' : text[place];
+    if (escaped) place++;
+  }
+  return lines;
 }
 
 // A here-document, a here-string, or what is written into the pipe in front of it.
@@ -330,7 +336,7 @@ class Unwrapper {
       invocation.has_input = wrapper.has_input || fed[index];
       if (fed[index])
         invocation.input = input_of(inner, index);
-      else if (!is_input)
+      else if (!is_input && inner.commands.size() <= kReadersOfInput)
         invocation.input = wrapper.input;
       Words inside;
       for (const Word& word : command.words) inside.values.push_back(word.value);

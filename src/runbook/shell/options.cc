@@ -47,7 +47,8 @@ constexpr Valued kValued[] = {
      "--cap-add --cap-drop --pull "},
     {"kubectl",
      " -n --namespace -c --container --context -l --selector -o --output -f --filename -v --v --kubeconfig --cluster "
-     "--user --server -s --token --as --request-timeout "},
+     "--user --server -s --token --as --request-timeout --grace-period --timeout --field-selector --replicas "
+     "--type -p --patch --sort-by --since --tail --image "},
     {"xargs", " -I -n -P -L -d -s -a -E --max-args --max-procs --max-lines --max-chars --delimiter --arg-file --eof "},
     {"watch", " -n --interval "},
     {"flock", " -w -E --timeout --conflict-exit-code "},
@@ -55,7 +56,7 @@ constexpr Valued kValued[] = {
     {"holdfast", " --config --repository --passphrase --threads "},
     {"aws", " --region --profile --output --endpoint-url --query --ca-bundle --cli-read-timeout "},
     {"gcloud", " --project --account --configuration --format --region --zone "},
-    {"az", " --subscription -o --output --query -g --resource-group -n --name "},
+    {"az", " --subscription -o --output --query -g --resource-group -n --name -z --zone-name "},
     {"git", " -C -c --git-dir --work-tree "},
     {"helm", " -n --namespace --kube-context --kubeconfig "},
     {"velero", " -n --namespace --kubeconfig --kubecontext "},
