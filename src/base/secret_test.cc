@@ -1,6 +1,7 @@
 #include "base/secret.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <type_traits>
@@ -27,7 +28,7 @@ TEST(Secret, ComesFromTheEnvironment) {
 }
 
 TEST(Secret, ComesFromAFileWithoutItsNewline) {
-  const std::string path = testing::TempDir() + "holdfast-secret";
+  const std::string path = testing::TempDir() + "holdfast-secret-" + std::to_string(::getpid());
   ASSERT_TRUE(write_file_durably(real_file_system(), path, as_bytes("two\nlines\n\n")).ok());
   EXPECT_EQ(resolved("file:" + path), "two\nlines\n");
   ASSERT_TRUE(write_file_durably(real_file_system(), path, as_bytes("\n")).ok());

@@ -4,6 +4,7 @@
 #include "runbook/shell/parser.h"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -145,12 +146,14 @@ TEST(Parser, AgreesWithBash) {
                                           "a |& b",
                                           "export A=1 B=2",
                                           "a() { b; } > c"};
+  // Another user may run this, too.
+  const std::string path = testing::TempDir() + "/agree-" + std::to_string(::getpid()) + ".sh";
   for (const std::string& text : texts) {
-    const std::string path = testing::TempDir() + "/agree.sh";
     std::ofstream(path) << text << "\n";
     const bool bash = std::system(("bash -n " + path + " 2>/dev/null").c_str()) == 0;
     EXPECT_EQ(parse(text + "\n").ok(), bash) << text;
   }
+  std::remove(path.c_str());
 }
 
 TEST(Parser, NestingIsBounded) {
