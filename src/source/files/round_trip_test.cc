@@ -48,7 +48,7 @@ class RandomTree {
     const std::string name = kNames[random_->below(10)] + std::to_string(number_++);
     return directories_[random_->below(directories_.size())] + "/" + name;
   }
-  mode_t random_mode() { return 0400 | static_cast<mode_t>(random_->below(010000)); }
+  mode_t random_mode() { return 0600 | static_cast<mode_t>(random_->below(010000)); }
   std::string bytes(size_t size) {
     std::string result(size, 'x');
     // Half of it noise, half of it text that repeats.
