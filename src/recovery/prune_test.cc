@@ -98,6 +98,8 @@ TEST_F(Prune, CaseLogsStayWhileABackupOrARestoreRuns) {
 TEST_F(Prune, ADryRunSaysWhatTheRunThenDoes) {
   add("a");
   for (int i = 0; i < 4; i++) take();
+  const auto logs = repo::open_log_store(workspace().repository());
+  ASSERT_TRUE(logs->put("a.7", {"000000010000000000000001", {}, Bytes::copy_of(as_bytes("log"))}).ok());
   PruneOptions options = keep_last(2);
   options.dry_run = true;
   const PruneReport planned = run(options);
@@ -109,6 +111,14 @@ TEST_F(Prune, ADryRunSaysWhatTheRunThenDoes) {
     EXPECT_EQ(planned.decisions[i].id, done.decisions[i].id);
     EXPECT_EQ(planned.decisions[i].keep, done.decisions[i].keep);
   }
+  EXPECT_EQ(planned.collection.packs_tombstoned, done.collection.packs_tombstoned);
+  EXPECT_EQ(planned.collection.bytes_tombstoned, done.collection.bytes_tombstoned);
+  EXPECT_EQ(planned.collection.bytes_live, done.collection.bytes_live);
+  EXPECT_GT(done.collection.packs_tombstoned, 0u);
+  ASSERT_EQ(planned.logs.size(), 1u);
+  ASSERT_EQ(done.logs.size(), 1u);
+  EXPECT_EQ(planned.logs[0].records, done.logs[0].records);
+  EXPECT_EQ(planned.logs[0].note, done.logs[0].note);
   ASSERT_EQ(planned.windows.size(), 1u);
   const auto points = stack_points(workspace()).value();
   EXPECT_EQ(planned.windows[0].windows[0].from, points.front().snapshots[0].instant);
