@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from compare.harness import median
+from compare.harness import BenchError, median
 
 STEPS = 100
 
@@ -45,8 +45,10 @@ def measure_overhead(bench):
     bench.give(directory)
     ours, peer = [], []
     for number in range(bench.runs):
-        ours.append(bench.run([bench.holdfast_program, "runbook", "run", directory / "dr.md", "1", "--runs",
-                               directory / f"runs{number}"]).seconds)
+        run = bench.run([bench.holdfast_program, "runbook", "run", directory / "dr.md", "1", "--runs", directory / f"runs{number}"])
+        if run.output.count(": done in ") != STEPS:
+            raise BenchError(f"not all of {STEPS} steps were run:\n{run.output[-2000:]}")
+        ours.append(run.seconds)
         peer.append(bench.run(["bash", directory / "all.sh"]).seconds)
     overhead_ms = (median(ours) - median(peer)) / STEPS * 1000
     bench.row("runbook: journal and supervisor, ms a step beyond bash", overhead_ms, median(peer) / STEPS * 1000, "bash", goal=5,
