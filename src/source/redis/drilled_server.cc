@@ -127,8 +127,7 @@ Result<void> DrilledServer::verify(std::vector<Check>& made) {
   Check keys("keys");
   world_.progress.phase = "comparing keys";
   auto session = TRY(connect());
-  const source::VerifyReport report = TRY(compare_with_rdb(
-      world_, *session, [this] { return open_rdb(); }, survey_));
+  const source::VerifyReport report = TRY(compare_with_rdb(world_, *session, [this] { return open_rdb(); }, survey_));
   keys.objects = report.checked_objects;
   keys.words = fmt::format(
       "type, time to live and digest of {} keys, with the groups of streams; counts of databases; code of libraries",
