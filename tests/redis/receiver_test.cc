@@ -52,6 +52,15 @@ class RedisReceiverTest : public ::testing::Test {
   Rig rig;
 };
 
+bool is_linked(const RedisServer& replica) {
+  return servers::wait_until([&] { return replica.info("master_link_status") == "up"; }, Duration::seconds(60));
+}
+
+bool catches_up(const RedisServer& replica, const RedisServer& master) {
+  return servers::wait_until([&] { return replica.info("master_repl_offset") == master.info("master_repl_offset"); },
+                             Duration::seconds(60));
+}
+
 TEST_F(RedisReceiverTest, FollowsASnapshot) {
   auto server = rig.serve("master");
   write_some(*server, 0);
@@ -362,7 +371,7 @@ TEST_F(RedisReceiverTest, AMasterThatWasRestartedWithItsDataGoesOn) {
 TEST_F(RedisReceiverTest, AFailoverToAReplicaIsTheSameHistory) {
   auto master = rig.serve("master", {"--port", std::to_string(free_port())});
   auto replica = rig.serve("replica", {"--replicaof", "127.0.0.1 " + master->info("tcp_port")});
-  ASSERT_TRUE(servers::wait_until([&] { return replica->info("master_link_status") == "up"; }, Duration::seconds(60)));
+  ASSERT_TRUE(is_linked(*replica));
   // The service's address moves from one to the other.
   redis::Connection service;
   service.socket = rig.scratch.file("service.sock");
@@ -371,8 +380,7 @@ TEST_F(RedisReceiverTest, AFailoverToAReplicaIsTheSameHistory) {
   ASSERT_TRUE(rig.wait_until_connected());
   write_some(*master, 1);
   ASSERT_TRUE(rig.wait_until_stored(*master));
-  const auto caught_up = [&] { return replica->info("master_repl_offset") == master->info("master_repl_offset"); };
-  ASSERT_TRUE(servers::wait_until(caught_up, Duration::seconds(60)));
+  ASSERT_TRUE(catches_up(*replica, *master));
 
   ASSERT_EQ(unlink(service.socket.c_str()), 0);
   ASSERT_EQ(symlink(replica->socket().c_str(), service.socket.c_str()), 0);
@@ -394,15 +402,14 @@ TEST_F(RedisReceiverTest, AFailoverToAReplicaThatLagsIsAGapThatSaysHowMuchItLack
   auto master = rig.serve("master", {"--port", std::to_string(free_port()), "--repl-ping-replica-period", "3600"});
   auto replica = rig.serve(
       "replica", {"--replicaof", "127.0.0.1 " + master->info("tcp_port"), "--repl-ping-replica-period", "3600"});
-  ASSERT_TRUE(servers::wait_until([&] { return replica->info("master_link_status") == "up"; }, Duration::seconds(60)));
+  ASSERT_TRUE(is_linked(*replica));
   redis::Connection service;
   service.socket = rig.scratch.file("service.sock");
   ASSERT_EQ(symlink(master->socket().c_str(), service.socket.c_str()), 0);
   rig.start_receiver(service);
   ASSERT_TRUE(rig.wait_until_connected());
   write_some(*master, 1);
-  const auto caught_up = [&] { return replica->info("master_repl_offset") == master->info("master_repl_offset"); };
-  ASSERT_TRUE(servers::wait_until(caught_up, Duration::seconds(60)));
+  ASSERT_TRUE(catches_up(*replica, *master));
   replica->run({"REPLICAOF", "127.0.0.1", std::to_string(free_port())});  // where nobody is: it hears nothing more
   const std::string heard = replica->info("master_repl_offset");
   write_some(*master, 2);
@@ -440,15 +447,14 @@ TEST_F(RedisReceiverTest, AFailoverToAServerWithoutTheBacklogSaysSo) {
   auto master = rig.serve("master", {"--port", std::to_string(free_port())});
   auto replica =
       rig.serve("replica", {"--replicaof", "127.0.0.1 " + master->info("tcp_port"), "--repl-backlog-size", "16kb"});
-  ASSERT_TRUE(servers::wait_until([&] { return replica->info("master_link_status") == "up"; }, Duration::seconds(60)));
+  ASSERT_TRUE(is_linked(*replica));
   rig.start_receiver(master->connection());
   ASSERT_TRUE(rig.wait_until_connected());
   write_some(*master, 1);
   ASSERT_TRUE(rig.wait_until_stored(*master));
   ASSERT_TRUE(rig.stop_receiver());
   write_bytes(*master, 1 << 20);
-  const auto caught_up = [&] { return replica->info("master_repl_offset") == master->info("master_repl_offset"); };
-  ASSERT_TRUE(servers::wait_until(caught_up, Duration::seconds(60)));
+  ASSERT_TRUE(catches_up(*replica, *master));
   replica->run({"REPLICAOF", "NO", "ONE"});
   master->kill();
   rig.start_receiver(replica->connection());
@@ -468,11 +474,10 @@ TEST_F(RedisReceiverTest, AFailoverBeforeTheFirstReceiverKeepsTheInstant) {
   auto master = rig.serve("master", {"--port", std::to_string(free_port()), "--repl-ping-replica-period", "3600"});
   auto replica = rig.serve(
       "replica", {"--replicaof", "127.0.0.1 " + master->info("tcp_port"), "--repl-ping-replica-period", "3600"});
-  ASSERT_TRUE(servers::wait_until([&] { return replica->info("master_link_status") == "up"; }, Duration::seconds(60)));
+  ASSERT_TRUE(is_linked(*replica));
   write_some(*master, 1, 5);
   ASSERT_TRUE(rig.capture(master->connection()).ok());
-  const auto caught_up = [&] { return replica->info("master_repl_offset") == master->info("master_repl_offset"); };
-  ASSERT_TRUE(servers::wait_until(caught_up, Duration::seconds(60)));
+  ASSERT_TRUE(catches_up(*replica, *master));
   replica->run({"REPLICAOF", "NO", "ONE"});
   master->kill();
   rig.start_receiver(replica->connection());
