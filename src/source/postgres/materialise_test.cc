@@ -35,6 +35,17 @@ class Materialise : public ::testing::Test {
     TRY(standby->start());
     return standby;
   }
+  struct Followed {
+    std::unique_ptr<TestCluster> primary, standby;
+  };
+  // A row has come since the standby's snapshot.
+  Result<Followed> followed_primary() {
+    auto primary = TRY(with_table());
+    const auto snapshot = TRY(rig_.capture(*primary));
+    TRY(primary->sql("insert into t values (-1, 'since')"));
+    auto standby = TRY(standby_of(*primary, snapshot));
+    return Followed{std::move(primary), std::move(standby)};
+  }
   static std::string rows_since(TestCluster& standby) {
     std::string count;
     for (int i = 0; i < 200 && count != "1"; i++) {
@@ -360,35 +371,24 @@ TEST_F(Materialise, KilledHalfWayItCanNeverBeStartedAndCanBeFinished) {
 }
 
 TEST_F(Materialise, AStandbyFollowsThePrimary) {
-  auto made = with_table();
-  ASSERT_OK(made);
-  TestCluster& primary = *made.value();
-  auto snapshot = rig_.capture(primary);
-  ASSERT_OK(snapshot);
-  ASSERT_OK(primary.sql("insert into t values (-1, 'since')"));
-  auto standby = standby_of(primary, snapshot.value());
-  ASSERT_OK(standby);
-  EXPECT_EQ(standby.value()->sql("select pg_is_in_recovery()").value(), "t");
-  EXPECT_EQ(rows_since(*standby.value()), "1");
+  auto followed = followed_primary();
+  ASSERT_OK(followed);
+  TestCluster& standby = *followed->standby;
+  EXPECT_EQ(standby.sql("select pg_is_in_recovery()").value(), "t");
+  EXPECT_EQ(rows_since(standby), "1");
 }
 
 // Captured from a standby, and restored from there as a primary.
 TEST_F(Materialise, Case04AFileThatIsLongerOnAStandby) {
-  auto made = with_table();
-  ASSERT_OK(made);
-  TestCluster& primary = *made.value();
-  auto snapshot = rig_.capture(primary);
-  ASSERT_OK(snapshot);
-  ASSERT_OK(primary.sql("insert into t values (-1, 'since')"));
-  auto standby = standby_of(primary, snapshot.value());
-  ASSERT_OK(standby);
-  ASSERT_EQ(rows_since(*standby.value()), "1");
+  auto followed = followed_primary();
+  ASSERT_OK(followed);
+  TestCluster &primary = *followed->primary, &standby = *followed->standby;
+  ASSERT_EQ(rows_since(standby), "1");
   const std::string digest = primary.sql(kDigest).value();
-  const std::string file =
-      standby.value()->data() + "/" + standby.value()->sql("select pg_relation_filepath('t')").value();
+  const std::string file = standby.data() + "/" + standby.sql("select pg_relation_filepath('t')").value();
   std::ofstream(file, std::ios::binary | std::ios::app) << std::string(5 * kPageBytes, '\0');
   TestRig other;
-  auto of_standby = other.capture(*standby.value());
+  auto of_standby = other.capture(standby);
   ASSERT_OK(of_standby);
   EXPECT_EQ(of_standby.value().source["from_standby"], true);
   auto restored = other.restore(of_standby.value());
