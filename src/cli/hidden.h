@@ -4,8 +4,8 @@
 
 namespace holdfast::cli {
 
-// The modes by which holdfast starts itself: "__supervise DIR" owns an attempt of a
-// runbook's step, "__sql FILE" runs one of SQL. Not for people: no grammar, no help.
+// The modes by which holdfast starts itself: "__supervisors" forks those who own the attempts
+// of a runbook's steps, "__sql FILE" runs a step of SQL. Not for people: no grammar, no help.
 // Empty when the command line is none of them.
 std::optional<int> run_hidden(int argc, char** argv);
 

@@ -31,6 +31,12 @@ void Channel::close() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
+void Channel::hang_up(Duration at_most) {
+  ::shutdown(fd_, SHUT_WR);
+  ignore(receive(at_most), "it only closes, and where it does not, nothing more can be done");
+  close();
+}
+
 Result<void> Channel::send(std::string_view message) {
   CHECK(message.size() <= kMaxMessage_bytes);
   const auto size = static_cast<uint32_t>(message.size());

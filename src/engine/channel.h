@@ -23,6 +23,8 @@ class Channel {
   int descriptor() const { return fd_; }
   bool open() const { return fd_ >= 0; }
   void close();
+  // Lets the other side read the end of the stream, and waits until it has closed its own.
+  void hang_up(Duration at_most);
 
   // Never raises SIGPIPE: kUnavailable when the other side has gone.
   Result<void> send(std::string_view message);

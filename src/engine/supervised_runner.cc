@@ -1,10 +1,7 @@
 #include "engine/supervised_runner.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,78 +39,42 @@ void kill_if_ours(pid_t pid, const std::string& key) {
 
 }  // namespace
 
-SupervisedRunner::~SupervisedRunner() { reap(); }
-
-void SupervisedRunner::reap() {
-  for (auto& [directory, child] : children_) {
-    if (child.pid > 0 && ::waitpid(child.pid, nullptr, WNOHANG) == child.pid) child.pid = -1;
-  }
-}
-
-Result<SupervisedRunner::Child> SupervisedRunner::spawn(const AttemptFiles& files) {
-  auto [ours, theirs] = TRY(Channel::pair());
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, theirs.descriptor(), STDIN_FILENO);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-  std::string name = "holdfast", mode = "__supervise", directory = files.directory;
-  char* argv[] = {name.data(), mode.data(), directory.data(), nullptr};
-  char* environment[] = {nullptr};  // the step's comes with the order
-  pid_t pid = -1;
-  const int why = ::posix_spawn(&pid, program_.c_str(), &actions, &attributes, argv, environment);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (why != 0) return Error::from_errno(why, "can't start a supervisor");
-  return Child{std::move(ours), pid};
-}
-
 Result<ProcessIdentity> SupervisedRunner::prepare(const AttemptFiles& files, const std::string& script) {
   FileSystem& fs = real_file_system();
-  reap();
   TRY(make_directories(fs, files.directory));
   auto file = TRY(fs.open(files.script(), {.write = true, .create = true, .exclusive = true, .mode = 0700}));
   TRY(file->write_at(0, as_bytes(script)));
   TRY(file->close());
-  Child child = TRY(spawn(files));
-  const std::string message = TRY_CONTEXT(child.channel.receive(kReadyWait), "the supervisor");
+  Channel channel = TRY(server_.supervisor(files.directory));
+  const std::string message = TRY_CONTEXT(channel.receive(kReadyWait), "the supervisor");
   const Json json = Json::parse(message, nullptr, false);
   if (!json.is_object()) return make_error(ErrorCode::kInternal, "the supervisor said no JSON");
   if (json.contains("error")) {
-    ::waitpid(child.pid, nullptr, 0);
     return Error(static_cast<ErrorCode>(json.value("code", 0)), json.value("error", ""));
   }
   const ProcessIdentity identity = TRY(ProcessIdentity::from_json(json));
-  children_[files.directory] = std::move(child);
+  channels_.insert_or_assign(files.directory, std::move(channel));
   return identity;
 }
 
 Result<void> SupervisedRunner::go(const AttemptFiles& files, const AttemptOrder& order) {
-  return children_.at(files.directory).channel.send(order.encode());
+  return channels_.at(files.directory).send(order.encode());
 }
 
 void SupervisedRunner::abandon(const AttemptFiles& files) {
-  const auto found = children_.find(files.directory);
-  if (found == children_.end()) return;
-  found->second.channel.close();
-  ::waitpid(found->second.pid, nullptr, 0);
-  children_.erase(found);
+  const auto found = channels_.find(files.directory);
+  if (found == channels_.end()) return;
+  found->second.hang_up(kReadyWait);
+  channels_.erase(found);
 }
 
 Result<AttemptReport> SupervisedRunner::look(const AttemptFiles& files, const ProcessIdentity& supervisor) {
   using State = AttemptReport::State;
   FileSystem& fs = real_file_system();
-  reap();
-  const auto child = children_.find(files.directory);
-  if (child != children_.end()) {
-    if (auto end = told_end(child->second.channel)) return AttemptReport{State::kEnded, end};
-    if (child->second.channel.open()) return AttemptReport{State::kRunning, std::nullopt};
+  const auto channel = channels_.find(files.directory);
+  if (channel != channels_.end()) {
+    if (auto end = told_end(channel->second)) return AttemptReport{State::kEnded, end};
+    if (channel->second.open()) return AttemptReport{State::kRunning, std::nullopt};
   }
   if (auto end = TRY(read_status(fs, files))) return AttemptReport{State::kEnded, end};
   const Liveness liveness = liveness_of(supervisor);
@@ -149,8 +110,8 @@ Result<void> SupervisedRunner::stop(const ProcessIdentity& supervisor, const std
 
 void SupervisedRunner::wait(Duration at_most) {
   std::vector<pollfd> watched;
-  for (const auto& [directory, child] : children_) {
-    if (child.channel.open()) watched.push_back({child.channel.descriptor(), POLLIN, 0});
+  for (const auto& [directory, channel] : channels_) {
+    if (channel.open()) watched.push_back({channel.descriptor(), POLLIN, 0});
   }
   if (also_wait_for_ >= 0) watched.push_back({also_wait_for_, POLLIN, 0});
   if (reattached_) at_most = std::min(at_most, kReattachedPause);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "engine/channel.h"
+#include "engine/fork_server.h"
 #include "engine/runner.h"
 
 namespace holdfast::engine {
@@ -13,8 +14,7 @@ class SupervisedRunner : public StepRunner {
  public:
   // `program` is this very program; `also_wait_for` a descriptor (the terminal) or -1.
   explicit SupervisedRunner(std::string program = "/proc/self/exe", int also_wait_for = -1)
-      : program_(std::move(program)), also_wait_for_(also_wait_for) {}
-  ~SupervisedRunner() override;
+      : server_(std::move(program)), also_wait_for_(also_wait_for) {}
 
   Result<ProcessIdentity> prepare(const AttemptFiles& files, const std::string& script) override;
   Result<void> go(const AttemptFiles& files, const AttemptOrder& order) override;
@@ -24,17 +24,10 @@ class SupervisedRunner : public StepRunner {
   void wait(Duration at_most) override;
 
  private:
-  struct Child {
-    Channel channel{-1};
-    pid_t pid = -1;
-  };
-  Result<Child> spawn(const AttemptFiles& files);
-  void reap();
-
-  const std::string program_;
+  ForkServer server_;
   const int also_wait_for_;
-  std::map<std::string, Child> children_;  // by the attempt's directory
-  bool reattached_ = false;                // some attempt has no channel: look again soon
+  std::map<std::string, Channel> channels_;  // by the attempt's directory
+  bool reattached_ = false;                  // some attempt has no channel: look again soon
 };
 
 }  // namespace holdfast::engine

@@ -4,10 +4,9 @@
 
 namespace holdfast::engine {
 
-// `holdfast __supervise DIR`: owns one attempt of a step. Standard input is the
-// socket to the engine that started it (docs/engine.md, "How an attempt is
-// started"). Returns the exit status of this process; how the step ended stands
-// in DIR/status.
+// Owns one attempt of a step, in a process that ForkServer made. Standard input is the
+// socket to the engine (docs/engine.md, "How an attempt is started"). Returns the exit
+// status of this process; how the step ended stands in DIRECTORY/status.
 int supervise(const std::string& directory);
 
 }  // namespace holdfast::engine

@@ -9,9 +9,9 @@
 #include "base/filesystem.h"
 #include "base/random.h"
 #include "engine/engine.h"
+#include "engine/fork_server.h"
 #include "engine/runs.h"
 #include "engine/supervised_runner.h"
-#include "engine/supervisor.h"
 
 namespace {
 
@@ -78,7 +78,7 @@ Result<void> resume(const std::string& runs, const std::string& id, int count, c
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 3 && std::strcmp(argv[1], "__supervise") == 0) return engine::supervise(argv[2]);
+  if (argc == 2 && std::strcmp(argv[1], "__supervisors") == 0) return engine::serve_forks(argv[0]);
   if (argc < 4) return 2;
   const bool again = std::strcmp(argv[1], "resume") == 0;
   const Result<void> done = again ? resume(argv[2], argv[3], argc - 4, argv + 4) : run(argv[2], argv[3]);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs of which the engine, the supervisors, the steps, or all of them are killed at
-random instants. After resuming: every finished step ran exactly once, no two attempts
+"""Runs of which the engine, the supervisors, the process that starts these, the steps, or
+all of them are killed at random instants. After resuming: every finished step ran exactly once, no two attempts
 ran at once, unknown ends were settled as on_crash says, the journal's chain holds, and
 the result is that of an undisturbed run.
 
@@ -17,7 +17,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runs import ALREADY, FAILED, NEEDS_PERSON, PROGRAM, command, drive, events_of, kill, members, plan, step, supervisors
+from runs import ALREADY, FAILED, NEEDS_PERSON, PROGRAM, command, drive, events_of, fork_servers, kill, members, plan, step, supervisors
 
 COUNT = int(os.environ.get("HOLDFAST_RUNS_COUNT", "200"))
 WORKERS = 4
@@ -88,13 +88,14 @@ class Campaign:
 
     def disturb(self, process):
         """Kills one or the other after a random while; true when the engine is among them."""
-        what = self.random.choice(["engine", "engine", "supervisor", "step", "all", "all"])
+        what = self.random.choice(["engine", "engine", "supervisor", "server", "step", "all", "all"])
         try:
             process.wait(self.random.uniform(0, 0.6))
             return True
         except subprocess.TimeoutExpired:
             pass
         self.kills.append(what)
+        servers = fork_servers(process.pid)
         if what in ("engine", "all"):
             process.kill()
         owners = supervisors(self.runs)
@@ -103,6 +104,8 @@ class Campaign:
             kill(below)
         if what in ("supervisor", "all"):
             kill(owners)
+        if what in ("server", "all"):
+            kill(servers)
         return what in ("engine", "all")
 
     def settlements(self):

@@ -68,18 +68,27 @@ def fields(pid):
         return None
 
 
+def fork_servers(engine):
+    """The process that starts supervisors for the engine."""
+    return [pid for pid, words in command_lines() if words[1:2] == [b"__supervisors"] and (fields(pid) or (0, 0))[1] == engine]
+
+
 def supervisors(directory):
-    """The supervisors below a directory: their arguments name it."""
+    """The supervisors below a directory: their titles name it."""
+    below = str(directory).encode()
+    return [pid for pid, words in command_lines() if words[1:2] == [b"__supervise"] and words[2].startswith(below)]
+
+
+def command_lines():
     found = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
         try:
-            words = Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0")
+            line = Path(f"/proc/{entry}/cmdline").read_bytes()
         except OSError:
             continue
-        if len(words) > 2 and words[1] == b"__supervise" and words[2].startswith(str(directory).encode()):
-            found.append(int(entry))
+        found.append((int(entry), line.replace(b"\0", b" ").split()))
     return found
 
 
