@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -133,7 +135,9 @@ Result<Channel> ForkServer::supervisor(const std::string& directory) {
 }
 
 int serve_forks(char* command_line) {
-  ::signal(SIGCHLD, SIG_IGN);  // the kernel reaps the supervisors: nobody waits for them
+  ::syscall(SYS_close_range, 3U, ~0U, 0);
+  ::prctl(PR_SET_NAME, "holdfast");  // it was started as /proc/self/exe
+  ::signal(SIGCHLD, SIG_IGN);        // the kernel reaps the supervisors: nobody waits for them
   for (;;) {
     const auto [directory, descriptor] = receive_request();
     if (descriptor < 0) return 0;

@@ -245,6 +245,17 @@ TEST(Plan, AVariableOfAnEarlierStepIsOpen) {
   EXPECT_EQ(plan.value().inputs[0].steps, std::vector<std::string>{"use"});
 }
 
+TEST(Plan, AsksForNothingThatTheShellKnows) {
+  const Document document = read(
+      "## Scenario 1: X\n\n1. **Look**\n   ```bash\n   ps -p $PPID -o pid; id $UID; ls | read; echo $REPLY "
+      "${PIPESTATUS[0]}\n"
+      "   echo $LOST\n   ```\n");
+  const auto plan = make_plan(document, {.procedure = "1"});
+  ASSERT_TRUE(plan.ok());
+  ASSERT_EQ(plan.value().inputs.size(), 1u);
+  EXPECT_EQ(plan.value().inputs[0].name, "LOST");
+}
+
 TEST(Plan, AnOptionsDurationLeavesThePhasesWindow) {
   const Document document = read(
       "## Scenario 1: X\n\n### Assess (0-15 minutes)\n\n1. **Look**\n   ```bash\n   docker ps\n   ```\n\n### Recover "

@@ -294,11 +294,17 @@ void note_assigned(const shell::Command& command, std::set<std::string>& assigne
   }
 }
 
+// What bash sets by itself (its manual, "Shell Variables"), and what every session has.
 bool is_shells_own(const std::string& name) {
-  constexpr std::array<std::string_view, 14> kShellsOwn = {"HOME",         "PATH",  "PWD",    "OLDPWD", "USER",
-                                                           "HOSTNAME",     "SHELL", "IFS",    "RANDOM", "SECONDS",
-                                                           "BASH_REMATCH", "LANG",  "TMPDIR", "EUID"};
-  return std::find(kShellsOwn.begin(), kShellsOwn.end(), name) != kShellsOwn.end();
+  constexpr std::string_view kShellsOwn[] = {
+      "BASH",          "BASHOPTS",      "BASHPID",      "BASH_COMMAND", "BASH_LINENO", "BASH_REMATCH",  "BASH_SOURCE",
+      "BASH_SUBSHELL", "BASH_VERSINFO", "BASH_VERSION", "COLUMNS",      "DIRSTACK",    "EPOCHREALTIME", "EPOCHSECONDS",
+      "EUID",          "FUNCNAME",      "GROUPS",       "HOME",         "HOSTNAME",    "HOSTTYPE",      "IFS",
+      "LANG",          "LINENO",        "LINES",        "LOGNAME",      "MACHTYPE",    "MAPFILE",       "OLDPWD",
+      "OPTARG",        "OPTIND",        "OSTYPE",       "PATH",         "PIPESTATUS",  "PPID",          "PWD",
+      "RANDOM",        "REPLY",         "SECONDS",      "SHELL",        "SHELLOPTS",   "SHLVL",         "SRANDOM",
+      "TERM",          "TMPDIR",        "UID",          "USER"};
+  return std::find(std::begin(kShellsOwn), std::end(kShellsOwn), name) != std::end(kShellsOwn);
 }
 
 struct UnsetVariable {
