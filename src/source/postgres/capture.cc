@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 #include "base/log.h"
 #include "source/postgres/backup_session.h"
@@ -27,8 +29,11 @@ std::string reason_against_files(source::World& world, const std::string& direct
   const auto control = read_control_file(world.fs, world.clock, directory);
   if (!control.ok()) return control.error().text();
   if (control.value().fields.system_id != facts.system_id) return directory + " holds another cluster";
-  // Not a standby of the same cluster that happens to be on this machine:
-  // the third line of postmaster.pid is when this server was started.
+  // Not a standby of the same cluster that happens to be on this machine: the third line
+  // of postmaster.pid is when this server was started, which both may have been at once.
+  if (control.value().fields.in_recovery() != facts.in_recovery)
+    return directory + (facts.in_recovery ? " is not that of a standby, which the server that answers is"
+                                          : " is that of a standby, which the server that answers is not");
   const auto pid_file = read_file(world.fs, join_path(directory, "postmaster.pid"));
   if (!pid_file.ok()) return pid_file.error().text();
   std::string_view rest = as_text(pid_file.value());
@@ -65,7 +70,9 @@ class Capture {
   Result<void> by_files();
   Result<void> by_protocol();
   Result<void> capture_control_file();
+  Result<void> check_checkpoint(Lsn start);
   Result<void> count(BackupSession& backup);
+  void tell_bad_from_torn(Lsn stop);
   Result<void> add_label(const BackupEnd& end);
   Result<void> keep_beginning_of_timeline();
   Result<void> gather(const BackupEnd& end);
@@ -141,7 +148,7 @@ Result<void> Capture::open_previous() {
 }
 
 // What has changed between the previous snapshot's start and ours. Where the log can't
-// tell, each changed file is read and its pages' LSNs decide.
+// tell, each changed file is read and its pages are compared with those of then.
 Result<void> Capture::ask_the_log(Lsn start) {
   const bool regions_fit = facts_.segment_pages % ChangedBlocks::kRegionPages == 0;
   if (!previous_ || facts_.page_bytes != kPageBytes || !regions_fit) return {};
@@ -167,6 +174,7 @@ PageRules Capture::rules(Lsn start) const {
   rules.start = start;
   rules.prove = options_.prove;
   if (previous_) rules.unchanged_below = previous_->start();
+  rules.compare = !facts_.checksums || !changes_;
   return rules;
 }
 
@@ -193,6 +201,26 @@ Result<void> Capture::count(BackupSession& backup) {
   return {};
 }
 
+// Whose files are read is whose backup has begun: its checkpoint is in pg_control.
+Result<void> Capture::check_checkpoint(Lsn start) {
+  const ControlFileRead control = TRY(read_control_file(world_.fs, world_.clock, directory_));
+  if (control.fields.redo >= start) return {};
+  return make_error(ErrorCode::kMismatch,
+                    "{} is not the data directory of the server that answers: its newest checkpoint, {}, is before "
+                    "the one with which the backup began, {}",
+                    directory_, control.fields.redo.text(), start.text())
+      .with_hint("let data_directory and connection name the same server, or use the method protocol");
+}
+
+// A page that was caught while it was written is of the time of the capture. One that looked
+// so and says that it is of later was not written by this server.
+void Capture::tell_bad_from_torn(Lsn stop) {
+  const auto written = [&](const FilePageProblem& page) { return page.page.lsn < stop; };
+  const auto bad = std::stable_partition(totals_.torn.begin(), totals_.torn.end(), written);
+  std::move(bad, totals_.torn.end(), std::back_inserter(totals_.bad));
+  totals_.torn.erase(bad, totals_.torn.end());
+}
+
 Result<void> Capture::add_label(const BackupEnd& end) {
   if (previous_ && end.label.timeline != facts_.timeline) {
     return make_error(ErrorCode::kServer, "the server went from timeline {} to {} under the incremental",
@@ -200,6 +228,7 @@ Result<void> Capture::add_label(const BackupEnd& end) {
         .with_retryable()
         .with_hint("take the backup again: it will be a full one");
   }
+  tell_bad_from_torn(end.stop);
   source_.start = end.label.start;
   source_.stop = end.stop;
   source_.checkpoint = end.label.checkpoint;
@@ -260,6 +289,7 @@ Result<void> Capture::by_files() {
   world_.progress.phase = "waiting for a checkpoint";
   const std::string label = "holdfast " + options_.component + " " + format_rfc3339(began_);
   auto backup = TRY(BackupSession::start(std::move(server_), facts_, label, kCheckpointDeadline));
+  TRY(check_checkpoint(backup->start_lsn()));
   TRY(ask_the_log(backup->start_lsn()));
   world_.progress.phase = "copying";
   TRY(capture_outside_configuration(world_, session_, backup->session(), directory_, entries_));

@@ -9,8 +9,11 @@
 #include <fstream>
 #include <map>
 
+#include "base/subprocess.h"
 #include "repo/tree.h"
 #include "source/postgres/capture.h"
+#include "source/postgres/control_file.h"
+#include "source/postgres/crc32c.h"
 #include "source/postgres/page.h"
 #include "source/postgres/region_reader.h"
 #include "source/postgres/test_meddling.h"
@@ -34,6 +37,14 @@ Bytes make_page(uint32_t block, uint64_t lsn, uint8_t filler) {
   const uint16_t sum = page_checksum(page.data(), block);
   std::memcpy(page.data() + 8, &sum, 2);
   return page;
+}
+
+Result<void> run_program(std::vector<std::string> argv) {
+  CommandOptions command;
+  command.argv = std::move(argv);
+  command.deadline = Duration::seconds(120);
+  TRY(run_command_checked(command));
+  return {};
 }
 
 class CaptureCases : public ::testing::Test {
@@ -235,22 +246,32 @@ TEST_F(CaptureCases, Case17TornPagesAreReadAgainUntilTheyAreWhole) {
 // Its bytes keep changing and its LSN says that it was written since the start:
 // the WAL has it whole.
 TEST_F(CaptureCases, Case17APageThatKeepsChangingIsLeftToTheWalOnlyIfItIsNew) {
-  write_pages(20, 0x7f00000000, 'n', "base/1/999991");
+  write_pages(20, kOldLsn, 'n', "base/1/999991");
+  write_pages(20, 0x7f00000000, 'l', "base/1/999993");
   write_pages(20, kOldLsn, 'o', "base/1/999992");
   write_pages(20, 0x7f00000000, 's', "base/1/999994");
+  // Once the capture has begun: an LSN of now.
+  fs_.before_open = [&](const std::string& opening) {
+    if (opening != path("base/1/999991")) return;
+    auto now = cluster_->sql("select pg_current_wal_insert_lsn()");
+    EXPECT_TRUE(now.ok());
+    if (now.ok()) write_pages(20, parse_lsn(now.value()).value().value, 'n', "base/1/999991");
+  };
   uint8_t count = 0;
   fs_.after_read = [&](const std::string& reading, uint64_t offset, MutableByteView read) {
     const uint64_t at = 5 * kPageBytes + 4096;
     if (offset > at || at >= offset + read.size()) return;
     // Never the byte that stands there, which would make the page whole.
-    const bool changing = reading == path("base/1/999991") || reading == path("base/1/999992");
+    const bool changing = reading >= path("base/1/999991") && reading <= path("base/1/999993");
     if (changing) read[at - offset] = static_cast<uint8_t>(0x80 | (++count % 64));
     if (reading == path("base/1/999994")) read[at - offset] = 'z';
   };
   auto snapshot = rig_->capture(*cluster_);
   ASSERT_OK(snapshot);
+  // The last one says that it was written later than the capture ended.
   EXPECT_EQ(snapshot.value().faults, (std::vector<std::string>{"bad page: base/1/999992, block 5: checksum is wrong",
-                                                               "bad page: base/1/999994, block 5: checksum is wrong"}));
+                                                               "bad page: base/1/999994, block 5: checksum is wrong",
+                                                               "bad page: base/1/999993, block 5: checksum is wrong"}));
   EXPECT_EQ(snapshot.value().source["torn_pages"].size(), 1u);
   EXPECT_EQ(snapshot.value().source["torn_pages"][0]["path"], "base/1/999991");
 }
@@ -263,6 +284,113 @@ TEST_F(CaptureCases, AServerThatStandsBeforeThePreviousSnapshotIsReadInFull) {
   auto second = rig_->capture(*cluster_, &ahead);
   ASSERT_OK(second);
   EXPECT_FALSE(second.value().incremental);
+}
+
+// Garbage comes over a connection as it is; it is no page that was being written.
+TEST_F(CaptureCases, GarbageIsNoTornPage) {
+  write_pages(20, kOldLsn, 'x');
+  std::fstream file(path(), std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(3 * kPageBytes);
+  file << std::string(kPageBytes, '\x9c');
+  file.close();
+  auto snapshot = rig_->capture(*cluster_, nullptr, CaptureMethod::kProtocol);
+  ASSERT_OK(snapshot);
+  ASSERT_EQ(snapshot.value().faults.size(), 1u);
+  EXPECT_TRUE(snapshot.value().faults[0].starts_with("bad page: base/1/999999, block 3: "));
+}
+
+// Who repairs a page puts an old one in its place.
+TEST_F(CaptureCases, ARepairedPageIsTakenAnew) {
+  for (const CaptureMethod method : {CaptureMethod::kFiles, CaptureMethod::kProtocol}) {
+    write_pages(20, kOldLsn, 'x');
+    std::fstream(path(), std::ios::binary | std::ios::in | std::ios::out).seekp(3 * kPageBytes + 6000) << "spoilt";
+    auto first = rig_->capture(*cluster_, nullptr, method);
+    ASSERT_OK(first);
+    EXPECT_EQ(first.value().faults.size(), 1u);
+    const Bytes page = make_page(3, kOldLsn, 'x');
+    std::fstream file(path(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(3 * kPageBytes);
+    file.write(reinterpret_cast<const char*>(page.data()), kPageBytes);
+    file.close();
+    auto second = rig_->capture(*cluster_, &first.value(), method);
+    ASSERT_OK(second);
+    EXPECT_TRUE(second.value().incremental);
+    EXPECT_TRUE(second.value().faults.empty());
+    const Bytes stored = content(entries(second.value())[kName]);
+    EXPECT_TRUE(equal(stored.view(3 * kPageBytes, kPageBytes), page));
+  }
+}
+
+// The machine went back to an earlier state and lived on: pages of both histories have the
+// same LSNs.
+TEST_F(CaptureCases, AServerThatWasSetBackGivesItsOwnPages) {
+  const std::string old = cluster_->scratch() + "/old";
+  const auto go_on = [&](int segments) {
+    for (int i = 0; i < segments; i++)
+      ASSERT_OK(cluster_->sql("select pg_logical_emit_message(false, '', ''), pg_switch_wal()"));
+  };
+  const auto live = [&](const std::string& word) {
+    ASSERT_OK(cluster_->sql("update t set word = '" + word + "'"));
+    ASSERT_OK(cluster_->sql("checkpoint"));
+    go_on(3);  // before the next snapshot begins
+  };
+  // Too large to be counted, which would set hints and by them new LSNs.
+  ASSERT_OK(
+      cluster_->sql("create table t as select g, 'aaa' as word, repeat('x', 90) from generate_series(1, 100000) g"));
+  ASSERT_OK(cluster_->sql("vacuum t"));
+  for (const CaptureMethod method : {CaptureMethod::kFiles, CaptureMethod::kProtocol}) {
+    ASSERT_OK(cluster_->stop());
+    ASSERT_OK(run_program({"cp", "-a", cluster_->data(), old}));
+    ASSERT_OK(cluster_->start());
+    live("bbb");
+    auto first = rig_->capture(*cluster_, nullptr, method);
+    ASSERT_OK(first);
+    ASSERT_OK(cluster_->stop());
+    ASSERT_OK(run_program({"rm", "-r", cluster_->data() + "/pg_wal"}));
+    ASSERT_OK(run_program({"cp", "-a", old + "/.", cluster_->data()}));  // in place: the files are the same ones
+    ASSERT_OK(cluster_->start());
+    live("ccc");
+    go_on(9);
+    auto second = rig_->capture(*cluster_, &first.value(), method);
+    ASSERT_OK(second);
+    EXPECT_TRUE(second.value().incremental);
+    auto restored = rig_->restore(second.value());
+    ASSERT_OK(restored);
+    EXPECT_EQ(restored.value()->sql("select string_agg(distinct word, ' ') from t").value(), "ccc");
+    ASSERT_OK(run_program({"rm", "-r", old}));
+  }
+}
+
+// A directory of the same cluster whose server may have been started in the same second.
+TEST_F(CaptureCases, ADirectoryOfAnotherServerOfTheClusterIsNotTaken) {
+  const std::string copy = cluster_->scratch() + "/copy";
+  ASSERT_OK(cluster_->stop());
+  ASSERT_OK(run_program({"cp", "-a", cluster_->data(), copy}));
+  ASSERT_OK(cluster_->start());
+  ASSERT_OK(run_program({"cp", cluster_->data() + "/postmaster.pid", copy}));
+  auto session = repo::WriteSession::begin(rig_->repository(), {});
+  ASSERT_OK(session);
+  CaptureOptions options;
+  options.component = "db";
+  options.connection = &cluster_->connection();
+  options.data_directory = copy;
+  options.method = CaptureMethod::kFiles;
+  const auto primary = capture(rig_->world, *session.value(), options, nullptr);
+  ASSERT_FALSE(primary.ok());
+  EXPECT_EQ(primary.error().code(), ErrorCode::kMismatch);
+  EXPECT_NE(primary.error().text().find("is before the one with which the backup began"), std::string::npos);
+
+  const std::string control = copy + "/global/pg_control";
+  Bytes bytes = read_file(real_file_system(), control).value();
+  const uint32_t in_recovery = 5;
+  const auto crc_offset = static_cast<size_t>(parse_control_file(bytes).value().crc_offset);
+  std::memcpy(bytes.data() + 16, &in_recovery, sizeof in_recovery);
+  const uint32_t crc = crc32c_finish(crc32c_update(kCrc32cStart, bytes.view(0, crc_offset)));
+  std::memcpy(bytes.data() + crc_offset, &crc, sizeof crc);
+  ASSERT_OK(write_file_durably(real_file_system(), control, bytes, 0600));
+  const auto standby = capture(rig_->world, *session.value(), options, nullptr);
+  ASSERT_FALSE(standby.ok());
+  EXPECT_NE(standby.error().text().find("is that of a standby"), std::string::npos) << standby.error().text();
 }
 
 TEST_F(CaptureCases, EmptyAndFullyZeroFilesAreHoles) {

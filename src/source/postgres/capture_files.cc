@@ -53,21 +53,21 @@ Result<void> DirectorySource::compare(CapturedFile& file) {
   const bool same = before->size_bytes == now.size_bytes && before->modified == now.modified &&
                     before->changed == now.changed && before->inode == now.inode;
   const bool settled = std::max(now.modified, now.changed) + kTimestampDoubt <= before->captured;
-  if (same && settled && !previous->had_bad_pages(now.path)) {
+  file.compare = previous->had_bad_pages(now.path) || previous->had_torn_pages(now.path);
+  if (same && settled && !file.compare) {
     file.take_over = true;
     file.entry.source_data = before->source_data;
     file.previous = std::move(before);
     return {};
   }
   if (!file.relation) return {};
-  // Page LSNs mean something only within one life of a file: a relation dropped and
-  // made again under the same number may bring pages with old LSNs.
+  // What the log names, and page LSNs, mean something only within one life of a file: a
+  // relation dropped and made again under the same number may bring pages with old LSNs.
   file.entry.source_data = birth_of(file.full_path);
   if (before->inode != now.inode || before->source_data != file.entry.source_data) return {};
   file.previous = std::move(before);
   const auto database = database_of(file.relation->directory);
-  file.by_log = options_.by_log && database && file.relation->fork == Fork::kMain &&
-                !previous->had_bad_pages(now.path) && !previous->had_torn_pages(now.path);
+  file.by_log = options_.by_log && database && file.relation->fork == Fork::kMain && !file.compare;
   file.database = database.value_or(0);
   return {};
 }

@@ -75,6 +75,7 @@ Result<RegionOutcome> CapturePipeline::capture_region(CaptureTask& task) {
   if (file.previous) {
     input.previous = &file.previous->content;
     input.previous_bytes = file.previous->size_bytes;
+    input.compare = file.compare;
   }
   if (task.bytes) return regions_.capture(input, task.bytes->mutable_view());
   const MutableByteView buffer = region_buffer(task.length);

@@ -24,6 +24,7 @@ struct CapturedFile {
   std::optional<RelationFile> relation;  // a file of pages
   std::optional<repo::Entry> previous;   // the same file in the previous snapshot
   bool take_over = false;                // unchanged since `previous`: not read at all
+  bool compare = false;                  // `previous` had wrong pages: LSNs are not believed
   bool by_log = false;                   // what the log does not name is as `previous` has it
   uint32_t database = 0;                 // with by_log; 0: shared
 

@@ -101,7 +101,7 @@ Result<RegionCapture::Before> RegionCapture::look_before(const Input& input) {
 
 // Reads the pages themselves, where they are to be compared.
 Result<void> RegionCapture::read_before(const Input& input, Before& before) {
-  if (rules_.checksums || before.pages.empty()) return {};
+  if (!(rules_.compare || input.compare) || before.pages.empty()) return {};
   const repo::RegionRef* region = nullptr;
   const std::vector<repo::Extent> extents = TRY(extents_before(input, region));
   uint64_t bytes = 0;
@@ -122,7 +122,7 @@ Result<void> RegionCapture::read_before(const Input& input, Before& before) {
 // Whether the previous snapshot has the page as it is.
 Result<bool> RegionCapture::is_unchanged(const Before& before, size_t index, ByteView page) {
   if (index >= before.pages.size() || !before.pages[index] || !before.pages[index]->block) return false;
-  if (!rules_.checksums) return equal(page, before.bytes.subspan(index * kPageBytes, kPageBytes));
+  if (!before.bytes.empty()) return equal(page, before.bytes.subspan(index * kPageBytes, kPageBytes));
   const Lsn lsn = page_lsn(page.data());
   return lsn < *rules_.unchanged_below && lsn.value >= kSmallestRealLsn;
 }
@@ -148,8 +148,9 @@ Result<PageState> RegionCapture::examine(const Input& input, MutableByteView pag
     }
   }
   // What is written while the capture runs is in the WAL as a whole page.
-  const bool written_now = moved && page_lsn(page.data()) >= rules_.start;
-  (written_now ? outcome.torn : outcome.bad).push_back({block, std::string(problem_of(state))});
+  const Lsn lsn = page_lsn(page.data());
+  const bool written_now = moved && lsn >= rules_.start;
+  (written_now ? outcome.torn : outcome.bad).push_back({block, std::string(problem_of(state)), lsn});
   return state;
 }
 

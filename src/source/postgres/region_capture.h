@@ -27,10 +27,13 @@ struct PageRules {
   uint32_t segment_pages = 131072;  // pages of one relation segment (1 GiB)
   Lsn start;                        // of this capture: recovery of the copy begins here
   // Pages below this LSN are as the previous snapshot has them; empty: none is.
-  // Without checksums a page can change and keep its LSN (a bit that says that all
-  // rows are visible, which must agree with the visibility map): then the bytes
-  // themselves are compared.
   std::optional<Lsn> unchanged_below;
+  // An LSN is not believed: the bytes themselves are compared. Without checksums a page can
+  // change and keep its LSN (a bit that says that all rows are visible, which must agree with
+  // the visibility map). And where it is not proven that the server's log goes on from the
+  // previous snapshot's, the server may have been set back, and its pages, whatever their
+  // LSNs, may be those of another history.
+  bool compare = true;
   bool prove = false;  // read also what the log says is as before, and fail if it is not
 };
 
@@ -38,6 +41,7 @@ struct PageRules {
 struct PageProblem {
   uint32_t block = 0;  // in the relation, counted over its segments
   std::string problem;
+  Lsn lsn{};  // that the page has; not kept in the snapshot
   bool operator==(const PageProblem&) const = default;
 };
 
@@ -71,6 +75,7 @@ class RegionCapture {
     uint64_t offset = 0;                      // in the file; a multiple of kRegionBytes
     const repo::Content* previous = nullptr;  // the file's content before, if it is the same file
     uint64_t previous_bytes = 0;              // its size
+    bool compare = false;                     // it had wrong pages then: its LSNs are not believed
     // Reads again, to tell a page that is being written from a bad one; null when
     // the bytes came over a connection.
     std::function<Result<size_t>(uint64_t offset, MutableByteView out)> read_again;
