@@ -4,6 +4,7 @@
 
 #include "cli/present.h"
 #include "cli/terminal.h"
+#include "engine/shared_clock.h"
 #include "engine/words.h"
 
 namespace holdfast::cli {
@@ -81,6 +82,12 @@ class Frame {
       clocks +=
           fmt::format("   {} {}", clipped(printable(step.phase), 24), clock_against(*step.window_end, elapsed, look));
       break;
+    }
+    for (const engine::SharedBudget& budget : state_.plan.budgets) {
+      const auto clock = engine::shared_clock(state_, budget, input_.now);
+      if (clock && clock->runs)
+        clocks += fmt::format("   {} {}", clipped(printable(budget.title), 24),
+                              clock_against(budget.most, clock->elapsed, look));
     }
     add(look, clocks);
     rule("");

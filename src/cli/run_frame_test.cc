@@ -74,6 +74,15 @@ TEST(RunFrame, ShowsThatAStepTakesLongerThanTheDocumentSays) {
   EXPECT_THAT(shown(), HasSubstr("11:41, overrun: 11 min"));
 }
 
+TEST(RunFrame, ShowsTheClockOfStepsThatHaveTheirTimeTogether) {
+  auto state = sample(5);
+  state.plan.budgets = {{"Restore", Duration::hours(2), {"step-2", "step-3"}},
+                        {"Later", Duration::hours(1), {"step-5"}}};
+  state.steps["step-1"].ended = state.began + Duration::seconds(61);
+  const std::string text = text_of(draw_frame(state, input_for(state, 120, 30)));
+  EXPECT_THAT(text, AllOf(HasSubstr("   Restore 2 h: 1:48:20 left"), testing::Not(HasSubstr("Later"))));
+}
+
 TEST(RunFrame, ShowsClocksStepsOutputAndKeys) {
   const auto state = sample(5);
   const std::string text = text_of(draw_frame(state, input_for(state, 100, 30)));

@@ -95,9 +95,16 @@ void print_steps(Context& context, const engine::Plan& plan, const engine::Outlo
   context.write(table.text());
 }
 
+// What the document says of several steps together.
+void print_budgets(Context& context, const engine::Plan& plan) {
+  for (const engine::SharedBudget& budget : plan.budgets)
+    context.print("{} for \"{}\": {}", duration_text(budget.most), printable(one_line(budget.title)),
+                  fmt::join(budget.steps, ", "));
+}
+
 void print_basis(Context& context, const engine::Plan& plan, const engine::Outlook& outlook, const Basis& basis) {
   const std::string unknown =
-      outlook.unknown > 0 ? fmt::format(" and {} of unknown length", counted(outlook.unknown, "step")) : "";
+      outlook.unknown.empty() ? "" : fmt::format(" and {} of unknown length", counted(outlook.unknown.size(), "step"));
   context.print("time: {}{}{}", duration_text(outlook.whole), unknown,
                 plan.rto ? fmt::format("; RTO {}", printable(plan.rto->text)) : "");
   if (!basis.problem.empty()) context.print("recovery point: unknown: {}", printable(basis.problem));
@@ -114,10 +121,16 @@ void print_basis(Context& context, const engine::Plan& plan, const engine::Outlo
 // What drills measured of each step that restores.
 using Drilled = std::map<std::string, std::vector<engine::DrilledRestore>>;
 
+std::string expectation_of(const engine::Step& step) {
+  if (!step.expected) return "";
+  const std::string time = duration_text(*step.expected);
+  return step.expected_is_rest ? fmt::format(", the document's other durations leave it {}", time)
+                               : fmt::format(", the document says {}", time);
+}
+
 std::string sentence_of(const engine::DrilledRestore& drilled, const engine::Step& step) {
   return fmt::format("{} measured {} on {} (drill {}){}", printable(drilled.component), duration_text(drilled.took),
-                     format_rfc3339(drilled.began).substr(0, 10), printable(drilled.drill),
-                     step.expected ? ", the document says " + duration_text(*step.expected) : "");
+                     format_rfc3339(drilled.began).substr(0, 10), printable(drilled.drill), expectation_of(step));
 }
 
 void print_drilled(Context& context, const engine::Plan& plan, const Drilled& drilled) {
@@ -163,6 +176,9 @@ Json json_of_plan(const engine::Plan& plan, const engine::Outlook& outlook, cons
                      {"destructive", step.destructive()},
                      {"explanation", engine::explain(step)}});
   }
+  Json budgets = Json::array();
+  for (const engine::SharedBudget& each : plan.budgets)
+    budgets.push_back({{"title", each.title}, {"seconds", json_of(each.most)}, {"steps", each.steps}});
   Json points = Json::array();
   for (const auto& component : basis.components) {
     points.push_back({{"component", component.component},
@@ -181,9 +197,10 @@ Json json_of_plan(const engine::Plan& plan, const engine::Outlook& outlook, cons
           {"rto_seconds", plan.rto && plan.rto->most ? json_of(*plan.rto->most) : Json()},
           {"rpo_seconds", plan.rpo && plan.rpo->most ? json_of(*plan.rpo->most) : Json()},
           {"expected_seconds", json_of(outlook.whole)},
-          {"steps_of_unknown_length", outlook.unknown},
+          {"steps_of_unknown_length", outlook.unknown.size()},
           {"expected_loss_seconds", basis.loss ? json_of(*basis.loss) : Json()},
           {"recovery_points", points},
+          {"budgets", budgets},
           {"steps", steps}};
 }
 
@@ -237,6 +254,7 @@ Result<void> run(Context& context, const PlanOptions& options) {
   context.print("");
   print_steps(context, plan, outlook);
   context.print("");
+  print_budgets(context, plan);
   print_drilled(context, plan, drilled);
   print_basis(context, plan, outlook, basis);
   context.say("nothing was run; --explain STEP tells all of one step");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/shared_clock.h"
 #include "engine/words.h"
 
 namespace holdfast::engine {
@@ -224,6 +225,12 @@ void Engine::watch_own_budget(const Step& step) {
   if (!done || elapsed >= *step.expected) watch_budget(own_budget(step), *step.expected, elapsed, step.id);
 }
 
+void Engine::watch_shared_budget(const SharedBudget& budget) {
+  const auto clock = shared_clock(state_, budget, world_.clock.now());
+  if (clock && (clock->runs || clock->elapsed >= budget.most))
+    watch_budget(name_of(budget), budget.most, clock->elapsed);
+}
+
 // A window's end concerns the steps in it; it ends none of them. One that was done too late
 // while nobody drove the run was late all the same.
 void Engine::watch_budgets() {
@@ -241,6 +248,7 @@ void Engine::watch_budgets() {
     if (!step.window_end || (settled && elapsed < *step.window_end)) continue;
     watch_budget(step.phase.empty() ? step.title : step.phase, *step.window_end, elapsed);
   }
+  for (const SharedBudget& budget : state_.plan.budgets) watch_shared_budget(budget);
   if (state_.plan.rto && state_.plan.rto->most) watch_budget("RTO", *state_.plan.rto->most, whole);
 }
 

@@ -77,6 +77,7 @@ class Engine {
   Result<void> collect_one(const std::string& id);
   void watch_budgets();
   void watch_own_budget(const Step& step);
+  void watch_shared_budget(const SharedBudget& budget);
   // `step` "": the budget is the run's.
   void watch_budget(const std::string& name, Duration limit, Duration elapsed, const std::string& step = "");
   bool anything_runs() const;

@@ -136,6 +136,42 @@ TEST(Rules, AStepIsHeldAgainstItsOwnExpectedTime) {
             "slow: overrun: its expected time of 2.00 s has passed");
 }
 
+TEST(Rules, StepsAreHeldAgainstTheTimeThatTheyHaveTogether) {
+  Rig rig;
+  const Time began = rig.clock.now();
+  for (const int count : {1, 2, 3}) {
+    const std::string id = rig.add("step-" + std::to_string(count)).id;
+    rig.runner.fates[id] = std::deque<AttemptReport>(10, {AttemptReport::State::kRunning, std::nullopt});
+    rig.runner.fates[id].push_back(rig.runner.ended(0));
+    rig.runner.fates[id].back().end->ended = began + Duration::seconds(2 * count);
+  }
+  rig.add("after");
+  rig.plan.budgets = {{"Restore", Duration::seconds(3), {"step-2", "step-3"}},
+                      {"Restart", Duration::hours(1), {"after"}}};
+  ASSERT_TRUE(rig.drive().ok()) << "nothing is ended for that";
+  EXPECT_THAT(rig.log.told("budget"), ElementsAre("budget.warned", "budget.overrun"));
+  const auto state = fold(rig.log.events());
+  ASSERT_TRUE(state.ok());
+  EXPECT_EQ(state->step("step-3").phase, StepPhase::kDone);
+  const Event& warned = *rig.log.last(kind::kBudgetWarned);
+  EXPECT_EQ(words_of(*state, warned), "warning: 80 % of the time for \"Restore\" of 3.00 s have passed");
+  EXPECT_EQ(words_of(*state, *rig.log.last(kind::kBudgetOverrun)),
+            "overrun: the time for \"Restore\" of 3.00 s has passed");
+  EXPECT_GT(warned.time, began + Duration::seconds(4)) << "not from the run's beginning";
+}
+
+TEST(Rules, TimeForSeveralStepsBeginsWhenAStepBeforeThemIsSkipped) {
+  Rig rig;
+  rig.add("asked").kind = StepKind::kManual;
+  rig.add("one");
+  rig.plan.budgets = {{"Restore", Duration::seconds(3), {"one"}}};
+  ASSERT_FALSE(rig.drive().ok());
+  rig.clock.sleep(Duration::hours(1));
+  rig.person.answers = {{"skip", "not needed"}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.log.told("budget"), IsEmpty());
+}
+
 TEST(Rules, AStepThatTookTooLongWhileNobodyDroveIsAnOverrun) {
   Rig rig;
   rig.add("first").expected = Duration::milliseconds(900);

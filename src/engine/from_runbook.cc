@@ -112,6 +112,7 @@ Step step_of(const runbook::Plan& resolved, const runbook::PlannedStep& planned,
   step.line = from.range.begin.line;
   step.window_end = planned.window_end;
   step.expected = planned.expected;
+  step.expected_is_rest = planned.expected_is_rest;
   step.timeout = said.timeout;
   step.on_crash = on_crash_of(said);
   step.retries = said.retries;
@@ -153,6 +154,10 @@ Plan plan_of(const runbook::Plan& resolved, const std::map<std::string, std::str
   plan.rpo = objective_of(resolved.rpo);
   for (const runbook::PlannedStep& planned : resolved.steps) {
     plan.steps.push_back(step_of(resolved, planned, values));
+  }
+  for (const runbook::SharedBudget& from : resolved.budgets) {
+    SharedBudget& shared = plan.budgets.emplace_back(SharedBudget{from.title, from.most, {}});
+    for (const runbook::Step* step : from.steps) shared.steps.push_back(step->id);
   }
   find_points(plan.steps, values);
   for (const Step& step : plan.steps) {

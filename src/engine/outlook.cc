@@ -20,32 +20,49 @@ std::string on_crash_sentence(const Step& step) {
   return "if nobody knows how it ended, a person is asked";
 }
 
+void add_step(const Step& step, const History& history, Duration before, Outlook& outlook) {
+  const auto measured = history.steps.find(step.id);
+  if (measured != history.steps.end()) {
+    outlook.steps[step.id] = {measured->second, true};
+  } else if (step.expected) {
+    outlook.steps[step.id] = {*step.expected, false};
+  } else {
+    outlook.unknown.push_back(step.id);
+    return;
+  }
+  const Outlook::StepTime& known = outlook.steps.at(step.id);
+  const Duration end = before + known.expected;
+  outlook.whole = std::max(outlook.whole, end);
+  if (step.window_end && known.measured && end > *step.window_end) {
+    outlook.warnings.push_back(fmt::format("{} is expected to end after {}, its window after {}", step.id,
+                                           plain_duration(end), plain_duration(*step.window_end)));
+  }
+}
+
+// The steps of which nothing is known take what the others leave them of what they have together.
+void add_budget(const SharedBudget& budget, Duration begun, Outlook& outlook) {
+  const size_t before = outlook.unknown.size();
+  for (const std::string& id : budget.steps)
+    outlook.unknown.erase(std::remove(outlook.unknown.begin(), outlook.unknown.end(), id), outlook.unknown.end());
+  if (outlook.unknown.size() < before) outlook.whole = std::max(outlook.whole, begun + budget.most);
+}
+
 }  // namespace
 
 Outlook look_ahead(const Plan& plan, const History& history) {
   Outlook outlook;
   Duration before;  // the end of the steps before the current group
   std::string group;
+  std::map<std::string, Duration> begun;  // of budgets whose steps are not all known
   for (const Step& step : plan.steps) {
     if (!step.skipped.empty()) continue;
     if (step.parallel.empty() || step.parallel != group) before = outlook.whole;
     group = step.parallel;
-    const auto measured = history.steps.find(step.id);
-    if (measured != history.steps.end()) {
-      outlook.steps[step.id] = {measured->second, true};
-    } else if (step.expected) {
-      outlook.steps[step.id] = {*step.expected, false};
-    } else {
-      outlook.unknown++;
-    }
-    const auto known = outlook.steps.find(step.id);
-    if (known == outlook.steps.end()) continue;
-    const Duration end = before + known->second.expected;
-    outlook.whole = std::max(outlook.whole, end);
-    if (step.window_end && known->second.measured && end > *step.window_end) {
-      outlook.warnings.push_back(fmt::format("{} is expected to end after {}, its window after {}", step.id,
-                                             plain_duration(end), plain_duration(*step.window_end)));
-    }
+    for (const SharedBudget& budget : plan.budgets)
+      if (budget.steps.front() == step.id) begun[budget.title] = before;
+    add_step(step, history, before, outlook);
+    for (const SharedBudget& budget : plan.budgets)
+      if (budget.steps.back() == step.id) add_budget(budget, begun[budget.title], outlook);
   }
   if (plan.rto && plan.rto->most && outlook.whole > *plan.rto->most) {
     outlook.warnings.push_back(fmt::format("the steps are expected to take {}, the RTO is {}",

@@ -9,7 +9,7 @@
 
 namespace holdfast::engine {
 
-// How long a plan is expected to take, step by step, held against its windows and RTO.
+// How long a plan is expected to take, step by step, held against its windows, budgets and RTO.
 struct Outlook {
   struct StepTime {
     Duration expected;
@@ -17,7 +17,7 @@ struct Outlook {
   };
   std::map<std::string, StepTime> steps;
   Duration whole;                     // sum of what is known; parallel steps count as the longest
-  size_t unknown = 0;                 // steps of which nothing is known
+  std::vector<std::string> unknown;   // steps of which nothing is known, not even together
   std::vector<std::string> warnings;  // one sentence each, where a budget will not hold
 };
 

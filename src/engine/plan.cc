@@ -39,6 +39,7 @@ Json json_of(const Step& step) {
   put(json, "phase", step.phase);
   put(json, "window_end_ms", step.window_end);
   put(json, "expected_ms", step.expected);
+  if (step.expected_is_rest) json["expected_is_rest"] = true;
   put(json, "timeout_ms", step.timeout);
   json["on_crash"] = on_crash_name(step.on_crash);
   json["retries"] = step.retries;
@@ -85,6 +86,7 @@ Step step_of(const Json& json) {
   step.phase = text("phase");
   step.window_end = duration_at(json, "window_end_ms");
   step.expected = duration_at(json, "expected_ms");
+  step.expected_is_rest = json.value("expected_is_rest", false);
   step.timeout = duration_at(json, "timeout_ms");
   step.on_crash = enum_of<OnCrash>(kOnCrashNames, text("on_crash"));
   step.retries = json.value("retries", 0);
@@ -128,6 +130,11 @@ std::optional<Objective> objective_at(const Json& json, const char* key) {
   return Objective{duration_at(json.at(key), "most_ms"), json.at(key).at("text").get<std::string>()};
 }
 
+SharedBudget budget_of(const Json& json) {
+  return {json.at("title").get<std::string>(), Duration::milliseconds(json.at("most_ms").get<int64_t>()),
+          json.at("steps").get<std::vector<std::string>>()};
+}
+
 }  // namespace
 
 std::string_view on_crash_name(OnCrash on_crash) { return kOnCrashNames[static_cast<size_t>(on_crash)]; }
@@ -165,6 +172,8 @@ Json Plan::to_json() const {
   json["warnings"] = warnings;
   json["steps"] = Json::array();
   for (const Step& step : steps) json["steps"].push_back(json_of(step));
+  for (const SharedBudget& each : budgets)
+    json["budgets"].push_back({{"title", each.title}, {"most_ms", each.most.in_milliseconds()}, {"steps", each.steps}});
   return json;
 }
 
@@ -183,6 +192,9 @@ Result<Plan> Plan::from_json(const Json& json) {
     plan.rto = objective_at(json, "rto");
     plan.rpo = objective_at(json, "rpo");
     for (const Json& step : json.at("steps")) plan.steps.push_back(step_of(step));
+    for (const Json& each : json.value("budgets", Json::array())) plan.budgets.push_back(budget_of(each));
+    if (std::any_of(plan.budgets.begin(), plan.budgets.end(), [](const auto& each) { return each.steps.empty(); }))
+      return make_error(ErrorCode::kInvalidData, "not a plan: a budget of no step");
     return plan;
   } catch (const nlohmann::json::exception& exception) {
     return make_error(ErrorCode::kInvalidData, "not a plan: {}", exception.what());

@@ -52,6 +52,7 @@ struct Step : RestoreWords {
   uint32_t line = 0;
   std::optional<Duration> window_end;  // since the scenario began
   std::optional<Duration> expected;    // as the document says
+  bool expected_is_rest = false;       // what the document's durations of other steps leave it
   std::optional<Duration> timeout;
   OnCrash on_crash = OnCrash::kAsk;
   int retries = 0;
@@ -79,6 +80,13 @@ struct Objective {
   std::string text;
 };
 
+// A length of time for several steps together, as the document says.
+struct SharedBudget {
+  std::string title;
+  Duration most;
+  std::vector<std::string> steps;  // ids, in order; at least one
+};
+
 // A scenario, resolved and frozen: it goes into the journal, and a run looks at
 // nothing else.
 struct Plan {
@@ -86,6 +94,7 @@ struct Plan {
   std::string document, document_sha256;  // path, digest of its bytes
   std::string procedure, title;
   std::vector<Step> steps;
+  std::vector<SharedBudget> budgets;
   std::vector<std::string> warnings;  // hazards of the order
   std::map<std::string, std::string> choices;
   std::optional<Objective> rto, rpo;

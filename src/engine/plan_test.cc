@@ -187,6 +187,34 @@ TEST(OutlookTest, HoldsMeasuredTimesAgainstWindowsAndRto) {
   EXPECT_EQ(outlook.warnings[2], "the steps are expected to take 2 h 20 min, the RTO is 2 h");
 }
 
+TEST(OutlookTest, StepsOfUnknownLengthTakeWhatTheyHaveTogether) {
+  Plan plan = sample();
+  plan.rto.reset();
+  for (Step& step : plan.steps) step.expected.reset();
+  plan.steps[0].expected = Duration::seconds(30);
+  std::vector<std::string> ids;
+  for (const Step& step : plan.steps) ids.push_back(step.id);
+  EXPECT_FALSE(look_ahead(plan, {}).unknown.empty());
+  plan.budgets = {{"Restore", Duration::seconds(300), ids}};
+  const Outlook outlook = look_ahead(plan, {});
+  EXPECT_EQ(outlook.whole, Duration::seconds(300));
+  EXPECT_TRUE(outlook.unknown.empty());
+}
+
+TEST(FrozenPlanTest, KeepsWhatStepsHaveTogether) {
+  Plan plan = frozen(
+      "## Scenario 1: Lost\n\n### Recovery (40 minutes)\n\n```bash {id=fetch}\nls\n```\n\n"
+      "```bash {id=load}\nls\n```\n");
+  const auto read = Plan::from_json(plan.to_json());
+  ASSERT_TRUE(read.ok());
+  ASSERT_EQ(read->budgets.size(), 1u);
+  EXPECT_EQ(read->budgets[0].title, "Recovery");
+  EXPECT_EQ(read->budgets[0].most, Duration::seconds(2400));
+  EXPECT_THAT(read->budgets[0].steps, testing::ElementsAre("fetch", "load"));
+  plan.budgets[0].steps.clear();
+  EXPECT_EQ(Plan::from_json(plan.to_json()).error().code(), ErrorCode::kInvalidData);
+}
+
 TEST(OutlookTest, ParallelStepsCountAsTheLongest) {
   Plan plan = sample();
   plan.steps[0].parallel = plan.steps[1].parallel = "pair";

@@ -100,6 +100,7 @@ Result<bool> apply_to_step(RunState& state, const Event& event) {
   } else if (event.kind == kind::kStepSkipped) {
     step.phase = StepPhase::kSkipped;
     step.skipped = event.payload.value("why", "");
+    step.ended = event.time;
   } else if (event.kind == kind::kStepAnswered) {
     on_answered(step, event);
   } else if (event.kind == kind::kStepOverridden) {

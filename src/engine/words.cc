@@ -1,5 +1,7 @@
 #include "engine/words.h"
 
+#include "engine/shared_clock.h"
+
 namespace holdfast::engine {
 namespace {
 
@@ -17,8 +19,10 @@ std::string how_it_ended(const Event& event) {
 std::string budget_words(const Event& event, bool over) {
   const std::string name = event.payload.value("budget", "");
   const auto limit = Duration::milliseconds(static_cast<int64_t>(event.payload.value("limit_s", 0.0) * 1000));
+  const std::string shared = shared_title(name);
   const std::string what = !event.step.empty() ? "its expected time"
                            : name == "RTO"     ? "the RTO"
+                           : !shared.empty()   ? fmt::format("the time for \"{}\"", shared)
                                                : fmt::format("the window of \"{}\"", name);
   return over ? fmt::format("overrun: {} of {} has passed", what, plain_duration(limit))
               : fmt::format("warning: 80 % of {} of {} have passed", what, plain_duration(limit));

@@ -90,7 +90,7 @@ class Planner {
     options();
     for (const Step& step : procedure().steps) add(step);
     TRY(answers_.check(procedure().title.text));
-    expect_options();
+    share_durations();
     inputs();
     targets();
     warnings();
@@ -172,27 +172,72 @@ class Planner {
     plan_.steps.push_back(std::move(planned));
   }
 
-  // What is left of an option's duration beside those of its steps is that of the one step that has
-  // none. Among several nobody knows how it is divided: then it is held against the RTO alone.
-  void expect_options() {
-    for (const Option& option : procedure().options) {
-      if (!option.budget || option.budget->kind != Budget::Kind::kDuration || !option.budget->most) continue;
-      Duration left = *option.budget->most;
-      std::vector<PlannedStep*> silent;
-      bool whole = true;
-      for (PlannedStep& planned : plan_.steps) {
-        if (planned.option != &option) continue;
-        whole = whole && planned.skipped.empty();
-        if (planned.expected) left = left - *planned.expected;
-        if (!planned.expected) silent.push_back(&planned);
-      }
-      if (!whole || silent.empty() || left <= Duration()) continue;
-      if (silent.size() == 1) {
-        silent.front()->expected = left;
-      } else {
-        divided_ = divided_ + left;
-      }
+  // The durations of options and phases.
+  void share_durations() {
+    const Procedure& all = procedure();
+    for (const Option& option : all.options)
+      share(option.title.text, option.budget, [&](const PlannedStep& each) { return each.option == &option; });
+    for (const Phase& phase : all.phases)
+      share(phase.title.text, phase.budget,
+            [&](const PlannedStep& each) { return is_within(each.phase->range, phase.range); });
+  }
+
+  // A lone step has the duration for its own. Several have it together; what it leaves to the one
+  // that states none is that one's. A part of the steps is not expected to need the whole.
+  template <typename Belongs>
+  void share(const std::string& title, const std::optional<Budget>& budget, const Belongs& belongs) {
+    if (!budget || budget->kind != Budget::Kind::kDuration || !budget->most) return;
+    Duration left = *budget->most;
+    SharedBudget shared{budget_title(title), *budget->most, {}};
+    std::vector<PlannedStep*> silent;
+    size_t count = 0;
+    bool whole = true;
+    for (PlannedStep& planned : plan_.steps) {
+      if (!belongs(planned) || !other_option(*planned.step).empty()) continue;
+      count++;
+      whole = whole && planned.skipped.empty();
+      if (planned.skipped.empty()) shared.steps.push_back(planned.step);
+      if (planned.expected) left = left - *planned.expected;
+      if (!planned.expected) silent.push_back(&planned);
     }
+    if (whole && silent.size() == 1 && left > Duration()) {
+      silent.front()->expected = left;
+      silent.front()->expected_is_rest = count > 1;
+    }
+    if (whole && silent.size() > 1 && left > Duration()) undivided_.push_back(plan_.budgets.size());
+    if (count > 1 && !shared.steps.empty()) plan_.budgets.push_back(std::move(shared));
+  }
+
+  // Clocks are told apart by it.
+  std::string budget_title(const std::string& title) const {
+    const auto taken = [&](const std::string& name) {
+      return std::any_of(plan_.budgets.begin(), plan_.budgets.end(),
+                         [&](const SharedBudget& each) { return each.title == name; });
+    };
+    std::string name = title;
+    for (int number = 2; taken(name); number++) name = title + " (" + std::to_string(number) + ")";
+    return name;
+  }
+
+  // By their durations, the steps one after the other. Where several state none they take what
+  // their option or phase states together.
+  Duration sum_of_durations() const {
+    Duration sum;
+    std::map<size_t, Duration> begun;  // of plan_.budgets
+    for (const PlannedStep& planned : plan_.steps) {
+      if (!planned.skipped.empty()) continue;
+      for (const size_t index : undivided_)
+        if (plan_.budgets[index].steps.front() == planned.step) begun[index] = sum;
+      if (planned.expected) sum = sum + *planned.expected;
+      for (const size_t index : undivided_)
+        if (plan_.budgets[index].steps.back() == planned.step)
+          sum = std::max(sum, begun[index] + plan_.budgets[index].most);
+    }
+    return sum;
+  }
+
+  static bool is_within(const SourceRange& inner, const SourceRange& outer) {
+    return outer.begin <= inner.begin && inner.end <= outer.end;
   }
 
   // By the request.
@@ -230,10 +275,7 @@ class Planner {
   void condition_of_phase(size_t index) {
     const Phase& phase = procedure().phases[index];
     if (phase.condition.empty()) return;
-    const auto within = [&](size_t other) {
-      const SourceRange& range = procedure().phases[other].range;
-      return phase.range.begin <= range.begin && range.end <= phase.range.end;
-    };
+    const auto within = [&](size_t other) { return is_within(procedure().phases[other].range, phase.range); };
     bool runs = false, taken = false;
     Choice choice;
     choice.key = key_of_phase(index);
@@ -404,13 +446,9 @@ class Planner {
     for (OrderHazard& hazard : order_hazards(procedure())) {
       if (plan_.steps[hazard.step].skipped.empty()) plan_.warnings.push_back(std::move(hazard.sentence));
     }
-    Duration sum = divided_, end;
-    for (const PlannedStep& planned : plan_.steps) {
-      if (!planned.skipped.empty()) continue;
-      if (planned.expected) sum = sum + *planned.expected;
-      if (planned.window_end) end = std::max(end, *planned.window_end);
-    }
-    const Duration total = std::max(sum, end);
+    Duration total = sum_of_durations();
+    for (const PlannedStep& planned : plan_.steps)
+      if (planned.skipped.empty() && planned.window_end) total = std::max(total, *planned.window_end);
     if (plan_.rto && plan_.rto->most && total > *plan_.rto->most)
       plan_.warnings.push_back("the steps may take " + format_duration(total) + " by their own budgets, the RTO is " +
                                plan_.rto->text.text);
@@ -423,7 +461,7 @@ class Planner {
   std::set<std::string> keys_;        // of choices
   std::vector<std::string> skipped_;  // of each step, why it is left out; "" : it is not
   std::set<size_t> refuted_;          // groups of options in phases whose condition does not hold
-  Duration divided_;                  // of options, between steps without a duration of their own
+  std::vector<size_t> undivided_;     // budgets whose steps nobody knows the shares of
   bool started_ = false;
 };
 

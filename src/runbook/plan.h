@@ -58,8 +58,16 @@ struct PlannedStep {
   std::vector<Hazard> hazards;
   std::string skipped;                 // why it is left out; "" : it runs
   std::optional<Duration> window_end;  // since the scenario began, from the step's or its phase's budget
-  std::optional<Duration> expected;    // own duration, or what its option leaves it
+  std::optional<Duration> expected;    // own duration, or what its option or phase leaves it
+  bool expected_is_rest = false;       // what the durations of other steps leave it
   bool needs_person = false;
+};
+
+// A duration that an option or a phase states for all its steps together.
+struct SharedBudget {
+  std::string title;
+  Duration most;
+  std::vector<const Step*> steps;  // those that run
 };
 
 // What a scenario will do, in order. Nothing is executed by making one.
@@ -67,6 +75,7 @@ struct Plan {
   const Document* document = nullptr;
   const Procedure* procedure = nullptr;
   std::vector<PlannedStep> steps;
+  std::vector<SharedBudget> budgets;  // those of options before those of phases
   std::vector<Choice> choices;
   std::vector<Input> inputs;
   std::vector<std::string> warnings;  // hazards of the order, one sentence each

@@ -351,13 +351,11 @@ void ProcedureReader::settle_budgets() {
     }
   };
   std::vector<Budget*> phases;
-  std::map<size_t, std::vector<Budget*>> steps, options;
+  std::map<size_t, std::vector<Budget*>> steps;
   for (Phase& phase : procedure_.phases)
     if (phase.budget) phases.push_back(&*phase.budget);
   for (Step& step : procedure_.steps)
     if (step.budget) steps[step.phase].push_back(&*step.budget);
-  for (Option& option : procedure_.options)
-    if (option.budget) options[option.group].push_back(&*option.budget);
   settle(phases);
   for (auto& [phase, row] : steps) settle(row);
 }

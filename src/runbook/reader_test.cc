@@ -402,10 +402,43 @@ TEST(Plan, AnOptionsDurationIsSharedByItsSteps) {
     return make_plan(document, {.procedure = "1", .choices = {"A"}}).value();
   };
   EXPECT_EQ(plan_of(one).steps[1].expected, Duration::seconds(1800));
+  EXPECT_TRUE(plan_of(one).steps[1].expected_is_rest);
   EXPECT_FALSE(plan_of(two).steps[1].expected.has_value());
   for (const Document* document : {&one, &two})
     EXPECT_THAT(plan_of(*document).warnings,
                 testing::Contains("the steps may take 40 min 0 s by their own budgets, the RTO is 30 minutes"));
+}
+
+TEST(Plan, AnOptionsDurationIsABudgetOfItsSteps) {
+  const Document document = read(
+      "## Scenario 1: Outage\n\n### Recovery (2 hours)\n\n#### Option A: Restore (40 minutes)\n\n"
+      "```bash {id=fetch}\n./fetch.sh\n```\n\n```bash {id=load}\n./load.sh\n```\n\n"
+      "#### Option B: Restart (5 minutes)\n\n```bash {id=restart}\n./restart.sh\n```\n\n"
+      "### Recovery (1 hour)\n\n```bash {id=one}\n./one.sh\n```\n\n```bash {id=two}\n./two.sh\n```\n");
+  const auto budgets = [&](const PlanRequest& request) {
+    std::vector<std::string> words;
+    const Plan plan = make_plan(document, request).value();
+    for (const SharedBudget& budget : plan.budgets) {
+      words.push_back(budget.title + " " + format_duration(budget.most) + ":");
+      for (const Step* step : budget.steps) words.back() += " " + step->id;
+    }
+    return words;
+  };
+  EXPECT_THAT(budgets({.procedure = "1", .choices = {"A"}}),
+              ElementsAre("Restore 40 min 0 s: fetch load", "Recovery 2 h 0 min: fetch load",
+                          "Recovery (2) 1 h 0 min: one two"));
+  EXPECT_THAT(budgets({.procedure = "1", .choices = {"B"}}), ElementsAre("Recovery 1 h 0 min: one two"))
+      << "a lone step has the time for its own";
+  EXPECT_THAT(budgets({.procedure = "1", .choices = {"A"}, .only = {"load"}}),
+              ElementsAre("Restore 40 min 0 s: load", "Recovery 2 h 0 min: load"));
+}
+
+TEST(Plan, WhatPhasesAndOptionsStateTogetherCountsOnce) {
+  const Document document = read(
+      "# R\n\n## Recovery Objectives\n\n- **RTO**: 1 hour\n\n## Scenario 1: Outage\n\n### Recovery (2 hours)\n\n"
+      "#### Option A: Restore (40 minutes)\n\n```bash\n./fetch.sh\n```\n\n```bash\n./load.sh\n```\n");
+  EXPECT_THAT(make_plan(document, {.procedure = "1", .choices = {"A"}}).value().warnings,
+              testing::Contains("the steps may take 2 h 0 min by their own budgets, the RTO is 1 hour"));
 }
 
 TEST(Plan, AComponentThatTheTitleNamesComesBeforeTheStrictest) {
