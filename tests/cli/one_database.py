@@ -112,11 +112,17 @@ class Writer:
 class Live(Case):
     """A live server with its log in the repository, and a database of everything."""
 
+    MORE = ""
+
+    def make_server(self, directory, settings):
+        return Server(directory, settings)
+
     def setUp(self):
         super().setUp()
-        self.server = Server(self.scratch / "server", ["archive_mode = on", f"archive_command = '{self.program()} --config {self.config} wal push %p'"])
+        self.server = self.make_server(self.scratch / "server",
+                                       ["archive_mode = on", f"archive_command = '{self.program()} --config {self.config} wal push %p'"])
         self.addCleanup(self.server.remove)
-        self.write_config(f"  - {{name: db, kind: postgres, connection: {self.server.connection}, rpo: 5m, rto: 1h}}\n")
+        self.write_config(f"  - {{name: db, kind: postgres, connection: {self.server.connection}, rpo: 5m, rto: 1h{self.MORE}}}\n")
         self.aside = self.scratch / "aside"
         self.aside.mkdir()
         if self.server.prefix:
