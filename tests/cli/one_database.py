@@ -702,6 +702,10 @@ class LiveVerify(Live):
         self.assertIn("the newest transaction that is proven to be there is of ", outcome.out)
         outcome = self.as_server("verify", "--database", "shop", "--recent", "0s", expect=VERIFY_FAILED)
         self.assertIn("wrong: recent transactions: none since ", outcome.out)
+        # A point just taken, with no commit behind it: what was proven before still is.
+        self.as_server("backup")
+        outcome = self.as_server("verify", "--database", "shop", "--recent", "24h")
+        self.assertIn("the newest transaction that is proven to be there is of ", outcome.out)
         # A server that was put back to an earlier instant lacks what the log has.
         out = self.scratch / "out"
         self.as_server("restore", "--at", instant, "--to", out)
