@@ -1,6 +1,7 @@
 #include "recovery/points.h"
 
 #include <map>
+#include <set>
 
 #include "base/units.h"
 #include "cli/commands.h"
@@ -8,6 +9,7 @@
 #include "cli/program.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "recovery/backup.h"
 #include "repo/collect.h"
 #include "repo/hold.h"
 #include "repo/missing.h"
@@ -56,6 +58,7 @@ Result<void> list(Context& context, const PointsOptions& options) {
                {"FAULTS", Table::Align::kRight},
                {"HOLDS"}});
   Json documents = Json::array();
+  std::set<std::string> notes;
   for (const repo::Point& point : points) {
     const bool proven = std::find(verified.begin(), verified.end(), point.id) != verified.end();
     const auto& reasons = holds[point.id];
@@ -64,6 +67,8 @@ Result<void> list(Context& context, const PointsOptions& options) {
                what_it_holds(point, proven, reasons)});
     Json json = json_of(point);
     json["verified"] = proven;
+    json["notes"] = recovery::left_out_of(point);
+    for (const std::string& note : recovery::left_out_of(point)) notes.insert(note);
     json["held"] = !reasons.empty();
     json["holds"] = reasons;
     documents.push_back(std::move(json));
@@ -74,6 +79,7 @@ Result<void> list(Context& context, const PointsOptions& options) {
   } else if (!context.json()) {
     context.write(table.text());
   }
+  for (const std::string& note : notes) context.say("note: {}", printable(note));
   for (const repo::Point& point : points) {
     const auto lines = options.instants ? instants_text(point) : std::vector<std::string>();
     if (!lines.empty()) context.print("{}:", short_id(point.id));

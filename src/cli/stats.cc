@@ -26,6 +26,7 @@ Json document_of(const recovery::RepositoryStats& stats, const std::vector<recov
     json["exposure_seconds"] = state.exposure ? json_of(*state.exposure) : Json();
     json["rpo_met"] = state.rpo_met ? Json(*state.rpo_met) : Json();
     if (!state.problem.empty()) json["server_problem"] = state.problem;
+    json["notes"] = state.notes;
     components.push_back(std::move(json));
   }
   return {{"repository", {{"objects", stats.total.objects}, {"bytes", stats.total.bytes}, {"kinds", kinds}}},
@@ -88,6 +89,7 @@ Result<void> run(Context& context, bool ask_server) {
     if (!state.problem.empty())
       context.say("note: {}: the server can't say whether anything was committed since: {}", state.component,
                   state.problem);
+    for (const std::string& note : state.notes) context.say("note: {}: {}", state.component, note);
   }
   return {};
 }

@@ -310,9 +310,7 @@ Result<void> faults_of(const BackupReport& report) {
 std::vector<std::string> left_out_of(const repo::Point& point) {
   std::vector<std::string> notes;
   for (const repo::Snapshot& snapshot : point.snapshots) {
-    if (snapshot.kind != "redis") continue;
-    const auto source = redis::snapshot_source(snapshot);
-    if (!source.ok() || !source->has_users) continue;
+    if (!lacks_users(snapshot)) continue;
     notes.push_back(fmt::format(
         "{}: the users of the server's ACL are in no RDB: keep its users.acl or redis.conf in a files component",
         snapshot.component));

@@ -33,12 +33,26 @@ Result<void> check_cluster(const postgres::Connection& connection, const std::st
                     "the server is another cluster than the point's: system identifier {}, not {}", there, system_id);
 }
 
-// Where the log of the point's cluster ends, and when its last commit was.
-Result<postgres::LogEnd> log_end(postgres::WalArchive& archive, const repo::Snapshot& snapshot) {
+// Where the log of the point's cluster ends, and when its last commit was. A point just taken
+// may have none behind it: then the log before it is looked at, as far back as `since`.
+Result<postgres::LogEnd> log_end(Workspace& workspace, postgres::WalArchive& archive, const repo::Snapshot& snapshot,
+                                 Time since) {
   const postgres::RecoveryWindow window = TRY(postgres::recovery_window(archive, {snapshot}));
   const ClusterFacts facts = TRY(cluster_facts(snapshot));
   const auto path = TRY(postgres::WalPath::follow(archive, window.timeline, facts.start));
-  return postgres::LogEnd{path.timeline(), path.end(), path.last_commit()};
+  postgres::LogEnd found{path.timeline(), path.end(), path.last_commit()};
+  const auto points = TRY(stack_points(workspace));
+  const auto refs = snapshots_of(points, snapshot.component, snapshot.kind);
+  for (auto ref = refs.rbegin(); ref != refs.rend() && !found.last_commit; ++ref) {
+    const repo::Snapshot& older = *ref->snapshot;
+    const ClusterFacts then = TRY(cluster_facts(older));
+    if (then.system_id != facts.system_id || then.start >= facts.start) continue;
+    const auto longer = TRY(postgres::WalPath::follow(archive, window.timeline, then.start));
+    if (longer.end() < found.end) break;
+    found.last_commit = longer.last_commit();
+    if (older.instant < since) break;
+  }
+  return found;
 }
 
 }  // namespace
@@ -66,7 +80,8 @@ Result<LiveVerifyOutcome> verify_live_database(Workspace& workspace, const LiveV
   options.full_check = request.full_check;
   options.recent = request.recent;
   options.deadline = request.deadline;
-  if (request.recent) options.log = TRY(log_end(*archive, *snapshot));
+  if (request.recent)
+    options.log = TRY(log_end(workspace, *archive, *snapshot, workspace.machine().clock.now() - *request.recent));
   options.history = [&archive](uint32_t timeline) { return archive->history(timeline); };
   source::World world = workspace.world();
   const Duration began = world.clock.monotonic();

@@ -87,6 +87,12 @@ Result<repo::Snapshot> capture_redis(source::World& world, repo::WriteSession& s
   return redis::capture(world, session, connection);
 }
 
+bool lacks_users(const repo::Snapshot& snapshot) {
+  if (snapshot.kind != "redis") return false;
+  const auto source = redis::snapshot_source(snapshot);
+  return source.ok() && source->has_users;
+}
+
 std::vector<SnapshotRef> redis_snapshots(const std::vector<repo::Point>& points, const std::string& component) {
   auto snapshots = snapshots_of(points, component, "redis");
   std::stable_sort(snapshots.begin(), snapshots.end(), [](const SnapshotRef& a, const SnapshotRef& b) {

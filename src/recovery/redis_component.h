@@ -19,6 +19,9 @@ namespace holdfast::recovery {
 // The component's server, with its password resolved.
 Result<redis::Connection> redis_connection_of(const ComponentConfig& component);
 
+// Whether the server was known to have users of the ACL, which no restore of the snapshot brings back.
+bool lacks_users(const repo::Snapshot& snapshot);
+
 // Takes the component's RDB into a point that is being written.
 Result<repo::Snapshot> capture_redis(source::World& world, repo::WriteSession& session,
                                      const ComponentConfig& component);

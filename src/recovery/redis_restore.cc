@@ -107,7 +107,7 @@ Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request,
   const RedisLog opened = TRY(open_redis_log(workspace, plan.component));
   auto report = TRY(redis::materialise(world, workspace.repository(), *opened.log, plan.snapshot, *plan.redis_target,
                                        materialise_options(workspace, request, plan, true)));
-  plan.notes = std::move(report.notes);
+  add_notes(plan, report.notes);
   return {};
 }
 

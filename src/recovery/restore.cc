@@ -57,7 +57,7 @@ Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, Compo
   if (plan.kind == "postgres") {
     auto report = TRY(postgres::materialise(world, workspace.repository(), plan.snapshot, *plan.target,
                                             materialise_options(workspace, request, plan, true)));
-    plan.notes = std::move(report.notes);
+    add_notes(plan, report.notes);
     for (const std::string& tablespace : report.tablespaces) plan.notes.push_back("tablespace " + tablespace);
     return {};
   }
@@ -65,7 +65,7 @@ Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, Compo
   auto report =
       TRY(files::restore(world, workspace.repository(), plan.snapshot, files_options(workspace, request, plan, true)));
   plan.changes = std::move(report.changes);
-  plan.notes.insert(plan.notes.end(), report.notes.begin(), report.notes.end());
+  add_notes(plan, report.notes);
   if (report.bytes > 0) plan.bytes = report.bytes;  // of the paths chosen; over what is there it is not known
   return {};
 }

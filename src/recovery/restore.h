@@ -54,6 +54,9 @@ struct ComponentPlan {
   std::vector<std::string> notes;
 };
 
+// Beside those that the plan has; one that it has already is not said twice.
+void add_notes(ComponentPlan& plan, const std::vector<std::string>& notes);
+
 struct RestorePlan {
   Time now;
   std::vector<ComponentPlan> components;

@@ -205,6 +205,10 @@ class Planner {
     plan.instant = resolved.instant;
     plan.description = resolved.description;
     plan.notes = resolved.notes;
+    if (lacks_users(plan.snapshot))
+      plan.notes.push_back(
+          "the server had users of an ACL, which are in no RDB and do not come back: they are in its users.acl or "
+          "redis.conf");
     plan.redis_target = resolved;
     plan_.components.push_back(std::move(plan));
     return {};
@@ -330,6 +334,12 @@ class Planner {
 };
 
 }  // namespace
+
+void add_notes(ComponentPlan& plan, const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) {
+    if (std::find(plan.notes.begin(), plan.notes.end(), note) == plan.notes.end()) plan.notes.push_back(note);
+  }
+}
 
 uint64_t RestorePlan::bytes() const {
   uint64_t sum = 0;

@@ -9,6 +9,7 @@
 #include "source/postgres/server_watch.h"
 #include "source/postgres/target.h"
 #include "source/redis/command_log.h"
+#include "source/redis/target.h"
 
 namespace holdfast::recovery {
 
@@ -54,29 +55,55 @@ Result<postgres::WalMark> end_of_server(const ComponentConfig& component, uint64
 
 // All commits that were acknowledged by this time can be restored. The log itself
 // proves it up to its last commit or mark; that nothing came after is the server's to say.
-Result<Time> protected_by_log(Workspace& workspace, const std::vector<SnapshotRef>& refs,
-                              const ComponentConfig* component, std::string& problem) {
+Result<void> look_at_wal(Workspace& workspace, const std::vector<SnapshotRef>& refs, const ComponentConfig* component,
+                         ObjectiveState& state) {
   const repo::Snapshot& newest = *refs.back().snapshot;
   const ClusterFacts facts = TRY(cluster_facts(newest));
   std::vector<repo::Snapshot> snapshots;
   for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
+  bool is_astray = false;
   const auto look = [&]() -> Result<postgres::RecoveryWindow> {
     auto archive = TRY(open_archive(workspace, newest.component, facts.system_id, facts.segment_bytes));
+    const auto astray = TRY(postgres::snapshots_astray(*archive, snapshots));
+    is_astray = !astray.empty() && astray.back() + 1 == snapshots.size();
     return postgres::recovery_window(*archive, snapshots);
   };
   Clock& clock = workspace.machine().clock;
   const auto server =
       component ? end_of_server(*component, facts.system_id) : Result<postgres::WalMark>(postgres::WalMark());
-  if (!server.ok()) problem = server.error().text();
+  if (!server.ok()) state.problem = server.error().text();
   const Duration until = clock.monotonic() + kStoreSoon;
+  postgres::RecoveryWindow window;
   while (true) {
-    const postgres::RecoveryWindow window = TRY(look());
-    const Time proven = window.until.value_or(newest.instant);
-    if (!server.ok() || server.value().timeline == 0 || server.value().timeline != window.timeline) return proven;
-    if (server.value().lsn <= window.end) return std::max(proven, server.value().time);
-    if (clock.monotonic() >= until) return proven;
+    window = TRY(look());
+    state.protected_until = window.until.value_or(newest.instant);
+    if (!server.ok() || server.value().timeline == 0 || server.value().timeline != window.timeline) break;
+    if (server.value().lsn <= window.end) {
+      state.protected_until = std::max(*state.protected_until, server.value().time);
+      break;
+    }
+    if (clock.monotonic() >= until) break;
     clock.sleep(kStorePoll);
   }
+  if (is_astray)
+    state.notes.push_back(
+        fmt::format("its newest snapshot, of {}, is of timeline {}, which the server left; --point restores it",
+                    format_local(newest.instant), facts.timeline));
+  if (window.broken)
+    state.notes.push_back(fmt::format("WAL is stored behind {} that can't be reached until there is a new point: {}",
+                                      format_local(*state.protected_until), *window.broken));
+  return {};
+}
+
+Result<void> look_at_commands(Workspace& workspace, const std::vector<repo::Point>& points, ObjectiveState& state) {
+  auto logs = repo::open_log_store(workspace.repository());
+  auto log = TRY(redis::CommandLog::open(*logs, state.component));
+  const auto refs = redis_snapshots(points, state.component);
+  state.protected_until = TRY(find_windows(*log, refs)).back().until;
+  std::vector<repo::Snapshot> snapshots;
+  for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
+  state.notes = TRY(redis::notes_of_newest(*log, snapshots));
+  return {};
 }
 
 }  // namespace
@@ -96,16 +123,10 @@ Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool 
       state.newest_bytes = newest.source_bytes;
       state.protected_until = newest.instant;
       if (component.kind == "postgres")
-        state.protected_until =
-            TRY_CONTEXT(protected_by_log(workspace, refs, ask_server ? &component : nullptr, state.problem),
-                        "component {}", component.name);
-      if (component.kind == "redis") {
-        auto logs = repo::open_log_store(workspace.repository());
-        auto log = TRY_CONTEXT(redis::CommandLog::open(*logs, component.name), "component {}", component.name);
-        const auto windows =
-            TRY_CONTEXT(find_windows(*log, redis_snapshots(points, component.name)), "component {}", component.name);
-        state.protected_until = windows.back().until;
-      }
+        TRY_CONTEXT(look_at_wal(workspace, refs, ask_server ? &component : nullptr, state), "component {}",
+                    component.name);
+      if (component.kind == "redis")
+        TRY_CONTEXT(look_at_commands(workspace, points, state), "component {}", component.name);
       // The server's clock may be ahead of ours: nothing less than nothing is lost.
       state.exposure = std::max(workspace.machine().clock.now() - *state.protected_until, Duration{});
     }

@@ -29,8 +29,9 @@ struct ObjectiveState {
   std::optional<Time> protected_until;  // every change up to here can be restored
   std::optional<Duration> exposure;     // now - protected_until: what would be lost now
   std::optional<bool> rpo_met;
-  std::string problem;        // the server could not be asked: what was committed since may be nothing
-  uint64_t newest_bytes = 0;  // to be restored
+  std::string problem;             // the server could not be asked: what was committed since may be nothing
+  std::vector<std::string> notes;  // what is stored and newer, and can't be reached
+  uint64_t newest_bytes = 0;       // to be restored
 };
 // With `ask_server` a PostgreSQL server is asked where its log ends: when all of that
 // is stored nothing would be lost, whenever the last commit or mark was. Without an

@@ -1,7 +1,10 @@
 // Covers: snapshots of lines that were left (a PostgreSQL timeline, a history of Redis) and
 // what retention, windows and restores make of them; a component that was of another kind,
-// and one that a newer point lacks.
+// one that a newer point lacks; what is stored
+// and newer than what can be reached.
 #include "recovery/windows.h"
+
+#include <gmock/gmock.h>
 
 #include <algorithm>
 
@@ -27,6 +30,9 @@ namespace {
 
 using postgres::Lsn;
 using postgres::TestWal;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 const std::string kLiving(40, 'a'), kLeft(40, 'b'), kNext(40, 'c');
 
@@ -158,11 +164,19 @@ class Windows : public TestStack {
     return plan_restore(workspace(), request);
   }
 
+  std::vector<std::string> notes(const std::string& component) {
+    for (const ObjectiveState& state : objective_states(workspace(), false).value()) {
+      if (state.component == component) return state.notes;
+    }
+    return {"no such component"};
+  }
+
   repo::BlockId root_of_files_;
   Time now_;
 };
 
 using Reasons = std::vector<std::string>;
+using Notes = std::vector<std::string>;
 
 TEST_F(Windows, ATimelineThatWasLeftPushesOutNothingThatLeadsOn) {
   const auto [first, left] = promoted_cluster();
@@ -199,6 +213,10 @@ TEST_F(Windows, AHistoryThatWasLeftPushesOutNothingThatLeadsOn) {
     EXPECT_EQ(planned->components[0].point, first);
   }
   EXPECT_EQ(redis_log_states(workspace()).value().at(0).windows.size(), 1u);
+  commit(of_history(kLeft, 500, ago(58)));
+  add("cache").kind = "redis";
+  open_again();
+  EXPECT_THAT(notes("cache"), ElementsAre(HasSubstr("is of another history, which ends at " + format_local(ago(55)))));
 }
 
 // What is received may be a server that was left: the newest snapshot is what is protected.
@@ -213,6 +231,9 @@ TEST_F(Windows, AHistoryThatNothingProvesLeftEndsTheOneBefore) {
   EXPECT_EQ(window.until.ns / 1000, ago(60).ns / 1000);
   EXPECT_EQ(window.begins, (std::vector{first, next}));
   EXPECT_EQ(objective_states(workspace(), false)->at(1).protected_until, ago(60));
+  EXPECT_THAT(notes("cache"), ElementsAre(HasSubstr("commands were received until " + format_local(ago(1)) +
+                                                    ", which are of another history than its snapshot of ")));
+  EXPECT_EQ(notes("cache"), plan("cache")->components[0].notes);
   EXPECT_EQ(plan("cache")->components[0].point, next);
   EXPECT_EQ(plan("cache", ago(30)).error().code(), ErrorCode::kUnreachableTarget);
   EXPECT_EQ(reasons(run({}, true), next), (Reasons{"newest", "last 1"}));
@@ -221,6 +242,38 @@ TEST_F(Windows, AHistoryThatNothingProvesLeftEndsTheOneBefore) {
   EXPECT_EQ(astray_snapshots(workspace(), stack_points(workspace()).value()).value(), (SnapshotNames{{next, "cache"}}));
   EXPECT_EQ(plan("cache", ago(30))->components[0].point, first);
   EXPECT_EQ(objective_states(workspace(), false)->at(1).protected_until->ns / 1000, ago(1).ns / 1000);
+}
+
+TEST_F(Windows, ObjectivesSayWhatIsStoredBehindAGap) {
+  auto archive = open_archive(workspace(), "db", TestWal::kSystemId, TestWal::kSegmentBytes).value();
+  TestWal wal;
+  const Lsn start = wal.position();
+  wal.filler(10);
+  const Lsn stop = wal.position();
+  wal.commit(710, ago(179));
+  EXPECT_TRUE(archive->push_part(1, start, wal.bytes()).ok());
+  add("db").kind = "postgres";
+  open_again();
+  commit(of_cluster(1, start, stop, ago(180)));
+  EXPECT_EQ(notes("db"), Notes{});
+  wal.filler(2 * TestWal::kSegmentBytes);
+  wal.commit(720, ago(20));
+  const Lsn later{3 * TestWal::kSegmentBytes};
+  const auto pushed = archive->push_part(1, later, wal.bytes().subspan(later.value - start.value));
+  ASSERT_TRUE(pushed.ok()) << pushed.error().text();
+  EXPECT_EQ(objective_states(workspace(), false)->at(1).protected_until->ns / 1000, ago(179).ns / 1000);
+  EXPECT_THAT(notes("db"), ElementsAre(AllOf(HasSubstr("WAL is stored behind " + format_local(ago(179))),
+                                             HasSubstr("WAL from 0/100078 on is missing"))));
+}
+
+TEST_F(Windows, ObjectivesSayThatTheNewestPointIsOfATimelineThatWasLeft) {
+  promoted_cluster();
+  add("db").kind = "postgres";
+  open_again();
+  EXPECT_EQ(objective_states(workspace(), false)->at(1).protected_until->ns / 1000, ago(5).ns / 1000);
+  EXPECT_EQ(notes("db"), Notes{fmt::format("its newest snapshot, of {}, is of timeline 1, which the server left; "
+                                           "--point restores it",
+                                           format_local(ago(60)))});
 }
 
 TEST_F(Windows, WhereAComponentGoesOnAlongAnotherHistoryAWindowIsKept) {

@@ -181,6 +181,22 @@ class Server:
         shutil.rmtree(self.socket, ignore_errors=True)
 
 
+# Server programs of other majors, as `scripts/servers` fetches them.
+FETCHED = sorted(SOURCE.glob(".cache/pg/*/bin"), key=lambda path: int(path.parent.name))
+
+
+class FetchedServer(Server):
+    """A server of another major, asked with Debian's psql where it has none."""
+
+    def __init__(self, fetched, directory, settings=()):
+        self.fetched = fetched
+        super().__init__(directory, settings)
+
+    def run(self, program, *words, check=True):
+        path = self.fetched / program
+        return super().run(path if path.exists() else program, *words, check=check)
+
+
 class Background:
     """A command that runs until it is told to end."""
 

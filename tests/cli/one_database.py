@@ -112,11 +112,17 @@ class Writer:
 class Live(Case):
     """A live server with its log in the repository, and a database of everything."""
 
+    MORE = ""
+
+    def make_server(self, directory, settings):
+        return Server(directory, settings)
+
     def setUp(self):
         super().setUp()
-        self.server = Server(self.scratch / "server", ["archive_mode = on", f"archive_command = '{self.program()} --config {self.config} wal push %p'"])
+        self.server = self.make_server(self.scratch / "server",
+                                       ["archive_mode = on", f"archive_command = '{self.program()} --config {self.config} wal push %p'"])
         self.addCleanup(self.server.remove)
-        self.write_config(f"  - {{name: db, kind: postgres, connection: {self.server.connection}, rpo: 5m, rto: 1h}}\n")
+        self.write_config(f"  - {{name: db, kind: postgres, connection: {self.server.connection}, rpo: 5m, rto: 1h{self.MORE}}}\n")
         self.aside = self.scratch / "aside"
         self.aside.mkdir()
         if self.server.prefix:
@@ -696,6 +702,10 @@ class LiveVerify(Live):
         self.assertIn("the newest transaction that is proven to be there is of ", outcome.out)
         outcome = self.as_server("verify", "--database", "shop", "--recent", "0s", expect=VERIFY_FAILED)
         self.assertIn("wrong: recent transactions: none since ", outcome.out)
+        # A point just taken, with no commit behind it: what was proven before still is.
+        self.as_server("backup")
+        outcome = self.as_server("verify", "--database", "shop", "--recent", "24h")
+        self.assertIn("the newest transaction that is proven to be there is of ", outcome.out)
         # A server that was put back to an earlier instant lacks what the log has.
         out = self.scratch / "out"
         self.as_server("restore", "--at", instant, "--to", out)

@@ -141,6 +141,12 @@ class Redis(Case):
         note = "cache: the users of the server's ACL are in no RDB: keep its users.acl or redis.conf in a files component"
         self.assertEqual(self.holdfast("backup", "--json").json()["notes"], [note])
         self.assertIn(f"note: {note}\n", self.holdfast("backup").out)
+        # Where a person chooses a point, and decides on a restore.
+        self.assertEqual([point["notes"] for point in self.holdfast("points", "--json").json()["points"]], [[], [note], [note]])
+        self.assertEqual(self.holdfast("points").out.count(f"note: {note}\n"), 1)
+        planned = self.holdfast("restore", "--to", self.scratch / "out", "--dry-run", "--json").json()
+        self.assertEqual(planned["components"][0]["notes"], ["the server had users of an ACL, which are in no RDB and do not come back: "
+                                                             "they are in its users.acl or redis.conf"])
         # Who may ask nothing logs in as one of them.
         self.server.run("ACL", "SETUSER", "holdfast", "on", "nopass", "resetkeys", "resetchannels", "-@all", "+psync", "+replconf", "+ping", "+info")
         self.write_config(f"  - {{name: cache, kind: redis, connection: '{self.server.address}', user: holdfast}}\n")

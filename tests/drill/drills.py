@@ -77,6 +77,22 @@ class Drills(Cluster):
         missed = self.drill("--component", "db", expect=VERIFY_FAILED)
         self.assertIn("missed: ", self.checks(self.component(missed, "db"))["rpo"]["findings"][0]["problem"])
 
+    def verified(self):
+        return [point["id"] for point in self.as_server("points", "--json").json()["points"] if point["verified"]]
+
+    def test_a_point_drilled_whole_as_captured_counts_as_verified(self):
+        self.history()
+        self.drill()
+        self.drill("--point", "latest", "--at", "latest")
+        self.drill("--component", "db", "--point", "latest")
+        self.configure(', assertions: [{name: never, sql: "select false"}]')
+        self.drill("--point", "latest", expect=VERIFY_FAILED)
+        self.assertEqual(self.verified(), [])
+        self.configure(rto="1ms")
+        missed = self.drill("--point", "latest", expect=VERIFY_FAILED)
+        self.assertEqual(self.checks(self.component(missed, "db"))["rto"]["outcome"], "failed")
+        self.assertEqual(self.verified(), [self.as_server("latest", "--verified").out.strip()])
+
     @unittest.skipUnless(is_root(), "only root starts servers under another account")
     def test_as_root_the_server_runs_as_the_scratch_directorys_owner(self):
         self.server.sql("create table t (n int primary key); insert into t values (1)")

@@ -2,43 +2,29 @@
 """A drill of a cluster of each other major that `scripts/servers` fetches. These have no
 pg_amcheck and no pg_checksums: the drill says so, and makes its other checks."""
 import unittest
-from pathlib import Path
 
 from stack import Cluster
 
-from harness import SOURCE, VERIFY_FAILED, Server
+from harness import FETCHED, VERIFY_FAILED, FetchedServer, Server
 
 PASSED = ("row counts", "relation files", "indexes", "constraints")
-FETCHED = sorted(SOURCE.glob(".cache/pg/*/bin"), key=lambda path: int(path.parent.name))
-
-
-class FetchedServer(Server):
-    """A server of another major, asked with Debian's psql."""
-
-    def __init__(self, fetched, directory, settings):
-        self.fetched = fetched
-        super().__init__(directory, settings)
-
-    def run(self, program, *words, check=True):
-        path = self.fetched / program
-        return super().run(path if path.exists() else program, *words, check=check)
 
 
 class Major(Cluster):
-    FETCHED = None
+    BIN = None
 
     def make_server(self, directory, settings):
-        return FetchedServer(self.FETCHED, directory, settings)
+        return FetchedServer(self.BIN, directory, settings)
 
     def configure(self, more=""):
-        super().configure(f"{more}, bin_directory: {self.FETCHED}")
+        super().configure(f"{more}, bin_directory: {self.BIN}")
 
     def test_passes_when_good_and_fails_when_not(self):
         self.server.sql("create table t (n int primary key); insert into t select generate_series(1, 1000); create index t_n on t (n)")
         self.as_server("backup", "--component", "db")
         good = self.drill("--component", "db", "--point", "latest")
         db = self.component(good, "db")
-        self.assertTrue(db["server_version"].startswith(self.FETCHED.parent.name), db["server_version"])
+        self.assertTrue(db["server_version"].startswith(self.BIN.parent.name), db["server_version"])
         checks = self.checks(db)
         self.assertEqual({name: checks[name]["outcome"] for name in PASSED}, dict.fromkeys(PASSED, "passed"), checks)
         for name in ("amcheck", "page checksums"):
@@ -56,7 +42,7 @@ class Major(Cluster):
 def load_tests(loader, _tests, _pattern):
     suite = unittest.TestSuite()
     for fetched in FETCHED if Server.BIN else []:
-        suite.addTests(loader.loadTestsFromTestCase(type(f"Postgres{fetched.parent.name}", (Major,), {"FETCHED": fetched})))
+        suite.addTests(loader.loadTestsFromTestCase(type(f"Postgres{fetched.parent.name}", (Major,), {"BIN": fetched})))
     if not suite.countTestCases():
         print("skipped: no other PostgreSQL is there: scripts/servers")
     return suite

@@ -76,8 +76,8 @@ class Cluster(Drilled):
     def make_server(self, directory, settings):
         return Server(directory, settings)
 
-    def configure(self, more=""):
-        self.write_config(f"  - {{name: db, kind: postgres, connection: {self.server.connection}, rto: 1h{more}}}\n"
+    def configure(self, more="", rto="1h"):
+        self.write_config(f"  - {{name: db, kind: postgres, connection: {self.server.connection}, rto: {rto}{more}}}\n"
                           f"  - {{name: data, kind: files, paths: [{self.data}]}}\n")
         self.give_to_server(self.config, self.scratch / "pass")
 

@@ -365,6 +365,7 @@ Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<re
   window.end = path.end();
   window.until = std::max(newest.stop_time, path.proven_until().value_or(newest.stop_time));
   window.gaps = TRY(archive.gaps(window.timeline, oldest.start, std::max(path.end(), newest.stop)));
+  window.broken = path.broken();
   if (path.broken()) window.gaps.push_back(*path.broken());
   return window;
 }

@@ -20,6 +20,7 @@ struct RecoveryWindow {
   Lsn end;
   uint32_t timeline = 0;
   std::vector<std::string> gaps;
+  std::optional<std::string> broken;  // more is stored behind `end`: why it can't be reached
 };
 
 // A target that was proven reachable: which snapshot, which timeline, and what to

@@ -299,6 +299,7 @@ TEST_F(TargetTest, RefusesAGapAndNamesTheSegment) {
   EXPECT_EQ(window.from, at(0));
   EXPECT_EQ(window.until, at(10));
   EXPECT_THAT(window.gaps, ElementsAre(HasSubstr("segment 000000010000000000000002")));
+  EXPECT_EQ(window.broken, window.gaps.front());
 }
 
 TEST_F(TargetTest, AGapDividesTheWindow) {

@@ -92,6 +92,11 @@ class Resolver {
     return std::move(resolved_);
   }
 
+  Result<std::vector<std::string>> notes_of_newest() {
+    TRY(go_furthest());
+    return std::move(resolved_.notes);
+  }
+
  private:
   Result<void> choose(size_t index) {
     resolved_.snapshot_index = index;
@@ -270,6 +275,10 @@ Result<RecoveryWindow> recovery_window(CommandLog& log, const std::vector<repo::
   window.from = snapshots.front().instant;
   window.until = TRY(find_furthest(log, snapshots, places_of(snapshots))).end.covered_until;
   return window;
+}
+
+Result<std::vector<std::string>> notes_of_newest(CommandLog& log, const std::vector<repo::Snapshot>& snapshots) {
+  return Resolver(log, snapshots, {}).notes_of_newest();
 }
 
 Result<std::string> hole_behind(CommandLog& log, const Position& from, const LogEnd& end) {

@@ -48,6 +48,9 @@ struct ResolvedTarget {
 Result<ResolvedTarget> resolve_target(CommandLog& log, const std::vector<repo::Snapshot>& snapshots,
                                       const source::RestoreTarget& target);
 Result<RecoveryWindow> recovery_window(CommandLog& log, const std::vector<repo::Snapshot>& snapshots);
+// What a restore to the newest instant would note of what is stored and not in it. Snapshots
+// are oldest first, at least one.
+Result<std::vector<std::string>> notes_of_newest(CommandLog& log, const std::vector<repo::Snapshot>& snapshots);
 // What to say of commands that are stored on the line of `from` and lie behind its `end`;
 // "" when there are none.
 Result<std::string> hole_behind(CommandLog& log, const Position& from, const LogEnd& end);
