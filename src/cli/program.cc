@@ -3,7 +3,11 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <future>
+#include <memory>
+#include <thread>
 
 #include "base/errors.h"
 #include "base/log.h"
@@ -183,6 +187,15 @@ int Program::parse_failure(const CLI::ParseError& error) {
   return finish(make_error(ErrorCode::kUsage, "{}", message).with_hint(std::string(see)));
 }
 
+Result<Json> Program::within(Duration limit, const std::string& what, std::function<Result<Json>()> work) {
+  auto promise = std::make_shared<std::promise<Result<Json>>>();
+  auto outcome = promise->get_future();
+  std::thread([promise, work = std::move(work)] { promise->set_value(work()); }).detach();
+  if (outcome.wait_for(std::chrono::nanoseconds(limit.ns)) == std::future_status::ready) return outcome.get();
+  left_behind_ = true;
+  return make_error(ErrorCode::kTimeout, "{} has not ended within {}", what, format_duration(limit)).with_retryable();
+}
+
 int Program::run(int argc, char** argv) {
   help_ = argc == 1;
   // To PostgreSQL a small exit status of restore_command means "no such file",
@@ -214,7 +227,11 @@ int Program::run(int argc, char** argv) {
   stop_on_signals();
   CHECK(run_ != nullptr);
   try {
-    return finish(run_(context_));
+    const int status = finish(run_(context_));
+    if (!left_behind_) return status;
+    // What it uses must not be destroyed under it.
+    std::fflush(nullptr);
+    std::_Exit(status);
   } catch (const std::exception& exception) {
     // Nothing of ours throws: a library's exception got past its adapter.
     return finish(make_error(ErrorCode::kInternal, "{}", exception.what()));

@@ -37,6 +37,11 @@ class Program {
   // settle it by itself.
   void set_exit_status(std::function<int(const Error&)> rule) { exit_rule_ = std::move(rule); }
 
+  // Runs what may hang for good (a store that does not answer) beside us. When it has not ended by
+  // then, it is left behind, and the process ends with kTimeout without waiting for it. `work` owns
+  // what it uses.
+  Result<Json> within(Duration limit, const std::string& what, std::function<Result<Json>()> work);
+
  private:
   void add_global_options();
   int finish(const Result<void>& result);
@@ -51,6 +56,7 @@ class Program {
   bool help_ = false, version_ = false;
   Run run_;
   std::function<int(const Error&)> exit_rule_;
+  bool left_behind_ = false;  // a thread that may go on
 };
 
 // Every command, one file each; commands.cc has them in the order of the help.

@@ -1,3 +1,7 @@
+#include <memory>
+#include <optional>
+
+#include "base/time.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/program.h"
@@ -8,8 +12,13 @@ namespace holdfast::cli {
 
 namespace {
 
+// PostgreSQL archives one segment at a time and waits for as long as that takes: a store that hangs
+// must come to be a failure, after which it tries again.
+constexpr Duration kUsualLimit = Duration::seconds(600);
+
 struct PushOptions {
   std::string component, path;
+  std::optional<std::string> limit;
 };
 
 // archive_command runs in the data directory, and %p is relative to it: the path
@@ -29,7 +38,7 @@ Result<postgres::ClusterIdentity> identify(FileSystem& fs, const std::string& pa
       .with_hint("archive_command runs in the data directory: there 'wal push %p' is enough");
 }
 
-Result<void> run(Context& context, const PushOptions& options) {
+Result<Json> store(Context& context, const PushOptions& options) {
   FileSystem& fs = real_file_system();
   const std::string name = base_name(options.path);
   const Bytes content = TRY(read_file(fs, options.path, 2 * kGiB));
@@ -38,8 +47,17 @@ Result<void> run(Context& context, const PushOptions& options) {
   const auto* component = TRY(wal_component(workspace->stack(), options.component));
   auto archive = TRY(recovery::open_archive(*workspace, component->name, cluster.system_id, cluster.segment_bytes));
   TRY(archive->push(name, content.view()));
-  context.set_document("wal-push", {{"component", component->name}, {"name", name}, {"bytes", content.size()}});
-  context.say("stored {}", name);
+  return Json{{"component", component->name}, {"name", name}, {"bytes", content.size()}};
+}
+
+Result<void> run(Program& program, Context& context, const std::shared_ptr<PushOptions>& options) {
+  Duration limit = kUsualLimit;
+  if (options->limit) limit = TRY_CONTEXT(parse_duration(*options->limit), "--timeout");
+  const std::string what = "storing " + base_name(options->path);
+  auto stored = program.within(limit, what, [&context, options] { return store(context, *options); });
+  if (!stored.ok()) return std::move(stored).error();
+  context.say("stored {}", base_name(options->path));
+  context.set_document("wal-push", std::move(stored).value());
   return {};
 }
 
@@ -53,10 +71,14 @@ void add_wal_push(Program& program, CLI::App* wal) {
       ->add_option("--component", options->component,
                    "whose WAL it is (when the stack has several PostgreSQL components)")
       ->type_name("NAME");
+  command
+      ->add_option("--timeout", options->limit,
+                   "end as failed after this long, so that PostgreSQL tries again (default: 10m)")
+      ->type_name("DURATION");
   program.examples(command,
                    "archive_command = 'holdfast --config /etc/hf.yaml wal push \"%p\"'\n"
                    "# the same bytes again are accepted, other bytes are refused (25)");
-  program.on(command, [options](Context& context) { return run(context, *options); });
+  program.on(command, [&program, options](Context& context) { return run(program, context, options); });
 }
 
 }  // namespace holdfast::cli

@@ -398,6 +398,60 @@ TEST_F(Windows, ADamagedLogOfRedisKeepsItsPointsAndIsLeftAsItIs) {
   EXPECT_EQ(fs_.list(stream)->size(), records);
 }
 
+// A window is to be kept, and a record of the log that says what leads where is damaged: nothing
+// goes that would stay if it were whole.
+TEST_F(Windows, ADamagedRecordOfAClusterCostsNoPointAndNoLog) {
+  auto archive = open_archive(workspace(), "db", TestWal::kSystemId, TestWal::kSegmentBytes).value();
+  TestWal wal;
+  wal.filler(100);
+  wal.switch_segment();
+  ASSERT_TRUE(archive->push(wal.segment_name(0), wal.segment(0).view()).ok());
+  std::vector<repo::PointId> points;
+  for (const int minutes : {180, 120, 60}) {
+    const Lsn start = wal.position();
+    const size_t before = wal.bytes().size();
+    wal.filler(100);
+    const Lsn stop = wal.position();
+    wal.commit(700, ago(minutes - 1));
+    points.push_back(commit(of_cluster(1, start, stop, ago(minutes))));
+    ASSERT_TRUE(archive->push_part(1, start, wal.bytes().subspan(before)).ok());
+  }
+  const Duration window = Duration::seconds(60 * 90);
+  const std::vector<Reasons> whole = {{"goes"}, {"window 1 h 30 min"}, {"newest", "last 1"}};
+  const PruneReport planned = run(window, true);
+  for (size_t i = 0; i < points.size(); i++) EXPECT_EQ(reasons(planned, points[i]), whole[i]);
+  ASSERT_EQ(planned.logs.at(0).records, std::vector{wal.segment_name(0)});
+
+  const std::string stream = root_ + "/repository/log/db." + std::to_string(TestWal::kSystemId);
+  const auto records = fs_.list(stream).value();
+  ASSERT_EQ(records.size(), 4u);
+  for (const DirectoryEntry& record : records) {
+    const std::string path = stream + "/" + record.name;
+    const Bytes content = read_file(fs_, path, 1 << 20).value();
+    for (const size_t at : {size_t{0}, size_t{70}, content.size() - 20}) {
+      SCOPED_TRACE(fmt::format("byte {} of {}", at, record.name));
+      Bytes damaged = Bytes::copy_of(content.view());
+      damaged[at] ^= 1;
+      ASSERT_TRUE(fs_.remove_file(path).ok());
+      ASSERT_TRUE(write_file_durably(fs_, path, damaged.view()).ok());
+      open_again();
+      const PruneReport report = run(window, true);
+      for (size_t i = 1; i < points.size(); i++) EXPECT_NE(reasons(report, points[i]), Reasons{"goes"});
+      ASSERT_EQ(report.logs.size(), 1u);
+      for (const std::string& gone : report.logs[0].records) EXPECT_EQ(gone, wal.segment_name(0));
+      // What can't be read at all tells nothing of the oldest point either.
+      EXPECT_TRUE(at > 0 || reasons(report, points[0]) == Reasons{"held: the log of db can't be read"} ||
+                  record.name == wal.segment_name(0));
+    }
+    ASSERT_TRUE(fs_.remove_file(path).ok());
+    ASSERT_TRUE(write_file_durably(fs_, path, content.view()).ok());
+  }
+  // Whole again, nothing of it is remembered.
+  open_again();
+  const PruneReport report = run(window);
+  for (size_t i = 0; i < points.size(); i++) EXPECT_EQ(reasons(report, points[i]), whole[i]);
+}
+
 TEST_F(Windows, ThatCanNotBeToldHideNothingThatWasRemoved) {
   promoted_cluster();
   const repo::PointId files = stack_points(workspace()).value().back().id;

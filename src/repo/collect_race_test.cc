@@ -18,6 +18,7 @@
 #include "repo/scratch_repository.h"
 #include "repo/test_clock.h"
 #include "repo/test_points.h"
+#include "store/test_store.h"
 
 namespace holdfast::repo {
 namespace {
@@ -73,42 +74,13 @@ class Schedule {
   TestClock& clock_;
 };
 
-class SteppingStore : public store::ObjectStore {
+class SteppingStore : public store::SteppedStore {
  public:
-  SteppingStore(store::ObjectStore& inner, Schedule& schedule) : inner_(inner), schedule_(schedule) {}
-  Result<void> create(std::string_view name, ByteView content) override {
-    schedule_.step();
-    return inner_.create(name, content);
-  }
-  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override {
-    schedule_.step();
-    return inner_.read(name, offset, length);
-  }
-  Result<Bytes> read_all(std::string_view name) override {
-    schedule_.step();
-    return inner_.read_all(name);
-  }
-  Result<store::ObjectInfo> stat(std::string_view name) override {
-    schedule_.step();
-    return inner_.stat(name);
-  }
-  Result<void> list(std::string_view prefix,
-                    const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
-    schedule_.step();
-    return inner_.list(prefix, visit);
-  }
-  Result<void> remove(std::string_view name) override {
-    schedule_.step();
-    return inner_.remove(name);
-  }
-  Result<Time> server_time() override {
-    schedule_.step();
-    return inner_.server_time();
-  }
-  std::string location() const override { return "memory, step by step"; }
+  SteppingStore(store::ObjectStore& inner, Schedule& schedule) : SteppedStore(inner), schedule_(schedule) {}
 
  private:
-  store::ObjectStore& inner_;
+  void step() override { schedule_.step(); }
+
   Schedule& schedule_;
 };
 

@@ -14,6 +14,7 @@
 #include "repo/test_clock.h"
 #include "repo/test_points.h"
 #include "repo/tombstone.h"
+#include "store/test_store.h"
 
 namespace holdfast::repo {
 namespace {
@@ -241,6 +242,32 @@ TEST_F(CollectTest, index_objects_are_merged_when_they_are_many) {
   run();
   EXPECT_EQ(count("index/"), 1u);
   EXPECT_EQ(repository_->points().value().size(), 20u);
+  expect_clean();
+}
+
+// Each time that somebody has made an index object, a collection merges all there are.
+class MergingStore : public store::PassingStore {
+ public:
+  using PassingStore::PassingStore;
+  Result<void> create(std::string_view name, ByteView content) override {
+    TRY(PassingStore::create(name, content));
+    if (name.starts_with("index/") && merge) merge();
+    return {};
+  }
+  std::function<void()> merge;
+};
+
+TEST_F(CollectTest, a_running_writers_index_may_be_merged_with_others) {
+  for (uint64_t i = 0; i < 20; i++) take({{"f", pieces(i * 5, i * 5 + 5)}});
+  MergingStore store(*scratch_.store);
+  Environment environment{store, clock_, *scratch_.random};
+  const auto writer = open_repository(environment, ScratchRepository::passphrase()).value();
+  store.merge = [&] {
+    run();
+    EXPECT_EQ(count("index/"), 1u);
+  };
+  const auto point = take_test_point(*writer, {{"f", {500}}}, clock_.now());
+  EXPECT_TRUE(point.ok()) << point.error().text();
   expect_clean();
 }
 

@@ -84,16 +84,18 @@ Result<void> compact_index(RepositoryAccess& repository, const std::set<ObjectDi
   bool any = false;
   for (const auto& [object, size_bytes] : objects) {
     if (!digest_of_name(object).ok()) continue;  // nobody's: check names it
-    auto parts = TRY(read_parts(repository, object));
+    auto parts = read_parts(repository, object);
+    if (!parts.ok() && parts.error().code() == ErrorCode::kNotFound) continue;  // its writer took it back
+    if (!parts.ok()) return std::move(parts).error();
     std::vector<Index::Part> kept;
-    for (Index::Part& part : parts) {
+    for (Index::Part& part : *parts) {
       const ObjectDigest& pack = part.pack.digest;
       // What a writer indexed after our listing exists, although we have not seen it.
       const bool stays =
           !deleted.count(pack) && (stored.count(pack) || TRY(exists(repository.store(), pack_name(pack))));
       if (stays) kept.push_back(std::move(part));
     }
-    if (kept.size() == parts.size() && !(merge && size_bytes < kSmallBytes)) continue;
+    if (kept.size() == parts->size() && !(merge && size_bytes < kSmallBytes)) continue;
     any = true;
     TRY(rewriter.take(object, std::move(kept)));
   }

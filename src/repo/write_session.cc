@@ -233,11 +233,19 @@ class Session final : public WriteSession {
       parts.swap(unindexed_);
       unindexed_records_ = 0;
     }
+    // Without a lease the packs may have been collected: then an index would name what is gone.
+    TRY(lease_->ensure_held());
     const auto objects = TRY(write_index(repository_.store(), repository_.keys(), repository_.random(), parts));
+    if (auto held = lease_->ensure_held(); !held.ok()) {
+      for (const ObjectDigest& object : objects)
+        ignore(repository_.store().remove(index_name(object)), "the error to tell is the lost lease");
+      return held;
+    }
     for (const ObjectDigest& object : objects) {
-      const auto info = TRY(repository_.store().stat(index_name(object)));
+      const auto info = repository_.store().stat(index_name(object));
+      if (!info.ok()) continue;  // a collector has merged it with others already
       const std::lock_guard lock(mutex_);
-      stats_.stored_bytes += info.size_bytes;
+      stats_.stored_bytes += info->size_bytes;
     }
     return {};
   }

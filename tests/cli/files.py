@@ -94,6 +94,35 @@ class Files(Case):
         self.assertEqual(Path(deep, "leaf").read_text(), "leaf")
         self.assertEqual((self.data / "zlink").stat().st_ino, Path(deep, "leaf").stat().st_ino)
 
+    def test_a_path_that_just_fits_is_restored(self):
+        """Though beside it no temporary of the usual name would."""
+        self.make_data()
+        deep, part = str(self.data), "d" * 100
+        while len(deep) + 1 + len(part) < 3950:
+            deep += "/" + part
+        deep += "/" + "e" * (4095 - 26 - 1 - len(deep))  # 25 bytes are left for a name below it
+        os.makedirs(deep)
+        names = ["n" * 25, "short"]
+        for name in names:
+            Path(deep, name).write_text(name)
+        os.symlink("short", Path(deep, "link"))
+        os.link(Path(deep, "short"), Path(deep, "zhard"))
+        self.write_config()
+        self.holdfast("init")
+        self.holdfast("backup")
+        self.holdfast("restore", "--delta")  # nothing to do
+        shutil.rmtree(self.data)
+        self.holdfast("restore")
+        Path(deep, "n" * 25).write_text("changed")
+        Path(deep, "zhard").unlink()
+        Path(deep, "zhard").write_text("another file")
+        self.holdfast("restore", "--delta", "--remove-extra")
+        self.assertEqual(sorted(os.listdir(deep)), sorted([*names, "link", "zhard"]))
+        for name in names:
+            self.assertEqual(Path(deep, name).read_text(), name)
+        self.assertEqual(Path(deep, "zhard").stat().st_ino, Path(deep, "short").stat().st_ino)
+        self.assertEqual(os.readlink(Path(deep, "link")), "short")
+
     def test_a_point_that_lacks_files_says_so(self):
         self.make_data()
         (self.data / "locked").write_text("x")

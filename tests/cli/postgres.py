@@ -1,10 +1,11 @@
 """PostgreSQL through the command line, on a private cluster."""
+import os
 import shutil
 import subprocess
 import unittest
 from pathlib import Path
 
-from harness import (MISMATCH, NO_SPACE, PERMISSION, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, UNAVAILABLE, UNREACHABLE, USAGE,
+from harness import (MISMATCH, NO_SPACE, PERMISSION, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, TIMEOUT, UNAVAILABLE, UNREACHABLE, USAGE,
                      Background, Case, Server, contents, is_root, wait_until)
 
 
@@ -428,6 +429,31 @@ class Postgres(Case):
         self.server.stop()
         outcome = self.as_server("backup", expect=UNAVAILABLE)
         self.assertIn("component db", outcome.err)
+
+    def test_a_store_that_hangs_is_a_failure_that_the_server_repeats(self):
+        self.server.sql(f"alter system set archive_command = '{self.program()} --config {self.config} wal push --timeout 3s %p'")
+        self.server.sql("select pg_reload_conf()")
+        self.write_history()
+        stored = self.stored()
+        away = self.scratch / "config-away"
+        (self.repository / "config").rename(away)
+        os.mkfifo(self.repository / "config", 0o666)  # who opens it waits for somebody who writes
+        self.server.sql("create table later (n int)")
+        segment = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        outcome = self.as_server("wal", "push", "--timeout", "200ms", self.server.data / "pg_wal" / segment, expect=TIMEOUT)
+        self.assertEqual(outcome.err, f"holdfast: storing {segment} has not ended within 0.20 s\n")
+        outcome = self.as_server("wal", "push", "--json", "--timeout", "200ms", self.server.data / "pg_wal" / segment, expect=TIMEOUT)
+        self.assertTrue(outcome.json()["error"]["retryable"])
+        self.refuse("wal", "push", "--timeout", "soon", segment, status=USAGE, says="--timeout")
+        self.server.sql("select pg_switch_wal()")
+        wait_until("a failure of archive_command",
+                   lambda: self.server.sql("select last_failed_wal from pg_stat_archiver") == segment)
+        (self.repository / "config").unlink()
+        self.assertEqual({name: content for name, content in self.stored().items() if name != "config"},
+                         {name: content for name, content in stored.items() if name != "config"})
+        away.rename(self.repository / "config")
+        wait_until("archiving", lambda: self.server.sql("select last_archived_wal from pg_stat_archiver") >= segment)
+        self.assertEqual(self.as_server("log", "--json").json()["logs"][0].get("gaps", []), [])
 
     def test_wal_push_and_get(self):
         self.write_history()

@@ -12,7 +12,11 @@
 namespace holdfast::files {
 namespace {
 
-constexpr size_t kTemporaryNameBytes = std::string_view(".holdfast-.tmp").size() + 32;  // and digits
+constexpr size_t kTemporaryDigits = 32;
+constexpr size_t kTemporaryNameBytes = std::string_view(".holdfast-.tmp").size() + kTemporaryDigits;
+// Where the path has no room for that: as many digits as there is room for. Fewer than these might
+// be another file's, too.
+constexpr size_t kShortestTemporaryNameBytes = 1 + 15;
 
 std::string prefix_of(const std::string& directory) {
   if (directory.empty()) return "";
@@ -48,12 +52,16 @@ std::string Target::temporary_of(std::string_view tree_path) const {
   crypto::Sha256 hash;
   hash.update(snapshot_.bytes);
   hash.update(as_bytes(tree_path));
-  const std::string digits = to_hex(hash.finish()).substr(0, 32);
-  return join_path(path_of(tree_parent(tree_path)), fmt::format(".holdfast-{}.tmp", digits));
+  const std::string digits = to_hex(hash.finish()).substr(0, kTemporaryDigits);
+  const std::string directory = path_of(tree_parent(tree_path));
+  if (directory.size() + 1 + kTemporaryNameBytes < PATH_MAX)
+    return join_path(directory, fmt::format(".holdfast-{}.tmp", digits));
+  const size_t room = PATH_MAX - 1 - std::min<size_t>(directory.size() + 1, PATH_MAX - 1);
+  return join_path(directory, "." + digits.substr(0, std::max(room, kShortestTemporaryNameBytes) - 1));
 }
 
 bool Target::is_too_long(std::string_view tree_path) const {
-  const size_t longest = std::max(tree_path.size(), tree_parent(tree_path).size() + 1 + kTemporaryNameBytes);
+  const size_t longest = std::max(tree_path.size(), tree_parent(tree_path).size() + 1 + kShortestTemporaryNameBytes);
   return prefix_.size() + 1 + longest >= PATH_MAX;  // with the zero byte that ends it
 }
 

@@ -1,0 +1,279 @@
+// Covers: a collection beside a backup that is just ending. The backup commits, and two
+// collections run, in every order of the two in which one goes on after any of its steps,
+// the other does any number of its own, and then each ends; with and without leases that
+// end between the two. The backup refers to a pack that is about to be deleted, one that
+// is about to be condemned, one that is about to be repacked, and its own. Whatever the
+// order: a point that was committed can be read whole, then and after all that is garbage
+// has gone, and check is clean.
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "repo/check.h"
+#include "repo/collect.h"
+#include "repo/scratch_repository.h"
+#include "repo/test_clock.h"
+#include "repo/test_points.h"
+#include "store/test_store.h"
+
+namespace holdfast::repo {
+namespace {
+
+enum class Who { kBackup, kCollector };
+constexpr size_t kToTheEnd = SIZE_MAX;
+
+struct Turn {
+  Who who = Who::kBackup;
+  size_t steps = kToTheEnd;
+  bool leases_end = false;  // before it begins
+};
+
+// Lets one of the two work at a time, as many steps as its turn has.
+class Turns {
+ public:
+  Turns(std::vector<Turn> turns, TestClock& clock) : turns_(std::move(turns)), clock_(clock) {}
+
+  // Before each step: returns when it may be done.
+  void step(Who who) {
+    std::unique_lock lock(mutex_);
+    if (turn().who == who && done_ == turn().steps) next();
+    changed_.wait(lock, [&] { return turn().who == who; });
+    done_++;
+    steps_[static_cast<size_t>(who)]++;
+  }
+  void leave(Who who) {
+    const std::lock_guard lock(mutex_);
+    gone_[static_cast<size_t>(who)] = true;
+    if (turn().who == who) next();
+  }
+  size_t steps(Who who) const { return steps_[static_cast<size_t>(who)]; }
+
+ private:
+  const Turn& turn() const { return turns_[at_]; }
+  // With mutex_ held.
+  void next() {
+    while (at_ + 1 < turns_.size()) {
+      at_++;
+      done_ = 0;
+      if (turn().leases_end) clock_.advance(Duration::hours(2));
+      if (!gone_[static_cast<size_t>(turn().who)]) break;
+    }
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  const std::vector<Turn> turns_;  // guarded by mutex_, as is what follows
+  size_t at_ = 0;
+  size_t done_ = 0;
+  size_t steps_[2] = {};
+  bool gone_[2] = {};
+  TestClock& clock_;
+};
+
+// What one of the two does to the store. Its helper threads work within its turn.
+class TurnStore : public store::SteppedStore {
+ public:
+  using SteppedStore::SteppedStore;
+  // From now on this thread waits for its turns.
+  void obey(Turns& turns, Who who) {
+    turns_ = &turns;
+    who_ = who;
+    thread_ = std::this_thread::get_id();
+  }
+
+ private:
+  void step() override {
+    if (turns_ && std::this_thread::get_id() == thread_) turns_->step(who_);
+  }
+
+  Turns* turns_ = nullptr;
+  Who who_ = Who::kBackup;
+  std::thread::id thread_;
+};
+
+struct Outcome {
+  size_t backup_steps = 0;
+  size_t collector_steps = 0;
+  bool committed = false;
+  uint64_t resurrected = 0;
+};
+
+class EndingBackup {
+ public:
+  EndingBackup()
+      : scratch_(3, clock_),
+        backup_store_(*scratch_.store),
+        collector_store_(*scratch_.store),
+        backup_environment_{backup_store_, clock_, *scratch_.random},
+        collector_environment_{collector_store_, clock_, *scratch_.random} {}
+
+  Outcome run(std::vector<Turn> turns) {
+    begin();
+    Turns order(std::move(turns), clock_);
+    Outcome outcome;
+    {
+      std::jthread backup([&] {
+        backup_store_.obey(order, Who::kBackup);
+        outcome.committed = commit();
+        order.leave(Who::kBackup);
+      });
+      std::jthread collector([&] {
+        collector_store_.obey(order, Who::kCollector);
+        for (int round = 0; round < 2; round++) outcome.resurrected += collect_once();
+        order.leave(Who::kCollector);
+      });
+    }
+    session_.reset();
+    judge(outcome);
+    outcome.backup_steps = order.steps(Who::kBackup);
+    outcome.collector_steps = order.steps(Who::kCollector);
+    return outcome;
+  }
+
+ private:
+  static constexpr CollectOptions kCollect = {.dry_run = false, .grace = {}, .repack_below = 0.7};
+
+  Point take(Repository& repository, const std::vector<TestFile>& files) {
+    clock_.advance(Duration::seconds(10));
+    auto point = take_test_point(repository, files, clock_.now());
+    EXPECT_TRUE(point.ok()) << (point.ok() ? "" : point.error().text());
+    clock_.advance(Duration::seconds(10));
+    return std::move(point).value();
+  }
+
+  // A backup that has everything but its commit behind it, and what it took over is to go.
+  void begin() {
+    auto repository = scratch_.init();
+    const Point deleted = take(*repository, {{"deleted", {1, 2}}});
+    const Point condemned = take(*repository, {{"condemned", {11, 12}}});
+    const Point sparse = take(*repository, {{"sparse", {21, 22, 23, 24, 25}}});
+    kept_ = take(*repository, {{"kept", {21}}});
+
+    backup_ = open_repository(backup_environment_, ScratchRepository::passphrase()).value();
+    collector_ = open_repository(collector_environment_, ScratchRepository::passphrase()).value();
+    session_ = WriteSession::begin(*backup_, {}).value();
+    TreeWriter writer(*session_);
+    for (const TestFile& file :
+         std::vector<TestFile>{{"condemned", {11, 12}}, {"deleted", {1, 2}}, {"own", {31}}, {"sparse", {22, 23}}}) {
+      const auto entry = test_entry(*session_, file);
+      ASSERT_TRUE(entry.ok() && writer.add(*entry).ok());
+    }
+    point_ = kept_;
+    point_.time = clock_.now();
+    point_.snapshots[0].files = 4;
+    point_.snapshots[0].root = writer.finish().value();
+
+    ASSERT_TRUE(repository->remove_point(deleted.id).ok());
+    clock_.advance(Duration::seconds(10));
+    ASSERT_GT(collect(*repository, kCollect, progress_).value().packs_tombstoned, 0u);
+    ASSERT_TRUE(repository->remove_point(condemned.id).ok());
+    ASSERT_TRUE(repository->remove_point(sparse.id).ok());
+    clock_.advance(Duration::seconds(10));
+  }
+
+  bool commit() {
+    const auto committed = session_->commit(point_);
+    if (committed.ok()) return true;
+    EXPECT_EQ(committed.error().code(), ErrorCode::kLeaseLost) << committed.error().text();
+    return false;
+  }
+
+  uint64_t collect_once() {
+    clock_.advance(Duration::seconds(1));
+    const auto report = collect(*collector_, kCollect, progress_);
+    if (report.ok()) return report->packs_resurrected;
+    EXPECT_EQ(report.error().code(), ErrorCode::kLeaseLost) << report.error().text();
+    return 0;
+  }
+
+  void judge(const Outcome& outcome) {
+    const auto repository = scratch_.open().value();
+    expect_whole(*repository, outcome);
+    // Nobody is at work any more: all that is garbage goes, and nothing else does.
+    for (int round = 0; round < 3; round++) {
+      clock_.advance(Duration::hours(2));
+      const auto report = collect(*repository, kCollect, progress_);
+      ASSERT_TRUE(report.ok()) << report.error().text();
+    }
+    EXPECT_TRUE(scratch_.names("tombs/").empty());
+    expect_whole(*repository, outcome);
+  }
+
+  void expect_whole(Repository& repository, const Outcome& outcome) {
+    const auto points = repository.points();
+    ASSERT_TRUE(points.ok()) << points.error().text();
+    EXPECT_EQ(points->size(), outcome.committed ? 2u : 1u);
+    for (const Point& point : *points) {
+      const auto verified = verify_test_point(repository, point);
+      EXPECT_TRUE(verified.ok()) << verified.error().text();
+    }
+    const auto report = check(repository, {.read_data_percent = 100}, progress_);
+    ASSERT_TRUE(report.ok()) << report.error().text();
+    for (const Damage& damage : report->damage) ADD_FAILURE() << damage.object << ": " << damage.problem;
+  }
+
+  TestClock clock_;
+  ScratchRepository scratch_;
+  TurnStore backup_store_, collector_store_;
+  Environment backup_environment_, collector_environment_;
+  std::unique_ptr<Repository> backup_, collector_;
+  std::unique_ptr<WriteSession> session_;
+  Point kept_, point_;
+  Progress progress_;
+};
+
+// Who begins, after how many steps the other goes on, and after how many of those the first does.
+struct Order {
+  Who first;
+  size_t before = 0, meanwhile = 0;
+  int leases_end_before_turn = 0;  // 0: they don't
+
+  std::vector<Turn> turns() const {
+    const Who second = first == Who::kBackup ? Who::kCollector : Who::kBackup;
+    std::vector<Turn> turns = {{first, before}, {second, meanwhile}, {first, kToTheEnd}, {second, kToTheEnd}};
+    if (leases_end_before_turn > 0) turns[static_cast<size_t>(leases_end_before_turn)].leases_end = true;
+    return turns;
+  }
+  std::string text() const {
+    return fmt::format("{} does {} steps, then the other {}, leases end before turn {}",
+                       first == Who::kBackup ? "the backup" : "the collector", before, meanwhile,
+                       leases_end_before_turn);
+  }
+};
+
+class CollectCommit : public testing::TestWithParam<int> {};
+
+TEST_P(CollectCommit, no_order_of_the_two_loses_a_block) {
+  const Outcome alone = EndingBackup().run({{Who::kBackup, kToTheEnd}, {Who::kCollector, kToTheEnd}});
+  ASSERT_TRUE(alone.committed);
+  ASSERT_GE(alone.backup_steps, 10u);
+  ASSERT_GT(alone.collector_steps, 50u);
+  size_t committed = 0, lost = 0, resurrecting = 0;
+  const auto visit = [&](const Order& order) {
+    SCOPED_TRACE(order.text());
+    const Outcome outcome = EndingBackup().run(order.turns());
+    (outcome.committed ? committed : lost)++;
+    resurrecting += outcome.resurrected > 0;
+  };
+  // Where leases end, too, every third: elsewhere for each step of the backup.
+  const size_t stride = GetParam() == 0 ? 1 : 3;
+  for (size_t backup = 0; backup <= alone.backup_steps && !HasFailure(); backup++) {
+    for (size_t collector = backup % stride; collector <= alone.collector_steps && !HasFailure(); collector += stride) {
+      visit({Who::kBackup, backup, collector, GetParam()});
+      visit({Who::kCollector, collector, backup, GetParam()});
+    }
+  }
+  RecordProperty("committed", static_cast<int>(committed));
+  RecordProperty("lost", static_cast<int>(lost));
+  EXPECT_GT(committed, 50u);
+  EXPECT_GT(resurrecting, 50u);
+  EXPECT_EQ(lost > 0, GetParam() != 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(LeasesEndBeforeTurn, CollectCommit, testing::Values(0, 1, 2));
+
+}  // namespace
+}  // namespace holdfast::repo
