@@ -30,6 +30,7 @@ class Initialiser {
   Result<void> run() {
     TRY(choose_file());
     if (TRY(exists(fs_, file_))) {
+      TRY(refuse_descriptions());
       stack_ = TRY(context_.stack());
       context_.say("using the configuration {}", file_);
     } else {
@@ -53,6 +54,19 @@ class Initialiser {
     if (TRY(exists(fs_, parent_path(file_)))) return {};
     return make_error(ErrorCode::kNotFound, "there is no directory {} for the configuration", parent_path(file_))
         .with_hint("make it first, or give another place with --config");
+  }
+
+  // What is given to describe a stack must not be dropped in silence.
+  Result<void> refuse_descriptions() const {
+    const char* given = !options_.stack.empty()         ? "--stack"
+                        : !options_.connections.empty() ? "--postgres"
+                        : !options_.redis.empty()       ? "--redis"
+                        : !options_.paths.empty()       ? "--files"
+                                                        : nullptr;
+    if (given == nullptr) return {};
+    return make_error(ErrorCode::kAlreadyExists, "{} describes the stack already: {} would not get into it", file_,
+                      given)
+        .with_hint("write it there, under 'components:' (docs/configuration.md), or name another file with --config");
   }
 
   Result<void> find_servers() {

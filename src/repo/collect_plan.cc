@@ -84,6 +84,12 @@ class Planner {
     TRY(look_at_packs(marks.index()));
     TRY(count_live_bytes(marks));
     // 4. What follows.
+    // No rule ever drops the last point: none at all means a repository of which nothing was completed
+    // yet, or one whose points can't be seen now. Nothing goes for that.
+    if (points.empty() && !packs_.empty()) {
+      plan_.report.notes.push_back("there is no point at all: no pack goes before there is one");
+      return std::move(plan_);
+    }
     for (const auto& [digest, pack] : packs_) decide(digest, pack);
     decide_repacked();
     choose_kept_blocks(marks);

@@ -315,6 +315,26 @@ TEST_F(CollectTest, a_pack_that_was_cut_short_goes_and_not_its_successor) {
   }
 }
 
+// As when the directory of a store is not mounted, or somebody has moved it.
+TEST_F(CollectTest, where_no_point_can_be_seen_nothing_goes) {
+  const Point first = take({{"a", pieces(0, 20)}});
+  const Point second = take({{"b", pieces(100, 120)}});
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  run();  // marks packs of the first
+  const Bytes point = scratch_.get(point_name(second.id));
+  ASSERT_TRUE(scratch_.store->remove(point_name(second.id)).ok());
+  const size_t packs = count("packs/");
+  for (int i = 0; i < 3; i++) {
+    const CollectReport report = run();
+    EXPECT_EQ(report.packs_deleted + report.packs_tombstoned, 0u);
+    EXPECT_EQ(report.notes, std::vector<std::string>{"there is no point at all: no pack goes before there is one"});
+  }
+  EXPECT_EQ(count("packs/"), packs);
+  ASSERT_TRUE(scratch_.store->create(point_name(second.id), point).ok());
+  EXPECT_EQ(run().packs_deleted, 2u);
+  expect_clean();
+}
+
 TEST_F(CollectTest, two_at_once_are_refused) {
   take({{"a", pieces(0, 20)}});
   const auto other =

@@ -85,6 +85,15 @@ class BadInput(Case):
                     whole=f"the repository at {self.repository}: object config has format version 99; this holdfast knows up to 1",
                     hint="use a newer holdfast")
 
+    def test_init_with_a_description_beside_a_configuration(self):
+        self.make_data()
+        self.write_config()
+        for option, value in (("--files", self.data), ("--stack", "shop"), ("--postgres", "host=/nowhere"), ("--redis", "redis://127.0.0.1:1")):
+            self.refuse("init", option, value, status=ALREADY_EXISTS,
+                        says=f"{self.config} describes the stack already: {option} would not get into it",
+                        hint="write it there, under 'components:'")
+        self.holdfast("init")
+
     def test_init_over_a_repository(self):
         self.make_stack()
         self.refuse("init", status=ALREADY_EXISTS, whole=f"there is a repository at {self.repository} already",

@@ -365,6 +365,36 @@ TEST_F(ReceiverTest, ASlowStoreHoldsTheServerUpAndLosesNothing) {
   EXPECT_EQ(server_->archive().ranges().value().size(), 1u);
 }
 
+// Neither a server that waits for us nor one that ends the stream for our silence may
+// suffer for a mark.
+TEST_F(ReceiverTest, AStoreThatIsSlowToTakeAMarkKeepsNobodyWaiting) {
+  start();
+  server_->sql("ALTER SYSTEM SET wal_sender_timeout = '1s'");
+  server_->sql("SELECT pg_reload_conf()");
+  TroubledLogStore store(server_->store());
+  LiveReceiver receiver(*server_, receiver_options(), store);
+  const std::shared_ptr<void> lets_go(nullptr, [&](void*) { store.mend(); });
+  ASSERT_TRUE(wait_until([&] { return receiver.state().connected; }));
+  store.hold_marks();
+  insert(10);
+  ASSERT_TRUE(wait_until([&] { return store.marks_waiting() > 0; }));
+  const std::string acknowledged = "SELECT coalesce(max(flush_lsn), '0/0') FROM pg_stat_replication";
+  for (int i = 0; i < 20; i++) {
+    insert(10);
+    const Lsn end = server_->flushed();
+    ASSERT_TRUE(wait_until([&] { return parse_lsn(server_->sql(acknowledged)).value() >= end; }));
+  }
+  // Longer than the server bears silence.
+  const std::string began = server_->sql("SELECT clock_timestamp()");
+  ASSERT_TRUE(wait_until(
+      [&] { return server_->sql("SELECT clock_timestamp() > '" + began + "'::timestamptz + interval '3s'") == "t"; }));
+  EXPECT_EQ(store.marks_waiting(), 1u);
+  EXPECT_EQ(receiver.state().reconnects, 0u) << receiver.state().trouble;
+  store.mend();
+  ASSERT_TRUE(wait_until([&] { return receiver.state().proven_until.has_value(); }));
+  EXPECT_EQ(receiver.stop(), "");
+}
+
 // Case: one failing segment while those behind it succeed.
 TEST_F(ReceiverTest, ASegmentThatFailsIsNotPassedOverByThoseBehindIt) {
   start();

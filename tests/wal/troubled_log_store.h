@@ -19,6 +19,14 @@ class TroubledLogStore : public repo::LogStore {
     std::lock_guard lock(mutex_);
     held_ = true;
   }
+  void hold_marks() {
+    std::lock_guard lock(mutex_);
+    marks_held_ = true;
+  }
+  size_t marks_waiting() {
+    std::lock_guard lock(mutex_);
+    return marks_waiting_;
+  }
   // Lets one put through that waits, or the next that comes.
   void let_one_through() {
     std::lock_guard lock(mutex_);
@@ -35,13 +43,16 @@ class TroubledLogStore : public repo::LogStore {
   }
   void mend() {
     std::lock_guard lock(mutex_);
-    held_ = false;
+    held_ = marks_held_ = false;
     refused_.clear();
     changed_.notify_all();
   }
 
   Result<Outcome> put(const std::string& stream, const repo::LogRecord& record) override {
-    if (!record.name.starts_with("mark.")) TRY(wait_for_turn(record.name));
+    if (record.name.starts_with("mark."))
+      wait_with_marks();
+    else
+      TRY(wait_for_turn(record.name));
     return under_.put(stream, record);
   }
   Result<repo::LogRecord> get(const std::string& stream, const std::string& name) override {
@@ -59,6 +70,13 @@ class TroubledLogStore : public repo::LogStore {
   }
 
  private:
+  void wait_with_marks() {
+    std::unique_lock lock(mutex_);
+    marks_waiting_++;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return !marks_held_; });
+    marks_waiting_--;
+  }
   Result<void> wait_for_turn(const std::string& name) {
     std::unique_lock lock(mutex_);
     if (!refused_.empty() && name.starts_with(refused_))
@@ -72,7 +90,8 @@ class TroubledLogStore : public repo::LogStore {
   repo::LogStore& under_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool held_ = false;
+  bool held_ = false, marks_held_ = false;
+  size_t marks_waiting_ = 0;
   size_t allowed_ = 0, passed_ = 0;
   std::string refused_;
 };

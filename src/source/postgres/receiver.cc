@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "source/postgres/mark_writer.h"
 #include "source/postgres/replication_session.h"
 #include "source/postgres/server_watch.h"
 #include "source/postgres/slot_warning.h"
@@ -69,7 +70,8 @@ class Receiver {
         sink_(
             archive, clock,
             {options.synchronous, options.flush_interval, options.flush_bytes, options.storers, Duration::seconds(10)},
-            [this] { bell_.ring(); }) {}
+            [this] { bell_.ring(); }),
+        marks_(archive, [this] { bell_.ring(); }) {}
 
   Result<void> run();
 
@@ -88,6 +90,7 @@ class Receiver {
   void note_server(const ServerState& state);
   void warn_of_slot(const ServerState& server);
   void write_marks();
+  void note_written_mark();
   void report(bool now);
   void rest(Duration pause);
   void note_refusal(const Error& error);
@@ -100,6 +103,7 @@ class Receiver {
   const std::function<void(const ReceiverState&)>& on_state_;
   Bell bell_;
   WalSink sink_;
+  MarkWriter marks_;
   std::unique_ptr<ReplicationSession> session_;
 
   ReceiverState state_;
@@ -114,7 +118,7 @@ class Receiver {
   std::atomic<uint64_t> answers_{0};  // of the watch
   std::mutex watch_mutex_;
   std::optional<ServerState> server_state_;
-  WalMark written_;                     // the newest mark
+  WalMark offered_;                     // the newest mark
   std::string slot_limit_;              // as the server said it last
   std::unique_ptr<ServerWatch> watch_;  // last: its thread uses the others
 };
@@ -172,6 +176,8 @@ bool Receiver::settle(Duration patience) {
   if (sink_.timeline() == 0) return true;
   const bool all = sink_.drain(patience);
   write_marks();
+  if (!marks_.wait_until_idle(patience)) log_warn("postgres.receive.mark", {{"problem", "the store takes too long"}});
+  note_written_mark();
   return all;
 }
 
@@ -396,14 +402,17 @@ void Receiver::write_marks() {
     mark = server_state_->end;
   }
   state_.server_end = std::max(state_.server_end, mark.lsn);
-  if (mark.timeline != sink_.timeline() || mark.lsn > sink_.stored() || mark.time <= written_.time) return;
+  note_written_mark();
+  if (mark.timeline != sink_.timeline() || mark.lsn > sink_.stored() || mark.time <= offered_.time) return;
   const Duration now = clock_.monotonic();
   if (!stopping_ && marks_at_ != Duration{} && now - marks_at_ < Duration{options_.mark_interval.ns / 2}) return;
-  auto stored = archive_.mark(mark.timeline, mark.lsn, mark.time);
+  marks_.offer(mark);
   marks_at_ = now;
-  if (!stored.ok()) return log_warn("postgres.receive.mark", {{"problem", stored.error().text()}});
-  written_ = mark;
-  state_.proven_until = mark.time;
+  offered_ = mark;
+}
+
+void Receiver::note_written_mark() {
+  if (const auto written = marks_.written()) state_.proven_until = written->time;
 }
 
 void Receiver::report(bool now) {
