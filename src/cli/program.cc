@@ -2,11 +2,11 @@
 
 #include <unistd.h>
 
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <future>
-#include <memory>
+#include <mutex>
 #include <thread>
 
 #include "base/errors.h"
@@ -22,6 +22,31 @@ namespace holdfast::cli {
 namespace {
 
 constexpr size_t kWidestHelp = 100;
+
+// Calls `bark` when it has not been destroyed within `limit`.
+class Watchdog {
+ public:
+  Watchdog(Duration limit, std::function<void()> bark)
+      : thread_([this, limit, bark = std::move(bark)] {
+          std::unique_lock lock(mutex_);
+          if (!ended_.wait_for(lock, std::chrono::nanoseconds(limit.ns), [this] { return over_; })) bark();
+        }) {}
+  ~Watchdog() {
+    {
+      const std::lock_guard lock(mutex_);
+      over_ = true;
+    }
+    ended_.notify_all();
+    thread_.join();
+  }
+  Watchdog(const Watchdog&) = delete;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool over_ = false;
+  std::thread thread_;  // the last: it uses the others
+};
 
 // Outermost context first, as one line; the hint stands on a line of its own.
 std::string message_of(const Error& error) {
@@ -187,13 +212,14 @@ int Program::parse_failure(const CLI::ParseError& error) {
   return finish(make_error(ErrorCode::kUsage, "{}", message).with_hint(std::string(see)));
 }
 
-Result<Json> Program::within(Duration limit, const std::string& what, std::function<Result<Json>()> work) {
-  auto promise = std::make_shared<std::promise<Result<Json>>>();
-  auto outcome = promise->get_future();
-  std::thread([promise, work = std::move(work)] { promise->set_value(work()); }).detach();
-  if (outcome.wait_for(std::chrono::nanoseconds(limit.ns)) == std::future_status::ready) return outcome.get();
-  left_behind_ = true;
-  return make_error(ErrorCode::kTimeout, "{} has not ended within {}", what, format_duration(limit)).with_retryable();
+Result<void> Program::within(Duration limit, const std::string& what, const std::function<Result<void>()>& work) {
+  const Watchdog watchdog(limit, [&] {
+    const int status = finish(
+        make_error(ErrorCode::kTimeout, "{} has not ended within {}", what, format_duration(limit)).with_retryable());
+    std::fflush(nullptr);
+    std::_Exit(status);
+  });
+  return work();
 }
 
 int Program::run(int argc, char** argv) {
@@ -227,11 +253,7 @@ int Program::run(int argc, char** argv) {
   stop_on_signals();
   CHECK(run_ != nullptr);
   try {
-    const int status = finish(run_(context_));
-    if (!left_behind_) return status;
-    // What it uses must not be destroyed under it.
-    std::fflush(nullptr);
-    std::_Exit(status);
+    return finish(run_(context_));
   } catch (const std::exception& exception) {
     // Nothing of ours throws: a library's exception got past its adapter.
     return finish(make_error(ErrorCode::kInternal, "{}", exception.what()));

@@ -37,10 +37,9 @@ class Program {
   // settle it by itself.
   void set_exit_status(std::function<int(const Error&)> rule) { exit_rule_ = std::move(rule); }
 
-  // Runs what may hang for good (a store that does not answer) beside us. When it has not ended by
-  // then, it is left behind, and the process ends with kTimeout without waiting for it. `work` owns
-  // what it uses.
-  Result<Json> within(Duration limit, const std::string& what, std::function<Result<Json>()> work);
+  // Does what may hang for good (a store that does not answer). When it has not ended by then, the
+  // process ends as a command does that failed with kTimeout: nothing else frees it.
+  Result<void> within(Duration limit, const std::string& what, const std::function<Result<void>()>& work);
 
  private:
   void add_global_options();
@@ -56,7 +55,6 @@ class Program {
   bool help_ = false, version_ = false;
   Run run_;
   std::function<int(const Error&)> exit_rule_;
-  bool left_behind_ = false;  // a thread that may go on
 };
 
 // Every command, one file each; commands.cc has them in the order of the help.

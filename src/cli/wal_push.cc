@@ -1,4 +1,3 @@
-#include <memory>
 #include <optional>
 
 #include "base/time.h"
@@ -38,7 +37,7 @@ Result<postgres::ClusterIdentity> identify(FileSystem& fs, const std::string& pa
       .with_hint("archive_command runs in the data directory: there 'wal push %p' is enough");
 }
 
-Result<Json> store(Context& context, const PushOptions& options) {
+Result<void> store(Context& context, const PushOptions& options) {
   FileSystem& fs = real_file_system();
   const std::string name = base_name(options.path);
   const Bytes content = TRY(read_file(fs, options.path, 2 * kGiB));
@@ -47,18 +46,15 @@ Result<Json> store(Context& context, const PushOptions& options) {
   const auto* component = TRY(wal_component(workspace->stack(), options.component));
   auto archive = TRY(recovery::open_archive(*workspace, component->name, cluster.system_id, cluster.segment_bytes));
   TRY(archive->push(name, content.view()));
-  return Json{{"component", component->name}, {"name", name}, {"bytes", content.size()}};
+  context.set_document("wal-push", {{"component", component->name}, {"name", name}, {"bytes", content.size()}});
+  context.say("stored {}", name);
+  return {};
 }
 
-Result<void> run(Program& program, Context& context, const std::shared_ptr<PushOptions>& options) {
+Result<void> run(Program& program, Context& context, const PushOptions& options) {
   Duration limit = kUsualLimit;
-  if (options->limit) limit = TRY_CONTEXT(parse_duration(*options->limit), "--timeout");
-  const std::string what = "storing " + base_name(options->path);
-  auto stored = program.within(limit, what, [&context, options] { return store(context, *options); });
-  if (!stored.ok()) return std::move(stored).error();
-  context.say("stored {}", base_name(options->path));
-  context.set_document("wal-push", std::move(stored).value());
-  return {};
+  if (options.limit) limit = TRY_CONTEXT(parse_duration(*options.limit), "--timeout");
+  return program.within(limit, "storing " + base_name(options.path), [&] { return store(context, options); });
 }
 
 }  // namespace
@@ -78,7 +74,7 @@ void add_wal_push(Program& program, CLI::App* wal) {
   program.examples(command,
                    "archive_command = 'holdfast --config /etc/hf.yaml wal push \"%p\"'\n"
                    "# the same bytes again are accepted, other bytes are refused (25)");
-  program.on(command, [&program, options](Context& context) { return run(program, context, options); });
+  program.on(command, [&program, options](Context& context) { return run(program, context, *options); });
 }
 
 }  // namespace holdfast::cli
