@@ -76,9 +76,11 @@ Result<std::map<std::string, std::string>> connect_keywords(const Connection& co
 Duration now() { return system_clock().monotonic(); }
 
 // Of a server of ours: what libpq is not to ask the environment for. Only a string can give
-// an empty value, which as a keyword counts as none given.
+// an empty value, which as a keyword counts as none given. Libraries that the settings of a
+// database or of a role name are not loaded, whatever they reach out to: they may not be here.
 constexpr const char* kNothingElsewhere =
-    "hostaddr='' options='' requirepeer='' target_session_attrs=any channel_binding=disable gssencmode=disable";
+    "hostaddr='' options='-c session_preload_libraries= -c local_preload_libraries=' requirepeer='' "
+    "target_session_attrs=any channel_binding=disable gssencmode=disable";
 
 // Keywords that libpq of one version knows are errors to that of another.
 bool knows_keyword(std::string_view keyword) {
