@@ -242,6 +242,8 @@ class Drills(Cluster):
         self.server.sql("alter system set listen_addresses = '*'")  # for the next start: the port may be another's
         self.server.sql(f"alter system set archive_command = 'touch {marks['archived']}'")
         self.server.sql("alter database postgres set session_preload_libraries = 'auto_explain'")
+        self.server.sql("create database other")
+        self.server.sql("alter database other set session_preload_libraries = 'of_another_machine'")
         self.server.sql("select pg_reload_conf()")
         self.assertEqual(self.server.sql("show shared_preload_libraries"), "auto_explain")
         wanted = {"listen_addresses": "", "archive_mode": "off", "archive_command": "(disabled)", "primary_conninfo": "", "primary_slot_name": "",
