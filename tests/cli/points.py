@@ -118,6 +118,15 @@ class Points(Case):
         self.holdfast("check", "--read-data")
         self.holdfast("backup", "--tag", "missing:x", expect=USAGE)
 
+    def test_a_dry_run_tells_what_a_newer_point_lacks(self):
+        self.holdfast("backup")
+        self.configure(extra="when_a_component_fails: commit_degraded\n")
+        self.server.stop()
+        self.holdfast("backup", expect=INCOMPLETE)
+        owner = ("--owner", "root") if is_root() else ()
+        plan = self.holdfast("restore", "--component", "db", "--to", self.scratch / "out", "--dry-run", "--json", *owner).json()
+        self.assertIn("is degraded: db could not be captured", plan["components"][0]["notes"][0])
+
     def test_a_before_command_that_fails(self):
         self.configure(data=f"before_backup: [{self.note('hold')}, [sh, -c, 'echo a passphrase is taken >&2; exit 9']]\n"
                             f"after_backup: [{self.note('free')}]")

@@ -223,6 +223,47 @@ class Drills(Cluster):
         self.assertEqual([mark for mark in marks if mark.exists()], [])
         self.assertEqual(self.server.sql("select active from pg_replication_slots"), "f")
 
+    def test_no_file_of_settings_reaches_out_either(self):
+        """Settings in included files, of ALTER SYSTEM and of a database, libraries, and the hooks of archiving and restoring."""
+        marks = {name: self.scratch / name for name in ("archived", "fetched", "cleaned")}
+        folder, single = self.server.data / "more.d", self.server.data / "one.conf"
+        folder.mkdir()
+        standby = f"host={self.server.socket} user=postgres"
+        (folder / "1.conf").write_text(f"synchronous_standby_names = 'nobody'\nsynchronous_commit = local\n"
+                                       f"primary_conninfo = '{standby}'\narchive_cleanup_command = 'touch {marks['cleaned']}'\n")
+        single.write_text(f"shared_preload_libraries = 'auto_explain'\nsession_preload_libraries = 'auto_explain'\n"
+                          f"local_preload_libraries = ''\nrestore_command = 'touch {marks['fetched']}; false'\n")
+        with open(self.server.data / "postgresql.conf", "a", encoding="ascii") as file:
+            file.write("include_dir = 'more.d'\ninclude = 'one.conf'\n")
+        self.give_to_server(folder, folder / "1.conf", single)
+        self.server.stop()
+        self.server.start()
+        self.server.sql("alter system set synchronous_standby_names = 'nobody, nobody_else'")
+        self.server.sql("alter system set listen_addresses = '*'")  # for the next start: the port may be another's
+        self.server.sql(f"alter system set archive_command = 'touch {marks['archived']}'")
+        self.server.sql("alter database postgres set session_preload_libraries = 'auto_explain'")
+        self.server.sql("create database other")
+        self.server.sql("alter database other set session_preload_libraries = 'of_another_machine'")
+        self.server.sql("select pg_reload_conf()")
+        self.assertEqual(self.server.sql("show shared_preload_libraries"), "auto_explain")
+        wanted = {"listen_addresses": "", "archive_mode": "off", "archive_command": "(disabled)", "primary_conninfo": "", "primary_slot_name": "",
+                  "synchronous_standby_names": "", "shared_preload_libraries": "", "session_preload_libraries": "", "archive_cleanup_command": "", "recovery_end_command": ""}
+        assertions = [{"name": name, "database": "postgres", "sql": f"select current_setting('{name}') = '{value}'"} for name, value in wanted.items()]
+        more = {"receives nothing": "not exists (select from pg_stat_wal_receiver)", "feeds nobody": "not exists (select from pg_stat_replication)",
+                "fetches from nowhere": f"current_setting('restore_command') not like '%{marks['fetched']}%'",
+                "listens nowhere": "inet_server_addr() is null"}
+        assertions += [{"name": name, "database": "postgres", "sql": f"select {condition}"} for name, condition in more.items()]
+        self.configure(", assertions: " + json.dumps(assertions))
+        self.as_server("backup")
+        for path in marks.values():
+            path.unlink(missing_ok=True)
+        self.server.sql("create table t (n int)")
+        self.server.stop(mode="immediate")
+        made = self.drill("--component", "db", "--point", "latest")
+        checks = self.checks(self.component(made, "db"))
+        self.assertEqual((checks["assertions"]["findings"], checks["assertions"]["words"]), ([], f"{len(assertions)} of the stack"))
+        self.assertEqual([name for name, path in marks.items() if path.exists()], [])
+
     def test_subscriptions_do_not_wake_up(self):
         self.server.sql("create table t (n int); create subscription s connection 'host=127.0.0.1 dbname=postgres' publication p "
                         "with (connect = false)")

@@ -32,6 +32,10 @@ Result<void> write_access_files(FileSystem& fs, const std::string& root);
 std::vector<std::pair<std::string, std::string>> settings_aside(int major, const std::string& data_directory,
                                                                 const std::string& root);
 
+// Options for sessions there, in which what a database or a role has set goes before
+// settings_aside(): libraries of these reach out as they like, and may not be here.
+inline constexpr const char* kNoLibraries = "-c session_preload_libraries= -c local_preload_libraries=";
+
 // Whether waiting will not change that a server just started aside refuses a connection:
 // it is another server, or its own account may not do what we need.
 bool is_final(const Error& refused);

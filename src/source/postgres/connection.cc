@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/places.h"
+#include "source/postgres/aside.h"
 #include "source/postgres/sqlstate.h"
 
 namespace holdfast::postgres {
@@ -78,7 +79,7 @@ Duration now() { return system_clock().monotonic(); }
 // Of a server of ours: what libpq is not to ask the environment for. Only a string can give
 // an empty value, which as a keyword counts as none given.
 constexpr const char* kNothingElsewhere =
-    "hostaddr='' options='' requirepeer='' target_session_attrs=any channel_binding=disable gssencmode=disable";
+    "hostaddr='' options='{}' requirepeer='' target_session_attrs=any channel_binding=disable gssencmode=disable";
 
 // Keywords that libpq of one version knows are errors to that of another.
 bool knows_keyword(std::string_view keyword) {
@@ -198,8 +199,8 @@ Result<std::unique_ptr<ServerSession>> ServerSession::connect(const Connection& 
   const auto keywords = TRY(connect_keywords(connection, options));
   std::vector<const char*> names, values;
   const bool ours = !connection.data_directory.empty();
-  const std::string nothing_else = knows_keyword("require_auth") ? fmt::format("{} require_auth=''", kNothingElsewhere)
-                                                                 : std::string(kNothingElsewhere);
+  const std::string nothing_else =
+      fmt::format(kNothingElsewhere, kNoLibraries) + (knows_keyword("require_auth") ? " require_auth=''" : "");
   if (ours) {
     names.push_back("dbname");  // libpq reads the first one as a string
     values.push_back(nothing_else.c_str());

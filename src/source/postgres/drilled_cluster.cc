@@ -203,8 +203,8 @@ CommandOptions DrilledCluster::tool(std::vector<std::string> argv) const {
   CommandOptions command;
   command.argv = std::move(argv);
   command.argv[0] = join_path(bin_directory_, command.argv[0]);
-  command.environment = {
-      {"PGHOST", path("s")}, {"PGPORT", kPort}, {"PGUSER", "postgres"}, {"PGDATABASE", "postgres"}, {"LC_ALL", "C"}};
+  command.environment = {{"PGHOST", path("s")},      {"PGPORT", kPort}, {"PGUSER", "postgres"},
+                         {"PGDATABASE", "postgres"}, {"LC_ALL", "C"},   {"PGOPTIONS", kNoLibraries}};
   command.without = client_variables();
   command.uid = options_.user.uid;
   command.gid = options_.user.gid;

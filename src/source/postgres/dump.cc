@@ -5,6 +5,7 @@
 #include "base/filesystem.h"
 #include "base/percent.h"
 #include "base/subprocess.h"
+#include "source/postgres/aside.h"
 #include "source/postgres/private_server.h"
 
 namespace holdfast::postgres {
@@ -20,9 +21,12 @@ Result<void> run(const DumpProgram& program, const Connection& connection, std::
   command.deadline = program.deadline;
   command.output_limit_bytes = 1 << 20;
   command.stop = program.stop;
-  if (!connection.data_directory.empty()) command.without = client_variables();
+  if (!connection.data_directory.empty()) {
+    command.without = client_variables();
+    command.environment = {{"PGOPTIONS", kNoLibraries}};
+  }
   if (!connection.password.empty())
-    command.environment = {{"PGPASSWORD", std::string(as_text(connection.password.reveal()))}};
+    command.environment.emplace_back("PGPASSWORD", std::string(as_text(connection.password.reveal())));
   TRY(run_command_checked(command));
   return {};
 }

@@ -11,6 +11,7 @@
 #include "base/filesystem.h"
 #include "base/subprocess.h"
 #include "base/tail.h"
+#include "source/postgres/aside.h"
 #include "source/postgres/materialise_plan.h"
 
 namespace holdfast::postgres {
@@ -166,8 +167,11 @@ Result<std::string> PrivateServer::run(std::vector<std::string> argv, Duration d
   const std::string own = join_path(options_.bin_directory, argv[0]);
   if (is_executable(own)) argv[0] = own;
   command.argv = std::move(argv);
-  command.environment = {
-      {"PGHOST", options_.socket_directory}, {"PGPORT", kPort}, {"PGUSER", "postgres"}, {"PGDATABASE", "postgres"}};
+  command.environment = {{"PGHOST", options_.socket_directory},
+                         {"PGPORT", kPort},
+                         {"PGUSER", "postgres"},
+                         {"PGDATABASE", "postgres"},
+                         {"PGOPTIONS", kNoLibraries}};
   command.without = client_variables();
   command.uid = options_.user.uid;
   command.gid = options_.user.gid;

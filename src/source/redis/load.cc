@@ -147,6 +147,16 @@ Result<void> check_fits(ServerSession& session, const RdbSurvey& survey, const L
   return {};
 }
 
+// Found out by the first such key, keys that came before it would be there already.
+Result<void> check_modules(ServerSession& session, const RdbSurvey& survey, const LoadOptions& options) {
+  if (survey.module_key.empty()) return {};
+  const Reply loaded = TRY(session.ask({"MODULE", "LIST"}));
+  if (loaded.is_error() || !loaded.elements.empty()) return {};  // the server will say
+  return make_error(ErrorCode::kMismatch, "{} is of a module ({}), and {} has none loaded", survey.module_key,
+                    fmt::join(survey.summary.modules, ", "), address(options))
+      .with_hint("load the module there (loadmodule), or restore to a directory for a server that has it");
+}
+
 void note_modules(const RdbSurvey& survey, LoadReport& report) {
   if (survey.summary.modules.empty()) return;
   report.notes.push_back(
@@ -170,6 +180,7 @@ Result<LoadReport> load_rdb(source::World& world, const OpenRdb& open, const Loa
   auto session = TRY(connect(world, options));
   TRY(check_server(*session, options));
   TRY(check_fits(*session, survey, options));
+  TRY(check_modules(*session, survey, options));
   world.progress.phase = "loading";
   auto source = TRY(open());
   Loader loader(world, *session, survey, options, report);

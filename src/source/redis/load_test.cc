@@ -123,5 +123,16 @@ TEST_F(LoadTest, RefusesWhatDoesNotFit) {
   EXPECT_EQ(narrow.error().code(), ErrorCode::kMismatch) << narrow.error().text();
 }
 
+// Covers: a value of a module is refused before the keys in front of it are sent.
+TEST_F(LoadTest, AServerWithoutModulesIsNotLoadedHalf) {
+  snapshot_ = take(rig_.store_rdb(as_bytes(rdb_with_module_value()), kStart, kTaken));
+  const auto refused = load(false);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kMismatch);
+  EXPECT_THAT(refused.error().text(),
+              HasSubstr("module 'm' of database 0 is of a module (AAAAAAAAB), and unix://" + rig_.path("target")));
+  EXPECT_EQ(take(session_->command({"DBSIZE"})).integer, 0);
+}
+
 }  // namespace
 }  // namespace holdfast::redis

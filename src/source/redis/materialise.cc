@@ -214,6 +214,10 @@ class Materialiser {
     report_.commands = state_.command_count;
     report_.faults = state_.faults;
     report_.rdb = state_.folded.empty() ? state_.base_rdb : state_.folded_rdb;
+    if (!state_.base_rdb.modules.empty()) {
+      report_.notes.push_back(fmt::format("it holds data of modules ({}): a server starts on it only with these loaded",
+                                          fmt::join(state_.base_rdb.modules, ", ")));
+    }
     if (!state_.commands.empty() && state_.folded.empty()) {
       report_.notes.push_back(
           fmt::format("there is no {}, as the commands after the snapshot could not be folded in: {}; start the server "

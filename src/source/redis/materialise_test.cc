@@ -347,5 +347,28 @@ TEST_F(MaterialiseTest, OlderServersGetOneAppendOnlyFile) {
   EXPECT_THAT(std::string(as_text(single)), HasSubstr("APPEND"));
 }
 
+// Covers: what modules keep comes out byte for byte, with the word that a server needs them,
+// and commands behind it are not folded by one that has not.
+TEST_F(MaterialiseTest, DataOfModulesIsForAServerThatHasThem) {
+  const std::string rdb = rdb_with_module_value();
+  snapshot_ = take(rig_.store_rdb(as_bytes(rdb), kStart, kTaken));
+  auto none = take(rig_.store_log(kStart, {}));
+  const auto plain = take(materialise_to("plain", *none, resolve(*none, std::nullopt)));
+  const std::string note = "it holds data of modules (AAAAAAAAB): a server starts on it only with these loaded";
+  EXPECT_THAT(plain.notes, ElementsAre(note));
+  EXPECT_EQ(as_text(take(read_file(rig_.world.fs, rig_.path("plain/dump.rdb")))), rdb);
+
+  auto log = take(rig_.store_log(kStart, {{after(10), encoded({"SELECT", "0"}) + encoded({"APPEND", "a", "w"})}}));
+  const auto replayed = take(materialise_to("replayed", *log, resolve(*log, std::nullopt)));
+  EXPECT_THAT(replayed.notes, ElementsAre(note, HasSubstr("there is no dump.rdb")));
+  EXPECT_THAT(files_in("replayed"), ElementsAre("appendonlydir"));
+  MaterialiseOptions options;
+  options.folding = Folding::kRequired;
+  const auto required = materialise_to("required", *log, resolve(*log, std::nullopt), options);
+  ASSERT_FALSE(required.ok());
+  EXPECT_THAT(required.error().text(),
+              HasSubstr("it holds data of the module AAAAAAAAB, which a private redis-server"));
+}
+
 }  // namespace
 }  // namespace holdfast::redis

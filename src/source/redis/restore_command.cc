@@ -18,6 +18,7 @@ class Surveyor : public RdbVisitor {
   }
 
   Result<void> end_key(uint64_t bytes) override {
+    if (survey_.module_key.empty() && type_name(key_->type) == "module") survey_.module_key = describe(*key_);
     if (bytes > kGatheredBytes) survey_.large.push_back({key_->offset, bytes});
     if (bytes > survey_.largest_bytes) {
       survey_.largest_bytes = bytes;

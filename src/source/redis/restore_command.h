@@ -27,6 +27,7 @@ struct RdbSurvey {
   uint64_t largest_bytes = 0;
   std::string largest_key;  // for people
   uint32_t largest_db = 0;
+  std::string module_key;  // for people: the first whose value is a module's; ""
 };
 Result<RdbSurvey> survey_rdb(const OpenRdb& open);
 

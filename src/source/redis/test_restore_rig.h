@@ -138,4 +138,24 @@ inline std::string encoded(const std::vector<std::string_view>& words) {
   return std::string(as_text(encode_command(words)));
 }
 
+// An RDB of three strings in database 0, and between them a value of the module "AAAAAAAAB". Its
+// checksum is left out.
+inline std::string rdb_with_module_value() {
+  const std::string value("\x07\x01m\x81\x00\x00\x00\x00\x00\x00\x04\x01\x02\x05\x03\x00\x00\x00\x00\x05\x01x\x00", 23);
+  return std::string(
+             "REDIS0010\xfe\x00\x00\x01"
+             "a\x01"
+             "1\x00\x01"
+             "b\x01"
+             "2",
+             21) +
+         value +
+         std::string(
+             "\x00\x01"
+             "c\x01"
+             "3\xff",
+             6) +
+         std::string(8, '\0');
+}
+
 }  // namespace holdfast::redis
