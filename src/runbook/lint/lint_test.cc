@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "runbook/lint/context.h"
 #include "runbook/reader.h"
 
 namespace holdfast::runbook::lint {
@@ -103,6 +104,16 @@ TEST(Promotion, AMachineThatIsGoneIsFenced) {
   EXPECT_THAT(found(step_with(gone + "\n" + promote), kRule), IsEmpty());
   EXPECT_EQ(found(step_with(gone + " --dry-run\n" + promote), kRule).size(), 1u);
   EXPECT_THAT(found(step_with("gcloud compute instances stop old\n" + promote), kRule), IsEmpty());
+}
+
+TEST(Runs, OfOneTextShareIt) {
+  const auto document = read_document(step_with("ssh db 'systemctl stop api\nsystemctl stop web'\n"), "r.md");
+  ASSERT_TRUE(document.ok());
+  const std::string& text = document->scenarios[0].steps[0].text;
+  const Context context(document.value(), nullptr);
+  ASSERT_EQ(context.runs.size(), 3u);
+  for (const auto& run : context.runs)
+    EXPECT_EQ(run.text.data(), text.data()) << "a copy for each is the square of the text";
 }
 
 TEST(Responses, EachSeverityAgainstItsOwnMetric) {
