@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "base/bytes.h"
+#include "base/utf8.h"
 #include "crypto/digest.h"
 #include "engine/launcher.h"
 #include "runbook/hazards.h"
@@ -56,6 +57,10 @@ Result<void> set_variable(Variables& variables, const std::string& assignment) {
         .with_hint("for a secret: NAME=env:VARIABLE, NAME=file:PATH or NAME=exec:COMMAND");
   }
   const std::string value = assignment.substr(equals + 1);
+  if (!is_utf8(value)) {
+    return make_error(ErrorCode::kUsage, "the value of {} is not UTF-8, and the run's journal holds nothing else", name)
+        .with_hint(fmt::format("give it by reference: {0}=file:PATH, {0}=env:VARIABLE or {0}=exec:COMMAND", name));
+  }
   variables.plain.erase(name);
   variables.secret.erase(name);
   (is_secret_reference(value) ? variables.secret : variables.plain)[name] = value;

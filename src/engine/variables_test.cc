@@ -32,6 +32,17 @@ TEST(Variables, ASecretPlaceholderTakesNoValueAtAll) {
   }
 }
 
+TEST(Variables, AValueThatTheJournalCannotHoldIsRefused) {
+  Variables variables;
+  const auto done = set_variable(variables, "POD=db-\xff");
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code(), ErrorCode::kUsage);
+  EXPECT_EQ(done.error().message(), "the value of POD is not UTF-8, and the run's journal holds nothing else");
+  EXPECT_THAT(done.error().text(), HasSubstr("POD=file:PATH"));
+  EXPECT_FALSE(variables.has("POD"));
+  EXPECT_TRUE(set_variable(variables, "POD=db-\xc3\xa4").ok());
+}
+
 TEST(Variables, APlainValueForASecretIsRefusedWhoeverUsesIt) {
   Variables variables;
   ASSERT_TRUE(set_variable(variables, "API_TOKEN=hunter2").ok());

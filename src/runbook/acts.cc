@@ -5,9 +5,11 @@
 #include <set>
 #include <utility>
 
+#include "runbook/clients.h"
 #include "runbook/hazards.h"
 #include "runbook/phrases.h"
 #include "runbook/shell/parser.h"
+#include "runbook/step_builder.h"
 
 namespace holdfast::runbook {
 
@@ -42,12 +44,6 @@ void copy_acts(const Invocation& invocation, const std::string& text, std::vecto
                                                   invocation.begins({"drill"}) || asks_for(invocation, "--dry-run"));
   if ((checks && copy) || test_restore || lists_dump || holdfast || asks_for(invocation, "--validate-only"))
     acts.push_back(Act::kValidatesCopy);
-  const bool down = (program == "aws" && invocation.begins({"s3"}) && text.find("s3://") != std::string::npos &&
-                     !contains(text, {" rm ", " rb "}));
-  const bool lists = copy && contains(text, {"list", "snapshots", " ls", "ls -", "get backup", "backup get",
-                                             "describe-db-snapshots", "latest"});
-  if ((down && text.find("s3://") < text.size()) || lists || (program == "rclone") || (program == "gsutil"))
-    acts.push_back(Act::kFetchesCopy);
   const bool dumps = program == "pg_dump" || program == "pg_dumpall" || program == "mysqldump" ||
                      program == "pg_basebackup" || program == "mongodump";
   const bool archives = program == "tar" && !invocation.args.empty() &&
@@ -60,15 +56,24 @@ void copy_acts(const Invocation& invocation, const std::string& text, std::vecto
     acts.push_back(Act::kTakesCopy);
 }
 
+bool looks_at_lag(const std::string& text) {
+  return contains(text, {"pg_stat_replication", "pg_last_wal", "pg_last_xact", "replication_lag", "pg_wal_lsn_diff",
+                         "show replica status", "show slave status", "seconds_behind"});
+}
+
 void service_acts(const Invocation& invocation, const std::string& text, std::vector<Act>& acts) {
   const std::string& program = invocation.program;
   const bool compose = program == "docker-compose" || program == "docker";
-  if (contains(text, {"stop-instances", "iptables", "patronictl pause", "fence", "stonith", "pg_ctl stop"}) ||
+  const bool ends_machine = contains(text, {"stop-instances", "terminate-instances", "compute instances stop",
+                                            "compute instances delete", "vm stop", "vm deallocate", "vm delete"}) &&
+                            !asks_for(invocation, "--dry-run");
+  if (ends_machine || contains(text, {"iptables", "patronictl pause", "fence", "stonith", "pg_ctl stop"}) ||
       (program == "systemctl" && contains(text, {"stop postgres", "stop patroni"})) ||
       (compose && invocation.begins({"stop"}) && contains(text, {"postgres", "db", "primary"})))
     acts.push_back(Act::kFences);
-  if (contains(text, {"pg_stat_replication", "pg_last_wal", "pg_last_xact", "replication_lag", "patronictl list",
-                      " lag", "pg_wal_lsn_diff", "show replica status", "seconds_behind"}))
+  const bool fed = invocation.input && is_sql_client(program);
+  if (looks_at_lag(text) || contains(text, {"patronictl list", " lag"}) ||
+      (fed && looks_at_lag(lower(*invocation.input))))
     acts.push_back(Act::kChecksLag);
   const bool scaled_down =
       program == "kubectl" && invocation.begins({"scale"}) && invocation.option("--replicas") == "0";
@@ -88,8 +93,6 @@ void service_acts(const Invocation& invocation, const std::string& text, std::ve
                      (program == "kubectl" &&
                       (invocation.begins({"get"}) || invocation.begins({"wait"}) || invocation.begins({"logs"})));
   if (looks && !contains(text, {"restore"})) acts.push_back(Act::kVerifies);
-  if (program == "mail" || program == "sendmail" || contains(text, {"hooks.slack.com", "pagerduty", "statuspage"}))
-    acts.push_back(Act::kNotifies);
 }
 
 }  // namespace
@@ -230,6 +233,11 @@ std::vector<Done> acts_of(const Procedure& procedure) {
       if (!known && hazard.kind == HazardKind::kPromotes)
         of_step.push_back({Act::kPromotes, index, hazard.range, hazard.reason});
     }
+    if (step.kind == StepKind::kSql && looks_at_lag(lower(step.text)))
+      of_step.push_back({Act::kChecksLag, index, step.range, step.title.text});
+    for (const Piece& piece : step.pieces)
+      if (piece.kind == Piece::Kind::kInput && looks_at_lag(lower(piece.text)))
+        of_step.push_back({Act::kChecksLag, index, text_range(step, piece), piece.program});
     if (step.kind == StepKind::kManual) manual_acts(step, index, of_step);
     if (step.kind == StepKind::kShell && promotes_by_title(step, of_step))
       of_step.push_back({Act::kPromotes, index, step.range, step.title.text});

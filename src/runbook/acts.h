@@ -10,7 +10,6 @@ namespace holdfast::runbook {
 
 // What a command contributes to a recovery: for questions about the order of steps.
 enum class Act {
-  kFetchesCopy,    // downloads or lists copies
   kValidatesCopy,  // proves that a copy is whole
   kTakesCopy,      // dumps, snapshots, moves the old data aside
   kRestores,
@@ -23,7 +22,6 @@ enum class Act {
   kStopsWriters,
   kStartsService,
   kVerifies,  // looks whether what was done has worked
-  kNotifies,
 };
 
 struct Done {

@@ -74,6 +74,9 @@ bool is_temporary(const std::string& path) {
          path.starts_with("$TMPDIR") || path.starts_with("${TMPDIR");
 }
 
+// A log that begins anew.
+bool is_log(const std::string& path) { return path.starts_with("/var/log/") && path.find("/..") == std::string::npos; }
+
 // The words that a row's are held against; a Redis server takes them in either case.
 std::vector<shell::Operand> words_given(const Invocation& invocation) {
   std::vector<shell::Operand> words;
@@ -203,11 +206,14 @@ std::string option_of(const Invocation& invocation, std::string_view short_name,
 void file_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const std::string& program = invocation.program;
   const std::vector<std::string> operands = invocation.operands();
-  const bool temporary = !operands.empty() && std::all_of(operands.begin(), operands.end(), is_temporary);
+  const auto all = [&](const auto& holds) {
+    return !operands.empty() && std::all_of(operands.begin(), operands.end(), holds);
+  };
+  const bool temporary = all(is_temporary);
   if (program == "rm" && !temporary) add(effects, HazardKind::kDestroys, "rm deletes files");
   const std::string size = option_of(invocation, "-s", "--size");
-  if (program == "truncate" && (size == "0" || invocation.has("-s0")) &&
-      !is_temporary(operands.empty() ? "" : operands.back()))
+  const bool unimportant = all([](const std::string& path) { return is_temporary(path) || is_log(path); });
+  if (program == "truncate" && (size == "0" || invocation.has("-s0")) && !unimportant)
     add(effects, HazardKind::kDestroys, "truncate empties files");
   if (overwrites_data(invocation) && !rehearses(invocation))
     add(effects, HazardKind::kWritesData, program + " writes over a server's data directory");
@@ -368,8 +374,7 @@ std::vector<Effect> effects_of_redirections(const shell::Command& command) {
   for (const shell::Redirection& each : command.redirections) {
     const std::string& target = each.target.value;
     const bool own = target.starts_with("/") && !is_temporary(target) && !target.starts_with("/dev/") &&
-                     !target.starts_with("/proc/") && !target.starts_with("/sys/") &&
-                     !target.starts_with("/var/log/");  // a log that begins anew
+                     !target.starts_with("/proc/") && !target.starts_with("/sys/") && !is_log(target);
     if ((each.op == ">" || each.op == ">|") && each.fd <= 1 && own)
       add(effects, HazardKind::kDestroys, "> " + target + " empties the file");
   }

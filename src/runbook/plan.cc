@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 
+#include "base/utf8.h"
 #include "runbook/acts.h"
 #include "runbook/document_json.h"
 #include "runbook/hazards.h"
@@ -465,28 +466,6 @@ class Planner {
   bool started_ = false;
 };
 
-// Where a text stops to be UTF-8; its size when it does not.
-size_t valid_bytes(std::string_view text) {
-  size_t place = 0;
-  while (place < text.size()) {
-    const auto first = static_cast<unsigned char>(text[place]);
-    const size_t length = first < 0x80   ? 1
-                          : first < 0xC2 ? 0
-                          : first < 0xE0 ? 2
-                          : first < 0xF0 ? 3
-                          : first < 0xF5 ? 4
-                                         : 0;
-    if (length == 0 || place + length > text.size()) return place;
-    for (size_t next = 1; next < length; next++)
-      if ((static_cast<unsigned char>(text[place + next]) & 0xC0) != 0x80) return place;
-    const auto second = length > 1 ? static_cast<unsigned char>(text[place + 1]) : 0;
-    const bool overlong = (first == 0xE0 && second < 0xA0) || (first == 0xF0 && second < 0x90);
-    if (overlong || (first == 0xED && second > 0x9F) || (first == 0xF4 && second > 0x8F)) return place;
-    place += length;
-  }
-  return place;
-}
-
 // A journal holds UTF-8: another command than the document's would be run.
 Result<void> check_bytes(const Plan& plan) {
   const auto refuse = [&](Position where) {
@@ -497,15 +476,15 @@ Result<void> check_bytes(const Plan& plan) {
   for (const PlannedStep& planned : plan.steps) {
     const Step& step = *planned.step;
     if (!planned.skipped.empty()) continue;
-    const size_t valid = valid_bytes(step.text);
+    const size_t valid = valid_utf8_bytes(step.text);
     if (valid < step.text.size())
       return refuse(step.where({static_cast<uint32_t>(valid), static_cast<uint32_t>(valid) + 1}).begin);
     const Annotations& said = step.annotations;
     for (const std::string* text :
          {&said.when, &said.target, &said.fence, &said.verify, &said.compensate, &said.workdir})
-      if (valid_bytes(*text) < text->size()) return refuse(said.range.begin);
+      if (!is_utf8(*text)) return refuse(said.range.begin);
     for (const auto& [name, value] : said.env)
-      if (valid_bytes(value) < value.size()) return refuse(said.range.begin);
+      if (!is_utf8(value)) return refuse(said.range.begin);
   }
   return {};
 }

@@ -462,6 +462,16 @@ TEST(Plan, RefusesCommandsThatNoJournalCanHold) {
   EXPECT_TRUE(plan("echo \xC3\xA4rger \xE2\x82\xAC \xF0\x9F\x98\x80", "\xC4rger").ok());
 }
 
+TEST(Plan, InputOfPsqlInEitherCase) {
+  for (const char* input : {"SELECT 1;\n", "select 1;\n", "\\dt\nselect 1;\n"}) {
+    const Document document = read("## Scenario 1: X\n\n```bash\npsql -h db\n" + std::string(input) + "```\n");
+    const Step& step = only_step(document);
+    ASSERT_EQ(step.pieces.size(), 2u) << input;
+    EXPECT_EQ(step.pieces[1].kind, Piece::Kind::kInput);
+    EXPECT_EQ(step.pieces[1].text, input);
+  }
+}
+
 TEST(Plan, HandsInputToItsProgram) {
   const Document document = read("## Scenario 1: Cache\n\n```bash\nredis-cli -h c\nFLUSHALL\necho done\n```\n");
   const auto plan = make_plan(document, {.procedure = "1"});

@@ -92,6 +92,8 @@ class SqlReader {
     if (what == "database" || what == "table" || what == "schema" || what == "index")
       add(HazardKind::kDestroys, "DROP " + what + " deletes it");
     if (what == "database") add(HazardKind::kIrreversible, "DROP DATABASE has no undo");
+    if (what == "owned" && at(index + 2) == "by")
+      add(HazardKind::kDestroys, "DROP OWNED BY deletes all that a role owns");
   }
 
   // All of "[IF EXISTS] a, b" are tables that the same text creates.
@@ -116,10 +118,24 @@ class SqlReader {
 
   void alter(size_t index) {
     const std::string what = at(index + 1);
+    if (what == "table" && !made_.contains(at(index + 2))) return alter_table(index + 2);
     if (what != "user" && what != "role") return;
     for (size_t place = index + 2; place < words_.size() && words_[place] != ";"; place++)
       if (words_[place] == "password" || words_[place] == "identified")
         return add(HazardKind::kRotatesSecret, "ALTER " + what + " sets a password");
+  }
+
+  // DROP [COLUMN] c, DROP PARTITION p; not DROP CONSTRAINT c, and not ALTER c DROP NOT NULL.
+  void alter_table(size_t index) {
+    constexpr std::array<std::string_view, 10> kKeepsRows = {
+        "constraint", "not", "default", "identity", "expression", "index", "primary", "foreign", "key", "check"};
+    for (; index < words_.size() && words_[index] != ";"; index++) {
+      if (words_[index] != "drop") continue;
+      const std::string what = at(index + 1);
+      if (std::find(kKeepsRows.begin(), kKeepsRows.end(), what) != kKeepsRows.end()) continue;
+      return add(HazardKind::kDestroys, what == "partition" ? "ALTER TABLE ... DROP PARTITION deletes its rows"
+                                                            : "ALTER TABLE ... DROP deletes a column");
+    }
   }
 
   std::vector<std::string> words_;

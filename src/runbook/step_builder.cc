@@ -180,7 +180,8 @@ bool is_redis_command(const std::string& word) {
   return std::find(kCommands.begin(), kCommands.end(), word) != kCommands.end();
 }
 
-bool is_sql_word(const std::string& word) {
+bool is_sql_word(std::string word) {
+  for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   constexpr std::array<std::string_view, 14> kWords = {"SELECT",  "INSERT", "UPDATE",   "DELETE", "DROP",
                                                        "CREATE",  "ALTER",  "TRUNCATE", "VACUUM", "REINDEX",
                                                        "ANALYZE", "GRANT",  "SHOW",     "WITH"};
@@ -195,7 +196,6 @@ bool is_input_for(const std::string& program, const std::string& text) {
   const bool whole_upper =
       std::all_of(word.begin(), word.end(), [](char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; });
   if (program == "redis-cli") return whole_upper && is_redis_command(word);
-  for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   if (program == "psql" || program == "mysql" || program == "sqlite3")
     return is_sql_word(word) || text.starts_with("\\");
   return false;
@@ -254,8 +254,8 @@ void split_input(Step& step) {
       Piece opening;
       const size_t from = above == std::string::npos ? 0 : above + 1;
       opening.text = piece.text.substr(from, begin - from);
-      const bool input = (is_redis_command(word) || is_sql_word(word)) && !take_opener(opening, program).empty() &&
-                         is_input_for(program, word);
+      const bool input = (is_redis_command(word) || is_sql_word(word) || word.starts_with('\\')) &&
+                         !take_opener(opening, program).empty() && is_input_for(program, word);
       if (input) {
         Piece head = piece;
         head.text = piece.text.substr(0, begin);

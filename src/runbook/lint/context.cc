@@ -29,8 +29,8 @@ void Context::add(const shell::Script& script, const std::string& text, Run prot
   for (shell::Invocation& invocation : shell::invocations(script)) {
     Run run = proto;
     run.range = where(run, invocation.span);
-    run.text =
-        text.substr(std::min<size_t>(invocation.span.begin, text.size()), invocation.span.end - invocation.span.begin);
+    run.text = std::string_view(text).substr(std::min<size_t>(invocation.span.begin, text.size()),
+                                             invocation.span.end - invocation.span.begin);
     run.small = invocation.program;
     for (const std::string& arg : invocation.args) run.small += " " + arg;
     run.small = lower(run.small);

@@ -2,6 +2,7 @@
 
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,8 +19,8 @@ struct Run {
   const Step* step = nullptr;
   const EmbeddedFile* file = nullptr;
   SourceRange range;
-  std::string text;   // as written
-  std::string small;  // lower-case program and arguments
+  std::string_view text;  // as written; of the step's or file's text, and of a wrapped one the wrapper's
+  std::string small;      // lower-case program and arguments
   bool in_scenario() const { return procedure != nullptr && procedure->kind == ProcedureKind::kScenario; }
   bool says(std::string_view words) const { return small.find(words) != std::string::npos; }
 };

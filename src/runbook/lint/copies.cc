@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 
@@ -44,29 +45,46 @@ Object object_of(const std::string& url, const Run& run) {
   return {shape.substr(0, slash + 1), shape.substr(slash + 1), &run};
 }
 
-void s3_objects(const Context& context, std::vector<Object>& stored, std::vector<Object>& fetched) {
+bool is_remote(const std::string& path) { return path.starts_with("s3://") || path.starts_with("gs://"); }
+
+// What copies from one place to another: the operands behind the verb, the target last.
+std::vector<std::string> places_of(const shell::Invocation& invocation) {
+  std::vector<std::string> operands = invocation.operands();
+  size_t verb = 0;
+  if (invocation.program == "aws" || (invocation.program == "gcloud" && invocation.begins({"storage"}))) verb = 1;
+  const bool known = verb == 1 || invocation.program == "gsutil" || invocation.program == "s3cmd";
+  if (!known || operands.size() < verb + 3) return {};
+  constexpr std::array<std::string_view, 6> kVerbs = {"cp", "mv", "sync", "rsync", "put", "get"};
+  if (std::find(kVerbs.begin(), kVerbs.end(), operands[verb]) == kVerbs.end()) return {};
+  operands.erase(operands.begin(), operands.begin() + static_cast<std::ptrdiff_t>(verb) + 1);
+  return operands;
+}
+
+// From a bucket to a bucket both is fetched and stored.
+void objects_of(const Context& context, std::vector<Object>& stored, std::vector<Object>& fetched) {
   for (const Run& run : context.runs) {
-    const std::vector<std::string> operands = run.invocation.operands();
-    if (run.invocation.program == "aws" && operands.size() >= 4 && operands[0] == "s3" &&
-        (operands[1] == "cp" || operands[1] == "mv" || operands[1] == "sync")) {
-      const std::string& from = operands[2];
-      const std::string& to = operands[3];
-      if (from.starts_with("s3://")) fetched.push_back(object_of(from, run));
-      if (!to.starts_with("s3://") || from.starts_with("s3://")) continue;
+    std::vector<std::string> places = places_of(run.invocation);
+    if (places.empty()) {
+      for (const std::string& arg : run.invocation.args)
+        if (const size_t url = arg.find("s3://"); url != std::string::npos && run.invocation.program != "aws")
+          fetched.push_back(object_of(arg.substr(url), run));
+      continue;
+    }
+    const std::string to = places.back();
+    places.pop_back();
+    for (const std::string& from : places) {
+      if (is_remote(from)) fetched.push_back(object_of(from, run));
+      if (!is_remote(to)) continue;
       Object object = object_of(to, run);
       if (object.name.empty()) object.name = shape_of(from.substr(from.rfind('/') + 1));
       stored.push_back(std::move(object));
-      continue;
     }
-    for (const std::string& arg : run.invocation.args)
-      if (const size_t url = arg.find("s3://"); url != std::string::npos && run.invocation.program != "aws")
-        fetched.push_back(object_of(arg.substr(url), run));
   }
 }
 
 void check_objects(const Context& context, Report& report) {
   std::vector<Object> stored, fetched;
-  s3_objects(context, stored, fetched);
+  objects_of(context, stored, fetched);
   std::map<std::string, std::set<std::string>> names;
   for (const Object& each : stored) names[each.folder].insert(each.name);
   for (const Object& each : fetched) {

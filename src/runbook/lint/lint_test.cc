@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "runbook/lint/context.h"
 #include "runbook/reader.h"
 
 namespace holdfast::runbook::lint {
@@ -49,6 +50,70 @@ TEST(Objectives, OfScenariosDependOnNoComponent) {
                     "restart web\n   ```\n",
                     "rto-depends-on-slower"),
               IsEmpty());
+}
+
+TEST(Objectives, TheLogOfPostgresSpeaksForItAlone) {
+  const std::string table =
+      "# R\n\n## Recovery Objectives\n\n| Component | RTO | RPO |\n|---|---|---|\n| PostgreSQL | 2 hours | 5 minutes "
+      "|\n"
+      "| Task Database | 2 hours | 5 minutes |\n| API Service | 3 hours | 5 minutes |\n| Redis | 1 hour | 5 minutes |\n"
+      "| MySQL database | 1 hour | 5 minutes |\n| Uploads | 1 hour | 5 minutes |\n\n"
+      "## Automated Backups\n\n- Daily backup at 02:00 UTC\n";
+  EXPECT_EQ(found(table, "backup-slower-than-rpo").size(), 6u);
+  EXPECT_THAT(found(table + "\nWAL is kept by archive_command.\n", "backup-slower-than-rpo"),
+              ElementsAre(HasSubstr("10 the RPO of Redis"), HasSubstr("11 the RPO of MySQL"),
+                          HasSubstr("12 the RPO of Uploads")));
+  EXPECT_THAT(found(table + "\nAll are continuously replicated.\n", "backup-slower-than-rpo"), IsEmpty());
+  EXPECT_THAT(found("# R\n\nRTO: 4 hours, RPO: 15 minutes\n\nWAL is kept by archive_command.\n", "no-backup-schedule"),
+              IsEmpty());
+}
+
+TEST(Copies, WhatIsStoredIsNotFetched) {
+  constexpr const char* kRule = "artefact-never-made";
+  const std::string stored = "aws s3 cp pg.gz s3://b/pg/pg-$(date +%F).gz\n";
+  EXPECT_EQ(found(step_with(stored + "aws s3 cp s3://b/pg/pg-latest.gz .\n"), kRule).size(), 1u);
+  EXPECT_THAT(found(step_with(stored + "aws s3 cp \"s3://b/pg/pg-$DAY.gz\" s3://b/pg/pg-latest.gz\n"
+                                       "aws s3 cp s3://b/pg/pg-latest.gz .\n"),
+                    kRule),
+              IsEmpty());
+  for (const char* put :
+       {"gsutil -m cp pg.gz gs://b/pg/pg-latest.gz\n", "gcloud storage cp pg.gz gs://b/pg/pg-latest.gz\n"}) {
+    const std::string dated = "gsutil cp pg.gz gs://b/pg/pg-$(date +%F).gz\n";
+    EXPECT_THAT(found(step_with(dated + put + "gsutil cp gs://b/pg/pg-latest.gz .\n"), kRule), IsEmpty());
+    EXPECT_EQ(found(step_with(dated + "gsutil cp gs://b/pg/pg-latest.gz .\n"), kRule).size(), 1u);
+  }
+  EXPECT_THAT(found(step_with(stored + "s3cmd put pg.gz s3://b/pg/pg-latest.gz\n"), kRule), IsEmpty());
+}
+
+TEST(Promotion, LagThatAClientIsFedACheckOf) {
+  constexpr const char* kRule = "promotion-without-lag-check";
+  const std::string promote = "pg_ctl promote -D /srv/pg\n", ask = "select pg_last_wal_replay_lsn();\n";
+  EXPECT_EQ(found(step_with(promote), kRule).size(), 1u);
+  EXPECT_THAT(found(step_with("psql -h standby <<EOF\n" + ask + "EOF\n" + promote), kRule), IsEmpty());
+  EXPECT_THAT(found("## Scenario 1: X\n\n```sql\n" + ask + "```\n\n```bash\n" + promote + "```\n", kRule), IsEmpty());
+  EXPECT_THAT(
+      found("## Scenario 1: X\n\n```bash\npsql -h standby\n" + ask + "```\n\n```bash\n" + promote + "```\n", kRule),
+      IsEmpty());
+  EXPECT_EQ(found(step_with("mail -s late a@b <<EOF\n" + ask + "EOF\n" + promote), kRule).size(), 1u);
+}
+
+TEST(Promotion, AMachineThatIsGoneIsFenced) {
+  constexpr const char* kRule = "promotion-without-fence";
+  const std::string promote = "pg_ctl promote -D /srv/pg\n", gone = "aws ec2 terminate-instances --instance-ids i-1";
+  EXPECT_EQ(found(step_with(promote), kRule).size(), 1u);
+  EXPECT_THAT(found(step_with(gone + "\n" + promote), kRule), IsEmpty());
+  EXPECT_EQ(found(step_with(gone + " --dry-run\n" + promote), kRule).size(), 1u);
+  EXPECT_THAT(found(step_with("gcloud compute instances stop old\n" + promote), kRule), IsEmpty());
+}
+
+TEST(Runs, OfOneTextShareIt) {
+  const auto document = read_document(step_with("ssh db 'systemctl stop api\nsystemctl stop web'\n"), "r.md");
+  ASSERT_TRUE(document.ok());
+  const std::string& text = document->scenarios[0].steps[0].text;
+  const Context context(document.value(), nullptr);
+  ASSERT_EQ(context.runs.size(), 3u);
+  for (const auto& run : context.runs)
+    EXPECT_EQ(run.text.data(), text.data()) << "a copy for each is the square of the text";
 }
 
 TEST(Responses, EachSeverityAgainstItsOwnMetric) {

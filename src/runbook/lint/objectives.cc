@@ -37,21 +37,50 @@ bool followed(const Context& context, const std::string& text, Otherwise otherwi
   return !meant.empty() && std::all_of(meant.begin(), meant.end(), is_continuous);
 }
 
-// The document itself says that a log is kept.
-bool speaks_of_log(const Context& context) {
-  return context.mentions("archive_command") || context.mentions("wal receive") || context.mentions("pg_receivewal") ||
-         context.mentions("wal-g") || context.mentions("pgbackrest") || context.mentions("streaming replication") ||
-         context.mentions("continuously synced") || context.mentions("continuously replicated") ||
-         context.mentions("continuous replication") || context.mentions("continuous archiving");
+// The document itself says that PostgreSQL's log is kept.
+bool keeps_wal(const Context& context) {
+  return contains_any(context.all_text, {"archive_command", "wal receive", "pg_receivewal", "wal-g", "pgbackrest",
+                                         "streaming replication", "continuous archiving"});
+}
+
+// The same of anything that it may be about.
+bool replicates(const Context& context) {
+  return contains_any(context.all_text, {"continuously synced", "continuously replicated", "continuous replication"});
+}
+
+bool says_one_of(const std::string& text, std::initializer_list<std::string_view> wanted) {
+  const std::vector<std::string> words = words_of(text);
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+    return std::find(wanted.begin(), wanted.end(), word) != wanted.end();
+  });
+}
+
+bool is_application(const std::string& text) {
+  return says_one_of(
+      text, {"api", "app", "application", "web", "frontend", "backend", "service", "services", "worker", "workers"});
+}
+
+// PostgreSQL's log is that of what holds its data there. What is promised for the whole may be about it.
+bool is_kept_by_wal(const Objective& objective) {
+  const std::string& subject = objective.subject.text;
+  if (says_one_of(subject, {"postgres", "postgresql"})) return true;
+  if (says_one_of(subject, {"redis", "mysql", "mariadb", "mongo", "mongodb", "cassandra", "elasticsearch", "opensearch",
+                            "kafka", "rabbitmq", "etcd", "oracle", "files", "file", "uploads", "storage", "cache"}))
+    return false;
+  return objective.scope != Objective::Scope::kComponent || is_application(subject) ||
+         says_one_of(subject, {"database", "databases", "db", "data"});
 }
 
 // A managed database with recovery to a point in time keeps its log by itself.
-bool kept_by_provider(const Context& context, const Objective& objective) {
-  const bool managed =
-      contains_any(context.all_text, {"aws rds", " rds ", "*rds ", "(rds", "rds.amazonaws.com", "cloud sql", "aurora"});
-  const bool database = contains_any(lower(objective.subject.text), {"database", "postgres", "mysql", "rds"}) ||
-                        lower(objective.rpo->text.text).find("point-in-time") != std::string::npos;
-  return managed && database && context.mentions("point-in-time");
+bool provider_keeps_log(const Context& context) {
+  return context.mentions("point-in-time") &&
+         contains_any(context.all_text,
+                      {"aws rds", " rds ", "*rds ", "(rds", "rds.amazonaws.com", "cloud sql", "aurora"});
+}
+
+bool is_kept_by_provider(const Objective& objective) {
+  return contains_any(lower(objective.subject.text), {"database", "postgres", "mysql", "rds"}) ||
+         lower(objective.rpo->text.text).find("point-in-time") != std::string::npos;
 }
 
 // An objective of a component that the stack doesn't have is not met by it.
@@ -77,8 +106,10 @@ const Schedule* schedule_for(const Document& document, const std::string& subjec
 
 void check_rpo(const Context& context, Report& report) {
   bool told = false;  // that nothing makes copies: once is enough
+  const bool replicated = replicates(context), wal = keeps_wal(context), provided = provider_keeps_log(context);
   for (const Objective& each : context.document.objectives) {
-    if (!each.rpo || !each.rpo->most || speaks_of_log(context) || kept_by_provider(context, each)) continue;
+    if (!each.rpo || !each.rpo->most || replicated) continue;
+    if ((provided && is_kept_by_provider(each)) || (wal && is_kept_by_wal(each))) continue;
     if (protected_by_stack(context, each)) continue;
     const Schedule* schedule = schedule_for(context.document, each.subject.text);
     const std::string who = each.subject.empty() ? "" : " of " + each.subject.text;
@@ -100,23 +131,17 @@ void check_rpo(const Context& context, Report& report) {
 }
 
 void check_rto(const Context& context, Report& report) {
-  const auto is = [](const Objective& each, std::initializer_list<std::string_view> wanted) {
-    const std::vector<std::string> words = words_of(each.subject.text);
-    return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
-      return std::find(wanted.begin(), wanted.end(), word) != wanted.end();
-    });
-  };
   const Objective* base = nullptr;
   for (const Objective& each : context.document.objectives) {
-    const bool store = each.scope == Objective::Scope::kComponent && each.rto && each.rto->most &&
-                       is(each, {"database", "db", "postgresql", "postgres", "mysql", "mariadb", "storage"});
+    const bool store =
+        each.scope == Objective::Scope::kComponent && each.rto && each.rto->most &&
+        says_one_of(each.subject.text, {"database", "db", "postgresql", "postgres", "mysql", "mariadb", "storage"});
     if (store && (base == nullptr || *each.rto->most > *base->rto->most)) base = &each;
   }
   if (base == nullptr) return;
   for (const Objective& each : context.document.objectives) {
     if (&each == base || each.scope != Objective::Scope::kComponent || !each.rto || !each.rto->most ||
-        !is(each,
-            {"api", "app", "application", "web", "frontend", "backend", "service", "services", "worker", "workers"}))
+        !is_application(each.subject.text))
       continue;
     if (*each.rto->most < *base->rto->most)
       report.add("rto-depends-on-slower", each.rto->text.range,
@@ -217,7 +242,7 @@ void check_point_in_time(const Context& context, Report& report) {
     const std::string about = run.procedure == nullptr ? ""
                                                        : run.procedure->title.text + " " + run.step->title.text + " " +
                                                              run.step->annotations.component;
-    if (!speaks_of_log(context) && !followed(context, about, Otherwise::kAny) && !managed)
+    if (!keeps_wal(context) && !replicates(context) && !followed(context, about, Otherwise::kAny) && !managed)
       report.add("pitr-without-log", run.range,
                  "a point in time is asked for, and nothing in the document archives the log (WAL) that it needs");
     if (run.procedure == nullptr) continue;

@@ -219,6 +219,7 @@ class Unwrapper {
   }
 
   // kubectl exec [flags] POD [flags] -- program..., and as it was once written, without the "--".
+  // kubectl run|debug [flags] -- program...
   bool pod(Invocation& invocation, Words& words) const {
     Words ahead = words;
     ahead.skip_flags("kubectl");
@@ -227,11 +228,15 @@ class Unwrapper {
     ahead.place++;
     const size_t flags = ahead.place;
     const auto divider = std::find(ahead.values.begin() + static_cast<std::ptrdiff_t>(flags), ahead.values.end(), "--");
-    if (verb == "run" || verb == "attach" || verb == "debug") {
+    const bool starts = verb == "run" || verb == "debug";
+    if (starts || verb == "attach") {
       ahead.place = static_cast<size_t>(divider - ahead.values.begin());
       invocation.terminal = ahead.asks_for_terminal("kubectl", flags);
     }
-    if (verb != "exec") return false;
+    if (verb != "exec" && !starts) return false;
+    // Without a command, or with arguments alone, an image's own program runs.
+    const auto program = divider == ahead.values.end() ? divider : divider + 1;
+    if (starts && (program == ahead.values.end() || is_flag(*program))) return false;
     if (divider != ahead.values.end()) {
       ahead.place = static_cast<size_t>(divider - ahead.values.begin()) + 1;
     } else {

@@ -87,6 +87,7 @@ constexpr Valued kValued[] = {
     {"gsutil", " -o -h -i -u "},
     {"mc", " -C --config-dir "},
     {"curl", " -o -X -H -d -u -m -w -A -b -c -e -F -T -x -K -E -r -D -C -Q -U -P -z "},
+    {"truncate", " -s -r --size --reference "},
     {"cp", " -t -S --target-directory --suffix "},
     {"mv", " -t -S --target-directory --suffix "},
     {"rsync",
