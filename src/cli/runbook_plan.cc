@@ -238,11 +238,7 @@ Result<void> run(Context& context, const PlanOptions& options) {
   const auto history = engine::read_history(runs_directory(options.runs), plan.document, plan.procedure);
   const engine::Outlook outlook = engine::look_ahead(plan, history.ok() ? *history : engine::History());
   const Basis basis = basis_of(context, engine::restores_of(plan, resolved.variables.plain));
-  Drilled drilled;
-  for (const engine::Step& step : plan.steps) {
-    auto known = engine::drilled_of(basis.drills, plan, resolved.variables.plain, step.id);
-    if (!known.empty()) drilled.emplace(step.id, std::move(known));
-  }
+  const Drilled drilled = engine::drilled_steps(basis.drills, plan, resolved.variables.plain);
   const auto open = open_questions(resolved.plan, resolved.variables);
   context.set_document("runbook-plan", json_of_plan(plan, outlook, basis, drilled, open));
   if (!options.explain.empty()) return explain(context, plan, drilled, options.explain);

@@ -44,16 +44,18 @@ std::map<std::string, DrilledRestore> drilled_restores(const recovery::EvidenceC
   return known;
 }
 
-std::vector<DrilledRestore> drilled_of(const std::map<std::string, DrilledRestore>& known, const Plan& plan,
-                                       const std::map<std::string, std::string>& variables, const std::string& step) {
-  std::vector<DrilledRestore> found;
-  const auto restores = restored_by(plan, variables, step);
-  for (const auto& each : known) {
-    const std::string& component = each.first;
-    const bool restored = std::any_of(restores.begin(), restores.end(), [&](const std::vector<std::string>& names) {
-      return names.empty() || std::find(names.begin(), names.end(), component) != names.end();
-    });
-    if (restored) found.push_back(each.second);
+std::map<std::string, std::vector<DrilledRestore>> drilled_steps(const std::map<std::string, DrilledRestore>& known,
+                                                                 const Plan& plan,
+                                                                 const std::map<std::string, std::string>& variables) {
+  std::map<std::string, std::vector<DrilledRestore>> found;
+  if (known.empty()) return found;
+  for (const auto& [step, restores] : restored_by_step(plan, variables)) {
+    for (const auto& [component, drilled] : known) {
+      const bool restored = std::any_of(restores.begin(), restores.end(), [&name = component](const auto& names) {
+        return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
+      });
+      if (restored) found[step].push_back(drilled);
+    }
   }
   return found;
 }

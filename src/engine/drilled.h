@@ -21,8 +21,10 @@ struct DrilledRestore {
 // there is none.
 std::map<std::string, DrilledRestore> drilled_restores(const recovery::EvidenceChain& chain);
 
-// What is known of the components that a step restores.
-std::vector<DrilledRestore> drilled_of(const std::map<std::string, DrilledRestore>& known, const Plan& plan,
-                                       const std::map<std::string, std::string>& variables, const std::string& step);
+// Of each step that restores, what is known of the components that it restores; steps of which
+// nothing is known are left out.
+std::map<std::string, std::vector<DrilledRestore>> drilled_steps(const std::map<std::string, DrilledRestore>& known,
+                                                                 const Plan& plan,
+                                                                 const std::map<std::string, std::string>& variables);
 
 }  // namespace holdfast::engine

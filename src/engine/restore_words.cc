@@ -157,11 +157,12 @@ std::vector<WantedPoint> restores_of(const Plan& plan, const Values& variables) 
   return found;
 }
 
-std::vector<std::vector<std::string>> restored_by(const Plan& plan, const Values& variables, const std::string& id) {
-  std::vector<std::vector<std::string>> found;
+std::map<std::string, std::vector<std::vector<std::string>>> restored_by_step(const Plan& plan,
+                                                                              const Values& variables) {
+  std::map<std::string, std::vector<std::vector<std::string>>> found;
   for (const Restore& restore : find_restores(plan.steps, variables)) {
     const Step& step = plan.steps[restore.step];
-    if (step.id == id) found.push_back(components_of(restore, step));
+    found[step.id].push_back(components_of(restore, step));
   }
   return found;
 }

@@ -17,8 +17,9 @@ void find_points(std::vector<Step>& steps, const std::map<std::string, std::stri
 // What the steps of a plan restore from, each once, in their order.
 std::vector<WantedPoint> restores_of(const Plan& plan, const std::map<std::string, std::string>& variables);
 
-// Of each restore of a step, the components that it is of; empty: all of the stack.
-std::vector<std::vector<std::string>> restored_by(const Plan& plan, const std::map<std::string, std::string>& variables,
-                                                  const std::string& id);
+// Of each step that restores, and each of its restores, the components that it is of; none: all of
+// the stack.
+std::map<std::string, std::vector<std::vector<std::string>>> restored_by_step(
+    const Plan& plan, const std::map<std::string, std::string>& variables);
 
 }  // namespace holdfast::engine

@@ -243,14 +243,19 @@ void check_regions(const Context& context, Report& report) {
   std::set<std::string> own;
   for (const VariableDefinition& each : context.document.variables)
     if (const std::string region = region_in(each.value.text); !region.empty()) own.insert(region);
+  const bool switched =
+      contains_any(context.all_text, {"use-context", "--context", "update-kubeconfig", "kubeconfig="});
+  std::map<const Procedure*, bool> of_region;
   for (const Run& run : context.runs) {
-    if (!run.in_scenario() || !speaks_of_region(*run.procedure)) continue;
+    if (!run.in_scenario()) continue;
+    const auto known = of_region.find(run.procedure);
+    const bool speaks = known != of_region.end() ? known->second : speaks_of_region(*run.procedure);
+    of_region.emplace(run.procedure, speaks);
+    if (!speaks) continue;
     const std::string source = lower(run.invocation.option("--source-region"));
     if (own.contains(source))
       report.add("restore-from-failed-region", run.range,
                  "the copy is read from " + source + ", the region that is lost in this scenario");
-    const bool switched =
-        contains_any(context.all_text, {"use-context", "--context", "update-kubeconfig", "kubeconfig="});
     if (run.invocation.program == "kubectl" && !switched)
       report.add("context-not-switched", run.range,
                  "kubectl still talks to the cluster of the region that is lost: nothing switches its context");
