@@ -171,10 +171,14 @@ void print_plan(Context& context, const recovery::RestorePlan& plan) {
     row("to", component.kind == "files" && component.to == "/" ? "where the files were"
               : component.to.empty()                           ? "nobody has said: --to DIR or --into ADDRESS"
                                                                : component.to);
-    if (component.archiving_off)
+    if (component.archiving_off) {
       row("archiving",
           "will be off (archive_mode in postgresql.auto.conf), as the original may live on; with "
           "--keep-archiving it stays as it was");
+      row("replication",
+          "subscriptions will not run (max_logical_replication_workers = 0), and commits will wait for no standby "
+          "(synchronous_standby_names is empty), for the same reason and as long");
+    }
     for (const std::string& note : component.notes) row("note", printable(note));
   }
   if (plan.components.size() > 1) context.say("spread {}", duration_text(plan.spread()));
@@ -310,8 +314,10 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
       ->add_option("--tablespace", options.tablespaces,
                    "put a tablespace (its oid or old place) elsewhere (may be repeated)")
       ->type_name("OLD=NEW");
-  command->add_flag("--keep-archiving", request.keep_archiving,
-                    "PostgreSQL, with --to: it takes the original's place, so leave archive_mode as it was");
+  command->add_flag(
+      "--keep-archiving", request.keep_archiving,
+      "PostgreSQL, with --to: it takes the original's place, so leave archiving, subscriptions and synchronous "
+      "standbys as they were");
   command->add_flag("--standby", request.standby, "PostgreSQL: make a standby that goes on following");
   command->add_option("--primary-conninfo", request.primary_conninfo, "with --standby: the server to stream from")
       ->type_name("CONNINFO");

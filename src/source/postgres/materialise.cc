@@ -28,10 +28,13 @@ constexpr uint64_t kDirectAlignment = 4096;
 const std::string kControlPath = "global/pg_control";
 const std::string kTemporaryControl = "global/pg_control.holdfast";
 
-constexpr std::string_view kArchivingOff =
-    "# Added by holdfast: this cluster was restored beside another, and two must not archive into one log.\n"
-    "# When it takes the other's place: alter system reset archive_mode, and a restart.\n"
-    "archive_mode = 'off'\n";
+constexpr std::string_view kBesideAnother =
+    "# Added by holdfast: this cluster was restored beside another. Two must not archive into one log, subscriptions\n"
+    "# would take what is meant for the other's, and commits would wait for the other's standbys.\n"
+    "# When it takes the other's place: remove these lines, and restart it.\n"
+    "archive_mode = 'off'\n"
+    "max_logical_replication_workers = '0'\n"
+    "synchronous_standby_names = ''\n";
 
 // A file being written, by several workers at once.
 struct TargetFile {
@@ -509,7 +512,7 @@ Result<void> Materialiser::write_settings() {
     }
     text += "# Added by holdfast: " + target_.description + "\n" + format_settings(settings);
   }
-  if (options_.archiving_off) text += kArchivingOff;
+  if (options_.archiving_off) text += kBesideAnother;
   return write_text("postgresql.auto.conf", text);
 }
 
