@@ -89,6 +89,23 @@ Result<void> refuse_empty(const CLI::App& command) {
   return {};
 }
 
+// A standby goes on to the end of the WAL, and then follows: it stops nowhere.
+Result<void> refuse_target_of_standby(const RestoreCommand& command) {
+  const char* target = command.request.target.time ? "--at TIME"
+                       : command.lsn               ? "--lsn"
+                       : command.xid               ? "--xid"
+                       : command.name              ? "--name"
+                       : command.immediate         ? "--immediate"
+                       : command.timeline          ? "--timeline"
+                                                   : nullptr;
+  if (target == nullptr) return {};
+  return make_error(ErrorCode::kUsage, "--standby and {} exclude each other: a standby replays all there is", target)
+      .with_hint(fmt::format(
+          "leave --standby out to restore to a target (--action pause lets you look before it takes writes), or "
+          "leave {} out to follow the primary",
+          target));
+}
+
 Result<void> settle(RestoreCommand& command, Time now) {
   recovery::RestoreRequest& request = command.request;
   if (request.to.starts_with('-')) {
@@ -106,6 +123,7 @@ Result<void> settle(RestoreCommand& command, Time now) {
   }
   if (!request.primary_conninfo.empty() && !request.standby)
     return make_error(ErrorCode::kUsage, "--primary-conninfo needs --standby");
+  if (request.standby) TRY(refuse_target_of_standby(command));
   if (request.remove_extra && !request.delta) return make_error(ErrorCode::kUsage, "--remove-extra needs --delta");
   request.replace = command.one.replace && !request.into.empty();
   if (!request.into_password.empty() && request.into.empty())

@@ -510,8 +510,10 @@ class Postgres(Case):
         self.server.sql("insert into t values (1)")
         self.as_server("backup")
         there = self.scratch / "space-there"
-        self.as_server("restore", "--to", self.scratch / "out", "--tablespace", f"{space}={there}", "--standby",
-                       "--primary-conninfo", self.server.connection)
+        standby = ("restore", "--to", self.scratch / "out", "--tablespace", f"{space}={there}", "--standby", "--primary-conninfo", self.server.connection)
+        from_point = self.as_server(*standby, "--point", "latest", "--dry-run", "--json").json()["components"][0]
+        newest = self.as_server(*standby, "--at", "latest", "--json").json()["components"][0]
+        self.assertEqual(from_point["description"], newest["description"])
         self.server.sql("insert into t values (2)")
         socket = Path(self.server.socket)
         standby_words = f"-k {socket} -p 5433"
