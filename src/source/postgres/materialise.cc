@@ -509,6 +509,8 @@ Result<void> Materialiser::write_settings() {
                            : options_.action == AfterRecovery::kPause ? "pause"
                                                                       : "shutdown";
       settings.emplace_back("recovery_target_action", action);
+      // The delay of a standby would be waited for at each commit that is replayed.
+      settings.emplace_back("recovery_min_apply_delay", "0");
     }
     text += "# Added by holdfast: " + target_.description + "\n" + format_settings(settings);
   }

@@ -370,6 +370,20 @@ TEST_F(Materialise, KilledHalfWayItCanNeverBeStartedAndCanBeFinished) {
   }
 }
 
+TEST_F(Materialise, TheDelayOfAStandbyIsNotWaitedFor) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  ASSERT_OK(made.value()->append_configuration("recovery_min_apply_delay = '12h'\n"));
+  auto snapshot = rig_.capture(*made.value());
+  ASSERT_OK(snapshot);
+  auto restored = rig_.restore(snapshot.value());
+  ASSERT_OK(restored);
+  EXPECT_EQ(restored.value()->sql("show recovery_min_apply_delay").value(), "0");
+  auto standby = standby_of(*made.value(), snapshot.value());
+  ASSERT_OK(standby);
+  EXPECT_EQ(standby.value()->sql("show recovery_min_apply_delay").value(), "12h");
+}
+
 TEST_F(Materialise, AStandbyFollowsThePrimary) {
   auto followed = followed_primary();
   ASSERT_OK(followed);
