@@ -89,6 +89,23 @@ Result<void> refuse_empty(const CLI::App& command) {
   return {};
 }
 
+// A standby goes on to the end of the WAL, and then follows: it stops nowhere.
+Result<void> refuse_target_of_standby(const RestoreCommand& command) {
+  const char* target = command.request.target.time ? "--at TIME"
+                       : command.lsn               ? "--lsn"
+                       : command.xid               ? "--xid"
+                       : command.name              ? "--name"
+                       : command.immediate         ? "--immediate"
+                       : command.timeline          ? "--timeline"
+                                                   : nullptr;
+  if (target == nullptr) return {};
+  return make_error(ErrorCode::kUsage, "--standby and {} exclude each other: a standby replays all there is", target)
+      .with_hint(fmt::format(
+          "leave --standby out to restore to a target (--action pause lets you look before it takes writes), or "
+          "leave {} out to follow the primary",
+          target));
+}
+
 Result<void> settle(RestoreCommand& command, Time now) {
   recovery::RestoreRequest& request = command.request;
   if (request.to.starts_with('-')) {
@@ -106,6 +123,7 @@ Result<void> settle(RestoreCommand& command, Time now) {
   }
   if (!request.primary_conninfo.empty() && !request.standby)
     return make_error(ErrorCode::kUsage, "--primary-conninfo needs --standby");
+  if (request.standby) TRY(refuse_target_of_standby(command));
   if (request.remove_extra && !request.delta) return make_error(ErrorCode::kUsage, "--remove-extra needs --delta");
   request.replace = command.one.replace && !request.into.empty();
   if (!request.into_password.empty() && request.into.empty())
@@ -171,10 +189,14 @@ void print_plan(Context& context, const recovery::RestorePlan& plan) {
     row("to", component.kind == "files" && component.to == "/" ? "where the files were"
               : component.to.empty()                           ? "nobody has said: --to DIR or --into ADDRESS"
                                                                : component.to);
-    if (component.archiving_off)
+    if (component.archiving_off) {
       row("archiving",
           "will be off (archive_mode in postgresql.auto.conf), as the original may live on; with "
           "--keep-archiving it stays as it was");
+      row("replication",
+          "subscriptions will not run (max_logical_replication_workers = 0), and commits will wait for no standby "
+          "(synchronous_standby_names is empty), for the same reason and as long");
+    }
     for (const std::string& note : component.notes) row("note", printable(note));
   }
   if (plan.components.size() > 1) context.say("spread {}", duration_text(plan.spread()));
@@ -310,8 +332,10 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
       ->add_option("--tablespace", options.tablespaces,
                    "put a tablespace (its oid or old place) elsewhere (may be repeated)")
       ->type_name("OLD=NEW");
-  command->add_flag("--keep-archiving", request.keep_archiving,
-                    "PostgreSQL, with --to: it takes the original's place, so leave archive_mode as it was");
+  command->add_flag(
+      "--keep-archiving", request.keep_archiving,
+      "PostgreSQL, with --to: it takes the original's place, so leave archiving, subscriptions and synchronous "
+      "standbys as they were");
   command->add_flag("--standby", request.standby, "PostgreSQL: make a standby that goes on following");
   command->add_option("--primary-conninfo", request.primary_conninfo, "with --standby: the server to stream from")
       ->type_name("CONNINFO");

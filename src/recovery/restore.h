@@ -24,7 +24,7 @@ struct RestoreRequest {
   bool delta = false;
   bool remove_extra = false;  // with delta: what the point lacks goes; of a cluster its own goes anyway
   bool numeric_ids = false;
-  bool keep_archiving = false;  // a cluster that is restored aside archives as the original did
+  bool keep_archiving = false;  // a cluster that is restored aside archives and replicates as the original did
   bool standby = false;
   std::string primary_conninfo;
   postgres::AfterRecovery action = postgres::AfterRecovery::kPromote;

@@ -162,7 +162,8 @@ class Planner {
     std::vector<repo::Snapshot> snapshots;
     for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
     source::RestoreTarget target = request_.target;
-    if (request_.point && !names_an_instant(target) && !request_.newest) target.immediate = true;
+    // A standby begins at the point and goes on.
+    if (request_.point && !names_an_instant(target) && !request_.newest && !request_.standby) target.immediate = true;
     const ClusterFacts facts = TRY(cluster_facts(snapshots.back()));
     auto archive = TRY(open_archive(workspace_, component, facts.system_id, facts.segment_bytes));
     const postgres::ResolvedTarget resolved = TRY(postgres::resolve_target(*archive, snapshots, target));

@@ -268,18 +268,23 @@ class Postgres(Case):
     def log_records(self):
         return sorted(path.name for path in (self.repository / "log").rglob("*") if path.is_file())
 
-    def test_what_is_restored_aside_does_not_archive_into_the_same_log(self):
+    def test_what_is_restored_aside_does_not_act_in_the_originals_place(self):
+        self.server.sql("alter system set synchronous_standby_names = 'of_the_original'")  # in force after a reload
+        settings = ("archive_mode", "max_logical_replication_workers", "synchronous_standby_names")
+        in_force = lambda: [self.server.sql(f"show {name}") for name in settings]
         self.write_history()
         to = self.scratch / "out"
         plan = self.as_server("restore", "--to", to, "--dry-run", "--json").json()["components"][0]
         self.assertTrue(plan["archiving_off"])
         outcome = self.as_server("restore", "--to", to)
-        self.assertIn("will be off (archive_mode in postgresql.auto.conf)", outcome.out)
+        said = " ".join(outcome.out.split())
+        self.assertIn("will be off (archive_mode in postgresql.auto.conf)", said)
+        self.assertIn("subscriptions will not run (max_logical_replication_workers = 0), and commits will wait for no standby", said)
         self.server.stop()
         before = self.log_records()
         self.server.start(to)
         wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
-        self.assertEqual(self.server.sql("show archive_mode"), "off")
+        self.assertEqual(in_force(), ["off", "0", ""])
         self.server.sql("insert into t values (4)")
         self.server.sql("select pg_switch_wal()")
         self.server.stop(to)
@@ -289,7 +294,7 @@ class Postgres(Case):
         self.as_server("restore", "--to", to, "--keep-archiving")
         self.server.start(to)
         wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
-        self.assertEqual(self.server.sql("show archive_mode"), "on")
+        self.assertEqual(in_force(), ["on", "4", "of_the_original"])
         wait_until("the new timeline", lambda: "00000002.history" in self.log_records())
         self.server.stop(to)
 
@@ -531,8 +536,10 @@ class Postgres(Case):
         self.server.sql("insert into t values (1)")
         self.as_server("backup")
         there = self.scratch / "space-there"
-        self.as_server("restore", "--to", self.scratch / "out", "--tablespace", f"{space}={there}", "--standby",
-                       "--primary-conninfo", self.server.connection)
+        standby = ("restore", "--to", self.scratch / "out", "--tablespace", f"{space}={there}", "--standby", "--primary-conninfo", self.server.connection)
+        from_point = self.as_server(*standby, "--point", "latest", "--dry-run", "--json").json()["components"][0]
+        newest = self.as_server(*standby, "--at", "latest", "--json").json()["components"][0]
+        self.assertEqual(from_point["description"], newest["description"])
         self.server.sql("insert into t values (2)")
         socket = Path(self.server.socket)
         standby_words = f"-k {socket} -p 5433"

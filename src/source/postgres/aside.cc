@@ -12,6 +12,7 @@ namespace holdfast::postgres {
 
 namespace {
 
+constexpr int kFirstMajorWithSharedMemoryForQueries = 14;
 constexpr int kFirstMajorWithStatisticsInMemory = 15;
 constexpr int kFirstMajorWithoutTriggerFile = 16;
 constexpr Duration kPollInterval = Duration::milliseconds(50);
@@ -112,10 +113,20 @@ std::vector<std::pair<std::string, std::string>> settings_aside(int major, const
       {"fsync", "off"},
       {"autovacuum", "off"},
       {"hot_standby", "on"},
+      {"recovery_min_apply_delay", "0"},
+      // The original's machine may have more memory than this one. Settings that recovery wants to
+      // be no smaller than they were (max_connections and the like) stay.
+      {"shared_buffers", "128MB"},
+      {"huge_pages", "off"},
+      {"wal_buffers", "-1"},
+      {"temp_buffers", "8MB"},
+      {"work_mem", "16MB"},
+      {"maintenance_work_mem", "64MB"},
       {"shared_preload_libraries", ""},
       {"session_preload_libraries", ""},
       {"local_preload_libraries", ""},
       {"cluster_name", "holdfast-boot"}};
+  if (major >= kFirstMajorWithSharedMemoryForQueries) settings.emplace_back("min_dynamic_shared_memory", "0");
   if (major < kFirstMajorWithStatisticsInMemory) settings.emplace_back("stats_temp_directory", "pg_stat_tmp");
   if (major < kFirstMajorWithoutTriggerFile) settings.emplace_back("promote_trigger_file", "");
   return settings;

@@ -27,7 +27,8 @@ Result<std::string> stage_wal(FileSystem& fs, repo::Repository& repository, cons
 Result<void> write_access_files(FileSystem& fs, const std::string& root);
 
 // Settings, above those of the cluster's files, by which nobody but us comes in and
-// nothing goes out: no TCP, no archiving, no replication, no command of the original's.
+// nothing goes out: no TCP, no archiving, no replication, no command of the original's. It
+// takes little memory and waits for no delay of a standby, whatever the original did.
 // `major` is the server's, `root` as above.
 std::vector<std::pair<std::string, std::string>> settings_aside(int major, const std::string& data_directory,
                                                                 const std::string& root);

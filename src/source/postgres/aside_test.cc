@@ -24,6 +24,8 @@ TEST(SettingsAside, AreThoseThatTheMajorKnows) {
     EXPECT_EQ(newest.at(command), "") << command;
   }
   EXPECT_EQ(newest.at("max_logical_replication_workers"), "0");
+  EXPECT_FALSE(oldest.contains("min_dynamic_shared_memory"));
+  EXPECT_EQ(aside(14).at("min_dynamic_shared_memory"), "0");
   EXPECT_EQ(oldest.at("stats_temp_directory"), "pg_stat_tmp");
   EXPECT_EQ(oldest.at("promote_trigger_file"), "");
   EXPECT_TRUE(aside(15).contains("promote_trigger_file"));
@@ -119,6 +121,20 @@ TEST_F(Aside, NeitherTheEnvironmentNorTheOriginalsSettingsReachAnythingElse) {
   EXPECT_EQ(cluster_->sql("select count(*) from t").value(), "100");
   EXPECT_FALSE(exists(fs, cluster_->scratch() + "/ended").value());
   EXPECT_FALSE(exists(fs, cluster_->scratch() + "/cleaned").value());
+}
+
+// No machine that runs this has that much memory, nor set huge pages aside for it.
+TEST_F(Aside, TheOriginalsMemoryAndDelayAreNotAskedFor) {
+  ASSERT_OK(cluster_->append_configuration(
+      "shared_buffers = '4TB'\nhuge_pages = on\nmin_dynamic_shared_memory = '4TB'\nwal_buffers = '1GB'\n"
+      "recovery_min_apply_delay = '12h'\nmax_connections = 123\n"));
+  capture();
+  options_.assertions = {{"memory", "postgres", "select current_setting('shared_buffers') = '128MB'"},
+                         {"delay", "postgres", "select current_setting('recovery_min_apply_delay') = '0'"},
+                         {"connections", "postgres", "select current_setting('max_connections') = '123'"}};
+  const auto report = verify_by_booting(rig_.world, rig_.repository(), snapshot_, target_, options_);
+  ASSERT_OK(report);
+  EXPECT_EQ(report.value().findings.size(), 0u);
 }
 
 TEST_F(Aside, AnotherServerThanTheOneMeantIsNotSpokenTo) {

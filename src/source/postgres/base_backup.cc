@@ -186,6 +186,7 @@ Result<std::optional<CaptureTask>> BaseBackup::begin_member(const TarMember& mem
     current_->relation = parse_relation_path(path);
     if (current_->relation && previous_) current_->previous = TRY(previous_->find(path));
   }
+  if (is_directory || path.ends_with(".conf")) outcome_.sent.insert(path);
   offset_ = 0;
   return std::optional<CaptureTask>(TRY(next_region()));
 }

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,7 @@ class BaseBackup {
     BackupEnd end;  // without time
     CaptureTotals totals;
     std::vector<SnapshotTablespace> tablespaces;
+    std::set<std::string> sent;  // directories and *.conf: the server leaves links out, and does not say so
   };
   // `rules` is asked once the backup has begun, with where.
   Result<Outcome> run(const std::function<Result<PageRules>(Lsn start)>& rules, PreviousSnapshot* previous, Time began);

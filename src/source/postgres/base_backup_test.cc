@@ -62,6 +62,39 @@ TEST(BaseBackup, AClusterIsCapturedOverTheProtocolAndItsIncrementalStoresChanged
 
 // The new database's catalogs are its template's, with LSNs from before the first
 // capture, under the names of the old one's files.
+TEST(BaseBackup, LinksThatTheServerLeavesOutAreMissed) {
+  SKIP_WITHOUT_SERVER();
+  auto made = TestCluster::create();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  ASSERT_OK(cluster.sql("create database app"));
+  const std::string database = "base/" + cluster.sql("select oid from pg_database where datname = 'app'").value();
+  FileSystem& fs = real_file_system();
+  const std::string elsewhere = cluster.scratch() + "/elsewhere";
+  TestRig rig;
+  for (const std::string& name : {std::string("pg_xact"), database, std::string("pg_hba.conf")}) {
+    ASSERT_OK(cluster.stop());
+    ASSERT_OK(fs.rename(cluster.data() + "/" + name, elsewhere));
+    ASSERT_OK(fs.symlink(elsewhere, cluster.data() + "/" + name));
+    ASSERT_OK(cluster.start());
+    const auto captured = rig.capture(cluster, nullptr, CaptureMethod::kProtocol);
+    if (name == "pg_hba.conf") {
+      ASSERT_OK(captured);
+      EXPECT_EQ(captured.value().faults,
+                (std::vector<std::string>{"pg_hba.conf is not in the point: it is a link, or lies behind one, and "
+                                          "BASE_BACKUP sends nothing of those"}));
+    } else {
+      ASSERT_FALSE(captured.ok()) << name;
+      EXPECT_EQ(captured.error().message(),
+                name + " is a link, and of links in the data directory BASE_BACKUP sends nothing");
+    }
+    ASSERT_OK(cluster.stop());
+    ASSERT_OK(fs.remove_file(cluster.data() + "/" + name));
+    ASSERT_OK(fs.rename(elsewhere, cluster.data() + "/" + name));
+    ASSERT_OK(cluster.start());
+  }
+}
+
 TEST(BaseBackup, ADatabaseMadeAgainWithItsOldOidIsNotTakenForTheOldOne) {
   SKIP_WITHOUT_SERVER();
   auto made = TestCluster::create();

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iterator>
+#include <set>
 
 #include "base/log.h"
+#include "base/places.h"
 #include "source/postgres/backup_session.h"
 #include "source/postgres/base_backup.h"
 #include "source/postgres/capture_files.h"
@@ -69,6 +71,8 @@ class Capture {
   Result<void> ask_the_log(Lsn start);
   Result<void> by_files();
   Result<void> by_protocol();
+  Result<std::vector<std::string>> directories_wanted();
+  Result<void> look_for_links(const std::vector<std::string>& wanted, const std::set<std::string>& sent);
   Result<void> capture_control_file();
   Result<void> check_checkpoint(Lsn start);
   Result<void> count(BackupSession& backup);
@@ -92,6 +96,7 @@ class Capture {
   EntrySpool entries_;
   SnapshotSource source_;
   CaptureTotals totals_;
+  std::vector<std::string> faults_;
   Time began_;
   Duration began_monotonic_;
 };
@@ -186,7 +191,7 @@ Result<void> Capture::capture_control_file() {
     return make_error(ErrorCode::kMismatch, "{}/global/pg_control changed to another cluster during the capture",
                       directory_);
   }
-  const struct stat status = TRY(world_.fs.stat(join_path(directory_, "global/pg_control")));
+  const struct stat status = TRY(world_.fs.stat(resolved_path(join_path(directory_, "global/pg_control"))));
   return add_small_file(session_, entries_, entry_of("global/pg_control", status), control.bytes);
 }
 
@@ -292,12 +297,16 @@ Result<void> Capture::by_files() {
   TRY(check_checkpoint(backup->start_lsn()));
   TRY(ask_the_log(backup->start_lsn()));
   world_.progress.phase = "copying";
-  TRY(capture_outside_configuration(world_, session_, backup->session(), directory_, entries_));
+  const std::vector<std::string> configuration = configuration_files(backup->session());
+  TRY(capture_outside_configuration(world_, session_, configuration, directory_, entries_));
   const std::string version_directory = fmt::format("PG_{}_{}", facts_.major, facts_.catalog_version);
   DirectorySource::Options options;
   options.previous = previous_.get();
   options.with_pages = facts_.page_bytes == kPageBytes;
   options.by_log = changes_.has_value();
+  for (const std::string& path : configuration) {
+    if (path.starts_with(directory_ + "/")) options.configuration.push_back(path.substr(directory_.size() + 1));
+  }
   DirectorySource files(world_, directory_, version_directory, options);
   CapturePipeline pipeline(world_, session_, rules(backup->start_lsn()), entries_, changes_ ? &*changes_ : nullptr);
   TRY(pipeline.run([&] { return files.next(); }));
@@ -306,12 +315,54 @@ Result<void> Capture::by_files() {
   const BackupEnd end = TRY(backup->stop());
   for (const auto& [oid, location] : files.tablespaces())
     source_.tablespaces.push_back({oid, location, "pg_tblspc/" + oid});
+  source_.links = files.links();
+  faults_ = files.faults();
   totals_ = std::move(pipeline.totals());
   TRY(add_label(end));
   return gather(end);
 }
 
+// What BASE_BACKUP must send, of what is not made anew: directories of every cluster, and of databases.
+Result<std::vector<std::string>> Capture::directories_wanted() {
+  std::vector<std::string> wanted = {"base",
+                                     "global",
+                                     "pg_commit_ts",
+                                     "pg_logical",
+                                     "pg_multixact",
+                                     "pg_multixact/members",
+                                     "pg_multixact/offsets",
+                                     "pg_stat",
+                                     "pg_twophase",
+                                     "pg_xact"};
+  const Rows rows = TRY(server_->exec(
+      "select 'base/' || d.oid from pg_database d join pg_tablespace s on s.oid = d.dattablespace where s.spcname ="
+      " 'pg_default'"));
+  for (size_t i = 0; i < rows.size(); i++) wanted.emplace_back(rows.at(i, 0));
+  return wanted;
+}
+
+// Of links to elsewhere the server sends nothing. `wanted`: from before; databases that went meanwhile are no loss.
+Result<void> Capture::look_for_links(const std::vector<std::string>& wanted, const std::set<std::string>& sent) {
+  const std::vector<std::string> still = TRY(directories_wanted());
+  for (const std::string& path : wanted) {
+    if (sent.contains(path) || std::find(still.begin(), still.end(), path) == still.end()) continue;
+    return make_error(ErrorCode::kUnsupported,
+                      "{} is a link, and of links in the data directory BASE_BACKUP sends nothing", path)
+        .with_hint("capture by reading files (method: files), or put a directory there in place of the link");
+  }
+  if (facts_.data_directory.empty()) return {};
+  for (const std::string& path : configuration_files(*server_)) {
+    if (!path.starts_with(facts_.data_directory + "/") || !path.ends_with(".conf")) continue;
+    const std::string name = path.substr(facts_.data_directory.size() + 1);
+    if (!sent.contains(name))
+      faults_.push_back(
+          name + " is not in the point: it is a link, or lies behind one, and BASE_BACKUP sends nothing of those");
+  }
+  return {};
+}
+
 Result<void> Capture::by_protocol() {
+  const std::vector<std::string> wanted = TRY(directories_wanted());
   auto archive = TRY(open_archive());
   BaseBackup backup(world_, session_, *options_.connection, facts_, *archive, entries_);
   if (auto counts = transaction_horizon(*server_); counts.ok()) {
@@ -327,6 +378,7 @@ Result<void> Capture::by_protocol() {
     return rules(start);
   };
   BaseBackup::Outcome outcome = TRY(backup.run(begun, previous_.get(), began_));
+  TRY(look_for_links(wanted, outcome.sent));
   outcome.end.time = TRY(server_time(*server_));
   totals_ = std::move(outcome.totals);
   source_.tablespaces = std::move(outcome.tablespaces);
@@ -349,6 +401,7 @@ Result<repo::Snapshot> Capture::finish() {
   snapshot.read_bytes = totals_.read_bytes;
   snapshot.files = totals_.files;
   snapshot.incremental = previous_ != nullptr;
+  snapshot.faults = faults_;
   for (const FilePageProblem& page : totals_.bad) {
     snapshot.faults.push_back(fmt::format("bad page: {}, block {}: {}", page.path, page.page.block, page.page.problem));
   }

@@ -13,6 +13,7 @@ namespace {
 
 // Longer than any file system's tick: within it a file may change twice with one time.
 constexpr Duration kTimestampDoubt = Duration::seconds(2);
+constexpr size_t kMostLinks = 100;  // that are remembered, for people
 
 Time time_of(const struct timespec& time) { return {time.tv_sec * 1'000'000'000 + time.tv_nsec}; }
 
@@ -81,6 +82,7 @@ Result<std::shared_ptr<CapturedFile>> DirectorySource::prepare(FoundFile found) 
   if (!found.tablespace_location.empty()) {
     tablespaces_.emplace_back(found.path.substr(found.path.rfind('/') + 1), found.tablespace_location);
   }
+  if (!found.followed_link.empty() && links_.size() < kMostLinks) links_.push_back({found.path, found.followed_link});
   if (file->entry.kind != repo::EntryKind::kFile) return file;
   if (options_.with_pages) file->relation = parse_relation_path(found.path);
   TRY(compare(*file));
@@ -115,15 +117,28 @@ Result<void> add_small_file(repo::WriteSession& session, EntrySpool& entries, re
   return {};
 }
 
-Result<void> capture_outside_configuration(source::World& world, repo::WriteSession& session, ServerSession& server,
-                                           const std::string& data_directory, EntrySpool& entries) {
-  const auto rows = server.exec(
+std::vector<std::string> configuration_files(ServerSession& server) {
+  // A file of which every setting is overridden elsewhere stands in pg_file_settings alone.
+  const auto may_list = server.value(
+      "select has_table_privilege('pg_file_settings', 'select') and"
+      " has_function_privilege('pg_show_all_file_settings()', 'execute')");
+  std::string query =
       "select setting from pg_settings where name in ('config_file', 'hba_file', 'ident_file') and setting is not null"
-      " union select sourcefile from pg_settings where sourcefile is not null");
+      " union select sourcefile from pg_settings where sourcefile is not null";
+  if (may_list.ok() && may_list.value() == "t")
+    query += " union select sourcefile from pg_file_settings where sourcefile is not null";
+  const auto rows = server.exec(query);
   if (!rows.ok()) return {};  // not for our eyes; the cluster's data is what matters
+  std::vector<std::string> files;
+  for (size_t i = 0; i < rows.value().size(); i++) files.emplace_back(rows.value().at(i, 0));
+  return files;
+}
+
+Result<void> capture_outside_configuration(source::World& world, repo::WriteSession& session,
+                                           const std::vector<std::string>& files, const std::string& data_directory,
+                                           EntrySpool& entries) {
   std::set<std::string> names;
-  for (size_t i = 0; i < rows.value().size(); i++) {
-    const std::string path(rows.value().at(i, 0));
+  for (const std::string& path : files) {
     if (path.empty() || path.starts_with(data_directory + "/")) continue;
     auto content = read_file(world.fs, path);
     auto status = world.fs.stat(path);

@@ -15,9 +15,17 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr uint64_t kSpareBytes = 64 * kMiB;
+constexpr size_t kMostNames = 20;           // in a note
 constexpr int kSchemasPublishedSince = 15;  // FOR TABLES IN SCHEMA
 
 Error not_there(const std::string& what) { return make_error(ErrorCode::kNotFound, "the live server has no {}", what); }
+
+// The first names of a list that may be long.
+std::string some_of(const std::vector<std::string>& names) {
+  const size_t shown = std::min(names.size(), kMostNames);
+  const std::string more = names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "";
+  return fmt::format("{}{}", fmt::join(names.begin(), names.begin() + static_cast<ptrdiff_t>(shown), ", "), more);
+}
 
 // Steps as in docs/one-database.md.
 class Extraction {
@@ -216,10 +224,29 @@ class Extraction {
           .with_hint("make them, or let --create-roles do it (NOLOGIN, without password, membership or attribute)");
     lacking_tablespaces_ = TRY(target_->lacking_tablespaces(needs_.tablespaces));
     note_what_is_left_out();
+    return note_slots();
+  }
+
+  // Slots are of a database, by its number: they stay with the one that is kept.
+  Result<void> note_slots() {
+    if (of_tables() || !options_.replace) return {};
+    for (const std::string& slot : TRY(target_->slots_of(options_.target_database)))
+      report_.notes.push_back(fmt::format(
+          "replication slot {0} stays with the database that was there, and holds WAL for it: what its consumer gets "
+          "is nothing of what is restored, and that database can't be dropped before: select "
+          "pg_drop_replication_slot({0})",
+          slot));
     return {};
   }
 
   void note_what_is_left_out() {
+    if (!needs_.unlogged.empty())
+      report_.notes.push_back(fmt::format("without rows, since no copy of a cluster has those of unlogged tables: {}",
+                                          some_of(needs_.unlogged)));
+    if (!needs_.references.empty())
+      report_.notes.push_back(fmt::format("large objects are not restored with a table: what {} {} may not be there",
+                                          some_of(needs_.references),
+                                          needs_.references.size() == 1 ? "refers to" : "refer to"));
     if (!lacking_tablespaces_.empty())
       report_.notes.push_back(fmt::format("the live server lacks tablespace {}: all goes into its default one",
                                           fmt::join(lacking_tablespaces_, ", ")));

@@ -40,6 +40,17 @@ constexpr const char* kTablespacesOfDatabase =
     " reltablespace from pg_class) or oid = (select dattablespace from pg_database where datname ="
     " current_database())) order by 1";
 
+constexpr const char* kUnlogged =
+    "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where"
+    " c.relpersistence = 'u' and c.relkind = 'r'";
+
+// Columns of type oid, or of a domain over it such as lo, where there are large objects. $1 as below.
+constexpr const char* kReferencesOfTables =
+    "select n.nspname || '.' || c.relname || '.' || a.attname from pg_attribute a join pg_class c on c.oid ="
+    " a.attrelid join pg_namespace n on n.oid = c.relnamespace join pg_type t on t.oid = a.atttypid where c.oid ="
+    " any($1::oid[]) and a.attnum > 0 and not a.attisdropped and 'oid'::regtype in (t.oid, t.typbasetype) and exists"
+    " (select from pg_largeobject_metadata) order by 1";
+
 // $1: the numbers of tables, as an array.
 constexpr const char* kOfTables =
     "with t as (select unnest($1::oid[]) as oid), r as (select oid from t union select d.objid from pg_depend d join t"
@@ -139,6 +150,7 @@ Result<ExtractNeeds> needs_of_database(ServerSession& session) {
   needs.subscriptions = column_of(TRY(
       session.exec("select s.subname from pg_subscription s join pg_database d on d.oid = s.subdbid where d.datname ="
                    " current_database() order by 1")));
+  needs.unlogged = column_of(TRY(session.exec(std::string(kUnlogged) + " order by 1")));
   needs.bytes = number_of(TRY(session.value("select pg_database_size(current_database())")));
   return needs;
 }
@@ -152,6 +164,9 @@ Result<ExtractNeeds> needs_of_tables(ServerSession& session, const std::vector<T
   ExtractNeeds needs;
   take_roles(TRY(session.exec(roles_of_tables(), {numbers})), needs);
   needs.tablespaces = column_of(TRY(session.exec(tablespaces_of_tables(), {numbers})));
+  needs.unlogged =
+      column_of(TRY(session.exec(std::string(kUnlogged) + " and c.oid = any($1::oid[]) order by 1", {numbers})));
+  needs.references = column_of(TRY(session.exec(kReferencesOfTables, {numbers})));
   needs.bytes = number_of(
       TRY(session.value("select coalesce(sum(pg_total_relation_size(o)), 0) from unnest($1::oid[]) o", {numbers})));
   return needs;

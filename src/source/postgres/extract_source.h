@@ -25,6 +25,8 @@ struct ExtractNeeds {
   std::vector<std::string> extensions;     // of a database
   std::vector<std::string> tablespaces;    // apart from the default one
   std::vector<std::string> subscriptions;  // of a database; they are not dumped
+  std::vector<std::string> unlogged;       // tables, which no copy of a cluster has the rows of
+  std::vector<std::string> references;     // of tables: columns that may name large objects, which are not theirs
   uint64_t bytes = 0;                      // on disk, with indexes
 };
 

@@ -193,6 +193,10 @@ Result<std::vector<std::string>> ExtractTarget::prepared_on(const std::string& d
       {database});
 }
 
+Result<std::vector<std::string>> ExtractTarget::slots_of(const std::string& database) {
+  return list("select quote_literal(slot_name) from pg_replication_slots where database = $1 order by 1", {database});
+}
+
 namespace {
 
 std::string array_of(const std::vector<std::string>& values) {

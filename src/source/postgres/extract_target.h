@@ -65,6 +65,8 @@ class ExtractTarget {
   // "prepared transaction 'x' of app": it keeps the database in use, and no session of its
   // need be there to be ended.
   Result<std::vector<std::string>> prepared_on(const std::string& database);
+  // Logical replication slots of it, active or not: quoted as a literal.
+  Result<std::vector<std::string>> slots_of(const std::string& database);
   Result<std::vector<std::string>> lacking_roles(const std::vector<std::string>& roles);
   Result<std::vector<std::string>> lacking_extensions(const std::vector<std::string>& extensions);
   Result<std::vector<std::string>> lacking_tablespaces(const std::vector<std::string>& tablespaces);

@@ -15,6 +15,7 @@ namespace holdfast::postgres {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(Extract, NamesAreCutBetweenCharacters) {
@@ -200,6 +201,38 @@ TEST_F(ExtractInto, APreparedTransactionKeepsItsDatabaseInUse) {
   const auto done = extract_now();
   EXPECT_EQ(done.error().code(), ErrorCode::kRefused);
   EXPECT_EQ(done.error().message(), "database 'shop' is in use: prepared transaction 'half done' of postgres");
+}
+
+TEST_F(ExtractInto, WhatIsNotCarriedOverIsSaid) {
+  ASSERT_OK(cluster_->append_configuration("wal_level = logical\n"));
+  ASSERT_OK(cluster_->stop());
+  ASSERT_OK(cluster_->start());
+  sql("create database shop");
+  ASSERT_OK(
+      cluster_->sql("create unlogged table cache as select 1 as n; create table plain as select 2 as n;"
+                    " create table pictures (id int, picture oid, other oid);"
+                    " insert into pictures values (1, lo_from_bytea(0, 'picture'), 1)",
+                    "shop"));
+  ASSERT_OK(cluster_->sql("select pg_create_logical_replication_slot('feed', 'test_decoding')", "shop"));
+  ASSERT_OK(cluster_->sql("select pg_create_logical_replication_slot('other', 'test_decoding')"));
+  capture();
+  options_.database = options_.target_database = "shop";
+  options_.replace = true;
+  auto done = extract_now();
+  ASSERT_OK(done);
+  EXPECT_THAT(done->notes,
+              ElementsAre("without rows, since no copy of a cluster has those of unlogged tables: public.cache",
+                          "replication slot 'feed' stays with the database that was there, and holds WAL for it: what "
+                          "its consumer gets is nothing of what is restored, and that database can't be dropped "
+                          "before: select pg_drop_replication_slot('feed')"));
+
+  options_.tables = {"cache", "pictures", "plain"};
+  done = extract_now();
+  ASSERT_OK(done);
+  EXPECT_THAT(done->notes,
+              ElementsAre("without rows, since no copy of a cluster has those of unlogged tables: public.cache",
+                          "large objects are not restored with a table: what public.pictures.other, "
+                          "public.pictures.picture refer to may not be there"));
 }
 
 TEST_F(ExtractInto, SessionsOfOthersAreSeenByAccountsThatMayNotLookAtThem) {

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
+
+#include "base/places.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -91,6 +94,9 @@ constexpr std::string_view kOwnNames[] = {
     "logrotate", "promote", "fallback_promote", "recovery.signal", "standby.signal", "recovery.conf",
     "backup_manifest.tmp", "autoprewarm.blocks", "autoprewarm.blocks.tmp"};
 
+// Far below what a data directory needs: links that lead to each other go on for ever.
+constexpr size_t kDeepestLink = 32;
+
 template <typename List>
 bool contains(const List& list, std::string_view item) {
   return std::find(std::begin(list), std::end(list), item) != std::end(list);
@@ -141,14 +147,20 @@ bool is_servers_own(std::string_view name) {
          name.starts_with("pgsql_tmp");
 }
 
+bool is_below_servers_own(std::string_view path) { return is_servers_own(path.substr(0, path.find('/'))); }
+
 struct FileWalk::Level {
   std::string path, full_path;
   std::vector<std::string> names;  // sorted, the last one first
   std::set<uint32_t> unlogged;     // relations that have an init fork here
 };
 
-FileWalk::FileWalk(FileSystem& fs, std::string data_directory, std::string version_directory)
-    : fs_(fs), root_(std::move(data_directory)), version_directory_(std::move(version_directory)) {}
+FileWalk::FileWalk(FileSystem& fs, std::string data_directory, std::string version_directory,
+                   std::vector<std::string> configuration)
+    : fs_(fs),
+      root_(std::move(data_directory)),
+      version_directory_(std::move(version_directory)),
+      configuration_(std::move(configuration)) {}
 FileWalk::~FileWalk() = default;
 
 Result<void> FileWalk::enter(const FoundFile& directory) {
@@ -177,6 +189,53 @@ Result<void> FileWalk::enter(const FoundFile& directory) {
   return {};
 }
 
+bool FileWalk::is_followed(const std::string& path) const {
+  if (is_below_servers_own(path)) return true;
+  return std::any_of(configuration_.begin(), configuration_.end(), [&](const std::string& file) {
+    return file.starts_with(path) && (file.size() == path.size() || file[path.size()] == '/');
+  });
+}
+
+// Restored as a link, it would be without content elsewhere, and the original's own here.
+Result<void> FileWalk::look_behind_link(const Level& level, FoundFile& found) {
+  if (level.path == "pg_tblspc" && is_number(base_name(found.path))) {
+    const std::string location =
+        found.link_target.starts_with('/') ? found.link_target : join_path(level.full_path, found.link_target);
+    found.full_path = found.tablespace_location = location;
+    found.status = TRY_CONTEXT(fs_.stat(location + "/."), "{} points to {}", found.path, location);
+    found.link_target.clear();
+    return {};
+  }
+  if (!is_followed(found.path)) {
+    found.is_symlink = true;
+    return {};
+  }
+  found.followed_link = std::exchange(found.link_target, {});
+  found.full_path = resolved_path(found.full_path);
+  auto status = fs_.stat(found.full_path);
+  if (!status.ok() || S_ISLNK(status.value().st_mode)) return take_dangling_link(found);
+  found.status = std::move(status).value();
+  if (!S_ISDIR(found.status.st_mode) || levels_.size() < kDeepestLink) return {};
+  return make_error(ErrorCode::kUnsupported, "{} is a link to {}, and links there lead round in a circle", found.path,
+                    found.followed_link);
+}
+
+// Sets full_path to "" where the point does without.
+Result<void> FileWalk::take_dangling_link(FoundFile& found) {
+  if (treatment_of(found.path, true) == Treatment::kDirectoryOnly) {
+    found.status.st_mode = S_IFDIR | 0700;
+    return {};
+  }
+  const std::string problem =
+      fmt::format("{} is a link to {}, where nothing can be found", found.path, found.followed_link);
+  const bool is_settings = found.path.ends_with(".conf") && found.path.find('/') == std::string::npos;
+  if (!is_settings && is_below_servers_own(found.path))
+    return make_error(ErrorCode::kNotFound, "{}", problem).with_hint("put back what it led to, or remove the link");
+  faults_.push_back(problem);
+  found.full_path.clear();
+  return {};
+}
+
 Result<std::optional<FoundFile>> FileWalk::examine(Level& level, const std::string& name) {
   FoundFile found;
   found.path = level.path.empty() ? name : level.path + "/" + name;
@@ -185,18 +244,10 @@ Result<std::optional<FoundFile>> FileWalk::examine(Level& level, const std::stri
   if (!status.ok() && status.error().code() == ErrorCode::kNotFound) return std::optional<FoundFile>();
   found.status = TRY(std::move(status));
   if (S_ISLNK(found.status.st_mode)) {
+    if (treatment_of(found.path, false) == Treatment::kSkip) return std::optional<FoundFile>();
     found.link_target = TRY(fs_.read_link(found.full_path));
-    const bool is_tablespace = level.path == "pg_tblspc" && is_number(name);
-    if (is_tablespace || found.path == "pg_wal") {
-      const std::string location =
-          found.link_target.starts_with('/') ? found.link_target : join_path(level.full_path, found.link_target);
-      found.full_path = location;
-      found.status = TRY_CONTEXT(fs_.stat(location + "/."), "{} points to {}", found.path, location);
-      if (is_tablespace) found.tablespace_location = location;
-      found.link_target.clear();
-    } else {
-      found.is_symlink = true;
-    }
+    TRY(look_behind_link(level, found));
+    if (found.full_path.empty()) return std::optional<FoundFile>();
   }
   found.is_directory = S_ISDIR(found.status.st_mode);
   if (!found.is_directory && !found.is_symlink && !S_ISREG(found.status.st_mode)) return std::optional<FoundFile>();

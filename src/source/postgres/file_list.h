@@ -44,6 +44,8 @@ Treatment treatment_of(std::string_view path, bool is_directory);
 // Whether PostgreSQL 13 to 18 itself makes something of this name at the top of a data
 // directory, or acts on it there. All else there is somebody else's: keys, logs, notes.
 bool is_servers_own(std::string_view name);
+// Whether a path of the tree is below such a name, or is one.
+bool is_below_servers_own(std::string_view path);
 
 // One thing found in a data directory.
 struct FoundFile {
@@ -56,27 +58,39 @@ struct FoundFile {
   // The location, when this is a tablespace's directory (pg_tblspc/<oid>) that
   // lies elsewhere. In the tree it is a directory.
   std::string tablespace_location;
+  std::string followed_link;  // what the link said, when this is what it leads to
 };
 
 // Goes through a data directory and its tablespaces in the order of a tree,
 // leaving out what treatment_of() says and the contents of unlogged relations.
-// Holds the names of the directories on the way only. What vanishes meanwhile is
-// passed over; special files are left out. Not thread-safe.
+// Where a name of the server's own is a link, what it leads to is found in its place;
+// others stay links. Holds the names of the directories on the way only. What vanishes
+// meanwhile is passed over; special files are left out. Not thread-safe.
 class FileWalk {
  public:
   // `version_directory` is the name that this server uses in tablespaces
-  // ("PG_15_202209061"): others in the same location are not ours.
-  FileWalk(FileSystem& fs, std::string data_directory, std::string version_directory);
+  // ("PG_15_202209061"): others in the same location are not ours. `configuration`: paths,
+  // in the tree, that the server reads its settings from: links on the way to them are
+  // followed, too.
+  FileWalk(FileSystem& fs, std::string data_directory, std::string version_directory,
+           std::vector<std::string> configuration = {});
   ~FileWalk();
   // Empty at the end. The first is the data directory itself, with path "".
   Result<std::optional<FoundFile>> next();
+  // Configuration files passed so far whose links lead nowhere.
+  const std::vector<std::string>& faults() const { return faults_; }
 
  private:
   struct Level;
   Result<void> enter(const FoundFile& directory);
   Result<std::optional<FoundFile>> examine(Level& level, const std::string& name);
+  Result<void> look_behind_link(const Level& level, FoundFile& found);
+  Result<void> take_dangling_link(FoundFile& found);
+  bool is_followed(const std::string& path) const;
   FileSystem& fs_;
   std::string root_, version_directory_;
+  const std::vector<std::string> configuration_;
+  std::vector<std::string> faults_;
   bool started_ = false;
   std::vector<Level> levels_;
 };

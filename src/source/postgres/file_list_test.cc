@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <map>
+
 #include "repo/tree.h"
 #include "source/postgres/test_cluster.h"
 
@@ -58,6 +61,85 @@ TEST(FileList, EveryNameThatARealClusterHasIsTheServersOwn) {
   auto listed = real_file_system().list(made.value()->data());
   ASSERT_OK(listed);
   for (const DirectoryEntry& entry : listed.value()) EXPECT_TRUE(is_servers_own(entry.name)) << entry.name;
+}
+
+// A data directory of which parts lie elsewhere.
+class LinkedFiles : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* temporary = std::getenv("TMPDIR");
+    root_ = std::string(temporary ? temporary : "/tmp") + "/hflinksXXXXXX";
+    ASSERT_NE(mkdtemp(root_.data()), nullptr);
+    for (const char* name : {"data", "data/base", "else", "else/xact", "else/conf.d", "else/key.d"})
+      ASSERT_OK(fs_.make_directory(root_ + "/" + name, 0700));
+    for (const char* name : {"xact/0000", "main.conf", "conf.d/a.conf", "key.d/server.key"})
+      ASSERT_OK(write_file_durably(fs_, root_ + "/else/" + name, as_bytes(name)));
+  }
+  void TearDown() override { ignore(remove_tree(fs_, root_), "a test's leftovers"); }
+  void link(const std::string& target, const std::string& name) {
+    ASSERT_OK(fs_.symlink(target, root_ + "/data/" + name));
+  }
+  // Path and what it is: "pg_xact" -> "directory", "log" -> "link".
+  Result<std::map<std::string, std::string>> walk() {
+    FileWalk walk(fs_, root_ + "/data", "PG_15_1", {"conf.d/a.conf"});
+    std::map<std::string, std::string> found;
+    while (true) {
+      const auto next = TRY(walk.next());
+      if (!next) break;
+      found[next->path] = next->is_directory ? "directory"
+                          : next->is_symlink ? "link"
+                                             : std::string(as_text(TRY(read_file(fs_, next->full_path))));
+      if (!next->followed_link.empty()) followed_.insert(next->path);
+    }
+    faults_ = walk.faults();
+    return found;
+  }
+
+  FileSystem& fs_ = real_file_system();
+  std::string root_;
+  std::set<std::string> followed_;
+  std::vector<std::string> faults_;
+};
+
+TEST_F(LinkedFiles, WhatIsTheServersIsFollowedAndTheRestStaysALink) {
+  link("../else/xact", "pg_xact");
+  link(root_ + "/else/main.conf", "postgresql.conf");
+  link(root_ + "/else/conf.d", "conf.d");
+  link(root_ + "/else/key.d/server.key", "server.key");
+  link(root_ + "/else/key.d", "keys");
+  link(root_ + "/else/key.d", "base/pgsql_tmp");
+  link(root_ + "/nowhere", "pg_stat_tmp");
+  link(root_ + "/nowhere", "pg_ident.conf");
+  const auto found = walk();
+  ASSERT_OK(found);
+  EXPECT_EQ(found.value(), (std::map<std::string, std::string>{{"", "directory"},
+                                                               {"base", "directory"},
+                                                               {"conf.d", "directory"},
+                                                               {"conf.d/a.conf", "conf.d/a.conf"},
+                                                               {"keys", "link"},
+                                                               {"pg_stat_tmp", "directory"},
+                                                               {"pg_xact", "directory"},
+                                                               {"pg_xact/0000", "xact/0000"},
+                                                               {"postgresql.conf", "main.conf"},
+                                                               {"server.key", "link"}}));
+  EXPECT_EQ(followed_, (std::set<std::string>{"conf.d", "pg_stat_tmp", "pg_xact", "postgresql.conf"}));
+  EXPECT_EQ(faults_,
+            (std::vector<std::string>{"pg_ident.conf is a link to " + root_ + "/nowhere, where nothing can be found"}));
+}
+
+TEST_F(LinkedFiles, WhatIsNowhereIsNotLeftOutInSilence) {
+  link(root_ + "/nowhere", "pg_xact");
+  const auto found = walk();
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ(found.error().message(), "pg_xact is a link to " + root_ + "/nowhere, where nothing can be found");
+}
+
+TEST_F(LinkedFiles, ACircleEnds) {
+  link("../else/xact", "pg_xact");
+  ASSERT_OK(fs_.symlink("../xact", root_ + "/else/xact/again"));
+  const auto found = walk();
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ(found.error().code(), ErrorCode::kUnsupported);
 }
 
 TEST(FileList, WalksARealClusterInTheOrderOfTreesWithoutUnloggedTables) {

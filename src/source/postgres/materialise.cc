@@ -28,10 +28,13 @@ constexpr uint64_t kDirectAlignment = 4096;
 const std::string kControlPath = "global/pg_control";
 const std::string kTemporaryControl = "global/pg_control.holdfast";
 
-constexpr std::string_view kArchivingOff =
-    "# Added by holdfast: this cluster was restored beside another, and two must not archive into one log.\n"
-    "# When it takes the other's place: alter system reset archive_mode, and a restart.\n"
-    "archive_mode = 'off'\n";
+constexpr std::string_view kBesideAnother =
+    "# Added by holdfast: this cluster was restored beside another. Two must not archive into one log, subscriptions\n"
+    "# would take what is meant for the other's, and commits would wait for the other's standbys.\n"
+    "# When it takes the other's place: remove these lines, and restart it.\n"
+    "archive_mode = 'off'\n"
+    "max_logical_replication_workers = '0'\n"
+    "synchronous_standby_names = ''\n";
 
 // A file being written, by several workers at once.
 struct TargetFile {
@@ -74,6 +77,8 @@ class Materialiser {
   Result<void> prepare();
   Result<void> own(const std::string& path, int descriptor, uint32_t mode);
   Result<void> make_directory(const std::string& path, uint32_t mode);
+  Result<bool> remove_link(const std::string& path);
+  Result<bool> clear_for_file(const std::string& path);
   Result<void> make_link(const std::string& target, const std::string& path);
   Result<std::optional<WriteTask>> next();
   Result<bool> begin_entry(repo::Entry entry);
@@ -151,6 +156,22 @@ Result<void> Materialiser::make_directory(const std::string& path, uint32_t mode
   return own(path, -1, mode);
 }
 
+// What is written through a link of an old directory would change what it leads to, which
+// may be a living cluster's. Whether there was one.
+Result<bool> Materialiser::remove_link(const std::string& path) {
+  if (!TRY(exists(world_.fs, path)) || !S_ISLNK(TRY(world_.fs.stat(path)).st_mode)) return false;
+  TRY(world_.fs.remove_file(path));
+  return true;
+}
+
+// Whether a regular file is there; anything else goes.
+Result<bool> Materialiser::clear_for_file(const std::string& path) {
+  if (!TRY(exists(world_.fs, path))) return false;
+  if (S_ISREG(TRY(world_.fs.stat(path)).st_mode)) return true;
+  TRY(remove_tree(world_.fs, path));
+  return false;
+}
+
 Result<void> Materialiser::make_link(const std::string& target, const std::string& path) {
   const auto there = world_.fs.read_link(path);
   if (there.ok() && there.value() == target) return {};
@@ -172,6 +193,7 @@ Result<void> Materialiser::prepare() {
   const std::string global = join_path(plan_.data_directory(), "global");
   const std::string control = join_path(plan_.data_directory(), kControlPath);
   if (!TRY(exists(world_.fs, control))) return {};
+  if (TRY(remove_link(global))) return world_.fs.sync_directory(plan_.data_directory());
   TRY(world_.fs.remove_file(control));
   return world_.fs.sync_directory(global);
 }
@@ -187,8 +209,10 @@ Result<bool> Materialiser::begin_entry(repo::Entry entry) {
     return false;
   }
   if (entry.kind == repo::EntryKind::kDirectory) {
-    TRY(make_directory(*place, entry.mode ? entry.mode : 0700));
     const bool is_tablespace = entry.path.starts_with("pg_tblspc/") && entry.path.find('/', 10) == std::string::npos;
+    const bool may_be_link = entry.path.empty() || entry.path == "pg_wal" || is_tablespace;
+    if (!may_be_link) TRY(remove_link(*place));
+    TRY(make_directory(*place, entry.mode ? entry.mode : 0700));
     if (is_tablespace && !place->starts_with(plan_.data_directory() + "/")) {
       TRY(make_link(*place, join_path(plan_.data_directory(), entry.path)));
       report_.tablespaces.push_back(entry.path.substr(10) + " -> " + *place);
@@ -196,7 +220,7 @@ Result<bool> Materialiser::begin_entry(repo::Entry entry) {
     return false;
   }
   if (entry.kind == repo::EntryKind::kSymlink) {
-    TRY(make_link(entry.link_target, *place));
+    if (!is_below_servers_own(entry.path)) TRY(make_link(entry.link_target, *place));
     return false;
   }
   if (entry.kind != repo::EntryKind::kFile) return false;
@@ -258,14 +282,7 @@ MutableByteView aligned_buffer(size_t size) {
 Result<void> Materialiser::open(TargetFile& file) {
   std::lock_guard lock(file.mutex);
   if (file.file) return {};
-  if (plan_.over_old()) {
-    const auto status = world_.fs.stat(file.path);
-    file.fresh = !status.ok();
-    if (status.ok() && !S_ISREG(status.value().st_mode)) {
-      TRY(remove_tree(world_.fs, file.path));
-      file.fresh = true;
-    }
-  }
+  if (plan_.over_old()) file.fresh = !TRY(clear_for_file(file.path));
   OpenOptions options;
   options.write = true;
   options.create = true;
@@ -457,10 +474,12 @@ Result<Bytes> Materialiser::content_of(const repo::Entry& entry) {
 
 Result<void> Materialiser::write_text(const std::string& name, std::string_view text) {
   const std::string path = join_path(plan_.data_directory(), name);
+  TRY(clear_for_file(path));
   OpenOptions options;
   options.write = true;
   options.create = true;
   options.truncate = true;
+  options.no_follow = true;
   auto file = TRY(world_.fs.open(path, options));
   TRY(file->write_at(0, as_bytes(text)));
   TRY(own(path, file->descriptor(), 0600));
@@ -482,14 +501,14 @@ Result<void> Materialiser::restore_configuration() {
 
 Result<void> Materialiser::write_settings() {
   const std::string main_path = join_path(plan_.data_directory(), "postgresql.conf");
-  if (TRY(exists(world_.fs, main_path))) {
+  if (TRY(clear_for_file(main_path))) {
     const Bytes before = TRY(read_file(world_.fs, main_path));
     const std::string after = comment_out_settings(as_text(before), is_target_setting);
     if (after != as_text(before)) TRY(write_text("postgresql.conf", after));
   }
   const std::string path = join_path(plan_.data_directory(), "postgresql.auto.conf");
   std::string text;
-  if (TRY(exists(world_.fs, path))) {
+  if (TRY(clear_for_file(path))) {
     const Bytes before = TRY(read_file(world_.fs, path));
     text = comment_out_settings(as_text(before), is_recovery_setting);
     if (!text.empty() && text.back() != '\n') text += '\n';
@@ -506,10 +525,12 @@ Result<void> Materialiser::write_settings() {
                            : options_.action == AfterRecovery::kPause ? "pause"
                                                                       : "shutdown";
       settings.emplace_back("recovery_target_action", action);
+      // The delay of a standby would be waited for at each commit that is replayed.
+      settings.emplace_back("recovery_min_apply_delay", "0");
     }
     text += "# Added by holdfast: " + target_.description + "\n" + format_settings(settings);
   }
-  if (options_.archiving_off) text += kArchivingOff;
+  if (options_.archiving_off) text += kBesideAnother;
   return write_text("postgresql.auto.conf", text);
 }
 

@@ -26,7 +26,8 @@ struct MaterialiseOptions {
   std::string primary_conninfo;  // with standby
   AfterRecovery action = AfterRecovery::kPromote;
   std::string restore_command;  // "" : no WAL replay settings are written
-  // Beside a cluster that may live on: two must not archive into one log.
+  // Beside a cluster that may live on: it archives nothing, its subscriptions do not run, and
+  // its commits wait for no standby.
   bool archiving_off = false;
   // Asked before anything is written, of the data directory and each tablespace's place.
   std::function<Result<void>(const std::string& directory)> check_place;

@@ -21,6 +21,7 @@ namespace {
 // Left free on each file system, for the WAL that recovery fetches.
 constexpr uint64_t kSpareBytes = 64 << 20;
 constexpr uint64_t kMaxMarkerBytes = 1 << 20;
+constexpr size_t kMostLinksNamed = 10;
 const std::string kTablespacePrefix = "pg_tblspc/";
 
 // The nearest directory that exists.
@@ -281,6 +282,35 @@ Result<void> MaterialisePlan::look_at_replay(source::World& world, const Resolve
   return {};
 }
 
+// A link would lead into the original, or nowhere: what it led to is not in the point.
+Result<void> MaterialisePlan::look_at_link(const repo::Entry& entry) {
+  if (!is_below_servers_own(entry.path)) return {};
+  const std::string problem =
+      fmt::format("{} is a link to {} in the point, which has not what that led to", entry.path, entry.link_target);
+  if (entry.path.ends_with(".conf") && entry.path.find('/') == std::string::npos) {
+    notes_.push_back(problem + ": it is left out");
+    return {};
+  }
+  return make_error(ErrorCode::kDamaged, "{}: it is no whole cluster", problem)
+      .with_hint("restore another point, with --point");
+}
+
+void MaterialisePlan::note_links(FileSystem& fs) {
+  std::vector<std::string> links;
+  for (const SnapshotLink& link : source_.links) {
+    const bool stays = link.path == "pg_wal" && fs.read_link(join_path(directory_, link.path)).ok();
+    if (!stays) links.push_back(fmt::format("{} (to {})", link.path, link.target));
+  }
+  if (links.empty()) return;
+  const std::string more =
+      links.size() > kMostLinksNamed ? fmt::format(" and {} more", links.size() - kMostLinksNamed) : "";
+  links.resize(std::min(links.size(), kMostLinksNamed));
+  notes_.push_back(
+      fmt::format("where the original's data directory had links, there will be what they led to, in the data "
+                  "directory itself: {}{}",
+                  fmt::join(links, ", "), more));
+}
+
 Result<void> MaterialisePlan::measure(repo::Repository& repository, const repo::Snapshot& snapshot) {
   auto reader = TRY(repo::TreeReader::open(repository, snapshot.root));
   while (true) {
@@ -290,6 +320,7 @@ Result<void> MaterialisePlan::measure(repo::Repository& repository, const repo::
       captured_uid_ = entry->uid;
       captured_gid_ = entry->gid;
     }
+    if (entry->kind == repo::EntryKind::kSymlink) TRY(look_at_link(*entry));
     if (entry->kind != repo::EntryKind::kFile || !place_of(entry->path)) continue;
     std::string root = directory_;
     if (entry->path.starts_with(kTablespacePrefix)) {
@@ -365,6 +396,7 @@ Result<MaterialisePlan> MaterialisePlan::make(source::World& world, repo::Reposi
   TRY(plan.measure(repository, snapshot));
   TRY(plan.look_at_space(world));
   plan.choose_owner(options, world);
+  plan.note_links(world.fs);
   return plan;
 }
 

@@ -48,6 +48,8 @@ class MaterialisePlan {
   Result<void> look_at_tablespaces(source::World& world, const MaterialiseOptions& options);
   Result<void> look_at_replay(source::World& world, const ResolvedTarget& target);
   bool is_ours(FileSystem& fs, const std::string& oid, const std::string& location) const;
+  Result<void> look_at_link(const repo::Entry& entry);
+  void note_links(FileSystem& fs);
   Result<void> measure(repo::Repository& repository, const repo::Snapshot& snapshot);
   Result<void> look_at_space(source::World& world);
   void choose_owner(const MaterialiseOptions& options, source::World& world);

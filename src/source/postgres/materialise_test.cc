@@ -6,10 +6,13 @@
 #include <fstream>
 #include <regex>
 
+#include "base/places.h"
+#include "repo/tree.h"
 #include "source/postgres/page.h"
 #include "source/postgres/recovery_settings.h"
 #include "source/postgres/test_meddling.h"
 #include "source/postgres/test_rig.h"
+#include "source/postgres/verify.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -166,6 +169,145 @@ TEST_F(Materialise, APlaceInsideOfAnotherClusterIsRefused) {
   EXPECT_EQ(refused.error().code(), ErrorCode::kRefused);
   EXPECT_EQ(refused.error().message(),
             options.to + " lies inside the data directory of a cluster, " + other.value()->data());
+}
+
+// Moves files of a stopped cluster into a directory of their own, and leaves links.
+Result<std::string> link_out(const TestCluster& cluster, const std::vector<std::string>& names) {
+  FileSystem& fs = real_file_system();
+  const std::string elsewhere = cluster.scratch() + "/elsewhere";
+  TRY(fs.make_directory(elsewhere, 0700));
+  cluster.own(elsewhere);
+  for (const std::string& name : names) {
+    TRY(fs.rename(cluster.data() + "/" + name, elsewhere + "/" + name));
+    TRY(fs.symlink(elsewhere + "/" + name, cluster.data() + "/" + name));
+  }
+  return elsewhere;
+}
+
+bool is_link(const std::string& path) { return S_ISLNK(real_file_system().stat(path).value().st_mode); }
+
+// Restored on another machine, and beside the original.
+TEST_F(Materialise, WhatLinksOfTheServersOwnLeadToIsRestoredInTheirPlace) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  ASSERT_OK(cluster.append_configuration("include 'more.conf'\n"));
+  ASSERT_OK(
+      write_file_durably(real_file_system(), cluster.data() + "/more.conf", as_bytes("work_mem = '5MB'\n"), 0644));
+  ASSERT_OK(cluster.stop());
+  const std::vector<std::string> names = {"more.conf", "pg_hba.conf",          "pg_multixact",   "pg_wal",
+                                          "pg_xact",   "postgresql.auto.conf", "postgresql.conf"};
+  const auto elsewhere = link_out(cluster, names);
+  ASSERT_OK(elsewhere);
+  ASSERT_OK(cluster.start());
+  ASSERT_OK(cluster.sql("insert into t values (-1, 'new')"));
+  const std::string digest = cluster.sql(kDigest).value();
+  auto snapshot = rig_.capture(cluster);
+  ASSERT_OK(snapshot);
+  ASSERT_TRUE(snapshot.value().faults.empty());
+  auto again = rig_.capture(cluster, &snapshot.value());
+  ASSERT_OK(again);
+  ASSERT_OK(cluster.stop());
+  ASSERT_OK(real_file_system().rename(*elsewhere, *elsewhere + "-gone"));
+  for (const repo::Snapshot* of : {&snapshot.value(), &again.value()}) {
+    auto target = TestCluster::prepare();
+    ASSERT_OK(target);
+    auto report = rig_.materialise_into(*target.value(), *of);
+    ASSERT_OK(report);
+    for (const std::string& name : names) EXPECT_FALSE(is_link(target.value()->data() + "/" + name)) << name;
+    ASSERT_EQ(report.value().notes.size(), 1u);
+    EXPECT_NE(report.value().notes[0].find("pg_wal (to " + *elsewhere + "/pg_wal)"), std::string::npos)
+        << report.value().notes[0];
+    ASSERT_OK(target.value()->start());
+    ASSERT_OK(TestRig::wait_for_promotion(*target.value()));
+    EXPECT_EQ(target.value()->sql(kDigest).value(), digest);
+    EXPECT_EQ(target.value()->sql("show work_mem").value(), "5MB");
+  }
+}
+
+// An old directory may have links into the original: what they lead to is not changed.
+TEST_F(Materialise, DeltaWritesThroughNoLink) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  auto snapshot = rig_.capture(cluster);
+  ASSERT_OK(snapshot);
+  auto target = TestCluster::prepare();
+  ASSERT_OK(target);
+  ASSERT_OK(rig_.materialise_into(*target.value(), snapshot.value()));
+  ASSERT_OK(cluster.stop());
+  const std::vector<std::string> names = {"base", "global", "pg_xact", "postgresql.conf", "postgresql.auto.conf"};
+  for (const std::string& name : names) {
+    ASSERT_OK(remove_tree(real_file_system(), target.value()->data() + "/" + name));
+    ASSERT_OK(real_file_system().symlink(cluster.data() + "/" + name, target.value()->data() + "/" + name));
+  }
+  MaterialiseOptions options;
+  options.delta = true;
+  fs_.before_change = [&](const std::string& path) -> Result<void> {
+    if (resolved_path(parent_path(path)).starts_with(cluster.data()))
+      return make_error(ErrorCode::kIo, "{} leads into the original", path);
+    return {};
+  };
+  ASSERT_OK(rig_.materialise_into(*target.value(), snapshot.value(), options));
+  fs_.before_change = nullptr;
+  for (const std::string& name : names) EXPECT_FALSE(is_link(target.value()->data() + "/" + name)) << name;
+  ASSERT_OK(cluster.start());
+  EXPECT_EQ(
+      as_text(read_file(real_file_system(), cluster.data() + "/postgresql.auto.conf").value()).find("restore_command"),
+      std::string_view::npos);
+  ASSERT_OK(target.value()->start());
+  ASSERT_OK(TestRig::wait_for_promotion(*target.value()));
+}
+
+// A point that has a link where the server's own files should be.
+TEST_F(Materialise, APointWithoutWhatALinkLedToIsRefused) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  auto snapshot = rig_.capture(*made.value());
+  ASSERT_OK(snapshot);
+  const auto with_link = [&](const std::string& path) -> Result<repo::Snapshot> {
+    auto session = TRY(repo::WriteSession::begin(rig_.repository(), {}));
+    repo::TreeWriter tree(*session);
+    auto reader = TRY(repo::TreeReader::open(rig_.repository(), snapshot->root));
+    while (auto entry = TRY(reader->next())) {
+      if (entry->path.starts_with(path + "/")) continue;
+      if (entry->path == path) {
+        entry->kind = repo::EntryKind::kSymlink;
+        entry->link_target = made.value()->data() + "/" + path;
+        entry->content = {};
+        entry->size_bytes = 0;
+      }
+      TRY(tree.add(*entry));
+    }
+    repo::Point point;
+    point.snapshots.push_back(snapshot.value());
+    point.snapshots[0].root = TRY(tree.finish());
+    TRY(session->commit(point));
+    return point.snapshots[0];
+  };
+  auto target = TestCluster::prepare();
+  ASSERT_OK(target);
+  auto of_directory = with_link("pg_xact"), of_settings = with_link("postgresql.conf");
+  ASSERT_OK(of_directory);
+  ASSERT_OK(of_settings);
+  auto refused = rig_.materialise_into(*target.value(), of_directory.value());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kDamaged);
+  EXPECT_EQ(refused.error().message(),
+            "pg_xact is a link to " + made.value()->data() +
+                "/pg_xact in the point, which has not what that led to: it is no whole cluster");
+  EXPECT_FALSE(exists(real_file_system(), target.value()->data()).value());
+  const auto verified = verify_offline(rig_.world, rig_.repository(), of_directory.value());
+  ASSERT_OK(verified);
+  ASSERT_EQ(verified.value().findings.size(), 1u);
+  EXPECT_EQ(verified.value().findings[0].object, "pg_xact");
+
+  auto report = rig_.materialise_into(*target.value(), of_settings.value());
+  ASSERT_OK(report);
+  EXPECT_FALSE(exists(real_file_system(), target.value()->data() + "/postgresql.conf").value());
+  ASSERT_EQ(report.value().notes.size(), 1u);
+  EXPECT_TRUE(report.value().notes[0].ends_with("which has not what that led to: it is left out"))
+      << report.value().notes[0];
 }
 
 TEST_F(Materialise, UnloggedTablesComeBackEmpty) {
@@ -368,6 +510,20 @@ TEST_F(Materialise, KilledHalfWayItCanNeverBeStartedAndCanBeFinished) {
     ASSERT_OK(TestRig::wait_for_promotion(*target.value()));
     EXPECT_EQ(target.value()->sql(kDigest).value(), digest);
   }
+}
+
+TEST_F(Materialise, TheDelayOfAStandbyIsNotWaitedFor) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  ASSERT_OK(made.value()->append_configuration("recovery_min_apply_delay = '12h'\n"));
+  auto snapshot = rig_.capture(*made.value());
+  ASSERT_OK(snapshot);
+  auto restored = rig_.restore(snapshot.value());
+  ASSERT_OK(restored);
+  EXPECT_EQ(restored.value()->sql("show recovery_min_apply_delay").value(), "0");
+  auto standby = standby_of(*made.value(), snapshot.value());
+  ASSERT_OK(standby);
+  EXPECT_EQ(standby.value()->sql("show recovery_min_apply_delay").value(), "12h");
 }
 
 TEST_F(Materialise, AStandbyFollowsThePrimary) {

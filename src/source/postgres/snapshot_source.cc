@@ -35,6 +35,8 @@ json to_json(const SnapshotSource& source) {
   for (const SnapshotTablespace& space : source.tablespaces) {
     tablespaces.push_back({{"oid", space.oid}, {"location", space.location}, {"directory", space.directory}});
   }
+  json links = json::array();
+  for (const SnapshotLink& link : source.links) links.push_back({{"path", link.path}, {"target", link.target}});
   return {{"system_id", std::to_string(source.system_id)},
           {"major", source.major},
           {"server_version", source.server_version},
@@ -51,6 +53,7 @@ json to_json(const SnapshotSource& source) {
           {"method", source.method},
           {"incremental", source.incremental},
           {"tablespaces", std::move(tablespaces)},
+          {"links", std::move(links)},
           {"bad_pages", problems_to_json(source.bad_pages)},
           {"torn_pages", problems_to_json(source.torn_pages)},
           {"counts", source.counts},
@@ -80,6 +83,8 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
       source.tablespaces.push_back({item.at("oid").get<std::string>(), item.at("location").get<std::string>(),
                                     item.at("directory").get<std::string>()});
     }
+    for (const json& item : from.value("links", json::array()))
+      source.links.push_back({item.at("path").get<std::string>(), item.at("target").get<std::string>()});
     source.bad_pages = problems_from_json(from.value("bad_pages", json::array()));
     source.torn_pages = problems_from_json(from.value("torn_pages", json::array()));
     source.counts = from.value("counts", json::object());

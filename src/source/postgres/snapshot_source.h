@@ -18,6 +18,11 @@ struct SnapshotTablespace {
   std::string directory;  // in the tree: "pg_tblspc/<oid>"
 };
 
+// A link in the data directory, in whose place the tree has what it led to.
+struct SnapshotLink {
+  std::string path, target;
+};
+
 // What Snapshot::source says of a PostgreSQL snapshot (docs/format.md, "PostgreSQL
 // snapshots"), as fields.
 struct SnapshotSource {
@@ -35,6 +40,7 @@ struct SnapshotSource {
   std::string method;       // "files" | "protocol"
   std::string incremental;  // how it knew what has changed: "wal" | "pages"; "": a full one
   std::vector<SnapshotTablespace> tablespaces;
+  std::vector<SnapshotLink> links;
   std::vector<FilePageProblem> bad_pages;
   std::vector<FilePageProblem> torn_pages;  // right after replay; not before
   nlohmann::json counts = nlohmann::json::object();

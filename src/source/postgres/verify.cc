@@ -78,6 +78,8 @@ class OfflineVerifier {
 };
 
 Result<void> OfflineVerifier::begin(repo::Entry entry) {
+  if (entry.kind == repo::EntryKind::kSymlink && is_below_servers_own(entry.path))
+    add(entry.path, "is a link to " + entry.link_target + ", and what that led to is not in the point");
   if (entry.kind != repo::EntryKind::kFile) return {};
   current_ = std::make_shared<CheckedFile>();
   current_->keep = entry.path == "backup_label" || entry.path == "PG_VERSION" || entry.path == "global/pg_control";
