@@ -6,6 +6,7 @@
 #include "repo/index_compaction.h"
 #include "repo/key_copies.h"
 #include "repo/object_names.h"
+#include "repo/read_whole.h"
 #include "repo/write_session.h"
 
 namespace holdfast::repo {
@@ -112,7 +113,7 @@ class Collector {
 
   Result<void> copy_blocks(WriteSession& session, const ObjectDigest& pack, const std::set<BlockId>& blocks) {
     const std::string name = pack_name(pack);
-    const Bytes bytes = TRY(repository_.store().read_all(name));
+    const Bytes bytes = TRY(read_whole(repository_.store(), name));
     PackInfo info;
     info.digest = pack;
     info.size_bytes = bytes.size();

@@ -14,6 +14,7 @@
 #include "repo/host.h"
 #include "repo/object_names.h"
 #include "repo/process_mark.h"
+#include "repo/read_whole.h"
 
 namespace holdfast::repo {
 namespace {
@@ -118,7 +119,7 @@ Result<LeaseState> list_leases(store::ObjectStore& store, const OnDamagedObject&
   }));
   for (const auto& [id, found] : newest) {
     const auto& [object, name] = found;
-    auto bytes = store.read_all(object.name);
+    auto bytes = read_whole(store, object.name);
     if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) {
       state.changed = true;
       continue;

@@ -14,6 +14,7 @@
 #include "repo/config.h"
 #include "repo/key_slot.h"
 #include "repo/open_repository.h"
+#include "repo/read_whole.h"
 
 namespace holdfast::repo {
 
@@ -300,7 +301,7 @@ std::unique_ptr<Repository> make_open_repository(Environment environment, std::u
 
 Result<Bytes> read_digested(store::ObjectStore& store, const std::string& name) {
   const ObjectDigest expected = TRY(digest_of_name(name));
-  Bytes object = TRY(store.read_all(name));
+  Bytes object = TRY(read_whole(store, name));
   if (crypto::sha256(object.view()) != expected.bytes) {
     return make_error(ErrorCode::kDamaged, "object {} is damaged: its bytes are not those that its name stands for",
                       name);
