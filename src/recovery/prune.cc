@@ -11,6 +11,7 @@
 #include "repo/lease.h"
 #include "repo/log_store.h"
 #include "source/redis/command_log.h"
+#include "repo/visibility.h"
 
 namespace holdfast::recovery {
 
@@ -319,7 +320,8 @@ Result<PruneReport> prune(Workspace& workspace, const PruneOptions& options) {
     if (!decision.keep) collect.as_if_removed.push_back(decision.id);
   }
   workspace.machine().progress.phase = "collecting";
-  report.collection = TRY(repo::collect(workspace.repository(), collect, workspace.machine().progress));
+  report.collection =
+      TRY(repo::collect(workspace.repository(), collect, options.visibility_margin, workspace.machine().progress));
   return report;
 }
 

@@ -21,6 +21,7 @@
 #include "repo/test_clock.h"
 #include "repo/test_points.h"
 #include "repo/tombstone.h"
+#include "repo/visibility.h"
 #include "store/local_store.h"
 
 namespace holdfast::repo {
@@ -128,7 +129,7 @@ TEST_F(CheckTest, what_is_found_damaged_is_stored_anew_by_the_next_backup) {
   const CollectOptions now{.dry_run = false, .grace = {}, .repack_below = 0.7};
   for (int i = 0; i < 3; i++) {
     clock_.advance(Duration::hours(1));
-    const auto collected = collect(*scratch_.open().value(), now, progress);
+    const auto collected = collect(*scratch_.open().value(), now, {}, progress);
     ASSERT_TRUE(collected.ok()) << collected.error().text();
   }
   EXPECT_EQ(text(run(100)), "");
