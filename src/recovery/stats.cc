@@ -6,6 +6,7 @@
 #include "recovery/points.h"
 #include "recovery/redis_component.h"
 #include "repo/log_store.h"
+#include "repo/point_dates.h"
 #include "source/postgres/server_watch.h"
 #include "source/postgres/target.h"
 #include "source/redis/command_log.h"
@@ -81,6 +82,8 @@ Result<Time> protected_by_log(Workspace& workspace, const std::vector<SnapshotRe
 
 }  // namespace
 
+bool is_of_wrong_clock(Duration exposure) { return exposure < Duration{} - repo::kClockTolerance; }
+
 Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool ask_server) {
   const auto points = TRY(stack_points(workspace));
   std::vector<ObjectiveState> states;
@@ -106,10 +109,10 @@ Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool 
             TRY_CONTEXT(find_windows(*log, redis_snapshots(points, component.name)), "component {}", component.name);
         state.protected_until = windows.back().until;
       }
-      // The server's clock may be ahead of ours: nothing less than nothing is lost.
-      state.exposure = std::max(workspace.machine().clock.now() - *state.protected_until, Duration{});
+      state.exposure = workspace.machine().clock.now() - *state.protected_until;
     }
-    if (state.rpo) state.rpo_met = state.exposure && *state.exposure <= *state.rpo;
+    if (state.rpo)
+      state.rpo_met = state.exposure && *state.exposure <= *state.rpo && !is_of_wrong_clock(*state.exposure);
     states.push_back(std::move(state));
   }
   return states;
