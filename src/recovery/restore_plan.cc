@@ -201,8 +201,20 @@ class Planner {
     return settled_;
   }
 
+  // What goes furthest is told by instants, and one in the future would go further than all that
+  // came after it.
+  std::vector<SnapshotRef> redis_candidates(const std::string& component) const {
+    auto refs = redis_snapshots(points_, component);
+    const auto ahead = [&](const SnapshotRef& ref) {
+      return ref.snapshot->instant > plan_.now + repo::kClockTolerance;
+    };
+    const auto by_age = snapshots_of(points_, component, "redis");
+    if (!request_.point && !by_age.empty() && !ahead(by_age.back())) std::erase_if(refs, ahead);
+    return refs;
+  }
+
   Result<void> plan_redis(const std::string& component) {
-    const auto refs = redis_snapshots(points_, component);
+    const auto refs = redis_candidates(component);
     std::vector<repo::Snapshot> snapshots;
     for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
     source::RestoreTarget target;

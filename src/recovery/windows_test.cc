@@ -368,6 +368,14 @@ TEST_F(Windows, ThatCanNotBeToldHideNothingThatWasRemoved) {
   EXPECT_GT(report.collection.packs_total, 0u);
 }
 
+TEST_F(Windows, ASnapshotOfRedisFromAClockThatWasAheadGoesNoFurtherThanWhatCameAfterIt) {
+  commit(of_history(kLiving, 100, now_ + Duration::hours(24 * 400)));
+  const repo::PointId right = commit(of_history(kLiving, 200, now_ + Duration::seconds(60)));
+  const auto planned = plan("cache");
+  ASSERT_TRUE(planned.ok()) << planned.error().text();
+  EXPECT_EQ(planned->components.at(0).point, right);
+}
+
 // Records carry the store's time, points the time of who took them.
 TEST_F(Windows, WalThatIsStillReceivedStaysBesideAPointOfAClockThatWasAhead) {
   commit(of_cluster(1, {0x1000000}, {0x1000100}, now_ + Duration::hours(24 * 400)));
