@@ -59,6 +59,8 @@ class LocalStore final : public ObjectStore {
     if (written.ok()) written = fs_.rename_exclusive(temporary, path);
     if (!written.ok()) {
       ignore(fs_.remove_file(temporary), "the first error is the one to tell; collection removes leftovers");
+      // No directory to write to where there was one: it may be away.
+      if (written.error().code() == ErrorCode::kNotFound) TRY(still_there());
       if (written.error().code() != ErrorCode::kAlreadyExists) {
         return std::move(written).error().with_context(fmt::format("can't store object {}", name));
       }

@@ -92,6 +92,9 @@ TEST(LocalStore, DoesNotCallAnObjectAbsentWhenItsFileSystemIsGone) {
   ASSERT_TRUE(real_file_system().rename(directory, scratch.path + "/elsewhere").ok());
   EXPECT_EQ(store->read_all("a").error().code(), ErrorCode::kUnavailable);
   ASSERT_TRUE(make_directories(real_file_system(), directory).ok());  // as an empty mount point would be
+  const auto created = store->create("b", as_bytes("x"));
+  EXPECT_EQ(created.error().code(), ErrorCode::kUnavailable);
+  EXPECT_TRUE(created.error().retryable());
   const auto read = store->read_all("a");
   ASSERT_FALSE(read.ok());
   EXPECT_EQ(read.error().code(), ErrorCode::kUnavailable);
