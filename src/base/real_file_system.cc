@@ -1,7 +1,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +12,7 @@
 #include <cstdio>
 
 #include "base/filesystem.h"
+#include "base/volume.h"
 
 namespace holdfast {
 
@@ -97,6 +101,36 @@ class RealFile final : public File {
   const std::string path_;
 };
 
+// Before Linux 5.8 syncfs() told nobody of writes that failed.
+bool kernel_tells_errors() {
+  struct utsname system{};
+  int major = 0, minor = 0;
+  if (::uname(&system) < 0 || std::sscanf(system.release, "%d.%d", &major, &minor) != 2) return false;
+  return major > 5 || (major == 5 && minor >= 8);
+}
+
+class RealVolume final : public Volume {
+ public:
+  RealVolume(int fd, std::string path) : fd_(fd), path_(std::move(path)) {
+    struct statfs status{};
+    is_sure_ = kernel_tells_errors() && ::fstatfs(fd_, &status) == 0 && status.f_type != FUSE_SUPER_MAGIC;
+  }
+  ~RealVolume() override { ::close(fd_); }
+  RealVolume(const RealVolume&) = delete;
+  RealVolume& operator=(const RealVolume&) = delete;
+
+  Result<void> sync() override {
+    if (retrying([&] { return ::syncfs(fd_); }) < 0) return failed("sync the file system of", path_).with_data_loss();
+    return {};
+  }
+  bool is_sure() const override { return is_sure_; }
+
+ private:
+  const int fd_;
+  const std::string path_;
+  bool is_sure_ = false;
+};
+
 int open_flags(const OpenOptions& options) {
   int flags = O_CLOEXEC | O_NOCTTY | (options.write ? O_RDWR : O_RDONLY);
   if (options.create) flags |= O_CREAT;
@@ -108,7 +142,7 @@ int open_flags(const OpenOptions& options) {
   return flags;
 }
 
-class RealFileSystem final : public FileSystem {
+class RealFileSystem final : public FileSystem, public VolumeOpener {
  public:
   Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override {
     const int flags = open_flags(options);
@@ -200,6 +234,12 @@ class RealFileSystem final : public FileSystem {
 
   Result<void> sync_all(const std::string& path) override {
     return with_directory(path, "sync the file system of", [](int fd) { return ::syncfs(fd); });
+  }
+
+  Result<std::unique_ptr<Volume>> open_volume(const std::string& path) override {
+    const int fd = retrying([&] { return ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC); });
+    if (fd < 0) return failed("open", path);
+    return std::unique_ptr<Volume>(std::make_unique<RealVolume>(fd, path));
   }
 
   Result<uint64_t> free_bytes(const std::string& path) override {

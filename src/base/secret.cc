@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/filesystem.h"
+#include "base/secret_variables.h"
 #include "base/subprocess.h"
 
 namespace holdfast {
@@ -21,6 +22,7 @@ void drop_one_newline(Bytes& bytes) {
 }
 
 Result<Secret> from_environment(const std::string& name) {
+  note_secret_variable(name);
   const char* value = std::getenv(name.c_str());
   if (!value) return make_error(ErrorCode::kConfig, "the environment variable {} is not set", name);
   return Secret::from_text(value);

@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include "base/filesystem.h"
+#include "base/secret_variables.h"
 
 extern char** environ;
 
@@ -80,7 +81,8 @@ std::vector<std::string> merged_environment(const CommandOptions& options) {
     const bool replaced = std::any_of(options.environment.begin(), options.environment.end(),
                                       [&](const auto& added) { return added.first == name; });
     const bool dropped = std::find(options.without.begin(), options.without.end(), name) != options.without.end();
-    if (!replaced && !dropped) merged.emplace_back(text);
+    const bool secret = !options.with_secret_variables && is_secret_variable(name);
+    if (!replaced && !dropped && !secret) merged.emplace_back(text);
   }
   for (const auto& [name, value] : options.environment) merged.push_back(name + "=" + value);
   return merged;

@@ -20,6 +20,8 @@ struct CommandOptions {
   std::vector<std::string> argv;                                 // argv[0] is looked up in PATH
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
   std::vector<std::string> without;                              // variables of ours that it does not get
+  // Variables that hold secrets (secret_variables.h) it gets only when it runs holdfast itself.
+  bool with_secret_variables = false;
   std::string working_directory;
   std::string input;  // given on standard input, then closed
   Duration deadline = Duration::seconds(60);

@@ -14,6 +14,8 @@
 #include <thread>
 
 #include "base/filesystem.h"
+#include "base/secret.h"
+#include "base/secret_variables.h"
 
 namespace holdfast {
 namespace {
@@ -77,6 +79,21 @@ TEST(Subprocess, EnvironmentAndDirectoryAreAdded) {
   EXPECT_EQ(run_command(options)->output, "new /elsewhere\n/usr\n");
   options.working_directory = "/nonexistent";
   EXPECT_EQ(run_command(options).error().code(), ErrorCode::kNotFound);
+}
+
+TEST(Subprocess, VariablesThatHoldSecretsAreNotHandedOn) {
+  ::setenv("HOLDFAST_TEST_PASSPHRASE", "correct horse", 1);
+  auto options = shell("echo \"[$HOLDFAST_TEST_PASSPHRASE]\"");
+  ASSERT_TRUE(resolve_secret("env:HOLDFAST_TEST_PASSPHRASE").ok());
+  EXPECT_EQ(run_command(options)->output, "[]\n");
+  for (const std::string& variable : environment_without_secrets())
+    EXPECT_FALSE(variable.starts_with("HOLDFAST_TEST_PASSPHRASE"));
+  options.environment = {{"HOLDFAST_TEST_PASSPHRASE", "given"}};
+  EXPECT_EQ(run_command(options)->output, "[given]\n");
+  options.environment.clear();
+  options.with_secret_variables = true;
+  EXPECT_EQ(run_command(options)->output, "[correct horse]\n");
+  ::unsetenv("HOLDFAST_TEST_PASSPHRASE");
 }
 
 TEST(Subprocess, OutputBeyondTheLimitIsDroppedAndSaidSo) {

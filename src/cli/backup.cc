@@ -42,6 +42,7 @@ void print_report(Context& context, const recovery::BackupReport& report) {
   for (const repo::MissingComponent& missing : repo::missing_components(report.point))
     context.print("missing: {}: {}", missing.component, printable(one_line(missing.problem)));
   for (const std::string& problem : report.problems) context.print("problem: {}", printable(one_line(problem)));
+  for (const std::string& warning : report.warnings) context.print("warning: {}", printable(warning));
   for (const std::string& note : recovery::left_out_of(report.point)) context.say("note: {}", printable(note));
   for (const std::string& line : instants_text(report.point)) context.say("  {}", line);
   context.print("point {} at {}: {} stored in {}", short_id(report.point.id), format_local(report.point.time),
@@ -61,6 +62,7 @@ Result<void> run(Context& context, const recovery::BackupOptions& options) {
                                   {"blocks_reused", report->stats.blocks_reused},
                                   {"took_seconds", json_of(report->took)},
                                   {"problems", report->problems},
+                                  {"warnings", report->warnings},
                                   {"notes", recovery::left_out_of(report->point)}});
   print_report(context, *report);
   return recovery::faults_of(*report);

@@ -15,7 +15,7 @@ namespace {
 
 struct PruneCommand {
   std::optional<uint32_t> last, hourly, daily, weekly, monthly, yearly;
-  std::optional<std::string> within, window, grace;
+  std::optional<std::string> within, window, grace, margin;
   std::vector<std::string> tags;
   bool dry_run = false;
 };
@@ -28,6 +28,7 @@ Result<recovery::PruneOptions> settle(const PruneCommand& command, const recover
   options.policy = stack.retention;
   options.grace = stack.collection_grace;
   if (command.grace) options.grace = TRY_CONTEXT(parse_duration(*command.grace), "--grace");
+  if (command.margin) options.visibility_margin = TRY_CONTEXT(parse_duration(*command.margin), "--visibility-margin");
   const bool given = command.last || command.hourly || command.daily || command.weekly || command.monthly ||
                      command.yearly || command.within;
   if (given) {
@@ -147,7 +148,7 @@ void print_report(Context& context, const recovery::PruneReport& report, const r
                 format_bytes(collection.bytes_tombstoned));
   if (collection.packs_tombstoned > 0) {
     context.say("marked packs go with a prune that comes more than {} later (collection_grace)",
-                duration_text(options.grace));
+                duration_text(std::max(options.grace, options.visibility_margin)));
   }
   for (const std::string& note : collection.notes) context.say("note: {}", note);
 }
@@ -162,7 +163,7 @@ Result<void> run(Context& context, const PruneCommand& command) {
   if (!report.ok() && report.error().code() == ErrorCode::kNoSpace && report.error().hint().empty()) {
     return std::move(report).error().with_hint(
         "what goes is marked before it is deleted, which takes a few hundred KiB: make that room on the repository's "
-        "disk, then run 'holdfast prune --grace 0s' twice");
+        "disk, then run 'holdfast prune --grace 0s', and again two minutes later");
   }
   if (!report.ok()) return std::move(report).error();
   context.set_document("prune", document_of(*report, options.dry_run));
@@ -194,6 +195,7 @@ void add_prune(Program& program) {
   command
       ->add_option("--grace", options->grace, "wait this long before unused packs go (default: collection_grace, 24h)")
       ->type_name("DURATION");
+  command->add_option("--visibility-margin", options->margin, "of tests")->type_name("DURATION")->group("");
   program.examples(command,
                    "holdfast prune --dry-run\n"
                    "holdfast prune                       # by 'retention:' of holdfast.yaml\n"

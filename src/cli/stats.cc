@@ -86,6 +86,11 @@ Result<void> run(Context& context, bool ask_server) {
   }
   context.write("\n" + table.text());
   for (const auto& state : objectives) {
+    if (state.exposure && recovery::is_of_wrong_clock(*state.exposure))
+      context.print(
+          "warning: {}: what it is protected until lies in the future: a clock is or was ahead, and what would "
+          "be lost now is not known",
+          state.component);
     if (!state.problem.empty())
       context.say("note: {}: the server can't say whether anything was committed since: {}", state.component,
                   state.problem);

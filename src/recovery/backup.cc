@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "recovery/capture_commands.h"
 #include "recovery/capture_order.h"
+#include "recovery/clocks.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "recovery/program_version.h"
@@ -96,6 +97,7 @@ class PointTaker {
     TRY_CONTEXT(session_->commit(report.point), "committing the recovery point");
     report.stats = session_->stats();
     report.took = clock.monotonic() - began;
+    warn_of_clocks(report);
     log_info("recovery.point.committed",
              {{"point", report.point.id.hex()}, {"stored_bytes", report.stats.stored_bytes}});
     return report;
@@ -200,6 +202,23 @@ class PointTaker {
     }
     report.problems = std::move(problems_);
     return report;
+  }
+
+  // A wrong date costs nothing today, and the choice of what is newest later.
+  void warn_of_clocks(BackupReport& report) {
+    const auto store_now = workspace_.repository().environment().store.server_time();
+    if (!store_now.ok()) {
+      log_warn("recovery.point.clock_unknown", {{"error", store_now.error().text()}});
+      return;
+    }
+    if (repo::is_ahead(report.point, *store_now)) {
+      report.warnings.push_back(
+          fmt::format("this point is dated {} ahead of the clock of the repository's disk: one of the two clocks is "
+                      "wrong. Set it: until then prune refuses, and keeps this point until its date has passed",
+                      format_duration(report.point.time - *store_now)));
+    }
+    if (auto note = ahead_note(points_, *store_now); !note.empty()) report.warnings.push_back(std::move(note));
+    for (const std::string& warning : report.warnings) log_warn("recovery.point.clock", {{"warning", warning}});
   }
 
   // All new bytes belong to some component: what packs and index take beside the blocks

@@ -20,6 +20,7 @@ struct BackupReport {
   repo::WriteStats stats;
   Duration took;
   std::vector<std::string> problems;  // `after_backup` commands that failed: "component db: ..."
+  std::vector<std::string> warnings;  // of clocks that are, or were, wrong
 };
 
 // Takes a recovery point: captures the components, several at once and in the order

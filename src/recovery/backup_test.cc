@@ -210,5 +210,17 @@ TEST(FaultsOf, APointSaysAllThatIsWrongWithIt) {
             "1 fault");
 }
 
+TEST_F(Backup, ACommandGetsAVariableWithASecretOnlyWhenItsWordsNameIt) {
+  ::setenv("HOLDFAST_TEST_STACK_PASS", "correct horse", 1);
+  stack_.passphrase = "env:HOLDFAST_TEST_STACK_PASS";
+  add("a");
+  stack_.commands.before = {shell("env | grep -c ^HOLDFAST_TEST_STACK > seen; true")};
+  stack_.commands.after = {shell("echo \"$HOLDFAST_TEST_STACK_PASS\" >> seen")};
+  const auto report = back_up();
+  ASSERT_TRUE(report.ok()) << report.error().text();
+  EXPECT_EQ(content("seen"), "0\ncorrect horse\n");
+  ::unsetenv("HOLDFAST_TEST_STACK_PASS");
+}
+
 }  // namespace
 }  // namespace holdfast::recovery

@@ -1,8 +1,10 @@
 #include "recovery/capture_commands.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/log.h"
+#include "base/secret_variables.h"
 #include "base/subprocess.h"
 
 namespace holdfast::recovery {
@@ -20,6 +22,16 @@ std::string words_of(const std::string& printed, const std::vector<Secret>& secr
   const std::string text = without_secrets(printed, secrets);
   const size_t end = text.find_last_not_of(" \n") + 1;
   return text.substr(end > kLoggedBytes ? end - kLoggedBytes : 0, std::min(end, kLoggedBytes));
+}
+
+// A variable that holds a secret goes to the command whose words name it.
+void give_named_secrets(CommandOptions& options) {
+  for (const std::string& name : secret_variables()) {
+    const bool named = std::any_of(options.argv.begin(), options.argv.end(),
+                                   [&](const std::string& word) { return word.find(name) != std::string::npos; });
+    const char* value = std::getenv(name.c_str());
+    if (named && value != nullptr) options.environment.emplace_back(name, value);
+  }
 }
 
 }  // namespace
@@ -82,6 +94,7 @@ Result<void> CaptureCommands::run(const BackupCommand& command, const char* when
   options.output_limit_bytes = kOutputLimitBytes;
   options.stop = stop;
   options.environment = {{"HOLDFAST_STACK", around_.stack}, {"HOLDFAST_COMPONENT", around_.name}};
+  give_named_secrets(options);
   if (stop == nullptr) options.environment.emplace_back("HOLDFAST_CAPTURED", captured ? "yes" : "no");
   // Words of a command line may hold what is secret: only the program is named.
   const std::string& program = command.argv.front();

@@ -5,11 +5,13 @@
 #include <set>
 
 #include "base/log.h"
+#include "recovery/clocks.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "repo/hold.h"
 #include "repo/lease.h"
 #include "repo/log_store.h"
+#include "repo/visibility.h"
 #include "source/redis/command_log.h"
 
 namespace holdfast::recovery {
@@ -130,8 +132,14 @@ class LogKeeper {
       return ref.point->stack != (stack.empty() ? others.front().point->stack : stack);
     });
     if (others.empty() || shared) return {};
-    Time newest_point = others.front().point->time, newest_record;
-    for (const SnapshotRef& ref : others) newest_point = std::max(newest_point, ref.point->time);
+    Time newest_point{INT64_MIN}, newest_record;
+    // Records carry the store's time: the clock of who took a point says nothing beside it.
+    const repo::StoredTimes stored = TRY(repo::stored_times(workspace_.repository()));
+    for (const SnapshotRef& ref : others) {
+      const auto found = stored.find(ref.point->id);
+      newest_point =
+          std::max(newest_point, found == stored.end() ? ref.point->time : std::min(ref.point->time, found->second));
+    }
     auto logs = repo::open_log_store(workspace_.repository());
     std::vector<std::string> records;
     for (const auto& record : TRY(logs->list(expiry.stream))) {
@@ -184,6 +192,7 @@ class Retention {
   Result<PruneReport> run() {
     // 1. Whoever holds a point from now on sees that we are at work (repo/hold.h).
     if (!options_.dry_run) lease_ = TRY(take_lease());
+    now_ = TRY(agreed_time(workspace_));
     // 2. What to keep. A damaged point may need logs that nobody can tell: nothing is
     //    expired beside one. Points of other stacks in the same repository stay:
     //    retention is each stack's own.
@@ -223,7 +232,12 @@ class Retention {
     for (repo::Hold& hold : TRY(repo::all_holds(workspace_.repository())))
       facts.held.emplace(hold.point, std::move(hold.reason));
     TRY_CONTEXT(read_logs(points, facts), "which points lead on, and the windows to keep");
-    report_.decisions = repo::decide(options_.policy, points, facts, workspace_.machine().clock.now());
+    report_.decisions =
+        repo::decide(options_.policy, points, facts, TRY(repo::stored_times(workspace_.repository())), now_);
+    if (const std::string note = ahead_note(points, now_); !note.empty()) {
+      log_warn("recovery.prune.points_ahead", {{"note", note}});
+      report_.notes.push_back(note + "; each stays until then, and keeps no place of another");
+    }
     std::sort(report_.decisions.begin(), report_.decisions.end(),
               [](const auto& a, const auto& b) { return a.time > b.time; });
     return {};
@@ -297,6 +311,7 @@ class Retention {
 
   Workspace& workspace_;
   const PruneOptions& options_;
+  Time now_;                            // the store's
   std::unique_ptr<repo::Lease> lease_;  // none in a dry run
   std::vector<repo::Point> kept_;       // of every stack
   std::vector<repo::PointId> dropped_;
@@ -319,7 +334,8 @@ Result<PruneReport> prune(Workspace& workspace, const PruneOptions& options) {
     if (!decision.keep) collect.as_if_removed.push_back(decision.id);
   }
   workspace.machine().progress.phase = "collecting";
-  report.collection = TRY(repo::collect(workspace.repository(), collect, workspace.machine().progress));
+  report.collection =
+      TRY(repo::collect(workspace.repository(), collect, options.visibility_margin, workspace.machine().progress));
   return report;
 }
 

@@ -6,6 +6,7 @@
 #include "recovery/windows.h"
 #include "recovery/workspace.h"
 #include "repo/collect.h"
+#include "repo/visibility.h"
 
 namespace holdfast::recovery {
 
@@ -13,6 +14,7 @@ struct PruneOptions {
   repo::RetentionPolicy policy;
   bool dry_run = false;
   Duration grace = Duration::hours(24);
+  Duration visibility_margin = repo::kVisibilityMargin;
 };
 
 // What expiry did (or, dry, would do) to one log.

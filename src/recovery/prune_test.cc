@@ -1,5 +1,5 @@
 // Covers: holds, the window that is kept, degraded points, a dry run that says what the
-// run then does; the logs are in tests/cli/points.py, on a real server.
+// run then does, clocks that were or are wrong; the logs are in tests/cli/points.py, on a real server.
 #include "recovery/prune.h"
 
 #include <gmock/gmock.h>
@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "recovery/points.h"
+#include "recovery/restore.h"
+#include "recovery/stats.h"
 #include "recovery/test_stack.h"
 #include "repo/hold.h"
 #include "repo/lease.h"
@@ -38,6 +40,7 @@ class Prune : public TestStack {
     PruneOptions options;
     options.policy.keep_last = count;
     options.grace = {};
+    options.visibility_margin = {};
     return options;
   }
 
@@ -158,6 +161,85 @@ TEST_F(Prune, ADegradedPointPushesOutNoWholeOne) {
   const repo::PointId degraded = take();
   run(keep_last(1));
   EXPECT_EQ(left(), (std::vector{whole, degraded}));
+}
+
+constexpr Duration kFarAhead = Duration::hours(24 * 400);
+
+TEST_F(Prune, PointsOfAClockThatWasAheadPushOutNoRightOne) {
+  add("a");
+  std::vector<repo::PointId> ahead, right;
+  clock_.ahead = kFarAhead;
+  for (int i = 0; i < 3; i++) ahead.push_back(take());
+  clock_.ahead = {};
+  for (int i = 0; i < 3; i++) {
+    right.push_back(take());
+    const PruneReport report = run(keep_last(2));
+    ASSERT_EQ(report.notes.size(), 1u);
+    EXPECT_THAT(report.notes[0], ::testing::HasSubstr("3 points are dated in the future"));
+  }
+  EXPECT_THAT(left(), ::testing::UnorderedElementsAre(ahead[0], ahead[1], ahead[2], right[1], right[2]));
+}
+
+TEST_F(Prune, WhatWasStoredLastIsRestoredWhereAClockWasAhead) {
+  add("a");
+  clock_.ahead = kFarAhead;
+  const repo::PointId first = take(), second = take();
+  EXPECT_EQ(left(), (std::vector{first, second}));
+  clock_.ahead = {};
+  EXPECT_EQ(left(), (std::vector{first, second}));
+  const repo::PointId right = take();
+  EXPECT_EQ(left().back(), right);
+  RestoreRequest request;
+  request.to = root_ + "/out";
+  for (const bool by_name : {false, true}) {
+    if (by_name) request.point = "latest";
+    const auto plan = plan_restore(workspace(), request);
+    ASSERT_TRUE(plan.ok()) << plan.error().text();
+    EXPECT_EQ(plan->components.at(0).point, right);
+    ASSERT_EQ(plan->notes.size(), 1u);
+    EXPECT_THAT(plan->notes[0], ::testing::HasSubstr("2 points are dated in the future"));
+  }
+}
+
+TEST_F(Prune, ABackupWarnsOfAClockThatIsOrWasAhead) {
+  add("a");
+  clock_.ahead = kFarAhead;
+  const BackupReport wrong = back_up().value();
+  ASSERT_EQ(wrong.warnings.size(), 1u);
+  EXPECT_THAT(wrong.warnings[0], ::testing::HasSubstr("ahead of the clock of the repository's disk"));
+  clock_.ahead = {};
+  const BackupReport right = back_up().value();
+  ASSERT_EQ(right.warnings.size(), 1u);
+  EXPECT_THAT(right.warnings[0], ::testing::HasSubstr(wrong.point.id.hex().substr(0, 8) + " is dated in the future"));
+}
+
+TEST_F(Prune, ByAWrongClockNothingIsRemoved) {
+  add("a");
+  for (int i = 0; i < 3; i++) take();
+  PruneOptions options;
+  options.policy.keep_within = Duration::hours(24 * 30);
+  for (const Duration wrong : {Duration::hours(24 * 40), Duration{} - Duration::hours(1)}) {
+    clock_.ahead = wrong;
+    for (const bool dry_run : {false, true}) {
+      options.dry_run = dry_run;
+      const auto report = prune(workspace(), options);
+      ASSERT_FALSE(report.ok());
+      EXPECT_EQ(report.error().code(), ErrorCode::kRefused);
+      EXPECT_THAT(report.error().message(), ::testing::StartsWith("this machine's clock is "));
+    }
+  }
+  EXPECT_EQ(left().size(), 3u);
+}
+
+TEST_F(Prune, AnInstantInTheFutureIsNoProtection) {
+  stack_.components.clear();
+  add("a").rpo = Duration::hours(1);
+  clock_.ahead = kFarAhead;
+  take();
+  clock_.ahead = {};
+  const auto states = objective_states(workspace(), false).value();
+  EXPECT_LT(*states.at(0).exposure, Duration{} - Duration::hours(24 * 399));
+  EXPECT_EQ(states.at(0).rpo_met, false);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "recovery/apart.h"
+#include "recovery/clocks.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "recovery/redis_component.h"
@@ -63,6 +64,7 @@ class Planner {
                         workspace_.stack().stack, workspace_.stack().repository)
           .with_hint("take one with 'holdfast backup'");
     }
+    note_points_ahead();
     if (!request_.point) return {};
     if (*request_.point == "latest") {
       only_point_ = points_.back();
@@ -71,6 +73,14 @@ class Planner {
     }
     points_ = {*only_point_};
     return {};
+  }
+
+  // Which point is the newest is told by another clock then.
+  void note_points_ahead() {
+    if (request_.point && *request_.point != "latest") return;
+    if (auto note = ahead_note(points_, plan_.now); !note.empty())
+      plan_.notes.push_back(std::move(note) +
+                            "; among these and what came after them, the newest is what was stored last");
   }
 
   Result<void> choose_components() {
@@ -192,8 +202,20 @@ class Planner {
     return settled_;
   }
 
+  // What goes furthest is told by instants, and one in the future would go further than all that
+  // came after it.
+  std::vector<SnapshotRef> redis_candidates(const std::string& component) const {
+    auto refs = redis_snapshots(points_, component);
+    const auto ahead = [&](const SnapshotRef& ref) {
+      return ref.snapshot->instant > plan_.now + repo::kClockTolerance;
+    };
+    const auto by_age = snapshots_of(points_, component, "redis");
+    if (!request_.point && !by_age.empty() && !ahead(by_age.back())) std::erase_if(refs, ahead);
+    return refs;
+  }
+
   Result<void> plan_redis(const std::string& component) {
-    const auto refs = redis_snapshots(points_, component);
+    const auto refs = redis_candidates(component);
     std::vector<repo::Snapshot> snapshots;
     for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
     source::RestoreTarget target;

@@ -50,6 +50,7 @@ Result<CommandOutcome> try_command(const ComponentPlan& plan, const std::string&
   command.argv = {"/bin/sh", "-c",
                   filled_in(plan.restore_command, name, join_path(directory, "segment")) + " --look-ahead 0"};
   command.working_directory = directory;
+  command.with_secret_variables = true;
   command.deadline = kTryDeadline;
   command.uid = uid;
   command.gid = gid;

@@ -6,6 +6,7 @@
 #include "recovery/points.h"
 #include "recovery/redis_component.h"
 #include "repo/log_store.h"
+#include "repo/point_dates.h"
 #include "source/postgres/server_watch.h"
 #include "source/postgres/target.h"
 #include "source/redis/command_log.h"
@@ -108,6 +109,8 @@ Result<void> look_at_commands(Workspace& workspace, const std::vector<repo::Poin
 
 }  // namespace
 
+bool is_of_wrong_clock(Duration exposure) { return exposure < Duration{} - repo::kClockTolerance; }
+
 Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool ask_server) {
   const auto points = TRY(stack_points(workspace));
   std::vector<ObjectiveState> states;
@@ -127,10 +130,10 @@ Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool 
                     component.name);
       if (component.kind == "redis")
         TRY_CONTEXT(look_at_commands(workspace, points, state), "component {}", component.name);
-      // The server's clock may be ahead of ours: nothing less than nothing is lost.
-      state.exposure = std::max(workspace.machine().clock.now() - *state.protected_until, Duration{});
+      state.exposure = workspace.machine().clock.now() - *state.protected_until;
     }
-    if (state.rpo) state.rpo_met = state.exposure && *state.exposure <= *state.rpo;
+    if (state.rpo)
+      state.rpo_met = state.exposure && *state.exposure <= *state.rpo && !is_of_wrong_clock(*state.exposure);
     states.push_back(std::move(state));
   }
   return states;

@@ -27,12 +27,17 @@ struct ObjectiveState {
   std::string component, kind;
   std::optional<Duration> rpo, rto;
   std::optional<Time> protected_until;  // every change up to here can be restored
-  std::optional<Duration> exposure;     // now - protected_until: what would be lost now
+  // now - protected_until: what would be lost now. Less than nothing where the clock of the
+  // server, or of who took the point, is ahead of ours.
+  std::optional<Duration> exposure;
   std::optional<bool> rpo_met;
   std::string problem;             // the server could not be asked: what was committed since may be nothing
   std::vector<std::string> notes;  // what is stored and newer, and can't be reached
   uint64_t newest_bytes = 0;       // to be restored
 };
+// So far in the future lies no instant of a clock that is right: what is lost is not known, and
+// no objective is met.
+bool is_of_wrong_clock(Duration exposure);
 // With `ask_server` a PostgreSQL server is asked where its log ends: when all of that
 // is stored nothing would be lost, whenever the last commit or mark was. Without an
 // answer the log alone speaks, and what it can't prove counts as lost.

@@ -12,6 +12,15 @@
 
 namespace holdfast::recovery {
 
+// The machine's clock, set wrong by `ahead`.
+class WrongClock final : public Clock {
+ public:
+  Time now() override { return system_clock().now() + ahead; }
+  Duration monotonic() override { return system_clock().monotonic(); }
+  void sleep(Duration duration) override { system_clock().sleep(duration); }
+  Duration ahead{};
+};
+
 // A stack of files components with a real repository below a scratch directory.
 class TestStack : public testing::Test {
  protected:
@@ -57,7 +66,7 @@ class TestStack : public testing::Test {
 
   Workspace& workspace() {
     if (!workspace_) {
-      const Machine machine{fs_, system_clock(), system_random(), progress_};
+      const Machine machine{fs_, clock_, system_random(), progress_};
       const bool made = present("repository");
       auto opened = made ? Workspace::open(stack_, machine) : Workspace::create(stack_, machine);
       EXPECT_TRUE(opened.ok()) << opened.error().text();
@@ -70,6 +79,7 @@ class TestStack : public testing::Test {
   Result<BackupReport> back_up(const BackupOptions& options = {}) { return take_point(workspace(), options); }
 
   FileSystem& fs_ = real_file_system();
+  WrongClock clock_;  // right until a test sets it wrong
   std::string root_;
   StackConfig stack_;
   Progress progress_;

@@ -140,6 +140,7 @@ class Windows : public TestStack {
     options.policy.keep_window = keep_window;
     options.dry_run = dry_run;
     options.grace = {};
+    options.visibility_margin = {};
     auto report = prune(workspace(), options);
     EXPECT_TRUE(report.ok()) << report.error().text();
     return std::move(report).value();
@@ -472,6 +473,23 @@ TEST_F(Windows, ThatCanNotBeToldHideNothingThatWasRemoved) {
   ASSERT_EQ(report.notes.size(), 1u);
   EXPECT_TRUE(report.notes[0].starts_with("what can be restored to is not known: ")) << report.notes[0];
   EXPECT_GT(report.collection.packs_total, 0u);
+}
+
+TEST_F(Windows, ASnapshotOfRedisFromAClockThatWasAheadGoesNoFurtherThanWhatCameAfterIt) {
+  commit(of_history(kLiving, 100, now_ + Duration::hours(24 * 400)));
+  const repo::PointId right = commit(of_history(kLiving, 200, now_ + Duration::seconds(60)));
+  const auto planned = plan("cache");
+  ASSERT_TRUE(planned.ok()) << planned.error().text();
+  EXPECT_EQ(planned->components.at(0).point, right);
+}
+
+// Records carry the store's time, points the time of who took them.
+TEST_F(Windows, WalThatIsStillReceivedStaysBesideAPointOfAClockThatWasAhead) {
+  commit(of_cluster(1, {0x1000000}, {0x1000100}, now_ + Duration::hours(24 * 400)));
+  const auto logs = repo::open_log_store(workspace().repository());
+  ASSERT_TRUE(logs->put("db.77", {"000000010000000000000001", {}, Bytes::copy_of(as_bytes("log"))}).ok());
+  run();
+  EXPECT_TRUE(logs->get("db.77", "000000010000000000000001").ok());
 }
 
 }  // namespace

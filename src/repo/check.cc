@@ -14,6 +14,7 @@
 #include "repo/log_store.h"
 #include "repo/object_names.h"
 #include "repo/read_share.h"
+#include "repo/read_whole.h"
 #include "repo/salvage.h"
 #include "repo/tombstone.h"
 #include "repo/tree_walk.h"
@@ -89,7 +90,7 @@ class Checker : private WalkSink {
         return {};
       }));
       for (const std::string& name : names) {
-        const auto bytes = repository_.store().read_all(name);
+        const auto bytes = read_whole(repository_.store(), name);
         if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) continue;  // removed meanwhile
         if (!bytes.ok() && !is_damage(bytes.error())) return bytes.error().clone();
         const auto json =
@@ -294,7 +295,7 @@ class Checker : private WalkSink {
   Result<void> check_pack(const ObjectDigest& digest) {
     TRY(ensure_wanted());
     const std::string name = pack_name(digest);
-    const auto bytes = repository_.store().read_all(name);
+    const auto bytes = read_whole(repository_.store(), name);
     if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) return {};  // collected meanwhile
     if (!bytes.ok() && !is_damage(bytes.error())) return bytes.error().clone();
     if (!bytes.ok()) {

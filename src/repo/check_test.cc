@@ -1,12 +1,15 @@
 // Covers: check (clean repositories, garbage, shares that rotate, every object type
-// flipped and cut at sampled bytes: named, and never wrong data), explain against a
+// flipped and cut at sampled bytes, and of absurd size: named, and never wrong data), explain against a
 // brute-force oracle, rebuild_index.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <set>
 
+#include "base/filesystem.h"
 #include "repo/check.h"
 #include "repo/collect.h"
 #include "repo/damaged_packs.h"
@@ -18,6 +21,8 @@
 #include "repo/test_clock.h"
 #include "repo/test_points.h"
 #include "repo/tombstone.h"
+#include "repo/visibility.h"
+#include "store/local_store.h"
 
 namespace holdfast::repo {
 namespace {
@@ -124,7 +129,7 @@ TEST_F(CheckTest, what_is_found_damaged_is_stored_anew_by_the_next_backup) {
   const CollectOptions now{.dry_run = false, .grace = {}, .repack_below = 0.7};
   for (int i = 0; i < 3; i++) {
     clock_.advance(Duration::hours(1));
-    const auto collected = collect(*scratch_.open().value(), now, progress);
+    const auto collected = collect(*scratch_.open().value(), now, {}, progress);
     ASSERT_TRUE(collected.ok()) << collected.error().text();
   }
   EXPECT_EQ(text(run(100)), "");
@@ -236,6 +241,35 @@ TEST_F(CheckTest, every_flipped_or_missing_byte_is_named_and_never_read_as_right
   EXPECT_EQ(kinds,
             (std::set<std::string>{"checks", "config", "config.copy", "damaged", "epochs", "holds", "index", "keys",
                                    "leases", "log", "log-moving", "packs", "points", "tombs", "verified"}));
+}
+
+// A size is believed of no object: what a file system makes of a crash may be anything.
+TEST_F(CheckTest, an_object_of_absurd_size_is_named) {
+  fill();
+  ASSERT_TRUE(place_hold(*repository_, files_.begin()->first, "audit", clock_.now()).ok());
+  ObjectDigest elsewhere;
+  elsewhere.bytes.fill(2);
+  ASSERT_TRUE(note_damaged_pack(scratch_.environment, elsewhere).ok());
+  std::string directory = testing::TempDir() + "holdfast-check-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  FileSystem& fs = real_file_system();
+  const auto store = store::open_local_store(fs, directory, true).value();
+  for (const std::string& object : scratch_.names()) ASSERT_TRUE(store->create(object, scratch_.get(object)).ok());
+  for (const std::string& object : scratch_.names()) {
+    if (object.starts_with("checks/")) continue;  // each check replaces the one before
+    const std::string path = join_path(directory, object);
+    ASSERT_EQ(::truncate(path.c_str(), off_t{1} << 40), 0);
+    Progress progress;
+    const auto fresh = store::open_local_store(fs, directory, true).value();
+    const auto repository = open_repository({*fresh, clock_, *scratch_.random}, ScratchRepository::passphrase());
+    ASSERT_TRUE(repository.ok()) << object << ": " << repository.error().text();
+    const auto report = check(**repository, {.read_data_percent = 100}, progress);
+    ASSERT_TRUE(report.ok()) << object << ": " << report.error().text();
+    EXPECT_TRUE(objects(*report).count(object)) << object << " is not named:\n" << text(*report);
+    EXPECT_TRUE(verified_points(**repository).ok()) << object;
+    ASSERT_TRUE(write_file_durably(fs, path, scratch_.get(object).view()).ok());
+  }
+  EXPECT_TRUE(remove_tree(fs, directory).ok());
 }
 
 // ---- Explain

@@ -6,6 +6,8 @@
 #include "repo/index_compaction.h"
 #include "repo/key_copies.h"
 #include "repo/object_names.h"
+#include "repo/read_whole.h"
+#include "repo/visibility.h"
 #include "repo/write_session.h"
 
 namespace holdfast::repo {
@@ -112,7 +114,7 @@ class Collector {
 
   Result<void> copy_blocks(WriteSession& session, const ObjectDigest& pack, const std::set<BlockId>& blocks) {
     const std::string name = pack_name(pack);
-    const Bytes bytes = TRY(repository_.store().read_all(name));
+    const Bytes bytes = TRY(read_whole(repository_.store(), name));
     PackInfo info;
     info.digest = pack;
     info.size_bytes = bytes.size();
@@ -175,12 +177,17 @@ void complete_keys(RepositoryAccess& repository, Lease& lease, CollectReport& re
 }  // namespace
 
 Result<CollectReport> collect(Repository& repository, const CollectOptions& options, Progress& progress) {
+  return collect(repository, options, kVisibilityMargin, progress);
+}
+
+Result<CollectReport> collect(Repository& repository, const CollectOptions& options, Duration visibility_margin,
+                              Progress& progress) {
   RepositoryAccess& ours = access(repository);
   LeaseOptions lease_options;
   lease_options.kind = options.dry_run ? LeaseKind::kReader : LeaseKind::kCollector;
   lease_options.purpose = options.dry_run ? "dry run of a collection" : "collection";
   const auto lease = TRY(Lease::take(ours.environment(), lease_options));
-  CollectPlan plan = TRY(plan_collection(ours, options, lease->info().id, progress));
+  CollectPlan plan = TRY(plan_collection(ours, options, visibility_margin, lease->info().id, progress));
   if (!options.dry_run) {
     TRY(Collector(ours, *lease, plan, progress).run());
     TRY(lease->ensure_held(Lease::kCommitMargin));

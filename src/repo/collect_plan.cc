@@ -54,8 +54,13 @@ class NeededBlocks : public WalkSink {
 
 class Planner {
  public:
-  Planner(RepositoryAccess& repository, const CollectOptions& options, const std::string& own, Progress& progress)
-      : repository_(repository), options_(options), own_(own), progress_(progress) {}
+  Planner(RepositoryAccess& repository, const CollectOptions& options, Duration visibility_margin,
+          const std::string& own, Progress& progress)
+      : repository_(repository),
+        options_(options),
+        visibility_margin_(visibility_margin),
+        own_(own),
+        progress_(progress) {}
 
   Result<CollectPlan> run() {
     // 1. Who is at work, before anything is looked at: whoever ends after this has committed before
@@ -217,9 +222,11 @@ class Planner {
       plan_.report.packs_resurrected++;
       return;
     }
-    if (!tombstone.settled || now_ - *tombstone.settled < options_.grace) return;
+    if (!tombstone.settled) return;
+    const Time seen_by_all = *tombstone.settled + visibility_margin_;
+    if (now_ < std::max(seen_by_all, *tombstone.settled + options_.grace)) return;
     for (const LeaseInfo& lease : leases_) {
-      if (lease.since > *tombstone.settled) continue;
+      if (lease.since > seen_by_all) continue;
       plan_.report.notes.push_back(
           fmt::format("pack {} stays: {} \"{}\" (process {}) on {} since {}", digest.hex().substr(0, 8),
                       lease_kind_name(lease.kind), lease.purpose, lease.pid, lease.host,
@@ -244,6 +251,7 @@ class Planner {
 
   RepositoryAccess& repository_;
   const CollectOptions& options_;
+  const Duration visibility_margin_;
   const std::string own_;
   Progress& progress_;
   CollectPlan plan_;
@@ -257,9 +265,9 @@ class Planner {
 
 }  // namespace
 
-Result<CollectPlan> plan_collection(RepositoryAccess& repository, const CollectOptions& options, const std::string& own,
-                                    Progress& progress) {
-  return Planner(repository, options, own, progress).run();
+Result<CollectPlan> plan_collection(RepositoryAccess& repository, const CollectOptions& options,
+                                    Duration visibility_margin, const std::string& own, Progress& progress) {
+  return Planner(repository, options, visibility_margin, own, progress).run();
 }
 
 }  // namespace holdfast::repo

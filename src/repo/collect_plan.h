@@ -28,7 +28,7 @@ struct CollectPlan {
 
 // Reads all that the decision needs. The order matters: leases before points, points
 // before the rest; the caller holds the collector's lease `own` ("" in a dry run).
-Result<CollectPlan> plan_collection(RepositoryAccess& repository, const CollectOptions& options, const std::string& own,
-                                    Progress& progress);
+Result<CollectPlan> plan_collection(RepositoryAccess& repository, const CollectOptions& options,
+                                    Duration visibility_margin, const std::string& own, Progress& progress);
 
 }  // namespace holdfast::repo

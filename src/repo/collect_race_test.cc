@@ -20,6 +20,7 @@
 #include "repo/scratch_repository.h"
 #include "repo/test_clock.h"
 #include "repo/test_points.h"
+#include "repo/visibility.h"
 #include "store/test_store.h"
 
 namespace holdfast::repo {
@@ -291,7 +292,7 @@ class Race {
   void collect_often(Repository& repository, Outcomes& outcomes) {
     Progress progress;
     for (int round = 0; round < 6; round++) {
-      const auto report = collect(repository, {.dry_run = false, .grace = {}, .repack_below = 0.7}, progress);
+      const auto report = collect(repository, {.dry_run = false, .grace = {}, .repack_below = 0.7}, {}, progress);
       if (!report.ok()) {
         // Its lease ended, points are being removed, or leases come and go too fast to tell.
         const ErrorCode code = report.error().code();

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "repo/object_names.h"
+#include "repo/read_whole.h"
 #include "repo/sealed_object.h"
 
 namespace holdfast::repo {
@@ -72,7 +73,7 @@ Result<Config> read_config(store::ObjectStore& store) {
   std::optional<Error> first;
   bool all_absent = true;
   for (const std::string_view name : {kConfigName, kConfigCopyName}) {
-    const auto object = store.read_all(name);
+    const auto object = read_whole(store, name);
     auto config =
         object.ok() ? decode_config(object->view(), std::string(name)) : Result<Config>(object.error().clone());
     if (config.ok()) {

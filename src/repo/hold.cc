@@ -6,6 +6,7 @@
 #include "repo/host.h"
 #include "repo/lease.h"
 #include "repo/object_names.h"
+#include "repo/read_whole.h"
 
 // A hold and a removal by rules can't miss each other. Who removes takes its lease
 // first and reads the holds then; who holds makes its object first and looks for such
@@ -68,7 +69,7 @@ Result<void> ensure_seen(store::ObjectStore& store, const PointId& point) {
 }
 
 Result<void> read_hold(store::ObjectStore& store, const std::string& object, Hold& hold) {
-  const Bytes bytes = TRY(store.read_all(object));
+  const Bytes bytes = TRY(read_whole(store, object));
   const nlohmann::json json = TRY(decode_checked_json(bytes, object));
   hold.time.ns = TRY(signed_field(json, "time_ns"));
   hold.reason = TRY(string_field(json, "reason"));

@@ -97,14 +97,14 @@ Result<std::vector<Index::Part>> decode_index(ByteView plain) {
 
 Result<std::unique_ptr<Index>> Index::load(store::ObjectStore& store, const KeySet& keys, const OnDamaged& damaged) {
   std::vector<std::string> names;
-  uint64_t total_bytes = 0;
   TRY(store.list(kIndexPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
     names.push_back(info.name);
-    total_bytes += info.size_bytes;
     return {};
   }));
   std::unique_ptr<Index> index(new Index());
-  index->entries_.reserve(total_bytes / kRecordEntryBytes);
+  // What is decoded waits until its number is known, so that entries_ never grows by copying.
+  std::vector<std::pair<Part, uint32_t>> waiting;
+  size_t records = 0;
   std::set<ObjectDigest>
       seen;  // a pack may be in two objects: after a crash between the new one and the removal of the old
   for (const std::string& name : names) {
@@ -119,10 +119,14 @@ Result<std::unique_ptr<Index>> Index::load(store::ObjectStore& store, const KeyS
     }
     const auto object = static_cast<uint32_t>(index->objects_.size());
     index->objects_.push_back(*digest);
-    for (const Part& part : *parts) {
-      if (seen.insert(part.pack.digest).second) index->add(part, object);
+    for (Part& part : *parts) {
+      if (!seen.insert(part.pack.digest).second) continue;
+      records += part.records.size();
+      waiting.emplace_back(std::move(part), object);
     }
   }
+  index->entries_.reserve(records);
+  for (auto& [part, object] : waiting) index->add(std::exchange(part, {}), object);
   index->finish();
   return index;
 }

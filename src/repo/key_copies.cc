@@ -7,6 +7,7 @@
 #include "repo/config.h"
 #include "repo/key_slot.h"
 #include "repo/object_names.h"
+#include "repo/read_whole.h"
 
 namespace holdfast::repo {
 
@@ -24,7 +25,7 @@ Result<void> complete_pair(store::ObjectStore& store, Lease& lease, const std::s
   const bool lacks_first = is_absent(store, first), lacks_second = is_absent(store, second);
   if (lacks_first == lacks_second) return {};
   const std::string &from = lacks_first ? second : first, &to = lacks_first ? first : second;
-  const Bytes object = TRY(store.read_all(from));
+  const Bytes object = TRY(read_whole(store, from));
   // What is damaged is for check to tell, and not to be doubled.
   if (!prove(object.view(), from).ok()) return {};
   TRY(lease.ensure_held(Lease::kCommitMargin));

@@ -4,6 +4,7 @@
 #include "repo/access.h"
 #include "repo/config.h"
 #include "repo/key_slot.h"
+#include "repo/read_whole.h"
 
 // What a repository can't be opened without, looked at object by object. Reading
 // takes whichever copy is good; only this tells that one of them is not.
@@ -16,7 +17,7 @@ using Report = std::function<void(const std::string&, const Error&)>;
 
 Result<void> check_config(RepositoryAccess& repository, const Report& damaged) {
   for (const std::string& name : {std::string(kConfigName), std::string(kConfigCopyName)}) {
-    const auto object = repository.store().read_all(name);
+    const auto object = read_whole(repository.store(), name);
     if (!object.ok() && object.error().code() == ErrorCode::kNotFound && name == kConfigCopyName)
       continue;  // init was cut short
     const auto config = object.ok() ? decode_config(object->view(), name) : Result<Config>(object.error().clone());
@@ -44,7 +45,7 @@ Result<void> check_epochs(RepositoryAccess& repository, const Report& damaged) {
     return {};
   }));
   for (const std::string& name : names) {
-    const auto object = repository.store().read_all(name);
+    const auto object = read_whole(repository.store(), name);
     const auto checked =
         object.ok() ? check_epoch(repository.keys(), object->view(), name) : Result<void>(object.error().clone());
     if (!checked.ok()) damaged(name, checked.error());

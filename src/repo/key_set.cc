@@ -5,6 +5,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "repo/object_names.h"
+#include "repo/read_whole.h"
 
 namespace holdfast::repo {
 
@@ -40,7 +41,7 @@ Result<void> KeySet::load_epoch(store::ObjectStore& store, uint32_t number) {
   const std::string name = epoch_name(number, repository_id_);
   std::optional<Error> first;
   for (const std::string& copy : {name, name + std::string(kCopySuffix)}) {
-    const auto object = store.read_all(copy);
+    const auto object = read_whole(store, copy);
     auto opened =
         object.ok() ? open_epoch(*this, number, object->view(), copy) : Result<OpenedEpoch>(object.error().clone());
     if (opened.ok()) {

@@ -9,6 +9,7 @@
 #include "crypto/digest.h"
 #include "repo/access.h"
 #include "repo/object_names.h"
+#include "repo/read_whole.h"
 #include "repo/sealed_object.h"
 
 namespace holdfast::repo {
@@ -132,7 +133,7 @@ Result<std::vector<StoredSlot>> read_slots(store::ObjectStore& store, const std:
   for (const auto& [id, objects] : names) {
     std::optional<StoredSlot> good;
     for (const std::string& name : objects) {
-      auto object = store.read_all(name);
+      auto object = read_whole(store, name);
       if (object.ok() && to_hex(crypto::sha256(object->view())) != id)
         object = damaged(name, "its bytes are not those that its name stands for");
       auto header = object.ok() ? decode_slot_header(object->view(), name) : Result<SlotHeader>(object.error().clone());

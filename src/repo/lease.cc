@@ -14,6 +14,7 @@
 #include "repo/host.h"
 #include "repo/object_names.h"
 #include "repo/process_mark.h"
+#include "repo/read_whole.h"
 
 namespace holdfast::repo {
 namespace {
@@ -118,7 +119,7 @@ Result<LeaseState> list_leases(store::ObjectStore& store, const OnDamagedObject&
   }));
   for (const auto& [id, found] : newest) {
     const auto& [object, name] = found;
-    auto bytes = store.read_all(object.name);
+    auto bytes = read_whole(store, object.name);
     if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) {
       state.changed = true;
       continue;
@@ -233,10 +234,13 @@ Result<void> Lease::renew() {
 Result<void> Lease::renew_locked() {
   if (lost_ || released_) return lost_error();
   const Time before = TRY(environment_.store.server_time());
-  const Time expires = info_.expires;
-  if (before >= expires) return lost_error();
+  const LeaseInfo held = info_;
+  if (before >= held.expires) return lost_error();
   TRY(create_next(before + options_.term));
-  if (TRY(environment_.store.server_time()) >= expires) return lost_error();
+  // Until it is known that it came in time the old end counts: a store that hung may have let that pass.
+  LeaseInfo next = std::exchange(info_, held);
+  if (TRY(environment_.store.server_time()) >= held.expires) return lost_error();
+  info_ = std::move(next);
   while (objects_.size() > 2) {
     auto removed = environment_.store.remove(objects_.front());
     if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) {

@@ -1,15 +1,17 @@
-// Covers: leases (take, renew, expire, release, lost, damaged, exclusive collectors,
+// Covers: leases (take, renew, a renewal that hangs, expire, release, lost, damaged, exclusive collectors,
 // sweep, the background renewal) and tombstones (announce, settle, resurrect, remove,
 // damage of each object, the order of removal).
 #include <gtest/gtest.h>
 
 #include <map>
 #include <thread>
+#include <utility>
 
 #include "repo/lease.h"
 #include "repo/test_clock.h"
 #include "repo/tombstone.h"
 #include "store/memory_store.h"
+#include "store/test_store.h"
 
 namespace holdfast::repo {
 namespace {
@@ -93,6 +95,47 @@ TEST_F(LeaseTest, a_margin_renews_it_first) {
   clock_.advance(Duration::seconds(3590));
   EXPECT_TRUE(lease->ensure_held(Lease::kCommitMargin).ok());
   EXPECT_EQ(lease->info().expires, clock_.now() + Duration::hours(1));
+}
+
+// The store hangs while the successor is made, and then can't tell the time.
+class HangingStore : public store::PassingStore {
+ public:
+  HangingStore(store::ObjectStore& inner, TestClock& clock) : PassingStore(inner), clock_(clock) {}
+  Result<void> create(std::string_view name, ByteView content) override {
+    TRY(PassingStore::create(name, content));
+    clock_.advance(hang);
+    is_away_ = hang.ns > 0;
+    hang = {};
+    return {};
+  }
+  Result<Time> server_time() override {
+    if (std::exchange(is_away_, false)) return make_error(ErrorCode::kUnavailable, "away");
+    return PassingStore::server_time();
+  }
+  Duration hang{};
+
+ private:
+  TestClock& clock_;
+  bool is_away_ = false;
+};
+
+TEST_F(LeaseTest, a_renewal_that_may_have_come_too_late_does_not_count) {
+  HangingStore hanging(*store_, clock_);
+  Environment environment{hanging, clock_, *random_};
+  for (const bool too_late : {true, false}) {
+    auto lease = Lease::take(environment, {LeaseKind::kWriter, "backup", Duration::hours(1), false}).value();
+    clock_.advance(Duration::seconds(1800));
+    hanging.hang = Duration::seconds(too_late ? 3000 : 60);
+    EXPECT_EQ(lease->renew().error().code(), ErrorCode::kUnavailable);
+    const auto held = lease->ensure_held();
+    EXPECT_EQ(held.ok(), !too_late);
+    if (too_late)
+      EXPECT_EQ(held.error().code(), ErrorCode::kLeaseLost);
+    else
+      EXPECT_TRUE(lease->renew().ok());
+    lease.reset();
+    EXPECT_TRUE(objects("leases/").empty());
+  }
 }
 
 TEST_F(LeaseTest, one_collector_at_a_time) {

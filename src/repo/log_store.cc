@@ -6,6 +6,7 @@
 
 #include "repo/access.h"
 #include "repo/log_codec.h"
+#include "repo/read_whole.h"
 
 // A record is one object, log/<stream>/<name>. While a key rotation re-seals it, its
 // new bytes lie under log-moving/<stream>/<name> from before the old object goes
@@ -54,7 +55,7 @@ class StoredLogs final : public LogStore {
     LogRecord record;
     record.name = name;
     const auto read = [&](const std::string& object_name) -> Result<void> {
-      const Bytes object = TRY(repository_.store().read_all(object_name));
+      const Bytes object = TRY(read_whole(repository_.store(), object_name));
       TRY(know_epoch(object.view(), object_name));
       record.header = TRY(decode_log_header(repository_.keys(), object.view(), log_context(stream, name), object_name));
       record.body = TRY(decode_log_body(repository_.keys(), object.view(), log_context(stream, name), object_name));

@@ -9,6 +9,7 @@
 #include "repo/collect.h"
 #include "repo/missing.h"
 #include "repo/point.h"
+#include "repo/point_dates.h"
 
 namespace holdfast::repo {
 namespace {
@@ -227,6 +228,42 @@ Point point_of(Time time, uint64_t number, const std::vector<std::string>& compo
     point.snapshots.push_back(snapshot);
   }
   return point;
+}
+
+TEST(Retention, points_dated_in_the_future_stay_and_count_for_no_rule) {
+  RetentionPolicy policy;
+  policy.keep_last = 2;
+  policy.keep_daily = 1;
+  std::vector<Point> points;
+  for (int hours = 0; hours < 4; hours++)
+    points.push_back(point_at(kNow - Duration::hours(hours), static_cast<uint64_t>(hours)));
+  for (int days = 1; days < 4; days++)
+    points.push_back(point_at(kNow + Duration::hours(24 * days), static_cast<uint64_t>(10 + days)));
+  EXPECT_EQ(kept(decide(policy, points, {.verified = {points.back().id, points[1].id}}, kNow)),
+            (std::vector<std::string>{"2026-03-06T12: newest; last 2; daily 2026-03-06;",
+                                      "2026-03-06T11: last verified; last 2;", "2026-03-07T12: dated in the future;",
+                                      "2026-03-08T12: dated in the future;", "2026-03-09T12: dated in the future;"}));
+}
+
+// A clock that is a minute ahead is right enough.
+TEST(Retention, a_point_that_is_hardly_ahead_is_the_newest) {
+  RetentionPolicy policy;
+  policy.keep_last = 1;
+  const std::vector<Point> points = {point_at(kNow, 1), point_at(kNow + Duration::seconds(60), 2)};
+  EXPECT_EQ(kept(decide(policy, points, {}, kNow)), std::vector<std::string>{"2026-03-06T12: newest; last 1;"});
+}
+
+// Once its date has passed a point that was stored long before is a point like others, but takes
+// no right one's place.
+TEST(Retention, a_point_that_was_dated_in_the_future_pushes_out_no_other) {
+  RetentionPolicy policy;
+  policy.keep_last = 1;
+  std::vector<Point> points = {point_at(kNow - Duration::hours(2), 1), point_at(kNow - Duration::hours(1), 2)};
+  const StoredTimes stored = {{points[0].id, points[0].time}, {points[1].id, kNow - Duration::hours(24 * 400)}};
+  EXPECT_EQ(kept(decide(policy, points, {}, stored, kNow)),
+            (std::vector<std::string>{"2026-03-06T10: newest; last 1;", "2026-03-06T11: newest; last 1;"}));
+  points.push_back(point_at(kNow, 3));
+  EXPECT_EQ(kept(decide(policy, points, {}, stored, kNow)), std::vector<std::string>{"2026-03-06T12: newest; last 1;"});
 }
 
 TEST(Retention, a_held_point_stays_and_says_why) {

@@ -4,6 +4,7 @@
 
 #include "crypto/digest.h"
 #include "repo/checked_json.h"
+#include "repo/read_whole.h"
 
 namespace holdfast::repo {
 namespace {
@@ -27,8 +28,10 @@ Result<ReadShare> ReadShare::next(RepositoryAccess& repository, int percent) {
     return {};
   }));
   if (share.older_.empty()) return share;
-  const auto bytes = repository.store().read_all(share.older_.back());
-  if (!bytes.ok() && bytes.error().code() != ErrorCode::kNotFound) return bytes.error().clone();
+  const auto bytes = read_whole(repository.store(), share.older_.back());
+  const bool may_go_on =
+      bytes.ok() || bytes.error().code() == ErrorCode::kNotFound || bytes.error().code() == ErrorCode::kDamaged;
+  if (!may_go_on) return bytes.error().clone();
   // A damaged one only costs the place where to go on; check itself names it.
   const auto json = bytes.ok() ? decode_checked_json(bytes.value(), share.older_.back())
                                : Result<nlohmann::json>(nlohmann::json::object());

@@ -6,6 +6,7 @@
 #include "repo/damage.h"
 #include "repo/lease.h"
 #include "repo/object_names.h"
+#include "repo/read_whole.h"
 
 namespace holdfast::repo {
 namespace {
@@ -63,7 +64,7 @@ class Rebuilder {
 
   // A pack whose footer is lost: what still opens.
   Result<std::vector<PackRecord>> records_by_scan(const std::string& name) {
-    const Bytes bytes = TRY(repository_.store().read_all(name));
+    const Bytes bytes = TRY(read_whole(repository_.store(), name));
     return TRY(scan_pack(repository_.keys(), bytes, name)).records;
   }
 

@@ -14,6 +14,8 @@
 #include "repo/config.h"
 #include "repo/key_slot.h"
 #include "repo/open_repository.h"
+#include "repo/point_dates.h"
+#include "repo/read_whole.h"
 
 namespace holdfast::repo {
 
@@ -84,23 +86,28 @@ class OpenRepository final : public RepositoryAccess {
   BlockId id_of(BlockKind kind, ByteView plain) const override { return keys_->id_of(kind, plain); }
 
   Result<std::vector<Point>> points(const OnDamaged& damaged) override {
-    std::vector<std::string> names;
-    TRY(list_names(kPointsPrefix, names));
+    std::vector<store::ObjectInfo> objects;
+    TRY(store().list(kPointsPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
+      objects.push_back(info);
+      return {};
+    }));
     std::vector<Point> points;
-    for (const std::string& name : names) {
+    StoredTimes stored;
+    for (const auto& [name, size_bytes, modified] : objects) {
       auto id = digest_of_name(name);
       auto point = id.ok() ? read_point(*id) : Result<Point>(id.error().clone().with_code(ErrorCode::kDamaged));
-      if (point.ok())
+      if (point.ok()) {
+        stored[*id] = modified;
         points.push_back(std::move(point).value());
-      else if (point.error().code() == ErrorCode::kNotFound)
+      } else if (point.error().code() == ErrorCode::kNotFound) {
         continue;  // removed meanwhile
-      else if (damaged && point.error().code() == ErrorCode::kDamaged)
+      } else if (damaged && point.error().code() == ErrorCode::kDamaged) {
         damaged(name, point.error());
-      else
+      } else {
         return std::move(point).error();
+      }
     }
-    std::sort(points.begin(), points.end(),
-              [](const Point& a, const Point& b) { return std::tie(a.time, a.id) < std::tie(b.time, b.id); });
+    sort_by_age(points, stored, environment_.clock.now());
     return points;
   }
 
@@ -300,7 +307,7 @@ std::unique_ptr<Repository> make_open_repository(Environment environment, std::u
 
 Result<Bytes> read_digested(store::ObjectStore& store, const std::string& name) {
   const ObjectDigest expected = TRY(digest_of_name(name));
-  Bytes object = TRY(store.read_all(name));
+  Bytes object = TRY(read_whole(store, name));
   if (crypto::sha256(object.view()) != expected.bytes) {
     return make_error(ErrorCode::kDamaged, "object {} is damaged: its bytes are not those that its name stands for",
                       name);

@@ -7,6 +7,7 @@
 #include "repo/lease.h"
 #include "repo/log_codec.h"
 #include "repo/log_store.h"
+#include "repo/read_whole.h"
 #include "repo/tombstone.h"
 #include "repo/write_session.h"
 
@@ -88,7 +89,7 @@ class Resealer {
 
   Result<void> copy_pack(WriteSession& session, const PackInfo& pack) {
     const std::string name = pack_name(pack.digest);
-    const Bytes bytes = TRY(repository_.store().read_all(name));
+    const Bytes bytes = TRY(read_whole(repository_.store(), name));
     const PackScan scan = TRY(scan_pack(repository_.keys(), bytes.view(), name));
     const auto key = TRY(repository_.pack_key(pack));
     for (const PackRecord& record : scan.records) {
@@ -124,7 +125,7 @@ class Resealer {
 
   Result<Record> read_record(const std::string& object_name, const std::string& context) {
     Record record;
-    record.object = TRY(repository_.store().read_all(object_name));
+    record.object = TRY(read_whole(repository_.store(), object_name));
     const LogPrefix prefix = TRY(parse_log_prefix(record.object.view(), object_name));
     record.epoch = prefix.header.epoch;
     record.header = TRY(decode_log_header(repository_.keys(), record.object.view(), context, object_name));

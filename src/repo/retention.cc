@@ -5,9 +5,14 @@
 
 #include "repo/collect.h"
 #include "repo/missing.h"
+#include "repo/point_dates.h"
 
 // Rules count within a group: the points of one stack that hold the same components
 // (a point of the database alone must not push out one of everything).
+//
+// Points carry the date of the machine that took them. One from a clock that was ahead must
+// not pass for the newest, nor fill a rule, or each right point would go as soon as it is
+// there: such points stay until their dates have passed, and count for no rule, then or later.
 
 namespace holdfast::repo {
 namespace {
@@ -51,9 +56,12 @@ struct Rule {
 
 class Decider {
  public:
-  Decider(const RetentionPolicy& policy, const std::vector<Point>& points, const RetentionFacts& facts, Time now)
-      : policy_(policy), facts_(facts), verified_(facts.verified.begin(), facts.verified.end()), now_(now) {
-    for (const Point& point : points) by_age_.push_back(&point);
+  Decider(const RetentionPolicy& policy, std::vector<const Point*> points, const RetentionFacts& facts, Time now)
+      : policy_(policy),
+        facts_(facts),
+        verified_(facts.verified.begin(), facts.verified.end()),
+        now_(now),
+        by_age_(std::move(points)) {
     std::sort(by_age_.begin(), by_age_.end(),
               [](const Point* a, const Point* b) { return a->time != b->time ? a->time > b->time : a->id < b->id; });
   }
@@ -205,6 +213,12 @@ class Decider {
   std::map<PointId, std::vector<std::string>> reasons_;
 };
 
+// When it was stored it was dated in the future, by the store's clock.
+bool was_ahead(const Point& point, const StoredTimes& stored) {
+  const auto found = stored.find(point.id);
+  return found != stored.end() && is_ahead(point, found->second);
+}
+
 }  // namespace
 
 bool RetentionPolicy::empty() const {
@@ -214,7 +228,28 @@ bool RetentionPolicy::empty() const {
 
 std::vector<RetentionDecision> decide(const RetentionPolicy& policy, const std::vector<Point>& points,
                                       const RetentionFacts& facts, Time now) {
-  auto reasons = Decider(policy, points, facts, now).reasons();
+  return decide(policy, points, facts, {}, now);
+}
+
+std::vector<RetentionDecision> decide(const RetentionPolicy& policy, const std::vector<Point>& points,
+                                      const RetentionFacts& facts, const StoredTimes& stored, Time now) {
+  std::vector<const Point*> credible, past;
+  for (const Point& point : points) {
+    if (is_ahead(point, now)) continue;
+    past.push_back(&point);
+    if (!was_ahead(point, stored)) credible.push_back(&point);
+  }
+  auto reasons = Decider(policy, credible, facts, now).reasons();
+  // What would be kept if every date were right stays as well, yet takes nobody's place.
+  if (credible.size() < past.size()) {
+    auto others = Decider(policy, past, facts, now).reasons();
+    for (const Point* point : past) {
+      if (was_ahead(*point, stored) && others.contains(point->id)) reasons[point->id] = std::move(others[point->id]);
+    }
+  }
+  for (const Point& point : points) {
+    if (is_ahead(point, now)) reasons[point.id] = {"dated in the future"};
+  }
   std::vector<RetentionDecision> decisions;
   for (const Point& point : points) {
     RetentionDecision decision{point.id, point.time, false, {}};

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "repo/checked_json.h"
 #include "repo/object_names.h"
+#include "repo/read_whole.h"
 
 namespace holdfast::repo {
 namespace {
@@ -38,7 +39,7 @@ struct Events {
 };
 
 Result<void> read_event(store::ObjectStore& store, const std::string& object, std::string_view event, Events& events) {
-  const Bytes bytes = TRY(store.read_all(object));
+  const Bytes bytes = TRY(read_whole(store, object));
   const nlohmann::json json = TRY(decode_checked_json(bytes, object));
   if (event == kPacksEvent) {
     events.tombstone.packs = TRY(packs_field(json));

@@ -4,6 +4,7 @@
 #include "repo/checked_json.h"
 #include "repo/collect.h"
 #include "repo/object_names.h"
+#include "repo/read_whole.h"
 
 // Records that a point was verified: objects verified/<point>.<time>, docs/format.md,
 // "Verified".
@@ -27,11 +28,12 @@ Result<std::vector<PointId>> verified_points(Repository& repository) {
   }));
   std::vector<PointId> points;
   for (const std::string& object : objects) {
-    auto bytes = store.read_all(object);
+    auto bytes = read_whole(store, object);
     if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) continue;  // collected meanwhile
-    if (!bytes.ok()) return std::move(bytes).error();
+    if (!bytes.ok() && bytes.error().code() != ErrorCode::kDamaged) return std::move(bytes).error();
     // A damaged record proves nothing; check names it.
-    const auto json = decode_checked_json(bytes.value(), object);
+    const auto json =
+        bytes.ok() ? decode_checked_json(*bytes, object) : Result<nlohmann::json>(std::move(bytes).error());
     if (!json.ok()) {
       log_warn("repo.verified.damaged", {{"object", object}, {"error", json.error().text()}});
       continue;

@@ -30,4 +30,10 @@ void DescriptorCache::drop(std::string_view name) {
   items_.erase(item);
 }
 
+void DescriptorCache::clear() {
+  const std::lock_guard lock(mutex_);
+  by_name_.clear();
+  items_.clear();
+}
+
 }  // namespace holdfast::store

@@ -27,6 +27,7 @@ class DescriptorCache {
   // Keeps it, and lets the one go that was not used for longest.
   void keep(std::string_view name, std::shared_ptr<OpenObject> object);
   void drop(std::string_view name);
+  void clear();
 
  private:
   struct Item {

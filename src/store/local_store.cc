@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "base/log.h"
 #include "base/random.h"
 #include "store/descriptor_cache.h"
 #include "store/names.h"
@@ -21,6 +22,11 @@ namespace {
 // objects; list("tmp/") shows what a crash left, for collection to remove.
 constexpr std::string_view kTemporaryPrefix = "tmp/";
 
+// The object by whose bytes a repository is known, wherever its file system is mounted: it holds
+// a random number (docs/format.md, "Config").
+constexpr std::string_view kMarkName = "config";
+constexpr uint64_t kMarkLimitBytes = 1 << 20;
+
 Time modified_of(const struct stat& status) {
   return {static_cast<int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
@@ -32,8 +38,10 @@ class LocalStore final : public ObjectStore {
   Result<void> learn_identity() {
     const struct stat status = TRY(fs_.stat(directory_));
     if (!S_ISDIR(status.st_mode)) return make_error(ErrorCode::kUnavailable, "{} is not a directory", directory_);
+    auto mark = read_mark();
     const std::lock_guard lock(mutex_);
     identity_ = Identity{status.st_dev, status.st_ino};
+    if (mark.ok()) mark_ = std::move(mark).value();
     return {};
   }
 
@@ -51,6 +59,8 @@ class LocalStore final : public ObjectStore {
     if (written.ok()) written = fs_.rename_exclusive(temporary, path);
     if (!written.ok()) {
       ignore(fs_.remove_file(temporary), "the first error is the one to tell; collection removes leftovers");
+      // No directory to write to where there was one: it may be away.
+      if (written.error().code() == ErrorCode::kNotFound) TRY(still_there());
       if (written.error().code() != ErrorCode::kAlreadyExists) {
         return std::move(written).error().with_context(fmt::format("can't store object {}", name));
       }
@@ -59,6 +69,10 @@ class LocalStore final : public ObjectStore {
       return make_error(ErrorCode::kAlreadyExists, "object {} exists already", name);
     }
     TRY_CONTEXT(fs_.sync_directory(parent), "can't store object {}", name);
+    if (name == kMarkName) {
+      const std::lock_guard lock(mutex_);
+      mark_ = Bytes::copy_of(content);
+    }
     return {};
   }
 
@@ -201,10 +215,34 @@ class LocalStore final : public ObjectStore {
     if (!expected) return {};  // never made: nothing is in it
     const auto status = fs_.stat(directory_);
     if (status.ok() && Identity{status->st_dev, status->st_ino} == *expected) return {};
+    if (status.ok() && adopt({status->st_dev, status->st_ino})) {
+      // What we were asked may have been answered while it was away.
+      return make_error(ErrorCode::kUnavailable, "the file system of {} was mounted anew", directory_)
+          .with_retryable()
+          .with_hint("run it again");
+    }
     return make_error(ErrorCode::kUnavailable, "{} is not the directory that it was: its file system is gone",
                       directory_)
         .with_retryable()
         .with_hint("mount it again");
+  }
+
+  Result<Bytes> read_mark() { return read_file(fs_, join_path(directory_, kMarkName), kMarkLimitBytes); }
+
+  // A file system gets another device number when it is mounted again. The same repository is the
+  // same store; what is open or known of the old mount is not.
+  bool adopt(Identity identity) {
+    const auto mark = read_mark();
+    if (!mark.ok()) return false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (mark_.empty() || !equal(mark->view(), mark_.view())) return false;
+      identity_ = identity;
+      durable_.clear();
+    }
+    descriptors_.clear();
+    log_info("store.mounted_anew", {{"location", directory_}});
+    return true;
   }
 
   Result<void> list_directory(const std::string& prefix, const std::function<Result<void>(const ObjectInfo&)>& visit) {
@@ -248,6 +286,7 @@ class LocalStore final : public ObjectStore {
   std::mutex mutex_;
   std::set<std::string> durable_;     // guarded by mutex_
   std::optional<Identity> identity_;  // guarded by mutex_; empty until the directory exists
+  Bytes mark_;                        // guarded by mutex_; empty until there is one
 };
 
 }  // namespace

@@ -92,12 +92,49 @@ TEST(LocalStore, DoesNotCallAnObjectAbsentWhenItsFileSystemIsGone) {
   ASSERT_TRUE(real_file_system().rename(directory, scratch.path + "/elsewhere").ok());
   EXPECT_EQ(store->read_all("a").error().code(), ErrorCode::kUnavailable);
   ASSERT_TRUE(make_directories(real_file_system(), directory).ok());  // as an empty mount point would be
+  const auto created = store->create("b", as_bytes("x"));
+  EXPECT_EQ(created.error().code(), ErrorCode::kUnavailable);
+  EXPECT_TRUE(created.error().retryable());
   const auto read = store->read_all("a");
   ASSERT_FALSE(read.ok());
   EXPECT_EQ(read.error().code(), ErrorCode::kUnavailable);
   EXPECT_TRUE(read.error().retryable());
   EXPECT_EQ(store->list("b/", [](const ObjectInfo&) -> Result<void> { return {}; }).error().code(),
             ErrorCode::kUnavailable);
+}
+
+// A file system that is mounted again has another device number, as a copy has another inode.
+TEST(LocalStore, TakesTheSameRepositoryAgainWhenItIsMountedAnew) {
+  const ScratchDirectory scratch;
+  FileSystem& fs = real_file_system();
+  const std::string directory = scratch.path + "/mounted";
+  for (const bool made_by_us : {true, false}) {
+    std::unique_ptr<ObjectStore> store;
+    if (made_by_us) {
+      store = open_local_store(fs, directory, false).value();
+      ASSERT_TRUE(store->create("config", as_bytes("random")).ok());
+    } else {
+      store = open_local_store(fs, directory, true).value();
+    }
+    ASSERT_TRUE(store->create("a", as_bytes("old")).ok());
+    ASSERT_TRUE(store->read("a", 0, 3).ok());
+    ASSERT_TRUE(fs.rename(directory, scratch.path + "/old").ok());
+    ASSERT_TRUE(make_directories(fs, directory).ok());
+    EXPECT_EQ(store->stat("b").error().code(), ErrorCode::kUnavailable);
+    ASSERT_TRUE(write_file_durably(fs, directory + "/config", as_bytes("other random")).ok());
+    EXPECT_EQ(store->stat("b").error().code(), ErrorCode::kUnavailable) << "another repository";
+    ASSERT_TRUE(write_file_durably(fs, directory + "/config", as_bytes("random")).ok());
+    ASSERT_TRUE(write_file_durably(fs, directory + "/a", as_bytes("new")).ok());
+    const auto first = store->stat("b");
+    EXPECT_EQ(first.error().code(), ErrorCode::kUnavailable) << "what was asked before proves nothing";
+    EXPECT_TRUE(first.error().retryable());
+    EXPECT_EQ(store->stat("b").error().code(), ErrorCode::kNotFound);
+    EXPECT_EQ(as_text(store->read("a", 0, 3).value().view()), "new") << "no descriptor of the old mount";
+    ASSERT_TRUE(store->create("b", as_bytes("x")).ok());
+    ASSERT_TRUE(store->remove("a").ok());
+    ASSERT_TRUE(store->remove("b").ok());
+    ASSERT_TRUE(remove_tree(fs, scratch.path + "/old").ok());
+  }
 }
 
 TEST(LocalStore, KeepsFewDescriptorsOpen) {

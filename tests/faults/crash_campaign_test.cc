@@ -19,6 +19,7 @@
 #include "repo/collect.h"
 #include "repo/keyring.h"
 #include "repo/log_store.h"
+#include "repo/visibility.h"
 #include "source/files/restore.h"
 #include "store/local_store.h"
 
@@ -170,7 +171,7 @@ repo::CollectOptions without_grace() {
 Result<void> collect_at_once(repo::Repository& repository) {
   Progress progress;
   // The first marks, the second deletes what the first has marked.
-  for (int round = 0; round < 2; round++) TRY(repo::collect(repository, without_grace(), progress));
+  for (int round = 0; round < 2; round++) TRY(repo::collect(repository, without_grace(), {}, progress));
   return {};
 }
 
@@ -209,7 +210,7 @@ void remove_and_mark(Campaign& campaign, const repo::PointId& point) {
   const auto open = open_at(real_file_system(), campaign.pristine(), Campaign::kPassphrase);
   Progress progress;
   CHECK(open->repository->remove_point(point).ok());
-  const auto marked = repo::collect(*open->repository, without_grace(), progress);
+  const auto marked = repo::collect(*open->repository, without_grace(), {}, progress);
   CHECK(marked.ok() && marked->packs_tombstoned > 0);
 }
 

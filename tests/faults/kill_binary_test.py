@@ -197,7 +197,7 @@ class KillBinary(Case):
             self.server.start()
 
     def prune(self):
-        return self.holdfast("prune", "--grace", "0s", "--json").json()["collection"]
+        return self.holdfast("prune", "--grace", "0s", "--visibility-margin", "0s", "--json").json()["collection"]
 
     def backups(self):
         self.change()
@@ -213,11 +213,11 @@ class KillBinary(Case):
     def prunes(self):
         self.change()
         self.backup()
-        total = self.measure("prune", "--grace", "0s")
+        total = self.measure("prune", "--grace", "0s", "--visibility-margin", "0s")
         for _ in self.until_killed(PRUNES):
             self.change()
             kept = self.backup()[-2:]
-            total = self.kill(total, "prune", "--grace", "0s")
+            total = self.kill(total, "prune", "--grace", "0s", "--visibility-margin", "0s")
             self.holds(kept)
             self.prune()
             self.assertEqual(self.listed(), kept)

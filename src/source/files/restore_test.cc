@@ -1,4 +1,5 @@
 #include "source/files/restore.h"
+#include "base/volume.h"
 
 #include <fcntl.h>
 #include <sys/sysmacros.h>
@@ -412,6 +413,41 @@ TEST_F(RestoreTest, ContentIsDurableBeforeItHasItsNameAndNamesBeforeTheEnd) {
   const auto snapshot = take();
   put_back(snapshot);
   EXPECT_EQ(fs.events(), (std::vector<std::string>{"write", "sync", "rename", "link", "sync"}));
+}
+
+// The kernel tells of a failed write those who were there, and FUSE nobody.
+TEST_F(RestoreTest, AFileSystemIsOpenedBeforeItIsWrittenToAndFilesAreSyncedWhereThatTellsTooLittle) {
+  write_source("a", "a");
+  const auto snapshot = take();
+  class Fuse : public MeddlingFileSystem, public VolumeOpener {
+   public:
+    using MeddlingFileSystem::MeddlingFileSystem;
+    Result<std::unique_ptr<Volume>> open_volume(const std::string& path) override {
+      note("open volume");
+      class OfFuse : public Volume {
+       public:
+        OfFuse(Fuse& fs, std::string path) : fs_(fs), path_(std::move(path)) {}
+        Result<void> sync() override { return fs_.sync_all(path_); }
+        bool is_sure() const override { return fs_.is_sure; }
+
+       private:
+        Fuse& fs_;
+        const std::string path_;
+      };
+      return std::unique_ptr<Volume>(std::make_unique<OfFuse>(*this, path));
+    }
+    bool is_sure = false;
+  };
+  for (const bool is_sure : {false, true}) {
+    Fuse fuse(real_file_system());
+    fuse.is_sure = is_sure;
+    source::World there{fuse, clock, progress, 1};
+    const auto done = restore(there, repository, snapshot, {.to = scratch / (is_sure ? "sure" : "unsure")});
+    ASSERT_TRUE(done.ok()) << done.error().text();
+    std::vector<std::string> expected = {"open volume", "write", "sync file", "sync", "rename", "sync"};
+    if (is_sure) std::erase(expected, "sync file");
+    EXPECT_EQ(fuse.events(), expected);
+  }
 }
 
 TEST_F(RestoreTest, WhatACrashLeftIsReplaced) {

@@ -77,10 +77,14 @@ Result<std::string> Target::existing_ancestor(std::string path) const {
 Result<std::unique_ptr<File>> Target::create_temporary(const std::string& tree_path) {
   const OpenOptions options{.write = true, .create = true, .exclusive = true, .no_follow = true, .mode = 0600};
   const std::string path = temporary_of(tree_path);
+  const Volume* volume = TRY(volume_of(parent_path(path)));
   auto file = fs_.open(path, options);
-  if (file.ok() || file.error().code() != ErrorCode::kAlreadyExists) return file;
-  TRY(fs_.remove_file(path));
-  return fs_.open(path, options);
+  if (!file.ok() && file.error().code() == ErrorCode::kAlreadyExists) {
+    TRY(fs_.remove_file(path));
+    file = fs_.open(path, options);
+  }
+  if (!file.ok() || volume->is_sure()) return file;
+  return synced_when_closed(std::move(file).value());
 }
 
 Result<void> Target::clear_temporary(const std::string& tree_path) {
@@ -123,16 +127,22 @@ Result<void> Target::publish(size_t threads) {
 }
 
 Result<void> Target::changed_in(const std::string& directory) {
+  TRY(volume_of(directory));
+  return {};
+}
+
+Result<const Volume*> Target::volume_of(const std::string& directory) {
   // One that could not be made is a fault that was told: what is above it was changed.
   const std::string there = TRY(existing_ancestor(directory));
   const dev_t device = TRY(fs_.stat(there)).st_dev;
   std::lock_guard lock(mutex_);
-  file_systems_.try_emplace(device, there);
-  return {};
+  auto& volume = volumes_[device];
+  if (!volume) volume = TRY(open_volume(fs_, there));
+  return volume.get();
 }
 
 Result<void> Target::sync() {
-  for (const auto& [device, directory] : file_systems_) TRY(fs_.sync_all(directory));
+  for (const auto& [device, volume] : volumes_) TRY(volume->sync());
   return {};
 }
 

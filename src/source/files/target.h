@@ -3,12 +3,14 @@
 #include <sys/stat.h>
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/filesystem.h"
+#include "base/volume.h"
 #include "repo/ids.h"
 #include "source/files/content_reader.h"
 #include "source/files/metadata.h"
@@ -60,13 +62,15 @@ class Target {
   FileSystem& fs() { return fs_; }
 
  private:
+  Result<const Volume*> volume_of(const std::string& directory);
+
   FileSystem& fs_;
   const std::string prefix_;  // "" or "/dir"
   const bool replace_;
   const repo::BlockId snapshot_;
   std::mutex mutex_;
   std::vector<std::string> ready_;
-  std::map<dev_t, std::string> file_systems_;  // a directory on each
+  std::map<dev_t, std::unique_ptr<Volume>> volumes_;  // each opened before it was written to
 };
 
 }  // namespace holdfast::files

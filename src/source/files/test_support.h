@@ -121,11 +121,13 @@ class MeddlingFileSystem : public FileSystem {
     return synced_;
   }
 
- private:
+ protected:
   void note(const char* event) {
     std::lock_guard lock(mutex_);
     if (events_.empty() || events_.back() != event) events_.push_back(event);
   }
+
+ private:
   mutable std::mutex mutex_;
   std::vector<std::string> events_, synced_;
 
@@ -145,7 +147,10 @@ class MeddlingFileSystem : public FileSystem {
       return file_->write_at(offset, data);
     }
     Result<void> truncate(uint64_t size) override { return file_->truncate(size); }
-    Result<void> sync() override { return file_->sync(); }
+    Result<void> sync() override {
+      owner_.note("sync file");
+      return file_->sync();
+    }
     Result<struct stat> stat() override { return file_->stat(); }
     Result<void> close() override { return file_->close(); }
     int descriptor() const override { return file_->descriptor(); }

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "base/parallel.h"
+#include "base/volume.h"
 #include "source/postgres/capture_files.h"
 #include "source/postgres/control_file.h"
 #include "source/postgres/file_list.h"
@@ -97,6 +98,7 @@ class Materialiser {
   Result<void> write_settings();
   Result<void> write_signal();
   Result<void> restore_configuration();
+  Result<std::unique_ptr<File>> open_to_write(const std::string& path, const OpenOptions& options);
   Result<void> write_text(const std::string& name, std::string_view text);
   Result<Bytes> content_of(const repo::Entry& entry);
   Result<void> finish();
@@ -109,6 +111,8 @@ class Materialiser {
   const MaterialisePlan& plan_;
   RegionReader reader_;
   MaterialiseReport report_;
+  std::vector<std::unique_ptr<Volume>> volumes_;  // of the roots
+  bool syncs_files_ = false;                      // one of them can't be relied on alone
   std::unique_ptr<repo::TreeReader> tree_;
   // Files under way, as many as there are workers: their regions are handed out in
   // turn, because the kernel lets only one writer at a time into a file.
@@ -186,6 +190,9 @@ Result<void> Materialiser::prepare() {
   for (const std::string& root : plan_.roots()) {
     if (!TRY(exists(world_.fs, parent_path(root)))) TRY(make_directories(world_.fs, parent_path(root), 0755));
     TRY(make_directory(root, 0700));
+    // Before anything is written: else a failed write may be told to others alone.
+    volumes_.push_back(TRY(open_volume(world_.fs, root)));
+    syncs_files_ |= !volumes_.back()->is_sure();
   }
   const std::string marker = join_path(plan_.data_directory(), kRestoreMarker);
   TRY(write_file_durably(world_.fs, marker, as_bytes(restore_marker(plan_.source().system_id, plan_.tablespaces()))));
@@ -279,6 +286,11 @@ MutableByteView aligned_buffer(size_t size) {
   return buffer.mutable_view().subspan((kDirectAlignment - address % kDirectAlignment) % kDirectAlignment, size);
 }
 
+Result<std::unique_ptr<File>> Materialiser::open_to_write(const std::string& path, const OpenOptions& options) {
+  auto file = TRY(world_.fs.open(path, options));
+  return syncs_files_ ? synced_when_closed(std::move(file)) : std::move(file);
+}
+
 Result<void> Materialiser::open(TargetFile& file) {
   std::lock_guard lock(file.mutex);
   if (file.file) return {};
@@ -287,7 +299,7 @@ Result<void> Materialiser::open(TargetFile& file) {
   options.write = true;
   options.create = true;
   options.no_follow = true;
-  file.file = TRY(world_.fs.open(file.path, options));
+  file.file = TRY(open_to_write(file.path, options));
   if (file.fresh) write_past_cache(file);
   return own(file.path, file.file->descriptor(), file.entry.mode ? file.entry.mode : 0600);
 }
@@ -480,7 +492,7 @@ Result<void> Materialiser::write_text(const std::string& name, std::string_view 
   options.create = true;
   options.truncate = true;
   options.no_follow = true;
-  auto file = TRY(world_.fs.open(path, options));
+  auto file = TRY(open_to_write(path, options));
   TRY(file->write_at(0, as_bytes(text)));
   TRY(own(path, file->descriptor(), 0600));
   return file->close();
@@ -551,7 +563,7 @@ Result<void> Materialiser::finish() {
   }
   world_.progress.phase = "making durable";
   TRY(write_text(kTemporaryControl, as_text(control)));
-  for (const std::string& root : plan_.roots()) TRY(world_.fs.sync_all(root));
+  for (const auto& volume : volumes_) TRY(volume->sync());
   const std::string& directory = plan_.data_directory();
   TRY(world_.fs.rename(join_path(directory, kTemporaryControl), join_path(directory, kControlPath)));
   TRY(world_.fs.sync_directory(join_path(directory, "global")));

@@ -137,6 +137,7 @@ Result<std::unique_ptr<PrivateServer>> PrivateServer::start(Options options) {
                   "-o",
                   arguments};
   command.without = client_variables();
+  command.with_secret_variables = !given.user.uid;  // then its restore_command is ours (booted_cluster.cc)
   command.uid = given.user.uid;
   command.gid = given.user.gid;
   command.working_directory = given.socket_directory;

@@ -14,6 +14,7 @@
 
 #include "base/filesystem.h"
 #include "base/log.h"
+#include "base/secret_variables.h"
 #include "base/subprocess.h"
 #include "base/tail.h"
 
@@ -69,7 +70,7 @@ Result<ServerProgram> ask_version(const std::string& path) {
 }
 
 // In the child: nothing here may allocate.
-[[noreturn]] void become_server(char* const* argv, int directory, pid_t parent) {
+[[noreturn]] void become_server(char* const* argv, char* const* environment, int directory, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);  // it died before the line above
   ::setsid();
@@ -82,7 +83,7 @@ Result<ServerProgram> ask_version(const std::string& path) {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::umask(077);
-  ::execv(argv[0], argv);
+  ::execve(argv[0], argv, environment);
   ::_exit(127);
 }
 
@@ -165,12 +166,16 @@ Result<void> PrivateServer::spawn() {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
+  std::vector<std::string> variables = environment_without_secrets();
+  std::vector<char*> environment;
+  for (std::string& variable : variables) environment.push_back(variable.data());
+  environment.push_back(nullptr);
   sigset_t all, before;
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);  // no handler of ours may run in the child
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  if (child == 0) become_server(argv.data(), directory_, parent);
+  if (child == 0) become_server(argv.data(), environment.data(), directory_, parent);
   const int why = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (child < 0) return Error::from_errno(why, fmt::format("can't start {}", options_.program.path));
