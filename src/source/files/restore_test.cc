@@ -85,12 +85,8 @@ TEST_F(RestoreTest, CaseExtendedAttributesAclsAndSetuid) {
   const std::string large(3000, 'x');
   ASSERT_EQ(setxattr(file.c_str(), "user.large", large.data(), large.size(), 0), 0);
   ASSERT_EQ(setxattr(directory.c_str(), "user.dir", "1", 1, 0), 0);
-  // rwx for the owner, r-- for user 12345, mask rwx: POSIX ACL version 2.
-  const uint8_t acl[] = {2, 0,    0,    0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,  4,
-                         0, 0x39, 0x30, 0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
-                         6, 0,    255,  255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255};
-  const bool acls = setxattr(file.c_str(), "system.posix_acl_access", acl, sizeof acl, 0) == 0 &&
-                    setxattr(directory.c_str(), "system.posix_acl_default", acl, sizeof acl, 0) == 0;
+  const bool acls = setxattr(file.c_str(), "system.posix_acl_access", kAcl, sizeof kAcl, 0) == 0 &&
+                    setxattr(directory.c_str(), "system.posix_acl_default", kAcl, sizeof kAcl, 0) == 0;
   write_source("setuid", "x");
   ASSERT_EQ(chmod((source + "/setuid").c_str(), 06755), 0);
   ASSERT_EQ(chmod(directory.c_str(), 01777), 0);
@@ -103,8 +99,8 @@ TEST_F(RestoreTest, CaseExtendedAttributesAclsAndSetuid) {
   EXPECT_EQ(getxattr(restored("a").c_str(), "user.note", value, sizeof value), 3);
   if (acls) {
     EXPECT_EQ(getxattr(restored("a").c_str(), "system.posix_acl_access", value, sizeof value),
-              static_cast<ssize_t>(sizeof acl));
-    EXPECT_EQ(std::memcmp(value, acl, sizeof acl), 0);
+              static_cast<ssize_t>(sizeof kAcl));
+    EXPECT_EQ(std::memcmp(value, kAcl, sizeof kAcl), 0);
   }
   if (is_root()) {
     const uint8_t capability[] = {1, 0, 0, 2, 0, 4, 0, 0, 0, 0,
@@ -136,13 +132,6 @@ TEST_F(RestoreTest, OwnersAreSetByNameAndElseByNumber) {
   EXPECT_EQ(status_of(restored("nameless")).st_uid, 54321u);
   EXPECT_EQ(status_of(restored("nameless")).st_gid, 54322u);
 }
-
-// Until the end of its life this process may no more than `nobody`.
-class AsNobody {
- public:
-  AsNobody() { EXPECT_TRUE(setegid(65534) == 0 && seteuid(65534) == 0); }
-  ~AsNobody() { EXPECT_TRUE(seteuid(0) == 0 && setegid(0) == 0); }
-};
 
 TEST_F(RestoreTest, OwnersThatOnlyRootCanSetAreCountedAndNoFault) {
   NEEDS_ROOT();
@@ -330,6 +319,28 @@ TEST_F(RestoreTest, RestoresToWhereThingsWereWithoutTouchingWhatIsAbove) {
   EXPECT_EQ(read(source + "/d/x"), "x");
   EXPECT_EQ(status_of(scratch.path()).st_mode & 07777, 0711u);
   EXPECT_TRUE(differences(snapshot, "/").empty());
+}
+
+TEST_F(RestoreTest, WhatIsMadeBelowADefaultAclDoesNotInheritIt) {
+  mkdir((source + "/d").c_str(), 0750);
+  write_source("d/secret", "x");
+  write_source("shared", "x");
+  const auto path_of_default = scratch / "open";
+  mkdir(path_of_default.c_str(), 0755);
+  if (setxattr(path_of_default.c_str(), "system.posix_acl_default", kAcl, sizeof kAcl, 0) != 0 ||
+      setxattr((source + "/shared").c_str(), "system.posix_acl_access", kAcl, sizeof kAcl, 0) != 0)
+    GTEST_SKIP() << "no ACLs on this file system";
+  const auto snapshot = take();
+  const RestoreOptions below{.to = path_of_default + "/target"};
+  EXPECT_EQ(put_back(snapshot, below).faults, std::vector<std::string>());
+  EXPECT_EQ(differences(snapshot, below.to), std::vector<std::string>());
+  for (const char* name : {"", "/d", "/d/secret"}) {
+    const std::string path = below.to + source + name;
+    EXPECT_LT(getxattr(path.c_str(), "system.posix_acl_access", nullptr, 0), 0) << name;
+    EXPECT_LT(getxattr(path.c_str(), "system.posix_acl_default", nullptr, 0), 0) << name;
+  }
+  EXPECT_EQ(getxattr((below.to + source + "/shared").c_str(), "system.posix_acl_access", nullptr, 0),
+            static_cast<ssize_t>(sizeof kAcl));
 }
 
 // A tree that a capture would never write, as an attacker or a defect might.

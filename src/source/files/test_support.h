@@ -262,4 +262,16 @@ inline bool is_root() { return geteuid() == 0; }
 #define NEEDS_ROOT() \
   if (!is_root()) GTEST_SKIP() << "needs root: devices and other owners"
 
+// Until the end of its life this process may no more than `nobody`.
+class AsNobody {
+ public:
+  AsNobody() { EXPECT_TRUE(setegid(65534) == 0 && seteuid(65534) == 0); }
+  ~AsNobody() { EXPECT_TRUE(seteuid(0) == 0 && setegid(0) == 0); }
+};
+
+// rwx for the owner, r-- for user 12345, mask rwx: POSIX ACL version 2.
+inline constexpr uint8_t kAcl[] = {2, 0,    0,    0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,  4,
+                                   0, 0x39, 0x30, 0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
+                                   6, 0,    255,  255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255};
+
 }  // namespace holdfast::files
