@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "base/places.h"
 #include "crypto/digest.h"
+#include "source/files/refusal.h"
 #include "source/files/selection.h"
 
 namespace holdfast::files {
@@ -70,14 +71,17 @@ Result<std::unique_ptr<File>> Target::create_temporary(const std::string& tree_p
   const OpenOptions options{.write = true, .create = true, .exclusive = true, .no_follow = true, .mode = 0600};
   const std::string path = temporary_of(tree_path);
   auto file = fs_.open(path, options);
-  if (file.ok() || file.error().code() != ErrorCode::kAlreadyExists) return file;
-  TRY(fs_.remove_file(path));
-  return fs_.open(path, options);
+  if (!file.ok() && file.error().code() == ErrorCode::kAlreadyExists) {
+    TRY(of_entry(fs_.remove_file(path)));
+    file = fs_.open(path, options);
+  }
+  if (!file.ok()) return of_entry(std::move(file).error());
+  return file;
 }
 
 Result<void> Target::clear_temporary(const std::string& tree_path) {
   auto removed = fs_.remove_file(temporary_of(tree_path));
-  if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
+  if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return of_entry(std::move(removed));
   return {};
 }
 
@@ -90,7 +94,7 @@ void Target::discard(const std::string& tree_path) {
   ignore(fs_.remove_file(temporary_of(tree_path)), "the error that led here is the one to report");
 }
 
-Result<void> Target::publish(size_t threads) {
+Result<void> Target::publish(size_t threads, Faults& faults) {
   if (ready_.empty()) return {};
   std::string_view last = {};
   for (const std::string& tree_path : ready_) {
@@ -105,7 +109,13 @@ Result<void> Target::publish(size_t threads) {
   const auto publish_run = [&](size_t run) -> Result<void> {
     for (size_t i = run * kRun; i < std::min(ready_.size(), (run + 1) * kRun); i++) {
       const std::string from = temporary_of(ready_[i]), to = path_of(ready_[i]);
-      TRY(replace_ ? fs_.rename(from, to) : fs_.rename_exclusive(from, to));
+      auto outcome = of_entry(replace_ ? fs_.rename(from, to) : fs_.rename_exclusive(from, to));
+      if (outcome.ok() || outcome.error().code() != ErrorCode::kRefused) {
+        TRY(std::move(outcome));
+        continue;
+      }
+      discard(ready_[i]);
+      faults.add(ready_[i], "not restored", outcome.error());
     }
     return {};
   };

@@ -45,8 +45,8 @@ class Target {
   void discard(const std::string& tree_path);
 
   // Makes all that is ready durable, then visible. Without `replace` an existing
-  // name is kAlreadyExists.
-  Result<void> publish(size_t threads);
+  // name is kAlreadyExists. What the system refuses alone is discarded, and a fault.
+  Result<void> publish(size_t threads, Faults& faults);
   // Something was changed in this directory: sync() reaches its file system.
   Result<void> changed_in(const std::string& directory);
   // Makes what was published and changed durable, on every file system that it lies on.
