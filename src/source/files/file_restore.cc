@@ -164,13 +164,16 @@ Result<void> FileRestore::copy_range(File& from, File& to, uint64_t begin, uint6
 Result<void> FileRestore::restore_special(const repo::Entry& entry) {
   const std::string temporary = target_.temporary_of(entry.path);
   TRY(target_.clear_temporary(entry.path));
+  auto found = target_.place_of(temporary);
+  if (!found.ok()) return of_entry(std::move(found).error());
+  const Place& place = found.value();
   if (entry.kind == repo::EntryKind::kSymlink) {
     TRY(of_entry(target_.fs().symlink(entry.link_target, temporary)));
-  } else if (mknod(temporary.c_str(), type_of(entry.kind) | 0600, entry.device_number) != 0) {
+  } else if (mknod(place.path().c_str(), type_of(entry.kind) | 0600, entry.device_number) != 0) {
     auto error = Error::from_errno(errno, "mknod");
     return of_entry(std::move(error));
   }
-  apply_metadata(entry, {-1, temporary}, {.numeric_ids = options_.numeric_ids}, names_, faults_);
+  apply_metadata(entry, {-1, place.path()}, {.numeric_ids = options_.numeric_ids}, names_, faults_);
   target_.ready(entry.path);
   return {};
 }

@@ -127,12 +127,30 @@ void set_attributes(const repo::Entry& entry, const Handle& handle, bool remove_
   }
 }
 
+// chmod() would follow a symbolic link that has taken the place of what is meant.
+int change_mode(const std::string& path, mode_t mode) {
+  const int place = ::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (place < 0) return -1;
+  struct stat status{};
+  int outcome = ::fstat(place, &status);
+  if (outcome == 0 && S_ISLNK(status.st_mode)) {
+    errno = ELOOP;
+    outcome = -1;
+  } else if (outcome == 0) {
+    outcome = ::chmod(fmt::format("/proc/self/fd/{}", place).c_str(), mode);
+  }
+  const int error = errno;
+  ::close(place);
+  errno = error;
+  return outcome;
+}
+
 void set_mode(const repo::Entry& entry, const Handle& handle, bool owner_is_right, Faults& faults) {
   if (entry.kind == repo::EntryKind::kSymlink) return;  // has none on Linux
   // Setuid gives the owner's rights away: those of the right owner only.
   const bool gives_rights = entry.kind == repo::EntryKind::kFile && !owner_is_right;
   const mode_t mode = entry.mode & (gives_rights ? 01777 : 07777);
-  const int outcome = handle.descriptor >= 0 ? fchmod(handle.descriptor, mode) : chmod(handle.path.c_str(), mode);
+  const int outcome = handle.descriptor >= 0 ? fchmod(handle.descriptor, mode) : change_mode(handle.path, mode);
   if (outcome != 0) faults.add(entry.path, fmt::format("mode {:04o} not set", mode), Error::from_errno(errno, "chmod"));
 }
 

@@ -57,7 +57,14 @@ Result<void> RestoreFinish::leave(const Directory& directory) {
   if (options_.delta && options_.remove_extra) TRY(remove_extra(directory));
   if (options_.dry_run) return {};
   const std::string path = target_.path_of(directory.entry.path);
-  apply_metadata(directory.entry, {-1, path}, {options_.numeric_ids, options_.delta, directory.above}, names_, faults_);
+  // The target itself may have been named by a symbolic link.
+  const auto place = target_.place_of(directory.entry.path.empty() ? join_path(path, ".") : path);
+  if (!place.ok()) {
+    faults_.add(directory.entry.path, "metadata not set", place.error());
+    return {};
+  }
+  apply_metadata(directory.entry, {-1, place->path()}, {options_.numeric_ids, options_.delta, directory.above}, names_,
+                 faults_);
   return {};
 }
 

@@ -24,7 +24,7 @@ std::string prefix_of(const std::string& directory) {
 }  // namespace
 
 Target::Target(FileSystem& fs, const std::string& directory, bool replace, const repo::BlockId& snapshot)
-    : fs_(fs), prefix_(prefix_of(directory)), replace_(replace), snapshot_(snapshot) {}
+    : prefix_(prefix_of(directory)), fs_(fs, prefix_.empty() ? "/" : prefix_), replace_(replace), snapshot_(snapshot) {}
 
 Target::~Target() {
   // Only after an error: nothing half done stays behind.

@@ -10,6 +10,7 @@
 
 #include "base/filesystem.h"
 #include "repo/ids.h"
+#include "source/files/beneath.h"
 #include "source/files/content_reader.h"
 #include "source/files/metadata.h"
 #include "source/source.h"
@@ -57,11 +58,14 @@ class Target {
 
   bool in_place() const { return prefix_.empty(); }
   bool replaces() const { return replace_; }
+  // Nothing below the target leads out of it here.
   FileSystem& fs() { return fs_; }
+  // For calls that FileSystem does not have.
+  Result<Place> place_of(const std::string& path) const { return fs_.place(path); }
 
  private:
-  FileSystem& fs_;
   const std::string prefix_;  // "" or "/dir"
+  mutable Beneath fs_;
   const bool replace_;
   const repo::BlockId snapshot_;
   std::mutex mutex_;
