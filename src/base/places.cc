@@ -54,4 +54,9 @@ int open_without_links(const std::string& path) {
   return ::openat(AT_FDCWD, path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
+bool descriptors_have_paths() {
+  static const bool have = ::access("/proc/self/fd", X_OK) == 0;
+  return have;
+}
+
 }  // namespace holdfast

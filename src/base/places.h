@@ -19,5 +19,7 @@ bool is_mount_point(const std::string& path);
 // middle of the path leads there; -1 with errno otherwise. Kernels before 5.6 can't be
 // asked for that, and follow those.
 int open_without_links(const std::string& path);
+// Whether /proc/self/fd leads to what descriptors hold: not where /proc is not mounted.
+bool descriptors_have_paths();
 
 }  // namespace holdfast

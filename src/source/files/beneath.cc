@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "base/places.h"
 #include "source/files/refusal.h"
 #include "source/files/selection.h"
 
@@ -47,7 +48,7 @@ class NamedFile final : public File {
 
 Result<Place> Place::of(const std::string& top, const std::string& path) {
   const bool below = path != top && is_at_or_below(path, top == "/" ? "" : top);
-  if (!below) return Place(-1, path, path);
+  if (!below || !descriptors_have_paths()) return Place(-1, path, path);
   const std::string directory = parent_path(path);
   const int top_descriptor = ::open(top.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (top_descriptor < 0) return Error::from_errno(errno, "can't reach " + path);

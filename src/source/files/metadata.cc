@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/places.h"
+
 namespace holdfast::files {
 namespace {
 
@@ -129,6 +131,7 @@ void set_attributes(const repo::Entry& entry, const Handle& handle, bool remove_
 
 // chmod() would follow a symbolic link that has taken the place of what is meant.
 int change_mode(const std::string& path, mode_t mode) {
+  if (!descriptors_have_paths()) return ::chmod(path.c_str(), mode);
   const int place = ::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
   if (place < 0) return -1;
   struct stat status{};
