@@ -1,11 +1,15 @@
 #include "base/filesystem.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
+#include <thread>
 
 #include "base/places.h"
 
@@ -115,6 +119,69 @@ TEST_F(FileSystemTest, OpenOptionsDoWhatTheySay) {
   ASSERT_TRUE(fs_.open(path("f"), truncate).ok());
   EXPECT_EQ(content(path("f")), "");
   EXPECT_FALSE(fs_.open(path("f"), {}).value()->write_at(0, as_bytes("x")).ok());
+}
+
+TEST_F(FileSystemTest, OpensWithoutFollowingALinkAnywhereInThePath) {
+  const std::string top = resolved_path(root_);
+  ASSERT_TRUE(fs_.make_directory(top + "/d", 0700).ok());
+  ASSERT_TRUE(create_file_durably(fs_, top + "/d/a", as_bytes("one")).ok());
+  ASSERT_TRUE(fs_.symlink("d", top + "/link").ok());
+  const int found = open_without_links(top + "/d/a");
+  EXPECT_GE(found, 0);
+  ::close(found);
+  EXPECT_EQ(open_without_links(top + "/link/a"), -1);
+  EXPECT_EQ(errno, ELOOP);
+  EXPECT_EQ(open_without_links(top + "/d/none"), -1);
+  EXPECT_EQ(errno, ENOENT);
+}
+
+// Holds a write lease on a file and gives it up when the kernel asks for that.
+class LeaseHolder {
+ public:
+  explicit LeaseHolder(const std::string& path) {
+    sigset_t breaks;
+    sigemptyset(&breaks);
+    sigaddset(&breaks, SIGIO);
+    EXPECT_EQ(pthread_sigmask(SIG_BLOCK, &breaks, &before_), 0);
+    signals_ = ::signalfd(-1, &breaks, SFD_CLOEXEC);
+    file_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    held_ = ::fcntl(file_, F_SETLEASE, F_WRLCK) == 0;
+    if (held_) thread_ = std::jthread([this] { serve(); });
+  }
+  ~LeaseHolder() {
+    if (held_ && !given_up_) ::kill(::getpid(), SIGIO);
+    if (thread_.joinable()) thread_.join();
+    ::close(file_);
+    ::close(signals_);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  bool held() const { return held_; }
+  bool given_up() const { return given_up_; }
+
+ private:
+  void serve() {
+    struct signalfd_siginfo info{};
+    EXPECT_EQ(::read(signals_, &info, sizeof info), static_cast<ssize_t>(sizeof info));
+    given_up_ = true;
+    EXPECT_EQ(::fcntl(file_, F_SETLEASE, F_UNLCK), 0);
+  }
+  sigset_t before_{};
+  int signals_ = -1, file_ = -1;
+  bool held_ = false;
+  std::atomic<bool> given_up_ = false;
+  std::jthread thread_;
+};
+
+TEST_F(FileSystemTest, WaitsForALeaseButNotForAFifo) {
+  ASSERT_TRUE(create_file_durably(fs_, path("leased"), as_bytes("content")).ok());
+  LeaseHolder holder(path("leased"));
+  if (!holder.held()) GTEST_SKIP() << "no leases on this file system";
+  auto file = fs_.open(path("leased"), {.no_follow = true, .no_atime = true, .no_wait = true});
+  ASSERT_TRUE(file.ok()) << file.error().text();
+  EXPECT_TRUE(holder.given_up());
+  Bytes bytes(7);
+  EXPECT_EQ(file.value()->read_at(0, {bytes.data(), bytes.size()}).value(), 7u);
+  EXPECT_EQ(as_text(bytes), "content");
 }
 
 TEST_F(FileSystemTest, ErrorsNameThePathAndTheCode) {

@@ -1,5 +1,12 @@
 #include "base/places.h"
 
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdlib>
 
 namespace holdfast {
@@ -30,6 +37,26 @@ bool lies_in(FileSystem& fs, std::string_view path, std::string_view directory) 
     at = parent_path(at);
   }
   return true;
+}
+
+bool is_mount_point(const std::string& path) {
+  struct statx status{};
+  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &status) != 0) return false;
+  return (status.stx_attributes & status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+int open_without_links(const std::string& path) {
+  struct open_how how{};
+  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  const auto fd = static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how));
+  if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) return fd;
+  return ::openat(AT_FDCWD, path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+bool descriptors_have_paths() {
+  static const bool have = ::access("/proc/self/fd", X_OK) == 0;
+  return have;
 }
 
 }  // namespace holdfast

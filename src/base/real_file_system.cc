@@ -142,14 +142,35 @@ int open_flags(const OpenOptions& options) {
   return flags;
 }
 
+// A lease that another process holds on a regular file is refused to who does not wait
+// (EWOULDBLOCK), and is given up within the system's lease-break-time to who does. It
+// can't be a FIFO, for whose writer there would be no end to the waiting.
+int open_leased(const std::string& path, int flags) {
+  const int place = ::openat(AT_FDCWD, path.c_str(), O_PATH | O_CLOEXEC | (flags & O_NOFOLLOW));
+  if (place < 0) return -1;
+  struct stat status{};
+  int fd = -1;
+  errno = EWOULDBLOCK;
+  if (::fstat(place, &status) == 0 && S_ISREG(status.st_mode)) {
+    const std::string again = fmt::format("/proc/self/fd/{}", place);
+    fd = retrying([&] { return ::openat(AT_FDCWD, again.c_str(), flags & ~(O_NONBLOCK | O_NOFOLLOW)); });
+  }
+  const int error = errno;
+  ::close(place);
+  errno = error;
+  return fd;
+}
+
 class RealFileSystem final : public FileSystem, public VolumeOpener {
  public:
   Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override {
-    const int flags = open_flags(options);
+    int flags = open_flags(options);
     int fd = retrying([&] { return ::openat(AT_FDCWD, path.c_str(), flags, options.mode); });
     if (fd < 0 && errno == EPERM && options.no_atime) {  // allowed to the owner alone
-      fd = retrying([&] { return ::openat(AT_FDCWD, path.c_str(), flags & ~O_NOATIME, options.mode); });
+      flags &= ~O_NOATIME;
+      fd = retrying([&] { return ::openat(AT_FDCWD, path.c_str(), flags, options.mode); });
     }
+    if (fd < 0 && errno == EWOULDBLOCK && options.no_wait && !options.create) fd = open_leased(path, flags);
     if (fd < 0) return failed(options.create ? "create" : "open", path);
     return std::unique_ptr<File>(std::make_unique<RealFile>(fd, path));
   }

@@ -78,6 +78,8 @@ void add_backup(Program& program) {
   command->add_flag("--full", options->full, "read everything, whatever looks unchanged");
   command->add_flag("--prove", options->prove,
                     "read also the pages that the WAL does not name, and fail if one has changed");
+  command->add_flag("--allow-empty", options->allow_empty,
+                    "take paths that hold no file any more, though the point before has files of them");
   program.examples(command,
                    "holdfast backup\n"
                    "holdfast backup --component db --tag before-upgrade\n"

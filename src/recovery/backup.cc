@@ -33,6 +33,7 @@ Result<repo::Snapshot> capture_files(Workspace& workspace, source::World& world,
   capture.one_file_system = component.files.one_file_system;
   capture.repository = workspace.stack().repository_directory();
   capture.force = options.full;
+  capture.allow_empty = options.allow_empty;
   return files::capture(world, session, capture, previous);
 }
 

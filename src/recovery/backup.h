@@ -11,8 +11,9 @@ namespace holdfast::recovery {
 struct BackupOptions {
   std::vector<std::string> components;  // empty: all of the stack
   std::vector<std::string> tags;
-  bool full = false;   // look at nothing that is stored: read everything
-  bool prove = false;  // read also what the log says is unchanged, and fail if it is not
+  bool full = false;         // look at nothing that is stored: read everything
+  bool allow_empty = false;  // files: a path of which the point before has files may have none now
+  bool prove = false;        // read also what the log says is unchanged, and fail if it is not
 };
 
 struct BackupReport {

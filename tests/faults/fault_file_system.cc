@@ -6,6 +6,17 @@
 #include <cstdlib>
 
 namespace holdfast::faults {
+namespace {
+
+// The path of which "/proc/self/fd/7/name" is another name: the model knows paths alone.
+std::string name_of(const std::string& path) {
+  constexpr std::string_view kDescriptors = "/proc/self/fd/";
+  if (!path.starts_with(kDescriptors)) return path;
+  const std::string directory = path.substr(0, path.find('/', kDescriptors.size()));
+  return real_file_system().read_link(directory).value() + path.substr(directory.size());
+}
+
+}  // namespace
 
 std::string_view fault_name(FaultKind kind) {
   switch (kind) {
@@ -141,7 +152,8 @@ Result<void> FaultFileSystem::operation(std::string what, Needs needs, const Act
   return act();
 }
 
-Result<std::unique_ptr<File>> FaultFileSystem::open(const std::string& path, const OpenOptions& options) {
+Result<std::unique_ptr<File>> FaultFileSystem::open(const std::string& given, const OpenOptions& options) {
+  const std::string path = name_of(given);
   TRY(alive());
   FileSystem& real = real_file_system();
   if (!covers(path)) return real.open(path, options);
@@ -181,46 +193,56 @@ Result<uint64_t> FaultFileSystem::free_bytes(const std::string& path) {
   return real_file_system().free_bytes(path);
 }
 
-Result<void> FaultFileSystem::make_directory(const std::string& path, mode_t mode) {
+Result<void> FaultFileSystem::make_directory(const std::string& given, mode_t mode) {
+  const std::string path = name_of(given);
   TRY(alive());
   if (!covers(path)) return real_file_system().make_directory(path, mode);
   return operation("make directory " + shown(path), Needs::kSpace, [&] { return disk_->make_directory(path, mode); });
 }
 
-Result<void> FaultFileSystem::rename(const std::string& from, const std::string& to) {
+Result<void> FaultFileSystem::rename(const std::string& given_from, const std::string& given_to) {
+  const std::string from = name_of(given_from);
+  const std::string to = name_of(given_to);
   TRY(alive());
   if (!covers(to)) return real_file_system().rename(from, to);
   return operation(fmt::format("rename {} to {}", shown(from), shown(to)), Needs::kNothing,
                    [&] { return disk_->rename(from, to, false); });
 }
 
-Result<void> FaultFileSystem::rename_exclusive(const std::string& from, const std::string& to) {
+Result<void> FaultFileSystem::rename_exclusive(const std::string& given_from, const std::string& given_to) {
+  const std::string from = name_of(given_from);
+  const std::string to = name_of(given_to);
   TRY(alive());
   if (!covers(to)) return real_file_system().rename_exclusive(from, to);
   return operation(fmt::format("rename {} to {}", shown(from), shown(to)), Needs::kNothing,
                    [&] { return disk_->rename(from, to, true); });
 }
 
-Result<void> FaultFileSystem::hard_link(const std::string& from, const std::string& to) {
+Result<void> FaultFileSystem::hard_link(const std::string& given_from, const std::string& given_to) {
+  const std::string from = name_of(given_from);
+  const std::string to = name_of(given_to);
   TRY(alive());
   if (!covers(to)) return real_file_system().hard_link(from, to);
   return operation(fmt::format("link {} to {}", shown(from), shown(to)), Needs::kSpace,
                    [&] { return disk_->hard_link(from, to); });
 }
 
-Result<void> FaultFileSystem::symlink(const std::string& target, const std::string& path) {
+Result<void> FaultFileSystem::symlink(const std::string& target, const std::string& given) {
+  const std::string path = name_of(given);
   TRY(alive());
   if (!covers(path)) return real_file_system().symlink(target, path);
   return operation("symbolic link " + shown(path), Needs::kSpace, [&] { return disk_->symlink(target, path); });
 }
 
-Result<void> FaultFileSystem::remove_file(const std::string& path) {
+Result<void> FaultFileSystem::remove_file(const std::string& given) {
+  const std::string path = name_of(given);
   TRY(alive());
   if (!covers(path)) return real_file_system().remove_file(path);
   return operation("remove " + shown(path), Needs::kNothing, [&] { return disk_->remove_file(path); });
 }
 
-Result<void> FaultFileSystem::remove_directory(const std::string& path) {
+Result<void> FaultFileSystem::remove_directory(const std::string& given) {
+  const std::string path = name_of(given);
   TRY(alive());
   if (!covers(path)) return real_file_system().remove_directory(path);
   return operation("remove directory " + shown(path), Needs::kNothing, [&] { return disk_->remove_directory(path); });

@@ -1,5 +1,6 @@
 #include "source/files/capture.h"
 
+#include <algorithm>
 #include <map>
 
 #include "base/log.h"
@@ -7,6 +8,7 @@
 #include "base/places.h"
 #include "source/files/file_capture.h"
 #include "source/files/planner.h"
+#include "source/files/selection.h"
 
 namespace holdfast::files {
 namespace {
@@ -14,20 +16,19 @@ namespace {
 // Puts the outcomes, which come in the order of the tree, into the new tree.
 class TreeSink {
  public:
-  TreeSink(FileCapture& capture, repo::WriteSession& session) : capture_(capture), session_(session), tree_(session) {}
+  // `roots` in the order of the tree.
+  TreeSink(FileCapture& capture, repo::WriteSession& session, Faults& faults, std::vector<std::string> roots)
+      : capture_(capture), session_(session), faults_(faults), tree_(session), empty_roots_(std::move(roots)) {}
 
   Result<void> take(FileCapture::Outcome outcome) {
     if (outcome.item.large) return take_piece(outcome);
     for (size_t i = 0; i < outcome.entries.size(); i++) {
       const Candidate& candidate = outcome.item.neighbours[i];
       auto& entry = outcome.entries[i];
-      if (entry && entry->kind == repo::EntryKind::kHardLink) {
+      if (entry && entry->kind == repo::EntryKind::kHardLink)
         TRY(add_link(candidate, std::move(*entry)));
-      } else if (entry) {
-        TRY(add(*entry));
-      } else {
-        lose(candidate);
-      }
+      else
+        TRY(add_first(candidate, entry));
     }
     return {};
   }
@@ -36,19 +37,38 @@ class TreeSink {
   uint64_t files() const { return files_; }
   uint64_t bytes() const { return bytes_; }
   bool holds_only_directories() const { return leaves_ == 0; }
+  // Those in which nothing but directories was found.
+  const std::vector<std::string>& empty_roots() const { return empty_roots_; }
 
  private:
   Result<void> add(const repo::Entry& entry) {
-    if (entry.kind != repo::EntryKind::kDirectory) leaves_++;
+    if (entry.kind != repo::EntryKind::kDirectory) {
+      leaves_++;
+      if (!is_at_or_below(entry.path, filled_root_)) note_filled_root(entry.path);
+    }
     if (entry.kind == repo::EntryKind::kFile) {
       files_++;
       bytes_ += entry.size_bytes;
     }
+    if (entry.modified == kLatestTime || entry.modified == kEarliestTime)
+      faults_.add(entry.path, "modification time not kept: it lies outside of the years 1678 to 2262");
     return tree_.add(entry);
   }
 
-  void lose(const Candidate& candidate) {
-    if (candidate.status.st_nlink > 1) stand_ins_.emplace(candidate.entry.path, "");
+  void note_filled_root(const std::string& path) {
+    const auto holds_it = [&](const std::string& root) { return is_at_or_below(path, root); };
+    const auto root = std::find_if(empty_roots_.begin(), empty_roots_.end(), holds_it);
+    if (root == empty_roots_.end()) return;
+    filled_root_ = *root;
+    empty_roots_.erase(root);
+  }
+
+  // The file that links were found to refer to may be gone from this name, or another
+  // may have taken it by now: then they would refer to that one.
+  Result<void> add_first(const Candidate& candidate, const std::optional<repo::Entry>& entry) {
+    if (candidate.first_name_of && (!entry || entry->inode != *candidate.first_name_of))
+      stand_ins_.emplace(entry ? entry->path : candidate.entry.path, "");
+    return entry ? add(*entry) : Result<void>();
   }
 
   // A further name of a file. When the first name could not be captured, this
@@ -59,7 +79,7 @@ class TreeSink {
     if (lost->second.empty()) {
       auto alone = TRY(capture_.capture_alone(candidate));
       if (!alone) return {};
-      lost->second = alone->path;
+      if (alone->inode == candidate.status.st_ino) lost->second = alone->path;
       return add(*alone);
     }
     entry.link_target = lost->second;
@@ -84,19 +104,20 @@ class TreeSink {
     }
     builder_.reset();
     unsteady_ = false;
-    if (entry) return add(*entry);
-    lose(large.candidate);
-    return {};
+    return add_first(large.candidate, entry);
   }
 
   FileCapture& capture_;
   repo::WriteSession& session_;
+  Faults& faults_;
   repo::TreeWriter tree_;
   std::optional<repo::ContentBuilder> builder_;   // of the large file whose pieces are coming in
   bool unsteady_ = false;                         // one of its pieces can't be relied on
-  std::map<std::string, std::string> stand_ins_;  // lost first name of a hard link -> name in its place
+  std::map<std::string, std::string> stand_ins_;  // lost first name of a file -> the one in its place, if any
   uint64_t files_ = 0, bytes_ = 0;
   uint64_t leaves_ = 0;  // entries that are no directories
+  std::vector<std::string> empty_roots_;
+  std::string filled_root_ = "/";  // the last one; none to begin with
 };
 
 nlohmann::json describe(const std::vector<std::string>& roots, const CaptureOptions& options, const Walker& walker,
@@ -106,6 +127,8 @@ nlohmann::json describe(const std::vector<std::string>& roots, const CaptureOpti
   for (const auto& root : roots) source[kRootsKey].push_back("/" + (root.empty() ? "" : display_path(root)));
   if (!options.excludes.empty()) source[kExcludesKey] = options.excludes;
   if (walker.repository_met()) source[kRepositoryKey] = display_path(*walker.repository_met());
+  for (const auto& mount : walker.mounts_met()) source[kMountsKey].push_back(display_path(mount));
+  if (walker.mount_count() > walker.mounts_met().size()) source[kMountCountKey] = walker.mount_count();
   source["vanished"] = walker.vanished() + capture.vanished();
   source["read_again"] = capture.read_again();
   return source;
@@ -132,6 +155,21 @@ Result<void> check_something_was_read(const TreeSink& sink, Faults& faults) {
       .with_hint("a point of nothing was not taken; let this account read the component's 'paths'");
 }
 
+// Where a file system is not mounted its mount point is an empty directory: that must
+// not become the newest state either, which retention keeps while the real ones go.
+Result<void> check_nothing_went_away(const TreeSink& sink, repo::Repository& repository,
+                                     const repo::Snapshot& previous) {
+  for (const auto& root : sink.empty_roots()) {
+    const auto before = first_leaf_below(repository, previous.root, root);
+    if (!before) continue;
+    return make_error(ErrorCode::kRefused, "'/{}' holds no file, and the point before has some of it: {}",
+                      root.empty() ? "" : display_path(root), display_path(*before))
+        .with_hint(
+            "a point of nothing was not taken; mount what belongs there, or say --allow-empty if it has to be empty");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options,
@@ -156,16 +194,17 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
                 {.roots = roots, .one_file_system = options.one_file_system, .repository = options.repository},
                 excludes, faults);
   PreviousTree before(session.repository(), previous ? std::optional(previous->root) : std::nullopt);
-  Planner planner(walker, before, names, world.clock, options.force);
+  Planner planner(world.fs, walker, before, names, world.clock, options.force);
   ContentStore content(session);
   FileCapture worker(world, content, names, faults);
-  TreeSink sink(worker, session);
+  TreeSink sink(worker, session, faults, roots);
   TRY((ordered_pipeline<WorkItem, FileCapture::Outcome>(
       world.threads, 2 * world.threads + 2, [&]() -> Result<std::optional<WorkItem>> { return planner.next(); },
       [&](WorkItem& item) { return worker.run(item); },
       [&](FileCapture::Outcome outcome) { return sink.take(std::move(outcome)); })));
 
   TRY(check_something_was_read(sink, faults));
+  if (previous && !options.allow_empty) TRY(check_nothing_went_away(sink, session.repository(), *previous));
   snapshot.root = TRY(sink.finish());
   snapshot.files = sink.files();
   snapshot.source_bytes = sink.bytes();

@@ -1,6 +1,7 @@
 #include "source/files/capture.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
@@ -8,6 +9,7 @@
 
 #include <thread>
 
+#include "source/files/data_stream.h"
 #include "source/files/file_capture.h"
 #include "source/files/test_support.h"
 
@@ -160,6 +162,27 @@ TEST_F(CaptureTest, CaseChangesWithinOneMtimeTick) {
   EXPECT_EQ(read(restored("a")), "two");
 }
 
+// Through a mapping a page can be written for half a minute before its file's times move.
+TEST_F(CaptureTest, AFileThatIsWrittenThroughAMappingIsReadAgain) {
+  const std::string path = source + "/mapped";
+  write(path, std::string(4096, '1'));
+  const struct stat before = status_of(path);
+  clock.offset_ns = Duration::seconds(40).ns;
+  const auto first = take();
+  const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  void* const page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  ASSERT_NE(page, MAP_FAILED);
+  std::memset(page, '2', 4096);
+  munmap(page, 4096);
+  ::close(file);
+  fs.on_stat = [&](const std::string& looked_at, const struct stat&) -> std::optional<struct stat> {
+    return looked_at == path ? std::optional(before) : std::nullopt;
+  };
+  const auto second = take(&first);
+  put_back(second);
+  EXPECT_EQ(read(restored("mapped")), std::string(4096, '2'));
+}
+
 TEST_F(CaptureTest, CaseClockSkewMtimesInTheFutureAndThePast) {
   write_source("future", "f");
   write_source("past", "p");
@@ -176,6 +199,22 @@ TEST_F(CaptureTest, CaseClockSkewMtimesInTheFutureAndThePast) {
   EXPECT_EQ(status_of(restored("future")).st_mtim.tv_nsec, 123456789);
   EXPECT_EQ(status_of(restored("ancient")).st_mtim.tv_sec, -1000);
   EXPECT_TRUE(differences(second, target).empty());
+}
+
+TEST_F(CaptureTest, ATimeThatAnEntryCanNotSayIsAFaultAndTheNearestIsKept) {
+  for (const char* name : {"a", "late", "early"}) write_source(name, "x");
+  set_times(source + "/late", 10'413'792'000);    // 2300
+  set_times(source + "/early", -11'676'096'000);  // 1600
+  if (status_of(source + "/late").st_mtim.tv_sec != 10'413'792'000 ||
+      status_of(source + "/early").st_mtim.tv_sec != -11'676'096'000)
+    GTEST_SKIP() << "this file system has no such times either";
+  const auto snapshot = take();
+  constexpr const char* kProblem = ": modification time not kept: it lies outside of the years 1678 to 2262";
+  EXPECT_EQ(snapshot.faults, (std::vector<std::string>{in_tree("early") + kProblem, in_tree("late") + kProblem}));
+  put_back(snapshot);
+  EXPECT_EQ(status_of(restored("late")).st_mtim.tv_sec, INT64_MAX / 1'000'000'000);
+  EXPECT_EQ(status_of(restored("early")).st_mtim.tv_sec, INT64_MIN / 1'000'000'000 - 1);
+  EXPECT_TRUE(differences(snapshot, target).empty());
 }
 
 TEST_F(CaptureTest, CaseClockGoingBackward) {
@@ -262,6 +301,50 @@ TEST_F(CaptureTest, LargeFilesAreStoredInPiecesAndReadAgainWhenOneChanges) {
   EXPECT_EQ(entries(snapshot).at(in_tree("large")).content.regions.size(), 3u);
   put_back(snapshot);
   EXPECT_TRUE(read(restored("large")) == content);
+}
+
+TEST_F(CaptureTest, AHoleCostsNothingHoweverLargeItIs) {
+  constexpr uint64_t kSize = (8ull << 40) + 4096;  // 131,072 pieces, if each were looked at
+  std::vector<Range> islands;
+  {
+    auto file = real_file_system().open(source + "/sparse", {.write = true, .create = true});
+    ASSERT_TRUE(file.value()->truncate(kSize).ok());
+    for (uint64_t i = 0; i < 8; i++) {
+      const Range island{i * (kSize / 8) / 65536 * 65536, 65536};
+      ASSERT_TRUE(file.value()->write_at(island.offset, as_bytes(noise(island.length, i))).ok());
+      islands.push_back(island);
+    }
+  }
+  fs.opened = 0;
+  const auto first = take();
+  EXPECT_LT(fs.opened, 20u);
+  EXPECT_EQ(first.faults, std::vector<std::string>());
+  EXPECT_LT(entries(first).at(in_tree("sparse")).content.regions.size(), 30u);
+  put_back(first);
+  auto restored_file = real_file_system().open(restored("sparse"), {});
+  EXPECT_EQ(data_ranges(*restored_file.value(), {0, kSize}, true), islands);
+  EXPECT_TRUE(differences(first, target).empty());
+  // As one that changes while it is read, so that it is read as a whole.
+  bool meddled = false;
+  fs.before_read = [&](const std::string& path, uint64_t) {
+    if (path != source + "/sparse" || std::exchange(meddled, true)) return;
+    set_times(path, 1'000'000'000);
+  };
+  auto wanted = options();
+  wanted.force = true;
+  const auto second = take(wanted, &first);
+  EXPECT_LT(second.read_bytes, 3u << 20);
+  put_back(second, {.delta = true});
+  EXPECT_TRUE(differences(second, target).empty());
+}
+
+TEST_F(CaptureTest, AFileLargerThanCanBeStoredIsAFaultAndTheRestGoesOn) {
+  write_source("a", "a");
+  write_source("huge", "x");
+  if (truncate((source + "/huge").c_str(), (1ll << 60) + 1) != 0) GTEST_SKIP() << "nor does this file system hold it";
+  const auto snapshot = take();
+  EXPECT_EQ(snapshot.faults, std::vector<std::string>{in_tree("huge") + ": not read: it is larger than 1.00 EiB"});
+  EXPECT_EQ(snapshot.files, 1u);
 }
 
 TEST_F(CaptureTest, CaseFifosAndSocketsNeverBlock) {
@@ -381,11 +464,80 @@ TEST_F(CaptureTest, CaseOneFileSystem) {
   auto wanted = options();
   const auto with = entries(take(wanted));
   wanted.one_file_system = true;
-  const auto without = entries(take(wanted));
+  write_source("file", "below");
+  ASSERT_EQ(mount((mount_point + "/inside").c_str(), (source + "/file").c_str(), nullptr, MS_BIND, nullptr), 0);
+  const auto snapshot = take(wanted);
+  const auto without = entries(snapshot);
+  umount((source + "/file").c_str());
   umount(mount_point.c_str());
+  EXPECT_FALSE(without.contains(in_tree("file")));
+  EXPECT_EQ(snapshot.source[kMountsKey], nlohmann::json({in_tree("file"), in_tree("mounted")}));
+  // What is there when nothing is mounted any more was in no backup.
+  write(mount_point + "/moved-here", "only copy");
+  write_source("extra", "x");
+  put_back(snapshot, {.to = "/", .delta = true, .remove_extra = true});
+  EXPECT_TRUE(present(mount_point + "/moved-here"));
+  EXPECT_TRUE(present(source + "/file"));
+  EXPECT_FALSE(present(source + "/extra"));
   EXPECT_TRUE(with.contains(in_tree("mounted/inside")));
   EXPECT_TRUE(without.contains(in_tree("mounted")));
   EXPECT_FALSE(without.contains(in_tree("mounted/inside")));
+}
+
+// As on an overlay: its files have the device number of the layer that they lie in.
+TEST_F(CaptureTest, OneFileSystemTakesFilesOfAnotherDeviceNumberThatAreNotMounted) {
+  write_source("a", "a");
+  fs.on_stat = [&](const std::string& path, const struct stat& status) -> std::optional<struct stat> {
+    struct stat of_layer = status;
+    of_layer.st_dev += 1;
+    return path == source + "/a" ? std::optional(of_layer) : std::nullopt;
+  };
+  auto wanted = options();
+  wanted.one_file_system = true;
+  EXPECT_TRUE(entries(take(wanted)).contains(in_tree("a")));
+}
+
+TEST_F(CaptureTest, ANameThatADirectoryGivesTwiceIsTakenOnce) {
+  write_source("a", "a");
+  class Twice : public MeddlingFileSystem {
+   public:
+    using MeddlingFileSystem::MeddlingFileSystem;
+    Result<std::vector<DirectoryEntry>> list(const std::string& path) override {
+      auto names = TRY(MeddlingFileSystem::list(path));
+      const auto once = names;
+      names.insert(names.end(), once.begin(), once.end());
+      return names;
+    }
+  } disk(real_file_system());
+  source::World w{disk, clock, progress, 2};
+  const auto snapshot = capture(w, session, options(), nullptr);
+  ASSERT_TRUE(snapshot.ok()) << snapshot.error().text();
+  EXPECT_EQ(snapshot->files, 1u);
+}
+
+TEST_F(CaptureTest, ADirectoryThatBecomesASymbolicLinkIsNotFollowed) {
+  for (const char* name : {"/listed", "/entered"}) mkdir((source + name).c_str(), 0755);
+  mkdir((scratch / "secret").c_str(), 0755);
+  for (const char* name : {"source/listed/a", "source/entered/a", "source/z", "secret/a"}) write(scratch / name, "x");
+  const auto swap = [&](const std::string& directory) {
+    ASSERT_EQ(rename(directory.c_str(), (scratch / base_name(directory)).c_str()), 0);
+    ASSERT_EQ(symlink((scratch / "secret").c_str(), directory.c_str()), 0);
+  };
+  fs.on_stat = [&](const std::string& path, const struct stat& status) -> std::optional<struct stat> {
+    if (path == source + "/listed" && S_ISDIR(status.st_mode)) swap(path);
+    return std::nullopt;
+  };
+  fs.on_open = [&](const std::string& path) {
+    if (path == source + "/entered/a") swap(source + "/entered");
+  };
+  auto snapshot = take();
+  EXPECT_EQ(snapshot.files, 1u);
+  ASSERT_EQ(snapshot.faults.size(), 2u);
+  std::sort(snapshot.faults.begin(), snapshot.faults.end());
+  EXPECT_TRUE(snapshot.faults[0].starts_with(in_tree("entered/a") + ": not read: ")) << snapshot.faults[0];
+  EXPECT_TRUE(snapshot.faults[1].starts_with(in_tree("listed") +
+                                             ": directory not read: something else has taken the place of "))
+      << snapshot.faults[1];
 }
 
 TEST_F(CaptureTest, CaseUnreadableFileIsAFaultAndTheRestGoesOn) {
@@ -406,6 +558,50 @@ TEST_F(CaptureTest, CaseUnreadableFileIsAFaultAndTheRestGoesOn) {
   EXPECT_EQ(read(restored("c")), "c");
   // Its other name could be read, and must not be lost with it.
   EXPECT_EQ(read(restored("bad2")), noise(100'000, 1));
+}
+
+// An editor that saves a file so takes one name from it; the others keep the old content.
+TEST_F(CaptureTest, AFirstNameThatIsTakenByAnotherFileDoesNotCostTheOtherNamesTheirContent) {
+  write_source("a", "shared");
+  for (const char* name : {"/b", "/c"}) ASSERT_EQ(link((source + "/a").c_str(), (source + name).c_str()), 0);
+  write(scratch / "new", "new content of a");
+  fs.on_open = [&](const std::string& path) {
+    if (path == source + "/a") ignore(real_file_system().rename(scratch / "new", path), "done the first time");
+  };
+  const auto snapshot = take();
+  EXPECT_EQ(snapshot.faults, std::vector<std::string>());
+  put_back(snapshot);
+  EXPECT_EQ(read(restored("a")), "new content of a");
+  EXPECT_EQ(read(restored("b")), "shared");
+  EXPECT_EQ(read(restored("c")), "shared");
+  EXPECT_EQ(status_of(restored("b")).st_ino, status_of(restored("c")).st_ino);
+}
+
+TEST_F(CaptureTest, AnAttributeThatCanNotBeReadIsToldEachTimeAndCostsNoOther) {
+  const std::string directory = source + "/d";
+  mkdir(directory.c_str(), 0755);
+  write_source("a", "a");
+  if (setxattr(directory.c_str(), "user.note", "1", 1, 0) != 0 ||
+      setxattr(directory.c_str(), "system.posix_acl_default", kAcl, sizeof kAcl, 0) != 0)
+    GTEST_SKIP() << "no extended attributes or no ACLs on this file system";
+  ASSERT_EQ(chmod(directory.c_str(), 0311), 0);
+  if (is_root()) {
+    for (const std::string& path : {scratch.path(), source, directory}) ASSERT_EQ(chown(path.c_str(), 65534, 65534), 0);
+  }
+  std::optional<AsNobody> nobody;
+  if (is_root()) nobody.emplace();
+  const auto first = take();
+  const auto second = take(&first);
+  for (const auto& snapshot : {first, second}) {
+    EXPECT_EQ(std::count_if(snapshot.faults.begin(), snapshot.faults.end(),
+                            [&](const auto& fault) {
+                              return fault.starts_with(in_tree("d") + ": attribute user.note not read: ");
+                            }),
+              1);
+    const auto attributes = entries(snapshot).at(in_tree("d")).xattrs;
+    ASSERT_EQ(attributes.size(), 1u);
+    EXPECT_EQ(attributes[0].first, "system.posix_acl_default");
+  }
 }
 
 TEST_F(CaptureTest, AFailingRepositoryIsNotMistakenForAFault) {
@@ -442,6 +638,31 @@ TEST_F(CaptureTest, WhenNothingCanBeReadThereIsNoSnapshot) {
   EXPECT_EQ(snapshot.error().code(), ErrorCode::kIo);
   EXPECT_NE(snapshot.error().text().find("nothing of it could be read: " + in_tree("a")), std::string::npos)
       << snapshot.error().text();
+}
+
+// As it is where the file system of a path is not mounted.
+TEST_F(CaptureTest, APathThatHoldsNothingAnyMoreIsNoSnapshotWithoutAnExplicitWord) {
+  for (const char* name : {"/data", "/data/d", "/other", "/z"}) mkdir((source + name).c_str(), 0755);
+  for (const char* name : {"data/d/a", "other/b", "z/c"}) write_source(name, "x");
+  CaptureOptions wanted;
+  wanted.paths = {source + "/data", source + "/other", source + "/z"};
+  const auto before = take(wanted);
+  ASSERT_TRUE(remove_tree(real_file_system(), source + "/other").ok());
+  mkdir((source + "/other").c_str(), 0755);
+  unlink((source + "/data/d/a").c_str());
+  write_source("data/b", "not all of it has gone");
+  const auto refused = try_capture(wanted, &before);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kRefused);
+  EXPECT_EQ(refused.error().message(),
+            "'" + source + "/other' holds no file, and the point before has some of it: " + in_tree("other/b"));
+  wanted.allow_empty = true;
+  const auto emptied = take(wanted, &before);
+  wanted.allow_empty = false;
+  take(wanted, &emptied);
+  wanted.paths.push_back(scratch / "new");
+  mkdir((scratch / "new").c_str(), 0755);
+  take(wanted, &emptied);  // never held anything
 }
 
 }  // namespace

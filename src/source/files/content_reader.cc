@@ -48,7 +48,9 @@ Result<void> ContentReader::check_stop() const {
 Result<bool> ContentReader::holds_zeros(File& file, uint64_t offset, uint64_t length) {
   const auto size = static_cast<uint64_t>(TRY(file.stat()).st_size);
   if (offset > size || length > size - offset) return false;
-  for (uint64_t at = offset, end = offset + length; at < end; at += std::min(kMapBytes, end - at)) {
+  const uint64_t end = offset + length;
+  for (uint64_t at = next_data(file, offset, end); at < end;
+       at = next_data(file, at + std::min(kMapBytes, end - at), end)) {
     TRY(check_stop());
     for (const Range& data : data_ranges(file, {at, std::min(kMapBytes, end - at)}, true)) {
       if (!TRY(reads_zeros(file, data.offset, data.length))) return false;

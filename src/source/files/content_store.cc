@@ -91,11 +91,22 @@ Result<void> ContentStore::take_cut(DataStream& stream, Cursor& cursor) {
   return {};
 }
 
+uint64_t ContentStore::hole_bytes(File& file, uint64_t offset, uint64_t size_bytes) {
+  const uint64_t data = next_data(file, offset, size_bytes);
+  return (data == size_bytes ? data : data / kRegionBytes * kRegionBytes) - offset;
+}
+
 Result<ContentStore::Whole> ContentStore::store_whole(File& file, uint64_t size_bytes, bool may_have_holes,
                                                       const repo::Content* previous) {
   Whole whole;
   repo::ContentBuilder builder(session_, kRegionBytes);
-  for (uint64_t offset = 0; offset < size_bytes && !whole.truncated; offset += kRegionBytes) {
+  while (whole.size_bytes < size_bytes && !whole.truncated) {
+    const uint64_t offset = whole.size_bytes;
+    if (const uint64_t hole = may_have_holes ? hole_bytes(file, offset, size_bytes) : 0; hole > 0) {
+      TRY(builder.add({.length_bytes = hole, .block = std::nullopt}));
+      whole.size_bytes += hole;
+      continue;
+    }
     const Range range{offset, std::min(kRegionBytes, size_bytes - offset)};
     std::vector<PlacedExtent> known;
     if (previous) known = previous_extents(session_.repository(), *previous, range.offset, range.length);

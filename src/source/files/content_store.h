@@ -21,6 +21,10 @@ class ContentStore {
   // region, each on its own, so that several threads can work on one file.
   static constexpr uint64_t kRegionBytes = 64ull << 20;
 
+  // How far, from a border between regions, a file has no data: up to another border or
+  // the end of the file. What lies between costs nothing, however much it is.
+  static uint64_t hole_bytes(File& file, uint64_t offset, uint64_t size_bytes);
+
   explicit ContentStore(repo::WriteSession& session) : session_(session), table_(GearTable::of(session.repository())) {}
 
   struct Stored {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace holdfast::files {
 namespace {
@@ -31,6 +32,13 @@ std::vector<Range> data_ranges(File& file, const Range& range, bool may_have_hol
     at = end;
   }
   return ranges;
+}
+
+uint64_t next_data(File& file, uint64_t offset, uint64_t end) {
+  if (file.descriptor() < 0 || offset >= end) return offset;
+  const off_t data = lseek(file.descriptor(), static_cast<off_t>(offset), SEEK_DATA);
+  if (data < 0) return errno == ENXIO ? end : offset;
+  return std::clamp(static_cast<uint64_t>(data), offset, end);
 }
 
 DataStream::DataStream(File& file, std::vector<Range> ranges, Bytes& buffer)

@@ -20,6 +20,10 @@ struct Range {
 // (exactly: zeros that were written are data). All of it where it says nothing.
 std::vector<Range> data_ranges(File& file, const Range& range, bool may_have_holes);
 
+// Where the file has data next, at `offset` or behind it: `end` when there is none before
+// that; `offset` itself where the file system does not say.
+uint64_t next_data(File& file, uint64_t offset, uint64_t end);
+
 // Reads ranges of a file one after the other, as if what lies between them were
 // not there. Not thread-safe.
 class DataStream {

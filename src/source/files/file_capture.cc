@@ -1,7 +1,13 @@
 #include "source/files/file_capture.h"
 
-#include <algorithm>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+
+#include "base/places.h"
+#include "base/units.h"
+#include "repo/extent_codec.h"
 #include "source/files/planner.h"
 
 namespace holdfast::files {
@@ -19,7 +25,27 @@ void look_again(Candidate& candidate, const struct stat& now, Time instant, Owne
   candidate.unchanged = false;
 }
 
+// Whether the path leads to this file without a symbolic link on the way.
+Result<bool> is_at(const std::string& path, File& file) {
+  const struct stat opened = TRY(file.stat());
+  const int place = open_without_links(path);
+  if (place < 0) return Error::from_errno(errno, "can't open " + path);
+  struct stat there{};
+  const bool known = ::fstat(place, &there) == 0;
+  ::close(place);
+  return known && there.st_dev == opened.st_dev && there.st_ino == opened.st_ino;
+}
+
 }  // namespace
+
+Result<std::unique_ptr<File>> open_for_capture(FileSystem& fs, const std::string& path) {
+  constexpr int kTries = 4;
+  for (int attempt = 1; attempt <= kTries; attempt++) {
+    auto file = TRY(fs.open(path, {.no_follow = true, .no_atime = true, .no_wait = true}));
+    if (TRY(is_at(path, *file))) return file;  // else another has just taken its place, or a link led elsewhere
+  }
+  return make_error(ErrorCode::kIo, "what {} leads to changes all the time", path);
+}
 
 // Small files on their way into one shared block.
 class FileCapture::Bundle {
@@ -83,7 +109,9 @@ Result<FileCapture::Outcome> FileCapture::run_piece(WorkItem& item) {
   Outcome outcome;
   outcome.item = std::move(item);
   const Candidate& candidate = outcome.item.large->candidate;
-  if (const auto file = open_source(candidate); file.ok()) {
+  if (outcome.item.is_hole) {
+    outcome.piece.emplace().extents.push_back({.length_bytes = outcome.item.length, .block = std::nullopt});
+  } else if (const auto file = open_source(candidate); file.ok()) {
     std::vector<PlacedExtent> known;
     const Range range{outcome.item.offset, outcome.item.length};
     if (candidate.previous)
@@ -96,11 +124,6 @@ Result<FileCapture::Outcome> FileCapture::run_piece(WorkItem& item) {
   if (outcome.item.last) world_.progress.files_done++;
   world_.progress.bytes_stored = content_.session().stats().stored_bytes;
   return outcome;
-}
-
-Result<std::unique_ptr<File>> FileCapture::open_source(const Candidate& candidate) {
-  // Something else may have taken the file's place since the walk saw it.
-  return world_.fs.open(source_path(candidate), {.no_follow = true, .no_atime = true, .no_wait = true});
 }
 
 std::optional<repo::Entry> FileCapture::give_up(const Candidate& candidate, const Error& error) {
@@ -136,6 +159,9 @@ Result<std::optional<repo::Entry>> FileCapture::capture_one(Candidate& candidate
         return give_up(candidate, make_error(ErrorCode::kIo, "became something else than a file"));
       look_again(candidate, now.value(), instant, names_);
     }
+    if (candidate.entry.size_bytes > repo::kMaxFileBytes)
+      return give_up(candidate,
+                     make_error(ErrorCode::kUnsupported, "it is larger than {}", format_bytes(repo::kMaxFileBytes)));
     const bool last = attempt == kAttempts;
     const Reading reading = TRY(read_once(candidate, *file.value(), bundle, last));
     // A failure at first may be that of another object in the file's place.
@@ -147,7 +173,7 @@ Result<std::optional<repo::Entry>> FileCapture::capture_one(Candidate& candidate
     }
     if (!reading.steady)
       faults_.add(candidate.entry.path, fmt::format("changed while it was read, {} times over", kAttempts));
-    read_file_attributes(candidate, *file.value());
+    read_entry_attributes(candidate.entry, {file.value()->descriptor(), source_path(candidate)});
     return std::optional(std::move(candidate.entry));
   }
 }
@@ -164,16 +190,21 @@ Result<std::optional<repo::Entry>> FileCapture::finish_large(const LargeFile& la
   const auto file = open_source(candidate);
   if (!file.ok()) return give_up(candidate, file.error());
   if (!judge(candidate, *file.value(), true).steady) return capture_alone(candidate);
-  read_file_attributes(candidate, *file.value());
+  read_entry_attributes(candidate.entry, {file.value()->descriptor(), source_path(candidate)});
   return std::optional(std::move(candidate.entry));
 }
 
-void FileCapture::read_file_attributes(Candidate& candidate, const File& file) {
-  auto attributes = read_attributes({file.descriptor(), source_path(candidate)});
-  if (attributes.ok())
-    candidate.entry.xattrs = std::move(attributes).value();
-  else
-    faults_.add(candidate.entry.path, "extended attributes not read", attributes.error());
+void FileCapture::read_entry_attributes(repo::Entry& entry, const Handle& handle) {
+  entry.xattrs = read_attributes(handle, [&](const std::string& name, const Error& error) {
+    if (error.code() == ErrorCode::kNotFound) {
+      if (name.empty()) vanished_++;
+      return;
+    }
+    const std::string what = name.empty() ? "extended attributes" : "attribute " + display_path(name);
+    faults_.add(entry.path, what + " not read", error);
+    // Never taken for unchanged: the next capture looks again, or tells again.
+    entry.captured = {};
+  });
 }
 
 FileCapture::Reading FileCapture::judge(const Candidate& candidate, File& file, bool whole) {
@@ -232,13 +263,7 @@ std::optional<repo::Entry> FileCapture::describe(const Candidate& candidate) {
     if (!target.ok()) return give_up(candidate, target.error());
     entry.link_target = std::move(target).value();
   }
-  auto attributes = read_attributes({-1, path});
-  if (attributes.ok())
-    entry.xattrs = std::move(attributes).value();
-  else if (attributes.error().code() == ErrorCode::kNotFound)
-    vanished_++;
-  else
-    faults_.add(entry.path, "extended attributes not read", attributes.error());
+  read_entry_attributes(entry, {-1, path});
   return entry;
 }
 

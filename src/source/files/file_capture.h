@@ -13,6 +13,10 @@
 
 namespace holdfast::files {
 
+// Opens what the walk found to be a file, in whose place there may be something else by
+// now: never through a symbolic link, and without waiting for the writer of a FIFO.
+Result<std::unique_ptr<File>> open_for_capture(FileSystem& fs, const std::string& path);
+
 // Does the work that the planner hands out: reads what has to be read and makes
 // entries of it. A file that changes while it is read is read again, up to
 // kAttempts times in all; then what was read last is kept and a fault says so.
@@ -59,11 +63,13 @@ class FileCapture {
   // Whether the file's last content is `bytes`; if so it is taken over.
   Result<bool> take_over_equal(Candidate& candidate, ByteView bytes);
   Reading judge(const Candidate& candidate, File& file, bool whole);
-  Result<std::unique_ptr<File>> open_source(const Candidate& candidate);
+  Result<std::unique_ptr<File>> open_source(const Candidate& candidate) {
+    return open_for_capture(world_.fs, "/" + candidate.entry.path);
+  }
   // Reads what an object other than a regular file has: link text, attributes.
   std::optional<repo::Entry> describe(const Candidate& candidate);
   std::optional<repo::Entry> give_up(const Candidate& candidate, const Error& error);
-  void read_file_attributes(Candidate& candidate, const File& file);
+  void read_entry_attributes(repo::Entry& entry, const Handle& handle);
 
   source::World& world_;
   ContentStore& content_;

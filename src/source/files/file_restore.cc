@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "source/files/refusal.h"
+
 namespace holdfast::files {
 namespace {
 
@@ -58,6 +60,10 @@ Result<void> FileRestore::settle(const repo::Entry& entry, Result<void> outcome)
   }
   target_.discard(entry.path);
   const ErrorCode code = outcome.error().code();
+  if (code == ErrorCode::kRefused) {  // by the target, for this entry alone
+    faults_.add(entry.path, "not restored", outcome.error());
+    return {};
+  }
   if (code != ErrorCode::kDamaged && code != ErrorCode::kNotFound && code != ErrorCode::kInvalidData) return outcome;
   faults_.add(entry.path, "not restored", outcome.error());
   std::lock_guard lock(mutex_);
@@ -89,7 +95,7 @@ Result<void> FileRestore::write_extent(File& file, ContentReader& reader, const 
   TRY(check_stop());
   if (!placed.extent.block) return {};  // never written: stays a hole
   const ByteView bytes = TRY(reader.read(placed.extent));
-  TRY(file.write_at(placed.offset, bytes));
+  TRY(of_entry(file.write_at(placed.offset, bytes)));
   start_writeback(file, placed.offset, placed.offset + bytes.size());
   bytes_written_ += bytes.size();
   world_.progress.bytes_done += bytes.size();
@@ -99,7 +105,7 @@ Result<void> FileRestore::write_extent(File& file, ContentReader& reader, const 
 Result<void> FileRestore::write_anew(const repo::Entry& entry) {
   ContentReader reader(repository_, world_.progress);
   const auto file = TRY(target_.create_temporary(entry.path));
-  if (has_hole(entry.content)) TRY(file->truncate(entry.size_bytes));
+  if (has_hole(entry.content)) TRY(of_entry(file->truncate(entry.size_bytes)));
   ExtentStream extents(repository_, entry.content);
   while (const auto placed = TRY(extents.next())) TRY(write_extent(*file, reader, *placed));
   return finish_file(entry, *file);
@@ -126,7 +132,7 @@ Result<void> FileRestore::restore_over(const repo::Entry& entry, File& existing)
 Result<void> FileRestore::rewrite(const repo::Entry& entry, File& existing, uint64_t equal_bytes) {
   ContentReader reader(repository_, world_.progress);
   const auto file = TRY(target_.create_temporary(entry.path));
-  TRY(file->truncate(entry.size_bytes));
+  TRY(of_entry(file->truncate(entry.size_bytes)));
   ExtentStream extents(repository_, entry.content);
   while (const auto placed = TRY(extents.next())) {
     TRY(check_stop());
@@ -158,23 +164,30 @@ Result<void> FileRestore::copy_range(File& from, File& to, uint64_t begin, uint6
 Result<void> FileRestore::restore_special(const repo::Entry& entry) {
   const std::string temporary = target_.temporary_of(entry.path);
   TRY(target_.clear_temporary(entry.path));
+  auto found = target_.place_of(temporary);
+  if (!found.ok()) return of_entry(std::move(found).error());
+  const Place& place = found.value();
   if (entry.kind == repo::EntryKind::kSymlink) {
-    TRY(target_.fs().symlink(entry.link_target, temporary));
-  } else if (mknod(temporary.c_str(), type_of(entry.kind) | 0600, entry.device_number) != 0) {
+    TRY(of_entry(target_.fs().symlink(entry.link_target, temporary)));
+  } else if (mknod(place.path().c_str(), type_of(entry.kind) | 0600, entry.device_number) != 0) {
     auto error = Error::from_errno(errno, "mknod");
-    if (error.code() != ErrorCode::kPermission) return error;
-    faults_.add(entry.path, "device not made", error);
-    return {};
+    return of_entry(std::move(error));
   }
-  apply_metadata(entry, {-1, temporary}, {.numeric_ids = options_.numeric_ids}, names_, faults_);
+  apply_metadata(entry, {-1, place.path()}, {.numeric_ids = options_.numeric_ids}, names_, faults_);
   target_.ready(entry.path);
   return {};
 }
 
 Result<std::shared_ptr<FileRestore::Large>> FileRestore::begin_large(repo::Entry entry) {
   auto large = std::make_shared<Large>();
-  large->file = TRY(target_.create_temporary(entry.path));
-  TRY(large->file->truncate(entry.size_bytes));
+  const auto open = [&]() -> Result<void> {
+    large->file = TRY(target_.create_temporary(entry.path));
+    return of_entry(large->file->truncate(entry.size_bytes));
+  };
+  if (auto opened = open(); !opened.ok()) {
+    TRY(settle(entry, std::move(opened)));
+    return std::shared_ptr<Large>();
+  }
   large->regions_left = entry.content.regions.size();
   large->entry = std::move(entry);
   return large;

@@ -16,7 +16,8 @@ namespace holdfast::files {
 // names, with all their metadata. Thread-safe.
 //
 // A file whose stored content is damaged is left out and remembered, so that one
-// bad block does not keep everything else from being recovered.
+// bad block does not keep everything else from being recovered. So is what the target
+// refuses to take (of_entry): that is a fault.
 class FileRestore {
  public:
   FileRestore(source::World& world, repo::Repository& repository, Target& target, const RestoreOptions& options,
@@ -33,6 +34,7 @@ class FileRestore {
     std::atomic<size_t> regions_left{0};
     std::atomic<bool> damaged{false};
   };
+  // Null when the target refuses it, which is a fault by now.
   Result<std::shared_ptr<Large>> begin_large(repo::Entry entry);
   // Of the last region that is done, the file is finished.
   Result<void> restore_region(Large& large, size_t region, uint64_t offset);

@@ -9,12 +9,24 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/places.h"
+
 namespace holdfast::files {
 namespace {
 
 constexpr size_t kLookupBytes = 64u << 10;
 
-Time time_of(const struct timespec& value) { return {int64_t{value.tv_sec} * 1'000'000'000 + value.tv_nsec}; }
+constexpr int64_t kSecond = 1'000'000'000;
+
+Time time_of(const struct timespec& value) {
+  if (value.tv_sec >= kLatestTime.ns / kSecond) return kLatestTime;
+  if (value.tv_sec <= kEarliestTime.ns / kSecond) return kEarliestTime;
+  return {int64_t{value.tv_sec} * kSecond + value.tv_nsec};
+}
+
+bool same_time(const struct timespec& a, const struct timespec& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
 
 struct timespec timespec_of(Time time) {
   int64_t seconds = time.ns / 1'000'000'000, rest = time.ns % 1'000'000'000;
@@ -86,17 +98,29 @@ bool set_owner(const repo::Entry& entry, const Handle& handle, const ApplyOption
   return false;
 }
 
+bool has_attribute(const repo::Entry& entry, std::string_view name) {
+  return std::any_of(entry.xattrs.begin(), entry.xattrs.end(), [&](const auto& own) { return own.first == name; });
+}
+
+void drop_attribute(const repo::Entry& entry, const Handle& handle, const std::string& name, Faults& faults) {
+  if (remove_attribute(handle, name) == 0 || errno == ENODATA) return;
+  faults.add(entry.path, fmt::format("attribute {} not removed", display_path(name)),
+             Error::from_errno(errno, "removexattr"));
+}
+
 void set_attributes(const repo::Entry& entry, const Handle& handle, bool remove_others, Faults& faults) {
   if (remove_others) {
-    auto present = read_attributes(handle);
-    if (present.ok()) {
-      for (const auto& [name, value] : present.value()) {
-        const auto same = [&name = name](const auto& wanted) { return wanted.first == name; };
-        if (std::none_of(entry.xattrs.begin(), entry.xattrs.end(), same) && remove_attribute(handle, name) != 0)
-          faults.add(entry.path, fmt::format("attribute {} not removed", display_path(name)),
-                     Error::from_errno(errno, "removexattr"));
-      }
+    std::vector<std::string> present;
+    const auto unread = [&](const std::string& name, const Error&) { present.push_back(name); };
+    for (const auto& [name, value] : read_attributes(handle, unread)) present.push_back(name);
+    for (const auto& name : present) {
+      if (!name.empty() && !has_attribute(entry, name)) drop_attribute(entry, handle, name, faults);
     }
+  }
+  // What is made in a directory with a default ACL begins with it.
+  for (const char* acl : {"system.posix_acl_access", "system.posix_acl_default"}) {
+    const bool inherited = !has_attribute(entry, acl) && get_attribute(handle, acl, nullptr, 0) >= 0;
+    if (inherited) drop_attribute(entry, handle, acl, faults);
   }
   for (const auto& [name, value] : entry.xattrs) {
     if (set_attribute(handle, name, value) != 0)
@@ -105,12 +129,31 @@ void set_attributes(const repo::Entry& entry, const Handle& handle, bool remove_
   }
 }
 
+// chmod() would follow a symbolic link that has taken the place of what is meant.
+int change_mode(const std::string& path, mode_t mode) {
+  if (!descriptors_have_paths()) return ::chmod(path.c_str(), mode);
+  const int place = ::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (place < 0) return -1;
+  struct stat status{};
+  int outcome = ::fstat(place, &status);
+  if (outcome == 0 && S_ISLNK(status.st_mode)) {
+    errno = ELOOP;
+    outcome = -1;
+  } else if (outcome == 0) {
+    outcome = ::chmod(fmt::format("/proc/self/fd/{}", place).c_str(), mode);
+  }
+  const int error = errno;
+  ::close(place);
+  errno = error;
+  return outcome;
+}
+
 void set_mode(const repo::Entry& entry, const Handle& handle, bool owner_is_right, Faults& faults) {
   if (entry.kind == repo::EntryKind::kSymlink) return;  // has none on Linux
   // Setuid gives the owner's rights away: those of the right owner only.
   const bool gives_rights = entry.kind == repo::EntryKind::kFile && !owner_is_right;
   const mode_t mode = entry.mode & (gives_rights ? 01777 : 07777);
-  const int outcome = handle.descriptor >= 0 ? fchmod(handle.descriptor, mode) : chmod(handle.path.c_str(), mode);
+  const int outcome = handle.descriptor >= 0 ? fchmod(handle.descriptor, mode) : change_mode(handle.path, mode);
   if (outcome != 0) faults.add(entry.path, fmt::format("mode {:04o} not set", mode), Error::from_errno(errno, "chmod"));
 }
 
@@ -199,27 +242,34 @@ repo::Entry entry_of(std::string path, const struct stat& status, OwnerNames& na
 
 bool same_state(const struct stat& before, const struct stat& after) {
   return before.st_dev == after.st_dev && before.st_ino == after.st_ino && before.st_mode == after.st_mode &&
-         before.st_size == after.st_size && modified_of(before) == modified_of(after) &&
-         changed_of(before) == changed_of(after);
+         before.st_size == after.st_size && same_time(before.st_mtim, after.st_mtim) &&
+         same_time(before.st_ctim, after.st_ctim);
 }
 
 bool may_have_holes(const struct stat& status) {
   return static_cast<uint64_t>(status.st_blocks) * 512 < static_cast<uint64_t>(status.st_size);
 }
 
-Result<Attributes> read_attributes(const Handle& handle) {
+Attributes read_attributes(const Handle& handle, const OnUnread& unread) {
   Attributes attributes;
   const auto list = [&](char* out, size_t size) { return list_attributes(handle, out, size); };
-  const auto names = TRY(sized_answer(list, handle.path));
-  if (!names || names->empty()) return attributes;
-  for (size_t at = 0; at < names->size();) {
-    std::string name = names->c_str() + at;
+  const auto names = sized_answer(list, handle.path);
+  if (!names.ok()) unread("", names.error());
+  if (!names.ok() || !names.value()) return attributes;
+  for (size_t at = 0; at < names.value()->size();) {
+    std::string name = names.value()->c_str() + at;
     at += name.size() + 1;
     const auto get = [&](char* out, size_t size) { return get_attribute(handle, name.c_str(), out, size); };
-    auto value = TRY(sized_answer(get, handle.path));
-    if (value) attributes.emplace_back(std::move(name), std::move(*value));
+    auto value = sized_answer(get, handle.path);
+    if (!value.ok())
+      unread(name, value.error());
+    else if (value.value())
+      attributes.emplace_back(std::move(name), std::move(*value.value()));
   }
   std::sort(attributes.begin(), attributes.end());
+  // While attributes come and go a file system may give one twice.
+  const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
+  attributes.erase(std::unique(attributes.begin(), attributes.end(), same), attributes.end());
   return attributes;
 }
 
@@ -252,12 +302,12 @@ std::vector<std::string> metadata_differences(const repo::Entry& entry, const st
   if (modified_of(status) != entry.modified)
     differences.push_back(
         fmt::format("modified {}, not {}", format_rfc3339(modified_of(status)), format_rfc3339(entry.modified)));
-  auto attributes = read_attributes(handle);
-  if (!attributes.ok()) {
-    differences.push_back(display_path(attributes.error().text()));
-  } else if (attributes.value() != entry.xattrs) {
-    differences.push_back("extended attributes differ");
-  }
+  const size_t others = differences.size();
+  const auto unread = [&](const std::string&, const Error& error) {
+    differences.push_back(display_path(error.text()));
+  };
+  const Attributes attributes = read_attributes(handle, unread);
+  if (differences.size() == others && attributes != entry.xattrs) differences.push_back("extended attributes differ");
   return differences;
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -34,6 +35,8 @@ class OwnerNames {
 };
 
 repo::EntryKind kind_of(mode_t mode);
+// What an entry can say; a file system may go further. What lies beyond becomes these.
+constexpr Time kEarliestTime = {INT64_MIN}, kLatestTime = {INT64_MAX};
 Time modified_of(const struct stat& status);
 Time changed_of(const struct stat& status);
 
@@ -56,12 +59,14 @@ struct Handle {
 };
 
 // All extended attributes, ACLs and capabilities among them, sorted by name. A
-// file system without them gives none.
-Result<Attributes> read_attributes(const Handle& handle);
+// file system without them gives none. `unread` is told of those that could not be
+// read, with their names; of all of them with an empty one.
+using OnUnread = std::function<void(const std::string& name, const Error& error)>;
+Attributes read_attributes(const Handle& handle, const OnUnread& unread);
 
 struct ApplyOptions {
   bool numeric_ids = false;
-  bool remove_other_attributes = false;  // the object existed: it may have some that the entry lacks
+  bool remove_other_attributes = false;  // the object existed: it may have more than ACLs that the entry lacks
   bool made_on_the_way = false;          // a directory above what was asked for: its owner is not worth a word
 };
 

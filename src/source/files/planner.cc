@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "repo/extent_codec.h"
 #include "source/files/content_store.h"
+#include "source/files/file_capture.h"
 
 namespace holdfast::files {
 namespace {
@@ -20,14 +22,14 @@ uint64_t name_hash(std::string_view path) {
 }  // namespace
 
 bool looks_unchanged(const repo::Entry& now, const repo::Entry& before) {
-  const auto well_before = [&](Time time) { return time + kRacyMargin <= before.captured; };
+  const auto well_before = [&](Time time) { return time <= before.captured - kRacyMargin; };
   return now.kind == before.kind && now.size_bytes == before.size_bytes && now.inode == before.inode &&
          now.modified == before.modified && now.changed == before.changed &&
          now.device_number == before.device_number && well_before(now.modified) && well_before(now.changed);
 }
 
-Planner::Planner(Walker& walker, PreviousTree& previous, OwnerNames& names, Clock& clock, bool force)
-    : walker_(walker), previous_(previous), names_(names), clock_(clock), force_(force) {}
+Planner::Planner(FileSystem& fs, Walker& walker, PreviousTree& previous, OwnerNames& names, Clock& clock, bool force)
+    : fs_(fs), walker_(walker), previous_(previous), names_(names), clock_(clock), force_(force) {}
 
 std::optional<Candidate> Planner::next_candidate() {
   auto found = walker_.next();
@@ -48,6 +50,7 @@ void Planner::recognise_link(Candidate& candidate) {
   const auto known = links_.find(key);
   if (known == links_.end()) {
     links_[key] = {candidate.entry.path, candidate.status.st_nlink - 1};
+    candidate.first_name_of = candidate.status.st_ino;
     return;
   }
   candidate.entry.kind = repo::EntryKind::kHardLink;
@@ -63,13 +66,29 @@ bool Planner::is_natural_end(const Candidate& candidate, uint64_t small_bytes) {
   return small_bytes >= kBundleBytes / 2 && name_hash(candidate.entry.path) % 32 == 0;
 }
 
+void Planner::begin_large(Candidate candidate) {
+  large_offset_ = 0;
+  large_file_.reset();
+  if (may_have_holes(candidate.status)) {
+    auto file = open_for_capture(fs_, "/" + candidate.entry.path);
+    const auto status = file.ok() ? file.value()->stat() : Result<struct stat>(file.error().clone());
+    if (status.ok() && same_state(candidate.status, status.value())) large_file_ = std::move(file).value();
+  }
+  large_ = std::make_shared<const LargeFile>(LargeFile{std::move(candidate)});
+}
+
 std::optional<WorkItem> Planner::next_piece() {
   const uint64_t size = large_->candidate.entry.size_bytes;
   WorkItem item{.neighbours = {}, .large = large_, .offset = large_offset_};
-  item.length = std::min(ContentStore::kRegionBytes, size - large_offset_);
+  if (large_file_) item.length = ContentStore::hole_bytes(*large_file_, large_offset_, size);
+  item.is_hole = item.length > 0;
+  if (!item.is_hole) item.length = std::min(ContentStore::kRegionBytes, size - large_offset_);
   large_offset_ += item.length;
   item.last = large_offset_ == size;
-  if (item.last) large_.reset();
+  if (item.last) {
+    large_.reset();
+    large_file_.reset();
+  }
   return item;
 }
 
@@ -82,13 +101,12 @@ std::optional<WorkItem> Planner::next() {
     if (!candidate) break;
     const bool to_read = candidate->entry.kind == repo::EntryKind::kFile && !candidate->unchanged;
     const uint64_t size = to_read ? candidate->entry.size_bytes : 0;
-    if (size > ContentStore::kRegionBytes) {
+    if (size > ContentStore::kRegionBytes && size <= repo::kMaxFileBytes) {
       if (!item.neighbours.empty()) {
         ahead_ = std::move(candidate);
         break;
       }
-      large_ = std::make_shared<const LargeFile>(LargeFile{std::move(*candidate)});
-      large_offset_ = 0;
+      begin_large(std::move(*candidate));
       return next_piece();
     }
     bytes += size;

@@ -20,7 +20,7 @@ class Planner {
   static constexpr uint64_t kSmallFileBytes = 64u << 10;
   static constexpr uint64_t kBundleBytes = 1u << 20;
 
-  Planner(Walker& walker, PreviousTree& previous, OwnerNames& names, Clock& clock, bool force);
+  Planner(FileSystem& fs, Walker& walker, PreviousTree& previous, OwnerNames& names, Clock& clock, bool force);
 
   // The next piece of work, in the order of the tree.
   std::optional<WorkItem> next();
@@ -31,9 +31,11 @@ class Planner {
 
   std::optional<Candidate> next_candidate();
   void recognise_link(Candidate& candidate);
+  void begin_large(Candidate candidate);
   std::optional<WorkItem> next_piece();
   static bool is_natural_end(const Candidate& candidate, uint64_t small_bytes);
 
+  FileSystem& fs_;
   Walker& walker_;
   PreviousTree& previous_;
   OwnerNames& names_;
@@ -46,6 +48,7 @@ class Planner {
   std::map<std::pair<dev_t, ino_t>, Link> links_;
   std::optional<Candidate> ahead_;
   std::shared_ptr<const LargeFile> large_;  // being handed out
+  std::unique_ptr<File> large_file_;        // the same, to be asked for its holes; null if it has none
   uint64_t large_offset_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "source/files/previous.h"
 
 #include "base/log.h"
+#include "source/files/selection.h"
 
 namespace holdfast::files {
 namespace {
@@ -42,6 +43,20 @@ std::optional<repo::Entry> PreviousTree::find(const std::string& path) {
     advance();
     if (order == 0) return passed;
   }
+  return std::nullopt;
+}
+
+std::optional<std::string> first_leaf_below(repo::Repository& repository, const repo::BlockId& root,
+                                            const std::string& path) {
+  auto reader = repo::TreeReader::open(repository, root);
+  while (reader.ok()) {
+    auto entry = reader.value()->next();
+    if (!entry.ok()) log_unreadable("entries", entry.error());
+    if (!entry.ok() || !entry.value()) return std::nullopt;
+    const bool is_leaf = entry.value()->kind != repo::EntryKind::kDirectory;
+    if (is_leaf && is_at_or_below(entry.value()->path, path)) return entry.value()->path;
+  }
+  log_unreadable("tree", reader.error());
   return std::nullopt;
 }
 

@@ -27,6 +27,11 @@ class PreviousTree {
   std::optional<repo::Entry> ahead_;
 };
 
+// The first thing at this path or below it that is no directory. None when the tree
+// can't be read so far.
+std::optional<std::string> first_leaf_below(repo::Repository& repository, const repo::BlockId& root,
+                                            const std::string& path);
+
 // A run of a file, and where in the file it stands.
 struct PlacedExtent {
   uint64_t offset = 0;

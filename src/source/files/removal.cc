@@ -1,7 +1,6 @@
 #include "source/files/removal.h"
 
-#include <fcntl.h>
-
+#include "base/places.h"
 #include "base/units.h"
 #include "source/files/candidate.h"
 #include "source/files/faults.h"
@@ -11,14 +10,6 @@ namespace holdfast::files {
 namespace {
 
 constexpr size_t kExamples = 5;
-
-// Something is mounted here, be it of the same file system: a bind mount has the
-// device number of what lies around it.
-bool is_mount_point(const std::string& path) {
-  struct statx status{};
-  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &status) != 0) return false;
-  return (status.stx_attributes & status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0;
-}
 
 }  // namespace
 

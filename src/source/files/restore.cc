@@ -8,6 +8,7 @@
 #include "source/files/candidate.h"
 #include "source/files/content_store.h"
 #include "source/files/file_restore.h"
+#include "source/files/refusal.h"
 #include "source/files/removal.h"
 #include "source/files/restore_finish.h"
 #include "source/files/restore_plan.h"
@@ -44,6 +45,7 @@ class Restorer {
         options_(options),
         plan_(plan),
         choice_(choice),
+        faults_(faults),
         removal_(target, spared, false),
         files_(world, repository, target, options, names, faults) {}
 
@@ -79,7 +81,7 @@ class Restorer {
     };
     const auto sink = [](Unit) { return Result<void>(); };
     TRY((ordered_pipeline<Task, Unit>(world_.threads, 2 * world_.threads + 2, [this] { return next(); }, work, sink)));
-    return target_.publish(world_.threads);
+    return target_.publish(world_.threads, faults_);
   }
 
   Result<std::optional<Task>> next() {
@@ -101,7 +103,10 @@ class Restorer {
       }
       round_files_++;
       round_bytes_ += entry->size_bytes;
-      if (is_large) return begin_large(std::move(*entry));
+      if (is_large) {
+        if (auto region = TRY(begin_large(std::move(*entry)))) return region;
+        continue;
+      }
       bytes += entry->size_bytes;
       task.neighbours.push_back(std::move(*entry));
     }
@@ -150,6 +155,11 @@ class Restorer {
       TRY(target_.fs().remove_file(path));
       outcome = target_.fs().make_directory(path, 0700);
     }
+    outcome = of_entry(std::move(outcome));
+    if (!outcome.ok() && outcome.error().code() == ErrorCode::kRefused) {
+      faults_.add(entry.path, "not restored", outcome.error());
+      return {};
+    }
     TRY(std::move(outcome));
     if (!selected.wanted || entry.source_data == kParentMark) made_.insert(entry.path);
     return {};
@@ -172,8 +182,10 @@ class Restorer {
   }
 
   Result<std::optional<Task>> begin_large(repo::Entry entry) {
-    large_paths_.push_back(entry.path);
+    std::string path = entry.path;
     large_ = TRY(files_.begin_large(std::move(entry)));
+    if (!large_) return std::optional<Task>();
+    large_paths_.push_back(std::move(path));
     region_ = 0;
     offset_ = 0;
     return next_region();
@@ -194,7 +206,7 @@ class Restorer {
       entry.path = detached.first_link;
       TRY(files_.restore(entry));
     }
-    return target_.publish(world_.threads);
+    return target_.publish(world_.threads, faults_);
   }
 
   source::World& world_;
@@ -203,6 +215,7 @@ class Restorer {
   const RestoreOptions& options_;
   RestorePlan& plan_;
   const Choice& choice_;
+  Faults& faults_;
   Removal removal_;
   FileRestore files_;
   std::optional<Selection> selection_;
@@ -230,6 +243,11 @@ std::string owners_note(uint64_t count) {
       "{} of the files and directories were another's and are yours now, as only root can give files away: restore as "
       "root to have their owners back",
       format_count(count));
+}
+
+std::string links_note(uint64_t count) {
+  return fmt::format("{} of the hard links became files of their own, as the target can't hold them as links",
+                     format_count(count));
 }
 
 std::string avoided_note(uint64_t count, const std::string& repository) {
@@ -279,6 +297,7 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
   report.bytes_written = restorer.files().bytes_written();
   report.faults = faults.take();
   report.notes = finish.notes();
+  if (finish.links_copied() > 0) report.notes.push_back(links_note(finish.links_copied()));
   if (plan.avoided > 0) report.notes.push_back(avoided_note(plan.avoided, options.repository));
   if (faults.owners_left() > 0) report.notes.push_back(owners_note(faults.owners_left()));
   const auto damage = restorer.files().damage();

@@ -1,6 +1,10 @@
 #include "source/files/restore_finish.h"
 
+#include <cerrno>
+
 #include "source/files/candidate.h"
+#include "source/files/link_copy.h"
+#include "source/files/refusal.h"
 
 namespace holdfast::files {
 
@@ -45,12 +49,22 @@ Result<void> RestoreFinish::visit(Selected selected, const std::set<std::string>
 }
 
 Result<void> RestoreFinish::leave(const Directory& directory) {
-  if (!options_.dry_run) TRY(target_.changed_in(target_.path_of(directory.entry.path)));
+  if (!options_.dry_run) {
+    TRY(target_.publish(1, faults_));  // copies in the place of links, before the times of what holds them
+    TRY(target_.changed_in(target_.path_of(directory.entry.path)));
+  }
   if (directory.leave) return {};
   if (options_.delta && options_.remove_extra) TRY(remove_extra(directory));
   if (options_.dry_run) return {};
   const std::string path = target_.path_of(directory.entry.path);
-  apply_metadata(directory.entry, {-1, path}, {options_.numeric_ids, options_.delta, directory.above}, names_, faults_);
+  // The target itself may have been named by a symbolic link.
+  const auto place = target_.place_of(directory.entry.path.empty() ? join_path(path, ".") : path);
+  if (!place.ok()) {
+    faults_.add(directory.entry.path, "metadata not set", place.error());
+    return {};
+  }
+  apply_metadata(directory.entry, {-1, place->path()}, {options_.numeric_ids, options_.delta, directory.above}, names_,
+                 faults_);
   return {};
 }
 
@@ -67,7 +81,8 @@ Result<std::optional<dev_t>> RestoreFinish::device_for(const Directory& director
 Result<void> RestoreFinish::remove_extra(const Directory& directory) {
   const std::string path = target_.path_of(directory.entry.path);
   const auto present = target_.fs().list(path);
-  if (!present.ok() && options_.dry_run) return {};  // does not exist yet
+  // In a dry run it may not exist yet, else it may be a fault that was told.
+  if (!present.ok() && (options_.dry_run || present.error().code() == ErrorCode::kNotFound)) return {};
   if (!present.ok()) return present.error().clone();
   const bool elsewhere = !directory.device || TRY(removal_.device_of(path)) != *directory.device;
   for (const auto& [name, type] : present.value()) {
@@ -76,8 +91,17 @@ Result<void> RestoreFinish::remove_extra(const Directory& directory) {
     if (elsewhere)
       removal_.leave(extra, Removal::kElsewhere);
     else
-      TRY(removal_.remove(extra, *directory.device));
+      TRY(remove(extra, *directory.device));
   }
+  return {};
+}
+
+Result<void> RestoreFinish::remove(const std::string& extra, dev_t device) {
+  const auto removed = removal_.remove(extra, device);
+  if (removed.ok()) return {};
+  auto error = of_entry(removed.error().clone());
+  if (error.code() != ErrorCode::kRefused) return error;
+  faults_.add(extra, "not removed", error);
   return {};
 }
 
@@ -87,23 +111,32 @@ Result<void> RestoreFinish::make_link(const repo::Entry& entry) {
     if (detached->second.first_link == entry.path) return {};  // it is the file by now
     first = detached->second.first_link;
   }
-  const std::string from = target_.path_of(first), to = target_.path_of(entry.path);
-  auto linked = target_.fs().hard_link(from, to);
-  if (!linked.ok() && linked.error().code() == ErrorCode::kAlreadyExists && target_.replaces()) {
-    const auto wanted = target_.fs().stat(from), present = target_.fs().stat(to);
-    const bool same = wanted.ok() && present.ok() && wanted.value().st_ino == present.value().st_ino &&
-                      wanted.value().st_dev == present.value().st_dev;
-    if (same) return {};
-    TRY(target_.clear_temporary(entry.path));
-    const std::string temporary = target_.temporary_of(entry.path);
-    linked = target_.fs().hard_link(from, temporary);
-    if (linked.ok()) linked = target_.fs().rename(temporary, to);
+  auto outcome = of_entry(link(target_.path_of(first), entry));
+  if (outcome.ok() || outcome.error().code() != ErrorCode::kRefused) return outcome;
+  const auto said = [&](int reason) { return says(outcome.error(), reason); };
+  if (said(EXDEV) || said(EMLINK) || said(EOPNOTSUPP) || said(EPERM)) {
+    auto copied = of_entry(copy_for_link(target_, first, entry.path, names_, faults_));
+    if (copied.ok()) links_copied_++;
+    if (copied.ok() || copied.error().code() != ErrorCode::kRefused) return copied;
   }
-  if (linked.ok()) return linked;
-  const ErrorCode code = linked.error().code();
-  if (code != ErrorCode::kNotFound && code != ErrorCode::kPermission) return linked;
-  faults_.add(entry.path, fmt::format("hard link to {} not made", display_path(first)), linked.error());
+  faults_.add(entry.path, fmt::format("hard link to {} not made", display_path(first)), outcome.error());
   return {};
+}
+
+Result<void> RestoreFinish::link(const std::string& from, const repo::Entry& entry) {
+  const std::string to = target_.path_of(entry.path);
+  auto linked = target_.fs().hard_link(from, to);
+  if (linked.ok() || linked.error().code() != ErrorCode::kAlreadyExists || !target_.replaces()) return linked;
+  const auto wanted = target_.fs().stat(from), present = target_.fs().stat(to);
+  const bool same = wanted.ok() && present.ok() && wanted.value().st_ino == present.value().st_ino &&
+                    wanted.value().st_dev == present.value().st_dev;
+  if (same) return {};
+  TRY(target_.clear_temporary(entry.path));
+  const std::string temporary = target_.temporary_of(entry.path);
+  TRY(target_.fs().hard_link(from, temporary));
+  auto renamed = target_.fs().rename(temporary, to);
+  if (!renamed.ok()) target_.discard(entry.path);
+  return renamed;
 }
 
 }  // namespace holdfast::files

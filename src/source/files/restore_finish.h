@@ -33,6 +33,8 @@ class RestoreFinish {
   std::vector<std::string> take_changes() { return removal_.take_changes(); }
   // What the snapshot does not have and was left in place all the same.
   std::vector<std::string> notes() const { return removal_.notes(); }
+  // Hard links that the target can't hold, and that are files of their own there.
+  uint64_t links_copied() const { return links_copied_; }
 
  private:
   struct Directory {
@@ -46,8 +48,10 @@ class RestoreFinish {
   void leave_out(const std::string& path);
   Result<void> leave(const Directory& directory);
   Result<void> remove_extra(const Directory& directory);
+  Result<void> remove(const std::string& extra, dev_t device);
   Result<std::optional<dev_t>> device_for(const Directory& directory);
   Result<void> make_link(const repo::Entry& entry);
+  Result<void> link(const std::string& from, const repo::Entry& entry);
 
   repo::Repository& repository_;
   Target& target_;
@@ -57,6 +61,7 @@ class RestoreFinish {
   OwnerNames& names_;
   Faults& faults_;
   std::vector<Directory> directories_;
+  uint64_t links_copied_ = 0;
 };
 
 }  // namespace holdfast::files

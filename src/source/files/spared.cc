@@ -10,6 +10,8 @@ namespace {
 constexpr const char* kRepository = "it is the repository of backups";
 constexpr const char* kFault = "it could not be read when this point was taken";
 constexpr const char* kUnnamed = "more could not be read when this point was taken than it names";
+constexpr const char* kMounted = "another file system was mounted there when this point was taken";
+constexpr const char* kMountsUnnamed = "more file systems were mounted when this point was taken than it names";
 constexpr const char* kExcluded = "it is excluded from backups";
 
 std::vector<std::string> texts_of(const nlohmann::json& source, const char* key) {
@@ -19,6 +21,16 @@ std::vector<std::string> texts_of(const nlohmann::json& source, const char* key)
     if (item.is_string()) texts.push_back(item.get<std::string>());
   }
   return texts;
+}
+
+// It or something above it.
+bool is_named(const std::set<std::string, std::less<>>& shown_paths, std::string_view path) {
+  if (shown_paths.empty()) return false;
+  while (true) {
+    if (shown_paths.contains(display_path(path))) return true;
+    if (path.empty()) return false;
+    path = tree_parent(path);
+  }
 }
 
 }  // namespace
@@ -35,6 +47,8 @@ Result<Spared> Spared::create(const repo::Snapshot& snapshot, const std::vector<
   if (repository) spared.repositories_.push_back(*repository);
   if (snapshot.source.is_object() && snapshot.source.contains(kRepositoryKey))
     spared.repositories_.push_back(path_of_display(snapshot.source.value(kRepositoryKey, "")));
+  for (const auto& mount : texts_of(snapshot.source, kMountsKey)) spared.mounts_.insert(mount);
+  spared.mounts_unnamed_ = snapshot.source.is_object() && snapshot.source.contains(kMountCountKey);
   for (const std::string& line : snapshot.faults) {
     if (tells_of_more(line)) spared.faults_unnamed_ = true;
     for (size_t end = line.find(": "); end != std::string::npos; end = line.find(": ", end + 1))
@@ -48,17 +62,10 @@ const char* Spared::reason(std::string_view path, bool is_directory) const {
     if (is_at_or_below(path, repository)) return kRepository;
   }
   if (faults_unnamed_) return kUnnamed;
-  if (is_fault(path)) return kFault;
+  if (mounts_unnamed_) return kMountsUnnamed;
+  if (is_named(faults_, path)) return kFault;
+  if (is_named(mounts_, path)) return kMounted;
   return is_excluded(path, is_directory) ? kExcluded : nullptr;
-}
-
-bool Spared::is_fault(std::string_view path) const {
-  if (faults_.empty()) return false;
-  while (true) {
-    if (faults_.contains(display_path(path))) return true;
-    if (path.empty()) return false;
-    path = tree_parent(path);
-  }
 }
 
 bool Spared::is_excluded(std::string_view path, bool is_directory) const {

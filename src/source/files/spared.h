@@ -28,7 +28,6 @@ class Spared {
 
  private:
   Spared(ExcludePatterns then, ExcludePatterns now) : excluded_then_(std::move(then)), excluded_now_(std::move(now)) {}
-  bool is_fault(std::string_view path) const;
   bool is_excluded(std::string_view path, bool is_directory) const;
 
   ExcludePatterns excluded_then_, excluded_now_;
@@ -37,7 +36,9 @@ class Spared {
   // Each beginning of a fault's line that may be its path: ": " can be in a name too,
   // and to spare too much does no harm.
   std::set<std::string, std::less<>> faults_;
-  bool faults_unnamed_ = false;  // there were more than a snapshot lists
+  bool faults_unnamed_ = false;                // there were more than a snapshot lists
+  std::set<std::string, std::less<>> mounts_;  // that the capture left out, as display_path() shows them
+  bool mounts_unnamed_ = false;
 };
 
 }  // namespace holdfast::files

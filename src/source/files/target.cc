@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "base/places.h"
 #include "crypto/digest.h"
+#include "source/files/refusal.h"
 #include "source/files/selection.h"
 
 namespace holdfast::files {
@@ -27,7 +28,7 @@ std::string prefix_of(const std::string& directory) {
 }  // namespace
 
 Target::Target(FileSystem& fs, const std::string& directory, bool replace, const repo::BlockId& snapshot)
-    : fs_(fs), prefix_(prefix_of(directory)), replace_(replace), snapshot_(snapshot) {}
+    : prefix_(prefix_of(directory)), fs_(fs, prefix_.empty() ? "/" : prefix_), replace_(replace), snapshot_(snapshot) {}
 
 Target::~Target() {
   // Only after an error: nothing half done stays behind.
@@ -80,16 +81,17 @@ Result<std::unique_ptr<File>> Target::create_temporary(const std::string& tree_p
   const Volume* volume = TRY(volume_of(parent_path(path)));
   auto file = fs_.open(path, options);
   if (!file.ok() && file.error().code() == ErrorCode::kAlreadyExists) {
-    TRY(fs_.remove_file(path));
+    TRY(of_entry(fs_.remove_file(path)));
     file = fs_.open(path, options);
   }
-  if (!file.ok() || volume->is_sure()) return file;
+  if (!file.ok()) return of_entry(std::move(file).error());
+  if (volume->is_sure()) return file;
   return synced_when_closed(std::move(file).value());
 }
 
 Result<void> Target::clear_temporary(const std::string& tree_path) {
   auto removed = fs_.remove_file(temporary_of(tree_path));
-  if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
+  if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return of_entry(std::move(removed));
   return {};
 }
 
@@ -102,7 +104,7 @@ void Target::discard(const std::string& tree_path) {
   ignore(fs_.remove_file(temporary_of(tree_path)), "the error that led here is the one to report");
 }
 
-Result<void> Target::publish(size_t threads) {
+Result<void> Target::publish(size_t threads, Faults& faults) {
   if (ready_.empty()) return {};
   std::string_view last = {};
   for (const std::string& tree_path : ready_) {
@@ -117,7 +119,13 @@ Result<void> Target::publish(size_t threads) {
   const auto publish_run = [&](size_t run) -> Result<void> {
     for (size_t i = run * kRun; i < std::min(ready_.size(), (run + 1) * kRun); i++) {
       const std::string from = temporary_of(ready_[i]), to = path_of(ready_[i]);
-      TRY(replace_ ? fs_.rename(from, to) : fs_.rename_exclusive(from, to));
+      auto outcome = of_entry(replace_ ? fs_.rename(from, to) : fs_.rename_exclusive(from, to));
+      if (outcome.ok() || outcome.error().code() != ErrorCode::kRefused) {
+        TRY(std::move(outcome));
+        continue;
+      }
+      discard(ready_[i]);
+      faults.add(ready_[i], "not restored", outcome.error());
     }
     return {};
   };

@@ -12,6 +12,7 @@
 #include "base/filesystem.h"
 #include "base/volume.h"
 #include "repo/ids.h"
+#include "source/files/beneath.h"
 #include "source/files/content_reader.h"
 #include "source/files/metadata.h"
 #include "source/source.h"
@@ -47,8 +48,8 @@ class Target {
   void discard(const std::string& tree_path);
 
   // Makes all that is ready durable, then visible. Without `replace` an existing
-  // name is kAlreadyExists.
-  Result<void> publish(size_t threads);
+  // name is kAlreadyExists. What the system refuses alone is discarded, and a fault.
+  Result<void> publish(size_t threads, Faults& faults);
   // Something was changed in this directory: sync() reaches its file system.
   Result<void> changed_in(const std::string& directory);
   // Makes what was published and changed durable, on every file system that it lies on.
@@ -59,13 +60,16 @@ class Target {
 
   bool in_place() const { return prefix_.empty(); }
   bool replaces() const { return replace_; }
+  // Nothing below the target leads out of it here.
   FileSystem& fs() { return fs_; }
+  // For calls that FileSystem does not have.
+  Result<Place> place_of(const std::string& path) const { return fs_.place(path); }
 
  private:
   Result<const Volume*> volume_of(const std::string& directory);
 
-  FileSystem& fs_;
   const std::string prefix_;  // "" or "/dir"
+  mutable Beneath fs_;
   const bool replace_;
   const repo::BlockId snapshot_;
   std::mutex mutex_;

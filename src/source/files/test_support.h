@@ -67,16 +67,24 @@ class MeddlingFileSystem : public FileSystem {
 
   Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override {
     opened++;
-    if (on_open) on_open(path);
+    const std::string name = name_of(path);
+    if (on_open) on_open(name);
     auto file = TRY(real_.open(path, options));
-    return std::unique_ptr<File>(std::make_unique<MeddlingFile>(*this, std::move(file), path));
+    return std::unique_ptr<File>(std::make_unique<MeddlingFile>(*this, std::move(file), name));
   }
   Result<struct stat> stat(const std::string& path) override {
     const auto status = TRY(real_.stat(path));
     if (on_stat) {
-      if (auto other = on_stat(path, status)) return *other;
+      if (auto other = on_stat(name_of(path), status)) return *other;
     }
     return status;
+  }
+  // The path of which "/proc/self/fd/7/name" is another name.
+  static std::string name_of(const std::string& path) {
+    constexpr std::string_view kDescriptors = "/proc/self/fd/";
+    if (!path.starts_with(kDescriptors)) return path;
+    const std::string directory = path.substr(0, path.find('/', kDescriptors.size()));
+    return real_file_system().read_link(directory).value() + path.substr(directory.size());
   }
   Result<std::vector<DirectoryEntry>> list(const std::string& path) override { return real_.list(path); }
   Result<void> make_directory(const std::string& path, mode_t mode) override {
@@ -266,5 +274,17 @@ class FilesTest : public testing::Test {
 inline bool is_root() { return geteuid() == 0; }
 #define NEEDS_ROOT() \
   if (!is_root()) GTEST_SKIP() << "needs root: devices and other owners"
+
+// Until the end of its life this process may no more than `nobody`.
+class AsNobody {
+ public:
+  AsNobody() { EXPECT_TRUE(setegid(65534) == 0 && seteuid(65534) == 0); }
+  ~AsNobody() { EXPECT_TRUE(seteuid(0) == 0 && setegid(0) == 0); }
+};
+
+// rwx for the owner, r-- for user 12345, mask rwx: POSIX ACL version 2.
+inline constexpr uint8_t kAcl[] = {2, 0,    0,    0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,  4,
+                                   0, 0x39, 0x30, 0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
+                                   6, 0,    255,  255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255};
 
 }  // namespace holdfast::files

@@ -1,6 +1,7 @@
 #include "source/files/walker.h"
 
 #include <dirent.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -94,9 +95,13 @@ std::optional<Found> Walker::next() {
     }
     auto found = look_at(level, level.names[level.position++]);
     if (!found) continue;
-    const bool mount_point = options_.one_file_system && !level.is_parent && found->status.st_dev != level.device;
-    if (S_ISDIR(found->status.st_mode) && !mount_point) to_enter_ = *found;
-    return found;
+    const bool is_directory = S_ISDIR(found->status.st_mode);
+    if (!is_elsewhere(level, *found)) {
+      if (is_directory) to_enter_ = *found;
+      return found;
+    }
+    if (mount_count_++ < kMostMounts) mounts_met_.push_back(found->path);
+    if (is_directory) return found;
   }
   return std::nullopt;
 }
@@ -112,8 +117,21 @@ void Walker::enter_parent(const std::string& path) {
   levels_.push_back(std::move(level));
 }
 
+// The names may be those of another directory, if a symbolic link had the place of this
+// one for a moment: what they name is looked at by itself.
+Result<std::vector<DirectoryEntry>> Walker::list(const std::string& path) {
+  auto names = fs_.list("/" + path);
+  const int place = open_without_links("/" + path);
+  if (place < 0) return names.ok() ? Error::from_errno(errno, "can't list /" + path) : std::move(names).error();
+  struct stat status{};
+  const bool is_directory = ::fstat(place, &status) == 0 && S_ISDIR(status.st_mode);
+  ::close(place);
+  if (is_directory) return names;
+  return make_error(ErrorCode::kIo, "something else has taken the place of /{}", path);
+}
+
 void Walker::enter(const Found& found) {
-  auto names = fs_.list("/" + found.path);
+  auto names = list(found.path);
   if (!names.ok()) {
     if (names.error().code() == ErrorCode::kNotFound)
       vanished_++;
@@ -123,6 +141,9 @@ void Walker::enter(const Found& found) {
   }
   Level level{.path = found.path, .names = std::move(names).value()};
   std::sort(level.names.begin(), level.names.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  // While names come and go a file system may give one twice.
+  const auto same = [](const auto& a, const auto& b) { return a.name == b.name; };
+  level.names.erase(std::unique(level.names.begin(), level.names.end(), same), level.names.end());
   const bool begins_root = levels_.empty() || levels_.back().is_parent;
   level.device = begins_root ? found.status.st_dev : levels_.back().device;
   level.below_root = !begins_root ? levels_.back().below_root : found.path.empty() ? 0 : found.path.size() + 1;
@@ -149,9 +170,13 @@ std::optional<Found> Walker::look_at(const Level& level, const DirectoryEntry& n
   if (check_excludes && name.type == DT_UNKNOWN && excluded(S_ISDIR(found.status.st_mode))) return std::nullopt;
   if (is_repository(found)) return std::nullopt;
   found.is_parent = level.is_parent && !is_root(found.path);
-  const bool elsewhere = options_.one_file_system && !level.is_parent && found.status.st_dev != level.device;
-  if (elsewhere && !S_ISDIR(found.status.st_mode)) return std::nullopt;
   return found;
+}
+
+// Of files the device number alone means little: an overlay gives them that of a layer.
+bool Walker::is_elsewhere(const Level& level, const Found& found) {
+  if (!options_.one_file_system || level.is_parent || found.status.st_dev == level.device) return false;
+  return S_ISDIR(found.status.st_mode) || is_mount_point("/" + found.path);
 }
 
 }  // namespace holdfast::files

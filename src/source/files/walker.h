@@ -32,7 +32,7 @@ class Walker {
  public:
   struct Options {
     std::vector<std::string> roots;  // from resolve_roots()
-    bool one_file_system = false;    // mount points below a root are taken empty
+    bool one_file_system = false;    // mount points below a root are taken empty, mounted files not at all
     std::string repository = {};     // directory that is passed over, wherever it is met; "" for none
   };
   Walker(FileSystem& fs, Options options, const ExcludePatterns& excludes, Faults& faults);
@@ -41,6 +41,11 @@ class Walker {
   uint64_t vanished() const { return vanished_; }
   // Where the repository was passed over.
   const std::optional<std::string>& repository_met() const { return repository_met_; }
+  // What was left out because another file system is mounted there: the first
+  // kMostMounts paths, and how many there were.
+  static constexpr size_t kMostMounts = 10'000;
+  const std::vector<std::string>& mounts_met() const { return mounts_met_; }
+  uint64_t mount_count() const { return mount_count_; }
 
  private:
   struct Level {
@@ -53,11 +58,13 @@ class Walker {
   };
 
   void enter(const Found& found);
+  Result<std::vector<DirectoryEntry>> list(const std::string& path);
   void enter_parent(const std::string& path);
   // The entry of this name, unless it is excluded, gone or unreadable.
   std::optional<Found> look_at(const Level& level, const DirectoryEntry& name);
   bool is_root(const std::string& path) const;
   bool is_repository(const Found& found);
+  bool is_elsewhere(const Level& level, const Found& found);
 
   FileSystem& fs_;
   const Options options_;
@@ -69,6 +76,8 @@ class Walker {
   uint64_t vanished_ = 0;
   std::optional<struct stat> repository_;
   std::optional<std::string> repository_met_;
+  std::vector<std::string> mounts_met_;
+  uint64_t mount_count_ = 0;
 };
 
 }  // namespace holdfast::files

@@ -1,0 +1,143 @@
+#include "source/files/beneath.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/places.h"
+#include "source/files/refusal.h"
+#include "source/files/selection.h"
+
+namespace holdfast::files {
+namespace {
+
+// A directory below another, without following a symbolic link; -1 with errno. Kernels
+// before 5.6 can't be asked for that: ENOSYS.
+int open_below(int top, const std::string& relative) {
+  struct open_how how{};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  return static_cast<int>(::syscall(SYS_openat2, top, relative.c_str(), &how, sizeof how));
+}
+
+// A file whose errors name the path that it was asked for.
+class NamedFile final : public File {
+ public:
+  NamedFile(std::unique_ptr<File> file, Place place) : file_(std::move(file)), place_(std::move(place)) {}
+  Result<size_t> read_at(uint64_t offset, MutableByteView out) override {
+    return place_.named(file_->read_at(offset, out));
+  }
+  Result<void> write_at(uint64_t offset, ByteView data) override {
+    return place_.named<void>(file_->write_at(offset, data));
+  }
+  Result<void> truncate(uint64_t size_bytes) override { return place_.named<void>(file_->truncate(size_bytes)); }
+  Result<void> sync() override { return place_.named<void>(file_->sync()); }
+  Result<struct stat> stat() override { return place_.named(file_->stat()); }
+  Result<void> close() override { return place_.named<void>(file_->close()); }
+  int descriptor() const override { return file_->descriptor(); }
+
+ private:
+  const std::unique_ptr<File> file_;
+  const Place place_;
+};
+
+}  // namespace
+
+Result<Place> Place::of(const std::string& top, const std::string& path) {
+  const bool below = path != top && is_at_or_below(path, top == "/" ? "" : top);
+  if (!below || !descriptors_have_paths()) return Place(-1, path, path);
+  const std::string directory = parent_path(path);
+  const int top_descriptor = ::open(top.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (top_descriptor < 0) return Error::from_errno(errno, "can't reach " + path);
+  const size_t begin = top == "/" ? 1 : top.size() + 1;
+  const int descriptor = open_below(top_descriptor, directory.size() > begin ? directory.substr(begin) : ".");
+  const int error = errno;
+  ::close(top_descriptor);
+  if (descriptor < 0 && (error == ENOSYS || error == EPERM)) return Place(-1, path, path);
+  if (descriptor < 0) return Error::from_errno(error, "can't reach " + path);
+  return Place(descriptor, fmt::format("/proc/self/fd/{}/{}", descriptor, base_name(path)), path);
+}
+
+Place::Place(Place&& other) noexcept
+    : directory_(std::exchange(other.directory_, -1)), path_(std::move(other.path_)), shown_(std::move(other.shown_)) {}
+
+Place::~Place() {
+  if (directory_ >= 0) ::close(directory_);
+}
+
+Error Place::named(const Error& error) const {
+  std::string message = error.message();
+  for (size_t at = message.find(path_); path_ != shown_ && at != std::string::npos; at = message.find(path_, at)) {
+    message.replace(at, path_.size(), shown_);
+    at += shown_.size();
+  }
+  Error named = Error(error.code(), std::move(message))
+                    .with_hint(error.hint())
+                    .with_retryable(error.retryable())
+                    .with_data_loss(error.data_loss());
+  for (const auto& what : error.context()) named = std::move(named).with_context(what);
+  return named;
+}
+
+Result<std::unique_ptr<File>> Beneath::open(const std::string& path, const OpenOptions& options) {
+  auto where = TRY(place(path));
+  auto file = TRY(where.named(inner_.open(where.path(), options)));
+  return std::unique_ptr<File>(std::make_unique<NamedFile>(std::move(file), std::move(where)));
+}
+
+Result<struct stat> Beneath::stat(const std::string& path) {
+  const auto where = place(path);
+  if (where.ok()) return where->named(inner_.stat(where->path()));
+  const bool is_no_directory = says(where.error(), ELOOP) || says(where.error(), ENOTDIR);
+  return is_no_directory ? where.error().clone().with_code(ErrorCode::kNotFound) : where.error().clone();
+}
+
+Result<std::vector<DirectoryEntry>> Beneath::list(const std::string& path) {
+  const auto where = TRY(place(path));
+  return where.named(inner_.list(where.path()));
+}
+
+Result<void> Beneath::make_directory(const std::string& path, mode_t mode) {
+  const auto where = TRY(place(path));
+  return where.named<void>(inner_.make_directory(where.path(), mode));
+}
+
+Result<void> Beneath::rename(const std::string& from, const std::string& to) {
+  const auto a = TRY(place(from)), b = TRY(place(to));
+  return a.named<void>(b.named<void>(inner_.rename(a.path(), b.path())));
+}
+
+Result<void> Beneath::rename_exclusive(const std::string& from, const std::string& to) {
+  const auto a = TRY(place(from)), b = TRY(place(to));
+  return a.named<void>(b.named<void>(inner_.rename_exclusive(a.path(), b.path())));
+}
+
+Result<void> Beneath::hard_link(const std::string& from, const std::string& to) {
+  const auto a = TRY(place(from)), b = TRY(place(to));
+  return a.named<void>(b.named<void>(inner_.hard_link(a.path(), b.path())));
+}
+
+Result<void> Beneath::symlink(const std::string& target, const std::string& path) {
+  const auto where = TRY(place(path));
+  return where.named<void>(inner_.symlink(target, where.path()));
+}
+
+Result<std::string> Beneath::read_link(const std::string& path) {
+  const auto where = TRY(place(path));
+  return where.named(inner_.read_link(where.path()));
+}
+
+Result<void> Beneath::remove_file(const std::string& path) {
+  const auto where = TRY(place(path));
+  return where.named<void>(inner_.remove_file(where.path()));
+}
+
+Result<void> Beneath::remove_directory(const std::string& path) {
+  const auto where = TRY(place(path));
+  return where.named<void>(inner_.remove_directory(where.path()));
+}
+
+}  // namespace holdfast::files

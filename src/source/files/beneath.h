@@ -1,0 +1,77 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/filesystem.h"
+#include "base/volume.h"
+
+namespace holdfast::files {
+
+// A path, and the directory that it lies in held open, so that it stays the same one
+// whatever is put in its place meanwhile.
+class Place {
+ public:
+  // Follows no symbolic link between `top` and the directory. A path that does not lie
+  // below `top` is taken as it is.
+  static Result<Place> of(const std::string& top, const std::string& path);
+  Place(Place&& other) noexcept;
+  Place& operator=(Place&&) = delete;
+  ~Place();
+
+  // For the system; valid as long as the Place.
+  const std::string& path() const { return path_; }
+  // An error that names path(), as one that names what it stands for.
+  Error named(const Error& error) const;
+  template <typename T>
+  Result<T> named(Result<T> outcome) const {
+    if (outcome.ok()) return outcome;
+    return named(outcome.error());
+  }
+
+ private:
+  Place(int directory, std::string path, std::string shown)
+      : directory_(directory), path_(std::move(path)), shown_(std::move(shown)) {}
+  int directory_;
+  std::string path_;
+  std::string shown_;
+};
+
+// A file system of which nothing below `top` leads out of it: who owns a directory of a
+// restore's target may put a symbolic link in its place at any instant, and whoever
+// restores, root perhaps, would write, rename and remove where that points. Thread-safe.
+class Beneath final : public FileSystem, public VolumeOpener {
+ public:
+  // `inner` is borrowed. `top`: absolute; whatever links lead to it are followed.
+  Beneath(FileSystem& inner, std::string top) : inner_(inner), top_(std::move(top)) {}
+
+  Result<Place> place(const std::string& path) const { return Place::of(top_, path); }
+
+  Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override;
+  // kNotFound also where the path leads through what is no directory, but a link to one.
+  Result<struct stat> stat(const std::string& path) override;
+  Result<std::vector<DirectoryEntry>> list(const std::string& path) override;
+  Result<void> make_directory(const std::string& path, mode_t mode) override;
+  Result<void> rename(const std::string& from, const std::string& to) override;
+  Result<void> rename_exclusive(const std::string& from, const std::string& to) override;
+  Result<void> hard_link(const std::string& from, const std::string& to) override;
+  Result<void> symlink(const std::string& target, const std::string& path) override;
+  Result<std::string> read_link(const std::string& path) override;
+  Result<void> remove_file(const std::string& path) override;
+  Result<void> remove_directory(const std::string& path) override;
+  // Of these the file system alone counts: they are passed on.
+  Result<void> sync_directory(const std::string& path) override { return inner_.sync_directory(path); }
+  Result<void> sync_all(const std::string& path) override { return inner_.sync_all(path); }
+  Result<uint64_t> free_bytes(const std::string& path) override { return inner_.free_bytes(path); }
+  Result<std::unique_ptr<Volume>> open_volume(const std::string& path) override {
+    return holdfast::open_volume(inner_, path);
+  }
+
+ private:
+  FileSystem& inner_;
+  const std::string top_;
+};
+
+}  // namespace holdfast::files
