@@ -212,11 +212,17 @@ class PointTaker {
       log_warn("recovery.point.clock_unknown", {{"error", store_now.error().text()}});
       return;
     }
-    if (repo::is_ahead(report.point, *store_now)) {
+    const Duration ahead = report.point.time - *store_now;
+    if (ahead > repo::kClockTolerance) {
       report.warnings.push_back(
           fmt::format("this point is dated {} ahead of the clock of the repository's disk: one of the two clocks is "
-                      "wrong. Set it: until then prune refuses, and keeps this point until its date has passed",
-                      format_duration(report.point.time - *store_now)));
+                      "wrong. Until it is set prune refuses; this point stays until its date has passed",
+                      format_duration(ahead)));
+    } else if (ahead < Duration{} - repo::kClockTolerance) {
+      report.warnings.push_back(
+          fmt::format("this point is dated {} behind the clock of the repository's disk: one of the two clocks is "
+                      "wrong. Until it is set prune refuses; this point counts as that old",
+                      format_duration(Duration{} - ahead)));
     }
     if (auto note = ahead_note(points_, *store_now); !note.empty()) report.warnings.push_back(std::move(note));
     for (const std::string& warning : report.warnings) log_warn("recovery.point.clock", {{"warning", warning}});

@@ -207,6 +207,10 @@ TEST_F(Prune, ABackupWarnsOfAClockThatIsOrWasAhead) {
   const BackupReport wrong = back_up().value();
   ASSERT_EQ(wrong.warnings.size(), 1u);
   EXPECT_THAT(wrong.warnings[0], ::testing::HasSubstr("ahead of the clock of the repository's disk"));
+  clock_.ahead = Duration{} - Duration::hours(1);
+  const BackupReport late = back_up().value();
+  ASSERT_EQ(late.warnings.size(), 2u);
+  EXPECT_THAT(late.warnings[0], ::testing::HasSubstr("1 h 0 min behind the clock of the repository's disk"));
   clock_.ahead = {};
   const BackupReport right = back_up().value();
   ASSERT_EQ(right.warnings.size(), 1u);
