@@ -43,12 +43,6 @@ Result<bool> reuse_extents(WriteSession& session, const std::vector<Extent>& ext
   return true;
 }
 
-// How much of a file its next region takes. A hole is one, however many it could be.
-uint64_t region_length(const Extent& first, uint64_t pending_bytes, uint64_t region_bytes) {
-  if (!first.block && first.length_bytes > region_bytes) return first.length_bytes / region_bytes * region_bytes;
-  return std::min(pending_bytes, region_bytes);
-}
-
 }  // namespace
 
 ContentBuilder::ContentBuilder(WriteSession& session, uint64_t region_bytes)
@@ -66,15 +60,14 @@ Result<void> ContentBuilder::add(const Extent& extent) {
   pending_bytes_ += extent.length_bytes;
   // As long as a file may still turn out small its extents wait uncut.
   if (content_.regions.empty() && pending_.size() <= kInlineExtents) return {};
-  while (pending_bytes_ >= region_bytes_)
-    TRY(store_region(region_length(pending_.front(), pending_bytes_, region_bytes_)));
+  while (pending_bytes_ >= region_bytes_) TRY(store_region(region_bytes_));
   return {};
 }
 
 Result<void> ContentBuilder::add_region(const RegionRef& region) {
   CHECK_MSG(region.length_bytes > 0, "an empty region");
   CHECK_MSG(pending_bytes_ % region_bytes_ == 0, "a region taken over inside another");
-  while (pending_bytes_ > 0) TRY(store_region(region_length(pending_.front(), pending_bytes_, region_bytes_)));
+  while (pending_bytes_ > 0) TRY(store_region(region_bytes_));
   content_.regions.push_back(region);
   return {};
 }
@@ -83,7 +76,7 @@ Result<Content> ContentBuilder::finish() {
   if (content_.regions.empty() && pending_.size() <= kInlineExtents) {
     content_.extents = std::move(pending_);
   } else {
-    while (pending_bytes_ > 0) TRY(store_region(region_length(pending_.front(), pending_bytes_, region_bytes_)));
+    while (pending_bytes_ > 0) TRY(store_region(std::min(pending_bytes_, region_bytes_)));
   }
   pending_.clear();
   pending_bytes_ = 0;

@@ -46,18 +46,12 @@ class NamedFile final : public File {
 
 }  // namespace
 
-Result<Place> Place::of(const std::string& top, const std::string& path) {
-  const bool below = path != top && is_at_or_below(path, top == "/" ? "" : top);
-  if (!below || !descriptors_have_paths()) return Place(-1, path, path);
+Result<Place> Place::below(const std::string& top, int top_descriptor, const std::string& path) {
   const std::string directory = parent_path(path);
-  const int top_descriptor = ::open(top.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (top_descriptor < 0) return Error::from_errno(errno, "can't reach " + path);
   const size_t begin = top == "/" ? 1 : top.size() + 1;
   const int descriptor = open_below(top_descriptor, directory.size() > begin ? directory.substr(begin) : ".");
-  const int error = errno;
-  ::close(top_descriptor);
-  if (descriptor < 0 && (error == ENOSYS || error == EPERM)) return Place(-1, path, path);
-  if (descriptor < 0) return Error::from_errno(error, "can't reach " + path);
+  if (descriptor < 0 && (errno == ENOSYS || errno == EPERM)) return as_it_is(path);
+  if (descriptor < 0) return Error::from_errno(errno, "can't reach " + path);
   return Place(descriptor, fmt::format("/proc/self/fd/{}/{}", descriptor, base_name(path)), path);
 }
 
@@ -80,6 +74,28 @@ Error Place::named(const Error& error) const {
                     .with_data_loss(error.data_loss());
   for (const auto& what : error.context()) named = std::move(named).with_context(what);
   return named;
+}
+
+Beneath::~Beneath() {
+  if (top_descriptor_ >= 0) ::close(top_descriptor_);
+}
+
+int Beneath::top_descriptor() const {
+  const int known = top_descriptor_;
+  if (known >= 0) return known;
+  const int opened = ::open(top_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int none = -1;
+  if (opened < 0 || top_descriptor_.compare_exchange_strong(none, opened)) return opened;
+  ::close(opened);
+  return top_descriptor_;
+}
+
+Result<Place> Beneath::place(const std::string& path) const {
+  const bool below = path != top_ && is_at_or_below(path, top_ == "/" ? "" : top_);
+  if (!below || !descriptors_have_paths()) return Place::as_it_is(path);
+  const int top = top_descriptor();
+  if (top < 0) return Error::from_errno(errno, "can't reach " + path);
+  return Place::below(top_, top, path);
 }
 
 Result<std::unique_ptr<File>> Beneath::open(const std::string& path, const OpenOptions& options) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,9 +15,11 @@ namespace holdfast::files {
 // whatever is put in its place meanwhile.
 class Place {
  public:
-  // Follows no symbolic link between `top` and the directory. A path that does not lie
-  // below `top` is taken as it is.
-  static Result<Place> of(const std::string& top, const std::string& path);
+  // Follows no symbolic link between the directory `top`, open as `top_descriptor`, and
+  // the one that the path, which lies below it, is in.
+  static Result<Place> below(const std::string& top, int top_descriptor, const std::string& path);
+  // The path as it is.
+  static Place as_it_is(const std::string& path) { return {-1, path, path}; }
   Place(Place&& other) noexcept;
   Place& operator=(Place&&) = delete;
   ~Place();
@@ -46,8 +49,12 @@ class Beneath final : public FileSystem, public VolumeOpener {
  public:
   // `inner` is borrowed. `top`: absolute; whatever links lead to it are followed.
   Beneath(FileSystem& inner, std::string top) : inner_(inner), top_(std::move(top)) {}
+  ~Beneath() override;
+  Beneath(const Beneath&) = delete;
+  Beneath& operator=(const Beneath&) = delete;
 
-  Result<Place> place(const std::string& path) const { return Place::of(top_, path); }
+  // A path that does not lie below `top` is taken as it is.
+  Result<Place> place(const std::string& path) const;
 
   Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override;
   // kNotFound also where the path leads through what is no directory, but a link to one.
@@ -70,8 +77,11 @@ class Beneath final : public FileSystem, public VolumeOpener {
   }
 
  private:
+  int top_descriptor() const;
+
   FileSystem& inner_;
   const std::string top_;
+  mutable std::atomic<int> top_descriptor_ = -1;  // once it exists
 };
 
 }  // namespace holdfast::files

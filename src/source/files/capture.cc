@@ -17,8 +17,14 @@ namespace {
 class TreeSink {
  public:
   // `roots` in the order of the tree.
-  TreeSink(FileCapture& capture, repo::WriteSession& session, Faults& faults, std::vector<std::string> roots)
-      : capture_(capture), session_(session), faults_(faults), tree_(session), empty_roots_(std::move(roots)) {}
+  TreeSink(FileCapture& capture, ContentStore& content, repo::WriteSession& session, Faults& faults,
+           std::vector<std::string> roots)
+      : capture_(capture),
+        content_(content),
+        session_(session),
+        faults_(faults),
+        tree_(session),
+        empty_roots_(std::move(roots)) {}
 
   Result<void> take(FileCapture::Outcome outcome) {
     if (outcome.item.large) return take_piece(outcome);
@@ -89,7 +95,9 @@ class TreeSink {
   Result<void> take_piece(FileCapture::Outcome& outcome) {
     if (!builder_) builder_.emplace(session_, ContentStore::kRegionBytes);
     if (!outcome.piece) unsteady_ = true;
-    if (!unsteady_) {
+    if (!unsteady_ && outcome.item.is_hole) {
+      TRY(content_.add_hole(*builder_, outcome.item.length));
+    } else if (!unsteady_) {
       for (const auto& extent : outcome.piece->extents) TRY(builder_->add(extent));
     }
     if (!outcome.item.last) return {};
@@ -108,6 +116,7 @@ class TreeSink {
   }
 
   FileCapture& capture_;
+  ContentStore& content_;
   repo::WriteSession& session_;
   Faults& faults_;
   repo::TreeWriter tree_;
@@ -197,7 +206,7 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
   Planner planner(world.fs, walker, before, names, world.clock, options.force);
   ContentStore content(session);
   FileCapture worker(world, content, names, faults);
-  TreeSink sink(worker, session, faults, roots);
+  TreeSink sink(worker, content, session, faults, roots);
   TRY((ordered_pipeline<WorkItem, FileCapture::Outcome>(
       world.threads, 2 * world.threads + 2, [&]() -> Result<std::optional<WorkItem>> { return planner.next(); },
       [&](WorkItem& item) { return worker.run(item); },

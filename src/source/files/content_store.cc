@@ -96,6 +96,13 @@ uint64_t ContentStore::hole_bytes(File& file, uint64_t offset, uint64_t size_byt
   return (data == size_bytes ? data : data / kRegionBytes * kRegionBytes) - offset;
 }
 
+Result<void> ContentStore::add_hole(repo::ContentBuilder& builder, uint64_t length_bytes) {
+  const repo::Extent hole{.length_bytes = length_bytes, .block = std::nullopt};
+  if (length_bytes <= kRegionBytes) return builder.add(hole);
+  const repo::BlockId id = TRY(session_.put(repo::BlockKind::kRegion, repo::encode_region({hole})));
+  return builder.add_region({length_bytes, id});
+}
+
 Result<ContentStore::Whole> ContentStore::store_whole(File& file, uint64_t size_bytes, bool may_have_holes,
                                                       const repo::Content* previous) {
   Whole whole;
@@ -103,7 +110,7 @@ Result<ContentStore::Whole> ContentStore::store_whole(File& file, uint64_t size_
   while (whole.size_bytes < size_bytes && !whole.truncated) {
     const uint64_t offset = whole.size_bytes;
     if (const uint64_t hole = may_have_holes ? hole_bytes(file, offset, size_bytes) : 0; hole > 0) {
-      TRY(builder.add({.length_bytes = hole, .block = std::nullopt}));
+      TRY(add_hole(builder, hole));
       whole.size_bytes += hole;
       continue;
     }

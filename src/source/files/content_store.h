@@ -24,6 +24,8 @@ class ContentStore {
   // How far, from a border between regions, a file has no data: up to another border or
   // the end of the file. What lies between costs nothing, however much it is.
   static uint64_t hole_bytes(File& file, uint64_t offset, uint64_t size_bytes);
+  // Adds such a hole, as one region where the builder would cut many.
+  Result<void> add_hole(repo::ContentBuilder& builder, uint64_t length_bytes);
 
   explicit ContentStore(repo::WriteSession& session) : session_(session), table_(GearTable::of(session.repository())) {}
 

@@ -110,7 +110,7 @@ Result<FileCapture::Outcome> FileCapture::run_piece(WorkItem& item) {
   outcome.item = std::move(item);
   const Candidate& candidate = outcome.item.large->candidate;
   if (outcome.item.is_hole) {
-    outcome.piece.emplace().extents.push_back({.length_bytes = outcome.item.length, .block = std::nullopt});
+    outcome.piece.emplace();  // nothing to read
   } else if (const auto file = open_source(candidate); file.ok()) {
     std::vector<PlacedExtent> known;
     const Range range{outcome.item.offset, outcome.item.length};

@@ -119,8 +119,9 @@ void set_attributes(const repo::Entry& entry, const Handle& handle, bool remove_
   }
   // What is made in a directory with a default ACL begins with it.
   for (const char* acl : {"system.posix_acl_access", "system.posix_acl_default"}) {
-    const bool inherited = !has_attribute(entry, acl) && get_attribute(handle, acl, nullptr, 0) >= 0;
-    if (inherited) drop_attribute(entry, handle, acl, faults);
+    const bool may_have = entry.kind == repo::EntryKind::kDirectory || std::string_view(acl).ends_with("_access");
+    if (may_have && !has_attribute(entry, acl) && get_attribute(handle, acl, nullptr, 0) >= 0)
+      drop_attribute(entry, handle, acl, faults);
   }
   for (const auto& [name, value] : entry.xattrs) {
     if (set_attribute(handle, name, value) != 0)

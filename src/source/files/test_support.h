@@ -16,6 +16,7 @@
 #include "repo/test_repository.h"
 #include "repo/tree.h"
 #include "source/files/capture.h"
+#include "source/files/data_stream.h"
 #include "source/files/restore.h"
 
 namespace holdfast::files {
@@ -274,6 +275,14 @@ class FilesTest : public testing::Test {
 inline bool is_root() { return geteuid() == 0; }
 #define NEEDS_ROOT() \
   if (!is_root()) GTEST_SKIP() << "needs root: devices and other owners"
+
+// Where a file has data.
+inline std::vector<Range> layout(const std::string& path) {
+  auto file = real_file_system().open(path, {});
+  EXPECT_TRUE(file.ok());
+  const auto size = static_cast<uint64_t>(file.value()->stat().value().st_size);
+  return data_ranges(*file.value(), {0, size}, true);
+}
 
 // Until the end of its life this process may no more than `nobody`.
 class AsNobody {
