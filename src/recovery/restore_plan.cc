@@ -173,6 +173,7 @@ class Planner {
     plan.target = resolved;
     plan.instant = resolved.instant;
     plan.description = resolved.description;
+    plan.notes = resolved.notes;
     plan.restore_command = restore_command(workspace_.stack(), component, TRY(cluster_facts(*ref.snapshot)));
     settled_ = settled_ ? std::min(*settled_, resolved.instant) : resolved.instant;
     plan_.components.push_back(std::move(plan));
