@@ -310,8 +310,10 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
       ->add_option("--tablespace", options.tablespaces,
                    "put a tablespace (its oid or old place) elsewhere (may be repeated)")
       ->type_name("OLD=NEW");
-  command->add_flag("--keep-archiving", request.keep_archiving,
-                    "PostgreSQL, with --to: it takes the original's place, so leave archive_mode as it was");
+  command->add_flag(
+      "--keep-archiving", request.keep_archiving,
+      "PostgreSQL, with --to or on another machine: it takes the original's place, so leave archive_mode as "
+      "it was");
   command->add_flag("--standby", request.standby, "PostgreSQL: make a standby that goes on following");
   command->add_option("--primary-conninfo", request.primary_conninfo, "with --standby: the server to stream from")
       ->type_name("CONNINFO");

@@ -14,6 +14,7 @@
 #include "recovery/restore.h"
 #include "recovery/stats.h"
 #include "recovery/test_stack.h"
+#include "repo/host.h"
 #include "repo/missing.h"
 #include "repo/write_session.h"
 #include "source/postgres/snapshot_source.h"
@@ -76,7 +77,7 @@ class Windows : public TestStack {
     repo::Point point;
     point.time = snapshot.instant;
     point.stack = "demo";
-    point.host = "host";
+    point.host = host_;
     point.version = "test";
     point.snapshots = {std::move(snapshot)};
     if (!missing.empty()) repo::note_missing(point, missing, "it was away");
@@ -160,6 +161,7 @@ class Windows : public TestStack {
 
   repo::BlockId root_of_files_;
   Time now_;
+  std::string host_ = "host";
 };
 
 using Reasons = std::vector<std::string>;
@@ -343,6 +345,33 @@ TEST_F(Windows, ADamagedLogOfRedisKeepsItsPointsAndIsLeftAsItIs) {
     EXPECT_EQ(report.logs[0].records.size(), 0u);
   }
   EXPECT_EQ(fs_.list(stream)->size(), records);
+}
+
+// Restored where it was, but not on the machine where it was: the original may live on there.
+TEST_F(Windows, APlanOfAPointOfAnotherMachineArchivesNothing) {
+  auto archive = open_archive(workspace(), "db", TestWal::kSystemId, TestWal::kSegmentBytes).value();
+  TestWal wal;
+  const Lsn start = wal.position();
+  wal.filler(100);
+  const Lsn stop = wal.position();
+  wal.commit(710, ago(179));
+  ASSERT_TRUE(archive->push_part(1, start, wal.bytes()).ok());
+  RestoreRequest request;
+  request.components = {"db"};
+  request.to = root_ + "/data";
+  const auto archiving_is_off = [&](const std::string& host, bool keep) {
+    host_ = host;
+    repo::Snapshot made = of_cluster(1, start, stop, ago(180));
+    made.source[kDataDirectoryKey] = request.to;
+    commit(std::move(made));
+    request.keep_archiving = keep;
+    const auto plan = plan_restore(workspace(), request);
+    EXPECT_TRUE(plan.ok()) << plan.error().text();
+    return plan.ok() && plan->components.at(0).archiving_off;
+  };
+  EXPECT_FALSE(archiving_is_off(repo::host_name(), false));
+  EXPECT_TRUE(archiving_is_off("elsewhere", false));
+  EXPECT_FALSE(archiving_is_off("elsewhere", true)) << "it was asked to take the original's place";
 }
 
 TEST_F(Windows, ThatCanNotBeToldHideNothingThatWasRemoved) {
