@@ -295,7 +295,7 @@ bool Receiver::is_our_slot() {
   log_warn(
       "postgres.receive.slot_kept",
       {{"slot", options_.slot},
-       {"problem", told.ok() ? "it is one for logical replication" : told.error().text()},
+       {"problem", told.ok() ? "it is none for physical replication" : told.error().text()},
        {"advice", "if it is holdfast's, drop it with pg_drop_replication_slot: the next session makes a new one"}});
   return false;
 }
@@ -321,6 +321,7 @@ Result<std::optional<StreamStart>> Receiver::stream(const StreamStart& from) {
   state_.connected = true;
   state_.trouble.clear();
   told_ = Lsn{};
+  is_proven_ = false;
   note_proof();
   report(true);
   while (!stop_) {
