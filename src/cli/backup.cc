@@ -20,6 +20,12 @@ std::string capture_text(const repo::Snapshot& snapshot) {
   return known_by.empty() ? "incremental" : fmt::format("incremental ({})", known_by);
 }
 
+std::vector<std::string> notes_of(const recovery::BackupReport& report) {
+  std::vector<std::string> notes = recovery::left_out_of(report.point);
+  notes.insert(notes.end(), report.notes.begin(), report.notes.end());
+  return notes;
+}
+
 void print_report(Context& context, const recovery::BackupReport& report) {
   if (context.json()) return;
   Table table({{"COMPONENT"},
@@ -43,7 +49,7 @@ void print_report(Context& context, const recovery::BackupReport& report) {
     context.print("missing: {}: {}", missing.component, printable(one_line(missing.problem)));
   for (const std::string& problem : report.problems) context.print("problem: {}", printable(one_line(problem)));
   for (const std::string& warning : report.warnings) context.print("warning: {}", printable(warning));
-  for (const std::string& note : recovery::left_out_of(report.point)) context.say("note: {}", printable(note));
+  for (const std::string& note : notes_of(report)) context.say("note: {}", printable(note));
   for (const std::string& line : instants_text(report.point)) context.say("  {}", line);
   context.print("point {} at {}: {} stored in {}", short_id(report.point.id), format_local(report.point.time),
                 format_bytes(report.stats.stored_bytes), duration_text(report.took));
@@ -63,7 +69,7 @@ Result<void> run(Context& context, const recovery::BackupOptions& options) {
                                   {"took_seconds", json_of(report->took)},
                                   {"problems", report->problems},
                                   {"warnings", report->warnings},
-                                  {"notes", recovery::left_out_of(report->point)}});
+                                  {"notes", notes_of(*report)}});
   print_report(context, *report);
   return recovery::faults_of(*report);
 }

@@ -43,7 +43,8 @@ Json document_of(const recovery::LogState& state) {
                  {"until", json_of_optional(state.window.until)},
                  {"timeline", state.window.timeline},
                  {"end", state.window.end.text()},
-                 {"gaps", state.window.gaps}}},
+                 {"gaps", state.window.gaps},
+                 {"notes", state.window.notes}}},
                {"windows", windows}};
   if (state.slot) {
     json["slot"] = {{"name", state.slot->name},
@@ -90,6 +91,9 @@ void print_state(Context& context, const recovery::LogState& state) {
     context.print("  window {} to {}", format_local(stretch.from), format_local(stretch.until));
   if (state.stretches.empty()) context.print("  no recovery window yet: there is no point of this cluster");
   for (const std::string& gap : state.window.gaps) context.print("  gap: {}", gap);
+  for (const std::string& note : state.window.notes) {
+    for (const std::string& line : wrap("note: " + printable(note), 76)) context.print("  {}", line);
+  }
   if (state.slot) print_slot(context, *state.slot);
 }
 

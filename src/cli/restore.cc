@@ -334,8 +334,8 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
       ->type_name("OLD=NEW");
   command->add_flag(
       "--keep-archiving", request.keep_archiving,
-      "PostgreSQL, with --to: it takes the original's place, so leave archiving, subscriptions and synchronous "
-      "standbys as they were");
+      "PostgreSQL, with --to or on another machine: it takes the original's place, so leave archiving, subscriptions "
+      "and synchronous standbys as they were");
   command->add_flag("--standby", request.standby, "PostgreSQL: make a standby that goes on following");
   command->add_option("--primary-conninfo", request.primary_conninfo, "with --standby: the server to stream from")
       ->type_name("CONNINFO");

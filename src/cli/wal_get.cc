@@ -21,7 +21,9 @@ struct GetOptions {
 // that restore_command runs in.
 Result<postgres::WalArchive::Identity> identify(const GetOptions& options, const recovery::StackConfig& stack) {
   postgres::WalArchive::Identity identity;
-  identity.component = TRY(wal_component(stack, options.component))->name;
+  // What is restored may be of a component that the stack no longer has.
+  const bool told = !options.component.empty() && options.system_id != 0;
+  identity.component = told ? options.component : TRY(wal_component(stack, options.component))->name;
   identity.system_id = options.system_id;
   if (options.segment_bytes != 0) identity.segment_bytes = options.segment_bytes;
   if (options.system_id == 0) {

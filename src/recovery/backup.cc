@@ -14,6 +14,7 @@
 #include "recovery/redis_component.h"
 #include "recovery/shared_progress.h"
 #include "recovery/stage.h"
+#include "recovery/windows.h"
 #include "repo/host.h"
 #include "repo/missing.h"
 #include "repo/session_part.h"
@@ -101,6 +102,7 @@ class PointTaker {
     warn_of_clocks(report);
     log_info("recovery.point.committed",
              {{"point", report.point.id.hex()}, {"stored_bytes", report.stats.stored_bytes}});
+    note_timelines(report);
     return report;
   }
 
@@ -183,6 +185,19 @@ class PointTaker {
     const std::lock_guard lock(mutex_);
     for (std::string& problem : problems)
       problems_.push_back(context.empty() ? std::move(problem) : context + ": " + problem);
+  }
+
+  // The point stands: that this can't be told is no fault of it.
+  void note_timelines(BackupReport& report) {
+    for (const repo::Snapshot& snapshot : report.point.snapshots) {
+      if (snapshot.kind != "postgres") continue;
+      auto notes = timelines_left_aside(workspace_, snapshot.component);
+      if (!notes.ok()) {
+        log_warn("recovery.timelines.unknown", {{"component", snapshot.component}, {"error", notes.error().text()}});
+        continue;
+      }
+      for (const std::string& note : *notes) report.notes.push_back(snapshot.component + ": " + note);
+    }
   }
 
   BackupReport make_report() {

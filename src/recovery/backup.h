@@ -22,6 +22,7 @@ struct BackupReport {
   Duration took;
   std::vector<std::string> problems;  // `after_backup` commands that failed: "component db: ..."
   std::vector<std::string> warnings;  // of clocks that are, or were, wrong
+  std::vector<std::string> notes;     // timelines that a restore to the newest instant leaves aside
 };
 
 // Takes a recovery point: captures the components, several at once and in the order

@@ -16,6 +16,7 @@ Result<void> read_slot(const ComponentConfig& component, SlotState& slot) {
   options.deadline = Duration::seconds(10);
   auto session = TRY(postgres::ServerSession::connect(connection, options));
   const postgres::ServerState state = TRY(postgres::ask_server_state(*session, slot.name));
+  slot.timeline = state.end.timeline;
   slot.exists = state.slot_exists;
   slot.active = state.slot_is_active;
   slot.wal_status = state.slot_status;
@@ -65,6 +66,16 @@ Result<LogState> state_of(Workspace& workspace, repo::LogStore& logs, const std:
   return state;
 }
 
+// What the server writes now must be what a restore would follow.
+void note_timeline_of_server(LogState& state) {
+  const uint32_t followed = state.window.timeline;
+  if (!state.slot || state.slot->timeline == 0 || followed == 0 || state.slot->timeline == followed) return;
+  state.window.notes.push_back(fmt::format(
+      "the server is on timeline {}, but a restore to the newest instant follows timeline {}: take a backup, "
+      "or say --timeline {} then",
+      state.slot->timeline, followed, state.slot->timeline));
+}
+
 }  // namespace
 
 Result<std::vector<LogState>> log_states(Workspace& workspace, bool ask_server) {
@@ -78,6 +89,7 @@ Result<std::vector<LogState>> log_states(Workspace& workspace, bool ask_server) 
     if (component == nullptr && snapshots_of(points, name->component).empty()) continue;
     LogState state = TRY_CONTEXT(state_of(workspace, *logs, points, stream, *name), "log {}", stream);
     if (ask_server && component != nullptr && component->kind == "postgres") state.slot = ask_slot(*component);
+    note_timeline_of_server(state);
     states.push_back(std::move(state));
   }
   return states;

@@ -8,6 +8,7 @@
 #include "recovery/redis_component.h"
 #include "recovery/redis_restore.h"
 #include "recovery/restore.h"
+#include "repo/host.h"
 #include "repo/missing.h"
 #include "source/files/faults.h"
 #include "source/files/restore.h"
@@ -184,6 +185,7 @@ class Planner {
     plan.target = resolved;
     plan.instant = resolved.instant;
     plan.description = resolved.description;
+    plan.notes = resolved.notes;
     plan.restore_command = restore_command(workspace_.stack(), component, TRY(cluster_facts(*ref.snapshot)));
     settled_ = settled_ ? std::min(*settled_, resolved.instant) : resolved.instant;
     plan_.components.push_back(std::move(plan));
@@ -321,10 +323,7 @@ class Planner {
     if (!request_.to.empty()) {
       const std::string to = absolute_path(request_.to);
       plan.to = components_.size() == 1 ? to : join_path(to, plan.component);
-      // A standby archives nothing until it is promoted, and then it is the one.
-      if (plan.kind == "postgres" && !request_.standby && !request_.keep_archiving)
-        plan.archiving_off = plan.to != TRY(cluster_facts(plan.snapshot)).data_directory;
-      return {};
+      return choose_archiving(plan);
     }
     if (plan.kind == "files") {
       plan.to = "/";
@@ -344,6 +343,16 @@ class Planner {
                         plan.component)
           .with_hint("say where to restore it with --to DIR");
     }
+    return choose_archiving(plan);
+  }
+
+  // The original may live on: beside the copy, or on the machine that the point is of.
+  // A standby archives nothing until it is promoted, and then it is the one.
+  Result<void> choose_archiving(ComponentPlan& plan) {
+    if (plan.kind != "postgres" || request_.standby || request_.keep_archiving) return {};
+    const auto point = std::find_if(points_.begin(), points_.end(), [&](const auto& p) { return p.id == plan.point; });
+    const bool elsewhere = point != points_.end() && !point->host.empty() && point->host != repo::host_name();
+    plan.archiving_off = elsewhere || plan.to != TRY(cluster_facts(plan.snapshot)).data_directory;
     return {};
   }
 

@@ -116,6 +116,16 @@ Result<std::vector<ComponentWindows>> windows_of(Workspace& workspace, const std
   return all;
 }
 
+Result<std::vector<std::string>> timelines_left_aside(Workspace& workspace, const std::string& component) {
+  const auto points = TRY(stack_points(workspace));
+  const auto refs = snapshots_of(points, component, "postgres");
+  if (refs.empty()) return std::vector<std::string>();
+  const uint64_t newest = TRY(cluster_facts(*refs.back().snapshot)).system_id;
+  for (const OfCluster& cluster : TRY(clusters_of(workspace, refs)))
+    if (cluster.system_id == newest) return TRY(postgres::recovery_window(*cluster.archive, cluster.snapshots)).notes;
+  return std::vector<std::string>();
+}
+
 SnapshotNames window_begins(const std::vector<ComponentWindows>& windows) {
   SnapshotNames begins;
   for (const ComponentWindows& component : windows) {

@@ -40,7 +40,12 @@ SnapshotNames window_begins(const std::vector<ComponentWindows>& windows);
 
 // Snapshots whose line has ended while their component went on along another, which nothing
 // leads to from them: of a PostgreSQL timeline that a restore to an instant before them left
-// behind, of a history of Redis that was left for an older one. Reads no log but its outlines.
+// behind, of a history of Redis that was left for an older one. Reads of logs only their outlines and
+// summaries, where one timeline does not say which to follow.
 Result<SnapshotNames> astray_snapshots(Workspace& workspace, const std::vector<repo::Point>& points);
+
+// In words, the timelines of a component's newest cluster that a restore to its newest
+// instant leaves aside (source/postgres/timeline_choice.h).
+Result<std::vector<std::string>> timelines_left_aside(Workspace& workspace, const std::string& component);
 
 }  // namespace holdfast::recovery

@@ -17,6 +17,7 @@
 #include "recovery/restore.h"
 #include "recovery/stats.h"
 #include "recovery/test_stack.h"
+#include "repo/host.h"
 #include "repo/missing.h"
 #include "repo/write_session.h"
 #include "source/postgres/snapshot_source.h"
@@ -82,7 +83,7 @@ class Windows : public TestStack {
     repo::Point point;
     point.time = snapshot.instant;
     point.stack = "demo";
-    point.host = "host";
+    point.host = host_;
     point.version = "test";
     point.snapshots = {std::move(snapshot)};
     if (!missing.empty()) repo::note_missing(point, missing, "it was away");
@@ -174,6 +175,7 @@ class Windows : public TestStack {
 
   repo::BlockId root_of_files_;
   Time now_;
+  std::string host_ = "host";
 };
 
 using Reasons = std::vector<std::string>;
@@ -453,9 +455,43 @@ TEST_F(Windows, ADamagedRecordOfAClusterCostsNoPointAndNoLog) {
   for (size_t i = 0; i < points.size(); i++) EXPECT_EQ(reasons(report, points[i]), whole[i]);
 }
 
+// Restored where it was, but not on the machine where it was: the original may live on there.
+TEST_F(Windows, APlanOfAPointOfAnotherMachineArchivesNothing) {
+  auto archive = open_archive(workspace(), "db", TestWal::kSystemId, TestWal::kSegmentBytes).value();
+  TestWal wal;
+  const Lsn start = wal.position();
+  wal.filler(100);
+  const Lsn stop = wal.position();
+  wal.commit(710, ago(179));
+  ASSERT_TRUE(archive->push_part(1, start, wal.bytes()).ok());
+  RestoreRequest request;
+  request.components = {"db"};
+  request.to = root_ + "/data";
+  const auto archiving_is_off = [&](const std::string& host, bool keep) {
+    host_ = host;
+    repo::Snapshot made = of_cluster(1, start, stop, ago(180));
+    made.source[kDataDirectoryKey] = request.to;
+    commit(std::move(made));
+    request.keep_archiving = keep;
+    const auto plan = plan_restore(workspace(), request);
+    EXPECT_TRUE(plan.ok()) << plan.error().text();
+    return plan.ok() && plan->components.at(0).archiving_off;
+  };
+  EXPECT_FALSE(archiving_is_off(repo::host_name(), false));
+  EXPECT_TRUE(archiving_is_off("elsewhere", false));
+  EXPECT_FALSE(archiving_is_off("elsewhere", true)) << "it was asked to take the original's place";
+}
+
 TEST_F(Windows, ThatCanNotBeToldHideNothingThatWasRemoved) {
-  promoted_cluster();
-  const repo::PointId files = stack_points(workspace()).value().back().id;
+  auto archive = open_archive(workspace(), "db", TestWal::kSystemId, TestWal::kSegmentBytes).value();
+  TestWal wal;
+  const Lsn start = wal.position();
+  wal.filler(100);
+  const Lsn stop = wal.position();
+  wal.commit(710, ago(179));
+  ASSERT_TRUE(archive->push_part(1, start, wal.bytes()).ok());
+  const repo::PointId first = commit(of_cluster(1, start, stop, ago(180)));
+  commit(of_cluster(1, start, stop, ago(170)));
   write("a/file", "another content");
   ASSERT_TRUE(back_up().ok());
   // The WAL can't be read any more; names and histories can.
@@ -468,7 +504,7 @@ TEST_F(Windows, ThatCanNotBeToldHideNothingThatWasRemoved) {
   }
   open_again();
   const PruneReport report = run();
-  EXPECT_EQ(reasons(report, files), Reasons{"goes"});
+  EXPECT_EQ(reasons(report, first), Reasons{"goes"});
   EXPECT_TRUE(report.windows.empty());
   ASSERT_EQ(report.notes.size(), 1u);
   EXPECT_TRUE(report.notes[0].starts_with("what can be restored to is not known: ")) << report.notes[0];

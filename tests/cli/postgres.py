@@ -200,6 +200,61 @@ class Postgres(Case):
         outcome = self.as_server(*words, environment=found, config=False, cwd=place)
         self.assertIn(f"note: a server does not let us in: host={self.server.socket} port=5999", outcome.out)
 
+    def archive(self):
+        segment = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+        self.server.sql("select pg_switch_wal()")
+        wait_until("archiving", lambda: self.server.sql("select last_archived_wal from pg_stat_archiver") >= segment)
+
+    def test_a_server_that_was_set_back(self):
+        """Its new history is refused under the old name, and protected under another; the old one stays."""
+        def copy(source, target):
+            subprocess.run([*self.server.prefix, "cp", "-a", source, target], check=True, cwd="/")
+        self.write_history()
+        kept = self.server.directory / "kept"
+        self.server.stop()
+        copy(self.server.data, kept)
+        self.server.start()
+        for n in (4, 5, 6, 7):
+            self.server.sql(f"insert into t values ({n})")
+            self.archive()
+        self.server.stop(mode="immediate")
+        shutil.rmtree(self.server.data)
+        copy(kept, self.server.data)
+        self.server.start()
+        self.server.sql("insert into t values (100)")
+        before = self.log_records()
+        refused = self.as_server("wal", "receive", expect=MISMATCH)
+        self.assertIn("the server was set back, and what it writes now is another history", refused.err)
+        refused = self.as_server("backup", expect=MISMATCH)
+        self.assertIn("the server was set back", refused.err)
+        self.assertEqual(self.log_records(), before)
+
+        self.server.sql("select pg_drop_replication_slot('holdfast_db')")
+        self.config.write_text(self.config.read_text().replace("name: db,", "name: db2,"))
+        taken = self.as_server("backup", "--json").json()["point"]["components"]
+        self.assertEqual([(snapshot["component"], snapshot["incremental"]) for snapshot in taken], [("db2", False)])
+        self.server.sql("insert into t values (200)")
+        self.archive()
+        self.server.stop()
+        for component, rows in (("db2", "1,2,3,100,200"), ("db", "1,2,3,4,5,6,7")):
+            to = self.scratch / component
+            self.as_server("restore", "--component", component, "--to", to)
+            self.assertEqual(self.restored_value(to, "select string_agg(n::text, ',' order by n) from t"), rows)
+
+    def test_a_point_of_another_machine_may_have_left_an_original(self):
+        self.write_history()
+        self.server.stop()
+        shutil.rmtree(self.server.data)
+        plan = self.as_server("restore", "--dry-run", "--json").json()["components"][0]
+        self.assertFalse(plan["archiving_off"], "where it was, on the machine where it was")
+        elsewhere = ["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
+        if subprocess.run([*elsewhere, "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("this account may not have a host name of its own")
+        plan = self.holdfast("restore", "--dry-run", "--json", prefix=elsewhere).json()["components"][0]
+        self.assertTrue(plan["archiving_off"])
+        plan = self.holdfast("restore", "--keep-archiving", "--dry-run", "--json", prefix=elsewhere).json()["components"][0]
+        self.assertFalse(plan["archiving_off"])
+
     def test_retention_after_a_major_upgrade(self):
         """A component that goes on as another cluster: what the old one's kept points need stays, and goes with them."""
         instant = self.write_history()

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/filesystem.h"
+#include "base/subprocess.h"
 #include "servers/wait.h"
 #include "source/postgres/timeline.h"
 #include "source/postgres/wal_get.h"
@@ -65,6 +66,35 @@ class ReceiverTest : public ::testing::Test {
         EXPECT_TRUE(equal(file.view(0, size), stored.value()->view(0, size))) << name;
       }
     }
+  }
+
+  // Everything that the server has by now is stored, and nobody receives any more.
+  void receive_all() {
+    LiveReceiver receiver(*server_, receiver_options());
+    ASSERT_TRUE(wait_until_stored(server_->flushed())) << receiver.state().trouble;
+    ASSERT_EQ(receiver.stop(), "");
+  }
+  // A copy of the stopped server; set_back() puts it in the server's place.
+  void keep_copy() {
+    ASSERT_TRUE(server_->server().stop().ok());
+    copy(server_->server().data_directory(), server_->scratch().file("kept"));
+    ASSERT_TRUE(server_->server().start().ok());
+  }
+  void set_back() {
+    server_->server().kill();
+    ASSERT_TRUE(remove_tree(real_file_system(), server_->server().data_directory()).ok());
+    copy(server_->scratch().file("kept"), server_->server().data_directory());
+    ASSERT_TRUE(server_->server().start().ok());
+  }
+  static void copy(const std::string& from, const std::string& to) {
+    CommandOptions command;
+    command.argv = {"cp", "-a", from, to};
+    ASSERT_TRUE(run_command_checked(command).ok()) << from;
+  }
+  std::string outcome_of_receiving() {
+    LiveReceiver receiver(*server_, receiver_options());
+    EXPECT_TRUE(wait_until([&] { return receiver.ended(); })) << receiver.state().trouble;
+    return receiver.stop();
   }
 
   std::unique_ptr<WalServer> server_;
@@ -471,6 +501,91 @@ TEST_F(ReceiverTest, RefusesAnotherCluster) {
             fmt::format("the server is of the cluster with system identifier {}, not 42 (this is another "
                         "cluster (or one made anew by initdb): give it its own component)",
                         server_->identity().system_id));
+}
+
+// Case: a machine or its disk is put back to an earlier state. Its next WAL has the names of
+// what is stored, and is another history.
+TEST_F(ReceiverTest, RefusesAServerThatWasSetBack) {
+  start();
+  insert(100);
+  receive_all();
+  keep_copy();
+  insert(400);
+  receive_all();
+  const Lsn end = stored_end(server_->archive(), 1);
+  set_back();
+  const auto records = server_->archive().pieces().value().size();
+  const std::string outcome = outcome_of_receiving();
+  EXPECT_THAT(outcome, HasSubstr("component db: the server's WAL ends at "));
+  EXPECT_THAT(outcome,
+              HasSubstr(fmt::format("on timeline 1, but it is stored up to {}: the server was set back", end.text())));
+  EXPECT_THAT(outcome, HasSubstr("give its component another name in holdfast.yaml and take a backup"));
+  EXPECT_EQ(server_->archive().pieces().value().size(), records) << "nothing of it is stored";
+  EXPECT_THAT(server_->archive().marks().value(), testing::Each(testing::Field(&WalMark::lsn, testing::Le(end))));
+}
+
+TEST_F(ReceiverTest, DoesNotGoOnWithAnotherHistoryWithinASegment) {
+  start();
+  insert(100);
+  receive_all();
+  keep_copy();
+  insert(400);
+  receive_all();
+  const Lsn end = stored_end(server_->archive(), 1);
+  ASSERT_NE(end.value % server_->identity().segment_bytes, 0u);
+  set_back();
+  while (server_->flushed() <= end) insert(50);
+  const std::string outcome = outcome_of_receiving();
+  EXPECT_THAT(outcome, HasSubstr(fmt::format("is not what is stored up to {}: the server was set back", end.text())));
+  EXPECT_EQ(stored_end(server_->archive(), 1), end) << "nothing of it is stored";
+}
+
+TEST_F(ReceiverTest, DoesNotGoOnWithAnotherHistoryBetweenSegments) {
+  start();
+  insert(100);
+  receive_all();
+  keep_copy();
+  insert(400);
+  server_->sql("SELECT pg_switch_wal()");
+  receive_all();
+  const Lsn end = stored_end(server_->archive(), 1);
+  ASSERT_EQ(end.value % server_->identity().segment_bytes, 0u);
+  set_back();
+  while (server_->flushed() <= end) insert(50);
+  const std::string outcome = outcome_of_receiving();
+  EXPECT_THAT(outcome, HasSubstr(fmt::format("is not what is stored up to {}: the server was set back", end.text())));
+  EXPECT_EQ(stored_end(server_->archive(), 1), end) << "nothing of it is stored";
+}
+
+// With synchronous_commit = remote_write the server goes by what is written.
+TEST_F(ReceiverTest, SynchronousCallsWrittenOnlyWhatIsStored) {
+  start();
+  ReceiverOptions options = receiver_options();
+  options.synchronous = true;
+  options.status_interval = Duration::milliseconds(20);
+  LiveReceiver receiver(*server_, options);
+  insert(10);
+  ASSERT_TRUE(wait_until_stored(server_->flushed())) << receiver.state().trouble;
+  const Lsn stored = stored_end(server_->archive(), 1);
+  server_->store().break_down(make_error(ErrorCode::kUnavailable, "the store is away").with_retryable());
+  insert(200);
+  ASSERT_TRUE(wait_until([&] { return receiver.state().received > stored; }));
+  const std::string now = server_->sql("SELECT clock_timestamp()");
+  const std::string answered = fmt::format("SELECT reply_time > '{}' FROM pg_stat_replication", now);
+  ASSERT_TRUE(wait_until([&] { return server_->sql(answered) == "t"; }));
+  EXPECT_LE(parse_lsn(server_->sql("SELECT write_lsn FROM pg_stat_replication")).value(), stored);
+  server_->store().mend();
+  ASSERT_TRUE(wait_until_stored(server_->flushed()));
+  EXPECT_EQ(receiver.stop(), "");
+}
+
+// Case: the name of the slot is that of a subscriber's.
+TEST_F(ReceiverTest, LeavesASlotForLogicalReplicationAlone) {
+  start({{"wal_level", "logical"}});
+  server_->sql("SELECT pg_create_logical_replication_slot('holdfast_test', 'pgoutput')");
+  EXPECT_EQ(outcome_of_receiving(),
+            "the slot 'holdfast_test' is one for logical replication (give the component another 'slot')");
+  EXPECT_EQ(server_->sql("SELECT slot_type FROM pg_replication_slots"), "logical");
 }
 
 TEST_F(ReceiverTest, StopsAtOnceWhenThereIsNoServer) {

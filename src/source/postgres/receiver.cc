@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "source/postgres/mark_writer.h"
 #include "source/postgres/replication_session.h"
+#include "source/postgres/resume_proof.h"
 #include "source/postgres/server_watch.h"
 #include "source/postgres/slot_warning.h"
 #include "source/postgres/sqlstate.h"
@@ -78,10 +79,15 @@ class Receiver {
  private:
   Result<void> session();
   Result<StreamStart> plan();
+  Result<void> check_not_set_back();
+  std::optional<bool> is_standby();
   Result<std::optional<Lsn>> ask_slot_restart();
+  bool is_our_slot();
+  Result<std::optional<bool>> ask_whether_physical();
   Result<std::optional<StreamStart>> stream(const StreamStart& from);
   Result<bool> take_messages();
   Result<void> take(ByteView message);
+  void note_proof();
   void pause(Duration until_due);
   Result<void> tell_server();
   Result<void> stop_stream();
@@ -105,6 +111,8 @@ class Receiver {
   WalSink sink_;
   MarkWriter marks_;
   std::unique_ptr<ReplicationSession> session_;
+  std::optional<ResumeProof> proof_;  // of the stream of this session
+  Lsn unproven_before_;               // the server has not what lies before, and need not: it is stored
 
   ReceiverState state_;
   Lsn gone_before_;          // the server has removed the WAL before this
@@ -115,7 +123,8 @@ class Receiver {
   Duration told_at_, reported_at_, marks_at_;
 
   std::atomic<bool> stopping_{false};
-  std::atomic<uint64_t> answers_{0};  // of the watch
+  std::atomic<uint64_t> answers_{0};    // of the watch
+  std::atomic<bool> is_proven_{false};  // the server's log is the one that is stored
   std::mutex watch_mutex_;
   std::optional<ServerState> server_state_;
   WalMark offered_;                     // the newest mark
@@ -133,11 +142,12 @@ Result<void> Receiver::run() {
   std::optional<Error> fatal;
   while (!stop_ && !fatal) {
     const Duration began = clock_.monotonic();
-    const Lsn gone_before = gone_before_;
+    const Lsn gone_before = gone_before_, unproven_before = unproven_before_;
     auto outcome = session();
     ever = ever || state_.connected;
     const bool was_connected = state_.connected;
     state_.connected = false;
+    is_proven_ = false;
     session_.reset();
     if (!outcome.ok()) state_.trouble = outcome.error().text();
     // The server may be gone for good: what is in memory is all there is.
@@ -153,7 +163,8 @@ Result<void> Receiver::run() {
     report(true);
     if (was_connected && clock_.monotonic() - began > kSteady) pause_time = kFirstPause;
     state_.reconnects++;
-    if (gone_before_ > gone_before) continue;  // with what comes next: every time further on
+    // With what comes next: every time further on.
+    if (gone_before_ > gone_before || unproven_before_ > unproven_before) continue;
     rest(pause_time);
     pause_time = std::min(Duration{pause_time.ns * 2}, options_.longest_pause);
   }
@@ -202,6 +213,7 @@ Result<StreamStart> Receiver::plan() {
   watch_->wake();  // what the new slot may do to the server is told at once
   if (!slot_restart) slot_restart = TRY(ask_slot_restart());
   TRY(session_->fetch_histories(archive_, session_->timeline()));
+  TRY(check_not_set_back());
   const StreamStart from =
       TRY(plan_stream(archive_, session_->timeline(), slot_restart, session_->end(), gone_before_));
   is_try_ = slot_restart && from.position < segment_start(*slot_restart, archive_.identity().segment_bytes);
@@ -218,6 +230,33 @@ Result<StreamStart> Receiver::plan() {
   return from;
 }
 
+// A standby may be behind what is stored, and catches up; a primary has all that it ever sent.
+Result<void> Receiver::check_not_set_back() {
+  const uint32_t timeline = session_->timeline();
+  Lsn stored;
+  for (const WalPiece& piece : TRY(archive_.pieces()))
+    if (piece.timeline == timeline) stored = std::max(stored, piece.to);
+  if (stored <= session_->end()) return {};
+  TRY(session_->identify());  // what it has archived meanwhile is stored, too
+  if (session_->timeline() != timeline)
+    return make_error(ErrorCode::kUnavailable, "the server has just changed to another timeline").with_retryable();
+  // Of one that does not tell, what it will send is compared.
+  if (stored <= session_->end() || is_standby().value_or(true)) return {};
+  return set_back(archive_.identity(), timeline, session_->end(), stored);
+}
+
+// Empty when the server does not tell: before 14 it does so in an ordinary session only.
+std::optional<bool> Receiver::is_standby() {
+  if (const std::string told = session_->session().parameter("in_hot_standby"); !told.empty()) return told == "on";
+  SessionOptions options;
+  options.stop = &stop_;
+  auto session = ServerSession::connect(connection_, options);
+  if (!session.ok()) return std::nullopt;
+  const auto answer = session.value()->value("SELECT pg_is_in_recovery()");
+  if (!answer.ok()) return std::nullopt;
+  return answer.value() == "t";
+}
+
 // Servers before 15 do not tell over the replication protocol, nor whether a slot of
 // that name is somebody's logical one, which must not be taken for ours.
 Result<std::optional<Lsn>> Receiver::ask_slot_restart() {
@@ -227,9 +266,7 @@ Result<std::optional<Lsn>> Receiver::ask_slot_restart() {
   if (!session.ok()) return std::optional<Lsn>();
   auto state = ask_server_state(*session.value(), options_.slot);
   if (!state.ok()) return std::optional<Lsn>();
-  if (state->slot_is_logical)
-    return make_error(ErrorCode::kConfig, "the slot '{}' is one for logical replication", options_.slot)
-        .with_hint("give the component another 'slot'");
+  if (state->slot_is_logical) return logical_slot(options_.slot);
   return state->slot_restart;
 }
 
@@ -240,20 +277,49 @@ Result<std::optional<Lsn>> Receiver::ask_slot_restart() {
 void Receiver::note_refusal(const Error& error) {
   const bool removed = sqlstate_of(error) == "58P01";
   if (!removed && sqlstate_of(error) != "55000") return;
+  if (removed && proof_ && !proof_->done() &&
+      proof_->start().position < segment_start(sink_.position(), archive_.identity().segment_bytes)) {
+    unproven_before_ = sink_.position();
+    return;
+  }
   if (removed) {
     const uint64_t segment_bytes = archive_.identity().segment_bytes;
     lost_ = sink_.position();
     gone_before_ = std::max(gone_before_, Lsn{segment_start(*lost_, segment_bytes).value + segment_bytes});
   }
   if (removed && is_try_) return;
+  if (!is_our_slot()) return;
   ignore(session_->drop_slot(options_.slot), "the next session tries again");
+}
+
+// A slot for logical replication is somebody else's, whatever its name; so may be one of
+// which the server does not tell.
+bool Receiver::is_our_slot() {
+  auto told = session_->slot_is_physical(options_.slot);
+  if (told.ok() && !*told) told = ask_whether_physical();
+  if (told.ok() && **told) return true;
+  log_warn(
+      "postgres.receive.slot_kept",
+      {{"slot", options_.slot},
+       {"problem", told.ok() ? "it is none for physical replication" : told.error().text()},
+       {"advice", "if it is holdfast's, drop it with pg_drop_replication_slot: the next session makes a new one"}});
+  return false;
+}
+
+// As servers before 15 tell it.
+Result<std::optional<bool>> Receiver::ask_whether_physical() {
+  SessionOptions options;
+  options.stop = &stop_;
+  const auto session = TRY(ServerSession::connect(connection_, options));
+  return std::optional<bool>(!TRY(ask_server_state(*session, options_.slot)).slot_is_logical);
 }
 
 // ---- one stream
 
 Result<std::optional<StreamStart>> Receiver::stream(const StreamStart& from) {
   TRY(sink_.begin(from.timeline, from.position));
-  if (auto started = session_->start(options_.slot, from); !started.ok()) {
+  proof_ = TRY(ResumeProof::create(archive_, from, std::max(gone_before_, unproven_before_)));
+  if (auto started = session_->start(options_.slot, proof_->start()); !started.ok()) {
     note_refusal(started.error());
     return std::move(started).error();
   }
@@ -261,11 +327,15 @@ Result<std::optional<StreamStart>> Receiver::stream(const StreamStart& from) {
   state_.connected = true;
   state_.trouble.clear();
   told_ = Lsn{};
+  is_proven_ = false;
+  note_proof();
   report(true);
   while (!stop_) {
     if (TRY(take_messages())) {
       auto next = session_->finish();
       if (!next.ok()) note_refusal(next.error());
+      if (next.ok() && *next && !proof_->done())
+        return make_error(ErrorCode::kUnavailable, "the stream ended before what is stored").with_retryable();
       return next;
     }
     const Duration until_due = sink_.tick();
@@ -297,7 +367,14 @@ Result<void> Receiver::take(ByteView bytes) {
     reply_now_ = reply_now_ || keepalive->reply_now;
     return {};
   }
-  const auto& wal = std::get<WalData>(message);
+  auto wal = std::get<WalData>(message);
+  if (!proof_->done()) {
+    const ByteView behind = TRY(proof_->take(wal.start, wal.data));
+    wal.start.value += wal.data.size() - behind.size();
+    wal.data = behind;
+    note_proof();
+    if (behind.empty()) return {};
+  }
   if (wal.start != sink_.position())
     return make_error(ErrorCode::kInvalidData, "the server sent WAL from {} where {} is due", wal.start.text(),
                       sink_.position().text());
@@ -309,6 +386,12 @@ Result<void> Receiver::take(ByteView bytes) {
   return {};
 }
 
+// From now on the server's answers say something of what is stored.
+void Receiver::note_proof() {
+  if (!proof_->done() || is_proven_.exchange(true)) return;
+  watch_->wake();
+}
+
 void Receiver::pause(Duration until_due) {
   const Duration longest = std::clamp(until_due, Duration{}, kLoopInterval);
   pollfd entries[2] = {{bell_.descriptor(), POLLIN, 0}, {session_->session().descriptor(), POLLIN, 0}};
@@ -318,15 +401,18 @@ void Receiver::pause(Duration until_due) {
     bell_.silence();
 }
 
-// Only what the archive has durably is told as flushed (and applied, for remote_apply).
+// Only what the archive has durably is told as flushed (and applied, for remote_apply); in
+// synchronous mode also as written (for remote_write). Nothing of it (0/0) while the server's
+// log is not proven to be the one that is stored: its commits would count as stored.
 // Not before the server has shown that it has what a try asks for: the slot would let go of
 // what it keeps and point to what is gone.
 Result<void> Receiver::tell_server() {
   if (is_try_) return {};
-  const Lsn stored = sink_.stored();
+  const Lsn stored = is_proven_ ? sink_.stored() : Lsn{};
+  const Lsn written = is_proven_ && !options_.synchronous ? sink_.position() : stored;
   const Duration now = clock_.monotonic();
   if (stored == told_ && !reply_now_ && now - told_at_ < options_.status_interval) return {};
-  const Bytes status = encode_standby_status({sink_.position(), stored, stored, clock_.now(), false});
+  const Bytes status = encode_standby_status({written, stored, stored, clock_.now(), false});
   TRY(session_->session().write_copy(status));
   told_ = stored;
   told_at_ = now;
@@ -365,7 +451,9 @@ void Receiver::note_server(const ServerState& state) {
   // An end that is not stored yet waits for it: replaced by each newer answer, a
   // busy server would never be marked.
   const bool waiting = server_state_ && server_state_->end.timeline != 0 && server_state_->end.lsn > sink_.stored();
-  const WalMark end = waiting && !stopping_ ? server_state_->end : state.end;
+  // While no stream is proven the answer may be another history's.
+  const WalMark known = server_state_ ? server_state_->end : WalMark();
+  const WalMark end = !is_proven_ || (waiting && !stopping_) ? known : state.end;
   server_state_ = state;
   server_state_->end = end;
   answers_++;

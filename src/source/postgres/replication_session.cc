@@ -46,6 +46,11 @@ std::map<uint32_t, Lsn> stored_ends(const std::vector<WalPiece>& pieces, uint64_
 
 }  // namespace
 
+Error logical_slot(const std::string& slot) {
+  return make_error(ErrorCode::kConfig, "the slot '{}' is one for logical replication", slot)
+      .with_hint("give the component another 'slot'");
+}
+
 Result<std::unique_ptr<ReplicationSession>> ReplicationSession::connect(const Connection& connection,
                                                                         const std::string& application_name,
                                                                         const WalArchive::Identity& identity,
@@ -55,18 +60,19 @@ Result<std::unique_ptr<ReplicationSession>> ReplicationSession::connect(const Co
   options.application_name = application_name;
   options.deadline = Duration::seconds(60);
   options.stop = &stop;
-  std::unique_ptr<ReplicationSession> session(new ReplicationSession(TRY(ServerSession::connect(connection, options))));
-  TRY(session->identify(identity));
+  std::unique_ptr<ReplicationSession> session(
+      new ReplicationSession(TRY(ServerSession::connect(connection, options)), identity.system_id));
+  TRY(session->identify());
   return session;
 }
 
-Result<void> ReplicationSession::identify(const WalArchive::Identity& identity) {
+Result<void> ReplicationSession::identify() {
   const Rows rows = TRY(session_->exec("IDENTIFY_SYSTEM"));
   if (rows.size() != 1 || rows.columns() < 3)
     return make_error(ErrorCode::kServer, "the server does not identify itself");
-  if (rows.at(0, 0) != std::to_string(identity.system_id))
+  if (rows.at(0, 0) != std::to_string(system_id_))
     return make_error(ErrorCode::kMismatch, "the server is of the cluster with system identifier {}, not {}",
-                      rows.at(0, 0), identity.system_id)
+                      rows.at(0, 0), system_id_)
         .with_hint("this is another cluster (or one made anew by initdb): give it its own component");
   timeline_ = TRY(number<uint32_t>(rows.at(0, 1), "its timeline"));
   end_ = TRY(parse_lsn(rows.at(0, 2)));
@@ -81,9 +87,19 @@ Result<std::optional<Lsn>> ReplicationSession::ensure_slot(const std::string& sl
   else if (sqlstate_of(created.error()) != "42710")
     return std::move(created).error().with_context("creating the slot " + slot);
   if (session_->major() < 15) return std::optional<Lsn>();
-  const Rows rows = TRY(session_->exec(fmt::format("READ_REPLICATION_SLOT {}", name)));
+  auto read = session_->exec(fmt::format("READ_REPLICATION_SLOT {}", name));
+  if (!read.ok() && sqlstate_of(read.error()) == "0A000") return logical_slot(slot);
+  const Rows rows = TRY(std::move(read));
   if (rows.size() != 1 || rows.columns() < 2 || rows.is_null(0, 1)) return std::optional<Lsn>();
   return std::optional<Lsn>(TRY(parse_lsn(rows.at(0, 1))));
+}
+
+Result<std::optional<bool>> ReplicationSession::slot_is_physical(const std::string& slot) {
+  if (session_->major() < 15) return std::optional<bool>();
+  // It refuses to tell of a logical one, and says so.
+  const std::string name = TRY(session_->quote_identifier(slot));
+  const Rows rows = TRY(session_->exec(fmt::format("READ_REPLICATION_SLOT {}", name)));
+  return std::optional<bool>(rows.size() == 1 && rows.at(0, 0) == "physical");
 }
 
 Result<void> ReplicationSession::drop_slot(const std::string& slot) {

@@ -18,6 +18,9 @@ struct StreamStart {
   Lsn position;
 };
 
+// That somebody else's slot has the name of ours.
+Error logical_slot(const std::string& slot);
+
 // A physical replication connection: the commands of the protocol that receiving
 // WAL needs. Not thread-safe. Errors as ServerSession's.
 class ReplicationSession {
@@ -28,13 +31,18 @@ class ReplicationSession {
                                                              const WalArchive::Identity& identity,
                                                              const std::atomic<bool>& stop);
 
-  uint32_t timeline() const { return timeline_; }  // the server's, when we connected
+  uint32_t timeline() const { return timeline_; }  // the server's, when it was asked last
   Lsn end() const { return end_; }                 // and its flushed end of WAL
+  // Asks for both again.
+  Result<void> identify();
   ServerSession& session() { return *session_; }
 
   // Makes the slot unless it is there; WAL is kept from now on. Returns where the
   // slot keeps WAL from, as far as the server tells.
   Result<std::optional<Lsn>> ensure_slot(const std::string& slot);
+  // Whether that slot is one for physical replication; empty where the protocol does not
+  // tell (before 15).
+  Result<std::optional<bool>> slot_is_physical(const std::string& slot);
   Result<void> drop_slot(const std::string& slot);
 
   // Stores the histories of `timeline` and its ancestors that the archive lacks.
@@ -46,10 +54,11 @@ class ReplicationSession {
   Result<std::optional<StreamStart>> finish();
 
  private:
-  explicit ReplicationSession(std::unique_ptr<ServerSession> session) : session_(std::move(session)) {}
-  Result<void> identify(const WalArchive::Identity& identity);
+  ReplicationSession(std::unique_ptr<ServerSession> session, uint64_t system_id)
+      : session_(std::move(session)), system_id_(system_id) {}
 
   std::unique_ptr<ServerSession> session_;
+  const uint64_t system_id_;
   uint32_t timeline_ = 0;
   Lsn end_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "source/postgres/snapshot_source.h"
+#include "source/postgres/timeline_choice.h"
 #include "source/postgres/wal_path.h"
 
 // A target is reachable when PostgreSQL, started on a snapshot and fed by the
@@ -32,14 +33,10 @@ std::string setting_time(Time time) {
 
 Time whole_microseconds(Time time) { return Time{time.ns - ((time.ns % 1000) + 1000) % 1000}; }
 
-// A snapshot leads to a timeline when its own end lies before the way to that
-// timeline leaves the snapshot's.
-Result<bool> leads_to(WalArchive& archive, const SnapshotSource& source, uint32_t timeline) {
-  if (source.timeline == timeline) return true;
-  if (source.timeline > timeline) return false;
-  for (const TimelineSwitch& ancestor : TRY(archive.history(timeline)))
-    if (ancestor.timeline == source.timeline) return source.stop <= ancestor.left_at;
-  return false;
+Result<TimelineChoice> choice_of(WalArchive& archive, const std::vector<Candidate>& oldest_first) {
+  std::vector<SnapshotSource> sources;
+  for (const Candidate& candidate : oldest_first) sources.push_back(candidate.source);
+  return choose_timeline(archive, sources);
 }
 
 class Resolver {
@@ -49,7 +46,8 @@ class Resolver {
 
   Result<ResolvedTarget> resolve() {
     TRY(collect());
-    TRY(choose_timeline());
+    TRY(choose_timeline_and_candidates());
+    TRY(check_rival());
     if (target_.immediate) return immediate();
     if (target_.time) return by_time();
     if (target_.lsn) return by_lsn();
@@ -62,7 +60,22 @@ class Resolver {
   Error unreachable(const std::string& why) const {
     const auto stretches = recovery_stretches(archive_, snapshots_);
     const std::string words = stretches.ok() ? describe(*stretches) : "";
-    return make_error(ErrorCode::kUnreachableTarget, "{}{}{}", why, words.empty() ? "" : "; ", words);
+    std::string others;
+    for (const OtherTimeline& other : choice_.others) others += "; " + describe(other, timeline_);
+    return make_error(ErrorCode::kUnreachableTarget, "{}{}{}{}", why, words.empty() ? "" : "; ", words, others);
+  }
+
+  // What comes behind the place where two timelines part is another on each.
+  Result<void> check_rival() const {
+    const OtherTimeline* rival = choice_.rival();
+    const bool latest = !target_.time && !target_.lsn && !target_.xid && !target_.name;
+    if (rival == nullptr || !(latest || (target_.time && rival->at && *target_.time >= *rival->at))) return {};
+    return make_error(
+               ErrorCode::kUnreachableTarget,
+               "it is not clear which timeline to follow: {}, which the newest snapshot leads to, and {} part at "
+               "{}, both went on, and the last that is known of {} ({}) is the newest",
+               timeline_, rival->timeline, rival->parted.text(), rival->timeline, format_rfc3339(*rival->last))
+        .with_hint(fmt::format("choose with --timeline {} or --timeline {}", timeline_, rival->timeline));
   }
 
   // The snapshots of this cluster, in the order given (oldest first).
@@ -79,16 +92,15 @@ class Resolver {
     return {};
   }
 
-  Result<void> choose_timeline() {
+  Result<void> choose_timeline_and_candidates() {
     if (target_.timeline) {
-      timeline_ = *target_.timeline;
+      choice_.timeline = *target_.timeline;
     } else if (target_.immediate) {
-      timeline_ = all_.back().source.timeline;
+      choice_.timeline = all_.back().source.timeline;
     } else {
-      for (const Candidate& candidate : all_)
-        timeline_ =
-            std::max(timeline_, TRY(archive_.newest_descendant(candidate.source.timeline, candidate.source.stop)));
+      choice_ = TRY(choice_of(archive_, all_));
     }
+    timeline_ = choice_.timeline;
     for (const Candidate& candidate : all_) {
       auto leads = leads_to(archive_, candidate.source, timeline_);
       if (!leads.ok() && leads.error().code() == ErrorCode::kNotFound)
@@ -150,6 +162,7 @@ class Resolver {
     resolved.description =
         fmt::format("{}, from the snapshot of {}, {} segment{} to replay on timeline {}", what,
                     format_rfc3339(candidate.source.stop_time), segments, segments == 1 ? "" : "s", path.timeline());
+    for (const OtherTimeline& other : choice_.others) resolved.notes.push_back(describe(other, timeline_));
     resolved.settings.emplace_back("recovery_target_timeline", std::to_string(timeline_));
     resolved.tablespaces = TRY(tablespaces_on(path, resolved.replay_from, resolved.replay_to));
     return resolved;
@@ -311,6 +324,7 @@ class Resolver {
   const std::vector<repo::Snapshot>& snapshots_;
   const source::RestoreTarget& target_;
   std::vector<Candidate> all_, candidates_;
+  TimelineChoice choice_;
   uint32_t timeline_ = 0;
 };
 
@@ -323,11 +337,12 @@ Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<rep
 
 namespace {
 
-// The snapshots that lead to the newest timeline, oldest first.
+// The snapshots that lead to the timeline that is followed, oldest first.
 struct OnTheWay {
   uint32_t timeline = 0;
   std::vector<Candidate> snapshots;
   std::vector<size_t> astray;  // all others of the cluster
+  std::vector<OtherTimeline> others;
 };
 
 Result<OnTheWay> snapshots_on_the_way(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
@@ -336,18 +351,21 @@ Result<OnTheWay> snapshots_on_the_way(WalArchive& archive, const std::vector<rep
   for (size_t i = 0; i < snapshots.size(); i++) {
     if (snapshots[i].kind != "postgres") continue;
     SnapshotSource source = TRY(snapshot_source(snapshots[i]));
-    if (source.system_id != archive.identity().system_id) continue;
-    way.timeline = std::max(way.timeline, TRY(archive.newest_descendant(source.timeline, source.stop)));
-    all.push_back({i, std::move(source)});
+    if (source.system_id == archive.identity().system_id) all.push_back({i, std::move(source)});
   }
+  if (all.empty()) return way;
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& a, const auto& b) { return a.source.stop_time < b.source.stop_time; });
+  TimelineChoice choice = TRY(choice_of(archive, all));
+  way.timeline = choice.timeline;
+  way.others = std::move(choice.others);
   for (Candidate& candidate : all) {
     if (TRY(leads_to(archive, candidate.source, way.timeline)))
       way.snapshots.push_back(std::move(candidate));
     else
       way.astray.push_back(candidate.index);
   }
-  std::stable_sort(way.snapshots.begin(), way.snapshots.end(),
-                   [](const auto& a, const auto& b) { return a.source.stop_time < b.source.stop_time; });
+  std::sort(way.astray.begin(), way.astray.end());
   return way;
 }
 
@@ -357,6 +375,7 @@ Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<re
   RecoveryWindow window;
   const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
   window.timeline = way.timeline;
+  for (const OtherTimeline& other : way.others) window.notes.push_back(describe(other, way.timeline));
   if (way.snapshots.empty()) return window;
   const SnapshotSource& oldest = way.snapshots.front().source;
   const SnapshotSource& newest = way.snapshots.back().source;

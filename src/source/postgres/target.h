@@ -21,6 +21,7 @@ struct RecoveryWindow {
   uint32_t timeline = 0;
   std::vector<std::string> gaps;
   std::optional<std::string> broken;  // more is stored behind `end`: why it can't be reached
+  std::vector<std::string> notes;     // timelines that are left aside
 };
 
 // A target that was proven reachable: which snapshot, which timeline, and what to
@@ -41,7 +42,8 @@ struct ResolvedTarget {
   // Tablespaces that the WAL on the way makes, at the places where the original had
   // them: replay goes there, whatever the directory restored to.
   std::vector<WalSummary::Tablespace> tablespaces;
-  std::string description;  // for people: "latest: last commit 2026-..., 3 segments to replay"
+  std::vector<std::string> notes;  // timelines that are left aside
+  std::string description;         // for people: "latest: last commit 2026-..., 3 segments to replay"
 };
 
 // Chooses the newest snapshot that serves the target and proves by reading the WAL
@@ -49,20 +51,22 @@ struct ResolvedTarget {
 // the way. kUnreachableTarget says the window. When a time lies after the last
 // commit but is proven covered by a mark, the last stored record becomes the
 // target: no commit is missed, PostgreSQL need not find a later one, and WAL that
-// arrives meanwhile changes nothing. Errors of reading the archive pass through.
+// arrives meanwhile changes nothing. Without a timeline the target's is chosen
+// (timeline_choice.h); where it is not clear which one is the newest, and the target depends
+// on it, kUnreachableTarget names both. Errors of reading the archive pass through.
 Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
                                       const source::RestoreTarget& target);
 Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);
 
 // The same instants, divided: one stretch of them ends where the log is broken, and the
-// next begins with the first snapshot behind. Along the newest timeline, oldest first.
+// next begins with the first snapshot behind. Along the timeline that is followed, oldest first.
 struct RecoveryStretch {
   Time from, until;
   size_t snapshot_index = 0;  // its first snapshot, in the list given
 };
 Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
                                                         const std::vector<repo::Snapshot>& snapshots);
-// Those of the list given (as indices) that do not lead to the newest timeline: a restore
+// Those of the list given (as indices) that do not lead to the timeline that is followed: a restore
 // to an instant before their end went another way. Read from the histories alone.
 Result<std::vector<size_t>> snapshots_astray(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);
 // "the recovery window is A to B", "the recovery windows are A to B and C to D"; "" for none.

@@ -89,6 +89,14 @@ class TargetTest : public ::testing::Test {
   void push_all() {
     for (size_t i = 0; i < 4; i++) push(i);
   }
+  void push_timeline_2(const TestWal& wal, Lsn left_at) {
+    const std::string history = fmt::format("1\t{}\tno recovery target specified\n", left_at.text());
+    ASSERT_TRUE(archive_->push("00000002.history", as_bytes(history)).ok());
+    ASSERT_TRUE(archive_->push_part(2, Lsn{4 * kSegment}, wal.bytes().subspan(3 * kSegment)).ok());
+  }
+  void push_rest_of_timeline_1() {
+    ASSERT_TRUE(archive_->push_part(1, end_, wal_.bytes().subspan(end_.value - start_.value)).ok());
+  }
   static repo::Snapshot snapshot(uint32_t timeline, Lsn start, Lsn stop, Time time) {
     SnapshotSource source;
     source.system_id = TestWal::kSystemId;
@@ -380,6 +388,61 @@ TEST_F(TargetTest, FollowsAPromotionAndCanStayBehind) {
   snapshots_.push_back(snapshot(1, end_, old_end, at(51)));
   snapshots_.push_back(snapshot(2, end_, new_end, at(56)));
   EXPECT_THAT(snapshots_astray(*archive_, snapshots_).value(), ElementsAre(1u));
+}
+
+// Case: a standby is promoted for a test, or a restored copy archives for a moment, and the
+// server that counts goes on along its timeline.
+TEST_F(TargetTest, DoesNotFollowAStrayPromotion) {
+  push_all();
+  TestWal stray = wal_.fork(2);
+  stray.commit(850, at(42));
+  push_timeline_2(stray, end_);
+  commit(750, 60);
+  const Lsn late_start = wal_.position();
+  wal_.filler(10);
+  const Lsn late_stop = wal_.position();
+  commit(760, 70);
+  push_rest_of_timeline_1();
+  const std::string note = fmt::format(
+      "timeline 2, which parts from 1 at {}, is left aside: the last that is known of it is of "
+      "2027-01-15T08:00:42.000000Z (--timeline 2 follows it)",
+      end_.text());
+  EXPECT_EQ(resolve({}).value().timeline, 1u) << "its commits are newer";
+  EXPECT_THAT(resolve({}).value().notes, ElementsAre(note));
+  snapshots_.push_back(snapshot(1, late_start, late_stop, at(61)));
+  const auto latest = resolve({}).value();
+  EXPECT_EQ(latest.timeline, 1u);
+  EXPECT_EQ(latest.snapshot_index, 1u);
+  EXPECT_EQ(latest.instant, at(70));
+  EXPECT_THAT(latest.notes, ElementsAre(note));
+  EXPECT_EQ(resolve(target_at(at(65))).value().timeline, 1u);
+  EXPECT_THAT(problem(target_at(at(80))), HasSubstr(note)) << "it may be there that it is covered";
+  EXPECT_THAT(snapshots_astray(*archive_, snapshots_).value(), IsEmpty());
+  const auto window = recovery_window(*archive_, snapshots_).value();
+  EXPECT_EQ(window.timeline, 1u);
+  EXPECT_EQ(window.until, at(70));
+  EXPECT_THAT(window.notes, ElementsAre(note));
+  EXPECT_EQ(resolve(on_timeline(2)).value().instant, at(42));
+}
+
+TEST_F(TargetTest, FollowsNoTimelineWhileTwoGoOn) {
+  push_all();
+  TestWal other = wal_.fork(2);
+  other.commit(850, at(42));
+  other.commit(860, at(80));
+  push_timeline_2(other, end_);
+  commit(750, 60);
+  push_rest_of_timeline_1();
+  EXPECT_EQ(
+      problem({}),
+      fmt::format("it is not clear which timeline to follow: 1, which the newest snapshot leads to, and 2 part at "
+                  "{}, both went on, and the last that is known of 2 (2027-01-15T08:01:20.000000Z) is the newest "
+                  "(choose with --timeline 1 or --timeline 2)",
+                  end_.text()));
+  EXPECT_THAT(problem(target_at(at(50))), HasSubstr("choose with --timeline 1 or --timeline 2"));
+  EXPECT_EQ(resolve(target_at(at(35))).value().timeline, 1u) << "that is before they part";
+  EXPECT_EQ(resolve(on_timeline(1)).value().instant, at(60));
+  EXPECT_EQ(resolve(on_timeline(2)).value().instant, at(80));
 }
 
 TEST_F(TargetTest, RefusesASnapshotThatIsNotOnTheTimeline) {

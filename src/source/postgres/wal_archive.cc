@@ -25,6 +25,14 @@ constexpr size_t kMaxCachedSummaries = 65'536;
 constexpr int kQuickLevel = 1;                   // of zstd
 constexpr size_t kMaxTextFileBytes = 16u << 20;  // of .history and .backup files
 
+Error faulty(const std::string& segment, const WalFault& fault) {
+  return make_error(ErrorCode::kMismatch, "WAL segment {} can't be read from {} on: {}", segment, fault.at.text(),
+                    fault.problem)
+      .with_hint(
+          "it is not stored, and not acknowledged: what the server sends is damaged, or goes on from another history "
+          "than the one that is stored (docs/postgres.md, \"A server that was set back\")");
+}
+
 uint32_t checksum(ByteView bytes) { return crc32c_finish(crc32c_update(kCrc32cStart, bytes)); }
 
 class Archive final : public WalArchive {
@@ -40,7 +48,7 @@ class Archive final : public WalArchive {
 
   const Identity& identity() const override { return identity_; }
 
-  Result<void> push(const std::string& name, ByteView content, Haste haste) override;
+  Result<void> push(const std::string& name, ByteView content, const PushOptions& options) override;
   Result<void> push_part(uint32_t timeline, Lsn start, ByteView content) override;
   Result<void> mark(uint32_t timeline, Lsn end, Time server_time) override;
   Result<std::optional<Bytes>> fetch(const std::string& name) override;
@@ -72,8 +80,8 @@ class Archive final : public WalArchive {
     OwnParts own;
   };
 
-  Result<void> put(const std::string& name, Bytes header, ByteView body, Haste haste = Haste::kNone);
-  Result<void> push_segment(const std::string& name, ByteView content, Haste haste);
+  Result<void> put(const std::string& name, Bytes header, ByteView body, bool others_wait = false);
+  Result<void> push_segment(const std::string& name, ByteView content, const PushOptions& options);
   Result<void> check_segment(const std::string& name, ByteView content, bool whole) const;
   Result<void> check_against_parts(const std::string& name, const OwnParts& own, ByteView content);
   OwnParts own_parts(const SegmentAddress& address);
@@ -115,9 +123,9 @@ class Archive final : public WalArchive {
 
 // ---- storing
 
-Result<void> Archive::put(const std::string& name, Bytes header, ByteView body, Haste haste) {
+Result<void> Archive::put(const std::string& name, Bytes header, ByteView body, bool others_wait) {
   repo::LogRecord record{name, std::move(header), Bytes::copy_of(body)};
-  repo::LogStore& store = haste == Haste::kOthersWait ? quick_ : store_;
+  repo::LogStore& store = others_wait ? quick_ : store_;
   auto stored = store.put(stream_, record);
   if (!stored.ok() && stored.error().code() == ErrorCode::kMismatch)
     return make_error(ErrorCode::kMismatch, "{} is stored already, with other content", name)
@@ -154,8 +162,8 @@ Result<void> Archive::check_segment(const std::string& name, ByteView content, b
   return {};
 }
 
-Result<void> Archive::push(const std::string& name, ByteView content, Haste haste) {
-  if (is_segment_name(name)) return push_segment(name, content, haste);
+Result<void> Archive::push(const std::string& name, ByteView content, const PushOptions& options) {
+  if (is_segment_name(name)) return push_segment(name, content, options);
   const std::string_view text(name);
   if (text.size() == 32 && is_segment_name(text.substr(0, 24)) && text.ends_with(".partial")) {
     TRY(check_segment(name, content, true));
@@ -174,7 +182,7 @@ Result<void> Archive::push(const std::string& name, ByteView content, Haste hast
   return put(name, {}, content);
 }
 
-Result<void> Archive::push_segment(const std::string& name, ByteView content, Haste haste) {
+Result<void> Archive::push_segment(const std::string& name, ByteView content, const PushOptions& options) {
   TRY(check_segment(name, content, true));
   const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
   const OwnParts own = own_parts(address);
@@ -182,11 +190,12 @@ Result<void> Archive::push_segment(const std::string& name, ByteView content, Ha
   SegmentScanner scanner(address.start, identity_.segment_bytes);
   const WalSummary summary = scanner.scan(content);
   const BlockMap map = scanner.take_map();
+  if (summary.fault && options.refuse_faults) return faulty(name, *summary.fault);
   // The server has declared it done, and refusing would fill its disk: keep it, and say so.
   if (summary.fault)
     log_warn("postgres.wal.fault",
              {{"segment", name}, {"at", summary.fault->at.text()}, {"problem", summary.fault->problem}});
-  TRY(put(name, encode_summary(summary, &map), content, haste));
+  TRY(put(name, encode_summary(summary, &map), content, options.others_wait));
   {
     std::lock_guard lock(open_mutex_);
     const auto open = open_.find(address.timeline);
@@ -288,6 +297,10 @@ Result<void> Archive::push_part(uint32_t timeline, Lsn start, ByteView content) 
   OpenSegment* open = TRY(open_segment(timeline, start));
   const WalSummary summary = open->scanner->scan(content);
   const BlockMap map = open->scanner->take_map();
+  if (summary.fault) {
+    open_.erase(timeline);  // its scanner has gone on
+    return faulty(name, *summary.fault);
+  }
   auto stored = put(part_name(name, from, to), encode_summary(summary, &map), content);
   if (!stored.ok()) {
     open_.erase(timeline);  // its scanner has gone on; the next try begins from what is stored

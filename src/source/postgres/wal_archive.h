@@ -67,14 +67,19 @@ class WalArchive {
   // Stores a whole segment, .history or .backup file under its own name. A
   // segment's header must carry our system id, its own address and segment size
   // (kMismatch). Same bytes again: accepted. Other bytes: kMismatch, nothing changed.
-  // A segment stored in haste, because others wait behind it, is compressed quickly
-  // rather than well (docs/decisions/023).
-  enum class Haste { kNone, kOthersWait };
-  virtual Result<void> push(const std::string& name, ByteView content, Haste haste) = 0;
-  Result<void> push(const std::string& name, ByteView content) { return push(name, content, Haste::kNone); }
+  struct PushOptions {
+    // A segment stored in haste is compressed quickly rather than well (docs/decisions/023).
+    bool others_wait = false;
+    // WAL whose records do not hold together (a CRC, a link to the record before) is refused
+    // with kMismatch, not kept with a word: for who acknowledges what is stored.
+    bool refuse_faults = false;
+  };
+  virtual Result<void> push(const std::string& name, ByteView content, const PushOptions& options) = 0;
+  Result<void> push(const std::string& name, ByteView content) { return push(name, content, PushOptions()); }
 
   // Stores [offset, offset + bytes) of a segment before it is full. Ranges pushed
-  // for one segment follow each other without gap or overlap.
+  // for one segment follow each other without gap or overlap. kMismatch, nothing stored:
+  // the records do not hold together with those stored before.
   virtual Result<void> push_part(uint32_t timeline, Lsn start, ByteView content) = 0;
 
   // The server's end of WAL was `end` at its time `server_time`, and all before it is stored.

@@ -48,6 +48,29 @@ Result<void> store_history(source::World& world, WalArchive& archive, const Gath
   return archive.push(name, content.value());
 }
 
+// All may be stored already, of another history: of a server that was set back since. The
+// histories parted before the capture began, so its first segment differs.
+Result<void> check_beginning(source::World& world, WalArchive& archive, const GatherOptions& options) {
+  const uint64_t size = archive.identity().segment_bytes;
+  const Lsn start = segment_start(options.from, size);
+  const std::string name = segment_name(options.timeline, start, size);
+  const auto content = read_file(world.fs, path_of(options, name), size);
+  if (!content.ok() && content.error().code() == ErrorCode::kNotFound) return {};  // archived and removed
+  if (!content.ok()) return content.error().clone();
+  const auto stored = archive.fetch(name);
+  if (!stored.ok() && stored.error().data_loss()) return {};  // with a hole behind it, which is none of ours
+  if (!stored.ok()) return stored.error().clone();
+  const size_t bytes = std::min<uint64_t>(options.to.value - start.value, content->size());
+  if (!*stored || equal(ByteView(**stored).first(bytes), content->view(0, bytes))) return {};
+  return make_error(ErrorCode::kMismatch,
+                    "component {}: the WAL of this copy is stored already, as another: the server was set back, or two "
+                    "write to one archive (segment {})",
+                    archive.identity().component, name)
+      .with_hint(
+          "with that WAL the copy would not be this server's. If the server is to go on as it is, give its component "
+          "another name in holdfast.yaml (docs/postgres.md, \"A server that was set back\")");
+}
+
 }  // namespace
 
 Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherOptions& options) {
@@ -59,7 +82,7 @@ Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherO
     world.clock.sleep(kPollInterval);
     gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
   }
-  if (gaps.empty()) return {};
+  if (gaps.empty()) return check_beginning(world, archive, options);
   const uint64_t size = archive.identity().segment_bytes;
   std::string failure;
   for (Lsn start{options.from.value / size * size}; start < options.to; start.value += size) {
@@ -71,7 +94,7 @@ Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherO
     if (!stored.ok() && failure.empty()) failure = stored.error().text();
   }
   gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
-  if (gaps.empty()) return {};
+  if (gaps.empty()) return check_beginning(world, archive, options);
   return make_error(ErrorCode::kIncomplete, "WAL that the copy needs is not in the repository: {}{}{}", gaps.front(),
                     failure.empty() ? "" : "; ", failure)
       .with_hint("let the server keep WAL until it is stored: allow a replication slot, or raise wal_keep_size");

@@ -20,6 +20,7 @@ struct GatherOptions {
 // Makes sure that the archive holds the WAL of a range without a gap: waits
 // shortly for whoever archives, then takes what is missing from pg_wal, where a
 // slot keeps it. kIncomplete when WAL is nowhere to be had: the copy is of no use.
+// kMismatch when what is stored is of another history than the server's.
 Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherOptions& options);
 
 // Of a timeline of which nobody has stored anything yet, though its ancestor was followed:

@@ -67,6 +67,31 @@ class GatherBeginningTest : public ::testing::Test {
   GatherOptions options_;
 };
 
+// Case: a backup of a server that was set back, whose old WAL is stored under the same names.
+TEST_F(GatherBeginningTest, RefusesWalOfAnotherHistoryThatIsStoredAlready) {
+  TestWal other(Lsn{2 * kSegment}, 2);
+  other.filler(2000);
+  other.fill_segment();
+  other.switch_segment();
+  ASSERT_TRUE(archive_->push(segment_name(2, Lsn{2 * kSegment}, kSegment), other.segment(0)).ok());
+  options_.from = Lsn{2 * kSegment};
+  options_.to = Lsn{2 * kSegment + 50'000};
+  const auto outcome = gather_wal(world_, *archive_, options_);
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_EQ(outcome.error().code(), ErrorCode::kMismatch);
+  EXPECT_EQ(
+      outcome.error().message(),
+      "component db: the WAL of this copy is stored already, as another: the server was set back, or two write to "
+      "one archive (segment 000000020000000000000002)");
+}
+
+TEST_F(GatherBeginningTest, AcceptsItsOwnWalThatIsStoredAlready) {
+  ASSERT_TRUE(archive_->push(segment_name(2, Lsn{2 * kSegment}, kSegment), wal_.segment(0)).ok());
+  options_.from = Lsn{2 * kSegment};
+  options_.to = Lsn{2 * kSegment + 50'000};
+  EXPECT_TRUE(gather_wal(world_, *archive_, options_).ok());
+}
+
 TEST_F(GatherBeginningTest, StoresATimelineFromWhereItBegan) {
   follow_ancestor();
   gather();

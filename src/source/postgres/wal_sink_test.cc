@@ -110,6 +110,33 @@ TEST_F(WalSinkTest, StoresInHasteWhileMoreWaits) {
   EXPECT_EQ(store_.names(stream), std::vector{wal_.segment_name(3)}) << "nothing waits behind the last";
 }
 
+// What does not hold together with what came before is not stored, so it is not acknowledged.
+TEST_F(WalSinkTest, RefusesAPartThatGoesOnFromAnotherHistory) {
+  TestWal other;
+  other.filler(100);
+  for (int i = 0; i < 20; i++) other.filler(6000);
+  const auto sink = this->sink(options());
+  feed(*sink, 0, 50'000, 10'000);
+  ASSERT_TRUE(sink->drain(kPatience));
+  sink->append(other.bytes().subspan(50'000, 50'000), Lsn{});
+  EXPECT_FALSE(sink->drain(kPatience));
+  ASSERT_TRUE(sink->failure());
+  EXPECT_EQ(sink->failure()->code(), ErrorCode::kMismatch);
+  EXPECT_THAT(sink->failure()->text(), HasSubstr("it is not stored, and not acknowledged"));
+  EXPECT_EQ(sink->stored(), Lsn{kSegment + 50'000});
+}
+
+TEST_F(WalSinkTest, RefusesASegmentThatIsDamaged) {
+  const auto sink = this->sink(options());
+  Bytes damaged = wal_.segment(0);
+  damaged[300'000] ^= 1;
+  sink->append(damaged, Lsn{});
+  EXPECT_FALSE(sink->drain(kPatience));
+  ASSERT_TRUE(sink->failure());
+  EXPECT_EQ(sink->failure()->code(), ErrorCode::kMismatch);
+  EXPECT_EQ(sink->stored(), Lsn{kSegment});
+}
+
 TEST_F(WalSinkTest, TriesAgainUntilTheStoreIsBack) {
   const auto sink = this->sink(options());
   store_.break_down(make_error(ErrorCode::kUnavailable, "away").with_retryable());

@@ -1,0 +1,63 @@
+#include "source/postgres/resume_proof.h"
+
+#include <algorithm>
+
+#include "source/postgres/wal_format.h"
+
+namespace holdfast::postgres {
+
+namespace {
+
+constexpr std::string_view kWayOut =
+    "nothing of the new history is stored under this name, and nothing is lost of the old one. If the server is to "
+    "go on as it is, give its component another name in holdfast.yaml and take a backup "
+    "(docs/postgres.md, \"A server that was set back\")";
+
+}  // namespace
+
+Error set_back(const WalArchive::Identity& identity, uint32_t timeline, Lsn server_end, Lsn stored_end) {
+  return make_error(ErrorCode::kMismatch,
+                    "component {}: the server's WAL ends at {} on timeline {}, but it is stored up to {}: the server "
+                    "was set back, and what it writes now is another history",
+                    identity.component, server_end.text(), timeline, stored_end.text())
+      .with_hint(std::string(kWayOut));
+}
+
+Result<ResumeProof> ResumeProof::create(WalArchive& archive, const StreamStart& resume, Lsn gone_before) {
+  const uint64_t segment_bytes = archive.identity().segment_bytes;
+  StreamStart start{resume.timeline, segment_start(resume.position, segment_bytes)};
+  const bool between = start.position == resume.position;
+  if (between) {
+    if (start.position.value < 2 * segment_bytes || start.position <= gone_before)
+      return ResumeProof(archive, resume, {});
+    start.position.value -= segment_bytes;
+  }
+  const std::string name = segment_name(start.timeline, start.position, segment_bytes);
+  auto stored = between ? TRY(archive.fetch_whole(name)) : TRY(archive.fetch(name));
+  if (!stored && between) return ResumeProof(archive, resume, {});
+  if (!stored) return make_error(ErrorCode::kInvalidData, "the beginning of WAL segment {} is not stored", name);
+  stored->resize(resume.position.value - start.position.value);
+  return ResumeProof(archive, start, std::move(*stored));
+}
+
+Result<ByteView> ResumeProof::take(Lsn start, ByteView bytes) {
+  const Lsn due{start_.position.value + taken_};
+  if (start != due)
+    return make_error(ErrorCode::kInvalidData, "the server sent WAL from {} where {} is due", start.text(), due.text());
+  const size_t count = std::min(bytes.size(), stored_.size() - taken_);
+  const ByteView expected = stored_.view(taken_, count);
+  const auto differs = std::mismatch(expected.begin(), expected.end(), bytes.begin()).first;
+  if (differs != expected.end()) {
+    const Lsn at{due.value + static_cast<uint64_t>(differs - expected.begin())};
+    return make_error(ErrorCode::kMismatch,
+                      "component {}: from {} on the server's WAL of timeline {} is not what is stored up to {}: the "
+                      "server was set back, or another one goes by its name",
+                      archive_->identity().component, at.text(), start_.timeline,
+                      Lsn{start_.position.value + stored_.size()}.text())
+        .with_hint(std::string(kWayOut));
+  }
+  taken_ += count;
+  return bytes.subspan(count);
+}
+
+}  // namespace holdfast::postgres

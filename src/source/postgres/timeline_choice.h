@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "source/postgres/lsn.h"
+#include "source/postgres/snapshot_source.h"
+#include "source/postgres/wal_archive.h"
+
+namespace holdfast::postgres {
+
+// A timeline that a stored snapshot leads to, and that is not followed.
+struct OtherTimeline {
+  uint32_t timeline = 0;
+  Lsn parted;              // where the two ways part
+  std::optional<Time> at;  // the first that is known of either behind that
+  std::optional<Time> last;
+  bool newer = false;  // it was at work when the one that is followed was, and longer
+};
+
+struct TimelineChoice {
+  uint32_t timeline = 0;
+  std::vector<OtherTimeline> others;  // those worth a word
+  // The one that makes it unclear what is the newest: a person has to choose.
+  const OtherTimeline* rival() const;
+};
+
+// Which timeline "the newest" is on. Not the highest number: a standby that was promoted for
+// a test, or a restored copy that archived for a moment, leaves a timeline too, and the server
+// that counts goes on along the old one. The newest snapshot says where that is. Another
+// timeline is followed instead when all that is known of it (commits, marks, snapshots behind
+// the place where the two part) came after all that is known of the first: then it has taken
+// over, by a failover or a restore to the past. Where both went on at the same time and the
+// other for longer, nobody can tell: it is named as newer.
+// `snapshots` are those of the cluster, oldest first, at least one.
+Result<TimelineChoice> choose_timeline(WalArchive& archive, const std::vector<SnapshotSource>& snapshots);
+
+// A snapshot leads to a timeline when its own end lies before the way to that timeline
+// leaves the snapshot's.
+Result<bool> leads_to(WalArchive& archive, const SnapshotSource& source, uint32_t timeline);
+
+// "timeline 2, which parted from 1 at 0/5000000, is left aside; the last that is known of it is of ..."
+std::string describe(const OtherTimeline& other, uint32_t followed);
+
+}  // namespace holdfast::postgres
