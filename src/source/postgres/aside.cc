@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "source/postgres/dump.h"
 #include "source/postgres/snapshot_source.h"
 #include "source/postgres/sqlstate.h"
 #include "source/postgres/timeline.h"
@@ -121,9 +122,15 @@ std::vector<std::pair<std::string, std::string>> settings_aside(int major, const
   return settings;
 }
 
+std::string aside_conninfo(const std::string& socket_directory, const std::string& port, const std::string& role) {
+  return conninfo_with(fmt::format("host={} port={} dbname=postgres", socket_directory, port), "user", role);
+}
+
 bool is_final(const Error& refused) {
-  return refused.code() == ErrorCode::kMismatch ||
-         (refused.code() == ErrorCode::kPermission && !sqlstate_of(refused).empty());
+  if (refused.code() == ErrorCode::kMismatch) return true;
+  // At connect libpq has no SQLSTATE to give, and the server's word is FATAL.
+  const bool servers_word = !sqlstate_of(refused).empty() || refused.message().find("FATAL:") != std::string::npos;
+  return refused.code() == ErrorCode::kPermission && servers_word;
 }
 
 }  // namespace holdfast::postgres

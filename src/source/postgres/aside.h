@@ -32,6 +32,9 @@ Result<void> write_access_files(FileSystem& fs, const std::string& root);
 std::vector<std::pair<std::string, std::string>> settings_aside(int major, const std::string& data_directory,
                                                                 const std::string& root);
 
+// How the server is reached whose socket is in `socket_directory`, as `role`.
+std::string aside_conninfo(const std::string& socket_directory, const std::string& port, const std::string& role);
+
 // Whether waiting will not change that a server just started aside refuses a connection:
 // it is another server, or its own account may not do what we need.
 bool is_final(const Error& refused);

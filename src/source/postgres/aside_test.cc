@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "source/postgres/superuser.h"
 #include "source/postgres/test_rig.h"
 #include "source/postgres/verify.h"
 
@@ -58,6 +59,14 @@ class Environment {
  private:
   const std::map<std::string, std::string> values_;
 };
+
+// Waiting does not change what the server says of the account.
+TEST(RecoveryAside, ARoleThatIsNotThereEndsIt) {
+  EXPECT_TRUE(is_final(make_error(ErrorCode::kPermission,
+                                  "can't connect to the PostgreSQL server: connection to server on socket "
+                                  "\"/s/.s.PGSQL.5432\" failed: FATAL:  role \"postgres\" does not exist")));
+  EXPECT_FALSE(is_final(make_error(ErrorCode::kUnavailable, "FATAL:  the database system is starting up")));
+}
 
 class Aside : public testing::Test {
  protected:
@@ -119,6 +128,32 @@ TEST_F(Aside, NeitherTheEnvironmentNorTheOriginalsSettingsReachAnythingElse) {
   EXPECT_EQ(cluster_->sql("select count(*) from t").value(), "100");
   EXPECT_FALSE(exists(fs, cluster_->scratch() + "/ended").value());
   EXPECT_FALSE(exists(fs, cluster_->scratch() + "/cleaned").value());
+}
+
+// Which is named as somebody liked, and may have lost the right to log in.
+TEST(AsideOfAnyName, TheServerIsAskedAsASuperuserThatItHas) {
+  SKIP_WITHOUT_SERVER();
+  TestCluster::Options named;
+  named.initdb = {"-U", "the app"};
+  auto cluster = TestCluster::create(named);
+  ASSERT_OK(cluster);
+  EXPECT_EQ((*cluster)->sql("select current_user").value(), "the app");
+  ASSERT_OK(
+      (*cluster)->sql("create role other login; create role boss superuser login;"
+                      "create role idle superuser; alter role \"the app\" nologin"));
+  ASSERT_OK((*cluster)->stop());
+  EXPECT_EQ(login_superuser(real_file_system(), (*cluster)->data()).value(), "boss");
+  ASSERT_OK((*cluster)->start());
+  ASSERT_OK((*cluster)->sql("vacuum full pg_authid"));
+  ASSERT_OK((*cluster)->sql("create role last superuser login; alter role boss nologin"));
+  ASSERT_OK((*cluster)->stop());
+  EXPECT_EQ(login_superuser(real_file_system(), (*cluster)->data()).value(), "last");
+  ASSERT_OK((*cluster)->start());
+  Connection refused;
+  refused.conninfo = (*cluster)->connection().conninfo + " user=idle";
+  const auto session = ServerSession::connect(refused);
+  ASSERT_FALSE(session.ok());
+  EXPECT_TRUE(is_final(session.error())) << session.error().text();
 }
 
 TEST_F(Aside, AnotherServerThanTheOneMeantIsNotSpokenTo) {
