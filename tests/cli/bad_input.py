@@ -200,6 +200,16 @@ class BadInput(Case):
         slot = self.holdfast("key", "list", "--json").json()["slots"][0]["id"]
         self.refuse("key", "remove", slot[:12], status=REFUSED, says="last")
 
+    def test_the_passphrase_in_use_is_removed_only_on_request(self):
+        self.make_stack(backup=False)
+        (self.scratch / "second").write_text("second\n")
+        self.holdfast("key", "add", "--new-passphrase", f"file:{self.scratch}/second")
+        slot = next(slot["id"] for slot in self.holdfast("key", "list", "--json").json()["slots"] if slot["current"])
+        self.refuse("key", "remove", slot[:12], status=REFUSED, says="is the one that this command opened the repository with",
+                    hint="to replace it use 'holdfast key change'; to remove it all the same say --even-in-use")
+        self.holdfast("key", "remove", slot[:12], "--even-in-use")
+        self.holdfast("points", expect=WRONG_PASSPHRASE)
+
     @unittest.skipUnless(is_root(), "needs another account to be refused by")
     def test_no_permission(self):
         self.make_stack()
