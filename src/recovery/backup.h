@@ -11,8 +11,9 @@ namespace holdfast::recovery {
 struct BackupOptions {
   std::vector<std::string> components;  // empty: all of the stack
   std::vector<std::string> tags;
-  bool full = false;   // look at nothing that is stored: read everything
-  bool prove = false;  // read also what the log says is unchanged, and fail if it is not
+  bool full = false;         // look at nothing that is stored: read everything
+  bool new_cluster = false;  // a PostgreSQL component goes on as another cluster than that of its points
+  bool prove = false;        // read also what the log says is unchanged, and fail if it is not
 };
 
 struct BackupReport {
@@ -26,7 +27,8 @@ struct BackupReport {
 // that the stack gives them, and commits them together, once. When one fails nothing is
 // committed (what was stored is reused by the next attempt, or collected), unless the
 // stack says kCommitDegraded and another component was captured: then the point says
-// what it lacks (repo/missing.h). Commands around the capture run as
+// what it lacks (repo/missing.h). A server of another cluster than that of a component's
+// newest point is kMismatch without `new_cluster`. Commands around the capture run as
 // capture_commands.h promises.
 Result<BackupReport> take_point(Workspace& workspace, const BackupOptions& options);
 

@@ -222,7 +222,15 @@ class Postgres(Case):
         plan = self.as_server("prune", "--keep-last", 9, "--dry-run", "--json").json()
         self.assertEqual({log["stream"]: log["note"] for log in plan["logs"]},
                          {f"db.{old}": "", f"db.{new}": "no kept point belongs to it: left as it is"})
-        self.as_server("backup")
+        refused = self.as_server("backup", expect=MISMATCH)
+        self.assertIn(f"the server is the cluster with system identifier {new}, and the newest point of this component is of the "
+                      f"cluster with {old}\nhint: ", refused.err)
+        self.as_server("backup", "--new-cluster")
+        points = self.as_server("points", "--json").json()["points"]
+        self.assertEqual([point["components"][0]["system_id"] for point in points], [old, old, new])
+        self.assertIn(f"system identifier {new}", self.as_server("restore", "--validate-only", "--to", self.scratch / "out").out)
+        planned = self.as_server("restore", "--validate-only", "--to", self.scratch / "out", "--json").json()
+        self.assertEqual(planned["components"][0]["system_id"], new)
 
         def windows(*words):
             outcome = self.as_server("prune", *words, "--dry-run", "--grace", "0s")
