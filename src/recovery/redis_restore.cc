@@ -25,12 +25,22 @@ redis::MaterialiseOptions materialise_options(Workspace& workspace, const Restor
   return options;
 }
 
-Result<void> check_place(const ComponentPlan& plan) {
+// The other components need not wait for that.
+std::string without(Workspace& workspace, const std::string& component) {
+  std::string words;
+  for (const ComponentConfig& each : workspace.stack().components)
+    if (each.name != component) words += " --component " + each.name;
+  return words.empty() ? "" : "; the rest without it: holdfast restore" + words;
+}
+
+Result<void> check_place(Workspace& workspace, const ComponentPlan& plan) {
   if (!plan.to.empty()) return {};
+  const std::string others = without(workspace, plan.component);
   return make_error(ErrorCode::kUsage, "nothing says where its data directory is")
       .with_hint(
           "say where to restore it with --to DIR, or load it into a running server with --into ADDRESS; "
-          "data_directory in holdfast.yaml says it for good");
+          "data_directory in holdfast.yaml says it for good" +
+          others);
 }
 
 Result<redis::LoadOptions> load_options(Workspace& workspace, const RestoreRequest& request,
@@ -103,7 +113,7 @@ Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request,
     const redis::LoadOptions options = TRY(load_options(workspace, request, plan));
     return redis::check_load(world, options);
   }
-  TRY(check_place(plan));
+  TRY(check_place(workspace, plan));
   const RedisLog opened = TRY(open_redis_log(workspace, plan.component));
   auto report = TRY(redis::materialise(world, workspace.repository(), *opened.log, plan.snapshot, *plan.redis_target,
                                        materialise_options(workspace, request, plan, true)));
@@ -113,7 +123,7 @@ Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request,
 
 Result<ComponentRestored> restore_redis(Workspace& workspace, const RestoreRequest& request,
                                         const ComponentPlan& plan) {
-  TRY(check_place(plan));
+  TRY(check_place(workspace, plan));
   const RedisLog opened = TRY(open_redis_log(workspace, plan.component));
   if (plan.into_server) return load(workspace, request, plan, *opened.log);
   source::World world = workspace.world();

@@ -200,6 +200,12 @@ class BadInput(Case):
         slot = self.holdfast("key", "list", "--json").json()["slots"][0]["id"]
         self.refuse("key", "remove", slot[:12], status=REFUSED, says="last")
 
+    def test_a_password_for_a_standby_is_not_taken_from_the_command_line(self):
+        self.make_stack()
+        outcome = self.refuse("restore", "--standby", "--primary-conninfo", "host=x password=hunter2", status=CONFIG,
+                              says="--primary-conninfo: the connection string holds a password", hint="every account of the machine sees a command line")
+        self.assertNotIn("hunter2", outcome.err)
+
     def test_the_passphrase_in_use_is_removed_only_on_request(self):
         self.make_stack(backup=False)
         (self.scratch / "second").write_text("second\n")

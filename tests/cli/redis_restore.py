@@ -100,6 +100,8 @@ class RedisRestore(Case):
     def test_a_point_to_a_directory(self):
         target = self.scratch / "restored"
         self.refuse("restore", status=USAGE, says="nothing says where its data directory is")
+        planned = self.holdfast("restore", "--dry-run", expect=USAGE)
+        self.assertIn("will be as at", planned.out)
         outcome = self.holdfast("restore", "--point", "latest", "--to", target, "--json").json()
         component = outcome["components"][0]
         self.assertEqual((component["kind"], component["into_server"]), ("redis", False))
