@@ -90,6 +90,13 @@ class Commands(Case):
             (self.data / "a.txt").write_text(f"{number}\n")
             self.holdfast("backup")
         plan = self.holdfast("prune", "--keep-last", 2, "--dry-run", "--json").json()
+        self.assertNotIn("rules of the command line", self.holdfast("prune", "--keep-last", 2, "--dry-run").out)
+        self.assertIn("the rules of the command line would keep nothing", self.holdfast("prune", "--keep-last", 0, expect=16).err)
+        with open(self.config, "a", encoding="utf-8") as file:
+            file.write("retention: {keep_daily: 3}\n")
+        self.assertIn("note: by the rules of the command line instead of holdfast.yaml's",
+                      self.holdfast("prune", "--keep-last", 2, "--dry-run").out)
+        self.assertNotIn("rules of the command line", self.holdfast("prune", "--dry-run").out)
         self.assertEqual([point["keep"] for point in plan["points"]], [True, True, False, False])
         self.assertEqual(len(self.holdfast("points", "--json").json()["points"]), 4)
         self.holdfast("prune", "--keep-last", 2)
