@@ -51,6 +51,12 @@ Result<redis::LoadOptions> load_options(Workspace& workspace, const RestoreReque
   return options;
 }
 
+// The component's own server is known with its password; of another one it has to be given.
+Error with_password_hint(const RestoreRequest& request, Error refused) {
+  if (refused.code() != ErrorCode::kPermission || !request.into_password.empty()) return refused;
+  return std::move(refused).with_hint("give its password with --into-password env:NAME, file:PATH or exec:COMMAND");
+}
+
 std::string loaded_note(const redis::LoadReport& report) {
   std::string databases;
   for (const auto& [db, keys] : report.keys_of)
@@ -67,9 +73,10 @@ Result<ComponentRestored> load(Workspace& workspace, const RestoreRequest& reque
                                redis::CommandLog& log) {
   source::World world = workspace.world();
   const redis::LoadOptions options = TRY(load_options(workspace, request, plan));
-  redis::LoadReport report =
-      TRY(redis::load_snapshot(world, workspace.repository(), log, plan.snapshot, *plan.redis_target,
-                               {"", bin_directory_of(workspace, plan.component)}, options));
+  auto loaded = redis::load_snapshot(world, workspace.repository(), log, plan.snapshot, *plan.redis_target,
+                                     {"", bin_directory_of(workspace, plan.component)}, options);
+  if (!loaded.ok()) return with_password_hint(request, std::move(loaded).error());
+  redis::LoadReport report = std::move(loaded).value();
   ComponentRestored outcome;
   outcome.bytes = outcome.bytes_written = report.bytes;
   outcome.faults = std::move(report.faults);
@@ -111,7 +118,9 @@ Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request,
                       workspace.stack().effective_threads()};
   if (plan.into_server) {
     const redis::LoadOptions options = TRY(load_options(workspace, request, plan));
-    return redis::check_load(world, options);
+    auto looked = redis::check_load(world, options);
+    if (!looked.ok()) return with_password_hint(request, std::move(looked).error());
+    return {};
   }
   TRY(check_place(workspace, plan));
   const RedisLog opened = TRY(open_redis_log(workspace, plan.component));

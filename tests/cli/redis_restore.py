@@ -135,7 +135,9 @@ class RedisRestore(Case):
     def test_into_a_running_server(self):
         instant = self.write_history()
         target = self.serve("target", "--requirepass", "a password")
-        self.holdfast("restore", "--into", target.address, expect=PERMISSION)
+        for words in ([], ["--dry-run"]):
+            refused = self.holdfast("restore", "--into", target.address, *words, expect=PERMISSION)
+            self.assertIn("hint: give its password with --into-password env:NAME, file:PATH or exec:COMMAND", refused.err)
         into = ["restore", "--component", "cache", "--at", instant, "--into", target.address, "--into-password", "env:TARGET_PASSWORD"]
         password = {"environment": {"TARGET_PASSWORD": "a password"}}
         outcome = self.holdfast(*into, **password)

@@ -126,6 +126,11 @@ std::string aside_conninfo(const std::string& socket_directory, const std::strin
   return conninfo_with(fmt::format("host={} port={} dbname=postgres", socket_directory, port), "user", role);
 }
 
+Error with_scratch_hint(Error refused) {
+  if (refused.code() != ErrorCode::kNoSpace) return refused;
+  return std::move(refused).with_hint("make room there, or name a directory with more of it: --scratch DIR");
+}
+
 bool is_final(const Error& refused) {
   if (refused.code() == ErrorCode::kMismatch) return true;
   // At connect libpq has no SQLSTATE to give, and the server's word is FATAL.

@@ -68,6 +68,13 @@ TEST(RecoveryAside, ARoleThatIsNotThereEndsIt) {
   EXPECT_FALSE(is_final(make_error(ErrorCode::kUnavailable, "FATAL:  the database system is starting up")));
 }
 
+TEST(RecoveryAside, WhereItDoesNotFitScratchIsTheWayOn) {
+  const Error full =
+      with_scratch_hint(make_error(ErrorCode::kNoSpace, "full").with_hint("restore elsewhere with --to"));
+  EXPECT_EQ(full.hint(), "make room there, or name a directory with more of it: --scratch DIR");
+  EXPECT_EQ(with_scratch_hint(make_error(ErrorCode::kIo, "x").with_hint("h")).hint(), "h");
+}
+
 class Aside : public testing::Test {
  protected:
   void SetUp() override {

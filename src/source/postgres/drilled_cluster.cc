@@ -141,7 +141,9 @@ Result<void> DrilledCluster::restore() {
   options.gid = options_.user.gid;
   for (const SnapshotTablespace& space : source_.tablespaces)
     options.tablespaces[space.oid] = join_path(path("spaces"), space.oid);
-  restored_bytes_ = TRY(materialise(world_, repository_, snapshot_, target_, options)).bytes;
+  auto report = materialise(world_, repository_, snapshot_, target_, options);
+  if (!report.ok()) return with_scratch_hint(std::move(report).error());
+  restored_bytes_ = report->bytes;
   return {};
 }
 
