@@ -4,6 +4,8 @@
 
 #include <cstdio>
 #include <exception>
+#include <string_view>
+#include <vector>
 
 #include "base/errors.h"
 #include "base/log.h"
@@ -185,6 +187,14 @@ int Program::parse_failure(const CLI::ParseError& error) {
 
 int Program::run(int argc, char** argv) {
   help_ = argc == 1;
+  // "help" and "help COMMAND", as of other programs; nothing else is called so.
+  std::vector<char*> words(argv, argv + argc);
+  if (argc > 1 && std::string_view(argv[1]) == "help") {
+    help_ = true;
+    words.erase(words.begin() + 1);
+    argc--;
+  }
+  argv = words.data();
   // To PostgreSQL a small exit status of restore_command means "no such file",
   // even where the command line itself could not be read.
   bool wal = false;

@@ -273,6 +273,12 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
   return {};
 }
 
+// Which window there is the error says.
+Error with_window_hint(Error refused) {
+  if (refused.code() != ErrorCode::kUnreachableTarget || !refused.hint().empty()) return refused;
+  return std::move(refused).with_hint("choose an instant in the window, or --at latest");
+}
+
 Result<void> run(Context& context, RestoreCommand& command) {
   TRY(settle(command, context.machine().clock.now()));
   if (!command.one.database.empty())
@@ -282,7 +288,7 @@ Result<void> run(Context& context, RestoreCommand& command) {
     ProgressView view(context);
     return recovery::plan_restore(*workspace, command.request);
   }();
-  if (!planned.ok()) return std::move(planned).error();
+  if (!planned.ok()) return with_window_hint(std::move(planned).error());
   recovery::RestorePlan& plan = *planned;
   if (!command.validate_only && !command.dry_run) {
     print_plan(context, plan);

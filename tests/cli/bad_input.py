@@ -69,7 +69,7 @@ class BadInput(Case):
         self.make_stack(backup=False)
         (self.scratch / "pass").unlink()
         path = self.scratch / "pass"
-        self.refuse("points", status=NOT_FOUND,
+        self.refuse("points", status=CONFIG,
                     whole=f"passphrase of the repository: secret file:{path}: can't open {path}: no such file or directory",
                     hint="without it nothing can be read: bring it back, or correct repository.passphrase")
 
@@ -224,7 +224,7 @@ class BadInput(Case):
         (self.scratch / "pass").chmod(0o644)
         self.refuse("points", status=PERMISSION, says="ermission denied", prefix=prefix)
         (self.scratch / "pass").chmod(0o600)
-        self.refuse("points", status=PERMISSION, says="pass", prefix=prefix)
+        self.refuse("points", status=CONFIG, says="pass: permission denied", prefix=prefix)
 
     @unittest.skipUnless(is_root(), "needs to mount a small file system")
     def test_disk_too_small(self):

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import PROGRAM, SOURCE, Case
+from harness import PROGRAM, SOURCE, USAGE, Case
 
 
 def commands():
@@ -40,6 +40,11 @@ class Help(Case):
                 self.assertEqual(outcome.err, "")
                 wide = [line for line in outcome.out.splitlines() if len(line) > 80]
                 self.assertEqual(wide, [])
+
+    def test_help_is_a_word_too(self):
+        for words in ([], ["backup"], ["wal", "get"]):
+            self.assertEqual(self.holdfast("help", *words, config=False, cwd="/").out, self.holdfast(*words, "--help", config=False).out)
+        self.holdfast("help", "nothing", config=False, expect=USAGE)
 
     def test_every_argument_has_a_name(self):
         for words in (["runbook", "run"], ["runbook", "plan"], ["runbook", "resume"], ["runbook", "report"], ["mount"], ["explain"]):

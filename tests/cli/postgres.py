@@ -96,7 +96,8 @@ class Postgres(Case):
         self.server.stop()
         for words in (["--at", "2001-01-01T00:00:00Z"], ["--lsn", "F/0"], ["--xid", "4000000"], ["--name", "nowhere"]):
             with self.subTest(words=words):
-                self.refuse_restore(*words, "--to", self.scratch / "out", status=UNREACHABLE, says="window")
+                refused = self.refuse_restore(*words, "--to", self.scratch / "out", status=UNREACHABLE, says="window")
+                self.assertIn("hint: choose an instant in the window, or --at latest", refused.err)
                 self.refuse_restore(*words, "--delta", status=UNREACHABLE, says="window")
 
     def test_exclusive_targets_end_before_what_they_name(self):
