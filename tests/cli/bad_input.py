@@ -274,6 +274,11 @@ class BadInput(Case):
 
 
 class CommandLine(Case):
+    def test_a_number_that_is_none_is_said_in_plain_words(self):
+        for words, says in ((["restore", "--xid", "abc"], "--xid wants a number, not 'abc'"),
+                            (["points", "--threads", 0], "--threads wants a number from 1 to 256, not '0'")):
+            self.assertIn(f"holdfast: {says}\n", self.holdfast(*words, config=False, expect=USAGE).err)
+
     def test_unknown_command_option_and_argument(self):
         self.refuse("bakup", status=USAGE, says="unknown command 'bakup'", hint="did you mean 'backup'?")
         self.refuse("restore", "--dryrun", status=USAGE, says="unknown option '--dryrun'", hint="did you mean '--dry-run'?")

@@ -67,6 +67,8 @@ Result<void> prove_replayed(ServerSession& session, const ResolvedTarget& target
 
 Result<void> wait_for_end_of_recovery(const source::World& world, const RecoveringServer& server,
                                       const ResolvedTarget& target, Duration until, const std::string& purpose) {
+  // What was counted is restored: from here on there is no share of anything to show.
+  world.progress.bytes_total = world.progress.bytes_done = 0;
   world.progress.phase = "recovering";
   while (true) {
     auto session = ServerSession::connect(server.connection);

@@ -40,9 +40,11 @@ TEST(RecoveryAside, AServerThatEndedIsToldAtOnce) {
   nowhere.conninfo = "host=/nonexistent user=postgres dbname=postgres";
   const RecoveringServer server{nowhere, [] { return false; }, [] { return std::string("FATAL: it ended"); }};
   const Duration until = world.clock.monotonic() + Duration::hours(1);
+  progress.bytes_total = progress.bytes_done = 100;
   const auto waited = wait_for_end_of_recovery(world, server, ResolvedTarget(), until, "the recovery aside");
   ASSERT_FALSE(waited.ok());
   EXPECT_EQ(waited.error().code(), ErrorCode::kServer);
+  EXPECT_EQ(progress.bytes_total, 0u) << "recovery is no share of what was restored";
   EXPECT_EQ(waited.error().message(), "the server ended before recovery did; its log ends with: FATAL: it ended");
 }
 
