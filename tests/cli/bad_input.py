@@ -276,6 +276,7 @@ class BadInput(Case):
 class CommandLine(Case):
     def test_a_number_that_is_none_is_said_in_plain_words(self):
         for words, says in ((["restore", "--xid", "abc"], "--xid wants a number, not 'abc'"),
+                            (["points", "--last", 0], "--last wants a number from 1 to 1000000, not '0'"),
                             (["points", "--threads", 0], "--threads wants a number from 1 to 256, not '0'")):
             self.assertIn(f"holdfast: {says}\n", self.holdfast(*words, config=False, expect=USAGE).err)
 

@@ -102,6 +102,11 @@ class RedisRestore(Case):
         self.refuse("restore", status=USAGE, says="nothing says where its data directory is")
         planned = self.holdfast("restore", "--dry-run", expect=USAGE)
         self.assertIn("will be as at", planned.out)
+        alone = self.config.read_text()
+        self.config.write_text(f"{alone}  - {{name: more, kind: files, paths: [{self.scratch}/pass]}}\n")
+        refused = self.holdfast("restore", expect=USAGE)
+        self.assertIn("; the rest without it: holdfast restore --component more\n", refused.err)
+        self.config.write_text(alone)
         outcome = self.holdfast("restore", "--point", "latest", "--to", target, "--json").json()
         component = outcome["components"][0]
         self.assertEqual((component["kind"], component["into_server"]), ("redis", False))
