@@ -74,7 +74,9 @@ Result<Secret> resolve_secret(std::string_view reference) {
         .with_hint("write env:NAME, file:PATH or exec:COMMAND");
   }
   if (secret.ok() && secret->empty()) secret = make_error(ErrorCode::kConfig, "it is empty");
-  return std::move(secret).context(fmt::format("secret {}", reference));
+  if (secret.ok()) return secret;
+  // Whatever it was: the reference leads to no secret.
+  return std::move(secret).error().with_code(ErrorCode::kConfig).with_context(fmt::format("secret {}", reference));
 }
 
 }  // namespace holdfast

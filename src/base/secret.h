@@ -30,8 +30,8 @@ class Secret {
 
 // Resolves "env:NAME", "file:PATH" (one trailing newline is dropped) or
 // "exec:COMMAND" (run by /bin/sh, its standard output; 30 s). A bare value is
-// refused with a hint: secrets do not stand in configuration or argv. Errors
-// name the reference, never the value.
+// refused with a hint: secrets do not stand in configuration or argv. Errors are
+// kConfig, whatever the cause, and name the reference, never the value.
 Result<Secret> resolve_secret(std::string_view reference);
 
 }  // namespace holdfast

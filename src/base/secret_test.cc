@@ -44,6 +44,12 @@ TEST(Secret, ComesFromACommand) {
             "error: secret exec:echo no key >&2; exit 1: /bin/sh ended with status 1: no key");
 }
 
+TEST(Secret, ThatCanNotBeHadIsOneError) {
+  for (const char* reference :
+       {"env:HOLDFAST_TEST_NO_SECRET", "file:/nowhere/secret", "file:/", "exec:exit 7", "exec:true"})
+    EXPECT_EQ(resolve_secret(reference).error().code(), ErrorCode::kConfig) << reference;
+}
+
 TEST(Secret, ABareValueIsRefusedAndNotRepeated) {
   for (const char* value : {"hunter2", "hunter2:more", ""}) {
     EXPECT_EQ(

@@ -82,6 +82,8 @@ void add_backup(Program& program) {
   command->add_option("--component", options->components, "only this component (may be repeated)")->type_name("NAME");
   command->add_option("--tag", options->tags, "mark the point; tags in retention.keep_tags hold it")->type_name("TAG");
   command->add_flag("--full", options->full, "read everything, whatever looks unchanged");
+  command->add_flag("--new-cluster", options->new_cluster,
+                    "PostgreSQL: the component goes on as another cluster, as after a new initdb or pg_upgrade");
   command->add_flag("--prove", options->prove,
                     "read also the pages that the WAL does not name, and fail if one has changed");
   command->add_flag("--allow-empty", options->allow_empty,

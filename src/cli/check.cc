@@ -1,6 +1,7 @@
 #include "repo/check.h"
 
 #include <charconv>
+#include <set>
 
 #include "base/units.h"
 #include "cli/commands.h"
@@ -80,8 +81,10 @@ Result<void> run(Context& context, const CheckCommand& options) {
   context.set_document("check", std::move(document));
   print_report(context, report, share);
   if (!report.damage.empty()) {
+    std::set<std::string> objects;
+    for (const repo::Damage& item : report.damage) objects.insert(item.object);
     return make_error(ErrorCode::kDamaged, "{} of the repository {} damaged or missing",
-                      counted(report.damage.size(), "object"), report.damage.size() == 1 ? "is" : "are")
+                      counted(objects.size(), "object"), objects.size() == 1 ? "is" : "are")
         .with_hint("'holdfast explain' lists the points and files that this touches");
   }
   context.print("no damage found");

@@ -63,10 +63,37 @@ std::string how_of(const nlohmann::json& body) {
   return asked == body.end() ? "-" : text_of(*asked, "how");
 }
 
+bool has_passed(const nlohmann::json& body) { return text_of(body, "result") == "passed"; }
+
 std::string took_text(const nlohmann::json& body) {
+  if (!has_recovered(body)) return "-";
   const auto found = body.find("recovery_seconds");
   if (found == body.end() || !found->is_number()) return "-";
   return duration_text(Duration::milliseconds(static_cast<int64_t>(found->get<double>() * 1000)));
+}
+
+std::string ending_of(const nlohmann::json& body) {
+  if (has_recovered(body)) return fmt::format("recovered in {}", took_text(body));
+  const auto began = parse_time(text_of(body, "began"), {}), ended = parse_time(text_of(body, "ended"), {});
+  return began.ok() && ended.ok() ? fmt::format("after {}", duration_text(*ended - *began)) : "not recovered";
+}
+
+// "failed", with why in a few words.
+std::string result_of(const nlohmann::json& body) {
+  constexpr size_t kLongest = 50;
+  const std::string result = text_of(body, "result");
+  if (has_passed(body)) return result;
+  std::string why = text_of(body, "problem");
+  for (const auto& component : body.value("components", nlohmann::json::array())) {
+    for (const auto& check : component.value("checks", nlohmann::json::array())) {
+      if ((why == "-" || why.empty()) && text_of(check, "outcome") == "failed")
+        why = text_of(component, "component") + ": " + text_of(check, "check");
+    }
+  }
+  if (why == "-" || why.empty()) return result;
+  why = one_line(why);
+  if (why.size() > kLongest) why = why.substr(0, kLongest) + "...";
+  return result + ": " + why;
 }
 
 Json json_of(const Evidence& evidence) {
@@ -96,8 +123,7 @@ void print_evidence(Context& context, const Evidence& evidence) {
   for (const auto& phase : body.value("phases", nlohmann::json::array()))
     phases +=
         fmt::format("{}{} {:.1f} s", phases.empty() ? "" : ", ", text_of(phase, "phase"), phase.value("seconds", 0.0));
-  context.print("drill {}: {}, recovered in {} ({})", text_of(body, "id"), text_of(body, "result"), took_text(body),
-                phases);
+  context.print("drill {}: {}, {} ({})", text_of(body, "id"), text_of(body, "result"), ending_of(body), phases);
   context.say("evidence: record {}, SHA-256 {}", evidence.sequence, evidence.digest);
 }
 
@@ -142,7 +168,7 @@ Result<void> list(Context& context) {
     drills.push_back(json_of(evidence));
     const auto began = parse_time(text_of(evidence.body, "began"), {});
     table.add({text_of(evidence.body, "id"), began.ok() ? format_local(*began) : "-", how_of(evidence.body),
-               took_text(evidence.body), text_of(evidence.body, "result")});
+               took_text(evidence.body), result_of(evidence.body)});
   }
   context.set_document("drills", {{"drills", std::move(drills)},
                                   {"chain_holds", chain.problems.empty()},

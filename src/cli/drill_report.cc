@@ -59,16 +59,20 @@ void add_summary(engine::ReportDocument& report, const json& body) {
 
 void add_objectives(engine::ReportDocument& report, const json& body) {
   report.heading(2, "Objectives and actuals");
+  const bool recovered = has_recovered(body);
+  static const json kUnknown;
   std::vector<std::vector<std::string>> rows;
   for (const json& component : at(body, "components")) {
     const json& objectives = at(component, "objectives");
-    const json &rto = at(objectives, "rto_seconds"), &recovery = at(objectives, "recovery_seconds");
+    const json &rto = at(objectives, "rto_seconds"),
+               &recovery = recovered ? at(objectives, "recovery_seconds") : kUnknown;
     const json &rpo = at(objectives, "rpo_seconds"), &loss = at(objectives, "loss_seconds");
     rows.push_back({text(component, "component"), "time to recover (RTO)", seconds_text(rto), seconds_text(recovery),
                     met(rto, recovery)});
     rows.push_back({text(component, "component"), "loss (RPO)", seconds_text(rpo), seconds_text(loss), met(rpo, loss)});
   }
-  rows.push_back({"all", "time to recover", "-", seconds_text(at(body, "recovery_seconds")), "-"});
+  rows.push_back(
+      {"all", "time to recover", "-", seconds_text(recovered ? at(body, "recovery_seconds") : kUnknown), "-"});
   report.table({"Component", "Objective", "Target", "Actual", ""}, std::move(rows));
 }
 
@@ -119,6 +123,19 @@ void add_component(engine::ReportDocument& report, const json& component) {
 }
 
 }  // namespace
+
+bool has_recovered(const json& body) {
+  if (at(body, "result") == "passed") return true;
+  bool late = false;
+  for (const json& component : at(body, "components")) {
+    for (const json& check : at(component, "checks")) {
+      if (at(check, "outcome") != "failed") continue;
+      if (at(check, "check") != "rto" && at(check, "check") != "rpo") return false;
+      late = true;
+    }
+  }
+  return late;
+}
 
 engine::ReportDocument report_of(const recovery::Evidence& evidence, const recovery::EvidenceChain& chain) {
   const json& body = evidence.body;

@@ -39,6 +39,14 @@ Result<void> run(Context& context, const std::string& object) {
     return repo::explain(workspace->repository(), object, context.progress());
   }();
   if (!explained.ok()) return std::move(explained).error();
+  const bool whole = !object.empty() && explained->empty();
+  if (whole) {
+    ProgressView view(context);
+    explained = repo::lost_with(workspace->repository(), object, context.progress());
+    if (!explained.ok()) return std::move(explained).error();
+    context.print("{} is whole{}", object,
+                  explained->empty() ? ", and nothing would be lost with it" : ". With it would be lost:");
+  }
   Json list = Json::array();
   const repo::PointId* last = nullptr;
   for (const repo::Touched& touched : *explained) {
@@ -53,9 +61,8 @@ Result<void> run(Context& context, const std::string& object) {
     print_touched(context, touched, last == nullptr || *last != touched.point);
     last = &touched.point;
   }
-  context.set_document("explain", {{"object", object}, {"touched", list}});
-  if (explained->empty())
-    context.print("{} touches no recovery point", object.empty() ? "no damage was found: it" : object);
+  context.set_document("explain", {{"object", object}, {"whole", whole}, {"touched", list}});
+  if (object.empty() && explained->empty()) context.print("no damage was found: it touches no recovery point");
   return {};
 }
 
@@ -63,7 +70,8 @@ Result<void> run(Context& context, const std::string& object) {
 
 void add_explain(Program& program) {
   auto object = std::make_shared<std::string>();
-  CLI::App* command = program.command("explain", "List exactly which points and files damage touches.");
+  CLI::App* command = program.command(
+      "explain", "List exactly which points and files damage touches, or would be lost with an object.");
   command
       ->add_option("object", *object, "an object of the repository, as check names it (default: all that is damaged)")
       ->type_name("OBJECT");

@@ -65,9 +65,9 @@ Result<void> add(Context& context, const NewKeyOptions& options) {
   return {};
 }
 
-Result<void> remove(Context& context, const std::string& slot) {
+Result<void> remove(Context& context, const std::string& slot, bool even_in_use) {
   auto workspace = TRY(context.open());
-  TRY(repo::remove_key(workspace->repository(), slot));
+  TRY(repo::remove_key(workspace->repository(), slot, even_in_use));
   context.set_document("key", {{"removed", slot}});
   context.print("passphrase {} was removed", slot);
   return {};
@@ -134,12 +134,16 @@ void add_key(Program& program) {
   program.on(add_command, [adding](Context& context) { return add(context, *adding); });
 
   auto slot = std::make_shared<std::string>();
-  CLI::App* remove_command = program.command("remove", "Remove a passphrase; never the last one.", key);
+  CLI::App* remove_command =
+      program.command("remove", "Remove a passphrase; never the last one, nor unasked the one in use.", key);
+  auto even_in_use = std::make_shared<bool>(false);
+  remove_command->add_flag("--even-in-use", *even_in_use,
+                           "also when this command itself was given it: what gives it fails from then on");
   remove_command->add_option("id", *slot, "the beginning of its id, as 'key list' shows it")
       ->type_name("ID")
       ->required();
   program.examples(remove_command, "holdfast key remove 3f0a91c2");
-  program.on(remove_command, [slot](Context& context) { return remove(context, *slot); });
+  program.on(remove_command, [slot, even_in_use](Context& context) { return remove(context, *slot, *even_in_use); });
 
   auto changing = std::make_shared<NewKeyOptions>();
   CLI::App* change_command =

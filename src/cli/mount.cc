@@ -4,6 +4,7 @@
 
 #include <csignal>
 
+#include "base/places.h"
 #include "cli/commands.h"
 #include "cli/mount_fs.h"
 #include "cli/program.h"
@@ -17,8 +18,25 @@ struct MountCommand {
   bool daemon = false;
 };
 
+// What is mounted on what a component captures would be in its next backup.
+Result<void> check_unprotected(const recovery::StackConfig& stack, const std::string& directory) {
+  FileSystem& fs = real_file_system();
+  for (const recovery::ComponentConfig& component : stack.components) {
+    std::vector<std::string> places = {component.postgres.data_directory, component.redis.data_directory};
+    if (component.kind == "files" && !component.files.one_file_system) places = component.files.paths;
+    for (const std::string& place : places) {
+      if (place.empty() || !lies_in(fs, directory, place)) continue;
+      return make_error(ErrorCode::kRefused, "{} lies in {}, which component {} protects: the mount would be captured",
+                        directory, place, component.name)
+          .with_hint("mount it elsewhere");
+    }
+  }
+  return {};
+}
+
 Result<void> serve(Context& context, const MountOptions& options, const std::function<void(size_t points)>& ready) {
   auto workspace = TRY(context.open());
+  TRY(check_unprotected(workspace->stack(), options.directory));
   TRY(workspace->hold_for_reading("mount"));
   recovery::PointBrowser browser(*workspace);
   const size_t points = TRY(browser.points()).size();
@@ -70,6 +88,9 @@ Result<void> run(Context& context, const MountCommand& command) {
   options.directory = absolute_path(options.directory);
   const auto info = TRY(real_file_system().stat(options.directory));
   if (!S_ISDIR(info.st_mode)) return make_error(ErrorCode::kUsage, "{} is not a directory", options.directory);
+  if (!TRY(is_empty_directory(real_file_system(), options.directory)))
+    return make_error(ErrorCode::kRefused, "{} is not empty: what is in it would be hidden", options.directory)
+        .with_hint("mount on an empty directory");
   if (command.daemon) return serve_in_background(context, options);
   return serve(context, options, [&](size_t points) {
     context.say("serving {} point{} at {}; Ctrl-C or 'fusermount3 -u' ends it", points, points == 1 ? "" : "s",

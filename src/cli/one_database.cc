@@ -21,10 +21,12 @@ constexpr const char* kOfDirectories[] = {
     "--to",           "--path",           "--delta",   "--remove-extra", "--numeric-ids",      "--owner",
     "--tablespace",   "--keep-archiving", "--standby", "--action",       "--primary-conninfo", "--into",
     "--into-password"};
-constexpr const char* kOfDatabases[] = {"--table",        "--target-database", "--target-table", "--replace",
-                                        "--end-sessions", "--create-roles",    "--server",       "--scratch"};
+constexpr const char* kOfDatabases[] = {"--table",   "--target-database", "--target-table",
+                                        "--replace", "--end-sessions",    "--create-roles",
+                                        "--server",  "--scratch",         "--deadline"};
 
-recovery::ExtractRequest request_of(const OneDatabaseOptions& options, const recovery::RestoreRequest& instant) {
+Result<recovery::ExtractRequest> request_of(const OneDatabaseOptions& options,
+                                            const recovery::RestoreRequest& instant) {
   recovery::ExtractRequest request;
   request.instant = instant;
   request.server = options.server;
@@ -36,6 +38,7 @@ recovery::ExtractRequest request_of(const OneDatabaseOptions& options, const rec
   request.options.end_sessions = options.end_sessions;
   request.options.create_roles = options.create_roles;
   request.options.scratch_directory = options.scratch;
+  if (options.deadline) request.options.deadline = TRY_CONTEXT(parse_duration(*options.deadline), "--deadline");
   return request;
 }
 
@@ -145,6 +148,10 @@ void add_one_database_options(CLI::App* command, OneDatabaseOptions& options) {
       ->type_name("CONNINFO");
   command->add_option("--scratch", options.scratch, "with --database: where there is room (default: $TMPDIR or /tmp)")
       ->type_name("DIR");
+  command
+      ->add_option("--deadline", options.deadline,
+                   "with --database: give up after this long, with the live server as it was (default: 24h)")
+      ->type_name("DURATION");
 }
 
 Result<void> check_one_database(const CLI::App& command, const OneDatabaseOptions& options) {
@@ -185,8 +192,8 @@ Result<void> check_one_database(const CLI::App& command, const OneDatabaseOption
 
 Result<void> run_one_database(Context& context, const OneDatabaseOptions& options,
                               const recovery::RestoreRequest& instant, bool validate_only, bool dry_run) {
+  recovery::ExtractRequest request = TRY(request_of(options, instant));
   auto workspace = TRY(context.open());
-  recovery::ExtractRequest request = request_of(options, instant);
   request.options.look_only = dry_run;
   Result<recovery::ExtractPlan> plan = [&] {
     ProgressView view(context);

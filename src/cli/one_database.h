@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ class Context;
 // The part of `restore` that puts one database, or tables of one, into a running server.
 struct OneDatabaseOptions {
   std::string database, target_database, target_table, server, scratch;
+  std::optional<std::string> deadline;
   std::vector<std::string> tables;
   bool replace = false, end_sessions = false, create_roles = false;
 };

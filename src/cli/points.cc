@@ -132,7 +132,9 @@ void add_points(Program& program) {
   auto options = std::make_shared<PointsOptions>();
   CLI::App* command = program.command("points", "List the recovery points, oldest first; hold or release one.");
   command->add_option("--component", options->component, "only points that hold this component")->type_name("NAME");
-  command->add_option("--last", options->last, "only the newest N")->type_name("N");
+  command->add_option("--last", options->last, "only the newest N")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000).description(""));
   command->add_flag("--instants", options->instants,
                     "also the instant that each component stands for, and how far apart they are");
   command->add_option("--hold", options->hold, "keep this point, whatever the rules of retention, until it is released")

@@ -1,6 +1,7 @@
 #include "cli/present.h"
 
 #include "base/units.h"
+#include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "repo/missing.h"
 
@@ -28,18 +29,26 @@ std::string changes_known_by(const repo::Snapshot& snapshot) {
   return snapshot.source.is_object() ? snapshot.source.value("incremental", "") : "";
 }
 
+std::string system_id_of(const repo::Snapshot& snapshot) {
+  if (snapshot.kind != "postgres") return "";
+  const auto facts = recovery::cluster_facts(snapshot);
+  return facts.ok() ? std::to_string(facts->system_id) : "";
+}
+
 Json json_of(const repo::Snapshot& snapshot) {
-  return {{"component", snapshot.component},
-          {"kind", snapshot.kind},
-          {"instant", json_of(snapshot.instant)},
-          {"source_bytes", snapshot.source_bytes},
-          {"read_bytes", snapshot.read_bytes},
-          {"stored_bytes", snapshot.stored_bytes},
-          {"files", snapshot.files},
-          {"took_seconds", json_of(snapshot.took)},
-          {"incremental", snapshot.incremental},
-          {"changes_known_by", changes_known_by(snapshot)},
-          {"faults", snapshot.faults}};
+  Json json = {{"component", snapshot.component},
+               {"kind", snapshot.kind},
+               {"instant", json_of(snapshot.instant)},
+               {"source_bytes", snapshot.source_bytes},
+               {"read_bytes", snapshot.read_bytes},
+               {"stored_bytes", snapshot.stored_bytes},
+               {"files", snapshot.files},
+               {"took_seconds", json_of(snapshot.took)},
+               {"incremental", snapshot.incremental},
+               {"changes_known_by", changes_known_by(snapshot)},
+               {"faults", snapshot.faults}};
+  if (const std::string cluster = system_id_of(snapshot); !cluster.empty()) json["system_id"] = cluster;
+  return json;
 }
 
 Json json_of(const repo::Point& point) {

@@ -23,6 +23,8 @@ Json json_of(Time time);
 Json json_of(Duration duration);
 // What told an incremental of PostgreSQL what has changed: "wal", "pages"; else "".
 std::string changes_known_by(const repo::Snapshot& snapshot);
+// The cluster that a snapshot of PostgreSQL is of; "" for others.
+std::string system_id_of(const repo::Snapshot& snapshot);
 Json json_of(const repo::Snapshot& snapshot);
 Json json_of(const repo::Point& point);
 

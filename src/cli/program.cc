@@ -7,7 +7,10 @@
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <regex>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include "base/errors.h"
 #include "base/log.h"
@@ -80,6 +83,20 @@ std::vector<std::string> option_names(const CLI::App& app) {
     }
   }
   return names;
+}
+
+// The parser's words for a value that is no number, or none in the range.
+std::string in_our_words(const std::string& message) {
+  static const std::regex no_number(R"(could not convert: (\S+) = ([^]*))");
+  static const std::regex out_of_range(R"((\S+): Value ([^]*) not in range (\d+) to (\d+))");
+  constexpr size_t kLongest = 200;  // beyond it a regular expression may take much of the stack
+  if (message.size() > kLongest) return message;
+  std::smatch part;
+  if (std::regex_match(message, part, no_number))
+    return fmt::format("{} wants a number, not '{}'", part.str(1), part.str(2));
+  if (std::regex_match(message, part, out_of_range))
+    return fmt::format("{} wants a number from {} to {}, not '{}'", part.str(1), part.str(3), part.str(4), part.str(2));
+  return message;
 }
 
 }  // namespace
@@ -209,7 +226,7 @@ int Program::parse_failure(const CLI::ParseError& error) {
       std::islower(static_cast<unsigned char>(message[1]))) {
     message[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
   }
-  return finish(make_error(ErrorCode::kUsage, "{}", message).with_hint(std::string(see)));
+  return finish(make_error(ErrorCode::kUsage, "{}", in_our_words(message)).with_hint(std::string(see)));
 }
 
 Result<void> Program::within(Duration limit, const std::string& what, const std::function<Result<void>()>& work) {
@@ -224,6 +241,14 @@ Result<void> Program::within(Duration limit, const std::string& what, const std:
 
 int Program::run(int argc, char** argv) {
   help_ = argc == 1;
+  // "help" and "help COMMAND", as of other programs; nothing else is called so.
+  std::vector<char*> words(argv, argv + argc);
+  if (argc > 1 && std::string_view(argv[1]) == "help") {
+    help_ = true;
+    words.erase(words.begin() + 1);
+    argc--;
+  }
+  argv = words.data();
   // To PostgreSQL a small exit status of restore_command means "no such file",
   // even where the command line itself could not be read.
   bool wal = false;

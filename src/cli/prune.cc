@@ -20,6 +20,11 @@ struct PruneCommand {
   bool dry_run = false;
 };
 
+bool gives_rules(const PruneCommand& command) {
+  return command.last || command.hourly || command.daily || command.weekly || command.monthly || command.yearly ||
+         command.within;
+}
+
 // Any --keep-* of the rules replaces the file's policy as a whole: a mixture of both
 // would surprise. What protects points (tags, the window) stays.
 Result<recovery::PruneOptions> settle(const PruneCommand& command, const recovery::StackConfig& stack) {
@@ -29,9 +34,7 @@ Result<recovery::PruneOptions> settle(const PruneCommand& command, const recover
   options.grace = stack.collection_grace;
   if (command.grace) options.grace = TRY_CONTEXT(parse_duration(*command.grace), "--grace");
   if (command.margin) options.visibility_margin = TRY_CONTEXT(parse_duration(*command.margin), "--visibility-margin");
-  const bool given = command.last || command.hourly || command.daily || command.weekly || command.monthly ||
-                     command.yearly || command.within;
-  if (given) {
+  if (gives_rules(command)) {
     repo::RetentionPolicy policy;
     policy.keep_last = command.last.value_or(0);
     policy.keep_hourly = command.hourly.value_or(0);
@@ -43,6 +46,9 @@ Result<recovery::PruneOptions> settle(const PruneCommand& command, const recover
     policy.keep_window = stack.retention.keep_window;
     if (command.within) policy.keep_within = TRY_CONTEXT(parse_duration(*command.within), "--keep-within");
     options.policy = policy;
+    if (policy.empty())
+      return make_error(ErrorCode::kRefused, "the rules of the command line would keep nothing")
+          .with_hint("keep at least the newest point: --keep-last 1");
   }
   if (command.window) options.policy.keep_window = TRY_CONTEXT(parse_duration(*command.window), "--keep-window");
   for (const std::string& tag : command.tags) options.policy.keep_tags.push_back(tag);
@@ -156,6 +162,11 @@ void print_report(Context& context, const recovery::PruneReport& report, const r
 Result<void> run(Context& context, const PruneCommand& command) {
   auto workspace = TRY(context.open());
   const recovery::PruneOptions options = TRY(settle(command, workspace->stack()));
+  const bool replaced = gives_rules(command) && !workspace->stack().retention.empty();
+  if (replaced)
+    context.say(
+        "note: by the rules of the command line instead of holdfast.yaml's, of which keep_tags and keep_window "
+        "stay");
   Result<recovery::PruneReport> report = [&] {
     ProgressView view(context);
     return recovery::prune(*workspace, options);
@@ -200,6 +211,7 @@ void add_prune(Program& program) {
                    "holdfast prune --dry-run\n"
                    "holdfast prune                       # by 'retention:' of holdfast.yaml\n"
                    "holdfast prune --keep-daily 14 --keep-monthly 12\n"
+                   "# --keep-last to --keep-within: instead of all rules of 'retention:'\n"
                    "# never dropped: the newest point, the newest verified one, held ones,\n"
                    "# and WAL that a kept point needs");
   program.on(command, [options](Context& context) { return run(context, *options); });

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/units.h"
 #include "cli/commands.h"
@@ -15,6 +16,7 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "recovery/points.h"
+#include "source/postgres/connection.h"
 
 namespace holdfast::cli {
 
@@ -124,6 +126,13 @@ Result<void> settle(RestoreCommand& command, Time now) {
   if (!request.primary_conninfo.empty() && !request.standby)
     return make_error(ErrorCode::kUsage, "--primary-conninfo needs --standby");
   if (request.standby) TRY(refuse_target_of_standby(command));
+  if (auto checked = postgres::check_connection(request.primary_conninfo); !checked.ok()) {
+    Error refused = std::move(checked).error().with_context("--primary-conninfo");
+    if (refused.message().find("password") == std::string::npos) return refused;
+    return std::move(refused).with_hint(
+        "every account of the machine sees a command line: put it into the .pgpass of the server's account, or name "
+        "such a file with passfile=PATH");
+  }
   if (request.remove_extra && !request.delta) return make_error(ErrorCode::kUsage, "--remove-extra needs --delta");
   request.replace = command.one.replace && !request.into.empty();
   if (!request.into_password.empty() && request.into.empty())
@@ -162,9 +171,13 @@ Json document_of(const recovery::RestorePlan& plan) {
       json["replay_to"] = component.redis_target->to;
     }
     if (component.kind == "redis") json["into_server"] = component.into_server;
-    if (component.kind == "postgres") json["archiving_off"] = component.archiving_off;
+    if (component.kind == "postgres") {
+      json["archiving_off"] = component.archiving_off;
+      json["system_id"] = system_id_of(component.snapshot);
+    }
     if (!component.notes.empty()) json["notes"] = component.notes;
     if (!component.changes.empty()) json["changes"] = component.changes;
+    if (!component.obstacle.empty()) json["obstacle"] = component.obstacle;
     components.push_back(std::move(json));
   }
   return components;
@@ -182,6 +195,8 @@ void print_plan(Context& context, const recovery::RestorePlan& plan) {
   for (const recovery::ComponentPlan& component : plan.components) {
     context.say("{} ({})", component.component, component.kind);
     row("point", fmt::format("{} of {}", short_id(component.point), format_local(component.point_time)));
+    if (const std::string cluster = system_id_of(component.snapshot); !cluster.empty())
+      row("cluster", "system identifier " + cluster);
     row("will be as at", format_local(component.instant));
     row("later is lost", duration_text(plan.now - component.instant));
     row("how", component.description);
@@ -203,6 +218,25 @@ void print_plan(Context& context, const recovery::RestorePlan& plan) {
   for (const std::string& note : plan.notes) {
     for (const std::string& line : wrap("note: " + printable(one_line(note)), width)) context.say("{}", line);
   }
+}
+
+// A tree has thousands of files: some of each kind of change stand for the rest.
+void print_changes(Context& context, const std::vector<std::string>& changes) {
+  constexpr size_t kExamples = 3;
+  std::map<std::string, std::vector<std::string>> by_kind;  // "create file"
+  for (const std::string& change : changes) {
+    const size_t space = change.find(' ', change.find(' ') + 1);
+    by_kind[change.substr(0, space)].push_back(change);
+  }
+  bool left_out = false;
+  for (const auto& [kind, of_kind] : by_kind) {
+    const bool all = context.options().verbose || of_kind.size() <= kExamples;
+    for (size_t i = 0; i < (all ? of_kind.size() : kExamples); i++) context.print("would {}", printable(of_kind[i]));
+    if (all) continue;
+    context.print("would {}: {} more", kind, format_count(of_kind.size() - kExamples));
+    left_out = true;
+  }
+  if (left_out) context.say("-v or --json lists them all");
 }
 
 Json whole_document_of(const recovery::RestorePlan& plan, bool dry_run) {
@@ -261,6 +295,12 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
   return {};
 }
 
+// Which window there is the error says.
+Error with_window_hint(Error refused) {
+  if (refused.code() != ErrorCode::kUnreachableTarget || !refused.hint().empty()) return refused;
+  return std::move(refused).with_hint("choose an instant in the window, or --at latest");
+}
+
 Result<void> run(Context& context, RestoreCommand& command) {
   TRY(settle(command, context.machine().clock.now()));
   if (!command.one.database.empty())
@@ -270,18 +310,18 @@ Result<void> run(Context& context, RestoreCommand& command) {
     ProgressView view(context);
     return recovery::plan_restore(*workspace, command.request);
   }();
-  if (!planned.ok()) return std::move(planned).error();
+  if (!planned.ok()) return with_window_hint(std::move(planned).error());
   recovery::RestorePlan& plan = *planned;
   if (!command.validate_only && !command.dry_run) {
     print_plan(context, plan);
     return carry_out(context, *workspace, command, plan);
   }
-  if (command.dry_run) TRY(recovery::rehearse_restore(*workspace, command.request, plan));
+  Result<void> rehearsed;
+  if (command.dry_run) rehearsed = recovery::rehearse_restore(*workspace, command.request, plan);
   print_plan(context, plan);
-  for (const recovery::ComponentPlan& component : plan.components) {
-    for (const std::string& change : component.changes) context.print("would {}", printable(change));
-  }
+  for (const recovery::ComponentPlan& component : plan.components) print_changes(context, component.changes);
   context.set_document("restore", whole_document_of(plan, true));
+  TRY(std::move(rehearsed));
   context.print("{}", command.dry_run ? "nothing was written (--dry-run)"
                                       : "the target is reachable; nothing was written (--validate-only)");
   return {};

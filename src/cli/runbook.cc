@@ -11,7 +11,7 @@
 namespace holdfast::cli {
 
 void add_runbook(Program& program) {
-  CLI::App* runbook = program.command("runbook", "Read and review a Markdown runbook.");
+  CLI::App* runbook = program.command("runbook", "Read, review, plan and carry out a Markdown runbook.");
   runbook->require_subcommand(1);
   program.examples(runbook,
                    "holdfast runbook show docs/recovery.md\n"

@@ -88,8 +88,10 @@ void add_runs_option(CLI::App* command, std::string& runs) {
 }
 
 void add_runbook_options(CLI::App* command, RunbookOptions& options) {
-  command->add_option("FILE", options.document, "the runbook")->required()->type_name("");
-  command->add_option("SCENARIO", options.procedure, "its number, id or words of its title")->required()->type_name("");
+  command->add_option("FILE", options.document, "the runbook")->required()->type_name("FILE");
+  command->add_option("SCENARIO", options.procedure, "its number, id or words of its title")
+      ->required()
+      ->type_name("SCENARIO");
   command
       ->add_option("--choose", options.choices,
                    "which alternative: KEY=B, or B where one choice alone takes it (may be repeated)")

@@ -81,7 +81,7 @@ Result<void> report(Context& context, const ReportOptions& options) {
 void add_runbook_report(Program& program, CLI::App* runbook) {
   auto options = std::make_shared<ReportOptions>();
   CLI::App* command = program.command("report", "What happened in a run: for the review, and for the record.", runbook);
-  command->add_option("RUN", options->run, "its id, part of it, or latest (default)")->type_name("");
+  command->add_option("RUN", options->run, "its id, part of it, or latest (default)")->type_name("RUN");
   command->add_option("--format", options->format, "md (default) or html")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"md", "html"}).description(""));

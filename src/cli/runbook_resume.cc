@@ -39,7 +39,7 @@ Result<void> resume(Context& context, const ResumeOptions& options) {
 void add_runbook_resume(Program& program, CLI::App* runbook) {
   auto options = std::make_shared<ResumeOptions>();
   CLI::App* command = program.command("resume", "Go on with a run that was left, killed or stopped.", runbook);
-  command->add_option("RUN", options->run, "its id, part of it, or latest (default)")->type_name("");
+  command->add_option("RUN", options->run, "its id, part of it, or latest (default)")->type_name("RUN");
   command->add_option("--skip", options->skip, "leave out this step, and why (may be repeated)")
       ->type_name("STEP=REASON");
   command->add_option("--override", options->overrides, "set the safety rules aside for a step, and why")

@@ -50,6 +50,7 @@ Result<void> refuse_obstacles(Context& context, const std::vector<engine::Obstac
     list.push_back({{"step", obstacle.step}, {"problem", obstacle.problem}, {"hint", obstacle.hint}});
   }
   context.set_document("run-obstacles", {{"obstacles", list}});
+  context.set_compact();
   for (const engine::Obstacle& obstacle : obstacles) {
     context.print("{}{}{}", obstacle.step.empty() ? "" : obstacle.step + ": ", printable(obstacle.problem),
                   obstacle.hint.empty() ? "" : fmt::format(" ({})", printable(obstacle.hint)));

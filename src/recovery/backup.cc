@@ -38,10 +38,26 @@ Result<repo::Snapshot> capture_files(Workspace& workspace, source::World& world,
   return files::capture(world, session, capture, previous);
 }
 
+// What is taken of another cluster becomes the newest, and retention goes on from there.
+Result<void> check_cluster(const postgres::Connection& connection, const repo::Snapshot& previous) {
+  const uint64_t found = TRY(postgres::identify_server(connection)).system_id;
+  const auto facts = cluster_facts(previous);
+  if (!facts.ok() || found == facts->system_id) return {};
+  return make_error(ErrorCode::kMismatch,
+                    "the server is the cluster with system identifier {}, and the newest point of this component is of "
+                    "the cluster with {}",
+                    found, facts->system_id)
+      .with_hint(
+          "if 'connection' leads to the wrong server, correct it; after a new initdb or pg_upgrade, which gives "
+          "another "
+          "system identifier, say 'holdfast backup --new-cluster' once: the old cluster's points stay");
+}
+
 Result<repo::Snapshot> capture_postgres(Workspace& workspace, source::World& world, repo::WriteSession& session,
                                         const ComponentConfig& component, const BackupOptions& options,
                                         const repo::Snapshot* previous) {
   const postgres::Connection connection = TRY(connection_of(component));
+  if (previous != nullptr && !options.new_cluster) TRY(check_cluster(connection, *previous));
   postgres::CaptureOptions capture;
   capture.component = component.name;
   capture.connection = &connection;

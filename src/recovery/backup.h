@@ -13,6 +13,7 @@ struct BackupOptions {
   std::vector<std::string> tags;
   bool full = false;         // look at nothing that is stored: read everything
   bool allow_empty = false;  // files: a path of which the point before has files may have none now
+  bool new_cluster = false;  // a PostgreSQL component goes on as another cluster than that of its points
   bool prove = false;        // read also what the log says is unchanged, and fail if it is not
 };
 
@@ -29,7 +30,8 @@ struct BackupReport {
 // that the stack gives them, and commits them together, once. When one fails nothing is
 // committed (what was stored is reused by the next attempt, or collected), unless the
 // stack says kCommitDegraded and another component was captured: then the point says
-// what it lacks (repo/missing.h). Commands around the capture run as
+// what it lacks (repo/missing.h). A server of another cluster than that of a component's
+// newest point is kMismatch without `new_cluster`. Commands around the capture run as
 // capture_commands.h promises.
 Result<BackupReport> take_point(Workspace& workspace, const BackupOptions& options);
 

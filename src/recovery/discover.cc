@@ -174,6 +174,9 @@ std::string write_stack(const NewStack& stack) {
         "    rto: 1h\n"
         "    connection: {}\n",
         server.version, i == 0 ? "" : std::to_string(i + 1), quoted(server.connection));
+    out += server.data_directory.empty()
+               ? "    # data_directory: DIR   # where 'restore' puts it; the server does not say\n"
+               : fmt::format("    data_directory: {}\n", quoted(server.data_directory));
     if (!server.password.empty()) out += fmt::format("    password: {}\n", quoted(server.password));
     if (server.password_missing) out += "    # password: file:PATH   # the one in REDIS_URL is not written here\n";
   }

@@ -110,10 +110,20 @@ class RedisDiscoverer {
     const auto asked = TRY(std::move(session));
     answer.server.version = asked->facts().version;
     answer.run_id = asked->facts().run_id;
+    answer.server.data_directory = data_directory_of(asked->session());
     return answer;
   }
 
  private:
+  // Restores go there. An account may not be let ask, and the server may be elsewhere.
+  std::string data_directory_of(redis::ServerSession& session) const {
+    const auto reply = session.command({"CONFIG", "GET", "dir"});
+    if (!reply.ok() || reply->elements.size() != 2) return "";
+    const std::string& directory = reply->elements[1].text;
+    const auto status = fs_.stat(directory);
+    return status.ok() && S_ISDIR(status->st_mode) ? directory : "";
+  }
+
   // What can't be understood may hold a password.
   static std::string shown(const std::string& address) {
     const auto connection = redis::parse_connection(address);

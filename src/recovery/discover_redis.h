@@ -14,6 +14,7 @@ struct FoundRedis {
   std::string connection;  // address as holdfast.yaml has it, without a password
   std::string password;    // secret reference or ""
   std::string version;
+  std::string data_directory;     // as the server says, where it is one of this machine; else ""
   bool password_missing = false;  // it wants one that no reference tells: REDIS_URL holds it
 };
 

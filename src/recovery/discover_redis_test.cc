@@ -65,6 +65,14 @@ TEST_F(DiscoverRedisTest, AServerIsFoundByItsSocketOnce) {
   EXPECT_EQ(parsed->components[0].kind, "redis");
   EXPECT_EQ(parsed->components[0].name, "cache");
   EXPECT_EQ(parsed->components[0].redis.connection, address());
+  const auto asked = server_->connect();
+  ASSERT_TRUE(asked.ok());
+  const std::string directory = (*asked)->command({"CONFIG", "GET", "dir"}).value().elements.at(1).text;
+  EXPECT_FALSE(directory.empty());
+  EXPECT_EQ(parsed->components[0].redis.data_directory, directory);
+  stack.redis[0].data_directory.clear();
+  EXPECT_THAT(write_stack(stack),
+              HasSubstr("# data_directory: DIR   # where 'restore' puts it; the server does not say"));
 }
 
 TEST_F(DiscoverRedisTest, OneThatWantsAPasswordIsSaidOrAskedWithTheVariables) {

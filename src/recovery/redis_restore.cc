@@ -25,12 +25,22 @@ redis::MaterialiseOptions materialise_options(Workspace& workspace, const Restor
   return options;
 }
 
-Result<void> check_place(const ComponentPlan& plan) {
+// The other components need not wait for that.
+std::string without(Workspace& workspace, const std::string& component) {
+  std::string words;
+  for (const ComponentConfig& each : workspace.stack().components)
+    if (each.name != component) words += " --component " + each.name;
+  return words.empty() ? "" : "; the rest without it: holdfast restore" + words;
+}
+
+Result<void> check_place(Workspace& workspace, const ComponentPlan& plan) {
   if (!plan.to.empty()) return {};
+  const std::string others = without(workspace, plan.component);
   return make_error(ErrorCode::kUsage, "nothing says where its data directory is")
       .with_hint(
           "say where to restore it with --to DIR, or load it into a running server with --into ADDRESS; "
-          "data_directory in holdfast.yaml says it for good");
+          "data_directory in holdfast.yaml says it for good" +
+          others);
 }
 
 Result<redis::LoadOptions> load_options(Workspace& workspace, const RestoreRequest& request,
@@ -39,6 +49,12 @@ Result<redis::LoadOptions> load_options(Workspace& workspace, const RestoreReque
   options.server = TRY(into_server(workspace, request, plan.component));
   options.replace = request.replace;
   return options;
+}
+
+// The component's own server is known with its password; of another one it has to be given.
+Error with_password_hint(const RestoreRequest& request, Error refused) {
+  if (refused.code() != ErrorCode::kPermission || !request.into_password.empty()) return refused;
+  return std::move(refused).with_hint("give its password with --into-password env:NAME, file:PATH or exec:COMMAND");
 }
 
 std::string loaded_note(const redis::LoadReport& report) {
@@ -57,9 +73,10 @@ Result<ComponentRestored> load(Workspace& workspace, const RestoreRequest& reque
                                redis::CommandLog& log) {
   source::World world = workspace.world();
   const redis::LoadOptions options = TRY(load_options(workspace, request, plan));
-  redis::LoadReport report =
-      TRY(redis::load_snapshot(world, workspace.repository(), log, plan.snapshot, *plan.redis_target,
-                               {"", bin_directory_of(workspace, plan.component)}, options));
+  auto loaded = redis::load_snapshot(world, workspace.repository(), log, plan.snapshot, *plan.redis_target,
+                                     {"", bin_directory_of(workspace, plan.component)}, options);
+  if (!loaded.ok()) return with_password_hint(request, std::move(loaded).error());
+  redis::LoadReport report = std::move(loaded).value();
   ComponentRestored outcome;
   outcome.bytes = outcome.bytes_written = report.bytes;
   outcome.faults = std::move(report.faults);
@@ -101,9 +118,11 @@ Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request,
                       workspace.stack().effective_threads()};
   if (plan.into_server) {
     const redis::LoadOptions options = TRY(load_options(workspace, request, plan));
-    return redis::check_load(world, options);
+    auto looked = redis::check_load(world, options);
+    if (!looked.ok()) return with_password_hint(request, std::move(looked).error());
+    return {};
   }
-  TRY(check_place(plan));
+  TRY(check_place(workspace, plan));
   const RedisLog opened = TRY(open_redis_log(workspace, plan.component));
   auto report = TRY(redis::materialise(world, workspace.repository(), *opened.log, plan.snapshot, *plan.redis_target,
                                        materialise_options(workspace, request, plan, true)));
@@ -113,7 +132,7 @@ Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request,
 
 Result<ComponentRestored> restore_redis(Workspace& workspace, const RestoreRequest& request,
                                         const ComponentPlan& plan) {
-  TRY(check_place(plan));
+  TRY(check_place(workspace, plan));
   const RedisLog opened = TRY(open_redis_log(workspace, plan.component));
   if (plan.into_server) return load(workspace, request, plan, *opened.log);
   source::World world = workspace.world();

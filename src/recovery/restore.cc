@@ -1,5 +1,8 @@
 #include "recovery/restore.h"
 
+#include <functional>
+#include <optional>
+
 #include "base/log.h"
 #include "recovery/apart.h"
 #include "recovery/redis_restore.h"
@@ -70,6 +73,25 @@ Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, Compo
   return {};
 }
 
+// All of those that are `wanted`: who mends one obstacle should know of the next.
+Result<void> rehearse_all(Workspace& workspace, const RestoreRequest& request, RestorePlan& plan,
+                          const std::function<bool(const ComponentPlan&)>& wanted) {
+  std::optional<Error> first;
+  std::string further;
+  for (ComponentPlan& component : plan.components) {
+    if (!wanted(component)) continue;
+    auto rehearsed = rehearse(workspace, request, component);
+    if (rehearsed.ok()) continue;
+    component.obstacle = rehearsed.error().text();
+    if (rehearsed.error().code() == ErrorCode::kInterrupted) return rehearsed;
+    if (first) further += fmt::format("; component {}: {}", component.component, component.obstacle);
+    if (!first) first = std::move(rehearsed).error().with_context("component " + component.component);
+  }
+  if (!first) return {};
+  if (further.empty()) return std::move(*first);
+  return make_error(first->code(), "{}{}", first->clone().with_hint("").text(), further).with_hint(first->hint());
+}
+
 Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreRequest& request,
                                             const ComponentPlan& plan) {
   source::World world = workspace.world();
@@ -102,10 +124,7 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
 }  // namespace
 
 Result<void> rehearse_restore(Workspace& workspace, const RestoreRequest& request, RestorePlan& plan) {
-  for (ComponentPlan& component : plan.components) {
-    TRY_CONTEXT(rehearse(workspace, request, component), "component {}", component.component);
-  }
-  return {};
+  return rehearse_all(workspace, request, plan, [](const ComponentPlan&) { return true; });
 }
 
 Result<std::vector<ComponentRestored>> carry_out(Workspace& workspace, const RestoreRequest& request,
@@ -113,10 +132,9 @@ Result<std::vector<ComponentRestored>> carry_out(Workspace& workspace, const Res
   // A component alone refuses by itself before it writes. Over files that are
   // there (delta) a rehearsal would read them all and could refuse nothing.
   workspace.machine().progress.phase = "checking the targets";
-  for (ComponentPlan& component : plan.components) {
-    if (plan.components.size() == 1 || (component.kind == "files" && request.delta)) continue;
-    TRY_CONTEXT(rehearse(workspace, request, component), "component {}", component.component);
-  }
+  TRY(rehearse_all(workspace, request, plan, [&](const ComponentPlan& component) {
+    return plan.components.size() > 1 && !(component.kind == "files" && request.delta);
+  }));
   workspace.machine().progress.phase = "restoring";
   std::vector<ComponentRestored> outcomes;
   for (const ComponentPlan& component : plan.components) {

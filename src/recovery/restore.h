@@ -52,6 +52,7 @@ struct ComponentPlan {
   uint64_t bytes = 0;
   std::vector<std::string> changes;  // what a dry run of the component said
   std::vector<std::string> notes;
+  std::string obstacle;  // why it can't be restored so; "" when nothing is known to be in the way
 };
 
 // Beside those that the plan has; one that it has already is not said twice.
@@ -72,7 +73,8 @@ struct RestorePlan {
 Result<RestorePlan> plan_restore(Workspace& workspace, const RestoreRequest& request);
 
 // Asks every component whether its target could be written (empty or delta, not
-// running, space, same cluster). Writes nothing; adds changes and notes to the plan.
+// running, space, same cluster). Writes nothing; adds changes, notes and obstacles to the
+// plan. The error is that of the first component with an obstacle, and tells of them all.
 Result<void> rehearse_restore(Workspace& workspace, const RestoreRequest& request, RestorePlan& plan);
 
 struct ComponentRestored {

@@ -45,6 +45,8 @@ class Checker : private WalkSink {
     TRY(check_logs());
     TRY(check_data());
     report_.damage = damage_.take();
+    // What nothing refers to any more may be what a damaged object referred to.
+    if (!report_.damage.empty()) report_.garbage_packs = report_.garbage_bytes = 0;
     TRY(note_damaged_packs());
     return std::move(report_);
   }

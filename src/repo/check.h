@@ -24,8 +24,9 @@ struct Damage {
 struct CheckReport {
   uint64_t objects = 0, packs = 0, blocks = 0, points = 0, records = 0;
   uint64_t bytes_read = 0;
-  uint64_t garbage_packs = 0, garbage_bytes = 0;  // referred to by no point: not an error
-  std::vector<Damage> damage;                     // empty: clean
+  uint64_t garbage_packs = 0,
+           garbage_bytes = 0;  // referred to by no point: no error; 0 beside damage, when it can't be told
+  std::vector<Damage> damage;  // empty: clean
 };
 
 Result<CheckReport> check(Repository& repository, const CheckOptions& options, Progress& progress);
@@ -47,6 +48,11 @@ struct Touched {
 // that turns out whole touches nothing. A point that can't be read has no component,
 // a log record has its stream as component and no point.
 Result<std::vector<Touched>> explain(Repository& repository, const std::string& object, Progress& progress);
+
+// What could no longer be restored whole if `object`, which is whole, were lost: of a block
+// or a pack only what no other pack has. kUnsupported for objects of other kinds than
+// explain() tells of one by one: the hint says what becomes of those.
+Result<std::vector<Touched>> lost_with(Repository& repository, const std::string& object, Progress& progress);
 
 // Rebuilds lost or damaged index objects from the packs themselves. Returns how many blocks were found.
 Result<uint64_t> rebuild_index(Repository& repository, Progress& progress);

@@ -381,6 +381,41 @@ TEST_F(ExplainTest, a_whole_object_touches_nothing) {
   EXPECT_TRUE(run_explain(repository_->id_of(BlockKind::kData, bytes).hex()).empty());
 }
 
+// Held against what can no longer be read once it is gone.
+TEST_F(ExplainTest, tells_what_would_be_lost_with_a_whole_object) {
+  Progress progress;
+  size_t lossy = 0;
+  for (const std::string& object : scratch_.names("packs/")) {
+    const auto told = lost_with(*scratch_.open().value(), object, progress);
+    ASSERT_TRUE(told.ok()) << told.error().text();
+    const Bytes good = scratch_.get(object);
+    lose(object);
+    const auto expected = lost_by_trying(*scratch_.open().value(), files_);
+    EXPECT_EQ(lost_as_explained(*told, files_), expected) << object;
+    lossy += !expected.empty();
+    ASSERT_TRUE(scratch_.store->create(object, good).ok());
+  }
+  EXPECT_GT(lossy, 2u);
+  for (const auto& [id, files] : files_) {
+    const auto told = lost_with(*scratch_.open().value(), point_name(id), progress).value();
+    ASSERT_EQ(told.size(), 1u);
+    EXPECT_EQ(told[0].point, id);
+    EXPECT_NE(told[0].point_time, Time());
+  }
+  ASSERT_TRUE(open_log_store(*repository_)->put("db", {"0001", Bytes(), piece(1)}).ok());
+  EXPECT_EQ(lost_with(*scratch_.open().value(), "log/db/0001", progress).value()[0].path, "0001");
+  const auto block = repository_->id_of(BlockKind::kData, piece(50)).hex();
+  const auto told = lost_with(*scratch_.open().value(), block, progress).value();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].offset, 4 * kPieceBytes);
+  for (const std::string& object : {std::string("config"), scratch_.names("keys/")[0], scratch_.names("index/")[0]}) {
+    const auto refused = lost_with(*scratch_.open().value(), object, progress);
+    ASSERT_FALSE(refused.ok()) << object;
+    EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
+    EXPECT_NE(refused.error().hint(), "");
+  }
+}
+
 TEST_F(ExplainTest, says_nothing_of_what_there_never_was) {
   for (const char* object : {"packs/00/doesnotexist", "nope", "/etc/passwd", "points/nope", "../config"}) {
     Progress progress;

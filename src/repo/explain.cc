@@ -180,7 +180,50 @@ class Explainer {
     return std::move(touched_);
   }
 
+  Result<std::vector<Touched>> lost_with(const std::string& object) {
+    if (object.starts_with(kPointsPrefix)) {
+      const Point point = TRY(repository_.read_point(TRY(digest_of_name(object))));
+      touch_point(point.id, point.time, object);
+      return std::move(touched_);
+    }
+    if (object.starts_with(kLogPrefix)) {
+      TRY(touch_log_record(object));
+      return std::move(touched_);
+    }
+    SalvageRepository blocks(repository_, TRY(repository_.index()));
+    const Index& index = blocks.index();
+    if (const auto id = block_of_text(object)) {
+      if (index.find(*id).size() == 1) bad_.emplace(*id, object);
+    } else if (object.starts_with(kPacksPrefix)) {
+      const ObjectDigest digest = TRY(digest_of_name(object));
+      for (const IndexEntry& entry : index.entries()) {
+        const auto is_there = [&](const IndexEntry& place) { return index.packs()[place.pack].digest == digest; };
+        const auto places = index.find(entry.id);
+        if (std::all_of(places.begin(), places.end(), is_there)) bad_.emplace(entry.id, object);
+      }
+    } else {
+      return make_error(ErrorCode::kUnsupported,
+                        "{} is whole, and what would be lost with it is told of packs, points, log records and blocks "
+                        "alone",
+                        object)
+          .with_hint(without(object));
+    }
+    if (!bad_.empty()) TRY(find_in_points(blocks, ""));
+    return std::move(touched_);
+  }
+
  private:
+  // What becomes of the repository when such an object is lost.
+  static std::string without(const std::string& object) {
+    if (object.starts_with(kIndexPrefix))
+      return "an index object is made anew from the packs: holdfast check --repair-index";
+    for (const std::string_view prefix : {kConfigName, kKeysPrefix, kEpochsPrefix}) {
+      if (object.starts_with(prefix))
+        return "it is stored twice (with the ending .copy); with both copies all is lost that needs it";
+    }
+    return "no recovery point is read by way of it";
+  }
+
   // That something touches nothing is said only of what there is, or was.
   Result<void> must_be_known(const Index& index, const std::string& object) {
     if (object.starts_with(kIndexPrefix) || block_of_text(object)) return {};
@@ -234,11 +277,16 @@ class Explainer {
     const auto point = repository_.read_point(*id);
     if (point.ok()) return {};
     if (!is_damage(point.error())) return point.error().clone();
+    touch_point(*id, {}, object);
+    return {};
+  }
+
+  void touch_point(const PointId& id, Time time, const std::string& object) {
     Touched touched;
-    touched.point = *id;
+    touched.point = id;
+    touched.point_time = time;
     touched.cause = object;
     touched_.push_back(std::move(touched));
-    return {};
   }
 
   Result<void> try_log_record(const std::string& object) {
@@ -248,6 +296,13 @@ class Explainer {
     const auto record = open_log_store(repository_)->get(name.substr(0, slash), name.substr(slash + 1));
     if (record.ok()) return {};
     if (!is_damage(record.error())) return record.error().clone();
+    return touch_log_record(object);
+  }
+
+  Result<void> touch_log_record(const std::string& object) {
+    const std::string name = object.substr(kLogPrefix.size());
+    const size_t slash = name.find('/');
+    if (slash == std::string::npos) return {};
     Touched touched;
     touched.component = name.substr(0, slash);
     touched.path = name.substr(slash + 1);
@@ -287,6 +342,10 @@ Result<std::vector<Touched>> explain(Repository& repository, const std::string& 
       objects.insert(damage.object);
   }
   return Explainer(access(repository), progress).run(objects);
+}
+
+Result<std::vector<Touched>> lost_with(Repository& repository, const std::string& object, Progress& progress) {
+  return Explainer(access(repository), progress).lost_with(object);
 }
 
 }  // namespace holdfast::repo

@@ -159,7 +159,7 @@ Result<KeySlot> add_key(Repository& repository, const Secret& passphrase, const 
   return describe(id, fields, ours);
 }
 
-Result<void> remove_key(Repository& repository, const std::string& slot) {
+Result<void> remove_key(Repository& repository, const std::string& slot, bool even_in_use) {
   RepositoryAccess& ours = access(repository);
   const std::string id = TRY(match_slot(ours, slot));
   // Two removals at once could each count on the key that the other removes.
@@ -171,6 +171,13 @@ Result<void> remove_key(Repository& repository, const std::string& slot) {
     return make_error(ErrorCode::kRefused, "key {} is the last one: without it nobody could open the repository",
                       id.substr(0, 8))
         .with_hint("add another first: holdfast key add");
+  }
+  if (id == ours.current_slot() && !even_in_use) {
+    return make_error(ErrorCode::kRefused,
+                      "key {} is the one that this command opened the repository with: without it every command that "
+                      "gives the same passphrase fails",
+                      id.substr(0, 8))
+        .with_hint("to replace it use 'holdfast key change'; to remove it all the same say --even-in-use");
   }
   TRY(remove_slot(ours.store(), id));
   // Whoever took the lease from us may have made the second object again before the first went.
@@ -194,7 +201,8 @@ Result<KeySlot> change_key(Repository& repository, const Secret& passphrase) {
     if (same && same->stored.id != ours.current_slot()) outcome = describe(same->stored.id, same->fields, ours);
   }
   KeySlot added = TRY(std::move(outcome));
-  TRY_CONTEXT(remove_key(repository, ours.current_slot()), "the new passphrase is good, but the old one still is too");
+  TRY_CONTEXT(remove_key(repository, ours.current_slot(), true),
+              "the new passphrase is good, but the old one still is too");
   return added;
 }
 

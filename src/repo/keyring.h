@@ -35,8 +35,9 @@ struct Epoch {
 Result<std::vector<KeySlot>> list_keys(Repository& repository);
 Result<std::vector<Epoch>> list_epochs(Repository& repository);
 Result<KeySlot> add_key(Repository& repository, const Secret& passphrase, const std::string& label);
-// `slot`: unambiguous prefix. kRefused for the last one.
-Result<void> remove_key(Repository& repository, const std::string& slot);
+// `slot`: unambiguous prefix. kRefused for the last one, and without `even_in_use` for the
+// one that opened this repository: others rely on the same passphrase.
+Result<void> remove_key(Repository& repository, const std::string& slot, bool even_in_use = false);
 // Adds `passphrase` and removes the slot that opened this repository.
 Result<KeySlot> change_key(Repository& repository, const Secret& passphrase);
 // A new epoch from now on. With `reseal`, every pack and log record of older

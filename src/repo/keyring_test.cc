@@ -46,7 +46,14 @@ TEST_F(KeyringTest, RemovesAKeyButNeverTheLast) {
   EXPECT_EQ(outcome(remove_key(*repository, first.substr(0, 6))),
             "refused: key " + first.substr(0, 8) + " is the last one: without it nobody could open the repository");
   ASSERT_TRUE(add_key(*repository, Secret::from_text("second"), "").ok());
-  ASSERT_TRUE(remove_key(*repository, first).ok());
+  const auto in_use = remove_key(*repository, first);
+  EXPECT_EQ(outcome(in_use), "refused: key " + first.substr(0, 8) +
+                                 " is the one that this command opened the repository with: without it every command "
+                                 "that gives the same passphrase fails");
+  EXPECT_EQ(in_use.error().hint(),
+            "to replace it use 'holdfast key change'; to remove it all the same say --even-in-use");
+  EXPECT_TRUE(opens("correct horse"));
+  ASSERT_TRUE(remove_key(*repository, first, true).ok());
   EXPECT_FALSE(opens("correct horse"));
   EXPECT_TRUE(opens("second"));
   EXPECT_EQ(outcome(remove_key(*repository, "zz")), "not-found: there is no key zz");

@@ -69,7 +69,7 @@ class BadInput(Case):
         self.make_stack(backup=False)
         (self.scratch / "pass").unlink()
         path = self.scratch / "pass"
-        self.refuse("points", status=NOT_FOUND,
+        self.refuse("points", status=CONFIG,
                     whole=f"passphrase of the repository: secret file:{path}: can't open {path}: no such file or directory",
                     hint="without it nothing can be read: bring it back, or correct repository.passphrase")
 
@@ -209,6 +209,22 @@ class BadInput(Case):
         slot = self.holdfast("key", "list", "--json").json()["slots"][0]["id"]
         self.refuse("key", "remove", slot[:12], status=REFUSED, says="last")
 
+    def test_a_password_for_a_standby_is_not_taken_from_the_command_line(self):
+        self.make_stack()
+        outcome = self.refuse("restore", "--standby", "--primary-conninfo", "host=x password=hunter2", status=CONFIG,
+                              says="--primary-conninfo: the connection string holds a password", hint="every account of the machine sees a command line")
+        self.assertNotIn("hunter2", outcome.err)
+
+    def test_the_passphrase_in_use_is_removed_only_on_request(self):
+        self.make_stack(backup=False)
+        (self.scratch / "second").write_text("second\n")
+        self.holdfast("key", "add", "--new-passphrase", f"file:{self.scratch}/second")
+        slot = next(slot["id"] for slot in self.holdfast("key", "list", "--json").json()["slots"] if slot["current"])
+        self.refuse("key", "remove", slot[:12], status=REFUSED, says="is the one that this command opened the repository with",
+                    hint="to replace it use 'holdfast key change'; to remove it all the same say --even-in-use")
+        self.holdfast("key", "remove", slot[:12], "--even-in-use")
+        self.holdfast("points", expect=WRONG_PASSPHRASE)
+
     @unittest.skipUnless(is_root(), "needs another account to be refused by")
     def test_no_permission(self):
         self.make_stack()
@@ -217,7 +233,7 @@ class BadInput(Case):
         (self.scratch / "pass").chmod(0o644)
         self.refuse("points", status=PERMISSION, says="ermission denied", prefix=prefix)
         (self.scratch / "pass").chmod(0o600)
-        self.refuse("points", status=PERMISSION, says="pass", prefix=prefix)
+        self.refuse("points", status=CONFIG, says="pass: permission denied", prefix=prefix)
 
     @unittest.skipUnless(is_root(), "needs to mount a small file system")
     def test_disk_too_small(self):
@@ -267,6 +283,12 @@ class BadInput(Case):
 
 
 class CommandLine(Case):
+    def test_a_number_that_is_none_is_said_in_plain_words(self):
+        for words, says in ((["restore", "--xid", "abc"], "--xid wants a number, not 'abc'"),
+                            (["points", "--last", 0], "--last wants a number from 1 to 1000000, not '0'"),
+                            (["points", "--threads", 0], "--threads wants a number from 1 to 256, not '0'")):
+            self.assertIn(f"holdfast: {says}\n", self.holdfast(*words, config=False, expect=USAGE).err)
+
     def test_unknown_command_option_and_argument(self):
         self.refuse("bakup", status=USAGE, says="unknown command 'bakup'", hint="did you mean 'backup'?")
         self.refuse("restore", "--dryrun", status=USAGE, says="unknown option '--dryrun'", hint="did you mean '--dry-run'?")

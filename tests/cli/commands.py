@@ -56,6 +56,12 @@ class Commands(Case):
         self.assertIn("no damage found", self.holdfast("check", "--read-data").out)
         self.assertIn("no damage", self.holdfast("explain").out)
         pack = max((path for path in (self.repository / "packs").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+        name = pack.relative_to(self.repository).as_posix()
+        told = self.holdfast("explain", name)
+        self.assertIn(f"{name} is whole. With it would be lost:", told.out)
+        self.assertIn("b.bin", told.out)
+        self.assertTrue(self.holdfast("explain", name, "--json").json()["whole"])
+        self.holdfast("explain", "config", expect=30)
         pack.chmod(0o600)
         with open(pack, "r+b") as file:
             file.seek(pack.stat().st_size // 2)
@@ -65,9 +71,18 @@ class Commands(Case):
         outcome = self.holdfast("check", "--read-data", "--json", expect=13)
         self.assertIn(pack.name, outcome.json()["damage"][0]["object"])
         self.assertEqual(outcome.json()["error"]["code"], "damaged")
+        self.assertIn("1 object of the repository is damaged or missing", outcome.json()["error"]["message"])
         touched = self.holdfast("explain", "--json").json()["touched"]
         self.assertEqual({item["path"].rsplit("/", 1)[-1] for item in touched}, {"b.bin"})
         self.assertIn("b.bin", self.holdfast("verify", expect=26).out)
+
+    def test_a_lost_index_makes_no_garbage(self):
+        self.make_stack()
+        index = next(path for path in (self.repository / "index").rglob("*") if path.is_file())
+        index.unlink()
+        outcome = self.holdfast("check", expect=13)
+        self.assertNotIn("belong to no point", outcome.out)
+        self.holdfast("check", "--repair-index")
 
     def test_prune_keeps_what_it_says(self):
         self.make_stack()
@@ -75,6 +90,13 @@ class Commands(Case):
             (self.data / "a.txt").write_text(f"{number}\n")
             self.holdfast("backup")
         plan = self.holdfast("prune", "--keep-last", 2, "--dry-run", "--json").json()
+        self.assertNotIn("rules of the command line", self.holdfast("prune", "--keep-last", 2, "--dry-run").out)
+        self.assertIn("the rules of the command line would keep nothing", self.holdfast("prune", "--keep-last", 0, expect=16).err)
+        with open(self.config, "a", encoding="utf-8") as file:
+            file.write("retention: {keep_daily: 3}\n")
+        self.assertIn("note: by the rules of the command line instead of holdfast.yaml's",
+                      self.holdfast("prune", "--keep-last", 2, "--dry-run").out)
+        self.assertNotIn("rules of the command line", self.holdfast("prune", "--dry-run").out)
         self.assertEqual([point["keep"] for point in plan["points"]], [True, True, False, False])
         self.assertEqual(len(self.holdfast("points", "--json").json()["points"]), 4)
         self.holdfast("prune", "--keep-last", 2)

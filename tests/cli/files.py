@@ -47,6 +47,29 @@ class Files(Case):
         self.holdfast("restore", "--to", self.scratch / "out")
         self.assertEqual(sorted(path.name for path in self.restored("out").iterdir()), ["a.txt", "sub"])
 
+    def test_a_dry_run_shows_the_plan_then_every_obstacle_and_some_of_many_files(self):
+        self.make_data()
+        other = self.scratch / "other"
+        other.mkdir()
+        (other / "x").write_text("x")
+        for number in range(20):
+            (self.data / f"many{number:02}").write_text(str(number))
+        self.write_config(f"  - {{name: data, kind: files, paths: [{self.data}]}}\n  - {{name: more, kind: files, paths: [{other}]}}\n")
+        self.holdfast("init")
+        self.holdfast("backup")
+        told = self.holdfast("restore", "--to", self.scratch / "out", "--dry-run").out
+        self.assertRegex(told, r"(?m)^would create file: \d+ more$")
+        self.assertLess(told.count("would create file /"), 10)
+        self.assertIn("-v or --json lists them all", told)
+        self.assertGreater(self.holdfast("restore", "--to", self.scratch / "out", "--dry-run", "-v").out.count("would create file "), 20)
+        outcome = self.holdfast("restore", "--dry-run", expect=TARGET_NOT_EMPTY)
+        self.assertIn("will be as at", outcome.out)
+        self.assertIn("component data: ", outcome.err)
+        self.assertIn("; component more: ", outcome.err)
+        document = self.holdfast("restore", "--dry-run", "--json", expect=TARGET_NOT_EMPTY).json()
+        self.assertTrue(all(component["obstacle"] for component in document["components"]), document)
+        self.assertEqual(document["error"]["exit_status"], TARGET_NOT_EMPTY)
+
     def test_in_place_delta_and_extra(self):
         self.make_stack()
         before = contents(self.data)

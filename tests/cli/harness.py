@@ -141,8 +141,8 @@ class Server:
 
     BIN = next((path for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True) if (path / "initdb").exists()), None)
 
-    def __init__(self, directory, settings=()):
-        self.directory = Path(directory)
+    def __init__(self, directory, settings=(), superuser="postgres"):
+        self.directory, self.superuser = Path(directory), superuser
         self.directory.mkdir(parents=True)
         self.socket = tempfile.mkdtemp(prefix="hf-")
         self.data = self.directory / "db"
@@ -151,7 +151,7 @@ class Server:
             account = pwd.getpwnam("postgres")
             for path in (self.directory, self.socket):
                 os.chown(path, account.pw_uid, account.pw_gid)
-        self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-N", "-k")
+        self.run("initdb", "-D", self.data, "-U", superuser, "-A", "trust", "-N", "-k")
         with open(self.data / "postgresql.conf", "a", encoding="ascii") as file:
             file.write("listen_addresses = ''\nfsync = off\nmax_wal_senders = 8\n" + "".join(f"{line}\n" for line in settings))
 
@@ -170,12 +170,12 @@ class Server:
         self.run("pg_ctl", "-D", data or self.data, "-m", mode, "-w", "stop", check=False)
 
     def sql(self, query):
-        done = self.run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", self.socket, "-U", "postgres", "-d", "postgres", "-c", query)
+        done = self.run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", self.socket, "-U", self.superuser, "-d", "postgres", "-c", query)
         return done.stdout.strip()
 
     @property
     def connection(self):
-        return f"host={self.socket} user=postgres dbname=postgres"
+        return f"host={self.socket} user={self.superuser} dbname=postgres"
 
     def remove(self):
         shutil.rmtree(self.socket, ignore_errors=True)

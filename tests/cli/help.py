@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import PROGRAM, SOURCE, Case
+from harness import PROGRAM, SOURCE, USAGE, Case
 
 
 def commands():
@@ -41,6 +41,16 @@ class Help(Case):
                 wide = [line for line in outcome.out.splitlines() if len(line) > 80]
                 self.assertEqual(wide, [])
 
+    def test_help_is_a_word_too(self):
+        for words in ([], ["backup"], ["wal", "get"]):
+            self.assertEqual(self.holdfast("help", *words, config=False, cwd="/").out, self.holdfast(*words, "--help", config=False).out)
+        self.holdfast("help", "nothing", config=False, expect=USAGE)
+
+    def test_every_argument_has_a_name(self):
+        for words in (["runbook", "run"], ["runbook", "plan"], ["runbook", "resume"], ["runbook", "report"], ["mount"], ["explain"]):
+            usage = self.holdfast(*words, "--help", config=False).out.split("Usage: ")[1].splitlines()[0]
+            self.assertRegex(usage, r"^holdfast( [a-z]+)+( \[OPTIONS\])?( \[?[A-Z]+\]?)+$", usage)
+
     def test_help_needs_no_configuration_and_no_argument(self):
         self.assertIn("Usage: holdfast wal get [OPTIONS] NAME PATH", self.holdfast("wal", "get", "--help", config=False).out)
         self.assertIn("Commands:", self.holdfast(config=False).out)
@@ -65,7 +75,8 @@ class Help(Case):
         text = (SOURCE / "docs/json.md").read_text()
         schemas = set(re.findall(r"holdfast\.([a-z-]+)/1", text))
         sources = "".join(path.read_text() for path in (SOURCE / "src/cli").glob("*.cc"))
-        set_ones = set(re.findall(r'set_document\("([a-z-]+)"', sources))
+        set_ones = set(re.findall(r'set_document\("([a-z-]+)"|"schema", "holdfast\.([a-z-]+)/1"', sources))
+        set_ones = {document or line for document, line in set_ones}
         self.assertEqual(set_ones - schemas, set())
         self.assertEqual(schemas - set_ones, set())
 

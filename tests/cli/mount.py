@@ -5,7 +5,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from harness import PROGRAM, Background, Case, contents, wait_until
+from harness import PROGRAM, REFUSED, Background, Case, contents, wait_until
 
 
 @unittest.skipUnless(os.access("/dev/fuse", os.R_OK | os.W_OK), "there is no FUSE here that this account may use")
@@ -72,6 +72,12 @@ class Mount(Case):
     def test_refusals(self):
         self.holdfast("mount", self.scratch / "nowhere", expect=4)
         self.holdfast("mount", self.config, expect=2)
+        empty = self.data / "empty"
+        empty.mkdir()
+        for place, says in ((self.data, "is not empty: what is in it would be hidden"),
+                            (empty, f"lies in {self.data}, which component data protects")):
+            for words in (["-d"], []):
+                self.assertIn(says, self.holdfast("mount", *words, place, expect=REFUSED).err)
         self.holdfast("mount", "-d", self.mountpoint, "--passphrase", "env:NOTHING", expect=3)
 
 

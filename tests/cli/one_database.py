@@ -12,7 +12,7 @@ from pathlib import Path
 from harness import (ALREADY_EXISTS, MISMATCH, NOT_FOUND, PERMISSION, PROGRAM, REFUSED, UNREACHABLE, USAGE, VERIFY_FAILED, Background, Case,
                      Server, wait_until)
 
-SUBPROCESS, UNSUPPORTED = 31, 30
+TIMEOUT, SUBPROCESS, UNSUPPORTED = 21, 31, 30
 
 # A database with one of everything that a dump must bring over.
 OF_EVERYTHING = """
@@ -113,9 +113,10 @@ class Live(Case):
     """A live server with its log in the repository, and a database of everything."""
 
     MORE = ""
+    SUPERUSER = "postgres"
 
     def make_server(self, directory, settings):
-        return Server(directory, settings)
+        return Server(directory, settings, superuser=self.SUPERUSER)
 
     def setUp(self):
         super().setUp()
@@ -145,7 +146,7 @@ class Live(Case):
 
     def sql(self, query, database="postgres", check=True):
         quoted = database.replace("\\", "\\\\").replace("'", "\\'")
-        done = self.server.run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", self.server.socket, "-U", "postgres", "-d", f"dbname='{quoted}'",
+        done = self.server.run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", self.server.socket, "-U", self.SUPERUSER, "-d", f"dbname='{quoted}'",
                                "-c", query, check=check)
         return done.stdout.strip() if check else done
 
@@ -193,7 +194,29 @@ class Live(Case):
         self.assert_nothing_left()
 
 
+class WithoutARoleNamedPostgres(Live):
+    SUPERUSER = "app"
+
+    def test_all_that_is_booted_aside_is_asked_as_the_superuser_that_there_is(self):
+        self.sql("create database shop")
+        self.sql("create table t (n int); insert into t values (1)", "shop")
+        self.as_server("backup")
+        self.as_server("verify", "--boot", "--scratch", self.aside)
+        self.restore("--point", "latest", "--database", "shop", "--target-database", "shop_restored")
+        self.assertEqual(self.sql("select count(*) from t", "shop_restored"), "1")
+        self.as_server("drill", "--scratch", self.aside)
+        self.assert_nothing_left()
+
+
 class Databases(Live):
+    def test_a_deadline_ends_it_with_the_server_as_it_was(self):
+        self.sql("create database shop")
+        self.as_server("backup")
+        before = self.state()
+        outcome = self.restore("--point", "latest", "--database", "shop", "--target-database", "shop_restored", "--deadline", "1ms", expect=TIMEOUT)
+        self.assertIn("hint: ", outcome.err)
+        self.assert_as_it_was(before)
+
     def test_a_database_while_the_server_takes_writes(self):
         self.make_shop()
         self.sql("create table ledger (n int primary key)", "shop")

@@ -97,7 +97,8 @@ class Postgres(Case):
         self.server.stop()
         for words in (["--at", "2001-01-01T00:00:00Z"], ["--lsn", "F/0"], ["--xid", "4000000"], ["--name", "nowhere"]):
             with self.subTest(words=words):
-                self.refuse_restore(*words, "--to", self.scratch / "out", status=UNREACHABLE, says="window")
+                refused = self.refuse_restore(*words, "--to", self.scratch / "out", status=UNREACHABLE, says="window")
+                self.assertIn("hint: choose an instant in the window, or --at latest", refused.err)
                 self.refuse_restore(*words, "--delta", status=UNREACHABLE, says="window")
 
     def test_exclusive_targets_end_before_what_they_name(self):
@@ -278,7 +279,15 @@ class Postgres(Case):
         plan = self.as_server("prune", "--keep-last", 9, "--dry-run", "--json").json()
         self.assertEqual({log["stream"]: log["note"] for log in plan["logs"]},
                          {f"db.{old}": "", f"db.{new}": "no kept point belongs to it: left as it is"})
-        self.as_server("backup")
+        refused = self.as_server("backup", expect=MISMATCH)
+        self.assertIn(f"the server is the cluster with system identifier {new}, and the newest point of this component is of the "
+                      f"cluster with {old}\nhint: ", refused.err)
+        self.as_server("backup", "--new-cluster")
+        points = self.as_server("points", "--json").json()["points"]
+        self.assertEqual([point["components"][0]["system_id"] for point in points], [old, old, new])
+        self.assertIn(f"system identifier {new}", self.as_server("restore", "--validate-only", "--to", self.scratch / "out").out)
+        planned = self.as_server("restore", "--validate-only", "--to", self.scratch / "out", "--json").json()
+        self.assertEqual(planned["components"][0]["system_id"], new)
 
         def windows(*words):
             outcome = self.as_server("prune", *words, "--dry-run", "--grace", "0s")

@@ -100,6 +100,13 @@ class RedisRestore(Case):
     def test_a_point_to_a_directory(self):
         target = self.scratch / "restored"
         self.refuse("restore", status=USAGE, says="nothing says where its data directory is")
+        planned = self.holdfast("restore", "--dry-run", expect=USAGE)
+        self.assertIn("will be as at", planned.out)
+        alone = self.config.read_text()
+        self.config.write_text(f"{alone}  - {{name: more, kind: files, paths: [{self.scratch}/pass]}}\n")
+        refused = self.holdfast("restore", expect=USAGE)
+        self.assertIn("; the rest without it: holdfast restore --component more\n", refused.err)
+        self.config.write_text(alone)
         outcome = self.holdfast("restore", "--point", "latest", "--to", target, "--json").json()
         component = outcome["components"][0]
         self.assertEqual((component["kind"], component["into_server"]), ("redis", False))
@@ -133,7 +140,9 @@ class RedisRestore(Case):
     def test_into_a_running_server(self):
         instant = self.write_history()
         target = self.serve("target", "--requirepass", "a password")
-        self.holdfast("restore", "--into", target.address, expect=PERMISSION)
+        for words in ([], ["--dry-run"]):
+            refused = self.holdfast("restore", "--into", target.address, *words, expect=PERMISSION)
+            self.assertIn("hint: give its password with --into-password env:NAME, file:PATH or exec:COMMAND", refused.err)
         into = ["restore", "--component", "cache", "--at", instant, "--into", target.address, "--into-password", "env:TARGET_PASSWORD"]
         password = {"environment": {"TARGET_PASSWORD": "a password"}}
         outcome = self.holdfast(*into, **password)

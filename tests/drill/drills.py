@@ -51,6 +51,10 @@ class Drills(Cluster):
         self.assertEqual(self.checks(self.component(later, "db"))["assertions"]["findings"],
                          [{"object": "assertion 'two rows'", "problem": "does not hold: f"}])
         self.assertEqual(later["evidence"]["result"], "failed")
+        told = next(line for line in self.as_server("drill", "--list").out.splitlines() if later["evidence"]["id"] in line)
+        self.assertRegex(told, r" - +failed: db: assertions")
+        report = self.as_server("drill", "--report", later["evidence"]["id"]).out
+        self.assertRegex(report, r"(?m)^\| all \| time to recover \| - \| - \| - \|$")
 
         # As captured the counted rows are compared, too.
         self.configure()

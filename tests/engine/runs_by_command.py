@@ -146,6 +146,8 @@ class Runbooks(RunbookCase):
 
     def test_unattended_refuses_before_the_first_step_what_needs_a_person(self):
         self.write(("One", "id=one", self.count("one")), ("Two", "id=two approve=dba", self.count("two")))
+        refusal = self.runbook("run", "--unattended", "--json", expect=REFUSED).out.splitlines()
+        self.assertEqual([json.loads(line)["schema"] for line in refusal], ["holdfast.run-obstacles/1"])
         outcome = self.runbook("run", "--unattended", expect=REFUSED)
         self.assertIn("two: waits for the approval of dba", outcome.out)
         self.assertEqual(self.effect("one"), [])

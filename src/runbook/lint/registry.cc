@@ -214,7 +214,7 @@ constexpr RuleInfo kRules[] = {
      "The step fails before its first command, or runs half of itself.", "Correct it; `bash -n` says the same."},
     {"sleep-as-readiness", Severity::kWarning, "a fixed wait stands for readiness",
      "On the bad day it is too short, and what follows fails in odd ways.",
-     "Wait for the condition: pg_isready in a loop with a deadline, `holdfast health --wait`."},
+     "Wait for the condition: `pg_isready` in a loop with a deadline."},
     {"stateful-service-without-backup", Severity::kWarning, "a service with state that nothing saves",
      "Its data is lost in every scenario of this document.",
      "Save it (`holdfast` protects Redis too), or say that it may be lost."},

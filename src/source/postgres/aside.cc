@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "source/postgres/dump.h"
 #include "source/postgres/snapshot_source.h"
 #include "source/postgres/sqlstate.h"
 #include "source/postgres/timeline.h"
@@ -67,6 +68,8 @@ Result<void> prove_replayed(ServerSession& session, const ResolvedTarget& target
 
 Result<void> wait_for_end_of_recovery(const source::World& world, const RecoveringServer& server,
                                       const ResolvedTarget& target, Duration until, const std::string& purpose) {
+  // What was counted is restored: from here on there is no share of anything to show.
+  world.progress.bytes_total = world.progress.bytes_done = 0;
   world.progress.phase = "recovering";
   while (true) {
     auto session = ServerSession::connect(server.connection);
@@ -132,9 +135,20 @@ std::vector<std::pair<std::string, std::string>> settings_aside(int major, const
   return settings;
 }
 
+std::string aside_conninfo(const std::string& socket_directory, const std::string& port, const std::string& role) {
+  return conninfo_with(fmt::format("host={} port={} dbname=postgres", socket_directory, port), "user", role);
+}
+
+Error with_scratch_hint(Error refused) {
+  if (refused.code() != ErrorCode::kNoSpace) return refused;
+  return std::move(refused).with_hint("make room there, or name a directory with more of it: --scratch DIR");
+}
+
 bool is_final(const Error& refused) {
-  return refused.code() == ErrorCode::kMismatch ||
-         (refused.code() == ErrorCode::kPermission && !sqlstate_of(refused).empty());
+  if (refused.code() == ErrorCode::kMismatch) return true;
+  // At connect libpq has no SQLSTATE to give, and the server's word is FATAL.
+  const bool servers_word = !sqlstate_of(refused).empty() || refused.message().find("FATAL:") != std::string::npos;
+  return refused.code() == ErrorCode::kPermission && servers_word;
 }
 
 }  // namespace holdfast::postgres

@@ -37,6 +37,12 @@ std::vector<std::pair<std::string, std::string>> settings_aside(int major, const
 // settings_aside(): libraries of these reach out as they like, and may not be here.
 inline constexpr const char* kNoLibraries = "-c session_preload_libraries= -c local_preload_libraries=";
 
+// How the server is reached whose socket is in `socket_directory`, as `role`.
+std::string aside_conninfo(const std::string& socket_directory, const std::string& port, const std::string& role);
+
+// The same error, with where a cluster that is restored aside can be put when it does not fit.
+Error with_scratch_hint(Error refused);
+
 // Whether waiting will not change that a server just started aside refuses a connection:
 // it is another server, or its own account may not do what we need.
 bool is_final(const Error& refused);

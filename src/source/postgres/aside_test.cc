@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "source/postgres/superuser.h"
 #include "source/postgres/test_rig.h"
 #include "source/postgres/verify.h"
 
@@ -41,9 +42,11 @@ TEST(RecoveryAside, AServerThatEndedIsToldAtOnce) {
   nowhere.conninfo = "host=/nonexistent user=postgres dbname=postgres";
   const RecoveringServer server{nowhere, [] { return false; }, [] { return std::string("FATAL: it ended"); }};
   const Duration until = world.clock.monotonic() + Duration::hours(1);
+  progress.bytes_total = progress.bytes_done = 100;
   const auto waited = wait_for_end_of_recovery(world, server, ResolvedTarget(), until, "the recovery aside");
   ASSERT_FALSE(waited.ok());
   EXPECT_EQ(waited.error().code(), ErrorCode::kServer);
+  EXPECT_EQ(progress.bytes_total, 0u) << "recovery is no share of what was restored";
   EXPECT_EQ(waited.error().message(), "the server ended before recovery did; its log ends with: FATAL: it ended");
 }
 
@@ -60,6 +63,21 @@ class Environment {
  private:
   const std::map<std::string, std::string> values_;
 };
+
+// Waiting does not change what the server says of the account.
+TEST(RecoveryAside, ARoleThatIsNotThereEndsIt) {
+  EXPECT_TRUE(is_final(make_error(ErrorCode::kPermission,
+                                  "can't connect to the PostgreSQL server: connection to server on socket "
+                                  "\"/s/.s.PGSQL.5432\" failed: FATAL:  role \"postgres\" does not exist")));
+  EXPECT_FALSE(is_final(make_error(ErrorCode::kUnavailable, "FATAL:  the database system is starting up")));
+}
+
+TEST(RecoveryAside, WhereItDoesNotFitScratchIsTheWayOn) {
+  const Error full =
+      with_scratch_hint(make_error(ErrorCode::kNoSpace, "full").with_hint("restore elsewhere with --to"));
+  EXPECT_EQ(full.hint(), "make room there, or name a directory with more of it: --scratch DIR");
+  EXPECT_EQ(with_scratch_hint(make_error(ErrorCode::kIo, "x").with_hint("h")).hint(), "h");
+}
 
 class Aside : public testing::Test {
  protected:
@@ -135,6 +153,32 @@ TEST_F(Aside, TheOriginalsMemoryAndDelayAreNotAskedFor) {
   const auto report = verify_by_booting(rig_.world, rig_.repository(), snapshot_, target_, options_);
   ASSERT_OK(report);
   EXPECT_EQ(report.value().findings.size(), 0u);
+}
+
+// Which is named as somebody liked, and may have lost the right to log in.
+TEST(AsideOfAnyName, TheServerIsAskedAsASuperuserThatItHas) {
+  SKIP_WITHOUT_SERVER();
+  TestCluster::Options named;
+  named.initdb = {"-U", "the app"};
+  auto cluster = TestCluster::create(named);
+  ASSERT_OK(cluster);
+  EXPECT_EQ((*cluster)->sql("select current_user").value(), "the app");
+  ASSERT_OK(
+      (*cluster)->sql("create role other login; create role boss superuser login;"
+                      "create role idle superuser; alter role \"the app\" nologin"));
+  ASSERT_OK((*cluster)->stop());
+  EXPECT_EQ(login_superuser(real_file_system(), (*cluster)->data()).value(), "boss");
+  ASSERT_OK((*cluster)->start());
+  ASSERT_OK((*cluster)->sql("vacuum full pg_authid"));
+  ASSERT_OK((*cluster)->sql("create role last superuser login; alter role boss nologin"));
+  ASSERT_OK((*cluster)->stop());
+  EXPECT_EQ(login_superuser(real_file_system(), (*cluster)->data()).value(), "last");
+  ASSERT_OK((*cluster)->start());
+  Connection refused;
+  refused.conninfo = (*cluster)->connection().conninfo + " user=idle";
+  const auto session = ServerSession::connect(refused);
+  ASSERT_FALSE(session.ok());
+  EXPECT_TRUE(is_final(session.error())) << session.error().text();
 }
 
 TEST_F(Aside, AnotherServerThanTheOneMeantIsNotSpokenTo) {

@@ -56,7 +56,9 @@ Result<void> BootedCluster::restore() {
   for (const SnapshotTablespace& space : source_.tablespaces) {
     options.tablespaces[space.oid] = join_path(join_path(root, "spaces"), space.oid);
   }
-  restored_bytes_ = TRY(materialise(world_, repository_, snapshot_, target_, options)).bytes;
+  auto report = materialise(world_, repository_, snapshot_, target_, options);
+  if (!report.ok()) return with_scratch_hint(std::move(report).error());
+  restored_bytes_ = report->bytes;
   return {};
 }
 

@@ -30,8 +30,9 @@ bool contains(const std::string& text, std::string_view part) { return text.find
 
 // libpq gives no SQLSTATE for a refused connection, so the words have to do.
 ErrorCode connect_error_code(const std::string& message) {
-  for (std::string_view words : {"authentication failed", "pg_hba.conf", "no password supplied", "permission denied",
-                                 "must be superuser or replication role", "does not exist", "password"})
+  for (std::string_view words :
+       {"authentication failed", "pg_hba.conf", "no password supplied", "permission denied",
+        "must be superuser or replication role", "does not exist", "not permitted to log in", "password"})
     if (contains(message, words) && !contains(message, "No such file")) return ErrorCode::kPermission;
   return ErrorCode::kUnavailable;
 }

@@ -12,6 +12,7 @@
 #include "source/postgres/aside.h"
 #include "source/postgres/materialise.h"
 #include "source/postgres/server_checks.h"
+#include "source/postgres/superuser.h"
 
 namespace holdfast::postgres {
 
@@ -100,7 +101,6 @@ DrilledCluster::DrilledCluster(const source::World& world, repo::Repository& rep
       target_(target),
       options_(options),
       source_(std::move(source)) {
-  connection_.conninfo = fmt::format("host={} port={} user=postgres dbname=postgres", path("s"), kPort);
   connection_.data_directory = path("data");
 }
 
@@ -141,7 +141,9 @@ Result<void> DrilledCluster::restore() {
   options.gid = options_.user.gid;
   for (const SnapshotTablespace& space : source_.tablespaces)
     options.tablespaces[space.oid] = join_path(path("spaces"), space.oid);
-  restored_bytes_ = TRY(materialise(world_, repository_, snapshot_, target_, options)).bytes;
+  auto report = materialise(world_, repository_, snapshot_, target_, options);
+  if (!report.ok()) return with_scratch_hint(std::move(report).error());
+  restored_bytes_ = report->bytes;
   return {};
 }
 
@@ -180,6 +182,8 @@ IsolationOptions DrilledCluster::server_command() const {
 Result<void> DrilledCluster::boot() {
   until_ = world_.clock.monotonic() + options_.deadline;
   TRY(write_access_files(world_.fs, options_.directory));
+  role_ = TRY(login_superuser(world_.fs, path("data")));
+  connection_.conninfo = aside_conninfo(path("s"), kPort, role_);
   server_ = TRY(IsolatedProcess::start(world_.fs, server_command()));
   TRY(options_.on_server(server_->pid()));
   const RecoveringServer recovering{connection_, [this] { return server_->running(); }, [this] { return log_tail(); }};
@@ -203,7 +207,7 @@ CommandOptions DrilledCluster::tool(std::vector<std::string> argv) const {
   CommandOptions command;
   command.argv = std::move(argv);
   command.argv[0] = join_path(bin_directory_, command.argv[0]);
-  command.environment = {{"PGHOST", path("s")},      {"PGPORT", kPort}, {"PGUSER", "postgres"},
+  command.environment = {{"PGHOST", path("s")},      {"PGPORT", kPort}, {"PGUSER", role_},
                          {"PGDATABASE", "postgres"}, {"LC_ALL", "C"},   {"PGOPTIONS", kNoLibraries}};
   command.without = client_variables();
   command.uid = options_.user.uid;

@@ -75,6 +75,7 @@ class DrilledCluster {
   const SnapshotSource source_;
   std::string bin_directory_;
   Connection connection_;
+  std::string role_;
   Duration until_;
   uint64_t restored_bytes_ = 0, subscriptions_disabled_ = 0;
   std::string server_version_;

@@ -76,7 +76,18 @@ class Extraction {
     phase_began_ = now;
   }
 
-  DumpProgram program() const { return {programs_, world_.threads, options_.deadline, &world_.progress.stop}; }
+  // Of the time that all of it may take.
+  Result<Duration> left() const {
+    const Duration left = began_ + options_.deadline - world_.clock.monotonic();
+    if (left > Duration{}) return left;
+    return make_error(ErrorCode::kTimeout, "restoring {} took longer than {}", report_.what,
+                      format_duration(options_.deadline))
+        .with_hint("allow it more with --deadline");
+  }
+
+  Result<DumpProgram> program() const {
+    return DumpProgram{programs_, world_.threads, TRY(left()), &world_.progress.stop};
+  }
 
   // ---- 2. the live server
 
@@ -183,7 +194,7 @@ class Extraction {
     boot_directory_ = TRY(scratch.folder("boot"));
     options.directory = boot_directory_;
     options.restore_command = options_.restore_command;
-    options.deadline = options_.deadline;
+    options.deadline = TRY(left());
     cluster_ = TRY_CONTEXT(BootedCluster::boot(world_, repository, snapshot, target, std::move(options)),
                            "booting the instant aside");
     world_.progress.phase = "looking at the instant";
@@ -194,7 +205,7 @@ class Extraction {
   Result<std::unique_ptr<ServerSession>> aside(const std::string& database) {
     SessionOptions options;
     options.database = database;
-    options.deadline = options_.deadline;
+    options.deadline = TRY(left());
     options.stop = &world_.progress.stop;
     return ServerSession::connect(cluster_->connection(), options);
   }
@@ -310,8 +321,9 @@ class Extraction {
       TRY(session->exec("alter database " + name + " rename to " + target_->ours()));
       database = target_->ours();
     }
-    TRY_CONTEXT(dump_database(program(), cluster_->connection(), database, schemas, join_path(scratch.path(), "dump")),
-                "dumping {}", report_.what);
+    TRY_CONTEXT(
+        dump_database(TRY(program()), cluster_->connection(), database, schemas, join_path(scratch.path(), "dump")),
+        "dumping {}", report_.what);
     wanted_ = TRY(inventory(cluster_->connection(), database));
     note_what_is_not_compared();
     TRY(cluster_->stop());
@@ -339,7 +351,7 @@ class Extraction {
     options.large_objects = !of_tables() && target_->superuser();
     options.threads = world_.threads;
     options.stop = &world_.progress.stop;
-    options.deadline = options_.deadline;
+    options.deadline = TRY(left());
     return take_inventory(connection, options);
   }
 
@@ -352,7 +364,8 @@ class Extraction {
     options.application_name = target_->loader();
     options.create = !of_tables();
     options.tablespaces = lacking_tablespaces_.empty();
-    TRY_CONTEXT(load_dump(program(), live_, join_path(scratch.path(), "dump"), options), "loading {}", report_.what);
+    TRY_CONTEXT(load_dump(TRY(program()), live_, join_path(scratch.path(), "dump"), options), "loading {}",
+                report_.what);
     end_phase("load");
     TRY(check(loaded));
     return place(loaded);
@@ -360,7 +373,7 @@ class Extraction {
 
   // A new database has a schema and an extension that the old one may have dropped.
   Result<void> drop_what_new_databases_have(const std::string& loaded) {
-    auto session = TRY(target_->connect(loaded, options_.deadline));
+    auto session = TRY(target_->connect(loaded, TRY(left())));
     if (!wanted_.contains("schema public")) TRY(session->exec("drop schema public"));
     if (!wanted_.contains("extension plpgsql")) TRY(session->exec("drop extension plpgsql"));
     return {};
@@ -368,7 +381,7 @@ class Extraction {
 
   // What is made in a database gets what its default privileges say.
   Result<void> revoke_default_grants(const std::string& loaded) {
-    auto session = TRY(target_->connect(loaded, options_.deadline));
+    auto session = TRY(target_->connect(loaded, TRY(left())));
     for (const std::string& revoke : TRY(grants_as_revokes(*session, target_->ours()))) {
       if (std::find(grants_.begin(), grants_.end(), revoke) == grants_.end()) TRY(session->exec(revoke));
     }
@@ -394,7 +407,7 @@ class Extraction {
   Result<void> place(const std::string& loaded) {
     world_.progress.phase = "analyzing";
     {
-      auto session = TRY(target_->connect(loaded, options_.deadline, &world_.progress.stop));
+      auto session = TRY(target_->connect(loaded, TRY(left()), &world_.progress.stop));
       if (of_tables()) {
         for (size_t i = 0; i < places_.size(); i++) {
           const std::string table = TRY(session->quote_identifier(places_[i].from.name));
@@ -409,7 +422,7 @@ class Extraction {
     world_.progress.phase = "putting it in place";
     const Time now = world_.clock.now();
     PlacedReport placed = TRY(
-        of_tables() ? target_->place_tables(loaded, places_, keys_, now, options_.deadline)
+        of_tables() ? target_->place_tables(loaded, places_, keys_, now, TRY(left()))
                     : target_->place_database(options_.target_database, options_.replace, options_.end_sessions, now));
     report_.kept = std::move(placed.kept);
     for (std::string& note : placed.notes) report_.notes.push_back(std::move(note));
@@ -442,7 +455,7 @@ class Extraction {
   std::string programs_, boot_directory_;
   Inventory wanted_;
   ExtractReport report_;
-  Duration phase_began_;
+  Duration began_ = world_.clock.monotonic(), phase_began_;
 };
 
 }  // namespace

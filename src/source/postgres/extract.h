@@ -28,7 +28,7 @@ struct ExtractOptions {
   std::string bin_directory;      // of the cluster's major; "" : looked for
   std::string scratch_directory;  // "" : $TMPDIR or /tmp
   std::string restore_command;
-  Duration deadline = Duration::hours(24);
+  Duration deadline = Duration::hours(24);  // for all of it; what is begun by then is taken back
 };
 
 struct ExtractReport {

@@ -13,6 +13,7 @@
 #include "base/tail.h"
 #include "source/postgres/aside.h"
 #include "source/postgres/materialise_plan.h"
+#include "source/postgres/superuser.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -105,7 +106,6 @@ Result<ServerUser> server_user(const std::string& path) {
 }
 
 PrivateServer::PrivateServer(Options options) : options_(std::move(options)) {
-  connection_.conninfo = fmt::format("host={} port={} user=postgres dbname=postgres", options_.socket_directory, kPort);
   connection_.data_directory = options_.data_directory;
 }
 
@@ -119,6 +119,8 @@ Result<std::unique_ptr<PrivateServer>> PrivateServer::start(Options options) {
         .with_hint("set TMPDIR to a shorter path");
   }
   std::unique_ptr<PrivateServer> server(new PrivateServer(std::move(options)));
+  server->role_ = TRY(login_superuser(real_file_system(), server->options_.data_directory));
+  server->connection_.conninfo = aside_conninfo(server->options_.socket_directory, kPort, server->role_);
   const Options& given = server->options_;
   std::string arguments =
       fmt::format("-k {} -p {} -c listen_addresses=''", shell_quoted(given.socket_directory), kPort);
@@ -170,7 +172,7 @@ Result<std::string> PrivateServer::run(std::vector<std::string> argv, Duration d
   command.argv = std::move(argv);
   command.environment = {{"PGHOST", options_.socket_directory},
                          {"PGPORT", kPort},
-                         {"PGUSER", "postgres"},
+                         {"PGUSER", role_},
                          {"PGDATABASE", "postgres"},
                          {"PGOPTIONS", kNoLibraries}};
   command.without = client_variables();

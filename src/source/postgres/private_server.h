@@ -28,7 +28,8 @@ struct ServerUser {
 Result<ServerUser> server_user(const std::string& path);
 
 // A PostgreSQL server on a data directory of ours: no TCP, a socket in a private
-// directory, stopped by the destructor whatever happens. Not thread-safe.
+// directory, stopped by the destructor whatever happens. It is spoken to as the superuser
+// that the cluster has, by whatever name. Not thread-safe.
 class PrivateServer {
  public:
   struct Options {
@@ -41,7 +42,8 @@ class PrivateServer {
     Duration start_deadline = Duration::seconds(120);
   };
   // Starts and waits until the server accepts sessions (in recovery: read-only ones).
-  // kServer with the end of the server's log when it doesn't come up.
+  // kServer with the end of the server's log when it doesn't come up; what
+  // login_superuser() says.
   static Result<std::unique_ptr<PrivateServer>> start(Options options);
   ~PrivateServer();
 
@@ -59,6 +61,7 @@ class PrivateServer {
   explicit PrivateServer(Options options);
   Options options_;
   Connection connection_;
+  std::string role_;
   bool running_ = false;
 };
 

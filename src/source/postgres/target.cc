@@ -253,7 +253,8 @@ class Resolver {
       const auto last = path.last_record();
       const bool at_end = !last || *last < lsn;
       const Time instant =
-          at_end ? end_instant(*candidate, path) : commit_before(path, lsn).value_or(candidate->source.stop_time);
+          at_end ? end_instant(*candidate, path)
+                 : TRY(last_commit_up_to(path, candidate->source.stop, lsn)).value_or(candidate->source.stop_time);
       ResolvedTarget resolved =
           TRY(outcome(*candidate, path, at_end ? path.end() : lsn, instant, fmt::format("all up to {}", lsn.text())));
       if (at_end) {
@@ -268,10 +269,21 @@ class Resolver {
                                    lsn.text(), timeline_, candidates_.front().source.stop.text()));
   }
 
-  static std::optional<Time> commit_before(const WalPath& path, Lsn lsn) {
+  // Of the stretch that recovery stops in the records are read: the rest of it is not replayed.
+  Result<std::optional<Time>> last_commit_up_to(const WalPath& path, Lsn from, Lsn lsn) const {
+    const Lsn end = target_.inclusive ? Lsn{lsn.value + 1} : lsn;
     std::optional<Time> last;
-    for (const auto& stretch : path.stretches())
-      if (stretch.to <= lsn && stretch.summary.last_commit) last = stretch.summary.last_commit;
+    for (const auto& stretch : path.stretches()) {
+      if (stretch.to <= from || stretch.from >= end) continue;
+      if (stretch.to <= lsn) {
+        if (stretch.summary.last_commit) last = stretch.summary.last_commit;
+        continue;
+      }
+      TRY(path.events(stretch.from, end, [&](const WalEvent& event) {
+        if (event.kind == WalEventKind::kCommit) last = event.time;
+        return true;
+      }));
+    }
     return last;
   }
 

@@ -244,7 +244,13 @@ TEST_F(TargetTest, APositionMustBeStored) {
   EXPECT_THAT(resolve(target_lsn(commits_[730].text())).value().settings,
               ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target_lsn", commits_[730].text()),
                           Pair("recovery_target_inclusive", "on")));
-  EXPECT_EQ(resolve(target_lsn(commits_[730].text())).value().instant, at(20));
+  EXPECT_EQ(resolve(target_lsn(commits_[730].text())).value().instant, at(30));
+  Target before = target_lsn(commits_[730].text());
+  before.inclusive = false;
+  EXPECT_EQ(resolve(before).value().instant, at(20));
+  // In the segment of the commit, behind it.
+  EXPECT_EQ(resolve(target_lsn(Lsn{commits_[730].value + 8}.text())).value().instant, at(30));
+  EXPECT_EQ(resolve(target_lsn(point_.text())).value().instant, at(20));
   // The position behind the last record: PostgreSQL would wait for a record there.
   EXPECT_THAT(resolve(target_lsn(end_.text())).value().settings,
               ElementsAre(Pair("recovery_target_timeline", "1"), Pair("recovery_target_lsn", commits_[740].text()),
