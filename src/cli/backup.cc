@@ -71,6 +71,11 @@ Result<void> run(Context& context, const recovery::BackupOptions& options) {
                                   {"warnings", report->warnings},
                                   {"notes", notes_of(*report)}});
   print_report(context, *report);
+  for (const recovery::ComponentConfig& component : workspace->stack().components) {
+    if (component.kind == "redis" && component.redis.data_directory.empty())
+      context.say("note: {}: nothing says where 'restore' is to put it: data_directory in holdfast.yaml does",
+                  component.name);
+  }
   return recovery::faults_of(*report);
 }
 

@@ -102,6 +102,7 @@ class RedisRestore(Case):
         self.refuse("restore", status=USAGE, says="nothing says where its data directory is")
         planned = self.holdfast("restore", "--dry-run", expect=USAGE)
         self.assertIn("will be as at", planned.out)
+        self.assertIn("note: cache: nothing says where 'restore' is to put it: data_directory in holdfast.yaml does", self.holdfast("backup").out)
         alone = self.config.read_text()
         self.config.write_text(f"{alone}  - {{name: more, kind: files, paths: [{self.scratch}/pass]}}\n")
         refused = self.holdfast("restore", expect=USAGE)
