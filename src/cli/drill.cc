@@ -82,7 +82,7 @@ std::string ending_of(const nlohmann::json& body) {
 std::string result_of(const nlohmann::json& body) {
   constexpr size_t kLongest = 50;
   const std::string result = text_of(body, "result");
-  if (has_passed(body)) return result;
+  if (body.is_null() || has_passed(body)) return result;
   std::string why = text_of(body, "problem");
   for (const auto& component : body.value("components", nlohmann::json::array())) {
     for (const auto& check : component.value("checks", nlohmann::json::array())) {
@@ -92,8 +92,8 @@ std::string result_of(const nlohmann::json& body) {
   }
   if (why == "-" || why.empty()) return result;
   why = one_line(why);
-  if (why.size() > kLongest) why = why.substr(0, kLongest) + "...";
-  return result + ": " + why;
+  const std::string begin = fmt::format("{:.{}}", why, kLongest);  // counts characters, cuts none in two
+  return fmt::format("{}: {}{}", result, begin, begin.size() < why.size() ? "..." : "");
 }
 
 Json json_of(const Evidence& evidence) {

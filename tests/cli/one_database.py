@@ -393,7 +393,8 @@ class Databases(Live):
         self.assertEqual((len(servers), len(list(self.aside.iterdir()))), (1, 1))  # of the first, all was removed
         outcome = self.restore("--point", "latest", "--database", "plain", "--target-database", "plain_restored")
         self.assertEqual(self.sql("select n from t", "plain_restored"), "7")
-        self.assertEqual([pid for pid in servers if Path(f"/proc/{pid}").exists()], [], outcome)
+        # Killed, it may wait for init to reap it.
+        wait_until(f"the server aside to be gone: {outcome}", lambda: not any(Path(f"/proc/{pid}").exists() for pid in servers))
         self.sql("drop database plain_restored")
         self.assert_as_it_was(before)
         self.assertEqual(self.sql("select count(*) from pg_stat_activity where application_name like 'holdfast%'"), "0")

@@ -143,7 +143,9 @@ std::optional<std::set<Block>> blocks_by_server(WalServer& server, int major, Ls
     // All of it is more than a command's output may be.
     const std::string line = fmt::format("{} -p {}/pg_wal -s {} -e {} | grep -o 'rel [0-9/]* blk [0-9]*' | sort -u",
                                          tool, server.server().data_directory(), start.text(), end.text());
-    text = run_command_checked(servers::as_server_user({"sh", "-c", line})).value().output;
+    auto outcome = run_command_checked(servers::as_server_user({"sh", "-c", line}));
+    EXPECT_TRUE(outcome.ok()) << outcome.error().text();
+    if (outcome.ok()) text = outcome->output;
   } else {
     return std::nullopt;
   }
