@@ -34,6 +34,9 @@ def measure_rate(bench, server, ours):
         rate, rss = catch_up(bench, server, "holdfast_bench", receive, bench.work / "receive.log")
         bench.peak_rss_bytes = max(bench.peak_rss_bytes, rss)
         rates[0].append(rate)
+        # One that it was making when it was ended last, and would not go on from.
+        for begun in kept.glob("*.partial"):
+            begun.unlink()
         rates[1].append(catch_up(bench, server, "bench_peer", peer, bench.work / "pg_receivewal.log")[0])
     bench.row("wal: receiving what was kept: rate, MB/s", median(rates[0]), median(rates[1]), "pg_receivewal", goal=-1.0)
     server.sql("select pg_drop_replication_slot('bench_peer')")
