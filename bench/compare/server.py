@@ -7,6 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from compare.harness import BenchError
+
 
 class Server:
     def __init__(self, bench, name, settings=None):
@@ -24,8 +26,11 @@ class Server:
 
     def start(self):
         words = " ".join(f"-c {name}='{value}'" for name, value in self.settings.items())
-        self.bench.run([self.bench.tool("pg_ctl"), "-D", self.data, "-l", self.data.with_suffix(".log"), "-o", words,
-                        "-w", "-t", "120", "start"])
+        log = self.data.with_suffix(".log")
+        try:
+            self.bench.run([self.bench.tool("pg_ctl"), "-D", self.data, "-l", log, "-o", words, "-w", "-t", "120", "start"])
+        except BenchError as error:
+            raise BenchError(f"{error}\n{log.read_text()[-4000:]}") from error
 
     def stop(self):
         if (self.data / "postmaster.pid").exists():
@@ -39,6 +44,8 @@ class Server:
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         for pid in [postmaster, *map(int, children)]:
             os.kill(pid, signal.SIGKILL)
+        while Path(f"/proc/{postmaster}").exists():  # until init has reaped it, its lock of the socket counts
+            time.sleep(0.05)
         shutil.rmtree(self.data, ignore_errors=True)
 
     def continue_from(self, data):
