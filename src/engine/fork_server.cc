@@ -23,28 +23,32 @@ namespace {
 constexpr size_t kMaxDirectory_bytes = 4096;  // PATH_MAX
 constexpr std::string_view kTitle = "holdfast __supervise ";
 
-union DescriptorRoom {
-  cmsghdr header;
-  std::array<char, CMSG_SPACE(sizeof(int))> bytes;
+// A message of a text and room for one descriptor.
+struct Packet {
+  Packet(char* text, size_t size) : part{text, size} {
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = &room;
+    header.msg_controllen = sizeof room;
+  }
+  Packet(const Packet&) = delete;
+
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room{};
+  iovec part;
+  msghdr header{};
 };
 
 // The directory as one message, with the supervisor's end of its channel.
 bool send_request(int server, const std::string& directory, int descriptor) {
-  iovec text{const_cast<char*>(directory.data()), directory.size()};
-  DescriptorRoom room{};
-  msghdr message{};
-  message.msg_iov = &text;
-  message.msg_iovlen = 1;
-  message.msg_control = &room;
-  message.msg_controllen = sizeof room;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  Packet packet(const_cast<char*>(directory.data()), directory.size());
+  cmsghdr* header = CMSG_FIRSTHDR(&packet.header);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof descriptor);
   std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
   ssize_t sent = -1;
   do {
-    sent = ::sendmsg(server, &message, MSG_NOSIGNAL);
+    sent = ::sendmsg(server, &packet.header, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   return sent >= 0;
 }
@@ -52,18 +56,12 @@ bool send_request(int server, const std::string& directory, int descriptor) {
 // The next request: its directory and descriptor; a descriptor of -1 when no more will come.
 std::pair<std::string, int> receive_request() {
   std::string directory(kMaxDirectory_bytes, '\0');
-  iovec text{directory.data(), directory.size()};
-  DescriptorRoom room{};
-  msghdr message{};
-  message.msg_iov = &text;
-  message.msg_iovlen = 1;
-  message.msg_control = &room;
-  message.msg_controllen = sizeof room;
+  Packet packet(directory.data(), directory.size());
   ssize_t got = -1;
   do {
-    got = ::recvmsg(STDIN_FILENO, &message, MSG_CMSG_CLOEXEC);
+    got = ::recvmsg(STDIN_FILENO, &packet.header, MSG_CMSG_CLOEXEC);
   } while (got < 0 && errno == EINTR);
-  const cmsghdr* header = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+  const cmsghdr* header = got > 0 ? CMSG_FIRSTHDR(&packet.header) : nullptr;
   if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return {"", -1};
   int descriptor = -1;
   std::memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);

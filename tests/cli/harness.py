@@ -185,6 +185,17 @@ class Server:
 FETCHED = sorted(SOURCE.glob(".cache/pg/*/bin"), key=lambda path: int(path.parent.name))
 
 
+def tests_of_each_major(case, loader):
+    """The tests of a case whose BIN is where a fetched server's programs are, for each."""
+    suite = unittest.TestSuite()
+    for fetched in FETCHED if Server.BIN else []:
+        suite.addTests(loader.loadTestsFromTestCase(type(f"Postgres{fetched.parent.name}", (case,), {"BIN": fetched})))
+    if not suite.countTestCases():
+        print("skipped: no other PostgreSQL is there: scripts/servers")
+    return suite
+
+
+
 class FetchedServer(Server):
     """A server of another major, asked with Debian's psql where it has none."""
 

@@ -6,7 +6,7 @@ import unittest
 
 from one_database import SUMMARY, Live
 
-from harness import FETCHED, MISMATCH, NOT_FOUND, FetchedServer, Server
+from harness import MISMATCH, NOT_FOUND, FetchedServer, Server, tests_of_each_major
 
 
 def major_of(programs):
@@ -79,12 +79,7 @@ class Major(Live):
 
 
 def load_tests(loader, _tests, _pattern):
-    suite = unittest.TestSuite()
-    for fetched in FETCHED if Server.BIN else []:
-        suite.addTests(loader.loadTestsFromTestCase(type(f"Postgres{fetched.parent.name}", (Major,), {"BIN": fetched})))
-    if not suite.countTestCases():
-        print("skipped: no other PostgreSQL is there: scripts/servers")
-    return suite
+    return tests_of_each_major(Major, loader)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import unittest
 
 from stack import Cluster
 
-from harness import FETCHED, VERIFY_FAILED, FetchedServer, Server
+from harness import VERIFY_FAILED, FetchedServer, tests_of_each_major
 
 PASSED = ("row counts", "relation files", "indexes", "constraints")
 
@@ -40,12 +40,7 @@ class Major(Cluster):
 
 
 def load_tests(loader, _tests, _pattern):
-    suite = unittest.TestSuite()
-    for fetched in FETCHED if Server.BIN else []:
-        suite.addTests(loader.loadTestsFromTestCase(type(f"Postgres{fetched.parent.name}", (Major,), {"BIN": fetched})))
-    if not suite.countTestCases():
-        print("skipped: no other PostgreSQL is there: scripts/servers")
-    return suite
+    return tests_of_each_major(Major, loader)
 
 
 if __name__ == "__main__":

@@ -524,38 +524,30 @@ TEST_F(ReceiverTest, RefusesAServerThatWasSetBack) {
   EXPECT_THAT(server_->archive().marks().value(), testing::Each(testing::Field(&WalMark::lsn, testing::Le(end))));
 }
 
-TEST_F(ReceiverTest, DoesNotGoOnWithAnotherHistoryWithinASegment) {
-  start();
-  insert(100);
-  receive_all();
-  keep_copy();
-  insert(400);
-  receive_all();
-  const Lsn end = stored_end(server_->archive(), 1);
-  ASSERT_NE(end.value % server_->identity().segment_bytes, 0u);
-  set_back();
-  while (server_->flushed() <= end) insert(50);
-  const std::string outcome = outcome_of_receiving();
-  EXPECT_THAT(outcome, HasSubstr(fmt::format("is not what is stored up to {}: the server was set back", end.text())));
-  EXPECT_EQ(stored_end(server_->archive(), 1), end) << "nothing of it is stored";
-}
+// Receives, goes back to what was before and on past it, and receives again: that is refused.
+class SetBackTest : public ReceiverTest {
+ protected:
+  void expect_refusal(bool between_segments) {
+    start();
+    insert(100);
+    receive_all();
+    keep_copy();
+    insert(400);
+    if (between_segments) server_->sql("SELECT pg_switch_wal()");
+    receive_all();
+    const Lsn end = stored_end(server_->archive(), 1);
+    ASSERT_EQ(end.value % server_->identity().segment_bytes == 0, between_segments);
+    set_back();
+    while (server_->flushed() <= end) insert(50);
+    const std::string outcome = outcome_of_receiving();
+    EXPECT_THAT(outcome, HasSubstr(fmt::format("is not what is stored up to {}: the server was set back", end.text())));
+    EXPECT_EQ(stored_end(server_->archive(), 1), end) << "nothing of it is stored";
+  }
+};
 
-TEST_F(ReceiverTest, DoesNotGoOnWithAnotherHistoryBetweenSegments) {
-  start();
-  insert(100);
-  receive_all();
-  keep_copy();
-  insert(400);
-  server_->sql("SELECT pg_switch_wal()");
-  receive_all();
-  const Lsn end = stored_end(server_->archive(), 1);
-  ASSERT_EQ(end.value % server_->identity().segment_bytes, 0u);
-  set_back();
-  while (server_->flushed() <= end) insert(50);
-  const std::string outcome = outcome_of_receiving();
-  EXPECT_THAT(outcome, HasSubstr(fmt::format("is not what is stored up to {}: the server was set back", end.text())));
-  EXPECT_EQ(stored_end(server_->archive(), 1), end) << "nothing of it is stored";
-}
+TEST_F(SetBackTest, DoesNotGoOnWithAnotherHistoryWithinASegment) { expect_refusal(false); }
+
+TEST_F(SetBackTest, DoesNotGoOnWithAnotherHistoryBetweenSegments) { expect_refusal(true); }
 
 // With synchronous_commit = remote_write the server goes by what is written.
 TEST_F(ReceiverTest, SynchronousCallsWrittenOnlyWhatIsStored) {
