@@ -52,15 +52,15 @@ Result<Place> Place::below(const std::string& top, int top_descriptor, const std
   const int descriptor = open_below(top_descriptor, directory.size() > begin ? directory.substr(begin) : ".");
   if (descriptor < 0 && (errno == ENOSYS || errno == EPERM)) return as_it_is(path);
   if (descriptor < 0) return Error::from_errno(errno, "can't reach " + path);
-  return Place(descriptor, fmt::format("/proc/self/fd/{}/{}", descriptor, base_name(path)), path);
+  return in(std::make_shared<Directory>(descriptor), path);
 }
 
-Place::Place(Place&& other) noexcept
-    : directory_(std::exchange(other.directory_, -1)), path_(std::move(other.path_)), shown_(std::move(other.shown_)) {}
-
-Place::~Place() {
-  if (directory_ >= 0) ::close(directory_);
+Place Place::in(std::shared_ptr<const Directory> directory, const std::string& path) {
+  std::string reached = fmt::format("/proc/self/fd/{}/{}", directory->descriptor, base_name(path));
+  return {std::move(directory), std::move(reached), path};
 }
+
+Place::Directory::~Directory() { ::close(descriptor); }
 
 Error Place::named(const Error& error) const {
   std::string message = error.message();
@@ -98,6 +98,11 @@ Result<Place> Beneath::place(const std::string& path) const {
   return Place::below(top_, top, path);
 }
 
+Result<Place> Beneath::place(const std::string& path, const std::string& known_path, const Place& known) const {
+  if (parent_path(path) == parent_path(known_path)) return known.beside(path);
+  return place(path);
+}
+
 Result<std::unique_ptr<File>> Beneath::open(const std::string& path, const OpenOptions& options) {
   auto where = TRY(place(path));
   auto file = TRY(where.named(inner_.open(where.path(), options)));
@@ -122,17 +127,17 @@ Result<void> Beneath::make_directory(const std::string& path, mode_t mode) {
 }
 
 Result<void> Beneath::rename(const std::string& from, const std::string& to) {
-  const auto a = TRY(place(from)), b = TRY(place(to));
+  const auto a = TRY(place(from)), b = TRY(place(to, from, a));
   return a.named<void>(b.named<void>(inner_.rename(a.path(), b.path())));
 }
 
 Result<void> Beneath::rename_exclusive(const std::string& from, const std::string& to) {
-  const auto a = TRY(place(from)), b = TRY(place(to));
+  const auto a = TRY(place(from)), b = TRY(place(to, from, a));
   return a.named<void>(b.named<void>(inner_.rename_exclusive(a.path(), b.path())));
 }
 
 Result<void> Beneath::hard_link(const std::string& from, const std::string& to) {
-  const auto a = TRY(place(from)), b = TRY(place(to));
+  const auto a = TRY(place(from)), b = TRY(place(to, from, a));
   return a.named<void>(b.named<void>(inner_.hard_link(a.path(), b.path())));
 }
 

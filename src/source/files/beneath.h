@@ -19,10 +19,9 @@ class Place {
   // the one that the path, which lies below it, is in.
   static Result<Place> below(const std::string& top, int top_descriptor, const std::string& path);
   // The path as it is.
-  static Place as_it_is(const std::string& path) { return {-1, path, path}; }
-  Place(Place&& other) noexcept;
-  Place& operator=(Place&&) = delete;
-  ~Place();
+  static Place as_it_is(const std::string& path) { return {nullptr, path, path}; }
+  // Another path of the same directory, which is looked up no second time.
+  Place beside(const std::string& path) const { return directory_ ? in(directory_, path) : as_it_is(path); }
 
   // For the system; valid as long as the Place.
   const std::string& path() const { return path_; }
@@ -35,9 +34,18 @@ class Place {
   }
 
  private:
-  Place(int directory, std::string path, std::string shown)
-      : directory_(directory), path_(std::move(path)), shown_(std::move(shown)) {}
-  int directory_;
+  struct Directory {
+    explicit Directory(int open) : descriptor(open) {}
+    ~Directory();
+    Directory(const Directory&) = delete;
+    Directory& operator=(const Directory&) = delete;
+    const int descriptor;
+  };
+  Place(std::shared_ptr<const Directory> directory, std::string path, std::string shown)
+      : directory_(std::move(directory)), path_(std::move(path)), shown_(std::move(shown)) {}
+  static Place in(std::shared_ptr<const Directory> directory, const std::string& path);
+
+  std::shared_ptr<const Directory> directory_;  // null: the path as it is
   std::string path_;
   std::string shown_;
 };
@@ -78,6 +86,8 @@ class Beneath final : public FileSystem, public VolumeOpener {
 
  private:
   int top_descriptor() const;
+  // Without looking up a directory that is known by another path.
+  Result<Place> place(const std::string& path, const std::string& known_path, const Place& known) const;
 
   FileSystem& inner_;
   const std::string top_;

@@ -91,12 +91,13 @@ Result<void> FileRestore::restore_file(const repo::Entry& entry) {
   return restore_over(entry, *existing.value());
 }
 
-Result<void> FileRestore::write_extent(File& file, ContentReader& reader, const PlacedExtent& placed) {
+Result<void> FileRestore::write_extent(DirectWriter& writer, File& file, ContentReader& reader,
+                                       const PlacedExtent& placed) {
   TRY(check_stop());
   if (!placed.extent.block) return {};  // never written: stays a hole
   const ByteView bytes = TRY(reader.read(placed.extent));
-  TRY(of_entry(file.write_at(placed.offset, bytes)));
-  start_writeback(file, placed.offset, placed.offset + bytes.size());
+  TRY(of_entry(writer.write(placed.offset, bytes)));
+  if (!writer.is_direct()) start_writeback(file, placed.offset, placed.offset + bytes.size());
   bytes_written_ += bytes.size();
   world_.progress.bytes_done += bytes.size();
   return {};
@@ -105,9 +106,11 @@ Result<void> FileRestore::write_extent(File& file, ContentReader& reader, const 
 Result<void> FileRestore::write_anew(const repo::Entry& entry) {
   ContentReader reader(repository_, world_.progress);
   const auto file = TRY(target_.create_temporary(entry.path));
-  if (has_hole(entry.content)) TRY(of_entry(file->truncate(entry.size_bytes)));
+  DirectWriter writer(*file, entry.size_bytes);
+  if (has_hole(entry.content) || writer.is_direct()) TRY(of_entry(file->truncate(entry.size_bytes)));
   ExtentStream extents(repository_, entry.content);
-  while (const auto placed = TRY(extents.next())) TRY(write_extent(*file, reader, *placed));
+  while (const auto placed = TRY(extents.next())) TRY(write_extent(writer, *file, reader, *placed));
+  TRY(of_entry(writer.finish()));
   return finish_file(entry, *file);
 }
 
@@ -133,29 +136,31 @@ Result<void> FileRestore::rewrite(const repo::Entry& entry, File& existing, uint
   ContentReader reader(repository_, world_.progress);
   const auto file = TRY(target_.create_temporary(entry.path));
   TRY(of_entry(file->truncate(entry.size_bytes)));
+  DirectWriter writer(*file, entry.size_bytes);
   ExtentStream extents(repository_, entry.content);
   while (const auto placed = TRY(extents.next())) {
     TRY(check_stop());
     if (!placed->extent.block) continue;
     const uint64_t end = placed->offset + placed->extent.length_bytes;
     if (end > equal_bytes && !TRY(reader.holds(existing, *placed))) {
-      TRY(write_extent(*file, reader, *placed));
+      TRY(write_extent(writer, *file, reader, *placed));
       continue;
     }
-    TRY(copy_range(existing, *file, placed->offset, end));
+    TRY(copy_range(existing, writer, placed->offset, end));
     world_.progress.bytes_done += placed->extent.length_bytes;
   }
+  TRY(of_entry(writer.finish()));
   return finish_file(entry, *file);
 }
 
-Result<void> FileRestore::copy_range(File& from, File& to, uint64_t begin, uint64_t end) {
+Result<void> FileRestore::copy_range(File& from, DirectWriter& to, uint64_t begin, uint64_t end) {
   static thread_local Bytes buffer;
   if (buffer.empty()) buffer.resize(kCopyBytes);
   while (begin < end) {
     const MutableByteView step{buffer.data(), std::min<uint64_t>(kCopyBytes, end - begin)};
     if (TRY(from.read_at(begin, step)) != step.size())
       return make_error(ErrorCode::kIo, "a file of the target became shorter while it was restored");
-    TRY(to.write_at(begin, step));
+    TRY(of_entry(to.write(begin, step)));
     begin += step.size();
   }
   return {};
@@ -197,12 +202,13 @@ Result<void> FileRestore::restore_region(Large& large, size_t region, uint64_t o
   TRY(check_stop());
   const auto write = [&]() -> Result<void> {
     ContentReader reader(repository_, world_.progress);
+    DirectWriter writer(*large.file, large.entry.size_bytes);
     uint64_t at = offset;
     for (const auto& extent : TRY(repo::read_region(repository_, large.entry.content.regions[region]))) {
-      TRY(write_extent(*large.file, reader, {at, extent}));
+      TRY(write_extent(writer, *large.file, reader, {at, extent}));
       at += extent.length_bytes;
     }
-    return {};
+    return of_entry(writer.finish());
   };
   auto outcome = large.damaged ? Result<void>() : write();
   const bool failed = !outcome.ok();

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/direct_writer.h"
 #include "source/files/content_reader.h"
 #include "source/files/restore.h"
 #include "source/files/target.h"
@@ -55,8 +56,8 @@ class FileRestore {
   Result<void> restore_over(const repo::Entry& entry, File& existing);
   Result<void> rewrite(const repo::Entry& entry, File& existing, uint64_t equal_bytes);
   Result<void> restore_special(const repo::Entry& entry);
-  Result<void> write_extent(File& file, ContentReader& reader, const PlacedExtent& placed);
-  Result<void> copy_range(File& from, File& to, uint64_t begin, uint64_t end);
+  Result<void> write_extent(DirectWriter& writer, File& file, ContentReader& reader, const PlacedExtent& placed);
+  Result<void> copy_range(File& from, DirectWriter& to, uint64_t begin, uint64_t end);
   Result<void> finish_file(const repo::Entry& entry, File& file);
   Result<void> settle(const repo::Entry& entry, Result<void> outcome);
 

@@ -140,13 +140,18 @@ Result<void> Target::changed_in(const std::string& directory) {
 }
 
 Result<const Volume*> Target::volume_of(const std::string& directory) {
+  {
+    std::lock_guard lock(mutex_);
+    if (last_volume_ != nullptr && last_directory_ == directory) return last_volume_;
+  }
   // One that could not be made is a fault that was told: what is above it was changed.
   const std::string there = TRY(existing_ancestor(directory));
   const dev_t device = TRY(fs_.stat(there)).st_dev;
   std::lock_guard lock(mutex_);
   auto& volume = volumes_[device];
   if (!volume) volume = TRY(open_volume(fs_, there));
-  return volume.get();
+  last_directory_ = directory;
+  return last_volume_ = volume.get();
 }
 
 Result<void> Target::sync() {

@@ -75,6 +75,8 @@ class Target {
   std::mutex mutex_;
   std::vector<std::string> ready_;
   std::map<dev_t, std::unique_ptr<Volume>> volumes_;  // each opened before it was written to
+  std::string last_directory_;                        // that was asked for, and its volume
+  const Volume* last_volume_ = nullptr;
 };
 
 }  // namespace holdfast::files

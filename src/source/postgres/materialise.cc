@@ -7,6 +7,7 @@
 #include <mutex>
 #include <unordered_set>
 
+#include "base/direct_writer.h"
 #include "base/parallel.h"
 #include "base/volume.h"
 #include "source/postgres/capture_files.h"
@@ -25,7 +26,6 @@ constexpr size_t kMostNamesShown = 10;
 // Large files are written past the page cache: filling it with what nobody reads
 // soon costs more than all the rest of a restore, and evicts what is in use.
 constexpr uint64_t kSmallestDirect = 1 << 20;
-constexpr uint64_t kDirectAlignment = 4096;
 const std::string kControlPath = "global/pg_control";
 const std::string kTemporaryControl = "global/pg_control.holdfast";
 
@@ -280,10 +280,9 @@ void write_past_cache(TargetFile& file) {
 
 // Each worker's bytes on their way to the disk, aligned as direct writes want them.
 MutableByteView aligned_buffer(size_t size) {
-  thread_local Bytes buffer;
-  if (buffer.size() < size + kDirectAlignment) buffer = Bytes(size + kDirectAlignment);
-  const auto address = reinterpret_cast<uintptr_t>(buffer.data());
-  return buffer.mutable_view().subspan((kDirectAlignment - address % kDirectAlignment) % kDirectAlignment, size);
+  thread_local AlignedBuffer buffer(kRegionBytes);
+  if (buffer.size() < size) buffer = AlignedBuffer(size);
+  return buffer.view().first(size);
 }
 
 Result<std::unique_ptr<File>> Materialiser::open_to_write(const std::string& path, const OpenOptions& options) {

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/filesystem.h"
+
+namespace holdfast {
+
+// What direct writes ask of an address, and at least of an offset and a length.
+constexpr uint64_t kDirectAlignment = 4096;
+
+// Memory that begins at a multiple of kDirectAlignment.
+class AlignedBuffer {
+ public:
+  explicit AlignedBuffer(size_t size);
+  size_t size() const { return size_; }
+  MutableByteView view() { return bytes_.mutable_view().subspan(begin_, size_); }
+
+ private:
+  Bytes bytes_;
+  size_t begin_, size_;
+};
+
+// Writes a file past the page cache (O_DIRECT): restored bytes need not push out what others
+// keep there, and reach the disk while the next ones are read. What is less than a file
+// system's block at the ends of a stretch goes through the cache, and so does everything
+// where the file system, or the file, does not take direct writes. Only what finish() was
+// called after is written. Several may write to different stretches of one file at once.
+class DirectWriter {
+ public:
+  // `file` is borrowed. Of less than `expected_bytes` = 1 MiB all goes through the cache.
+  DirectWriter(File& file, uint64_t expected_bytes);
+  ~DirectWriter();
+  DirectWriter(const DirectWriter&) = delete;
+  DirectWriter& operator=(const DirectWriter&) = delete;
+
+  bool is_direct() const { return descriptor_ >= 0; }
+  // Where a call goes on from the one before, the bytes are written with its.
+  Result<void> write(uint64_t offset, ByteView bytes);
+  Result<void> finish();
+
+ private:
+  size_t write_past_cache(ByteView bytes, uint64_t offset);
+  void end_direct();
+
+  File& file_;
+  int descriptor_ = -1;  // of its own, as a descriptor is direct for all that is written through it
+  uint64_t alignment_ = kDirectAlignment;
+  std::unique_ptr<AlignedBuffer> buffer_;
+  uint64_t begin_ = 0;   // in the file, of what is in the buffer
+  size_t buffered_ = 0;  // bytes in it
+};
+
+}  // namespace holdfast
