@@ -16,15 +16,15 @@ namespace {
 // Puts the outcomes, which come in the order of the tree, into the new tree.
 class TreeSink {
  public:
-  // `roots` in the order of the tree.
+  // `watched`: directories of which empty_directories() is to tell.
   TreeSink(FileCapture& capture, ContentStore& content, repo::WriteSession& session, Faults& faults,
-           std::vector<std::string> roots)
+           std::vector<std::string> watched)
       : capture_(capture),
         content_(content),
         session_(session),
         faults_(faults),
         tree_(session),
-        empty_roots_(std::move(roots)) {}
+        empty_directories_(std::move(watched)) {}
 
   Result<void> take(FileCapture::Outcome outcome) {
     if (outcome.item.large) return take_piece(outcome);
@@ -43,14 +43,14 @@ class TreeSink {
   uint64_t files() const { return files_; }
   uint64_t bytes() const { return bytes_; }
   bool holds_only_directories() const { return leaves_ == 0; }
-  // Those in which nothing but directories was found.
-  const std::vector<std::string>& empty_roots() const { return empty_roots_; }
+  // Those of the watched in which nothing but directories was found.
+  const std::vector<std::string>& empty_directories() const { return empty_directories_; }
 
  private:
   Result<void> add(const repo::Entry& entry) {
     if (entry.kind != repo::EntryKind::kDirectory) {
       leaves_++;
-      if (!is_at_or_below(entry.path, filled_root_)) note_filled_root(entry.path);
+      std::erase_if(empty_directories_, [&](const auto& directory) { return is_at_or_below(entry.path, directory); });
     }
     if (entry.kind == repo::EntryKind::kFile) {
       files_++;
@@ -59,14 +59,6 @@ class TreeSink {
     if (entry.modified == kLatestTime || entry.modified == kEarliestTime)
       faults_.add(entry.path, "modification time not kept: it lies outside of the years 1678 to 2262");
     return tree_.add(entry);
-  }
-
-  void note_filled_root(const std::string& path) {
-    const auto holds_it = [&](const std::string& root) { return is_at_or_below(path, root); };
-    const auto root = std::find_if(empty_roots_.begin(), empty_roots_.end(), holds_it);
-    if (root == empty_roots_.end()) return;
-    filled_root_ = *root;
-    empty_roots_.erase(root);
   }
 
   // The file that links were found to refer to may be gone from this name, or another
@@ -125,8 +117,7 @@ class TreeSink {
   std::map<std::string, std::string> stand_ins_;  // lost first name of a file -> the one in its place, if any
   uint64_t files_ = 0, bytes_ = 0;
   uint64_t leaves_ = 0;  // entries that are no directories
-  std::vector<std::string> empty_roots_;
-  std::string filled_root_ = "/";  // the last one; none to begin with
+  std::vector<std::string> empty_directories_;
 };
 
 nlohmann::json describe(const std::vector<std::string>& roots, const CaptureOptions& options, const Walker& walker,
@@ -137,6 +128,7 @@ nlohmann::json describe(const std::vector<std::string>& roots, const CaptureOpti
   if (!options.excludes.empty()) source[kExcludesKey] = options.excludes;
   if (walker.repository_met()) source[kRepositoryKey] = display_path(*walker.repository_met());
   for (const auto& mount : walker.mounts_met()) source[kMountsKey].push_back(display_path(mount));
+  for (const auto& mount : walker.mounts_entered()) source[kMountsEnteredKey].push_back(display_path(mount));
   if (walker.mount_count() > walker.mounts_met().size()) source[kMountCountKey] = walker.mount_count();
   source["vanished"] = walker.vanished() + capture.vanished();
   source["read_again"] = capture.read_again();
@@ -164,15 +156,33 @@ Result<void> check_something_was_read(const TreeSink& sink, Faults& faults) {
       .with_hint("a point of nothing was not taken; let this account read the component's 'paths'");
 }
 
+// Where file systems were mounted below the roots when that snapshot was taken.
+std::vector<std::string> mounts_of(const repo::Snapshot& snapshot) {
+  std::vector<std::string> mounts;
+  if (!snapshot.source.is_object() || !snapshot.source.contains(kMountsEnteredKey)) return mounts;
+  for (const auto& mount : snapshot.source[kMountsEnteredKey]) {
+    if (mount.is_string()) mounts.push_back(path_of_display(mount.get<std::string>()));
+  }
+  return mounts;
+}
+
+bool contains(const std::vector<std::string>& paths, const std::string& path) {
+  return std::find(paths.begin(), paths.end(), path) != paths.end();
+}
+
 // Where a file system is not mounted its mount point is an empty directory: that must
 // not become the newest state either, which retention keeps while the real ones go.
-Result<void> check_nothing_went_away(const TreeSink& sink, repo::Repository& repository,
-                                     const repo::Snapshot& previous) {
-  for (const auto& root : sink.empty_roots()) {
-    const auto before = first_leaf_below(repository, previous.root, root);
+Result<void> check_nothing_went_away(const TreeSink& sink, const std::vector<std::string>& roots, const Walker& walker,
+                                     FileSystem& fs, repo::Repository& repository, const repo::Snapshot& previous) {
+  for (const auto& directory : sink.empty_directories()) {
+    const bool is_root = contains(roots, directory);
+    if (!is_root && contains(walker.mounts_entered(), directory)) continue;  // it is mounted, and empty
+    const auto status = fs.stat("/" + directory);
+    if (!is_root && !(status.ok() && S_ISDIR(status->st_mode))) continue;  // no place to mount on is left
+    const auto before = first_leaf_below(repository, previous.root, directory);
     if (!before) continue;
     return make_error(ErrorCode::kRefused, "'/{}' holds no file, and the point before has some of it: {}",
-                      root.empty() ? "" : display_path(root), display_path(*before))
+                      directory.empty() ? "" : display_path(directory), display_path(*before))
         .with_hint(
             "a point of nothing was not taken; mount what belongs there, or say --allow-empty if it has to be empty");
   }
@@ -206,14 +216,19 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
   Planner planner(world.fs, walker, before, names, world.clock, options.force);
   ContentStore content(session);
   FileCapture worker(world, content, names, faults);
-  TreeSink sink(worker, content, session, faults, roots);
+  std::vector<std::string> watched = roots;
+  if (previous) {
+    for (auto& mount : mounts_of(*previous)) watched.push_back(std::move(mount));
+  }
+  TreeSink sink(worker, content, session, faults, std::move(watched));
   TRY((ordered_pipeline<WorkItem, FileCapture::Outcome>(
       world.threads, 2 * world.threads + 2, [&]() -> Result<std::optional<WorkItem>> { return planner.next(); },
       [&](WorkItem& item) { return worker.run(item); },
       [&](FileCapture::Outcome outcome) { return sink.take(std::move(outcome)); })));
 
   TRY(check_something_was_read(sink, faults));
-  if (previous && !options.allow_empty) TRY(check_nothing_went_away(sink, session.repository(), *previous));
+  if (previous && !options.allow_empty)
+    TRY(check_nothing_went_away(sink, roots, walker, world.fs, session.repository(), *previous));
   snapshot.root = TRY(sink.finish());
   snapshot.files = sink.files();
   snapshot.source_bytes = sink.bytes();

@@ -18,6 +18,7 @@ inline constexpr const char* kRepositoryKey = "repository_left_out";
 // Likewise: where other file systems were mounted and left out, as `one_file_system`
 // wants it; and, if there were more than are listed, how many in all.
 inline constexpr const char* kMountsKey = "mounts_left_out";
+inline constexpr const char* kMountsEnteredKey = "mounts_entered";
 inline constexpr const char* kMountCountKey = "mounts_left_out_count";
 
 struct CaptureOptions {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "source/files/data_stream.h"
 
 namespace holdfast::files {
@@ -12,6 +13,13 @@ constexpr size_t kZeroStepBytes = 1u << 20;
 constexpr uint64_t kMapBytes = 1ull << 30;
 
 }  // namespace
+
+Result<size_t> ExistingFile::read_at(uint64_t offset, MutableByteView out) {
+  auto read = file_->read_at(offset, out);
+  if (read.ok()) return read;
+  log_warn("files.target_not_read", {{"error", read.error().text()}});
+  return size_t{0};
+}
 
 ExtentStream::ExtentStream(repo::Repository& repository, const repo::Content& content)
     : repository_(repository), content_(content), extents_(content.extents) {}

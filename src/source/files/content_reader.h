@@ -11,6 +11,23 @@
 
 namespace holdfast::files {
 
+// What is there of a restore's target: what can't be read of it is not what it should be,
+// so that it reads as if the file ended there.
+class ExistingFile final : public File {
+ public:
+  explicit ExistingFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+  Result<size_t> read_at(uint64_t offset, MutableByteView out) override;
+  Result<void> write_at(uint64_t offset, ByteView data) override { return file_->write_at(offset, data); }
+  Result<void> truncate(uint64_t size_bytes) override { return file_->truncate(size_bytes); }
+  Result<void> sync() override { return file_->sync(); }
+  Result<struct stat> stat() override { return file_->stat(); }
+  Result<void> close() override { return file_->close(); }
+  int descriptor() const override { return file_->descriptor(); }
+
+ private:
+  const std::unique_ptr<File> file_;
+};
+
 // The extents of a file in order, holes among them; one region in memory at a
 // time. Not thread-safe.
 class ExtentStream {

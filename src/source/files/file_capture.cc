@@ -152,7 +152,7 @@ Result<std::optional<repo::Entry>> FileCapture::capture_one(Candidate& candidate
     auto file = open_source(candidate);
     if (!file.ok()) return give_up(candidate, file.error());
     if (attempt > 1) {  // perhaps another file by now: look at this one
-      const Time instant = world_.clock.now();
+      const Time instant = world_.clock.now() - clock_margin_of(source_path(candidate));
       const auto now = file.value()->stat();
       if (!now.ok()) return give_up(candidate, now.error());
       if (!S_ISREG(now.value().st_mode))
@@ -180,7 +180,7 @@ Result<std::optional<repo::Entry>> FileCapture::capture_one(Candidate& candidate
 
 Result<std::optional<repo::Entry>> FileCapture::capture_alone(const Candidate& candidate) {
   Candidate copy = candidate;
-  look_again(copy, candidate.status, world_.clock.now(), names_);
+  look_again(copy, candidate.status, world_.clock.now() - clock_margin_of(source_path(candidate)), names_);
   return capture_one(copy, nullptr);
 }
 
@@ -228,16 +228,42 @@ Result<FileCapture::Reading> FileCapture::read_once(Candidate& candidate, File& 
 
 Result<FileCapture::Reading> FileCapture::read_small(Candidate& candidate, File& file, Bundle& bundle, bool keep) {
   repo::Entry& entry = candidate.entry;
-  const MutableByteView room = bundle.room(entry.size_bytes);
+  // A byte more than there should be: some file systems (/proc) do not tell the size.
+  const MutableByteView room = bundle.room(entry.size_bytes + 1);
   auto read = file.read_at(0, room);
   if (!read.ok()) return Reading{.steady = false, .failure = std::move(read).error()};
-  const size_t size = read.value();
-  content_.count_read(size);
+  const size_t size = std::min<size_t>(read.value(), entry.size_bytes);
   Reading reading = judge(candidate, file, size == entry.size_bytes);
+  if (read.value() > size && reading.steady) return read_untold(candidate, file);
+  content_.count_read(size);
   if (reading.failure || !(reading.steady || keep)) return reading;
   entry.size_bytes = size;
   if (size > 0 && !TRY(take_over_equal(candidate, room.first(size)))) bundle.keep(size);
   return reading;
+}
+
+Result<FileCapture::Reading> FileCapture::read_untold(Candidate& candidate, File& file) {
+  Bytes step(Planner::kSmallFileBytes);
+  uint64_t size = 0;
+  while (size < ContentStore::kRegionBytes) {
+    auto read = file.read_at(size, step.mutable_view());
+    if (!read.ok()) return Reading{.steady = false, .failure = std::move(read).error()};
+    size += read.value();
+    if (read.value() < step.size()) break;
+  }
+  if (size >= ContentStore::kRegionBytes) {
+    const uint64_t told = candidate.entry.size_bytes;
+    return Reading{.steady = false,
+                   .failure = make_error(ErrorCode::kUnsupported, "it has more than {}, and the system tells {}",
+                                         format_bytes(ContentStore::kRegionBytes), format_bytes(told))};
+  }
+  auto whole = TRY(content_.store_whole(file, size, false, nullptr));
+  if (whole.failure) return Reading{.steady = false, .failure = std::move(whole.failure)};
+  candidate.entry.content = std::move(whole.content);
+  candidate.entry.size_bytes = whole.size_bytes;
+  // The next capture can't tell by its size whether it changed.
+  candidate.entry.captured = {};
+  return judge(candidate, file, !whole.truncated);
 }
 
 Result<bool> FileCapture::take_over_equal(Candidate& candidate, ByteView bytes) {

@@ -60,6 +60,8 @@ class FileCapture {
   // `keep`: also content that is not steady. The entry follows what was read.
   Result<Reading> read_once(Candidate& candidate, File& file, Bundle* bundle, bool keep);
   Result<Reading> read_small(Candidate& candidate, File& file, Bundle& bundle, bool keep);
+  // Of a file that has more bytes than the system tells.
+  Result<Reading> read_untold(Candidate& candidate, File& file);
   // Whether the file's last content is `bytes`; if so it is taken over.
   Result<bool> take_over_equal(Candidate& candidate, ByteView bytes);
   Reading judge(const Candidate& candidate, File& file, bool whole);

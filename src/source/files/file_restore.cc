@@ -88,7 +88,8 @@ Result<void> FileRestore::restore_file(const repo::Entry& entry) {
   if (status.value().st_nlink > 1) return write_anew(entry);
   auto existing = target_.fs().open(path, {.no_follow = true, .no_wait = true});
   if (!existing.ok()) return write_anew(entry);
-  return restore_over(entry, *existing.value());
+  ExistingFile file(std::move(existing).value());
+  return restore_over(entry, file);
 }
 
 Result<void> FileRestore::write_extent(DirectWriter& writer, File& file, ContentReader& reader,
@@ -142,31 +143,48 @@ Result<void> FileRestore::rewrite(const repo::Entry& entry, File& existing, uint
     TRY(check_stop());
     if (!placed->extent.block) continue;
     const uint64_t end = placed->offset + placed->extent.length_bytes;
-    if (end > equal_bytes && !TRY(reader.holds(existing, *placed))) {
+    const bool holds = end <= equal_bytes || TRY(reader.holds(existing, *placed));
+    if (!holds || !TRY(copy_range(existing, writer, placed->offset, end))) {
       TRY(write_extent(writer, *file, reader, *placed));
       continue;
     }
-    TRY(copy_range(existing, writer, placed->offset, end));
     world_.progress.bytes_done += placed->extent.length_bytes;
   }
   TRY(of_entry(writer.finish()));
   return finish_file(entry, *file);
 }
 
-Result<void> FileRestore::copy_range(File& from, DirectWriter& to, uint64_t begin, uint64_t end) {
+Result<bool> FileRestore::copy_range(File& from, DirectWriter& to, uint64_t begin, uint64_t end) {
   static thread_local Bytes buffer;
   if (buffer.empty()) buffer.resize(kCopyBytes);
   while (begin < end) {
     const MutableByteView step{buffer.data(), std::min<uint64_t>(kCopyBytes, end - begin)};
-    if (TRY(from.read_at(begin, step)) != step.size())
-      return make_error(ErrorCode::kIo, "a file of the target became shorter while it was restored");
+    if (TRY(from.read_at(begin, step)) != step.size()) return false;
     TRY(of_entry(to.write(begin, step)));
     begin += step.size();
   }
-  return {};
+  return true;
+}
+
+// Sockets and FIFOs have users, who must not lose them to others that are no different.
+bool FileRestore::is_there(const repo::Entry& entry) {
+  const std::string path = target_.path_of(entry.path);
+  const auto status = target_.fs().stat(path);
+  if (!status.ok() || kind_of(status->st_mode) != entry.kind || status->st_nlink > 1) return false;
+  if (entry.kind == repo::EntryKind::kSymlink) {
+    const auto text = target_.fs().read_link(path);
+    return text.ok() && text.value() == entry.link_target;
+  }
+  return !is_device(entry.kind) || status->st_rdev == entry.device_number;
 }
 
 Result<void> FileRestore::restore_special(const repo::Entry& entry) {
+  if (target_.replaces() && is_there(entry)) {
+    const auto there = target_.place_of(target_.path_of(entry.path));
+    if (!there.ok()) return of_entry(there.error().clone());
+    apply_metadata(entry, {-1, there->path()}, {options_.numeric_ids, true}, names_, faults_);
+    return {};
+  }
   const std::string temporary = target_.temporary_of(entry.path);
   TRY(target_.clear_temporary(entry.path));
   auto found = target_.place_of(temporary);

@@ -56,8 +56,10 @@ class FileRestore {
   Result<void> restore_over(const repo::Entry& entry, File& existing);
   Result<void> rewrite(const repo::Entry& entry, File& existing, uint64_t equal_bytes);
   Result<void> restore_special(const repo::Entry& entry);
+  bool is_there(const repo::Entry& entry);
   Result<void> write_extent(DirectWriter& writer, File& file, ContentReader& reader, const PlacedExtent& placed);
-  Result<void> copy_range(File& from, DirectWriter& to, uint64_t begin, uint64_t end);
+  // False when it can't be read any more.
+  Result<bool> copy_range(File& from, DirectWriter& to, uint64_t begin, uint64_t end);
   Result<void> finish_file(const repo::Entry& entry, File& file);
   Result<void> settle(const repo::Entry& entry, Result<void> outcome);
 

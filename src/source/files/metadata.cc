@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <pwd.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -10,11 +12,18 @@
 #include <cerrno>
 
 #include "base/places.h"
+#include "repo/point_dates.h"
 
 namespace holdfast::files {
 namespace {
 
 constexpr size_t kLookupBytes = 64u << 10;
+
+// Of statfs(2); the kernel keeps these four to itself.
+constexpr uint64_t kCifs = 0xff534d42, kGfs2 = 0x01161970, kLustre = 0x0bd00bd0, kVirtualBox = 0x786f4256;
+constexpr uint64_t kOfAnother[] = {
+    NFS_SUPER_MAGIC, SMB_SUPER_MAGIC,  SMB2_SUPER_MAGIC,  kCifs, FUSE_SUPER_MAGIC, V9FS_MAGIC, CEPH_SUPER_MAGIC,
+    AFS_SUPER_MAGIC, CODA_SUPER_MAGIC, OCFS2_SUPER_MAGIC, kGfs2, kLustre,          kVirtualBox};
 
 constexpr int64_t kSecond = 1'000'000'000;
 
@@ -219,6 +228,20 @@ repo::EntryKind kind_of(mode_t mode) {
   if (S_ISCHR(mode)) return repo::EntryKind::kCharDevice;
   if (S_ISBLK(mode)) return repo::EntryKind::kBlockDevice;
   return repo::EntryKind::kSocket;
+}
+
+bool has_times_of_another(uint64_t type) {
+  return std::find(std::begin(kOfAnother), std::end(kOfAnother), type) != std::end(kOfAnother);
+}
+
+Duration clock_margin_of(const std::string& path) {
+  struct statfs status{};
+  if (::statfs(path.c_str(), &status) != 0) return repo::kClockTolerance;
+  return has_times_of_another(static_cast<uint64_t>(status.f_type) & 0xffffffff) ? repo::kClockTolerance : Duration{};
+}
+
+bool is_device(repo::EntryKind kind) {
+  return kind == repo::EntryKind::kCharDevice || kind == repo::EntryKind::kBlockDevice;
 }
 
 Time modified_of(const struct stat& status) { return time_of(status.st_mtim); }

@@ -1,5 +1,7 @@
 #include "source/files/patterns.h"
 
+#include <algorithm>
+
 #include "source/files/faults.h"
 
 namespace holdfast::files {
@@ -34,58 +36,89 @@ bool class_matches(std::string_view& pattern, char c) {
   return found != negated;
 }
 
-// "**" as a whole part at the front of `pattern`: tries the rest at this part
-// of `text` and at every later one.
-bool crosses(std::string_view pattern, std::string_view text) {
-  pattern.remove_prefix(2);
-  if (pattern.empty()) return true;
-  pattern.remove_prefix(1);  // '/'
-  while (true) {
-    if (glob_matches(pattern, text)) return true;
-    const size_t slash = text.find('/');
-    if (slash == std::string_view::npos) return false;
-    text.remove_prefix(slash + 1);
-  }
-}
-
 bool is_crossing(std::string_view pattern) {
   return pattern.starts_with("**") && (pattern.size() == 2 || pattern[2] == '/');
 }
 
-bool star_matches(std::string_view pattern, std::string_view text) {
-  while (!pattern.empty() && pattern[0] == '*') pattern.remove_prefix(1);
-  for (size_t taken = 0;; taken++) {
-    if (glob_matches(pattern, text.substr(taken))) return true;
-    if (taken >= text.size() || text[taken] == '/') return false;
-  }
+// Matches `c` against what stands for one character at the front of `pattern`, which is no
+// '*', and takes that away.
+bool one_matches(std::string_view& pattern, char c) {
+  if (pattern[0] == '[') return c != '/' && class_matches(pattern, c);
+  const bool any = pattern[0] == '?';
+  if (pattern[0] == '\\' && pattern.size() > 1) pattern.remove_prefix(1);
+  const bool matches = any ? c != '/' : pattern[0] == c;
+  pattern.remove_prefix(1);
+  return matches;
 }
+
+// Goes through the text once, and back only to the last '*' of the same part and to the last
+// "**": what an earlier one could take besides, the later one can take as well.
+class Matching {
+ public:
+  Matching(std::string_view pattern, std::string_view text) : pattern_(pattern), text_(text) {}
+
+  bool run() {
+    while (true) {
+      if (part_begins_ && is_crossing(pattern_)) {
+        if (pattern_.size() == 2) return true;
+        pattern_.remove_prefix(3);
+        cross_ = {pattern_, text_};
+        star_.reset();
+      } else if (!pattern_.empty() && pattern_[0] == '*') {
+        pattern_.remove_prefix(std::min(pattern_.find_first_not_of('*'), pattern_.size()));
+        star_ = {pattern_, text_};
+        part_begins_ = false;
+      } else if (pattern_.empty() && text_.empty()) {
+        return true;
+      } else if (!step() && !widen_star() && !widen_cross()) {
+        return false;
+      }
+    }
+  }
+
+ private:
+  struct Place {
+    std::string_view pattern, text;
+  };
+
+  bool step() {
+    if (pattern_.empty() || text_.empty() || !one_matches(pattern_, text_[0])) return false;
+    part_begins_ = text_[0] == '/';
+    if (part_begins_) star_.reset();
+    text_.remove_prefix(1);
+    return true;
+  }
+  bool widen_star() {
+    if (!star_ || star_->text.empty() || star_->text[0] == '/') return false;
+    star_->text.remove_prefix(1);
+    go_to(*star_, false);
+    return true;
+  }
+  bool widen_cross() {
+    if (!cross_) return false;
+    const size_t slash = cross_->text.find('/');
+    if (slash == std::string_view::npos) return false;
+    cross_->text.remove_prefix(slash + 1);
+    star_.reset();
+    go_to(*cross_, true);
+    return true;
+  }
+  void go_to(const Place& place, bool part_begins) {
+    pattern_ = place.pattern;
+    text_ = place.text;
+    part_begins_ = part_begins;
+  }
+
+  std::string_view pattern_, text_;
+  bool part_begins_ = true;
+  std::optional<Place> star_, cross_;  // what follows them, and where it was tried last
+};
 
 bool has_wildcard(std::string_view text) { return text.find_first_of("*?[\\") != std::string_view::npos; }
 
 }  // namespace
 
-bool glob_matches(std::string_view pattern, std::string_view text) {
-  bool part_begins = true;
-  while (!pattern.empty()) {
-    if (part_begins && is_crossing(pattern)) return crosses(pattern, text);
-    if (pattern[0] == '*') return star_matches(pattern, text);
-    if (text.empty()) return false;
-    const char c = text[0];
-    if (pattern[0] == '?') {
-      if (c == '/') return false;
-      pattern.remove_prefix(1);
-    } else if (pattern[0] == '[') {
-      if (c == '/' || !class_matches(pattern, c)) return false;
-    } else {
-      if (pattern[0] == '\\' && pattern.size() > 1) pattern.remove_prefix(1);
-      if (pattern[0] != c) return false;
-      pattern.remove_prefix(1);
-    }
-    part_begins = c == '/';
-    text.remove_prefix(1);
-  }
-  return text.empty();
-}
+bool glob_matches(std::string_view pattern, std::string_view text) { return Matching(pattern, text).run(); }
 
 Result<ExcludePatterns> ExcludePatterns::create(const std::vector<std::string>& patterns) {
   ExcludePatterns result;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/random.h"
+
 namespace holdfast::files {
 namespace {
 
@@ -30,6 +32,46 @@ TEST(Glob, DoubleStarCrossesDirectories) {
   EXPECT_TRUE(glob_matches("a/**", "a/b/c"));
   EXPECT_FALSE(glob_matches("a/**", "b/c"));
   EXPECT_FALSE(glob_matches("a/**/x", "b/x"));
+}
+
+// The definition, in exponential time.
+bool matches_by_definition(std::string_view pattern, std::string_view text, bool part_begins = true) {
+  if (pattern.empty()) return text.empty();
+  if (part_begins && (pattern == "**" || pattern.starts_with("**/"))) {
+    if (pattern.size() == 2) return true;
+    if (matches_by_definition(pattern.substr(3), text)) return true;
+    const size_t slash = text.find('/');
+    return slash != std::string_view::npos && matches_by_definition(pattern, text.substr(slash + 1));
+  }
+  if (pattern[0] == '*') {
+    if (matches_by_definition(pattern.substr(1), text, false)) return true;
+    return !text.empty() && text[0] != '/' && matches_by_definition(pattern, text.substr(1), false);
+  }
+  if (text.empty() || (pattern[0] == '?' ? text[0] == '/' : pattern[0] != text[0])) return false;
+  return matches_by_definition(pattern.substr(1), text.substr(1), text[0] == '/');
+}
+
+TEST(Glob, MatchesAsDefined) {
+  const auto random = seeded_random(1);
+  const auto any_of = [&](std::string_view letters, uint64_t most) {
+    std::string text(random->below(most), ' ');
+    for (char& c : text) c = letters[random->below(letters.size())];
+    return text;
+  };
+  int matched = 0;
+  for (int i = 0; i < 200'000; i++) {
+    const std::string pattern = any_of("ab/***?", 9), text = any_of("aabb/", 9);
+    const bool expected = matches_by_definition(pattern, text);
+    ASSERT_EQ(glob_matches(pattern, text), expected) << pattern << " for " << text;
+    matched += expected;
+  }
+  EXPECT_GT(matched, 1000);
+}
+
+TEST(Glob, ManyStarsTakeNoLongerThanTheyMust) {
+  std::string pattern = "**/";
+  for (int i = 0; i < 50; i++) pattern += "*a";
+  EXPECT_FALSE(glob_matches(pattern + "b", std::string(4000, 'a') + "/" + std::string(4000, 'a')));
 }
 
 ExcludePatterns patterns(const std::vector<std::string>& texts) {

@@ -34,10 +34,10 @@ Planner::Planner(FileSystem& fs, Walker& walker, PreviousTree& previous, OwnerNa
 std::optional<Candidate> Planner::next_candidate() {
   auto found = walker_.next();
   if (!found) return std::nullopt;
+  const Time instant = instant_of_looking(*found);
   Candidate candidate{.entry = {}, .status = found->status, .previous = previous_.find(found->path)};
   repo::Entry& entry = candidate.entry = entry_of(std::move(found->path), found->status, names_);
-  // The instant of looking comes before that of reading: on the safe side.
-  entry.captured = clock_.now();
+  entry.captured = instant;
   if (found->is_parent) entry.source_data = kParentMark;
   if (candidate.previous && candidate.previous->kind != entry.kind) candidate.previous.reset();
   if (entry.kind != repo::EntryKind::kDirectory && found->status.st_nlink > 1) recognise_link(candidate);
@@ -45,11 +45,22 @@ std::optional<Candidate> Planner::next_candidate() {
   return candidate;
 }
 
+// Comes before that of reading: on the safe side. So it does by the clock of another
+// machine that gives the file its times.
+Time Planner::instant_of_looking(const Found& found) {
+  auto [margin, is_new] = clock_margins_.try_emplace(found.status.st_dev);
+  if (is_new) margin->second = clock_margin_of("/" + found.path);
+  return clock_.now() - margin->second;
+}
+
 void Planner::recognise_link(Candidate& candidate) {
   const auto key = std::pair(candidate.status.st_dev, candidate.status.st_ino);
   const auto known = links_.find(key);
-  if (known == links_.end()) {
-    links_[key] = {candidate.entry.path, candidate.status.st_nlink - 1};
+  // A new file may have been given the number of one that is gone.
+  const bool is_same =
+      known != links_.end() && (same_state(known->second.status, candidate.status) || is_still_there(known->second));
+  if (!is_same) {
+    links_[key] = {candidate.entry.path, candidate.status, candidate.status.st_nlink - 1};
     candidate.first_name_of = candidate.status.st_ino;
     return;
   }
@@ -60,6 +71,11 @@ void Planner::recognise_link(Candidate& candidate) {
   candidate.entry.captured = {};
   candidate.previous.reset();
   if (--known->second.missing == 0) links_.erase(known);
+}
+
+bool Planner::is_still_there(const Link& link) {
+  const auto now = fs_.stat("/" + link.first);
+  return now.ok() && now->st_dev == link.status.st_dev && now->st_ino == link.status.st_ino;
 }
 
 bool Planner::is_natural_end(const Candidate& candidate, uint64_t small_bytes) {

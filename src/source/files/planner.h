@@ -30,6 +30,7 @@ class Planner {
   static constexpr uint64_t kNeighbourBytes = 4u << 20;
 
   std::optional<Candidate> next_candidate();
+  Time instant_of_looking(const Found& found);
   void recognise_link(Candidate& candidate);
   void begin_large(Candidate candidate);
   std::optional<WorkItem> next_piece();
@@ -43,9 +44,12 @@ class Planner {
   const bool force_;
   struct Link {
     std::string first;     // name met first
+    struct stat status{};  // as it was then
     uint64_t missing = 0;  // names not met yet
   };
+  bool is_still_there(const Link& link);
   std::map<std::pair<dev_t, ino_t>, Link> links_;
+  std::map<dev_t, Duration> clock_margins_;
   std::optional<Candidate> ahead_;
   std::shared_ptr<const LargeFile> large_;  // being handed out
   std::unique_ptr<File> large_file_;        // the same, to be asked for its holes; null if it has none

@@ -45,6 +45,8 @@ class Restorer {
         options_(options),
         plan_(plan),
         choice_(choice),
+        spared_(spared),
+        names_(names),
         faults_(faults),
         removal_(target, spared, false),
         files_(world, repository, target, options, names, faults) {}
@@ -56,6 +58,7 @@ class Restorer {
     };
     auto selection = TRY(Selection::open(repository_, root, choice_, skipped));
     selection_.emplace(std::move(selection));
+    TRY(take_target());
     while (!ended_) {
       auto outcome = round();
       for (const auto& path : large_paths_) {
@@ -119,6 +122,16 @@ class Restorer {
     return a.content.extents.back().block == b.content.extents.front().block;
   }
 
+  Result<void> take_target() {
+    if (target_.in_place()) return target_.lock(spared_.roots());
+    const std::string path = target_.path_of("");
+    if (!TRY(exists(target_.fs(), path))) {
+      TRY(make_directories(target_.fs(), path));
+      made_.insert("");
+    }
+    return target_.lock({""});
+  }
+
   // Makes directories on the way to the next entry that is work for a thread.
   Result<std::optional<repo::Entry>> next_entry() {
     while (auto selected = TRY(selection_->next())) {
@@ -138,13 +151,7 @@ class Restorer {
   Result<void> make_directory(const Selected& selected) {
     const repo::Entry& entry = selected.entry;
     const std::string path = target_.path_of(entry.path);
-    if (entry.path.empty()) {
-      if (!TRY(exists(target_.fs(), path))) {
-        TRY(make_directories(target_.fs(), path));
-        made_.insert("");
-      }
-      return {};
-    }
+    if (entry.path.empty()) return {};  // take_target() has made it
     auto outcome = target_.fs().make_directory(path, 0700);
     if (!outcome.ok() && outcome.error().code() == ErrorCode::kAlreadyExists) {
       const auto status = TRY(target_.fs().stat(path));
@@ -161,7 +168,21 @@ class Restorer {
       return {};
     }
     TRY(std::move(outcome));
-    if (!selected.wanted || entry.source_data == kParentMark) made_.insert(entry.path);
+    if (!selected.wanted || entry.source_data == kParentMark) {
+      made_.insert(entry.path);
+      return open_up(entry, path);
+    }
+    return {};
+  }
+
+  // A directory above what is restored leads to more than that: it is not left closed if this
+  // restore is ended, as the next one takes it for what was there.
+  Result<void> open_up(const repo::Entry& entry, const std::string& path) {
+    repo::Entry opened = entry;
+    opened.mode |= 0700;
+    const Place place = TRY(target_.place_of(path));
+    Faults told_at_the_end;
+    apply_metadata(opened, {-1, place.path()}, {options_.numeric_ids, false, true}, names_, told_at_the_end);
     return {};
   }
 
@@ -215,6 +236,8 @@ class Restorer {
   const RestoreOptions& options_;
   RestorePlan& plan_;
   const Choice& choice_;
+  const Spared& spared_;
+  OwnerNames& names_;
   Faults& faults_;
   Removal removal_;
   FileRestore files_;

@@ -111,6 +111,10 @@ Result<void> RestoreFinish::make_link(const repo::Entry& entry) {
     if (detached->second.first_link == entry.path) return {};  // it is the file by now
     first = detached->second.first_link;
   }
+  if (target_.was_discarded(first)) {
+    faults_.add(entry.path, fmt::format("not restored: it is a hard link to {}, which was not", display_path(first)));
+    return {};
+  }
   auto outcome = of_entry(link(target_.path_of(first), entry));
   if (outcome.ok() || outcome.error().code() != ErrorCode::kRefused) return outcome;
   const auto said = [&](int reason) { return says(outcome.error(), reason); };

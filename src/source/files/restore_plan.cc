@@ -141,10 +141,12 @@ class Planning {
     bool differs = !same_kind && entry.kind != repo::EntryKind::kHardLink;
     if (same_kind && entry.kind == repo::EntryKind::kFile) {
       ContentReader reader(repository_, progress_);
-      const auto file = TRY(target_.fs().open(path, {.no_follow = true, .no_wait = true}));
-      differs = TRY(reader.first_difference(*file, entry)).has_value();
+      ExistingFile file(TRY(target_.fs().open(path, {.no_follow = true, .no_wait = true})));
+      differs = TRY(reader.first_difference(file, entry)).has_value();
     } else if (same_kind && entry.kind == repo::EntryKind::kSymlink) {
       differs = TRY(target_.fs().read_link(path)) != entry.link_target;
+    } else if (same_kind && is_device(entry.kind)) {
+      differs = status.st_rdev != entry.device_number;
     }
     if (differs) plan.changes.push_back(fmt::format("replace {} {}", kind_name(entry.kind), display_path(entry.path)));
     return {};

@@ -26,13 +26,16 @@ class Spared {
   // is spared: "it is excluded". Null where it may be removed.
   const char* reason(std::string_view path, bool is_directory) const;
 
+  // What was captured, as in the tree.
+  const std::vector<std::string>& roots() const { return roots_; }
+
  private:
   Spared(ExcludePatterns then, ExcludePatterns now) : excluded_then_(std::move(then)), excluded_now_(std::move(now)) {}
   bool is_excluded(std::string_view path, bool is_directory) const;
 
   ExcludePatterns excluded_then_, excluded_now_;
   std::vector<std::string> repositories_;  // that of now, and that of the capture
-  std::vector<std::string> roots_;         // of the capture, as in the tree
+  std::vector<std::string> roots_;
   // Each beginning of a fault's line that may be its path: ": " can be in a name too,
   // and to spare too much does no harm.
   std::set<std::string, std::less<>> faults_;

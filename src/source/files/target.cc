@@ -1,6 +1,11 @@
 #include "source/files/target.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 
 #include "base/encoding.h"
@@ -33,6 +38,7 @@ Target::Target(FileSystem& fs, const std::string& directory, bool replace, const
 Target::~Target() {
   // Only after an error: nothing half done stays behind.
   for (const auto& tree_path : ready_) ignore(fs_.remove_file(temporary_of(tree_path)), "already failing");
+  for (const auto& [directory, descriptor] : locks_) ::close(descriptor);
 }
 
 std::string Target::path_of(std::string_view tree_path) const {
@@ -100,7 +106,40 @@ void Target::ready(const std::string& tree_path) {
   ready_.push_back(tree_path);
 }
 
+bool Target::was_discarded(const std::string& tree_path) const {
+  std::lock_guard lock(mutex_);
+  return discarded_.contains(tree_path);
+}
+
+Result<void> Target::lock(const std::vector<std::string>& tree_paths) {
+  for (const auto& tree_path : tree_paths) TRY(lock_directory(TRY(existing_ancestor(path_of(tree_path)))));
+  return {};
+}
+
+Result<void> Target::lock_directory(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) return {};
+  struct stat status{};
+  if (::fstat(descriptor, &status) == 0 && !locks_.contains({status.st_dev, status.st_ino})) {
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
+      locks_[{status.st_dev, status.st_ino}] = descriptor;
+      return {};
+    }
+    if (errno == EWOULDBLOCK) {
+      ::close(descriptor);
+      return make_error(ErrorCode::kLocked, "another restore is writing to '{}'", display_path(path))
+          .with_hint("wait for it to end, or end it, and then go on with --delta");
+    }
+  }
+  ::close(descriptor);
+  return {};
+}
+
 void Target::discard(const std::string& tree_path) {
+  {
+    std::lock_guard lock(mutex_);
+    discarded_.insert(tree_path);
+  }
   ignore(fs_.remove_file(temporary_of(tree_path)), "the error that led here is the one to report");
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,14 @@ class Target {
   Result<void> clear_temporary(const std::string& tree_path);
   // The temporary is whole and closed: publish() may rename it.
   void ready(const std::string& tree_path);
+  // It is not, and what has its name already stays.
   void discard(const std::string& tree_path);
+  bool was_discarded(const std::string& tree_path) const;
+
+  // Keeps other restores out of these directories, or the nearest above that exist, as long as
+  // the Target lives: two would take each other's temporaries. kLocked when another is there.
+  // Where the file system has no locks there are none.
+  Result<void> lock(const std::vector<std::string>& tree_paths);
 
   // Makes all that is ready durable, then visible. Without `replace` an existing
   // name is kAlreadyExists. What the system refuses alone is discarded, and a fault.
@@ -72,8 +80,12 @@ class Target {
   mutable Beneath fs_;
   const bool replace_;
   const repo::BlockId snapshot_;
-  std::mutex mutex_;
+  Result<void> lock_directory(const std::string& path);
+
+  mutable std::mutex mutex_;
   std::vector<std::string> ready_;
+  std::set<std::string> discarded_;
+  std::map<std::pair<dev_t, ino_t>, int> locks_;      // descriptors
   std::map<dev_t, std::unique_ptr<Volume>> volumes_;  // each opened before it was written to
   std::string last_directory_;                        // that was asked for, and its volume
   const Volume* last_volume_ = nullptr;

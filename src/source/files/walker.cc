@@ -97,6 +97,7 @@ std::optional<Found> Walker::next() {
     if (!found) continue;
     const bool is_directory = S_ISDIR(found->status.st_mode);
     if (!is_elsewhere(level, *found)) {
+      if (is_directory) note_mount(level, *found);
       if (is_directory) to_enter_ = *found;
       return found;
     }
@@ -146,6 +147,7 @@ void Walker::enter(const Found& found) {
   level.names.erase(std::unique(level.names.begin(), level.names.end(), same), level.names.end());
   const bool begins_root = levels_.empty() || levels_.back().is_parent;
   level.device = begins_root ? found.status.st_dev : levels_.back().device;
+  level.own_device = found.status.st_dev;
   level.below_root = !begins_root ? levels_.back().below_root : found.path.empty() ? 0 : found.path.size() + 1;
   levels_.push_back(std::move(level));
 }
@@ -171,6 +173,11 @@ std::optional<Found> Walker::look_at(const Level& level, const DirectoryEntry& n
   if (is_repository(found)) return std::nullopt;
   found.is_parent = level.is_parent && !is_root(found.path);
   return found;
+}
+
+void Walker::note_mount(const Level& level, const Found& directory) {
+  if (level.is_parent || directory.status.st_dev == level.own_device) return;
+  if (mounts_entered_.size() < kMostMounts) mounts_entered_.push_back(directory.path);
 }
 
 // Of files the device number alone means little: an overlay gives them that of a layer.

@@ -46,6 +46,9 @@ class Walker {
   static constexpr size_t kMostMounts = 10'000;
   const std::vector<std::string>& mounts_met() const { return mounts_met_; }
   uint64_t mount_count() const { return mount_count_; }
+  // Directories below the roots that other file systems are mounted on, and that were
+  // entered: the first kMostMounts.
+  const std::vector<std::string>& mounts_entered() const { return mounts_entered_; }
 
  private:
   struct Level {
@@ -55,6 +58,7 @@ class Walker {
     bool is_parent = false;
     size_t below_root = 0;  // where, in the paths of this level, the part below the root begins
     dev_t device = 0;       // of the root
+    dev_t own_device = 0;
   };
 
   void enter(const Found& found);
@@ -65,6 +69,7 @@ class Walker {
   bool is_root(const std::string& path) const;
   bool is_repository(const Found& found);
   bool is_elsewhere(const Level& level, const Found& found);
+  void note_mount(const Level& level, const Found& directory);
 
   FileSystem& fs_;
   const Options options_;
@@ -76,7 +81,7 @@ class Walker {
   uint64_t vanished_ = 0;
   std::optional<struct stat> repository_;
   std::optional<std::string> repository_met_;
-  std::vector<std::string> mounts_met_;
+  std::vector<std::string> mounts_met_, mounts_entered_;
   uint64_t mount_count_ = 0;
 };
 
