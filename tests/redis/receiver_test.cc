@@ -563,6 +563,19 @@ TEST_F(RedisReceiverTest, ASnapshotThatIsTakenMeanwhileIsOnTheSameLine) {
             rig.restore(*snapshot, false)->digest());
 }
 
+TEST_F(RedisReceiverTest, NothingCountsAsReceivedInTheFutureForASnapshotsSake) {
+  auto server = rig.serve("master");
+  ASSERT_TRUE(rig.capture(server->connection()).ok());
+  const Time wrong = system_clock().now() + Duration::hours(24);
+  rig.snapshots[0].instant = wrong;  // by a clock that was ahead
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*server, 1);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_LT(rig.log()->newest().value()->last, wrong - Duration::hours(1));
+}
+
 TEST_F(RedisReceiverTest, ManySmallRecordsBecomeOne) {
   auto server = rig.serve("master");
   redis::ReceiverOptions options;

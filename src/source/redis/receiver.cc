@@ -183,7 +183,9 @@ Result<void> Receiver::choose_start() {
   const auto end = TRY(log_.newest());
   if (end) place_ = Place{{end->replid, end->to}, end->last, std::nullopt};
   if (!newest_snapshot_) return {};
-  const SnapshotPlace& snapshot = *newest_snapshot_;
+  SnapshotPlace snapshot = *newest_snapshot_;
+  // By a clock that was ahead; what comes would count as received then.
+  snapshot.instant = std::min(snapshot.instant, clock_.now());
   if (!place_) {
     place_ = Place{snapshot.position, snapshot.instant, std::nullopt};
     return {};
