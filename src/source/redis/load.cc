@@ -157,6 +157,12 @@ Result<void> check_modules(ServerSession& session, const RdbSurvey& survey, cons
       .with_hint("load the module there (loadmodule), or restore to a directory for a server that has it");
 }
 
+// So far, to stay below its maxmemory.
+Result<uint64_t> evicted_of(ServerSession& session) {
+  const std::string stats = TRY(session.command({"INFO", "stats"})).text;
+  return std::strtoull(info_value(stats, "evicted_keys").c_str(), nullptr, 10);
+}
+
 void note_modules(const RdbSurvey& survey, LoadReport& report) {
   if (survey.summary.modules.empty()) return;
   report.notes.push_back(
@@ -181,11 +187,17 @@ Result<LoadReport> load_rdb(source::World& world, const OpenRdb& open, const Loa
   TRY(check_server(*session, options));
   TRY(check_fits(*session, survey, options));
   TRY(check_modules(*session, survey, options));
+  const uint64_t evicted = TRY(evicted_of(*session));
   world.progress.phase = "loading";
   auto source = TRY(open());
   Loader loader(world, *session, survey, options, report);
   TRY_CONTEXT(read_rdb(*source, loader), "loading into {}", address(options));
   TRY(loader.finish());
+  if (const uint64_t now = TRY(evicted_of(*session)); now > evicted)
+    report.faults.push_back(
+        fmt::format("{} evicted {} keys while it was loaded, to stay below its maxmemory: with more, the load can be "
+                    "repeated (--replace)",
+                    address(options), format_count(now - evicted)));
   return report;
 }
 

@@ -123,6 +123,20 @@ TEST_F(LoadTest, RefusesWhatDoesNotFit) {
   EXPECT_EQ(narrow.error().code(), ErrorCode::kMismatch) << narrow.error().text();
 }
 
+// Covers: a server that has less memory than the data and drops keys instead of refusing them.
+TEST_F(LoadTest, KeysThatTheServerEvictsAreAFault) {
+  const std::string memory = take(session_->command({"INFO", "memory"})).text;
+  const uint64_t room = std::stoull(info_value(memory, "used_memory")) + (12u << 20);
+  ASSERT_TRUE(session_->command({"CONFIG", "SET", "maxmemory", std::to_string(room)}).ok());
+  ASSERT_TRUE(session_->command({"CONFIG", "SET", "maxmemory-policy", "allkeys-random"}).ok());
+  std::string commands;
+  for (int i = 0; i < 40; i++) commands += encoded({"SET", "large" + std::to_string(i), std::string(512 << 10, 'x')});
+  const LoadReport report = take(load(false, commands));
+  ASSERT_EQ(report.faults.size(), 1u);
+  EXPECT_NE(report.faults[0].find(" keys while it was loaded, to stay below its maxmemory"), std::string::npos)
+      << report.faults[0];
+}
+
 // Covers: a value of a module is refused before the keys in front of it are sent.
 TEST_F(LoadTest, AServerWithoutModulesIsNotLoadedHalf) {
   snapshot_ = take(rig_.store_rdb(as_bytes(rdb_with_module_value()), kStart, kTaken));
