@@ -13,7 +13,9 @@
 namespace holdfast::redis {
 namespace {
 
-constexpr uint64_t kDefaultLargestBulk = 512ull << 20;
+// What a server takes of one word, and their defaults where CONFIG is not allowed.
+constexpr std::pair<const char*, uint64_t> kLimits[] = {{"proto-max-bulk-len", 512ull << 20},
+                                                        {"client-query-buffer-limit", 1ull << 30}};
 constexpr Duration kCommandDeadline = Duration::seconds(300);  // a large value takes its time
 
 Result<std::unique_ptr<ServerSession>> connect(source::World& world, const LoadOptions& options) {
@@ -123,20 +125,20 @@ Result<void> check_server(ServerSession& session, const LoadOptions& options) {
   return options.replace ? Result<void>() : check_empty(session, options);
 }
 
-// proto-max-bulk-len, or its default where CONFIG is not allowed.
-uint64_t largest_bulk_of(ServerSession& session) {
-  const auto reply = session.ask({"CONFIG", "GET", "proto-max-bulk-len"});
-  if (!reply.ok() || reply.value().elements.size() != 2) return kDefaultLargestBulk;
+uint64_t limit_of(ServerSession& session, const char* name, uint64_t by_default) {
+  const auto reply = session.ask({"CONFIG", "GET", name});
+  if (!reply.ok() || reply.value().elements.size() != 2) return by_default;
   const uint64_t bytes = std::strtoull(reply.value().elements[1].text.c_str(), nullptr, 10);
-  return bytes > 0 ? bytes : kDefaultLargestBulk;
+  return bytes > 0 ? bytes : by_default;
 }
 
 Result<void> check_fits(ServerSession& session, const RdbSurvey& survey, const LoadOptions& options) {
-  const uint64_t limit = largest_bulk_of(session);
-  if (survey.largest_bytes + 1 + kDumpFooterBytes > limit) {
+  for (const auto& [name, by_default] : kLimits) {
+    const uint64_t limit = limit_of(session, name, by_default);
+    if (survey.largest_bytes + 1 + kDumpFooterBytes <= limit) continue;
     return make_error(ErrorCode::kUnsupported, "{} is {} long, and {} takes no more than {} at once",
                       survey.largest_key, format_bytes(survey.largest_bytes), address(options), format_bytes(limit))
-        .with_hint("raise proto-max-bulk-len there, or restore to a directory");
+        .with_hint(fmt::format("raise {} there, or restore to a directory", name));
   }
   const Reply selected = TRY(session.ask({"SELECT", std::to_string(survey.largest_db)}));
   if (selected.is_error()) {

@@ -94,7 +94,6 @@ TEST_F(LoadTest, DataIsReplacedOnlyOnAWord) {
 
 // Covers: what can't be taken is refused before anything is written.
 TEST_F(LoadTest, RefusesWhatDoesNotFit) {
-  ASSERT_TRUE(session_->command({"CONFIG", "SET", "proto-max-bulk-len", "1mb"}).ok());
   auto original = take(rig_.serve("large"));
   auto large = take(original->connect());
   auto random = seeded_random(3);
@@ -103,11 +102,14 @@ TEST_F(LoadTest, RefusesWhatDoesNotFit) {
   ASSERT_TRUE(large->command({"SET", "large", as_text(value)}).ok());
   const repo::Snapshot before = std::move(snapshot_);
   snapshot_ = take(rig_.snapshot_of(*original, "large", kStart, kTaken));
-  const auto refused = load(false);
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
-  EXPECT_THAT(refused.error().text(), HasSubstr("string 'large' of database 0 is 3.00 MiB long"));
-  ASSERT_TRUE(session_->command({"CONFIG", "SET", "proto-max-bulk-len", "512mb"}).ok());
+  for (const char* limit : {"proto-max-bulk-len", "client-query-buffer-limit"}) {
+    ASSERT_TRUE(session_->command({"CONFIG", "SET", limit, "1mb"}).ok());
+    const auto refused = load(false);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported) << refused.error().text();
+    EXPECT_THAT(refused.error().text(), HasSubstr("string 'large' of database 0 is 3.00 MiB long"));
+    ASSERT_TRUE(session_->command({"CONFIG", "SET", limit, "512mb"}).ok());
+  }
   ASSERT_TRUE(load(false).ok());
   EXPECT_EQ(take(RestoreRig::digest(*target_)), take(RestoreRig::digest(*original)));
 
