@@ -153,6 +153,7 @@ TEST_F(RedisWindows, WhatIsShownIsWhatCanBeRestored) {
     log->count_on(life.snapshots);
     const auto windows = find_windows(*log, refs).value();
     joined += static_cast<int>(before - windows.size());
+    EXPECT_EQ(redis::recovery_window(*log, snapshots)->until, windows.back().until) << seed;
     for (int half = 0; half <= 2 * kSeconds; half++) {
       SCOPED_TRACE(fmt::format("seed {}, second {}", seed, half / 2.0));
       source::RestoreTarget target;

@@ -97,9 +97,9 @@ Result<void> look_at_wal(Workspace& workspace, const std::vector<SnapshotRef>& r
 Result<void> look_at_commands(Workspace& workspace, const std::vector<repo::Point>& points, ObjectiveState& state) {
   const auto refs = TRY(redis_snapshots(workspace, points, state.component));
   const RedisLog opened = TRY(open_redis_log(workspace, state.component, refs));
-  state.protected_until = TRY(find_windows(*opened.log, refs)).back().until;
   std::vector<repo::Snapshot> snapshots;
   for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
+  state.protected_until = TRY(redis::recovery_window(*opened.log, snapshots)).until;
   state.notes = TRY(redis::notes_of_newest(*opened.log, snapshots));
   return {};
 }

@@ -586,6 +586,16 @@ TEST_F(Windows, ASnapshotOfRedisFromAClockThatWasAheadReachesIntoNoWindow) {
   }
 }
 
+// A clock that was behind makes what it dates seem older than it is.
+TEST_F(Windows, TheNewestSnapshotOfARedisHistoryIsTheOneThatStandsFurthest) {
+  add("cache").kind = "redis";
+  open_again();
+  commit(of_history(kLiving, 100, ago(5)));
+  const repo::PointId late = commit(of_history(kLiving, 200, ago(60)));
+  EXPECT_EQ(plan("cache")->components.at(0).point, late);
+  EXPECT_EQ(objective_states(workspace(), false)->at(1).protected_until, ago(60));
+}
+
 // It is what was stored last, and all there is; what was done until its date it can't tell.
 TEST_F(Windows, ASnapshotOfRedisFromAClockThatWasAheadProvesNothingOfTheLog) {
   const uint64_t end = 100 + 120 * redis::encode_command({"SET", "key", "value"}).size();
