@@ -39,7 +39,7 @@ Result<std::vector<Stretch>> postgres_stretches(Workspace& workspace, const std:
 
 // As far as its commands are stored.
 Result<std::vector<Stretch>> redis_stretches(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
-  const RedisLog opened = TRY(open_redis_log(workspace, refs.back().snapshot->component));
+  const RedisLog opened = TRY(open_redis_log(workspace, refs.back().snapshot->component, refs));
   std::vector<Stretch> stretches;
   for (const RedisWindow& window : TRY(find_windows(*opened.log, refs)))
     stretches.push_back({window.from, window.until});
@@ -103,7 +103,8 @@ Result<DrillWindow> drill_window(Workspace& workspace, const std::vector<std::st
   std::optional<Time> begins, ends, newest;  // the latest beginning, and the earliest end of a log
   for (const std::string& name : names_of(workspace, points, components)) {
     const std::string& kind = snapshots_of(points, name).back().snapshot->kind;
-    const auto refs = kind == "redis" ? redis_snapshots(points, name) : snapshots_of(points, name, kind);
+    const auto refs =
+        kind == "redis" ? TRY(redis_snapshots(workspace, points, name)) : snapshots_of(points, name, kind);
     const ComponentWindow window = TRY_CONTEXT(window_of(workspace, refs), "component {}", name);
     begins = std::max(begins.value_or(window.stretches.front().from), window.stretches.front().from);
     newest = std::max(newest.value_or(window.newest), window.newest);

@@ -7,12 +7,31 @@
 #include "base/secret.h"
 #include "recovery/program_version.h"
 #include "repo/host.h"
+#include "repo/point_dates.h"
 #include "source/redis/capture.h"
 #include "source/redis/target.h"
 
 namespace holdfast::recovery {
 
 namespace {
+
+// What is known of when snapshots were taken, beside what they say.
+struct Dates {
+  Time now;
+  repo::StoredTimes stored;
+  Time stored_at(const SnapshotRef& ref) const {
+    const auto found = stored.find(ref.point->id);
+    return found == stored.end() ? now : found->second;
+  }
+  // By a clock that was ahead.
+  bool is_wrong(const SnapshotRef& ref) const {
+    return ref.snapshot->instant > std::min(now, stored_at(ref)) + repo::kClockTolerance;
+  }
+};
+
+Result<Dates> dates_of(Workspace& workspace) {
+  return Dates{workspace.machine().clock.now(), TRY(repo::stored_times(workspace.repository()))};
+}
 
 // What lies between the windows, and why.
 std::vector<RedisWindowGap> gaps_between(const std::vector<RedisWindow>& windows, const redis::CommandLog& log) {
@@ -27,11 +46,13 @@ std::vector<RedisWindowGap> gaps_between(const std::vector<RedisWindow>& windows
   return gaps;
 }
 
-Result<RedisLogState> state_of(repo::LogStore& logs, const std::vector<repo::Point>& points,
+Result<RedisLogState> state_of(Workspace& workspace, const std::vector<repo::Point>& points,
                                const std::string& component) {
   RedisLogState state;
   state.component = component;
-  auto log = TRY(redis::CommandLog::open(logs, component));
+  const auto snapshots = TRY(redis_snapshots(workspace, points, component));
+  const RedisLog opened = TRY(open_redis_log(workspace, component, snapshots));
+  redis::CommandLog* log = opened.log.get();
   state.ranges = TRY(log->ranges());
   for (const redis::LogRange& range : state.ranges) {
     state.records += range.records;
@@ -39,7 +60,7 @@ Result<RedisLogState> state_of(repo::LogStore& logs, const std::vector<repo::Poi
   }
   state.links = log->links();
   state.absences = log->absences();
-  state.windows = TRY(find_windows(*log, redis_snapshots(points, component)));
+  state.windows = TRY(find_windows(*log, snapshots));
   state.gaps = gaps_between(state.windows, *log);
   return state;
 }
@@ -93,12 +114,34 @@ bool lacks_users(const repo::Snapshot& snapshot) {
   return source.ok() && source->has_users;
 }
 
-std::vector<SnapshotRef> redis_snapshots(const std::vector<repo::Point>& points, const std::string& component) {
+Result<std::vector<SnapshotRef>> redis_snapshots(Workspace& workspace, const std::vector<repo::Point>& points,
+                                                 const std::string& component) {
   auto snapshots = snapshots_of(points, component, "redis");
+  const Dates dates = TRY(dates_of(workspace));
+  std::optional<Time> last_right;
+  for (const SnapshotRef& ref : snapshots)
+    if (!dates.is_wrong(ref)) last_right = std::max(last_right.value_or(dates.stored_at(ref)), dates.stored_at(ref));
+  std::erase_if(snapshots,
+                [&](const SnapshotRef& ref) { return dates.is_wrong(ref) && dates.stored_at(ref) <= last_right; });
   std::stable_sort(snapshots.begin(), snapshots.end(), [](const SnapshotRef& a, const SnapshotRef& b) {
     return a.snapshot->instant < b.snapshot->instant;
   });
   return snapshots;
+}
+
+Result<RedisLog> open_redis_log(Workspace& workspace, const std::string& component,
+                                const std::vector<SnapshotRef>& snapshots) {
+  RedisLog opened;
+  opened.store = repo::open_log_store(workspace.repository());
+  opened.log = TRY(redis::CommandLog::open(*opened.store, component));
+  const Dates dates = TRY(dates_of(workspace));
+  std::vector<redis::SnapshotPlace> places;
+  for (const SnapshotRef& ref : snapshots) {
+    auto place = redis::snapshot_place(*ref.snapshot);
+    if (place.ok() && place->instant <= dates.now && !dates.is_wrong(ref)) places.push_back(std::move(place).value());
+  }
+  opened.log->count_on(places);
+  return opened;
 }
 
 Result<std::vector<RedisWindow>> find_windows(redis::CommandLog& log, const std::vector<SnapshotRef>& snapshots) {
@@ -116,7 +159,9 @@ Result<std::vector<RedisWindow>> find_windows(redis::CommandLog& log, const std:
                              (redis::is_one_line(log, places[i].position, places[leader].position) ||
                               redis::is_left_for(log, places, places[i], places[leader]));
     if (is_outlived) window.astray.push_back(i);
-    if (is_outlived || (!is_new && until == window.until)) continue;
+    // The log before it may reach to its instant only because it is there.
+    const bool is_end = until == snapshot.instant;
+    if (is_outlived || (!is_new && until == window.until && !is_end)) continue;
     window.begins.push_back(i);
     window.until = until;
     leader = i;
@@ -143,7 +188,7 @@ Result<std::vector<RedisLogState>> redis_log_states(Workspace& workspace) {
   }
   std::vector<RedisLogState> states;
   for (const std::string& component : components)
-    states.push_back(TRY_CONTEXT(state_of(*logs, points, component), "log of {}", component));
+    states.push_back(TRY_CONTEXT(state_of(workspace, points, component), "log of {}", component));
   return states;
 }
 
@@ -154,7 +199,7 @@ Result<void> receive_redis(Workspace& workspace, const ComponentConfig& componen
   auto log = TRY(redis::CommandLog::open(*logs, component.name));
   std::optional<redis::SnapshotPlace> newest;
   const auto points = TRY(stack_points(workspace));
-  if (const auto snapshots = redis_snapshots(points, component.name); !snapshots.empty())
+  if (const auto snapshots = TRY(redis_snapshots(workspace, points, component.name)); !snapshots.empty())
     newest = TRY(redis::snapshot_place(*snapshots.back().snapshot));
   const redis::TakeSnapshot take = [&](redis::ReplicationSession& session, const redis::SyncAnswer& answer) {
     return commit_snapshot(workspace, component, session, answer);

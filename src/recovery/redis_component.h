@@ -26,18 +26,31 @@ bool lacks_users(const repo::Snapshot& snapshot);
 Result<repo::Snapshot> capture_redis(source::World& world, repo::WriteSession& session,
                                      const ComponentConfig& component);
 
+// The component's snapshots of kind redis, by instant. Of those that were dated in the future when
+// they were stored, or still are, only what was stored after the last with a right date.
+Result<std::vector<SnapshotRef>> redis_snapshots(Workspace& workspace, const std::vector<repo::Point>& points,
+                                                 const std::string& component);
+
+// The log of a Redis component, and the store that it reads.
+struct RedisLog {
+  std::unique_ptr<repo::LogStore> store;  // outlives the log
+  std::unique_ptr<redis::CommandLog> log;
+};
+// Counts on the snapshots that have right dates. Who asks for instants, or goes to one, gives all
+// that the component has, so that all find alike what can be reached.
+Result<RedisLog> open_redis_log(Workspace& workspace, const std::string& component,
+                                const std::vector<SnapshotRef>& snapshots);
+
 // Instants that can be restored to, without a gap between them. Of the list of snapshots
-// given (as indices): `begins` are the first, and each with which it goes on along another
-// history; `astray` are those that one before them outlives. One of another history that the
-// server is not proven to have left (redis::is_left_for) ends what is before it.
+// given (as indices): `begins` are the first, each with which it goes on along another
+// history, and the one at which it ends; `astray` are those that one before them outlives. One of another history that
+// the server is not proven to have left (redis::is_left_for) ends what is before it.
 struct RedisWindow {
   Time from, until;
   std::vector<size_t> begins, astray;
 };
 // Joins what each snapshot and the log behind it reach. By instant, as redis_snapshots() are.
 Result<std::vector<RedisWindow>> find_windows(redis::CommandLog& log, const std::vector<SnapshotRef>& snapshots);
-// The component's snapshots of kind redis, by instant.
-std::vector<SnapshotRef> redis_snapshots(const std::vector<repo::Point>& points, const std::string& component);
 
 // Between two windows.
 struct RedisWindowGap {

@@ -2,7 +2,6 @@
 
 #include "base/secret.h"
 #include "base/units.h"
-#include "recovery/redis_component.h"
 #include "source/redis/verify.h"
 
 namespace holdfast::recovery {
@@ -87,13 +86,6 @@ Result<ComponentRestored> load(Workspace& workspace, const RestoreRequest& reque
 
 }  // namespace
 
-Result<RedisLog> open_redis_log(Workspace& workspace, const std::string& component) {
-  RedisLog opened;
-  opened.store = repo::open_log_store(workspace.repository());
-  opened.log = TRY(redis::CommandLog::open(*opened.store, component));
-  return opened;
-}
-
 Result<redis::Connection> into_server(Workspace& workspace, const RestoreRequest& request,
                                       const std::string& component) {
   redis::Connection server = TRY_CONTEXT(redis::parse_connection(request.into), "--into");
@@ -123,7 +115,7 @@ Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request,
     return {};
   }
   TRY(check_place(workspace, plan));
-  const RedisLog opened = TRY(open_redis_log(workspace, plan.component));
+  const RedisLog opened = TRY(open_redis_log(workspace, plan.component, {}));
   auto report = TRY(redis::materialise(world, workspace.repository(), *opened.log, plan.snapshot, *plan.redis_target,
                                        materialise_options(workspace, request, plan, true)));
   add_notes(plan, report.notes);
@@ -133,7 +125,7 @@ Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request,
 Result<ComponentRestored> restore_redis(Workspace& workspace, const RestoreRequest& request,
                                         const ComponentPlan& plan) {
   TRY(check_place(workspace, plan));
-  const RedisLog opened = TRY(open_redis_log(workspace, plan.component));
+  const RedisLog opened = TRY(open_redis_log(workspace, plan.component, {}));
   if (plan.into_server) return load(workspace, request, plan, *opened.log);
   source::World world = workspace.world();
   auto report = TRY(redis::materialise(world, workspace.repository(), *opened.log, plan.snapshot, *plan.redis_target,
@@ -149,7 +141,7 @@ Result<ComponentRestored> restore_redis(Workspace& workspace, const RestoreReque
 
 Result<source::VerifyReport> verify_redis(Workspace& workspace, const VerifyRequest& request,
                                           const repo::Snapshot& snapshot) {
-  const RedisLog opened = TRY(open_redis_log(workspace, snapshot.component));
+  const RedisLog opened = TRY(open_redis_log(workspace, snapshot.component, {}));
   source::World world = workspace.world();
   if (request.mode == VerifyMode::kOffline)
     return redis::verify_offline(world, workspace.repository(), *opened.log, snapshot);

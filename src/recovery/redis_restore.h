@@ -1,8 +1,8 @@
 #pragma once
 
-#include <memory>
 #include <string>
 
+#include "recovery/redis_component.h"
 #include "recovery/restore.h"
 #include "recovery/verify.h"
 #include "recovery/workspace.h"
@@ -11,13 +11,6 @@
 #include "source/redis/materialise.h"
 
 namespace holdfast::recovery {
-
-// The log of a Redis component, and the store that it reads.
-struct RedisLog {
-  std::unique_ptr<repo::LogStore> store;  // outlives the log
-  std::unique_ptr<redis::CommandLog> log;
-};
-Result<RedisLog> open_redis_log(Workspace& workspace, const std::string& component);
 
 // The server that --into names, with its password. kConfig for a malformed address.
 Result<redis::Connection> into_server(Workspace& workspace, const RestoreRequest& request,

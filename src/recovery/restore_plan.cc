@@ -66,13 +66,16 @@ class Planner {
           .with_hint("take one with 'holdfast backup'");
     }
     note_points_ahead();
-    if (!request_.point) return {};
+    if (!request_.point) {
+      all_points_ = points_;
+      return {};
+    }
     if (*request_.point == "latest") {
       only_point_ = points_.back();
     } else {
       only_point_ = TRY(workspace_.repository().find_point(*request_.point));
     }
-    points_ = {*only_point_};
+    all_points_ = std::exchange(points_, {*only_point_});
     return {};
   }
 
@@ -204,26 +207,16 @@ class Planner {
     return settled_;
   }
 
-  // What goes furthest is told by instants, and one in the future would go further than all that
-  // came after it.
-  std::vector<SnapshotRef> redis_candidates(const std::string& component) const {
-    auto refs = redis_snapshots(points_, component);
-    const auto ahead = [&](const SnapshotRef& ref) {
-      return ref.snapshot->instant > plan_.now + repo::kClockTolerance;
-    };
-    const auto by_age = snapshots_of(points_, component, "redis");
-    if (!request_.point && !by_age.empty() && !ahead(by_age.back())) std::erase_if(refs, ahead);
-    return refs;
-  }
-
   Result<void> plan_redis(const std::string& component) {
-    const auto refs = redis_candidates(component);
+    const auto refs = TRY(redis_snapshots(workspace_, points_, component));
     std::vector<repo::Snapshot> snapshots;
     for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
     source::RestoreTarget target;
     target.time = TRY(instant_of_others());
     target.immediate = request_.target.immediate || (request_.point && !target.time && !request_.newest);
-    const RedisLog opened = TRY(open_redis_log(workspace_, component));
+    // Also of one point alone the others tell how far the log is whole.
+    const auto all = TRY(redis_snapshots(workspace_, all_points_, component));
+    const RedisLog opened = TRY(open_redis_log(workspace_, component, all));
     const redis::ResolvedTarget resolved = TRY(redis::resolve_target(*opened.log, snapshots, target));
     CHECK(resolved.snapshot_index < refs.size());
     ComponentPlan plan = plan_of(refs[resolved.snapshot_index]);
@@ -359,7 +352,7 @@ class Planner {
   Workspace& workspace_;
   const RestoreRequest& request_;
   RestorePlan plan_;
-  std::vector<repo::Point> points_;
+  std::vector<repo::Point> all_points_, points_;  // of the stack; that may be restored
   std::optional<repo::Point> only_point_;
   std::vector<std::string> components_;
   std::optional<Time> settled_;  // the instant that PostgreSQL's WAL settled

@@ -5,11 +5,9 @@
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "recovery/redis_component.h"
-#include "repo/log_store.h"
 #include "repo/point_dates.h"
 #include "source/postgres/server_watch.h"
 #include "source/postgres/target.h"
-#include "source/redis/command_log.h"
 #include "source/redis/target.h"
 
 namespace holdfast::recovery {
@@ -97,13 +95,12 @@ Result<void> look_at_wal(Workspace& workspace, const std::vector<SnapshotRef>& r
 }
 
 Result<void> look_at_commands(Workspace& workspace, const std::vector<repo::Point>& points, ObjectiveState& state) {
-  auto logs = repo::open_log_store(workspace.repository());
-  auto log = TRY(redis::CommandLog::open(*logs, state.component));
-  const auto refs = redis_snapshots(points, state.component);
-  state.protected_until = TRY(find_windows(*log, refs)).back().until;
+  const auto refs = TRY(redis_snapshots(workspace, points, state.component));
+  const RedisLog opened = TRY(open_redis_log(workspace, state.component, refs));
   std::vector<repo::Snapshot> snapshots;
   for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
-  state.notes = TRY(redis::notes_of_newest(*log, snapshots));
+  state.protected_until = TRY(redis::recovery_window(*opened.log, snapshots)).until;
+  state.notes = TRY(redis::notes_of_newest(*opened.log, snapshots));
   return {};
 }
 

@@ -55,7 +55,7 @@ Result<void> add_postgres_windows(Workspace& workspace, const std::vector<Snapsh
 Result<void> add_redis_windows(Workspace& workspace, const std::vector<SnapshotRef>& refs,
                                ComponentWindows& component) {
   component.every_instant = true;
-  const RedisLog opened = TRY(open_redis_log(workspace, component.component));
+  const RedisLog opened = TRY(open_redis_log(workspace, component.component, refs));
   for (const RedisWindow& window : TRY(find_windows(*opened.log, refs))) {
     component.windows.push_back({window.from, window.until, {}, 0});
     for (const size_t index : window.begins) component.windows.back().begins.push_back(refs[index].point->id);
@@ -80,7 +80,7 @@ std::map<std::string, std::string> kinds_of(const std::vector<repo::Point>& poin
 
 Result<void> add_windows(Workspace& workspace, const std::vector<repo::Point>& points, ComponentWindows& component) {
   if (component.kind == "redis")
-    return add_redis_windows(workspace, redis_snapshots(points, component.component), component);
+    return add_redis_windows(workspace, TRY(redis_snapshots(workspace, points, component.component)), component);
   const auto refs = snapshots_of(points, component.component, component.kind);
   if (component.kind == "postgres") return add_postgres_windows(workspace, refs, component);
   add_snapshots_window(refs, component);
@@ -93,9 +93,9 @@ Result<void> add_astray(Workspace& workspace, const std::vector<repo::Point>& po
     for (const size_t index : TRY(postgres::snapshots_astray(*cluster.archive, cluster.snapshots)))
       astray.insert({cluster.refs[index].point->id, component});
   }
-  const auto refs = redis_snapshots(points, component);
+  const auto refs = TRY(redis_snapshots(workspace, points, component));
   if (refs.empty()) return {};
-  const RedisLog opened = TRY(open_redis_log(workspace, component));
+  const RedisLog opened = TRY(open_redis_log(workspace, component, refs));
   for (const RedisWindow& window : TRY(find_windows(*opened.log, refs))) {
     for (const size_t index : window.astray) astray.insert({refs[index].point->id, component});
   }

@@ -467,9 +467,10 @@ TEST_F(Windows, APlanOfAPointOfAnotherMachineArchivesNothing) {
   RestoreRequest request;
   request.components = {"db"};
   request.to = root_ + "/data";
+  int minutes = 180;
   const auto archiving_is_off = [&](const std::string& host, bool keep) {
     host_ = host;
-    repo::Snapshot made = of_cluster(1, start, stop, ago(180));
+    repo::Snapshot made = of_cluster(1, start, stop, ago(minutes--));
     made.source[kDataDirectoryKey] = request.to;
     commit(std::move(made));
     request.keep_archiving = keep;
@@ -511,12 +512,104 @@ TEST_F(Windows, ThatCanNotBeToldHideNothingThatWasRemoved) {
   EXPECT_GT(report.collection.packs_total, 0u);
 }
 
+// A point of a server at which a receiver works: the last command came a while before.
+TEST_F(Windows, ALogThatEndsWhereASnapshotStandsLeavesNoGapBeforeIt) {
+  add("cache").kind = "redis";
+  open_again();
+  const uint64_t end = 100 + 120 * redis::encode_command({"SET", "key", "value"}).size();
+  const repo::PointId first = commit(of_history(kLiving, 100, ago(180)));
+  receive(kLiving, 100, 179, 60);
+  const repo::PointId second = commit(of_history(kLiving, end, ago(20)));
+  const auto states = redis_log_states(workspace());
+  ASSERT_TRUE(states.ok()) << states.error().text();
+  EXPECT_TRUE(states->at(0).gaps.empty());
+  ASSERT_EQ(states->at(0).windows.size(), 1u);
+  EXPECT_EQ(states->at(0).windows[0].until, ago(20));
+  EXPECT_EQ(objective_states(workspace(), false)->at(1).protected_until, ago(20));
+  const auto between = plan("cache", ago(40));
+  ASSERT_TRUE(between.ok()) << between.error().text();
+  EXPECT_EQ(between->components.at(0).point, first);
+  EXPECT_EQ(between->components.at(0).redis_target->to, end);
+  RestoreRequest from_first;
+  from_first.to = root_ + "/out";
+  from_first.point = first.hex();
+  from_first.target.time = ago(40);
+  EXPECT_TRUE(plan_restore(workspace(), from_first).ok());
+  EXPECT_EQ(plan("cache", ago(19)).error().code(), ErrorCode::kUnreachableTarget);
+  const auto drilled = drill_window(workspace(), {"cache"});
+  ASSERT_TRUE(drilled.ok()) << drilled.error().text();
+  EXPECT_EQ(drilled->stretches.size(), 1u);
+  // A window that is kept keeps what proves its end.
+  commit(of_history(kNext, 500, ago(10)));
+  EXPECT_EQ(reasons(run(Duration::seconds(60 * 30), true), second), Reasons{"window 30 min 0 s"});
+}
+
+TEST_F(Windows, ALogThatEndsElsewhereLeavesItsGap) {
+  const uint64_t end = 100 + 120 * redis::encode_command({"SET", "key", "value"}).size();
+  commit(of_history(kLiving, 100, ago(180)));
+  receive(kLiving, 100, 179, 60);
+  // Of another history, and behind commands that nobody received.
+  const std::vector<std::pair<std::string, uint64_t>> elsewhere = {{kNext, end}, {kLiving, end + 1}};
+  for (size_t i = 0; i < elsewhere.size(); i++) {
+    commit(of_history(elsewhere[i].first, elsewhere[i].second, ago(20 - static_cast<int>(i))));
+    EXPECT_EQ(redis_log_states(workspace()).value().at(0).gaps.size(), i + 1);
+    EXPECT_EQ(plan("cache", ago(40)).error().code(), ErrorCode::kUnreachableTarget);
+  }
+}
+
 TEST_F(Windows, ASnapshotOfRedisFromAClockThatWasAheadGoesNoFurtherThanWhatCameAfterIt) {
   commit(of_history(kLiving, 100, now_ + Duration::hours(24 * 400)));
   const repo::PointId right = commit(of_history(kLiving, 200, now_ + Duration::seconds(60)));
   const auto planned = plan("cache");
   ASSERT_TRUE(planned.ok()) << planned.error().text();
   EXPECT_EQ(planned->components.at(0).point, right);
+}
+
+// Now, and when the date has passed.
+TEST_F(Windows, ASnapshotOfRedisFromAClockThatWasAheadReachesIntoNoWindow) {
+  add("cache").kind = "redis";
+  open_again();
+  commit(of_history(kLiving, 100, ago(-30)));
+  const repo::PointId right = commit(of_history(kLiving, 200, ago(5)));
+  for (const Duration passed : {Duration{}, Duration::hours(1)}) {
+    SCOPED_TRACE(format_duration(passed));
+    clock_.ahead = passed;
+    open_again();
+    const auto windows = redis_log_states(workspace()).value().at(0).windows;
+    ASSERT_EQ(windows.size(), 1u);
+    EXPECT_EQ(windows[0].until, ago(5));
+    EXPECT_EQ(objective_states(workspace(), false)->at(1).protected_until, ago(5));
+    const auto drilled = drill_window(workspace(), {"cache"});
+    ASSERT_TRUE(drilled.ok()) << drilled.error().text();
+    EXPECT_EQ(drilled->stretches.back().until, ago(5));
+    EXPECT_EQ(plan("cache")->components.at(0).point, right);
+  }
+}
+
+// A clock that was behind makes what it dates seem older than it is.
+TEST_F(Windows, TheNewestSnapshotOfARedisHistoryIsTheOneThatStandsFurthest) {
+  add("cache").kind = "redis";
+  open_again();
+  commit(of_history(kLiving, 100, ago(5)));
+  const repo::PointId late = commit(of_history(kLiving, 200, ago(60)));
+  EXPECT_EQ(plan("cache")->components.at(0).point, late);
+  EXPECT_EQ(objective_states(workspace(), false)->at(1).protected_until, ago(60));
+}
+
+// It is what was stored last, and all there is; what was done until its date it can't tell.
+TEST_F(Windows, ASnapshotOfRedisFromAClockThatWasAheadProvesNothingOfTheLog) {
+  const uint64_t end = 100 + 120 * redis::encode_command({"SET", "key", "value"}).size();
+  commit(of_history(kLiving, 100, ago(180)));
+  receive(kLiving, 100, 179, 60);
+  const repo::PointId wrong = commit(of_history(kLiving, end, ago(-30)));
+  for (const Duration passed : {Duration{}, Duration::hours(1)}) {
+    SCOPED_TRACE(format_duration(passed));
+    clock_.ahead = passed;
+    open_again();
+    EXPECT_EQ(redis_log_states(workspace()).value().at(0).gaps.size(), 1u);
+    EXPECT_EQ(plan("cache", ago(30)).error().code(), ErrorCode::kUnreachableTarget);
+    EXPECT_EQ(plan("cache")->components.at(0).point, wrong);
+  }
 }
 
 // Records carry the store's time, points the time of who took them.

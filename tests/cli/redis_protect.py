@@ -7,7 +7,8 @@ import unittest
 from datetime import datetime
 from pathlib import Path
 
-from harness import CONFIG, NOT_FOUND, PERMISSION, PROGRAM, UNAVAILABLE, USAGE, Background, Case, wait_until
+from harness import (CONFIG, NOT_FOUND, PERMISSION, PROGRAM, UNAVAILABLE, UNREACHABLE, USAGE, Background, Case,
+                     wait_until)
 
 
 def free_port():
@@ -239,6 +240,27 @@ class Redis(Case):
         self.assertEqual((restored.run("STRLEN", "large"), restored.run("GET", "after")), (f":{size}", "it"))
         # And as a snapshot.
         self.assertGreater(self.holdfast("backup", "--json").json()["point"]["source_bytes"], 1 << 20)
+
+    def test_a_point_beside_a_receiver_leaves_no_gap(self):
+        # No PING tells that nothing happened.
+        self.make_redis_stack("", "--repl-ping-replica-period", "3600")
+        receiver = self.receive()
+        self.write_and_wait(("SET", "a", "1"))
+        before = datetime.fromisoformat(self.log()["windows"][-1]["until"])
+        point = self.holdfast("backup", "--json").json()["point"]["components"][0]
+        log = self.log()
+        self.assertEqual((log["gaps"], len(log["windows"])), ([], 1))
+        self.assertEqual(log["windows"][0]["until"], point["instant"])
+        taken = datetime.fromisoformat(point["instant"])
+        self.assertLess(before, taken)
+        self.holdfast("restore", "--to", self.scratch / "between", "--at", (before + (taken - before) / 2).isoformat())
+        restored = RedisServer(self.scratch / "again", "--dir", self.scratch / "between")
+        self.addCleanup(restored.kill)
+        restored.start()
+        self.assertEqual(restored.run("GET", "a"), "1")
+        self.holdfast("restore", "--to", self.scratch / "beyond", "--at", (taken + (taken - before)).isoformat(),
+                      expect=UNREACHABLE)
+        self.assertEqual(receiver.end(), 0, receiver.log.read_text())
 
     def test_the_window_grows_while_nothing_happens(self):
         self.make_redis_stack("", "--repl-ping-replica-period", "1")

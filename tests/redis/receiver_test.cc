@@ -16,6 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 class RedisReceiverTest : public ::testing::Test {
@@ -561,6 +562,52 @@ TEST_F(RedisReceiverTest, ASnapshotThatIsTakenMeanwhileIsOnTheSameLine) {
   const auto place = redis::snapshot_source(*snapshot)->position;
   EXPECT_EQ(rig.restore(rig.snapshots[0], true, {.time = std::nullopt, .offset = place.offset})->digest(),
             rig.restore(*snapshot, false)->digest());
+}
+
+TEST_F(RedisReceiverTest, NothingCountsAsReceivedInTheFutureForASnapshotsSake) {
+  auto server = rig.serve("master");
+  ASSERT_TRUE(rig.capture(server->connection()).ok());
+  const Time wrong = system_clock().now() + Duration::hours(24);
+  rig.snapshots[0].instant = wrong;  // by a clock that was ahead
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*server, 1);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_LT(rig.log()->newest().value()->last, wrong - Duration::hours(1));
+}
+
+// Instants never go back along a log: what comes counts as received when the clock was ahead.
+TEST_F(RedisReceiverTest, WhatComesAfterTheClockWasSetBackIsSaidToCountAsLate) {
+  auto server = rig.serve("master");
+  ASSERT_TRUE(rig.capture(server->connection()).ok());
+  rig.clock.ahead_s = 3600;
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*server, 1);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  const Time wrong = rig.log()->newest().value()->last;
+  rig.clock.ahead_s = 0;
+  const auto tells = [&] {
+    const auto log = rig.log();
+    const auto of_it = [&](const redis::LogAbsence& absence) {
+      return absence.from_instant < wrong - Duration::seconds(1800) && absence.to_instant == wrong &&
+             absence.from_instant > rig.snapshots[0].instant;
+    };
+    return std::ranges::any_of(log->absences(), of_it);
+  };
+  ASSERT_TRUE(servers::wait_until(tells, Duration::seconds(60))) << "before the receiver ends";
+  write_some(*server, 2);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  source::RestoreTarget target;
+  target.time = wrong - Duration::seconds(1800);
+  const auto resolved = redis::resolve_target(*rig.log(), rig.snapshots, target);
+  ASSERT_TRUE(resolved.ok()) << resolved.error().text();
+  EXPECT_THAT(resolved->notes, Not(IsEmpty()));
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_EQ(rig.log()->absences().back().to, rig.log()->newest().value()->to);
+  EXPECT_EQ(rig.log()->newest().value()->last, wrong);
+  expect_restored(*server, rig.snapshots[0]);
 }
 
 TEST_F(RedisReceiverTest, ManySmallRecordsBecomeOne) {

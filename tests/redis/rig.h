@@ -51,6 +51,15 @@ class StubbornLogs : public repo::LogStore {
   std::unique_ptr<repo::LogStore> inner_;
 };
 
+// The machine's clock, set wrong by `ahead_s` seconds.
+class WrongClock final : public Clock {
+ public:
+  Time now() override { return system_clock().now() + Duration::seconds(ahead_s); }
+  Duration monotonic() override { return system_clock().monotonic(); }
+  void sleep(Duration duration) override { system_clock().sleep(duration); }
+  std::atomic<int64_t> ahead_s{0};
+};
+
 // An authority, and certificates that it signed, in the directory; `other.crt` is of another.
 inline void make_certificates(const std::string& directory) {
   const std::string script =
@@ -116,7 +125,7 @@ class Rig {
       const redis::TakeSnapshot take = [this](redis::ReplicationSession& session, const redis::SyncAnswer& answer) {
         return take_snapshot(session, answer);
       };
-      outcome_ = redis::receive_commands(connection, *log, system_clock(), options, newest, take, stop_,
+      outcome_ = redis::receive_commands(connection, *log, clock, options, newest, take, stop_,
                                          [this](const redis::ReceiverState& state) {
                                            std::lock_guard lock(mutex_);
                                            state_ = state;
@@ -169,6 +178,7 @@ class Rig {
  public:
   std::unique_ptr<repo::Repository> repository;
   StubbornLogs logs;
+  WrongClock clock;                       // the receiver's; right until a test sets it wrong
   Duration late = Duration::seconds(60);  // a busy machine's own delays are none
   std::function<void()> while_taking;     // called when a server has forked for a snapshot
   std::vector<repo::Snapshot> snapshots;  // of this rig's component, oldest first

@@ -54,6 +54,9 @@ class StoredCommandLog final : public CommandLog {
 
   const std::string& component() const override { return component_; }
   Result<void> refresh() override;
+  void count_on(const std::vector<SnapshotPlace>& snapshots) override {
+    snapshots_.insert(snapshots_.end(), snapshots.begin(), snapshots.end());
+  }
 
   Result<std::vector<LogRange>> ranges() override;
   const std::vector<LogLink>& links() const override { return histories_.links; }
@@ -106,6 +109,7 @@ class StoredCommandLog final : public CommandLog {
   repo::LogStore& store_;
   const std::string component_;
   Histories histories_;
+  std::vector<SnapshotPlace> snapshots_;
   std::map<std::pair<std::string, uint64_t>, std::pair<uint64_t, RecordHeader>>
       headers_;  // (replid, from) -> (to, header)
 };
@@ -286,6 +290,11 @@ Result<StoredCommandLog::Plan> StoredCommandLog::plan(const Position& from) {
     const Step& last = plan.way.steps.back();
     const Time time = TRY(header_of(last.replid, last.piece)).last;
     if (last.end == last.piece.to) plan.covered_until = std::max(plan.covered_until.value_or(time), time);
+  }
+  // One that stands elsewhere, or is of another history, tells nothing of what came behind the end.
+  for (const SnapshotPlace& snapshot : snapshots_) {
+    if (snapshot.position == plan.way.end)
+      plan.covered_until = std::max(plan.covered_until.value_or(snapshot.instant), snapshot.instant);
   }
   // Where not all has come of what the server did in an absence, nothing is proven of it.
   const Position& end = plan.way.end;

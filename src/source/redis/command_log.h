@@ -72,6 +72,12 @@ struct LogAbsence {
   Time from_instant, to_instant;
 };
 
+// Where a snapshot stands: all that was done until the instant lies before the position.
+struct SnapshotPlace {
+  Position position;
+  Time instant;
+};
+
 // Where to stop reading. Nothing set: where the log ends.
 struct LogUntil {
   std::optional<Time> time;        // frames received at or before it
@@ -96,6 +102,9 @@ class CommandLog {
   virtual ~CommandLog() = default;
   virtual const std::string& component() const = 0;
   virtual Result<void> refresh() = 0;  // looks again at what is stored; after an error all is as before
+  // Snapshots tell, too, how far the server was, and what is stored covers all until the instant of
+  // one at whose place it ends. Their clocks must have been right.
+  virtual void count_on(const std::vector<SnapshotPlace>& snapshots) = 0;
 
   // ---- Reading
 
@@ -188,11 +197,6 @@ struct SnapshotSource {
 nlohmann::json to_json(const SnapshotSource& source);
 Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot);
 
-// Where a snapshot stands.
-struct SnapshotPlace {
-  Position position;
-  Time instant;
-};
 Result<SnapshotPlace> snapshot_place(const repo::Snapshot& snapshot);
 
 }  // namespace holdfast::redis

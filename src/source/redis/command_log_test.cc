@@ -207,6 +207,41 @@ TEST_F(CommandLogTest, AnAbsenceOfWhichNotAllHasComeIsNotCovered) {
 }
 
 // Short delays that added up: the receiver was there, and what it received until then is covered.
+TEST_F(CommandLogTest, CoversWhatASnapshotAtItsEndTells) {
+  const auto covered = [&] { return log_->reach({kA, 10})->covered_until; };
+  put(kA, 10, 20);
+  log_->count_on({{{kA, 19}, at(50)}, {{kA, 21}, at(51)}, {{kB, 20}, at(52)}, {{kA, 20}, at(8)}});
+  EXPECT_EQ(covered(), at(19)) << "no other place, history or earlier instant tells anything";
+  log_->count_on({{{kA, 20}, at(40)}});
+  for (const bool again : {false, true}) {
+    ASSERT_TRUE(!again || log_->refresh().ok());
+    EXPECT_EQ(covered(), at(40));
+    EXPECT_EQ(log_->position_at({kA, 10}, at(40))->position, (Position{kA, 20}));
+    EXPECT_EQ(read({kA, 10}, {.time = at(30), .offset = std::nullopt}), bytes_at(10, 20));
+    EXPECT_EQ(log_->position_at({kA, 10}, at(41)).error().code(), ErrorCode::kUnreachableTarget);
+  }
+  EXPECT_EQ(log_->newest().value()->last, at(19)) << "nothing more is stored";
+  // Behind a failover that snapshot is of the server that was left.
+  ASSERT_TRUE(log_->put_link({kA, kC, 20, at(45)}).ok());
+  EXPECT_EQ(covered(), at(19));
+  log_->count_on({{{kC, 20}, at(55)}});
+  EXPECT_EQ(covered(), at(55));
+}
+
+TEST_F(CommandLogTest, WhatCameBehindASnapshotBeforeItsInstantContradictsIt) {
+  put(kA, 10, 25);
+  log_->count_on({{{kA, 20}, at(40)}});
+  EXPECT_EQ(log_->reach({kA, 10})->covered_until, at(24));
+  EXPECT_FALSE(log_->position_at({kA, 10}, at(30)).ok());
+}
+
+TEST_F(CommandLogTest, ASnapshotTellsNothingOfAnAbsenceOfWhichNotAllHasCome) {
+  put(kA, 10, 20);
+  ASSERT_TRUE(log_->put_absence({kA, 15, 30, at(14), at(60)}).ok());
+  log_->count_on({{{kA, 20}, at(40)}});
+  EXPECT_EQ(log_->reach({kA, 10})->covered_until, at(14));
+}
+
 TEST_F(CommandLogTest, AnAbsenceTakesNothingFromWhatCameInIt) {
   put(kA, 10, 15);
   put(kA, 15, 22);

@@ -71,6 +71,8 @@ IsolationOptions DrilledServer::server_command() const {
                   databases,
                   "--maxmemory",
                   "0"};
+  const auto more = values_of_any_size();
+  command.argv.insert(command.argv.end(), more.begin(), more.end());
   command.environment = {{"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"LANG", "C"}, {"PWD", "/"}};
   command.directory = options_.directory;
   command.programs = {program_.path};

@@ -13,7 +13,9 @@
 namespace holdfast::redis {
 namespace {
 
-constexpr uint64_t kDefaultLargestBulk = 512ull << 20;
+// What a server takes of one word, and their defaults where CONFIG is not allowed.
+constexpr std::pair<const char*, uint64_t> kLimits[] = {{"proto-max-bulk-len", 512ull << 20},
+                                                        {"client-query-buffer-limit", 1ull << 30}};
 constexpr Duration kCommandDeadline = Duration::seconds(300);  // a large value takes its time
 
 Result<std::unique_ptr<ServerSession>> connect(source::World& world, const LoadOptions& options) {
@@ -123,20 +125,20 @@ Result<void> check_server(ServerSession& session, const LoadOptions& options) {
   return options.replace ? Result<void>() : check_empty(session, options);
 }
 
-// proto-max-bulk-len, or its default where CONFIG is not allowed.
-uint64_t largest_bulk_of(ServerSession& session) {
-  const auto reply = session.ask({"CONFIG", "GET", "proto-max-bulk-len"});
-  if (!reply.ok() || reply.value().elements.size() != 2) return kDefaultLargestBulk;
+uint64_t limit_of(ServerSession& session, const char* name, uint64_t by_default) {
+  const auto reply = session.ask({"CONFIG", "GET", name});
+  if (!reply.ok() || reply.value().elements.size() != 2) return by_default;
   const uint64_t bytes = std::strtoull(reply.value().elements[1].text.c_str(), nullptr, 10);
-  return bytes > 0 ? bytes : kDefaultLargestBulk;
+  return bytes > 0 ? bytes : by_default;
 }
 
 Result<void> check_fits(ServerSession& session, const RdbSurvey& survey, const LoadOptions& options) {
-  const uint64_t limit = largest_bulk_of(session);
-  if (survey.largest_bytes + 1 + kDumpFooterBytes > limit) {
+  for (const auto& [name, by_default] : kLimits) {
+    const uint64_t limit = limit_of(session, name, by_default);
+    if (survey.largest_bytes + 1 + kDumpFooterBytes <= limit) continue;
     return make_error(ErrorCode::kUnsupported, "{} is {} long, and {} takes no more than {} at once",
                       survey.largest_key, format_bytes(survey.largest_bytes), address(options), format_bytes(limit))
-        .with_hint("raise proto-max-bulk-len there, or restore to a directory");
+        .with_hint(fmt::format("raise {} there, or restore to a directory", name));
   }
   const Reply selected = TRY(session.ask({"SELECT", std::to_string(survey.largest_db)}));
   if (selected.is_error()) {
@@ -155,6 +157,12 @@ Result<void> check_modules(ServerSession& session, const RdbSurvey& survey, cons
   return make_error(ErrorCode::kMismatch, "{} is of a module ({}), and {} has none loaded", survey.module_key,
                     fmt::join(survey.summary.modules, ", "), address(options))
       .with_hint("load the module there (loadmodule), or restore to a directory for a server that has it");
+}
+
+// So far, to stay below its maxmemory.
+Result<uint64_t> evicted_of(ServerSession& session) {
+  const std::string stats = TRY(session.command({"INFO", "stats"})).text;
+  return std::strtoull(info_value(stats, "evicted_keys").c_str(), nullptr, 10);
 }
 
 void note_modules(const RdbSurvey& survey, LoadReport& report) {
@@ -181,11 +189,17 @@ Result<LoadReport> load_rdb(source::World& world, const OpenRdb& open, const Loa
   TRY(check_server(*session, options));
   TRY(check_fits(*session, survey, options));
   TRY(check_modules(*session, survey, options));
+  const uint64_t evicted = TRY(evicted_of(*session));
   world.progress.phase = "loading";
   auto source = TRY(open());
   Loader loader(world, *session, survey, options, report);
   TRY_CONTEXT(read_rdb(*source, loader), "loading into {}", address(options));
   TRY(loader.finish());
+  if (const uint64_t now = TRY(evicted_of(*session)); now > evicted)
+    report.faults.push_back(
+        fmt::format("{} evicted {} keys while it was loaded, to stay below its maxmemory: with more, the load can be "
+                    "repeated (--replace)",
+                    address(options), format_count(now - evicted)));
   return report;
 }
 

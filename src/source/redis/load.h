@@ -36,9 +36,10 @@ Result<void> check_load(source::World& world, const LoadOptions& options);
 // Loads an RDB into a running server, by RESTORE of each key with its time to live and
 // its idle time or frequency; libraries and scripts first. Pipelined; values pass through
 // in pieces. Reads the file whole first, so that damage, a value that the server does not
-// take (proto-max-bulk-len) or a database that it does not have is refused before
+// take (proto-max-bulk-len, client-query-buffer-limit) or a database that it does not have is refused before
 // anything is written, like all of check_load(). Never removes a key that it does not
-// replace. kServer names the key that the server refused, and says how many were loaded.
+// replace. kServer names the key that the server refused, and says how many were loaded. Keys that
+// the server evicts meanwhile (maxmemory) are a fault.
 Result<LoadReport> load_rdb(source::World& world, const OpenRdb& open, const LoadOptions& options);
 
 // How the state that a target asks for becomes one RDB.

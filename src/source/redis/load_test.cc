@@ -94,7 +94,6 @@ TEST_F(LoadTest, DataIsReplacedOnlyOnAWord) {
 
 // Covers: what can't be taken is refused before anything is written.
 TEST_F(LoadTest, RefusesWhatDoesNotFit) {
-  ASSERT_TRUE(session_->command({"CONFIG", "SET", "proto-max-bulk-len", "1mb"}).ok());
   auto original = take(rig_.serve("large"));
   auto large = take(original->connect());
   auto random = seeded_random(3);
@@ -103,11 +102,14 @@ TEST_F(LoadTest, RefusesWhatDoesNotFit) {
   ASSERT_TRUE(large->command({"SET", "large", as_text(value)}).ok());
   const repo::Snapshot before = std::move(snapshot_);
   snapshot_ = take(rig_.snapshot_of(*original, "large", kStart, kTaken));
-  const auto refused = load(false);
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
-  EXPECT_THAT(refused.error().text(), HasSubstr("string 'large' of database 0 is 3.00 MiB long"));
-  ASSERT_TRUE(session_->command({"CONFIG", "SET", "proto-max-bulk-len", "512mb"}).ok());
+  for (const char* limit : {"proto-max-bulk-len", "client-query-buffer-limit"}) {
+    ASSERT_TRUE(session_->command({"CONFIG", "SET", limit, "1mb"}).ok());
+    const auto refused = load(false);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported) << refused.error().text();
+    EXPECT_THAT(refused.error().text(), HasSubstr("string 'large' of database 0 is 3.00 MiB long"));
+    ASSERT_TRUE(session_->command({"CONFIG", "SET", limit, "512mb"}).ok());
+  }
   ASSERT_TRUE(load(false).ok());
   EXPECT_EQ(take(RestoreRig::digest(*target_)), take(RestoreRig::digest(*original)));
 
@@ -121,6 +123,20 @@ TEST_F(LoadTest, RefusesWhatDoesNotFit) {
                                     take(resolve_target(*log, {snapshot_}, {})), {rig_.path("scratch"), ""}, options);
   ASSERT_FALSE(narrow.ok());
   EXPECT_EQ(narrow.error().code(), ErrorCode::kMismatch) << narrow.error().text();
+}
+
+// Covers: a server that has less memory than the data and drops keys instead of refusing them.
+TEST_F(LoadTest, KeysThatTheServerEvictsAreAFault) {
+  const std::string memory = take(session_->command({"INFO", "memory"})).text;
+  const uint64_t room = std::stoull(info_value(memory, "used_memory")) + (12u << 20);
+  ASSERT_TRUE(session_->command({"CONFIG", "SET", "maxmemory", std::to_string(room)}).ok());
+  ASSERT_TRUE(session_->command({"CONFIG", "SET", "maxmemory-policy", "allkeys-random"}).ok());
+  std::string commands;
+  for (int i = 0; i < 40; i++) commands += encoded({"SET", "large" + std::to_string(i), std::string(512 << 10, 'x')});
+  const LoadReport report = take(load(false, commands));
+  ASSERT_EQ(report.faults.size(), 1u);
+  EXPECT_NE(report.faults[0].find(" keys while it was loaded, to stay below its maxmemory"), std::string::npos)
+      << report.faults[0];
 }
 
 // Covers: a value of a module is refused before the keys in front of it are sent.

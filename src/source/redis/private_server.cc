@@ -117,6 +117,11 @@ Result<ServerProgram> find_program_for(const RdbSummary& rdb, const std::string&
   return program;
 }
 
+std::vector<std::string> values_of_any_size() {
+  constexpr const char* kNoLimit = "1099511627776";  // bytes
+  return {"--proto-max-bulk-len", kNoLimit, "--client-query-buffer-limit", kNoLimit};
+}
+
 Result<std::unique_ptr<PrivateServer>> PrivateServer::start(source::World& world, Options options) {
   std::unique_ptr<PrivateServer> server(new PrivateServer(world, std::move(options)));
   TRY(server->spawn());
@@ -162,7 +167,8 @@ Result<void> PrivateServer::spawn() {
                                     "no",
                                     "--maxmemory",
                                     "0"};
-  words.insert(words.end(), options_.arguments.begin(), options_.arguments.end());
+  for (const auto& more : {values_of_any_size(), options_.arguments})
+    words.insert(words.end(), more.begin(), more.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);

@@ -31,6 +31,10 @@ Result<ServerProgram> find_server_program(const std::string& preferred);
 // modules, which private servers do not load.
 Result<ServerProgram> find_program_for(const RdbSummary& rdb, const std::string& preferred);
 
+// Arguments for servers that are asked for every key: RESTORE has a whole value as one word, and
+// the server that it is of may have taken longer strings than the default.
+std::vector<std::string> values_of_any_size();
+
 // A server of ours on a directory of ours: a unix socket in it, no port, no saving by
 // itself, no replication. It dies with the thread that started it, whatever becomes of
 // that, and is killed by the destructor. Not thread-safe.

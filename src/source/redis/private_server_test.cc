@@ -45,6 +45,17 @@ TEST(PrivateServerTest, DiesWithWhoStartedIt) {
   ::close(ends[1]);
 }
 
+// Covers: values beyond what a server takes by default, in verify --boot and in the replay.
+TEST(PrivateServerTest, TakesValuesOfAnySize) {
+  RestoreRig rig;
+  auto server = rig.serve("any").value();
+  auto session = server->connect().value();
+  for (const char* name : {"proto-max-bulk-len", "client-query-buffer-limit"}) {
+    const Reply limit = session->command({"CONFIG", "GET", name}).value();
+    EXPECT_GE(std::stoull(limit.elements.at(1).text), 1ull << 40) << name;
+  }
+}
+
 // Covers: what does not load is told with the server's own words.
 TEST(PrivateServerTest, SaysWhyItDidNotStart) {
   RestoreRig rig;

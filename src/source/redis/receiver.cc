@@ -71,6 +71,8 @@ class Receiver {
   Result<void> note_delay(const Doubt& doubt);
   Result<void> ask_or_doubt(Time since);
   Result<void> end_doubt();
+  Result<void> watch_clock(ReplicationSession& session);
+  Result<void> end_set_back(const Position& end);
   void expect(uint64_t offset, Time now);
   Result<void> stream(ReplicationSession& session);
   void hold(Duration slice);
@@ -112,6 +114,13 @@ class Receiver {
   };
   std::optional<Behind> behind_;
   std::optional<Doubt> doubt_;
+  // Our clock was set back, or had been ahead: until it is where it was, all that comes counts as
+  // received then.
+  struct SetBack {
+    Time since, until;
+    uint64_t from = 0;  // what comes from there on is not yet said to
+  };
+  std::optional<SetBack> set_back_;
   Duration held_;  // how long reading has waited for storing, since when all was read that had come
   Time held_since_;
 };
@@ -134,6 +143,7 @@ Result<void> Receiver::run() {
                       sink_.position().offset - sink_.stored())
         .with_hint("the server's backlog may still have them: they are received again at the next start");
   TRY(end_doubt());
+  if (place_) TRY(end_set_back(place_->position));
   report(true);
   return {};
 }
@@ -183,7 +193,9 @@ Result<void> Receiver::choose_start() {
   const auto end = TRY(log_.newest());
   if (end) place_ = Place{{end->replid, end->to}, end->last, std::nullopt};
   if (!newest_snapshot_) return {};
-  const SnapshotPlace& snapshot = *newest_snapshot_;
+  SnapshotPlace snapshot = *newest_snapshot_;
+  // By a clock that was ahead; what comes would count as received then.
+  snapshot.instant = std::min(snapshot.instant, clock_.now());
   if (!place_) {
     place_ = Place{snapshot.position, snapshot.instant, std::nullopt};
     return {};
@@ -217,6 +229,7 @@ Result<void> Receiver::session() {
   behind_.reset();
   held_ = Duration{};
   TRY(end_doubt());
+  if (place_) TRY(end_set_back(place_->position));
   if (auto looked = look_ahead(); !looked.ok())
     log_warn("redis.receive.not_looked_ahead", {{"problem", looked.error().text()}});
   const auto session = TRY(ReplicationSession::connect(connection_, &stop_));
@@ -275,6 +288,30 @@ Result<void> Receiver::end_doubt() {
   return {};
 }
 
+// The first byte's absence is stored at once: it tells of the time also when this is killed.
+Result<void> Receiver::watch_clock(ReplicationSession& session) {
+  const Time now = clock_.now(), until = sink_.last_instant();
+  const bool ends = set_back_ && now >= set_back_->until, begins = !set_back_ && until - now > options_.late;
+  if (!ends && !begins) return {};
+  TRY(store_all(session));
+  if (stop_ || sink_.failure()) return {};
+  const Position here = sink_.position();
+  if (ends) return end_set_back(here);
+  TRY(log_.put_absence({here.replid, here.offset, here.offset + 1, now, until}));
+  set_back_ = SetBack{now, until, here.offset + 1};
+  log_error("redis.receive.clock_set_back", {{"now", format_rfc3339(now)}, {"counts_as", format_rfc3339(until)}});
+  return {};
+}
+
+// All that was received is stored.
+Result<void> Receiver::end_set_back(const Position& end) {
+  if (!set_back_) return {};
+  if (end.offset > set_back_->from)
+    TRY(log_.put_absence({end.replid, set_back_->from, end.offset, set_back_->since, set_back_->until}));
+  set_back_.reset();
+  return {};
+}
+
 // While it does not read, the server goes on.
 void Receiver::hold(Duration slice) {
   const Duration began = clock_.monotonic();
@@ -284,6 +321,7 @@ void Receiver::hold(Duration slice) {
 }
 
 Result<void> Receiver::catch_up(ReplicationSession& session) {
+  TRY(watch_clock(session));
   std::optional<Time> since;
   if (doubt_) {
     if (clock_.monotonic() < doubt_->ask_at) return {};

@@ -47,15 +47,22 @@ struct Furthest {
   std::optional<Time> kept_back_until;  // where older ones would go further, but may not
 };
 
+// Of one line the place tells which goes further, whatever the dates say.
+bool goes_beyond(const CommandLog& log, const LogEnd& end, const LogEnd& other) {
+  if (end.position != other.position && log.leads_to(other.position, end.position)) return true;
+  const bool is_before = end.position != other.position && log.leads_to(end.position, other.position);
+  return !is_before && end.covered_until > other.covered_until;
+}
+
 // Damage in what only older ones need is no reason to restore nothing.
 Result<Furthest> find_furthest(CommandLog& log, const std::vector<repo::Snapshot>& snapshots,
                                const std::vector<SnapshotPlace>& places) {
   const size_t top = snapshots.size() - 1;
   Furthest furthest{top, TRY(end_of(log, snapshots[top])), std::nullopt};
-  Time kept_back = furthest.end.covered_until;
+  Time kept_back{INT64_MIN};
   for (size_t i = top; i-- > 0;) {
     auto end = end_of(log, snapshots[i]);
-    if (!end.ok() || end->covered_until <= furthest.end.covered_until) continue;
+    if (!end.ok() || !goes_beyond(log, *end, furthest.end)) continue;
     if (may_outlive(log, places, top, i)) {
       furthest.index = i;
       furthest.end = std::move(end).value();

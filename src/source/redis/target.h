@@ -39,10 +39,10 @@ struct ResolvedTarget {
 
 // Chooses the newest snapshot that is not younger than the instant and whose commands go so
 // far, and proves by reading them that nothing is missing on the way and where the last whole
-// command or transaction ends. No instant: the snapshot whose commands go furthest, the
-// newest of several, and all of them; `immediate`: the newest snapshot as it is. One of another
-// history gives way to an older one only where it is_left_for() that one's; a note says that it
-// did, and where an older one's commands go further. Snapshots are oldest first.
+// command or transaction ends. No instant: the snapshot whose commands go furthest (on one line
+// by its place), the newest of several, and all of them; `immediate`: the newest snapshot as it
+// is. One of another history gives way to an older one only where it is_left_for() that one's; a
+// note says that it did, and where an older one's commands go further. Snapshots are oldest first.
 // kUnreachableTarget says the window. kUsage for what only other kinds of component
 // have (LSN, transaction, restore point, timeline). Errors of reading pass through.
 Result<ResolvedTarget> resolve_target(CommandLog& log, const std::vector<repo::Snapshot>& snapshots,

@@ -138,6 +138,18 @@ TEST_F(RedisTarget, TheNewestOfSeveralOnOneLineIsTaken) {
   EXPECT_EQ(resolve(at(9))->snapshot_index, 0u);
 }
 
+// By a clock that was behind then, or ahead before.
+TEST_F(RedisTarget, WhatStandsFurtherOnOneLineIsNewerWhateverItsDate) {
+  take(kLiving, 200, at(5));
+  take(kLiving, 100, at(10));
+  const auto newest = resolve();
+  ASSERT_TRUE(newest.ok()) << newest.error().text();
+  EXPECT_EQ(newest->snapshot_index, 0u);
+  EXPECT_EQ(newest->instant, at(5));
+  EXPECT_TRUE(newest->notes.empty());
+  EXPECT_EQ(recovery_window(*log_, snapshots_)->until, at(5));
+}
+
 TEST_F(RedisTarget, WhatNoLogReachesSaysTheWholeWindow) {
   take(kLiving, 100, at(0));
   receive(kLiving, 100, at(1), 40);
