@@ -14,7 +14,6 @@
 namespace holdfast {
 namespace {
 
-constexpr uint64_t kSmallestDirect = 1u << 20;
 constexpr size_t kBufferBytes = 4u << 20;
 constexpr uint64_t kLargestAlignment = 1u << 20;
 
@@ -35,7 +34,7 @@ AlignedBuffer::AlignedBuffer(size_t size) : bytes_(size + kDirectAlignment), siz
 }
 
 DirectWriter::DirectWriter(File& file, uint64_t expected_bytes) : file_(file) {
-  if (expected_bytes < kSmallestDirect) return;
+  if (expected_bytes < kSmallestFile) return;
   struct stat status{};
   descriptor_ = open_direct(file.descriptor());
   if (!is_direct()) return;

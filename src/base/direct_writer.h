@@ -10,6 +10,9 @@ namespace holdfast {
 // What direct writes ask of an address, and at least of an offset and a length.
 constexpr uint64_t kDirectAlignment = 4096;
 
+// Whoever writes past the cache waits for the disk: as many threads again do the rest meanwhile.
+constexpr size_t threads_for_direct_writes(size_t threads) { return 2 * threads; }
+
 // Memory that begins at a multiple of kDirectAlignment.
 class AlignedBuffer {
  public:
@@ -29,7 +32,10 @@ class AlignedBuffer {
 // called after is written. Several may write to different stretches of one file at once.
 class DirectWriter {
  public:
-  // `file` is borrowed. Of less than `expected_bytes` = 1 MiB all goes through the cache.
+  // Smaller files go through the cache.
+  static constexpr uint64_t kSmallestFile = 1u << 20;
+
+  // `file` is borrowed; it will have about `expected_bytes`.
   DirectWriter(File& file, uint64_t expected_bytes);
   ~DirectWriter();
   DirectWriter(const DirectWriter&) = delete;

@@ -83,8 +83,15 @@ class Restorer {
       return Unit{};
     };
     const auto sink = [](Unit) { return Result<void>(); };
-    TRY((ordered_pipeline<Task, Unit>(world_.threads, 2 * world_.threads + 2, [this] { return next(); }, work, sink)));
+    const size_t threads = writer_threads();
+    TRY((ordered_pipeline<Task, Unit>(threads, 2 * threads + 2, [this] { return next(); }, work, sink)));
     return target_.publish(world_.threads, faults_);
+  }
+
+  // Small files wait for each other, not for the disk.
+  size_t writer_threads() const {
+    const bool are_large = plan_.files > 0 && plan_.bytes / plan_.files >= DirectWriter::kSmallestFile;
+    return are_large ? threads_for_direct_writes(world_.threads) : world_.threads;
   }
 
   Result<std::optional<Task>> next() {

@@ -23,9 +23,6 @@ namespace {
 
 constexpr size_t kTasksUnderWay = 16;
 constexpr size_t kMostNamesShown = 10;
-// Large files are written past the page cache: filling it with what nobody reads
-// soon costs more than all the rest of a restore, and evicts what is in use.
-constexpr uint64_t kSmallestDirect = 1 << 20;
 const std::string kControlPath = "global/pg_control";
 const std::string kTemporaryControl = "global/pg_control.holdfast";
 
@@ -243,7 +240,7 @@ Result<std::optional<WriteTask>> Materialiser::next() {
     return make_error(ErrorCode::kInterrupted, "the restore was stopped; {} is not a cluster", plan_.data_directory())
         .with_hint("go on with --delta");
   }
-  while (!all_listed_ && lanes_.size() < std::max<size_t>(world_.threads, 1)) {
+  while (!all_listed_ && lanes_.size() < threads_for_direct_writes(std::max<size_t>(world_.threads, 1))) {
     auto entry = TRY(tree_->next());
     all_listed_ = !entry;
     if (entry) TRY(begin_entry(std::move(*entry)));
@@ -268,11 +265,14 @@ Result<std::optional<WriteTask>> Materialiser::next() {
   return std::optional<WriteTask>(std::move(task));
 }
 
+// Large files are written past the page cache: filling it with what nobody reads
+// soon costs more than all the rest of a restore, and evicts what is in use.
 // Where the file system can't, the writes go through the cache as usual.
 void write_past_cache(TargetFile& file) {
   const uint64_t size = file.entry.size_bytes;
   const int descriptor = file.file->descriptor();
-  if (descriptor < 0 || size < kSmallestDirect || size % kPageBytes != 0 || !parse_relation_path(file.entry.path))
+  if (descriptor < 0 || size < DirectWriter::kSmallestFile || size % kPageBytes != 0 ||
+      !parse_relation_path(file.entry.path))
     return;
   const int flags = ::fcntl(descriptor, F_GETFL);
   if (flags >= 0 && ::fcntl(descriptor, F_SETFL, flags | O_DIRECT) == 0) file.direct = true;
@@ -579,9 +579,10 @@ Result<void> Materialiser::run() {
   world_.progress.files_total = plan_.files();
   TRY(prepare());
   tree_ = TRY(repo::TreeReader::open(repository_, snapshot_.root));
-  const size_t window = std::max<size_t>(kTasksUnderWay, 2 * world_.threads);
+  const size_t threads = threads_for_direct_writes(world_.threads);
+  const size_t window = std::max<size_t>(kTasksUnderWay, 2 * threads);
   TRY((ordered_pipeline<WriteTask, WriteOutcome>(
-      world_.threads, window, [this] { return next(); }, [this](WriteTask& task) { return write(task); },
+      threads, window, [this] { return next(); }, [this](WriteTask& task) { return write(task); },
       [this](WriteOutcome outcome) { return finish_file(std::move(outcome)); })));
   if (plan_.over_old()) {
     TRY(remove_extra(plan_.data_directory(), ""));
