@@ -1,11 +1,15 @@
 #include "cli/context.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "base/log.h"
 #include "cli/drill.h"
 #include "cli/signals.h"
+#include "cli/terminal.h"
 #include "recovery/drill_registry.h"
 
 namespace holdfast::cli {
@@ -31,6 +35,17 @@ Result<std::unique_ptr<recovery::Workspace>> Context::open() {
 void Context::write(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 void Context::write_line(const std::string& line) { write(line + "\n"); }
+
+// Words of its second and later lines are commands: they stay whole.
+void Context::write_warning(const std::string& text) {
+  std::fflush(stdout);
+  const size_t end = std::min(text.find('\n'), text.size());
+  const size_t width = std::min<size_t>(terminal_width(STDERR_FILENO), 100);
+  std::string out;
+  for (const std::string& line : wrap("warning: " + text.substr(0, end), width)) out += line + "\n";
+  if (end < text.size()) out += text.substr(end + 1) + "\n";
+  std::fputs(out.c_str(), stderr);
+}
 
 void Context::set_document(const std::string& schema, Json document) {
   Json whole = {{"schema", "holdfast." + schema + "/1"}};

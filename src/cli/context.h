@@ -51,6 +51,12 @@ class Context {
   void say(fmt::format_string<Args...> format, Args&&... args) {
     if (!options_.json && !options_.quiet) write_line(fmt::format(format, std::forward<Args>(args)...));
   }
+  // What must not be missed, on standard error also with --quiet. Nothing with --json: there it
+  // belongs into the document.
+  template <typename... Args>
+  void warn(fmt::format_string<Args...> format, Args&&... args) {
+    if (!options_.json) write_warning(fmt::format(format, std::forward<Args>(args)...));
+  }
   // Text as it is, whatever the options: generated files, a bare id.
   void write(const std::string& text);
 
@@ -63,6 +69,7 @@ class Context {
 
  private:
   void write_line(const std::string& line);
+  static void write_warning(const std::string& text);
 
   GlobalOptions options_;
   std::optional<Json> document_;

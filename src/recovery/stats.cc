@@ -7,6 +7,7 @@
 #include "recovery/redis_component.h"
 #include "repo/log_store.h"
 #include "repo/point_dates.h"
+#include "source/postgres/beside.h"
 #include "source/postgres/server_watch.h"
 #include "source/postgres/target.h"
 #include "source/redis/command_log.h"
@@ -41,8 +42,8 @@ constexpr Duration kStoreSoon = Duration::seconds(2);
 constexpr Duration kStorePoll = Duration::milliseconds(200);
 constexpr Duration kAskDeadline = Duration::seconds(5);
 
-// The server's time, and where its log ended then or later; timeline 0 on a standby.
-Result<postgres::WalMark> end_of_server(const ComponentConfig& component, uint64_t system_id) {
+// The server's time, and where its log ended then or later: timeline 0 on a standby.
+Result<postgres::ServerState> ask_server(const ComponentConfig& component, uint64_t system_id) {
   const postgres::Connection connection = TRY(connection_of(component));
   postgres::SessionOptions options;
   options.connect_deadline = options.deadline = kAskDeadline;
@@ -51,7 +52,7 @@ Result<postgres::WalMark> end_of_server(const ComponentConfig& component, uint64
   if (there != std::to_string(system_id))
     return make_error(ErrorCode::kMismatch, "the server is another cluster: system identifier {}, not {}", there,
                       system_id);
-  return TRY(postgres::ask_server_state(*session, component.postgres.slot)).end;
+  return postgres::ask_server_state(*session, component.postgres.slot);
 }
 
 // All commits that were acknowledged by this time can be restored. The log itself
@@ -70,17 +71,19 @@ Result<void> look_at_wal(Workspace& workspace, const std::vector<SnapshotRef>& r
     return postgres::recovery_window(*archive, snapshots);
   };
   Clock& clock = workspace.machine().clock;
-  const auto server =
-      component ? end_of_server(*component, facts.system_id) : Result<postgres::WalMark>(postgres::WalMark());
-  if (!server.ok()) state.problem = server.error().text();
+  const auto asked =
+      component ? ask_server(*component, facts.system_id) : Result<postgres::ServerState>(postgres::ServerState());
+  if (!asked.ok()) state.problem = asked.error().text();
+  if (asked.ok() && asked.value().is_beside) state.notes.emplace_back(postgres::kStillBeside);
+  const postgres::WalMark server = asked.ok() ? asked.value().end : postgres::WalMark();
   const Duration until = clock.monotonic() + kStoreSoon;
   postgres::RecoveryWindow window;
   while (true) {
     window = TRY(look());
     state.protected_until = window.until.value_or(newest.instant);
-    if (!server.ok() || server.value().timeline == 0 || server.value().timeline != window.timeline) break;
-    if (server.value().lsn <= window.end) {
-      state.protected_until = std::max(*state.protected_until, server.value().time);
+    if (server.timeline == 0 || server.timeline != window.timeline) break;
+    if (server.lsn <= window.end) {
+      state.protected_until = std::max(*state.protected_until, server.time);
       break;
     }
     if (clock.monotonic() >= until) break;

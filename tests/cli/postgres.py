@@ -362,6 +362,31 @@ class Postgres(Case):
         wait_until("the new timeline", lambda: "00000002.history" in self.log_records())
         self.server.stop(to)
 
+    def test_one_that_takes_the_originals_place_is_told_of_until_it_acts_in_it(self):
+        self.server.sql("alter system set synchronous_standby_names = 'of_the_original'")
+        self.write_history()
+        to = self.scratch / "out"
+        outcome = self.as_server("--quiet", "restore", "--to", to)
+        self.assertIn("warning: db: archiving, subscriptions and waiting for synchronous standbys are OFF", " ".join(outcome.err.split()))
+        to_take_its_place = outcome.err.splitlines()[-1]
+        still = "archives nothing, runs no subscription and waits for no standby"
+        self.server.stop()
+        self.server.start(to)
+        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+        self.assertIn(still, self.as_server("stats", "--json").json()["components"][0]["notes"][0])
+        self.assertIn(still, self.as_server("log", "--json").json()["logs"][0]["window"]["notes"][-1])
+        self.assertIn(still, self.as_server("backup").err)
+        self.server.stop(to)
+        subprocess.run(["sh", "-c", to_take_its_place], check=True)
+        written = (to / "postgresql.auto.conf").read_text()
+        self.assertIn("synchronous_standby_names = 'of_the_original'", written)
+        self.assertNotIn("beside", written)
+        self.server.start(to)
+        shown = [self.server.sql(f"show {name}") for name in ("archive_mode", "max_logical_replication_workers", "synchronous_standby_names")]
+        self.assertEqual(shown, ["on", "4", "of_the_original"])
+        self.assertEqual(self.as_server("stats", "--json").json()["components"][0]["notes"], [])
+        self.server.stop(to)
+
     def test_a_tablespace_made_by_replay_must_not_meet_the_originals(self):
         self.server.sql("create table t (n int)")
         self.as_server("backup")

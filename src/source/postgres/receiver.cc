@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "source/postgres/beside.h"
 #include "source/postgres/mark_writer.h"
 #include "source/postgres/replication_session.h"
 #include "source/postgres/resume_proof.h"
@@ -95,6 +96,7 @@ class Receiver {
   bool settle(Duration patience);
   void note_server(const ServerState& state);
   void warn_of_slot(const ServerState& server);
+  void warn_of_settings(const ServerState& server);
   void write_marks();
   void note_written_mark();
   void report(bool now);
@@ -129,6 +131,7 @@ class Receiver {
   std::optional<ServerState> server_state_;
   WalMark offered_;                     // the newest mark
   std::string slot_limit_;              // as the server said it last
+  bool is_beside_ = false;              // likewise
   std::unique_ptr<ServerWatch> watch_;  // last: its thread uses the others
 };
 
@@ -479,6 +482,11 @@ void Receiver::warn_of_slot(const ServerState& server) {
   log_warn("postgres.receive.slot", std::move(fields));
 }
 
+void Receiver::warn_of_settings(const ServerState& server) {
+  if (server.is_beside && !is_beside_) log_warn("postgres.receive.beside", {{"problem", std::string(kStillBeside)}});
+  is_beside_ = server.is_beside;
+}
+
 void Receiver::write_marks() {
   WalMark mark;
   {
@@ -486,6 +494,7 @@ void Receiver::write_marks() {
     if (!server_state_) return;
     state_.slot_kept_bytes = server_state_->slot_kept_bytes;
     warn_of_slot(*server_state_);
+    warn_of_settings(*server_state_);
     state_.slot_status = server_state_->slot_status;
     mark = server_state_->end;
   }
