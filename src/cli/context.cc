@@ -1,5 +1,6 @@
 #include "cli/context.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,10 +8,12 @@
 #include <cstdlib>
 
 #include "base/log.h"
+#include "base/subprocess.h"
 #include "cli/drill.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "recovery/drill_registry.h"
+#include "recovery/scratch_sweep.h"
 
 namespace holdfast::cli {
 
@@ -26,6 +29,24 @@ Result<recovery::StackConfig> Context::stack() {
 }
 
 Result<std::unique_ptr<recovery::Workspace>> Context::open() {
+  recovery::sweep_scratch(real_file_system(), system_clock(), drill_registry());
+  auto workspace = TRY(open_for_server());
+  warn_of_passphrase(workspace->stack().passphrase);
+  return workspace;
+}
+
+// What it protects anybody could read.
+void Context::warn_of_passphrase(const std::string& reference) {
+  if (warned_of_passphrase_ || !reference.starts_with("file:")) return;
+  warned_of_passphrase_ = true;
+  const std::string path = reference.substr(5);
+  const auto status = real_file_system().stat(path);
+  if (!status.ok() || !S_ISREG(status->st_mode) || (status->st_mode & S_IROTH) == 0) return;
+  warn("every account of this machine can read the passphrase in {}:\n  chmod 600 {}", printable(path),
+       shell_quoted(path));
+}
+
+Result<std::unique_ptr<recovery::Workspace>> Context::open_for_server() {
   // What drills left that died goes first.
   if (auto swept = recovery::sweep_drills(real_file_system(), system_clock(), drill_registry()); !swept.ok())
     log_warn("drill.not_swept", {{"error", swept.error().text()}});

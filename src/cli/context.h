@@ -36,7 +36,11 @@ class Context {
   Progress& progress();
   recovery::Machine machine();
   Result<recovery::StackConfig> stack();
+  // The repository, after what commands that were killed left on this machine is gone.
   Result<std::unique_ptr<recovery::Workspace>> open();
+  // The same for what a server runs for each of its segments: at once, and without warnings,
+  // which would fill its log.
+  Result<std::unique_ptr<recovery::Workspace>> open_for_server();
 
   bool json() const { return options_.json; }
   bool quiet() const { return options_.quiet; }
@@ -70,10 +74,12 @@ class Context {
  private:
   void write_line(const std::string& line);
   static void write_warning(const std::string& text);
+  void warn_of_passphrase(const std::string& reference);
 
   GlobalOptions options_;
   std::optional<Json> document_;
   bool compact_ = false;
+  bool warned_of_passphrase_ = false;
 };
 
 }  // namespace holdfast::cli

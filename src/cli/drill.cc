@@ -208,10 +208,10 @@ Result<void> report(Context& context, const DrillCommand& command) {
   document["chain_holds"] = chain.problems.empty();
   document["chain_problems"] = chain.problems;
   const engine::ReportDocument made = report_of(*evidence, chain);
-  const std::string text = command.format == "html"   ? made.html()
-                           : command.format == "json" ? document.dump(2) + "\n"
-                                                      : made.markdown();
   context.set_document("drill-report", std::move(document));
+  const std::string text = command.format == "html"   ? made.html()
+                           : command.format == "json" ? context.document()->dump(2) + "\n"
+                                                      : made.markdown();
   if (!command.output.empty()) {
     TRY(write_file_durably(real_file_system(), command.output, as_bytes(text), 0644));
     context.say("wrote {}", command.output);

@@ -14,6 +14,7 @@
 
 #include "base/errors.h"
 #include "base/log.h"
+#include "base/log_environment.h"
 #include "cli/help.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
@@ -274,6 +275,8 @@ int Program::run(int argc, char** argv) {
     return help_ && !names_no_command() ? show_help() : parse_failure(error);
   }
   if (help_) return show_help();
+  if (const std::string problem = problem_of_log_environment(); !problem.empty())
+    context_.warn("{}", printable(problem));
   if (context_.options().verbose) set_log_level(LogLevel::kInfo);
   stop_on_signals();
   CHECK(run_ != nullptr);

@@ -15,6 +15,7 @@
 #include "cli/progress_view.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "cli/unreachable.h"
 #include "recovery/points.h"
 #include "source/postgres/beside.h"
 #include "source/postgres/connection.h"
@@ -318,22 +319,19 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
   return {};
 }
 
-// Which window there is the error says.
-Error with_window_hint(Error refused) {
-  if (refused.code() != ErrorCode::kUnreachableTarget || !refused.hint().empty()) return refused;
-  return std::move(refused).with_hint("choose an instant in the window, or --at latest");
-}
-
 Result<void> run(Context& context, RestoreCommand& command) {
   TRY(settle(command, context.machine().clock.now()));
-  if (!command.one.database.empty())
-    return run_one_database(context, command.one, command.request, command.validate_only, command.dry_run);
+  if (!command.one.database.empty()) {
+    auto done = run_one_database(context, command.one, command.request, command.validate_only, command.dry_run);
+    if (!done.ok()) return told_of_windows(std::move(done).error(), command.at, context.json());
+    return {};
+  }
   auto workspace = TRY(context.open());
   Result<recovery::RestorePlan> planned = [&] {
     ProgressView view(context);
     return recovery::plan_restore(*workspace, command.request);
   }();
-  if (!planned.ok()) return with_window_hint(std::move(planned).error());
+  if (!planned.ok()) return told_of_windows(std::move(planned).error(), command.at, context.json());
   recovery::RestorePlan& plan = *planned;
   if (!command.validate_only && !command.dry_run) {
     print_plan(context, plan, command.exclusive);

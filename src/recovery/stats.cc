@@ -106,7 +106,7 @@ Result<void> look_at_commands(Workspace& workspace, const std::vector<repo::Poin
   state.protected_until = TRY(find_windows(*log, refs)).back().until;
   std::vector<repo::Snapshot> snapshots;
   for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
-  state.notes = TRY(redis::notes_of_newest(*log, snapshots));
+  for (std::string& note : TRY(redis::notes_of_newest(*log, snapshots))) state.notes.push_back(std::move(note));
   return {};
 }
 
@@ -123,6 +123,7 @@ Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool 
     state.kind = component.kind;
     state.rpo = component.rpo;
     state.rto = component.rto;
+    if (std::string note = no_place_note(component); !note.empty()) state.notes.push_back(std::move(note));
     const auto refs = snapshots_of(points, component.name, component.kind);
     if (!refs.empty()) {
       const repo::Snapshot& newest = *refs.back().snapshot;
