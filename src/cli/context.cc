@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/subprocess.h"
 #include "cli/drill.h"
+#include "cli/sentence.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "recovery/drill_registry.h"
@@ -55,7 +56,10 @@ Result<std::unique_ptr<recovery::Workspace>> Context::open_for_server() {
 
 void Context::write(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void Context::write_line(const std::string& line) { write(line + "\n"); }
+// What is indented is to be read or copied as it is.
+void Context::write_line(const std::string& line) {
+  write(line.starts_with(' ') ? line + "\n" : sentence(line, width_of_lines(STDOUT_FILENO)));
+}
 
 // Words of its second and later lines are commands: they stay whole.
 void Context::write_warning(const std::string& text) {
