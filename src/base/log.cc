@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "base/log_environment.h"
 #include "base/time.h"
 
 namespace holdfast {
@@ -65,6 +68,19 @@ std::string json_line(LogLevel level, std::string_view event, const std::vector<
 }
 
 }  // namespace
+
+std::string problem_of_log_environment() {
+  const char* level = std::getenv("HOLDFAST_LOG");
+  const char* format = std::getenv("HOLDFAST_LOG_FORMAT");
+  const auto is = [](const char* value) {
+    return [value](const char* name) { return std::string_view(value) == name; };
+  };
+  if (level && std::none_of(std::begin(kLevelNames), std::end(kLevelNames), is(level)))
+    return fmt::format("HOLDFAST_LOG is '{}', which is none of {}: warn is taken", level, fmt::join(kLevelNames, ", "));
+  if (format && !json_from_environment() && std::string_view(format) != "text")
+    return fmt::format("HOLDFAST_LOG_FORMAT is '{}', which is neither text nor json: text is taken", format);
+  return "";
+}
 
 void set_log_level(LogLevel level) { threshold() = level; }
 

@@ -44,6 +44,9 @@ Result<CommandOutcome> run_command(const CommandOptions& options);
 // The same, and a non-zero status is kSubprocess, with the end of its error output.
 Result<CommandOutcome> run_command_checked(const CommandOptions& options);
 
+// One word of a shell's command, whatever is in it.
+std::string shell_quoted(const std::string& text);
+
 // In a child before exec, and in a process that starts such ones: every signal has its
 // default action. Async-signal-safe.
 void plain_signals();

@@ -7,6 +7,7 @@
 #include "cli/progress_view.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "recovery/redis_component.h"
 #include "repo/missing.h"
 
 namespace holdfast::cli {
@@ -72,9 +73,8 @@ Result<void> run(Context& context, const recovery::BackupOptions& options) {
                                   {"notes", notes_of(*report)}});
   print_report(context, *report);
   for (const recovery::ComponentConfig& component : workspace->stack().components) {
-    if (component.kind == "redis" && component.redis.data_directory.empty())
-      context.say("note: {}: nothing says where 'restore' is to put it: data_directory in holdfast.yaml does",
-                  component.name);
+    if (const std::string note = recovery::no_place_note(component); !note.empty())
+      context.say("note: {}: {}", component.name, note);
   }
   return recovery::faults_of(*report);
 }

@@ -50,6 +50,15 @@ void print_report(Context& context, const repo::CheckReport& report, int share) 
   }
 }
 
+// Each object that is there may be whole, and yet there be nothing to restore.
+std::string nothing_to_restore(const repo::CheckReport& report) {
+  if (report.points > 0 || (report.packs == 0 && report.records == 0)) return "";
+  return fmt::format(
+      "no recovery point is visible, though there are {} and {}: nothing can be restored from what is here. If points "
+      "were taken, their directory (points/) is away or was emptied: bring it back. Meanwhile prune frees nothing",
+      counted(report.packs, "pack"), counted(report.records, "log record"));
+}
+
 Result<void> run(Context& context, const CheckCommand& options) {
   const int share = TRY(share_of(options));
   auto workspace = TRY(context.open());
@@ -78,8 +87,11 @@ Result<void> run(Context& context, const CheckCommand& options) {
                        {"garbage_packs", report.garbage_packs},
                        {"garbage_bytes", report.garbage_bytes},
                        {"damage", damage}});
+  if (const std::string unseen = nothing_to_restore(report); !unseen.empty()) document["warnings"] = {unseen};
   context.set_document("check", std::move(document));
   print_report(context, report, share);
+  const std::string unseen = nothing_to_restore(report);
+  if (!unseen.empty()) context.warn("{}", unseen);
   if (!report.damage.empty()) {
     std::set<std::string> objects;
     for (const repo::Damage& item : report.damage) objects.insert(item.object);
@@ -87,7 +99,7 @@ Result<void> run(Context& context, const CheckCommand& options) {
                       counted(objects.size(), "object"), objects.size() == 1 ? "is" : "are")
         .with_hint("'holdfast explain' lists the points and files that this touches");
   }
-  context.print("no damage found");
+  context.print("{}", unseen.empty() ? "no damage found" : "no damage found in what is there");
   return {};
 }
 

@@ -1,12 +1,20 @@
 #include "cli/context.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "base/log.h"
+#include "base/subprocess.h"
 #include "cli/drill.h"
+#include "cli/sentence.h"
 #include "cli/signals.h"
+#include "cli/terminal.h"
 #include "recovery/drill_registry.h"
+#include "recovery/scratch_sweep.h"
 
 namespace holdfast::cli {
 
@@ -22,6 +30,24 @@ Result<recovery::StackConfig> Context::stack() {
 }
 
 Result<std::unique_ptr<recovery::Workspace>> Context::open() {
+  recovery::sweep_scratch(real_file_system(), system_clock(), drill_registry());
+  auto workspace = TRY(open_for_server());
+  warn_of_passphrase(workspace->stack().passphrase);
+  return workspace;
+}
+
+// What it protects anybody could read.
+void Context::warn_of_passphrase(const std::string& reference) {
+  if (warned_of_passphrase_ || !reference.starts_with("file:")) return;
+  warned_of_passphrase_ = true;
+  const std::string path = reference.substr(5);
+  const auto status = real_file_system().stat(path);
+  if (!status.ok() || !S_ISREG(status->st_mode) || (status->st_mode & S_IROTH) == 0) return;
+  warn("every account of this machine can read the passphrase in {}:\n  chmod 600 {}", printable(path),
+       shell_quoted(path));
+}
+
+Result<std::unique_ptr<recovery::Workspace>> Context::open_for_server() {
   // What drills left that died goes first.
   if (auto swept = recovery::sweep_drills(real_file_system(), system_clock(), drill_registry()); !swept.ok())
     log_warn("drill.not_swept", {{"error", swept.error().text()}});
@@ -30,7 +56,21 @@ Result<std::unique_ptr<recovery::Workspace>> Context::open() {
 
 void Context::write(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void Context::write_line(const std::string& line) { write(line + "\n"); }
+// What is indented is to be read or copied as it is.
+void Context::write_line(const std::string& line) {
+  write(line.starts_with(' ') ? line + "\n" : sentence(line, width_of_lines(STDOUT_FILENO)));
+}
+
+// Words of its second and later lines are commands: they stay whole.
+void Context::write_warning(const std::string& text) {
+  std::fflush(stdout);
+  const size_t end = std::min(text.find('\n'), text.size());
+  const size_t width = std::min<size_t>(terminal_width(STDERR_FILENO), 100);
+  std::string out;
+  for (const std::string& line : wrap("warning: " + text.substr(0, end), width)) out += line + "\n";
+  if (end < text.size()) out += text.substr(end + 1) + "\n";
+  std::fputs(out.c_str(), stderr);
+}
 
 void Context::set_document(const std::string& schema, Json document) {
   Json whole = {{"schema", "holdfast." + schema + "/1"}};

@@ -36,7 +36,11 @@ class Context {
   Progress& progress();
   recovery::Machine machine();
   Result<recovery::StackConfig> stack();
+  // The repository, after what commands that were killed left on this machine is gone.
   Result<std::unique_ptr<recovery::Workspace>> open();
+  // The same for what a server runs for each of its segments: at once, and without warnings,
+  // which would fill its log.
+  Result<std::unique_ptr<recovery::Workspace>> open_for_server();
 
   bool json() const { return options_.json; }
   bool quiet() const { return options_.quiet; }
@@ -51,6 +55,12 @@ class Context {
   void say(fmt::format_string<Args...> format, Args&&... args) {
     if (!options_.json && !options_.quiet) write_line(fmt::format(format, std::forward<Args>(args)...));
   }
+  // What must not be missed, on standard error also with --quiet. Nothing with --json: there it
+  // belongs into the document.
+  template <typename... Args>
+  void warn(fmt::format_string<Args...> format, Args&&... args) {
+    if (!options_.json) write_warning(fmt::format(format, std::forward<Args>(args)...));
+  }
   // Text as it is, whatever the options: generated files, a bare id.
   void write(const std::string& text);
 
@@ -63,10 +73,13 @@ class Context {
 
  private:
   void write_line(const std::string& line);
+  static void write_warning(const std::string& text);
+  void warn_of_passphrase(const std::string& reference);
 
   GlobalOptions options_;
   std::optional<Json> document_;
   bool compact_ = false;
+  bool warned_of_passphrase_ = false;
 };
 
 }  // namespace holdfast::cli

@@ -106,8 +106,10 @@ void print_checks(Context& context, const nlohmann::json& component) {
     const std::string words = text_of(check, "words");
     context.say("  {:<16} {:<8} {}", text_of(check, "check"), outcome, words == "-" ? "" : words);
     for (const auto& finding : check.value("findings", nlohmann::json::array())) {
-      context.print("wrong: {}: {}: {}: {}", text_of(component, "component"), text_of(check, "check"),
-                    text_of(finding, "object"), printable(one_line(finding.value("problem", std::string()))));
+      const std::string name = text_of(component, "component"), object = text_of(finding, "object");
+      const bool is_part = object != name && object != text_of(check, "check");
+      context.print("wrong: {}: {}{}: {}", name, text_of(check, "check"), is_part ? ": " + object : "",
+                    printable(one_line(finding.value("problem", std::string()))));
     }
   }
 }
@@ -208,10 +210,10 @@ Result<void> report(Context& context, const DrillCommand& command) {
   document["chain_holds"] = chain.problems.empty();
   document["chain_problems"] = chain.problems;
   const engine::ReportDocument made = report_of(*evidence, chain);
-  const std::string text = command.format == "html"   ? made.html()
-                           : command.format == "json" ? document.dump(2) + "\n"
-                                                      : made.markdown();
   context.set_document("drill-report", std::move(document));
+  const std::string text = command.format == "html"   ? made.html()
+                           : command.format == "json" ? context.document()->dump(2) + "\n"
+                                                      : made.markdown();
   if (!command.output.empty()) {
     TRY(write_file_durably(real_file_system(), command.output, as_bytes(text), 0644));
     context.say("wrote {}", command.output);

@@ -151,7 +151,7 @@ engine::ReportDocument report_of(const recovery::Evidence& evidence, const recov
                 {"SHA-256 of this record", evidence.digest},
                 {"SHA-256 of the one before", text(body, "previous")},
                 {"SHA-256 of the newest", chain.digest()},
-                {"Chain", chain.problems.empty() ? fmt::format("holds, {} records", chain.records.size()) : "BROKEN"}});
+                {"Chain", chain.problems.empty() ? "holds, " + counted(chain.records.size(), "record") : "BROKEN"}});
   report.list(chain.problems);
   return report;
 }

@@ -3,6 +3,7 @@
 #include "cli/log.h"
 #include "cli/present.h"
 #include "cli/program.h"
+#include "cli/receiver_words.h"
 #include "recovery/redis_component.h"
 
 namespace holdfast::cli {
@@ -33,7 +34,7 @@ class Reporter {
  private:
   void say_how_far(const redis::ReceiverState& state) {
     if (!state.trouble.empty()) {
-      say("{}", state.trouble);
+      tell_trouble(context_, format_local(clock_.now()), state.trouble);
     } else if (!state.connected) {
       say("not connected");
     } else {

@@ -6,11 +6,13 @@
 
 #include "base/units.h"
 #include "cli/context.h"
+#include "cli/drill.h"
 #include "cli/given.h"
 #include "cli/present.h"
 #include "cli/progress_view.h"
 #include "cli/terminal.h"
 #include "recovery/extract.h"
+#include "recovery/scratch_sweep.h"
 
 namespace holdfast::cli {
 
@@ -194,6 +196,7 @@ Result<void> run_one_database(Context& context, const OneDatabaseOptions& option
                               const recovery::RestoreRequest& instant, bool validate_only, bool dry_run) {
   recovery::ExtractRequest request = TRY(request_of(options, instant));
   auto workspace = TRY(context.open());
+  recovery::note_scratch_directory(real_file_system(), drill_registry(), request.options.scratch_directory);
   request.options.look_only = dry_run;
   Result<recovery::ExtractPlan> plan = [&] {
     ProgressView view(context);

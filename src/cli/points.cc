@@ -1,5 +1,8 @@
 #include "recovery/points.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -73,11 +76,17 @@ Result<void> list(Context& context, const PointsOptions& options) {
     json["holds"] = reasons;
     documents.push_back(std::move(json));
   }
+  constexpr size_t kRoomForAll = 100;
+  if (width_of_lines(STDOUT_FILENO) < kRoomForAll) {
+    table.leave_out("TOOK");
+    if (std::all_of(points.begin(), points.end(), [](const auto& point) { return faults(point) == 0; }))
+      table.leave_out("FAULTS");
+  }
   context.set_document("points", {{"points", documents}});
   if (points.empty()) {
     context.say("there is no recovery point yet: take one with 'holdfast backup'");
   } else if (!context.json()) {
-    context.write(table.text());
+    context.write(table.text(width_of_lines(STDOUT_FILENO)));
   }
   for (const std::string& note : notes) context.say("note: {}", printable(note));
   for (const repo::Point& point : points) {

@@ -14,7 +14,9 @@
 
 #include "base/errors.h"
 #include "base/log.h"
+#include "base/log_environment.h"
 #include "cli/help.h"
+#include "cli/sentence.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
@@ -165,9 +167,10 @@ int Program::finish(const Result<void>& result) {
       context_.write(document.dump(context_.compact() ? -1 : 2, ' ', false, Json::error_handler_t::replace) + "\n");
   } else if (!result.ok()) {
     std::fflush(stdout);
-    std::string text = "holdfast: " + message_of(result.error()) + "\n";
-    if (!result.error().hint().empty()) text += "hint: " + printable(result.error().hint()) + "\n";
-    std::fputs(text.c_str(), stderr);
+    const size_t width = width_of_lines(STDERR_FILENO);
+    std::fputs(sentence("holdfast: " + message_of(result.error()), width).c_str(), stderr);
+    if (!result.error().hint().empty())
+      std::fputs(sentence("hint: " + printable(result.error().hint()), width).c_str(), stderr);
   }
   // A buffer that could not be written is dropped: only the mark of it stays.
   const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
@@ -274,6 +277,8 @@ int Program::run(int argc, char** argv) {
     return help_ && !names_no_command() ? show_help() : parse_failure(error);
   }
   if (help_) return show_help();
+  if (const std::string problem = problem_of_log_environment(); !problem.empty())
+    context_.warn("{}", printable(problem));
   if (context_.options().verbose) set_log_level(LogLevel::kInfo);
   stop_on_signals();
   CHECK(run_ != nullptr);

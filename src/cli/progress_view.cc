@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "cli/context.h"
+#include "cli/present.h"
 #include "cli/terminal.h"
 
 namespace holdfast::cli {
@@ -49,7 +50,7 @@ std::string progress_line(const ProgressFigures& figures, size_t width, bool bar
   } else if (figures.bytes_done > 0) {
     parts.push_back(format_bytes(figures.bytes_done));
   } else if (figures.files_done > 0) {
-    parts.push_back(fmt::format("{} files", format_count(figures.files_done)));
+    parts.push_back(counted(figures.files_done, "file"));
   } else {
     parts.push_back(format_duration(figures.elapsed));
   }

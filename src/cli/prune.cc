@@ -1,5 +1,7 @@
 #include "recovery/prune.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/units.h"
@@ -8,6 +10,7 @@
 #include "cli/program.h"
 #include "cli/progress_view.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 namespace holdfast::cli {
 
@@ -132,7 +135,7 @@ void print_report(Context& context, const recovery::PruneReport& report, const r
     table.add({short_id(decision.id), format_local(decision.time), decision.keep ? "keep" : "remove",
                decision.keep ? reasons_of(decision) : "no rule keeps it"});
   }
-  if (!context.quiet()) context.write(table.text());
+  if (!context.quiet()) context.write(table.text(width_of_lines(STDOUT_FILENO)));
   const char* would = options.dry_run ? "would be " : "";
   context.print("{}: {} {}removed, {} kept", counted(report.decisions.size(), "point"), dropped, would,
                 report.decisions.size() - dropped);
@@ -171,7 +174,7 @@ Result<void> run(Context& context, const PruneCommand& command) {
     ProgressView view(context);
     return recovery::prune(*workspace, options);
   }();
-  if (!report.ok() && report.error().code() == ErrorCode::kNoSpace && report.error().hint().empty()) {
+  if (!report.ok() && report.error().code() == ErrorCode::kNoSpace) {
     return std::move(report).error().with_hint(
         "what goes is marked before it is deleted, which takes a few hundred KiB: make that room on the repository's "
         "disk, then run 'holdfast prune --grace 0s', and again two minutes later");

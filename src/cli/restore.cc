@@ -15,7 +15,9 @@
 #include "cli/progress_view.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "cli/unreachable.h"
 #include "recovery/points.h"
+#include "source/postgres/beside.h"
 #include "source/postgres/connection.h"
 
 namespace holdfast::cli {
@@ -173,6 +175,7 @@ Json document_of(const recovery::RestorePlan& plan) {
     if (component.kind == "redis") json["into_server"] = component.into_server;
     if (component.kind == "postgres") {
       json["archiving_off"] = component.archiving_off;
+      if (component.archiving_off) json["to_take_its_place"] = postgres::command_to_take_place(component.to);
       json["system_id"] = system_id_of(component.snapshot);
     }
     if (!component.notes.empty()) json["notes"] = component.notes;
@@ -184,7 +187,7 @@ Json document_of(const recovery::RestorePlan& plan) {
 }
 
 // What will happen, before anything does.
-void print_plan(Context& context, const recovery::RestorePlan& plan) {
+void print_plan(Context& context, const recovery::RestorePlan& plan, bool exclusive) {
   const size_t width = std::min<size_t>(terminal_width(STDOUT_FILENO), 100);
   const auto row = [&](const char* title, const std::string& text) {
     for (const std::string& line : wrap(text, width - 17)) {
@@ -200,6 +203,8 @@ void print_plan(Context& context, const recovery::RestorePlan& plan) {
     row("will be as at", format_local(component.instant));
     row("later is lost", duration_text(plan.now - component.instant));
     row("how", component.description);
+    if (exclusive && component.kind == "postgres")
+      row("exclusive", "what was committed exactly at the target is left out, too (--exclusive)");
     row("size", format_bytes(component.bytes));
     row("to", component.kind == "files" && component.to == "/" ? "where the files were"
               : component.to.empty()                           ? "nobody has said: --to DIR or --into ADDRESS"
@@ -270,6 +275,24 @@ void print_outcome(Context& context, const recovery::RestorePlan& plan,
   }
 }
 
+// Last of all, and whatever the options: what nobody may learn too late.
+void print_warnings(Context& context, const recovery::RestorePlan& plan) {
+  for (const recovery::ComponentPlan& component : plan.components) {
+    if (const size_t faults = component.snapshot.faults.size(); faults > 0)
+      context.warn("{}: the point was captured with {}, and what is restored has them: {}{}", component.component,
+                   counted(faults, "fault"), printable(one_line(component.snapshot.faults.front())),
+                   faults > 1 ? "; 'holdfast points --json' lists them all" : "");
+  }
+  for (const recovery::ComponentPlan& component : plan.components) {
+    if (component.archiving_off)
+      context.warn(
+          "{}: archiving, subscriptions and waiting for synchronous standbys are OFF, as its original may live on. If "
+          "it takes the original's place, nothing of it is archived until you run this, and then start it (or "
+          "restart it):\n  {}",
+          component.component, postgres::command_to_take_place(component.to));
+  }
+}
+
 Result<void> carry_out(Context& context, recovery::Workspace& workspace, const RestoreCommand& command,
                        recovery::RestorePlan& plan) {
   Result<std::vector<recovery::ComponentRestored>> outcomes = [&] {
@@ -291,34 +314,32 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
   }
   context.set_document("restore", std::move(document));
   print_outcome(context, plan, *outcomes, workspace.stack());
+  print_warnings(context, plan);
   if (faults > 0) return make_error(ErrorCode::kIncomplete, "restored, with {}", counted(faults, "fault"));
   return {};
 }
 
-// Which window there is the error says.
-Error with_window_hint(Error refused) {
-  if (refused.code() != ErrorCode::kUnreachableTarget || !refused.hint().empty()) return refused;
-  return std::move(refused).with_hint("choose an instant in the window, or --at latest");
-}
-
 Result<void> run(Context& context, RestoreCommand& command) {
   TRY(settle(command, context.machine().clock.now()));
-  if (!command.one.database.empty())
-    return run_one_database(context, command.one, command.request, command.validate_only, command.dry_run);
+  if (!command.one.database.empty()) {
+    auto done = run_one_database(context, command.one, command.request, command.validate_only, command.dry_run);
+    if (!done.ok()) return told_of_windows(std::move(done).error(), command.at, context.json());
+    return {};
+  }
   auto workspace = TRY(context.open());
   Result<recovery::RestorePlan> planned = [&] {
     ProgressView view(context);
     return recovery::plan_restore(*workspace, command.request);
   }();
-  if (!planned.ok()) return with_window_hint(std::move(planned).error());
+  if (!planned.ok()) return told_of_windows(std::move(planned).error(), command.at, context.json());
   recovery::RestorePlan& plan = *planned;
   if (!command.validate_only && !command.dry_run) {
-    print_plan(context, plan);
+    print_plan(context, plan, command.exclusive);
     return carry_out(context, *workspace, command, plan);
   }
   Result<void> rehearsed;
   if (command.dry_run) rehearsed = recovery::rehearse_restore(*workspace, command.request, plan);
-  print_plan(context, plan);
+  print_plan(context, plan, command.exclusive);
   for (const recovery::ComponentPlan& component : plan.components) print_changes(context, component.changes);
   context.set_document("restore", whole_document_of(plan, true));
   TRY(std::move(rehearsed));

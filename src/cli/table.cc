@@ -13,13 +13,23 @@ void Table::add(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-std::string Table::text() const {
+void Table::leave_out(const std::string& title) {
+  const auto column =
+      std::find_if(columns_.begin(), columns_.end(), [&](const auto& each) { return each.title == title; });
+  CHECK(column != columns_.end());
+  const auto at = column - columns_.begin();
+  columns_.erase(column);
+  for (auto& row : rows_) row.erase(row.begin() + at);
+}
+
+std::string Table::text(size_t width) const {
+  constexpr size_t kNarrowest = 12;
   std::vector<size_t> widths;
   std::vector<std::string> titles;
   for (size_t i = 0; i < columns_.size(); i++) {
-    size_t width = display_width(columns_[i].title);
-    for (const auto& row : rows_) width = std::max(width, display_width(row[i]));
-    widths.push_back(width);
+    size_t widest = display_width(columns_[i].title);
+    for (const auto& row : rows_) widest = std::max(widest, display_width(row[i]));
+    widths.push_back(widest);
     titles.push_back(columns_[i].title);
   }
   std::string out;
@@ -34,7 +44,23 @@ std::string Table::text() const {
     out += line + "\n";
   };
   add_line(titles);
-  for (const auto& row : rows_) add_line(row);
+  const size_t last = columns_.size() - 1;
+  size_t begins = 0;  // of the last column
+  for (size_t i = 0; i < last; i++) begins += widths[i] + 2;
+  const bool fits =
+      columns_[last].align == Align::kRight || width < begins + kNarrowest || begins + widths[last] <= width;
+  for (const auto& row : rows_) {
+    if (fits) {
+      add_line(row);
+      continue;
+    }
+    std::vector<std::string> cells = row;
+    for (const std::string& part : wrap(row[last], width - begins)) {
+      cells[last] = part;
+      add_line(cells);
+      cells.assign(columns_.size(), "");
+    }
+  }
   return out;
 }
 

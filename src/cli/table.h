@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,12 @@ class Table {
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
 
   void add(std::vector<std::string> cells);
+  // A column that may go where there is little room.
+  void leave_out(const std::string& title);
   bool empty() const { return rows_.empty(); }
-  // One line each, with a line feed; no trailing spaces.
-  std::string text() const;
+  // One line each, with a line feed; no trailing spaces. What would go beyond `width` is the last
+  // column's, whose words then go on below, as long as it has room for some.
+  std::string text(size_t width = std::numeric_limits<size_t>::max()) const;
 
  private:
   std::vector<Column> columns_;

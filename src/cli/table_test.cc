@@ -19,6 +19,24 @@ TEST(Table, AlignsColumnsAndLeavesNoTrailingSpaces) {
             "aa             1 B\n");
 }
 
+TEST(Table, TheLastColumnGoesOnBelowWhereThereIsNoRoom) {
+  Table table({{"ID"}, {"TOOK", Table::Align::kRight}, {"WHY"}});
+  table.add({"3f0a91c2", "1 s", "the newest, daily 2027-01-15"});
+  table.add({"aa", "2 s", "no rule"});
+  EXPECT_EQ(table.text(30),
+            "ID        TOOK  WHY\n"
+            "3f0a91c2   1 s  the newest,\n"
+            "                daily\n"
+            "                2027-01-15\n"
+            "aa         2 s  no rule\n");
+  EXPECT_EQ(table.text(20), table.text()) << "no room for words at all";
+  table.leave_out("TOOK");
+  EXPECT_EQ(table.text(),
+            "ID        WHY\n"
+            "3f0a91c2  the newest, daily 2027-01-15\n"
+            "aa        no rule\n");
+}
+
 TEST(Table, CountsCodePointsAndDisarmsControlCharacters) {
   Table table({{"NAME"}, {"X"}});
   table.add({"é", "1"});

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <limits>
 
 namespace holdfast::cli {
 
@@ -12,6 +13,10 @@ size_t terminal_width(int descriptor) {
   struct winsize size = {};
   if (isatty(descriptor) && ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20) return size.ws_col;
   return 80;
+}
+
+size_t width_of_lines(int descriptor) {
+  return isatty(descriptor) ? terminal_width(descriptor) : std::numeric_limits<size_t>::max();
 }
 
 size_t display_width(std::string_view text) {

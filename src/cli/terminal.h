@@ -10,6 +10,9 @@ namespace holdfast::cli {
 // Columns of the terminal behind a descriptor; 80 when it is none.
 size_t terminal_width(int descriptor);
 
+// The same; without end when it is none, so that what goes into a file does not depend on it.
+size_t width_of_lines(int descriptor);
+
 // Columns that a UTF-8 text takes; every code point counts as one.
 size_t display_width(std::string_view text);
 

@@ -2,11 +2,13 @@
 
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/drill.h"
 #include "cli/present.h"
 #include "cli/program.h"
 #include "cli/progress_view.h"
 #include "cli/terminal.h"
 #include "cli/verify_live.h"
+#include "recovery/scratch_sweep.h"
 
 namespace holdfast::cli {
 
@@ -44,6 +46,8 @@ Result<void> run(Context& context, VerifyCommand& command) {
     return run_verify_live(context, command.live);
   }
   auto workspace = TRY(context.open());
+  if (command.boot)
+    recovery::note_scratch_directory(real_file_system(), drill_registry(), command.request.scratch_directory);
   Result<recovery::VerifyOutcome> verified = [&] {
     ProgressView view(context);
     return recovery::verify_point(*workspace, command.request);

@@ -46,7 +46,7 @@ Result<void> run(Context& context, const GetOptions& options, bool& absent) {
   std::unique_ptr<recovery::Workspace> workspace;
   std::unique_ptr<postgres::WalArchive> archive;
   auto report = postgres::wal_get(real_file_system(), get, [&]() -> Result<postgres::WalArchive*> {
-    workspace = TRY(context.open());
+    workspace = TRY(context.open_for_server());
     archive = TRY(
         recovery::open_archive(*workspace, get.identity.component, get.identity.system_id, get.identity.segment_bytes));
     return archive.get();

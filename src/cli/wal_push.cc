@@ -42,7 +42,7 @@ Result<void> store(Context& context, const PushOptions& options) {
   const std::string name = base_name(options.path);
   const Bytes content = TRY(read_file(fs, options.path, 2 * kGiB));
   const postgres::ClusterIdentity cluster = TRY(identify(fs, options.path));
-  auto workspace = TRY(context.open());
+  auto workspace = TRY(context.open_for_server());
   const auto* component = TRY(wal_component(workspace->stack(), options.component));
   auto archive = TRY(recovery::open_archive(*workspace, component->name, cluster.system_id, cluster.segment_bytes));
   TRY(archive->push(name, content.view()));

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/present.h"
 #include "cli/program.h"
+#include "cli/receiver_words.h"
 #include "cli/wal.h"
 #include "recovery/cluster.h"
 #include "source/postgres/receiver.h"
@@ -39,7 +40,7 @@ class Reporter {
   void say(const postgres::ReceiverState& state) {
     const std::string time = format_local(clock_.now());
     if (!state.trouble.empty()) {
-      context_.say("{}  {}", time, state.trouble);
+      tell_trouble(context_, time, state.trouble);
     } else if (!state.connected) {
       context_.say("{}  not connected", time);
     } else {

@@ -125,8 +125,8 @@ Result<void> RepositoryProofs::read_whole(recovery::Workspace& workspace, const 
   verify.components = {component};
   const recovery::VerifyOutcome outcome = TRY(recovery::verify_point(workspace, verify));
   if (outcome.findings() > 0) {
-    return make_error(ErrorCode::kVerifyFailed, "point {} is not right: {} findings in {}", point.substr(0, 8),
-                      outcome.findings(), component);
+    return make_error(ErrorCode::kVerifyFailed, "point {} is not right: {} finding{} in {}", point.substr(0, 8),
+                      outcome.findings(), outcome.findings() == 1 ? "" : "s", component);
   }
   read_.emplace(point, component);
   return {};

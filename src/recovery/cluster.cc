@@ -5,24 +5,18 @@
 #include <optional>
 
 #include "base/secret.h"
+#include "base/subprocess.h"
 #include "source/postgres/snapshot_source.h"
 
 namespace holdfast::recovery {
 
 namespace {
 
-std::string shell_quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else if (c == '%') {
-      out += "%%";  // PostgreSQL replaces %f and %p, and takes %% for a percent sign
-    } else {
-      out += c;
-    }
-  }
-  return out + "'";
+// PostgreSQL replaces %f and %p, and takes %% for a percent sign.
+std::string quoted(const std::string& text) {
+  std::string out;
+  for (const char c : shell_quoted(text)) out += c == '%' ? "%%" : std::string(1, c);
+  return out;
 }
 
 // The program that runs now: a restored server must not depend on anybody's PATH.
@@ -79,11 +73,11 @@ std::optional<StreamName> parse_stream_name(const std::string& stream) {
 }
 
 std::string restore_command(const StackConfig& stack, const std::string& component, const ClusterFacts& facts) {
-  std::string command = shell_quoted(own_program());
+  std::string command = quoted(own_program());
   if (!stack.path.empty()) {
-    command += " --config " + shell_quoted(stack.path);
+    command += " --config " + quoted(stack.path);
   } else {
-    command += " --repository " + shell_quoted(stack.repository) + " --passphrase " + shell_quoted(stack.passphrase);
+    command += " --repository " + quoted(stack.repository) + " --passphrase " + quoted(stack.passphrase);
   }
   return command + fmt::format(" wal get --component {} --system-id {} --segment-size {} \"%f\" \"%p\"", component,
                                facts.system_id, facts.segment_bytes);

@@ -3,6 +3,7 @@
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "repo/log_store.h"
+#include "source/postgres/beside.h"
 #include "source/postgres/connection.h"
 
 namespace holdfast::recovery {
@@ -17,6 +18,7 @@ Result<void> read_slot(const ComponentConfig& component, SlotState& slot) {
   auto session = TRY(postgres::ServerSession::connect(connection, options));
   const postgres::ServerState state = TRY(postgres::ask_server_state(*session, slot.name));
   slot.timeline = state.end.timeline;
+  slot.server_is_beside = state.is_beside;
   slot.exists = state.slot_exists;
   slot.active = state.slot_is_active;
   slot.wal_status = state.slot_status;
@@ -90,6 +92,7 @@ Result<std::vector<LogState>> log_states(Workspace& workspace, bool ask_server) 
     LogState state = TRY_CONTEXT(state_of(workspace, *logs, points, stream, *name), "log {}", stream);
     if (ask_server && component != nullptr && component->kind == "postgres") state.slot = ask_slot(*component);
     note_timeline_of_server(state);
+    if (state.slot && state.slot->server_is_beside) state.window.notes.emplace_back(postgres::kStillBeside);
     states.push_back(std::move(state));
   }
   return states;

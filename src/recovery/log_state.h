@@ -22,6 +22,7 @@ struct SlotState {
   std::optional<uint64_t> free_bytes;            // on the disk of pg_wal, where that is on this machine
   std::optional<postgres::SlotWarning> warning;  // also of a slot that will be made
   std::string problem;                           // the server could not be asked
+  bool server_is_beside = false;                 // it does not act in the place of what it was restored from
   uint32_t timeline = 0;                         // of the server; 0: a standby's, or not known
 };
 

@@ -208,4 +208,9 @@ Result<void> receive_redis(Workspace& workspace, const ComponentConfig& componen
                                  workspace.machine().progress.stop, on_state);
 }
 
+std::string no_place_note(const ComponentConfig& component) {
+  if (component.kind != "redis" || !component.redis.data_directory.empty()) return "";
+  return "nothing says where 'restore' is to put it: data_directory in holdfast.yaml does";
+}
+
 }  // namespace holdfast::recovery

@@ -16,6 +16,9 @@
 
 namespace holdfast::recovery {
 
+// Of a Redis component that says nowhere where `restore` is to put it, for people; "" of others.
+std::string no_place_note(const ComponentConfig& component);
+
 // The component's server, with its password resolved.
 Result<redis::Connection> redis_connection_of(const ComponentConfig& component);
 

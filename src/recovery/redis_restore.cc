@@ -60,10 +60,13 @@ std::string loaded_note(const redis::LoadReport& report) {
   std::string databases;
   for (const auto& [db, keys] : report.keys_of)
     databases += fmt::format("{}{} in database {}", databases.empty() ? "" : ", ", format_count(keys), db);
-  std::string text =
-      fmt::format("{} keys were loaded{}{}", format_count(report.keys), databases.empty() ? "" : ": ", databases);
-  if (report.functions > 0) text += fmt::format("; {} function libraries", format_count(report.functions));
-  if (report.scripts > 0) text += fmt::format("; {} scripts", format_count(report.scripts));
+  std::string text = fmt::format("{} {} loaded{}{}", format_count(report.keys),
+                                 report.keys == 1 ? "key was" : "keys were", databases.empty() ? "" : ": ", databases);
+  if (report.functions > 0)
+    text += fmt::format("; {} function {}", format_count(report.functions),
+                        report.functions == 1 ? "library" : "libraries");
+  if (report.scripts > 0)
+    text += fmt::format("; {} script{}", format_count(report.scripts), report.scripts == 1 ? "" : "s");
   if (report.expired > 0) text += fmt::format("; the time of {} had passed already", format_count(report.expired));
   return text;
 }

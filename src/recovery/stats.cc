@@ -6,6 +6,7 @@
 #include "recovery/points.h"
 #include "recovery/redis_component.h"
 #include "repo/point_dates.h"
+#include "source/postgres/beside.h"
 #include "source/postgres/server_watch.h"
 #include "source/postgres/target.h"
 #include "source/redis/target.h"
@@ -39,8 +40,8 @@ constexpr Duration kStoreSoon = Duration::seconds(2);
 constexpr Duration kStorePoll = Duration::milliseconds(200);
 constexpr Duration kAskDeadline = Duration::seconds(5);
 
-// The server's time, and where its log ended then or later; timeline 0 on a standby.
-Result<postgres::WalMark> end_of_server(const ComponentConfig& component, uint64_t system_id) {
+// The server's time, and where its log ended then or later: timeline 0 on a standby.
+Result<postgres::ServerState> ask_server(const ComponentConfig& component, uint64_t system_id) {
   const postgres::Connection connection = TRY(connection_of(component));
   postgres::SessionOptions options;
   options.connect_deadline = options.deadline = kAskDeadline;
@@ -49,7 +50,7 @@ Result<postgres::WalMark> end_of_server(const ComponentConfig& component, uint64
   if (there != std::to_string(system_id))
     return make_error(ErrorCode::kMismatch, "the server is another cluster: system identifier {}, not {}", there,
                       system_id);
-  return TRY(postgres::ask_server_state(*session, component.postgres.slot)).end;
+  return postgres::ask_server_state(*session, component.postgres.slot);
 }
 
 // All commits that were acknowledged by this time can be restored. The log itself
@@ -68,17 +69,19 @@ Result<void> look_at_wal(Workspace& workspace, const std::vector<SnapshotRef>& r
     return postgres::recovery_window(*archive, snapshots);
   };
   Clock& clock = workspace.machine().clock;
-  const auto server =
-      component ? end_of_server(*component, facts.system_id) : Result<postgres::WalMark>(postgres::WalMark());
-  if (!server.ok()) state.problem = server.error().text();
+  const auto asked =
+      component ? ask_server(*component, facts.system_id) : Result<postgres::ServerState>(postgres::ServerState());
+  if (!asked.ok()) state.problem = asked.error().text();
+  if (asked.ok() && asked.value().is_beside) state.notes.emplace_back(postgres::kStillBeside);
+  const postgres::WalMark server = asked.ok() ? asked.value().end : postgres::WalMark();
   const Duration until = clock.monotonic() + kStoreSoon;
   postgres::RecoveryWindow window;
   while (true) {
     window = TRY(look());
     state.protected_until = window.until.value_or(newest.instant);
-    if (!server.ok() || server.value().timeline == 0 || server.value().timeline != window.timeline) break;
-    if (server.value().lsn <= window.end) {
-      state.protected_until = std::max(*state.protected_until, server.value().time);
+    if (server.timeline == 0 || server.timeline != window.timeline) break;
+    if (server.lsn <= window.end) {
+      state.protected_until = std::max(*state.protected_until, server.time);
       break;
     }
     if (clock.monotonic() >= until) break;
@@ -100,7 +103,7 @@ Result<void> look_at_commands(Workspace& workspace, const std::vector<repo::Poin
   std::vector<repo::Snapshot> snapshots;
   for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
   state.protected_until = TRY(redis::recovery_window(*opened.log, snapshots)).until;
-  state.notes = TRY(redis::notes_of_newest(*opened.log, snapshots));
+  for (std::string& note : TRY(redis::notes_of_newest(*opened.log, snapshots))) state.notes.push_back(std::move(note));
   return {};
 }
 
@@ -117,6 +120,7 @@ Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool 
     state.kind = component.kind;
     state.rpo = component.rpo;
     state.rto = component.rto;
+    if (std::string note = no_place_note(component); !note.empty()) state.notes.push_back(std::move(note));
     const auto refs = snapshots_of(points, component.name, component.kind);
     if (!refs.empty()) {
       const repo::Snapshot& newest = *refs.back().snapshot;

@@ -32,7 +32,7 @@ struct ObjectiveState {
   std::optional<Duration> exposure;
   std::optional<bool> rpo_met;
   std::string problem;             // the server could not be asked: what was committed since may be nothing
-  std::vector<std::string> notes;  // what is stored and newer, and can't be reached
+  std::vector<std::string> notes;  // what is stored and can't be reached, and what is in the way of protection
   uint64_t newest_bytes = 0;       // to be restored
 };
 // So far in the future lies no instant of a clock that is right: what is lost is not known, and

@@ -166,6 +166,12 @@ class Windows : public TestStack {
     return plan_restore(workspace(), request);
   }
 
+  void add_cache() {
+    ComponentConfig& cache = add("cache");
+    cache.kind = "redis";
+    cache.redis.data_directory = "/srv/cache";
+  }
+
   std::vector<std::string> notes(const std::string& component) {
     for (const ObjectiveState& state : objective_states(workspace(), false).value()) {
       if (state.component == component) return state.notes;
@@ -217,14 +223,14 @@ TEST_F(Windows, AHistoryThatWasLeftPushesOutNothingThatLeadsOn) {
   }
   EXPECT_EQ(redis_log_states(workspace()).value().at(0).windows.size(), 1u);
   commit(of_history(kLeft, 500, ago(58)));
-  add("cache").kind = "redis";
+  add_cache();
   open_again();
   EXPECT_THAT(notes("cache"), ElementsAre(HasSubstr("is of another history, which ends at " + format_local(ago(55)))));
 }
 
 // What is received may be a server that was left: the newest snapshot is what is protected.
 TEST_F(Windows, AHistoryThatNothingProvesLeftEndsTheOneBefore) {
-  add("cache").kind = "redis";
+  add_cache();
   open_again();
   const repo::PointId first = commit(of_history(kLiving, 100, ago(180)));
   receive(kLiving, 100, 179, 1);

@@ -8,6 +8,14 @@ namespace holdfast::recovery {
 
 namespace {
 
+// It, or what it would lie in, is something else.
+bool lies_in_no_directory(FileSystem& fs, const std::string& location) {
+  std::string path = absolute_path(location);
+  auto status = fs.stat(path);
+  while (!status.ok() && path.size() > 1) status = fs.stat(path = parent_path(path));
+  return status.ok() && !S_ISDIR(status->st_mode);
+}
+
 Result<std::unique_ptr<store::ObjectStore>> open_store(Machine& machine, const std::string& location, bool must_exist) {
   if (location.find("://") != std::string::npos) {
     return make_error(ErrorCode::kUnsupported, "this version keeps repositories in directories only, not at {}",
@@ -15,11 +23,12 @@ Result<std::unique_ptr<store::ObjectStore>> open_store(Machine& machine, const s
         .with_hint("give repository.location as a path");
   }
   auto store = store::open_local_store(machine.fs, location, must_exist);
-  if (!store.ok() && store.error().code() == ErrorCode::kNotFound) {
-    return make_error(ErrorCode::kNoRepository, "there is no repository at {}", location)
-        .with_hint("run 'holdfast init' to create it, or correct repository.location");
-  }
-  return store;
+  if (store.ok()) return store;
+  const bool absent = store.error().code() == ErrorCode::kNotFound;
+  if (!absent && !(must_exist && lies_in_no_directory(machine.fs, location))) return store;
+  return make_error(ErrorCode::kNoRepository, "there is no repository at {}{}", location,
+                    absent ? "" : ": it is not a directory")
+      .with_hint("correct repository.location, mount what it lies on, or run 'holdfast init' to create it");
 }
 
 Result<Secret> passphrase_of(const StackConfig& stack) {

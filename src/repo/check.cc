@@ -200,7 +200,10 @@ class Checker : private WalkSink {
     for (size_t pack = 0; pack < lost.size(); pack++) {
       const PackInfo& info = index_->packs()[pack];
       if (lost[pack])
-        damage_.add(pack_name(info.digest), fmt::format("{} blocks that points need were only in it", lost[pack]));
+        damage_.add(pack_name(info.digest),
+                    fmt::format("{} that points need {} only in it",
+                                lost[pack] == 1 ? "a block" : fmt::format("{} blocks", lost[pack]),
+                                lost[pack] == 1 ? "was" : "were"));
     }
     count_garbage(needed);
   }

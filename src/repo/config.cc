@@ -19,7 +19,7 @@ constexpr size_t kIdBytes = 16;
 
 Error no_repository(store::ObjectStore& store) {
   return make_error(ErrorCode::kNoRepository, "there is no repository at {}", store.location())
-      .with_hint("make one with: holdfast init");
+      .with_hint("correct repository.location, mount what it lies on, or run 'holdfast init' to create it");
 }
 
 }  // namespace

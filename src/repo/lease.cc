@@ -139,6 +139,25 @@ bool has_ended(const LeaseInfo& lease, Time now) {
   return lease.expires <= now || is_proven_dead(static_cast<pid_t>(lease.pid), lease.process);
 }
 
+// What a person has to mend comes first: which repository, and what it is that it lacks.
+Error not_writable(Error error, const store::ObjectStore& store) {
+  const ErrorCode code = error.code();
+  const bool permission = code == ErrorCode::kPermission, full = code == ErrorCode::kNoSpace;
+  const std::string hint = !error.hint().empty() ? error.hint()
+                           : permission
+                               ? fmt::format("give account {} write access to it, or mount it for writing", user_name())
+                           : full ? "make room on its disk: without some even 'holdfast prune' can't free any"
+                                  : "";
+  const bool retryable = error.retryable();
+  Error told = make_error(code, "the repository at {} {}: {}", store.location(),
+                          permission ? "is not writable"
+                          : full     ? "is full"
+                                     : "could not be written",
+                          std::move(error).with_hint("").text())
+                   .with_hint(hint);
+  return std::move(told).with_retryable(retryable);
+}
+
 }  // namespace
 
 std::string_view lease_kind_name(LeaseKind kind) {
@@ -164,8 +183,11 @@ Lease::Lease(Environment& environment, const LeaseOptions& options) : environmen
 
 Result<std::unique_ptr<Lease>> Lease::take(Environment& environment, const LeaseOptions& options) {
   std::unique_ptr<Lease> lease(new Lease(environment, options));
-  lease->info_.since = TRY_CONTEXT(environment.store.server_time(), "can't take a lease");
-  TRY_CONTEXT(lease->create_next(lease->info_.since + options.term), "can't take a lease");
+  auto since = environment.store.server_time();
+  if (!since.ok()) return not_writable(std::move(since).error(), environment.store);
+  lease->info_.since = since.value();
+  auto created = lease->create_next(lease->info_.since + options.term);
+  if (!created.ok()) return not_writable(std::move(created).error(), environment.store);
   TRY(lease->ensure_held());
   if (options.kind == LeaseKind::kCollector) TRY(lease->ensure_alone());
   if (options.renew_in_background) {

@@ -39,7 +39,8 @@ TEST(Repository, SaysThatThereIsNone) {
   ScratchRepository scratch;
   const auto opened = scratch.open();
   EXPECT_EQ(outcome(opened), "no-repository: there is no repository at memory");
-  EXPECT_EQ(opened.error().hint(), "make one with: holdfast init");
+  EXPECT_EQ(opened.error().hint(),
+            "correct repository.location, mount what it lies on, or run 'holdfast init' to create it");
 }
 
 TEST(Repository, IsNotMadeTwice) {

@@ -125,7 +125,9 @@ void add_facts(Tree& tree, const Document& document) {
               each.text.range);
   if (!document.embedded_files.empty()) tree.line(0, "files in the document");
   for (const EmbeddedFile& each : document.embedded_files)
-    tree.line(1, fmt::format("{} ({} lines)", each.path.empty() ? "without a name" : each.path.text, each.lines.size()),
+    tree.line(1,
+              fmt::format("{} ({} line{})", each.path.empty() ? "without a name" : each.path.text, each.lines.size(),
+                          each.lines.size() == 1 ? "" : "s"),
               each.range);
   if (!document.metrics.empty()) tree.line(0, "metrics");
   for (const MetricsTable& table : document.metrics)

@@ -50,15 +50,15 @@ void remove_left_over(FileSystem& fs, Clock& clock, const std::string& path) {
     log_warn("source.scratch.not_removed", {{"path", path}, {"error", removed.error().text()}});
 }
 
-void sweep(FileSystem& fs, Clock& clock, const std::string& below) {
+}  // namespace
+
+void sweep_scratch_places(FileSystem& fs, Clock& clock, const std::string& below) {
   const auto entries = fs.list(below);
   if (!entries.ok()) return;
   for (const DirectoryEntry& entry : entries.value()) {
     if (entry.name.starts_with(kPrefix)) remove_left_over(fs, clock, join_path(below, entry.name));
   }
 }
-
-}  // namespace
 
 std::string scratch_directory(const std::string& directory) {
   if (!directory.empty()) return absolute_path(directory);
@@ -69,7 +69,7 @@ std::string scratch_directory(const std::string& directory) {
 Result<ScratchPlace> ScratchPlace::make(FileSystem& fs, Clock& clock, const std::string& directory) {
   const std::string below = scratch_directory(directory);
   TRY(make_directories(fs, below, 0755));
-  sweep(fs, clock, below);
+  sweep_scratch_places(fs, clock, below);
   std::string path = join_path(below, std::string(kPrefix) + "XXXXXX");
   if (!::mkdtemp(path.data())) return Error::from_errno(errno, "making a directory below " + below);
   ScratchPlace place(fs, path, try_lock(path, O_CREAT));

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import (ALREADY_EXISTS, CONFIG, IO, NEWER_FORMAT, NO_REPOSITORY, NO_SPACE, NOT_FOUND, PERMISSION, REFUSED, TARGET_NOT_EMPTY,
+from harness import (ALREADY_EXISTS, CONFIG, INCOMPLETE, IO, NEWER_FORMAT, NO_REPOSITORY, NO_SPACE, NOT_FOUND, PERMISSION, REFUSED, TARGET_NOT_EMPTY,
                      PROGRAM, UNREACHABLE, USAGE, WRONG_PASSPHRASE, Case, as_user, is_root)
 
 
@@ -53,9 +53,16 @@ class BadInput(Case):
     def test_no_repository(self):
         self.write_config()
         self.refuse("points", status=NO_REPOSITORY, whole=f"there is no repository at {self.repository}",
-                    hint="run 'holdfast init' to create it, or correct repository.location")
+                    hint="correct repository.location, mount what it lies on, or run 'holdfast init' to create it")
         self.repository.mkdir()
         self.refuse("points", status=NO_REPOSITORY, says=f"there is no repository at {self.repository}")
+        self.repository.rmdir()
+        self.repository.write_text("")
+        for words in (["points"], ["backup"], ["restore", "--dry-run"], ["check"], ["prune"], ["key", "list"], ["stats"], ["drill", "--list"]):
+            self.refuse(*words, status=NO_REPOSITORY, says=f"there is no repository at {self.repository}: it is not a directory")
+        self.write_config()
+        self.config.write_text(self.config.read_text().replace(f"location: {self.repository}", f"location: {self.repository}/below"))
+        self.refuse("points", status=NO_REPOSITORY, says=f"there is no repository at {self.repository}/below: it is not a directory")
 
     def test_wrong_passphrase(self):
         self.make_stack(backup=False)
@@ -234,6 +241,55 @@ class BadInput(Case):
         self.refuse("points", status=PERMISSION, says="ermission denied", prefix=prefix)
         (self.scratch / "pass").chmod(0o600)
         self.refuse("points", status=CONFIG, says="pass: permission denied", prefix=prefix)
+
+    @unittest.skipUnless(is_root(), "needs another account to be refused by")
+    def test_a_repository_that_can_not_be_written_is_named_first(self):
+        self.make_stack()
+        for path in [self.repository, *self.repository.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        shutil.chown(self.scratch / "pass", "nobody")
+        (self.scratch / "pass").chmod(0o600)
+        outcome = self.refuse("backup", status=PERMISSION, says=f"holdfast: the repository at {self.repository} is not writable: ", prefix=as_user("nobody"),
+                              hint="give account nobody write access to it, or mount it for writing")
+        self.assertIn("permission denied", outcome.err)
+
+    def test_a_passphrase_for_everybody_is_warned_of(self):
+        self.make_stack()
+        path = self.scratch / "pass"
+        self.assertEqual(self.holdfast("points").err, "")
+        path.chmod(0o644)
+        said = " ".join(self.holdfast("points", "--quiet").err.split())
+        self.assertIn(f"warning: every account of this machine can read the passphrase in {path}: chmod 600 '{path}'", said)
+        self.assertEqual(self.holdfast("points", "--json").err, "")
+
+    def test_a_log_level_that_is_none_is_warned_of(self):
+        self.make_stack(backup=False)
+        said = " ".join(self.holdfast("points", environment={"HOLDFAST_LOG": "nonsense"}).err.split())
+        self.assertEqual(said, "warning: HOLDFAST_LOG is 'nonsense', which is none of debug, info, warn, error, off: warn is taken")
+        said = " ".join(self.holdfast("points", environment={"HOLDFAST_LOG": "error", "HOLDFAST_LOG_FORMAT": "xml"}).err.split())
+        self.assertEqual(said, "warning: HOLDFAST_LOG_FORMAT is 'xml', which is neither text nor json: text is taken")
+
+    def test_points_that_are_away_are_no_whole_repository(self):
+        self.make_stack()
+        (self.repository / "points").rename(self.scratch / "away")
+        outcome = self.holdfast("check")
+        self.assertIn("no damage found in what is there\n", outcome.out)
+        self.assertIn("warning: no recovery point is visible, though there are 2 packs and 0 log records: nothing can be restored", " ".join(outcome.err.split()))
+        self.assertIn("no recovery point is visible", self.holdfast("check", "--json").json()["warnings"][0])
+
+    @unittest.skipUnless(is_root(), "needs another account to be refused by")
+    def test_a_quiet_restore_tells_of_the_faults_of_its_point(self):
+        self.make_data()
+        self.write_config()
+        for path in (self.scratch, self.config, self.scratch / "pass"):
+            shutil.chown(path, "nobody")
+        self.holdfast("init", prefix=as_user("nobody"))
+        (self.data / "a.txt").chmod(0)
+        self.holdfast("backup", prefix=as_user("nobody"), expect=INCOMPLETE)
+        outcome = self.holdfast("restore", "--to", self.scratch / "out", "--quiet")
+        said = " ".join(outcome.err.split())
+        self.assertIn("warning: data: the point was captured with 1 fault, and what is restored has them: ", said)
+        self.assertIn("a.txt", said)
 
     @unittest.skipUnless(is_root(), "needs to mount a small file system")
     def test_disk_too_small(self):

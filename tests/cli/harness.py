@@ -84,6 +84,7 @@ class Case(unittest.TestCase):
     def holdfast(self, *words, expect=0, environment=None, prefix=(), config=True, cwd=None, stdin=subprocess.DEVNULL, program=PROGRAM):
         argv = [*prefix, str(program), *(["--config", str(self.config)] if config else []), *map(str, words)]
         env = {key: value for key, value in os.environ.items() if not key.startswith(("HOLDFAST_", "DB_", "PG", "BACKUP_", "REDIS_"))}
+        env["HOLDFAST_DRILLS"] = str(self.scratch / "drills")
         env.update(environment or {})
         done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=cwd or self.scratch, stdin=stdin, check=False)
         outcome = Outcome(done)
@@ -91,8 +92,17 @@ class Case(unittest.TestCase):
             self.assertEqual(outcome.status, expect, f"holdfast {' '.join(map(str, words))}\n{outcome}")
         return outcome
 
+    def write_passphrase(self, text):
+        """Where the server's account may read it, too, and not everybody."""
+        path = self.scratch / "pass"
+        path.touch(0o600)
+        path.write_text(text)
+        if is_root() and Server.BIN:
+            os.chown(path, 0, pwd.getpwnam("postgres").pw_gid)
+            path.chmod(0o640)
+
     def write_config(self, components=None, extra=""):
-        (self.scratch / "pass").write_text("a passphrase\n")
+        self.write_passphrase("a passphrase\n")
         components = components or f"  - {{name: data, kind: files, paths: [{self.data}]}}\n"
         self.config.write_text(
             f"stack: test\nrepository:\n  location: {self.repository}\n  passphrase: file:{self.scratch}/pass\n"
@@ -132,8 +142,8 @@ class Case(unittest.TestCase):
         return outcome
 
     def lasting_contents(self):
-        """What is in the scratch directory but leases, which come and go."""
-        return {name: what for name, what in contents(self.scratch).items() if not name.startswith("repository/leases")}
+        """What is in the scratch directory but leases, which come and go, and what the machine notes of itself."""
+        return {name: what for name, what in contents(self.scratch).items() if not name.startswith(("repository/leases", "drills"))}
 
 
 class Server:
@@ -211,10 +221,11 @@ class FetchedServer(Server):
 class Background:
     """A command that runs until it is told to end."""
 
-    def __init__(self, argv, log):
+    def __init__(self, argv, log, environment=None):
         self.log = Path(log)
         with open(self.log, "wb") as out:
-            self.process = subprocess.Popen(list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            self.process = subprocess.Popen(list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                            env={**os.environ, **(environment or {})})
 
     def end(self, with_signal=signal.SIGTERM, deadline_s=120):
         if self.process.poll() is None:

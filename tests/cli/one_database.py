@@ -668,6 +668,22 @@ class Tables(Live):
         self.assert_as_it_was(before)
         self.assertEqual(self.sql("select count(*) from pg_namespace where nspname like 'holdfast%'", "shop"), "0")
 
+    def test_what_of_the_live_database_refuses_a_table_is_named(self):
+        self.sql("create database shop")
+        self.sql("create collation by_height (locale = 'C'); create table t (n text collate by_height)", "shop")
+        self.sql("create table u (n int)", "shop")
+        self.as_server("backup")
+        self.sql("drop table t; drop collation by_height", "shop")
+        words = ["--point", "latest", "--database", "shop"]
+        outcome = self.restore(*words, "--table", "t", "--target-table", "t2", expect=31)
+        self.assertIn("hint: the live server has not the collations of the original", outcome.err)
+        self.sql("create function no() returns event_trigger language plpgsql as 'begin raise ''not here''; end'", "shop")
+        self.sql("create event trigger \"Keep out\" on ddl_command_start execute function no()", "shop")
+        before = self.state()
+        outcome = self.restore(*words, "--table", "u", "--target-table", "u2", expect=31)
+        self.assertIn('hint: event triggers of database shop ran for what was loaded: "Keep out".', outcome.err)
+        self.assertEqual(self.state(), before)
+
     def test_what_is_there_is_not_overwritten(self):
         self.make_shop()
         self.as_server("backup")

@@ -1,6 +1,7 @@
 """PostgreSQL through the command line, on a private cluster."""
 import os
 import shutil
+import signal
 import subprocess
 import unittest
 from pathlib import Path
@@ -361,6 +362,84 @@ class Postgres(Case):
         self.assertEqual(in_force(), ["on", "4", "of_the_original"])
         wait_until("the new timeline", lambda: "00000002.history" in self.log_records())
         self.server.stop(to)
+
+    def test_one_that_takes_the_originals_place_is_told_of_until_it_acts_in_it(self):
+        self.server.sql("alter system set synchronous_standby_names = 'of_the_original'")
+        self.write_history()
+        to = self.scratch / "out"
+        outcome = self.as_server("--quiet", "restore", "--to", to)
+        self.assertIn("warning: db: archiving, subscriptions and waiting for synchronous standbys are OFF", " ".join(outcome.err.split()))
+        to_take_its_place = outcome.err.splitlines()[-1]
+        still = "archives nothing, runs no subscription and waits for no standby"
+        self.server.stop()
+        self.server.start(to)
+        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+        self.assertIn(still, self.as_server("stats", "--json").json()["components"][0]["notes"][0])
+        self.assertIn(still, self.as_server("log", "--json").json()["logs"][0]["window"]["notes"][-1])
+        self.assertIn(still, self.as_server("backup").err)
+        self.server.stop(to)
+        subprocess.run(["sh", "-c", to_take_its_place], check=True)
+        written = (to / "postgresql.auto.conf").read_text()
+        self.assertIn("synchronous_standby_names = 'of_the_original'", written)
+        self.assertNotIn("beside", written)
+        self.server.start(to)
+        shown = [self.server.sql(f"show {name}") for name in ("archive_mode", "max_logical_replication_workers", "synchronous_standby_names")]
+        self.assertEqual(shown, ["on", "4", "of_the_original"])
+        self.assertEqual(self.as_server("stats", "--json").json()["components"][0]["notes"], [])
+        self.server.stop(to)
+
+    def test_the_next_command_ends_what_a_killed_verification_left(self):
+        self.write_history()
+        aside = self.scratch / "aside"
+        aside.mkdir()
+        self.give_to_server(aside)
+        argv = [*self.server.prefix, PROGRAM, "--config", self.config, "verify", "--boot", "--scratch", aside]
+        verify = Background(argv, self.scratch / "verify.log", environment=self.server_state())
+        wait_until("a server aside", lambda: list(aside.rglob("postmaster.pid")))
+        pid = int(next(aside.rglob("postmaster.pid")).read_text().split()[0])
+        verify.end(signal.SIGKILL)
+        self.assertTrue(Path(f"/proc/{pid}").exists())
+        self.as_server("points", environment=self.server_state())
+        self.assertEqual(list(aside.iterdir()), [])
+        wait_until("the end of its server", lambda: not Path(f"/proc/{pid}").exists())
+
+    def server_state(self):
+        """A state directory of the server's account."""
+        state = self.scratch / "state"
+        if not state.exists():
+            state.mkdir()
+            self.give_to_server(state)
+        return {"HOLDFAST_DRILLS": str(state / "drills")}
+
+    def test_a_second_receiver_is_told_who_has_the_slot(self):
+        argv = [*self.server.prefix, PROGRAM, "--config", self.config, "wal", "receive"]
+        first = Background(argv, self.scratch / "first.log")
+        self.addCleanup(first.end)
+        wait_until("the first", lambda: "stored up to" in first.log.read_text())
+        second = Background(argv, self.scratch / "second.log")
+        self.addCleanup(second.end)
+        wait_until("the second", lambda: "another receiver uses the slot: holdfast_db from the server's own machine since "
+                   in second.log.read_text())
+        second.end()
+        self.assertEqual(second.log.read_text().count("is active for PID"), 1, second.log.read_text())
+
+    def test_an_instant_that_is_not_covered_is_told_as_times_were_given(self):
+        self.write_history()
+        outcome = self.as_server("restore", "--at", "2001-01-01T00:00:00+05:30", "--to", self.scratch / "out", expect=UNREACHABLE)
+        self.assertRegex(outcome.err, r"the recovery window is \S+\+05:30 to \S+\+05:30")
+        self.assertNotIn("Z", outcome.err)
+        outcome = self.as_server("restore", "--at", "2001-01-01T00:00:00+05:30", "--database", "postgres", "--target-database", "p2", expect=UNREACHABLE)
+        self.assertRegex(outcome.err, r"the recovery window is \S+\+05:30 to \S+\+05:30")
+        self.assertIn("hint: choose an instant in the window, or --at latest", outcome.err)
+        outcome = self.as_server("restore", "--at", "2001-01-01T00:00:00+05:30", "--to", self.scratch / "out", "--json", expect=UNREACHABLE)
+        self.assertRegex(outcome.json()["error"]["message"], r"the recovery window is \S+Z to \S+Z")
+
+    def test_a_plan_says_that_the_target_is_left_out(self):
+        self.write_history()
+        lsn = self.server.sql("select pg_current_wal_lsn()")
+        self.archive()
+        plan = " ".join(self.as_server("restore", "--lsn", lsn, "--exclusive", "--validate-only").out.split())
+        self.assertIn("exclusive what was committed exactly at the target is left out, too (--exclusive)", plan)
 
     def test_a_tablespace_made_by_replay_must_not_meet_the_originals(self):
         self.server.sql("create table t (n int)")

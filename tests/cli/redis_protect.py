@@ -319,7 +319,7 @@ class Redis(Case):
         self.holdfast("init")
         self.holdfast("backup")
         into = ["restore", "--into", f"redis://other@127.0.0.1:{port}", "--replace"]
-        self.assertIn("1 keys were loaded", str(self.holdfast(*into, "--into-password", "env:THEIRS", environment={"THEIRS": "anders"})))
+        self.assertIn("1 key was loaded", str(self.holdfast(*into, "--into-password", "env:THEIRS", environment={"THEIRS": "anders"})))
         # Without its password not as the default user, which the component is and which may do all.
         self.holdfast(*into, expect=PERMISSION)
 

@@ -103,6 +103,8 @@ class RedisRestore(Case):
         planned = self.holdfast("restore", "--dry-run", expect=USAGE)
         self.assertIn("will be as at", planned.out)
         self.assertIn("note: cache: nothing says where 'restore' is to put it: data_directory in holdfast.yaml does", self.holdfast("backup").out)
+        notes = self.holdfast("stats", "--json").json()["components"][0]["notes"]
+        self.assertIn("nothing says where 'restore' is to put it: data_directory in holdfast.yaml does", notes)
         alone = self.config.read_text()
         self.config.write_text(f"{alone}  - {{name: more, kind: files, paths: [{self.scratch}/pass]}}\n")
         refused = self.holdfast("restore", expect=USAGE)

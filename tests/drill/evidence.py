@@ -92,7 +92,9 @@ class Evidence(Drilled):
         self.holdfast("drill", "--report", "latest", "--format", "html", "--output", page)
         self.assertTrue(page.read_text().startswith("<!doctype html>"))
         self.assertNotIn("<script", page.read_text())
-        self.assertEqual(json.loads(self.holdfast("drill", "--report", "latest", "--format", "json").out)["evidence"], made["evidence"])
+        document = json.loads(self.holdfast("drill", "--report", "latest", "--format", "json").out)
+        self.assertEqual(document["evidence"], made["evidence"])
+        self.assertEqual(document, self.holdfast("drill", "--report", "latest", "--json").json())
         self.assertIn(name, self.holdfast("drill", "--list").out)
         self.assertIn("last drill passed at " + made["evidence"]["began"], self.holdfast("stats").out)
 

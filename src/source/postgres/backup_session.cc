@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/log.h"
+#include "source/postgres/beside.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 constexpr const char* kNow = "to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
 
 // One row; settings that only members of pg_read_all_settings may see come as null.
-constexpr const char* kFacts =
+const std::string kFacts =
     "select s.system_identifier, current_setting('server_version_num'),"
     // The control file learns of a new timeline at the next checkpoint only.
     " case when pg_is_in_recovery() then (select timeline_id from pg_control_checkpoint())"
@@ -24,8 +25,8 @@ constexpr const char* kFacts =
     " extract(epoch from pg_postmaster_start_time())::bigint,"
     " current_setting('archive_mode') in ('on', 'always') and"
     "  coalesce((select setting from pg_settings where name = 'archive_command'), '') like '%wal push%',"
-    " (select blocks_per_segment from pg_control_init()), s.catalog_version_no"
-    " from pg_control_system() s";
+    " (select blocks_per_segment from pg_control_init()), s.catalog_version_no, " +
+    std::string(kIsBesideSql) + " from pg_control_system() s";
 
 uint64_t to_number(std::string_view text) { return std::strtoull(std::string(text).c_str(), nullptr, 10); }
 
@@ -49,6 +50,7 @@ Result<ServerFacts> read_facts(ServerSession& session) {
   facts.archives = rows.at(0, 10) == "t";
   facts.segment_pages = static_cast<uint32_t>(to_number(rows.at(0, 11)));
   facts.catalog_version = static_cast<uint32_t>(to_number(rows.at(0, 12)));
+  facts.is_beside = rows.at(0, 13) == "t";
   if (facts.major < 13 || facts.major > 18) {
     return make_error(ErrorCode::kUnsupported, "the server is PostgreSQL {}; holdfast knows 13 to 18", facts.major);
   }

@@ -28,6 +28,7 @@ struct ServerFacts {
   std::string data_directory;      // "" when we may not know
   int64_t start_unix_seconds = 0;  // of the server
   bool archives = false;           // its archive_command is ours, as far as we may see it
+  bool is_beside = false;          // by what beside.h writes: it does not act in its original's place
 };
 Result<ServerFacts> read_facts(ServerSession& session);
 

@@ -11,6 +11,7 @@
 #include "base/places.h"
 #include "source/postgres/backup_session.h"
 #include "source/postgres/base_backup.h"
+#include "source/postgres/beside.h"
 #include "source/postgres/capture_files.h"
 #include "source/postgres/changed_blocks.h"
 #include "source/postgres/page.h"
@@ -106,6 +107,7 @@ Result<void> Capture::connect() {
   session.stop = &world_.progress.stop;
   server_ = TRY(ServerSession::connect(*options_.connection, session));
   facts_ = TRY(read_facts(*server_));
+  if (facts_.is_beside) log_warn("postgres.backup.beside", {{"problem", std::string(kStillBeside)}});
   source_.system_id = facts_.system_id;
   source_.major = facts_.major;
   source_.server_version = facts_.version;

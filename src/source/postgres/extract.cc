@@ -58,8 +58,10 @@ class Extraction {
       if (options_.look_only) return {};
       TRY(dump(scratch));
       auto carried = carry_over(scratch);
-      if (!carried.ok()) take_back();
-      return carried;
+      if (carried.ok()) return carried;
+      Error told = naming_what_differs(std::move(carried).error());
+      take_back();
+      return told;
     }();
     cluster_.reset();  // before its directory goes
     TRY(std::move(done));
@@ -353,6 +355,26 @@ class Extraction {
     options.stop = &world_.progress.stop;
     options.deadline = TRY(left());
     return take_inventory(connection, options);
+  }
+
+  // What of the live server is known to be in the way of what another server dumped. The
+  // message alone names a function or a collation, and not whose it is.
+  Error naming_what_differs(Error failed) {
+    const bool refused = failed.code() == ErrorCode::kSubprocess || failed.code() == ErrorCode::kServer;
+    if (!refused || !failed.hint().empty()) return failed;
+    const std::string text = failed.text();
+    if (text.find("collation") != std::string::npos || text.find("ICU") != std::string::npos)
+      return std::move(failed).with_hint(
+          "the live server has not the collations of the original: one is missing, or it was built with another "
+          "provider or version of ICU or libc. Make it there (create collation), or name a server built as the "
+          "original was with --server");
+    if (!of_tables()) return failed;
+    const auto triggers = target_->event_triggers(options_.target_database);
+    if (!triggers.ok() || triggers.value().empty()) return failed;
+    return std::move(failed).with_hint(fmt::format(
+        "event triggers of database {} ran for what was loaded: {}. If the message is theirs, turn them off meanwhile "
+        "(alter event trigger NAME disable), and on again afterwards",
+        options_.target_database, fmt::join(triggers.value(), ", ")));
   }
 
   Result<void> carry_over(const source::ScratchPlace& scratch) {

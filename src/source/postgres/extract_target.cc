@@ -169,6 +169,16 @@ Result<void> ExtractTarget::check_rights(const std::vector<std::string>& owners)
       .with_hint(kHint);
 }
 
+Result<std::vector<std::string>> ExtractTarget::event_triggers(const std::string& database) {
+  constexpr Duration kDeadline = Duration::seconds(30);
+  auto session = TRY(connect(database, kDeadline));
+  const Rows rows =
+      TRY(session->exec("select quote_ident(evtname) from pg_event_trigger where evtenabled <> 'D' order by 1"));
+  std::vector<std::string> names;
+  for (size_t i = 0; i < rows.size(); i++) names.emplace_back(rows.at(i, 0));
+  return names;
+}
+
 Result<bool> ExtractTarget::has_database(const std::string& database) {
   return !TRY(list("select 1 from pg_database where datname = $1", {database})).empty();
 }

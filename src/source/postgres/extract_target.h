@@ -70,6 +70,8 @@ class ExtractTarget {
   Result<std::vector<std::string>> lacking_roles(const std::vector<std::string>& roles);
   Result<std::vector<std::string>> lacking_extensions(const std::vector<std::string>& extensions);
   Result<std::vector<std::string>> lacking_tablespaces(const std::vector<std::string>& tablespaces);
+  // Those of a database that are enabled, as SQL writes their names.
+  Result<std::vector<std::string>> event_triggers(const std::string& database);
   // What loading so many bytes finds where the server keeps its data; empty when that is not
   // on this machine or does not let itself be looked at.
   Result<std::optional<LiveRoom>> room_for(uint64_t bytes, FileSystem& fs);

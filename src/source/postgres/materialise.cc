@@ -10,6 +10,7 @@
 #include "base/direct_writer.h"
 #include "base/parallel.h"
 #include "base/volume.h"
+#include "source/postgres/beside.h"
 #include "source/postgres/capture_files.h"
 #include "source/postgres/control_file.h"
 #include "source/postgres/file_list.h"
@@ -25,14 +26,6 @@ constexpr size_t kTasksUnderWay = 16;
 constexpr size_t kMostNamesShown = 10;
 const std::string kControlPath = "global/pg_control";
 const std::string kTemporaryControl = "global/pg_control.holdfast";
-
-constexpr std::string_view kBesideAnother =
-    "# Added by holdfast: this cluster was restored beside another. Two must not archive into one log, subscriptions\n"
-    "# would take what is meant for the other's, and commits would wait for the other's standbys.\n"
-    "# When it takes the other's place: remove these lines, and restart it.\n"
-    "archive_mode = 'off'\n"
-    "max_logical_replication_workers = '0'\n"
-    "synchronous_standby_names = ''\n";
 
 // A file being written, by several workers at once.
 struct TargetFile {
@@ -541,7 +534,7 @@ Result<void> Materialiser::write_settings() {
     }
     text += "# Added by holdfast: " + target_.description + "\n" + format_settings(settings);
   }
-  if (options_.archiving_off) text += kBesideAnother;
+  if (options_.archiving_off) text += kBesideSettings;
   return write_text("postgresql.auto.conf", text);
 }
 

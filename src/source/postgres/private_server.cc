@@ -55,13 +55,6 @@ std::vector<std::string> candidate_directories() {
 
 bool is_executable(const std::string& path) { return access(path.c_str(), X_OK) == 0; }
 
-// For a value in pg_ctl's -o, which a shell splits.
-std::string shell_quoted(const std::string& text) {
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? "'\\''" : std::string(1, c);
-  return quoted + "'";
-}
-
 }  // namespace
 
 Result<std::string> find_bin_directory(int major, const std::string& preferred) {
@@ -122,6 +115,7 @@ Result<std::unique_ptr<PrivateServer>> PrivateServer::start(Options options) {
   server->role_ = TRY(login_superuser(real_file_system(), server->options_.data_directory));
   server->connection_.conninfo = aside_conninfo(server->options_.socket_directory, kPort, server->role_);
   const Options& given = server->options_;
+  // A shell splits the value of pg_ctl's -o.
   std::string arguments =
       fmt::format("-k {} -p {} -c listen_addresses=''", shell_quoted(given.socket_directory), kPort);
   for (const auto& [name, value] : given.settings) arguments += " -c " + shell_quoted(name + "=" + value);

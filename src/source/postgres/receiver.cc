@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "source/postgres/beside.h"
 #include "source/postgres/mark_writer.h"
 #include "source/postgres/replication_session.h"
 #include "source/postgres/resume_proof.h"
@@ -95,11 +96,13 @@ class Receiver {
   bool settle(Duration patience);
   void note_server(const ServerState& state);
   void warn_of_slot(const ServerState& server);
+  void warn_of_settings(const ServerState& server);
   void write_marks();
   void note_written_mark();
   void report(bool now);
   void rest(Duration pause);
   void note_refusal(const Error& error);
+  Error naming_who_streams(Error refused);
 
   const Connection& connection_;
   WalArchive& archive_;
@@ -129,6 +132,7 @@ class Receiver {
   std::optional<ServerState> server_state_;
   WalMark offered_;                     // the newest mark
   std::string slot_limit_;              // as the server said it last
+  bool is_beside_ = false;              // likewise
   std::unique_ptr<ServerWatch> watch_;  // last: its thread uses the others
 };
 
@@ -159,7 +163,7 @@ Result<void> Receiver::run() {
       fatal = std::move(outcome).error();
       continue;
     }
-    log_warn("postgres.receive.interrupted", {{"problem", state_.trouble}});
+    log_info("postgres.receive.interrupted", {{"problem", state_.trouble}});
     report(true);
     if (was_connected && clock_.monotonic() - began > kSteady) pause_time = kFirstPause;
     state_.reconnects++;
@@ -292,6 +296,29 @@ void Receiver::note_refusal(const Error& error) {
   ignore(session_->drop_slot(options_.slot), "the next session tries again");
 }
 
+// A slot has one receiver. Who looks into why this one gets nothing wants to know which it is.
+Error Receiver::naming_who_streams(Error refused) {
+  constexpr std::string_view kInUse = "55006";
+  if (sqlstate_of(refused) != kInUse) return refused;
+  SessionOptions options;
+  options.stop = &stop_;
+  std::string who;
+  if (auto session = ServerSession::connect(connection_, options); session.ok()) {
+    const auto told = session.value()->exec(
+        "SELECT format('%s from %s since %s, server process %s', quote_ident(a.application_name), "
+        "coalesce(host(a.client_addr), 'the server''s own machine'), "
+        "to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SSOF'), a.pid) "
+        "FROM pg_replication_slots AS s JOIN pg_stat_activity AS a ON a.pid = s.active_pid WHERE s.slot_name = $1",
+        {options_.slot});
+    if (told.ok() && told.value().size() == 1 && !told.value().is_null(0, 0))
+      who = fmt::format(": {}", told.value().at(0, 0));
+  }
+  return std::move(refused).with_hint(fmt::format(
+      "another receiver uses the slot{}; end one of the two. If none runs, the server has not noticed yet that the "
+      "last one is gone: it does after wal_sender_timeout",
+      who));
+}
+
 // A slot for logical replication is somebody else's, whatever its name; so may be one of
 // which the server does not tell.
 bool Receiver::is_our_slot() {
@@ -321,7 +348,7 @@ Result<std::optional<StreamStart>> Receiver::stream(const StreamStart& from) {
   proof_ = TRY(ResumeProof::create(archive_, from, std::max(gone_before_, unproven_before_)));
   if (auto started = session_->start(options_.slot, proof_->start()); !started.ok()) {
     note_refusal(started.error());
-    return std::move(started).error();
+    return naming_who_streams(std::move(started).error());
   }
   log_info("postgres.receive.streaming", {{"timeline", uint64_t{from.timeline}}, {"from", from.position.text()}});
   state_.connected = true;
@@ -479,6 +506,11 @@ void Receiver::warn_of_slot(const ServerState& server) {
   log_warn("postgres.receive.slot", std::move(fields));
 }
 
+void Receiver::warn_of_settings(const ServerState& server) {
+  if (server.is_beside && !is_beside_) log_warn("postgres.receive.beside", {{"problem", std::string(kStillBeside)}});
+  is_beside_ = server.is_beside;
+}
+
 void Receiver::write_marks() {
   WalMark mark;
   {
@@ -486,6 +518,7 @@ void Receiver::write_marks() {
     if (!server_state_) return;
     state_.slot_kept_bytes = server_state_->slot_kept_bytes;
     warn_of_slot(*server_state_);
+    warn_of_settings(*server_state_);
     state_.slot_status = server_state_->slot_status;
     mark = server_state_->end;
   }

@@ -79,7 +79,8 @@ Check ServerChecks::row_counts(const nlohmann::json& counted) {
   }
   if (check.objects == 0 && check.findings_total == 0)
     return Check::skipped(check.name, "no count made at capture is exact: rows came and went meanwhile");
-  check.words = fmt::format("{} tables compared with what was counted at capture", check.objects);
+  check.words =
+      fmt::format("{} table{} compared with what was counted at capture", check.objects, check.objects == 1 ? "" : "s");
   return check;
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "source/postgres/beside.h"
 
 namespace holdfast::postgres {
 
@@ -26,9 +27,11 @@ Result<ServerState> ask_server_state(ServerSession& session, const std::string& 
       "pg_wal_lsn_diff(coalesce(e.lsn, pg_last_wal_receive_lsn()), s.restart_lsn)::bigint, "
       "s.wal_status, current_setting('max_slot_wal_keep_size'), s.slot_type = 'logical', s.active, "
       "(SELECT system_identifier FROM pg_control_system()), "
-      "(SELECT setting FROM pg_settings WHERE name = 'data_directory' AND inet_server_addr() IS NULL) "
-      "FROM (SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END AS lsn) AS e "
-      "LEFT JOIN pg_replication_slots AS s ON s.slot_name = $1",
+      "(SELECT setting FROM pg_settings WHERE name = 'data_directory' AND inet_server_addr() IS NULL), " +
+          std::string(kIsBesideSql) +
+          " "
+          "FROM (SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END AS lsn) AS e "
+          "LEFT JOIN pg_replication_slots AS s ON s.slot_name = $1",
       {slot}));
   ServerState state;
   if (rows.size() != 1) return make_error(ErrorCode::kServer, "the server's state has {} rows", rows.size());
@@ -46,6 +49,7 @@ Result<ServerState> ask_server_state(ServerSession& session, const std::string& 
   state.slot_is_active = rows.at(0, 7) == "t";
   state.system_id = number<uint64_t>(rows.at(0, 8)).value_or(0);
   state.data_directory = rows.at(0, 9);
+  state.is_beside = rows.at(0, 10) == "t";
   return state;
 }
 

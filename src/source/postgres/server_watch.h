@@ -24,6 +24,7 @@ struct ServerState {
   std::string slot_status;  // "reserved", "extended", "unreserved", "lost"
   std::string slot_limit;   // max_slot_wal_keep_size: "-1" is none
   bool slot_exists = false, slot_is_active = false, slot_is_logical = false;
+  bool is_beside = false;  // by what beside.h writes: it does not act in its original's place
   uint64_t system_id = 0;
   std::string data_directory;  // "" when we may not know, or the server is reached over the network
 };

@@ -205,8 +205,9 @@ Result<void> compare_counts(ServerSession& session, const RdbSurvey& survey, con
     TRY(session.command({"SELECT", std::to_string(db)}));
     const auto there = static_cast<uint64_t>(TRY(session.command({"DBSIZE"})).integer);
     if (there <= keys && there + expired >= keys) continue;
-    report.findings.push_back({fmt::format("database {}", db), fmt::format("the server has {} keys, the file {}",
-                                                                           format_count(there), format_count(keys))});
+    report.findings.push_back(
+        {fmt::format("database {}", db), fmt::format("the server has {} key{}, the file {}", format_count(there),
+                                                     there == 1 ? "" : "s", format_count(keys))});
   }
   for (const Reply& said : TRY(session.command({"FUNCTION", "LIST"})).elements) {
     const std::string name = field_of(said, "library_name");

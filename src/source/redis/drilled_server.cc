@@ -132,8 +132,8 @@ Result<void> DrilledServer::verify(std::vector<Check>& made) {
   const source::VerifyReport report = TRY(compare_with_rdb(world_, *session, [this] { return open_rdb(); }, survey_));
   keys.objects = report.checked_objects;
   keys.words = fmt::format(
-      "type, time to live and digest of {} keys, with the groups of streams; counts of databases; code of libraries",
-      format_count(report.checked_objects));
+      "type, time to live and digest of {} key{}, with the groups of streams; counts of databases; code of libraries",
+      format_count(report.checked_objects), report.checked_objects == 1 ? "" : "s");
   for (const source::VerifyFinding& finding : report.findings) keys.add(finding.object, finding.problem);
   made.push_back(std::move(keys));
   return {};

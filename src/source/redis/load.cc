@@ -77,7 +77,7 @@ class Loader : public RdbVisitor {
 
  private:
   Error refused(const std::string& what, const Reply& reply) const {
-    return make_error(ErrorCode::kServer, "the server refused {}: {}; {} keys were loaded before it", what, reply.text,
+    return make_error(ErrorCode::kServer, "the server refused {}: {}; keys loaded before it: {}", what, reply.text,
                       format_count(report_.keys))
         .with_hint("they stay; with --replace the load can be repeated over them");
   }
@@ -106,8 +106,9 @@ Result<void> check_empty(ServerSession& session, const LoadOptions& options) {
   for (const DatabaseSize& database : parse_keyspace(keyspace)) keys += database.keys;
   const Reply libraries = TRY(session.ask({"FUNCTION", "LIST"}));  // an error before Redis 7
   if (keys == 0 && libraries.elements.empty()) return {};
-  return make_error(ErrorCode::kTargetNotEmpty, "{} is not empty: it holds {} keys and {} function libraries",
-                    address(options), format_count(keys), libraries.elements.size())
+  return make_error(ErrorCode::kTargetNotEmpty, "{} is not empty: it holds {}{} and {} {}", address(options),
+                    format_count(keys), keys == 1 ? " key" : " keys", libraries.elements.size(),
+                    libraries.elements.size() == 1 ? "function library" : "function libraries")
       .with_hint("--replace loads over them: keys of the same names are replaced, others stay");
 }
 

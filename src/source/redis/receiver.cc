@@ -161,7 +161,7 @@ void Receiver::note_end(Duration began, Result<void> outcome) {
     fatal_ = std::move(outcome).error();
     return;
   }
-  log_warn("redis.receive.interrupted", {{"problem", state_.trouble}});
+  log_info("redis.receive.interrupted", {{"problem", state_.trouble}});
   report(true);
   state_.reconnects++;
   if (std::exchange(in_snapshot_, false)) {

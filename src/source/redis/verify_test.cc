@@ -108,7 +108,7 @@ TEST_F(VerifyTest, EveryDifferenceFromTheFileIsNamed) {
               ElementsAre("string 'raw' of database 0: the server has another value than the file"));
   EXPECT_THAT(after({{"DEL", "int"}}), ElementsAre("string 'int' of database 0: the server did not load it"));
   EXPECT_THAT(after({{"SELECT", "3"}, {"SET", "more", "x"}}),
-              ElementsAre("database 3: the server has 1 keys, the file 0"));
+              ElementsAre("database 3: the server has 1 key, the file 0"));
   EXPECT_THAT(after({{"SELECT", "15"}, {"PEXPIREAT", "expires", "4102444800124"}}),
               ElementsAre("string 'expires' of database 15: it expires at 4102444800124 ms in the server, at "
                           "4102444800123 ms in the file"));
