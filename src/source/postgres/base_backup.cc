@@ -269,12 +269,12 @@ Result<void> BaseBackup::finish() {
   return add_roots();
 }
 
-Result<BaseBackup::Outcome> BaseBackup::run(const std::function<Result<PageRules>(Lsn start)>& rules,
+Result<BaseBackup::Outcome> BaseBackup::run(const std::function<PageRules(Lsn start)>& rules,
                                             PreviousSnapshot* previous, Time began) {
   previous_ = previous;
   began_ = began;
   TRY(begin());
-  CapturePipeline pipeline(world_, session_, TRY(rules(start_)), entries_);
+  CapturePipeline pipeline(world_, session_, rules(start_), entries_);
   TRY(pipeline.run([this] { return next(); }));
   outcome_.totals = std::move(pipeline.totals());
   TRY(finish());

@@ -113,7 +113,6 @@ Result<void> Capture::connect() {
   source_.page_bytes = facts_.page_bytes;
   source_.checksums = facts_.checksums;
   source_.from_standby = facts_.in_recovery;
-  source_.databases = TRY(read_database_rows(*server_));
   return {};
 }
 
@@ -371,12 +370,7 @@ Result<void> Capture::by_protocol() {
       for (auto& [table, item] : tables.items()) item["exact"] = false;
     }
   }
-  // The protocol tells no inodes. What the server says once the backup has begun counts:
-  // a database that is made again later than that is made again by replay, too.
-  const auto begun = [&](Lsn start) -> Result<PageRules> {
-    if (previous_) previous_->leave_out_others(TRY(read_database_rows(*server_)));
-    return rules(start);
-  };
+  const auto begun = [&](Lsn start) { return rules(start); };
   BaseBackup::Outcome outcome = TRY(backup.run(begun, previous_.get(), began_));
   TRY(look_for_links(wanted, outcome.sent));
   outcome.end.time = TRY(server_time(*server_));

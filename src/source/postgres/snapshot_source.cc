@@ -56,8 +56,7 @@ json to_json(const SnapshotSource& source) {
           {"links", std::move(links)},
           {"bad_pages", problems_to_json(source.bad_pages)},
           {"torn_pages", problems_to_json(source.torn_pages)},
-          {"counts", source.counts},
-          {"databases", source.databases}};
+          {"counts", source.counts}};
 }
 
 Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
@@ -88,7 +87,6 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
     source.bad_pages = problems_from_json(from.value("bad_pages", json::array()));
     source.torn_pages = problems_from_json(from.value("torn_pages", json::array()));
     source.counts = from.value("counts", json::object());
-    source.databases = from.value("databases", source.databases);
   } catch (const json::exception& error) {
     return make_error(ErrorCode::kInvalidData, "the snapshot of '{}' does not describe a PostgreSQL cluster: {}",
                       snapshot.component, error.what());
