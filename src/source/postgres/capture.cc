@@ -68,6 +68,7 @@ class Capture {
   Result<void> connect();
   Result<void> choose_method();
   Result<void> open_previous();
+  Result<void> await_last_segment(WalArchive& archive, Lsn start);
   Result<void> ask_the_log(Lsn start);
   Result<void> by_files();
   Result<void> by_protocol();
@@ -151,6 +152,18 @@ Result<void> Capture::open_previous() {
   return {};
 }
 
+// The server has just ended it, and by it the stored log is known to be the server's own.
+Result<void> Capture::await_last_segment(WalArchive& archive, Lsn start) {
+  GatherOptions last;
+  last.timeline = facts_.timeline;
+  last.to = segment_start(start, facts_.segment_bytes);
+  last.from = Lsn{last.to.value - facts_.segment_bytes};
+  last.archives = facts_.archives;
+  const auto gaps = await_archiver(world_, archive, last);
+  if (!gaps.ok() && gaps.error().code() != ErrorCode::kNotFound) return gaps.error().clone();
+  return {};
+}
+
 // What has changed between the previous snapshot's start and ours. Where the log can't
 // tell, each changed file is read and its pages are compared with those of then.
 Result<void> Capture::ask_the_log(Lsn start) {
@@ -158,6 +171,7 @@ Result<void> Capture::ask_the_log(Lsn start) {
   if (!previous_ || facts_.page_bytes != kPageBytes || !regions_fit) return {};
   world_.progress.phase = "asking the log what has changed";
   auto archive = TRY(open_archive());
+  TRY(await_last_segment(*archive, start));
   auto changes = read_changes(world_, *archive, {facts_.timeline, previous_->start(), start, directory_});
   if (!changes.ok() && changes.error().code() == ErrorCode::kInterrupted) return std::move(changes).error();
   if (!changes.ok()) {
