@@ -549,6 +549,53 @@ TEST_F(SetBackTest, DoesNotGoOnWithAnotherHistoryWithinASegment) { expect_refusa
 
 TEST_F(SetBackTest, DoesNotGoOnWithAnotherHistoryBetweenSegments) { expect_refusal(true); }
 
+// As above, but the server is promoted before it is received from again: the old history is stored
+// under an ancestor's name.
+class SetBackAndPromotedTest : public ReceiverTest {
+ protected:
+  void set_back_and_promote(bool between_segments) {
+    start();
+    insert(100);
+    receive_all();
+    keep_copy();
+    insert(400);
+    server_->sql("SELECT pg_switch_wal()");
+    insert(10);
+    receive_all();
+    set_back();
+    insert(50);
+    if (between_segments) server_->sql("SELECT pg_switch_wal()");
+    server_->server().kill();
+    const std::string signal = server_->server().data_directory() + "/standby.signal";
+    ASSERT_TRUE(write_file_durably(real_file_system(), signal, {}, 0644).ok());
+    ASSERT_TRUE(server_->server().start().ok());
+    server_->sql("SELECT pg_promote()");
+    insert(50);
+  }
+  Lsn parted() {
+    const auto history = server_->archive().history(2);
+    return history.ok() ? history->back().left_at : Lsn{};
+  }
+};
+
+TEST_F(SetBackAndPromotedTest, IsRefusedWithinASegment) {
+  ASSERT_NO_FATAL_FAILURE(set_back_and_promote(false));
+  const std::string outcome = outcome_of_receiving();
+  EXPECT_THAT(outcome, HasSubstr(fmt::format("differs, before timeline 2 begins at {}, from what is stored of timeline "
+                                             "1 (the server was set back before it was promoted",
+                                             parted().text())));
+  EXPECT_EQ(stored_end(server_->archive(), 2), Lsn{}) << "nothing of it is stored";
+}
+
+TEST_F(SetBackAndPromotedTest, IsRefusedBetweenSegments) {
+  ASSERT_NO_FATAL_FAILURE(set_back_and_promote(true));
+  const std::string outcome = outcome_of_receiving();
+  EXPECT_EQ(parted().value % server_->identity().segment_bytes, 0u);
+  EXPECT_THAT(outcome,
+              HasSubstr(fmt::format("is not what is stored up to {}: the server was set back", parted().text())));
+  EXPECT_EQ(stored_end(server_->archive(), 2), Lsn{}) << "nothing of it is stored";
+}
+
 // With synchronous_commit = remote_write the server goes by what is written.
 TEST_F(ReceiverTest, SynchronousCallsWrittenOnlyWhatIsStored) {
   start();

@@ -246,6 +246,42 @@ TEST_F(WalArchiveTest, FollowsTimelinesThroughTheirHistory) {
   EXPECT_EQ(archive_->history(3).error().code(), ErrorCode::kNotFound);
 }
 
+// A server that was set back, lived on and was promoted archives under a name of its own what is
+// another history.
+TEST_F(WalArchiveTest, RefusesATimelineThatBeginsInAnotherHistory) {
+  const TestWal wal = some_wal();
+  TestWal other;
+  other.commit(600, kNoon);
+  other.filler(100);
+  const Lsn fork_at = other.position();
+  ASSERT_LT(fork_at, Lsn{2 * kSegment});
+  TestWal promoted = other.fork(2);
+  promoted.commit(800, kNoon + Duration::seconds(100));
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment}, wal.bytes().subspan(0, 50))), "");
+  const std::string history = fmt::format("1\t{}\tno recovery target specified\n", fork_at.text());
+  ASSERT_EQ(problem(archive_->push("00000002.history", as_bytes(history))), "");
+  const std::string refusal = fmt::format(
+      "WAL segment 000000020000000000000001 differs, before timeline 2 begins at {}, from what is stored of timeline 1",
+      fork_at.text());
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment + 50}, wal.bytes().subspan(50, 3000))), "");
+  const auto whole = archive_->push("000000020000000000000001", promoted.segment(0));
+  ASSERT_FALSE(whole.ok());
+  EXPECT_EQ(whole.error().code(), ErrorCode::kMismatch);
+  EXPECT_EQ(whole.error().message(), refusal);
+  EXPECT_EQ(archive_->push_part(2, Lsn{kSegment}, promoted.bytes()).error().message(), refusal);
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+  EXPECT_EQ(open()->push("000000020000000000000001", promoted.segment(0)).error().message(), refusal);
+
+  // Of the same history, and parted later.
+  TestWal own = TestWal();
+  own.commit(700, kNoon);
+  const std::string true_history = fmt::format("1\t{}\tno recovery target specified\n", own.position().text());
+  TestWal child = own.fork(3);
+  child.commit(900, kNoon + Duration::seconds(100));
+  ASSERT_EQ(problem(archive_->push("00000003.history", as_bytes(true_history))), "");
+  EXPECT_EQ(problem(archive_->push("000000030000000000000001", child.segment(0))), "");
+}
+
 TEST_F(WalArchiveTest, SaysWhatIsStoredAndHowFarItIsProven) {
   const TestWal wal = some_wal();
   for (size_t i = 0; i < 3; i++) ASSERT_EQ(problem(archive_->push(wal.segment_name(i), wal.segment(i))), "");
