@@ -215,6 +215,50 @@ TEST_F(WalArchiveTest, APathIsReadAgainWhenAHoleIsFilledMeanwhile) {
   EXPECT_EQ(path->end(), Lsn{4 * kSegment});
 }
 
+// Two histories of one server under one name: by the names it is a whole log, by the records it is not.
+TEST_F(WalArchiveTest, APathEndsWhereAnotherHistoryBegins) {
+  // Goes into the next segment by a switch, or by a record that lies across, perhaps over several.
+  const auto live = [](size_t more, size_t across) {
+    TestWal wal;
+    wal.fill_segment();
+    wal.filler(more);
+    if (across > 0)
+      wal.filler(across);
+    else
+      wal.switch_segment();
+    wal.commit(700, kNoon);
+    wal.switch_segment();
+    wal.commit(701, kNoon);
+    return wal;
+  };
+  for (const size_t across : {0, 9'000, 2'200'000}) {
+    SCOPED_TRACE(across);
+    store_.wipe();
+    archive_ = open();
+    const TestWal wal = live(100, across), other = live(500, across);
+    const size_t last = across / kSegment + 2, mixed = last - 1;
+    for (size_t i = 0; i < mixed; i++) ASSERT_EQ(problem(archive_->push(wal.segment_name(i), wal.segment(i))), "");
+    // In parts: the first of them holds only the end of the record that lies across.
+    const ByteView bytes = (across == 0 ? other : wal).bytes().subspan(mixed * kSegment);
+    ASSERT_EQ(problem(archive_->push_part(1, Lsn{last * kSegment}, bytes.first(60))), "");
+    ASSERT_EQ(problem(archive_->push_part(1, Lsn{last * kSegment + 60}, bytes.subspan(60, kSegment - 60))), "");
+    const auto path = WalPath::follow(*archive_, 1, Lsn{kSegment});
+    ASSERT_TRUE(path.ok());
+    if (across > 0) {
+      EXPECT_EQ(path->broken().value_or(""), "");
+      EXPECT_EQ(path->end(), Lsn{(last + 1) * kSegment});
+      EXPECT_TRUE(path->last_commit());
+      continue;
+    }
+    EXPECT_THAT(
+        path->broken().value_or(""),
+        ::testing::HasSubstr("WAL segment 000000010000000000000002 does not go on from the one before: its first "
+                             "record follows one at"));
+    EXPECT_EQ(path->end(), Lsn{2 * kSegment});
+    EXPECT_FALSE(path->last_commit());
+  }
+}
+
 TEST_F(WalArchiveTest, NeverCallsAbsentWhatCannotBeTold) {
   const TestWal wal = some_wal();
   store_.break_down(make_error(ErrorCode::kUnavailable, "the store is away"));
