@@ -349,7 +349,7 @@ Result<std::vector<std::string>> Capture::directories_wanted() {
                                      "pg_xact"};
   const Rows rows = TRY(server_->exec(
       "select 'base/' || d.oid from pg_database d join pg_tablespace s on s.oid = d.dattablespace where s.spcname ="
-      " 'pg_default'"));
+      " 'pg_default' union all select 'pg_tblspc/' || oid from pg_tablespace where spcname !~ '^pg_'"));
   for (size_t i = 0; i < rows.size(); i++) wanted.emplace_back(rows.at(i, 0));
   return wanted;
 }
@@ -359,6 +359,12 @@ Result<void> Capture::look_for_links(const std::vector<std::string>& wanted, con
   const std::vector<std::string> still = TRY(directories_wanted());
   for (const std::string& path : wanted) {
     if (sent.contains(path) || std::find(still.begin(), still.end(), path) == still.end()) continue;
+    if (path.starts_with("pg_tblspc/")) {
+      return make_error(ErrorCode::kUnsupported,
+                        "{} is a tablespace in place (allow_in_place_tablespaces), of which BASE_BACKUP sends nothing",
+                        path)
+          .with_hint("capture by reading files (method: files)");
+    }
     return make_error(ErrorCode::kUnsupported,
                       "{} is a link, and of links in the data directory BASE_BACKUP sends nothing", path)
         .with_hint("capture by reading files (method: files), or put a directory there in place of the link");

@@ -79,8 +79,11 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
     source.method = from.value("method", "files");
     source.incremental = from.value("incremental", "");
     for (const json& item : from.value("tablespaces", json::array())) {
-      source.tablespaces.push_back({item.at("oid").get<std::string>(), item.at("location").get<std::string>(),
-                                    item.at("directory").get<std::string>()});
+      SnapshotTablespace space{item.at("oid").get<std::string>(), item.at("location").get<std::string>(),
+                               item.at("directory").get<std::string>()};
+      // One that lies in pg_tblspc itself was listed by captures over the protocol. It is a
+      // directory like others, and goes where its cluster goes.
+      if (space.location.starts_with('/')) source.tablespaces.push_back(std::move(space));
     }
     for (const json& item : from.value("links", json::array()))
       source.links.push_back({item.at("path").get<std::string>(), item.at("target").get<std::string>()});
