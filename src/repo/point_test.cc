@@ -238,7 +238,7 @@ TEST(Retention, points_dated_in_the_future_stay_and_count_for_no_rule) {
   for (int hours = 0; hours < 4; hours++)
     points.push_back(point_at(kNow - Duration::hours(hours), static_cast<uint64_t>(hours)));
   for (int days = 1; days < 4; days++)
-    points.push_back(point_at(kNow + Duration::hours(24 * days), static_cast<uint64_t>(10 + days)));
+    points.push_back(point_at(kNow + Duration::hours(24 * days), 10 + static_cast<uint64_t>(days)));
   EXPECT_EQ(kept(decide(policy, points, {.verified = {points.back().id, points[1].id}}, kNow)),
             (std::vector<std::string>{"2026-03-06T12: newest; last 2; daily 2026-03-06;",
                                       "2026-03-06T11: last verified; last 2;", "2026-03-07T12: dated in the future;",

@@ -257,6 +257,13 @@ class Postgres(Case):
         plan = self.holdfast("restore", "--keep-archiving", "--dry-run", "--json", prefix=elsewhere).json()["components"][0]
         self.assertFalse(plan["archiving_off"])
 
+    def test_an_incremental_goes_by_the_wal_that_is_archived(self):
+        self.write_history()
+        for _ in range(2):
+            self.server.sql("insert into t values (4)")
+            taken = self.as_server("backup", "--json").json()["point"]["components"][0]
+            self.assertEqual(taken["changes_known_by"], "wal")
+
     def test_retention_after_a_major_upgrade(self):
         """A component that goes on as another cluster: what the old one's kept points need stays, and goes with them."""
         instant = self.write_history()

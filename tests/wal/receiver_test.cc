@@ -25,7 +25,7 @@ using ::testing::IsEmpty;
 class ReceiverTest : public ::testing::Test {
  protected:
   void start(const std::map<std::string, std::string>& settings = {}) {
-    auto made = WalServer::create(15, 1, settings);
+    auto made = WalServer::create(major_, 1, settings);
     ASSERT_TRUE(made.ok()) << made.error().text();
     server_ = std::move(made).value();
     server_->sql("CREATE TABLE public.t (i bigserial PRIMARY KEY, s text)");
@@ -97,6 +97,7 @@ class ReceiverTest : public ::testing::Test {
     return receiver.stop();
   }
 
+  int major_ = 15;
   std::unique_ptr<WalServer> server_;
 };
 
@@ -549,6 +550,53 @@ TEST_F(SetBackTest, DoesNotGoOnWithAnotherHistoryWithinASegment) { expect_refusa
 
 TEST_F(SetBackTest, DoesNotGoOnWithAnotherHistoryBetweenSegments) { expect_refusal(true); }
 
+// As above, but the server is promoted before it is received from again: the old history is stored
+// under an ancestor's name.
+class SetBackAndPromotedTest : public ReceiverTest {
+ protected:
+  void set_back_and_promote(bool between_segments) {
+    start();
+    insert(100);
+    receive_all();
+    keep_copy();
+    insert(400);
+    server_->sql("SELECT pg_switch_wal()");
+    insert(10);
+    receive_all();
+    set_back();
+    insert(50);
+    if (between_segments) server_->sql("SELECT pg_switch_wal()");
+    server_->server().kill();
+    const std::string signal = server_->server().data_directory() + "/standby.signal";
+    ASSERT_TRUE(write_file_durably(real_file_system(), signal, {}, 0644).ok());
+    ASSERT_TRUE(server_->server().start().ok());
+    server_->sql("SELECT pg_promote()");
+    insert(50);
+  }
+  Lsn parted() {
+    const auto history = server_->archive().history(2);
+    return history.ok() ? history->back().left_at : Lsn{};
+  }
+};
+
+TEST_F(SetBackAndPromotedTest, IsRefusedWithinASegment) {
+  ASSERT_NO_FATAL_FAILURE(set_back_and_promote(false));
+  const std::string outcome = outcome_of_receiving();
+  EXPECT_THAT(outcome, HasSubstr(fmt::format("differs, before timeline 2 begins at {}, from what is stored of timeline "
+                                             "1 (the server was set back before it was promoted",
+                                             parted().text())));
+  EXPECT_EQ(stored_end(server_->archive(), 2), Lsn{}) << "nothing of it is stored";
+}
+
+TEST_F(SetBackAndPromotedTest, IsRefusedBetweenSegments) {
+  ASSERT_NO_FATAL_FAILURE(set_back_and_promote(true));
+  const std::string outcome = outcome_of_receiving();
+  EXPECT_EQ(parted().value % server_->identity().segment_bytes, 0u);
+  EXPECT_THAT(outcome,
+              HasSubstr(fmt::format("is not what is stored up to {}: the server was set back", parted().text())));
+  EXPECT_EQ(stored_end(server_->archive(), 2), Lsn{}) << "nothing of it is stored";
+}
+
 // With synchronous_commit = remote_write the server goes by what is written.
 TEST_F(ReceiverTest, SynchronousCallsWrittenOnlyWhatIsStored) {
   start();
@@ -572,13 +620,66 @@ TEST_F(ReceiverTest, SynchronousCallsWrittenOnlyWhatIsStored) {
 }
 
 // Case: the name of the slot is that of a subscriber's.
-TEST_F(ReceiverTest, LeavesASlotForLogicalReplicationAlone) {
+// Before 15 a server does not tell over the replication protocol what a slot is.
+class SlotTest : public ReceiverTest, public ::testing::WithParamInterface<int> {
+ protected:
+  void SetUp() override {
+    if (!servers::find_postgres(GetParam())) GTEST_SKIP() << "there is no PostgreSQL " << GetParam() << " here";
+    major_ = GetParam();
+  }
+};
+
+TEST_P(SlotTest, OneForLogicalReplicationIsLeftAlone) {
   start({{"wal_level", "logical"}});
   server_->sql("SELECT pg_create_logical_replication_slot('holdfast_test', 'pgoutput')");
   EXPECT_EQ(outcome_of_receiving(),
             "the slot 'holdfast_test' is one for logical replication (give the component another 'slot')");
   EXPECT_EQ(server_->sql("SELECT slot_type FROM pg_replication_slots"), "logical");
 }
+
+// The role may replicate and nothing else.
+TEST_P(SlotTest, OneOfWhichNobodyTellsWhatItIsIsLeftAlone) {
+  start({{"wal_level", "logical"}});
+  server_->sql("CREATE ROLE replicator LOGIN REPLICATION");
+  server_->sql("SELECT pg_create_logical_replication_slot('holdfast_test', 'pgoutput')");
+  const std::string hba = "local replication replicator trust\nlocal all replicator reject\nlocal all all trust\n";
+  ASSERT_TRUE(
+      write_file_durably(real_file_system(), server_->server().data_directory() + "/pg_hba.conf", as_bytes(hba), 0644)
+          .ok());
+  server_->sql("SELECT pg_reload_conf()");
+  server_->connect_as("replicator");
+  ASSERT_TRUE(wait_until([&] { return !ServerSession::connect(server_->connection()).ok(); })) << "read anew";
+  LiveReceiver receiver(*server_, receiver_options());
+  ASSERT_TRUE(wait_until([&] { return receiver.state().reconnects > 1 || receiver.ended(); }));
+  EXPECT_THAT(receiver.state().trouble + receiver.stop(), HasSubstr("logical"));
+  EXPECT_EQ(server_->sql("SELECT slot_type FROM pg_replication_slots"), "logical");
+}
+
+TEST_P(SlotTest, OneThatTheServerHasGivenUpIsMadeAnew) {
+  start();
+  insert(100);
+  receive_all();
+  ASSERT_TRUE(wait_until([&] { return server_->sql("SELECT active FROM pg_replication_slots") == "f"; }));
+  server_->sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+  server_->sql("SELECT pg_reload_conf()");
+  for (int i = 0; i < 4; i++) {
+    insert(400);
+    server_->sql("SELECT pg_switch_wal()");
+  }
+  ASSERT_TRUE(wait_until([&] {
+    server_->sql("CHECKPOINT");
+    return server_->sql("SELECT wal_status FROM pg_replication_slots") == "lost";
+  }));
+  LiveReceiver receiver(*server_, receiver_options());
+  insert(100);
+  ASSERT_TRUE(wait_until_stored(server_->flushed())) << receiver.state().trouble;
+  ASSERT_TRUE(wait_until([&] { return receiver.state().gaps == 1; })) << receiver.state().trouble;
+  EXPECT_EQ(server_->sql("SELECT wal_status || ' ' || active FROM pg_replication_slots"), "reserved true");
+  EXPECT_EQ(receiver.stop(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Versions, SlotTest, ::testing::Values(13, 14, 15, 18),
+                         [](const auto& test) { return "PostgreSQL" + std::to_string(test.param); });
 
 TEST_F(ReceiverTest, StopsAtOnceWhenThereIsNoServer) {
   start();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/filesystem.h"
+#include "source/postgres/dump.h"
 #include "source/postgres/replication_session.h"
 #include "source/postgres/wal_path.h"
 
@@ -32,6 +33,10 @@ std::unique_ptr<WalArchive> WalServer::another_archive() { return another_archiv
 
 std::unique_ptr<WalArchive> WalServer::another_archive(repo::LogStore& store) {
   return WalArchive::open(store, system_clock(), identity_).value();
+}
+
+void WalServer::connect_as(const std::string& role) {
+  connection_.conninfo = conninfo_with(connection_.conninfo, "user", role);
 }
 
 std::string WalServer::sql(const std::string& statement) {

@@ -28,6 +28,7 @@ class WalServer {
   postgres::WalArchive& archive() { return *archive_; }
   postgres::TestLogStore& store() { return store_; }
   const postgres::Connection& connection() const { return connection_; }
+  void connect_as(const std::string& role);
   const servers::ScratchDirectory& scratch() const { return scratch_; }
   const postgres::WalArchive::Identity& identity() const { return identity_; }
   // An archive on the same records, as another process would have it.

@@ -67,7 +67,9 @@ Result<void> BaseBackup::begin() {
   for (size_t row = 0; row < second->rows.size(); row++) {
     const std::string oid(second->rows.at(row, 0));
     archives_.push_back(oid);
-    if (!oid.empty()) outcome_.tablespaces.push_back({oid, std::string(second->rows.at(row, 1)), "pg_tblspc/" + oid});
+    const std::string location(second->rows.at(row, 1));
+    // One in place lies in pg_tblspc itself, which a path that is not absolute says.
+    if (location.starts_with('/')) outcome_.tablespaces.push_back({oid, location, "pg_tblspc/" + oid});
   }
   world_.progress.phase = "copying";
   return {};
@@ -125,6 +127,7 @@ Result<bool> BaseBackup::open_archive() {
     archive_name_ = archives_[next_archive_++];
   }
   prefix_ = archive_name_.empty() ? "" : "pg_tblspc/" + archive_name_ + "/";
+  if (!archive_name_.empty()) outcome_.sent.insert("pg_tblspc/" + archive_name_);
   tar_ = std::make_unique<TarReader>([this] { return pull(); });
   return true;
 }
@@ -247,8 +250,9 @@ Result<void> BaseBackup::add_roots() {
   entry.modified = began_;
   entries_.add(entry);
   // The server sends a map instead of the links in pg_tblspc.
-  for (const SnapshotTablespace& space : outcome_.tablespaces) {
-    entry.path = space.directory;
+  for (const std::string& oid : archives_) {
+    if (oid.empty()) continue;
+    entry.path = "pg_tblspc/" + oid;
     entries_.add(entry);
   }
   return {};
@@ -269,12 +273,12 @@ Result<void> BaseBackup::finish() {
   return add_roots();
 }
 
-Result<BaseBackup::Outcome> BaseBackup::run(const std::function<Result<PageRules>(Lsn start)>& rules,
+Result<BaseBackup::Outcome> BaseBackup::run(const std::function<PageRules(Lsn start)>& rules,
                                             PreviousSnapshot* previous, Time began) {
   previous_ = previous;
   began_ = began;
   TRY(begin());
-  CapturePipeline pipeline(world_, session_, TRY(rules(start_)), entries_);
+  CapturePipeline pipeline(world_, session_, rules(start_), entries_);
   TRY(pipeline.run([this] { return next(); }));
   outcome_.totals = std::move(pipeline.totals());
   TRY(finish());

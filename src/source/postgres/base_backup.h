@@ -71,7 +71,7 @@ class BaseBackup {
     std::set<std::string> sent;  // directories and *.conf: the server leaves links out, and does not say so
   };
   // `rules` is asked once the backup has begun, with where.
-  Result<Outcome> run(const std::function<Result<PageRules>(Lsn start)>& rules, PreviousSnapshot* previous, Time began);
+  Result<Outcome> run(const std::function<PageRules(Lsn start)>& rules, PreviousSnapshot* previous, Time began);
 
  private:
   Result<void> begin();

@@ -69,6 +69,7 @@ class Capture {
   Result<void> connect();
   Result<void> choose_method();
   Result<void> open_previous();
+  Result<void> await_last_segment(WalArchive& archive, Lsn start);
   Result<void> ask_the_log(Lsn start);
   Result<void> by_files();
   Result<void> by_protocol();
@@ -115,7 +116,6 @@ Result<void> Capture::connect() {
   source_.page_bytes = facts_.page_bytes;
   source_.checksums = facts_.checksums;
   source_.from_standby = facts_.in_recovery;
-  source_.databases = TRY(read_database_rows(*server_));
   return {};
 }
 
@@ -154,6 +154,18 @@ Result<void> Capture::open_previous() {
   return {};
 }
 
+// The server has just ended it, and by it the stored log is known to be the server's own.
+Result<void> Capture::await_last_segment(WalArchive& archive, Lsn start) {
+  GatherOptions last;
+  last.timeline = facts_.timeline;
+  last.to = segment_start(start, facts_.segment_bytes);
+  last.from = Lsn{last.to.value - facts_.segment_bytes};
+  last.archives = facts_.archives;
+  const auto gaps = await_archiver(world_, archive, last);
+  if (!gaps.ok() && gaps.error().code() != ErrorCode::kNotFound) return gaps.error().clone();
+  return {};
+}
+
 // What has changed between the previous snapshot's start and ours. Where the log can't
 // tell, each changed file is read and its pages are compared with those of then.
 Result<void> Capture::ask_the_log(Lsn start) {
@@ -161,6 +173,7 @@ Result<void> Capture::ask_the_log(Lsn start) {
   if (!previous_ || facts_.page_bytes != kPageBytes || !regions_fit) return {};
   world_.progress.phase = "asking the log what has changed";
   auto archive = TRY(open_archive());
+  TRY(await_last_segment(*archive, start));
   auto changes = read_changes(world_, *archive, {facts_.timeline, previous_->start(), start, directory_});
   if (!changes.ok() && changes.error().code() == ErrorCode::kInterrupted) return std::move(changes).error();
   if (!changes.ok()) {
@@ -338,7 +351,7 @@ Result<std::vector<std::string>> Capture::directories_wanted() {
                                      "pg_xact"};
   const Rows rows = TRY(server_->exec(
       "select 'base/' || d.oid from pg_database d join pg_tablespace s on s.oid = d.dattablespace where s.spcname ="
-      " 'pg_default'"));
+      " 'pg_default' union all select 'pg_tblspc/' || oid from pg_tablespace where spcname !~ '^pg_'"));
   for (size_t i = 0; i < rows.size(); i++) wanted.emplace_back(rows.at(i, 0));
   return wanted;
 }
@@ -348,6 +361,12 @@ Result<void> Capture::look_for_links(const std::vector<std::string>& wanted, con
   const std::vector<std::string> still = TRY(directories_wanted());
   for (const std::string& path : wanted) {
     if (sent.contains(path) || std::find(still.begin(), still.end(), path) == still.end()) continue;
+    if (path.starts_with("pg_tblspc/")) {
+      return make_error(ErrorCode::kUnsupported,
+                        "{} is a tablespace in place (allow_in_place_tablespaces), of which BASE_BACKUP sends nothing",
+                        path)
+          .with_hint("capture by reading files (method: files)");
+    }
     return make_error(ErrorCode::kUnsupported,
                       "{} is a link, and of links in the data directory BASE_BACKUP sends nothing", path)
         .with_hint("capture by reading files (method: files), or put a directory there in place of the link");
@@ -373,12 +392,7 @@ Result<void> Capture::by_protocol() {
       for (auto& [table, item] : tables.items()) item["exact"] = false;
     }
   }
-  // The protocol tells no inodes. What the server says once the backup has begun counts:
-  // a database that is made again later than that is made again by replay, too.
-  const auto begun = [&](Lsn start) -> Result<PageRules> {
-    if (previous_) previous_->leave_out_others(TRY(read_database_rows(*server_)));
-    return rules(start);
-  };
+  const auto begun = [&](Lsn start) { return rules(start); };
   BaseBackup::Outcome outcome = TRY(backup.run(begun, previous_.get(), began_));
   TRY(look_for_links(wanted, outcome.sent));
   outcome.end.time = TRY(server_time(*server_));

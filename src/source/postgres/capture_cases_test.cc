@@ -361,6 +361,44 @@ TEST_F(CaptureCases, AServerThatWasSetBackGivesItsOwnPages) {
   }
 }
 
+// As above, but the log of the life it lost is stored, and fits to that of the new one by its links.
+TEST_F(CaptureCases, AServerThatWasSetBackDoesNotGoByTheLogOfTheLifeItLost) {
+  const std::string old = cluster_->scratch() + "/old";
+  ASSERT_OK(cluster_->append_configuration("wal_keep_size = '1GB'\n"));
+  ASSERT_OK(cluster_->sql("create table t as select g, 'aaa' as word from generate_series(1, 1000) g"));
+  ASSERT_OK(cluster_->sql("vacuum t"));
+  ASSERT_OK(cluster_->stop());
+  ASSERT_OK(run_program({"cp", "-a", cluster_->data(), old}));
+  ASSERT_OK(cluster_->start());
+  ASSERT_OK(cluster_->sql("update t set word = 'bbb'"));
+  auto first = rig_->capture(*cluster_);
+  ASSERT_OK(first);
+  const uint64_t size = snapshot_source(first.value()).value().segment_bytes;
+  Lsn end = segment_start(parse_lsn(cluster_->sql("select pg_current_wal_insert_lsn()").value()).value(), size);
+  auto archive = rig_->archive(first.value());
+  ASSERT_OK(archive);
+  for (int i = 0; i < 3; i++, end.value += size) {
+    ASSERT_OK(cluster_->sql("select pg_logical_emit_message(false, '', ''), pg_switch_wal()"));
+    const std::string name = segment_name(1, end, size);
+    const auto content = read_file(real_file_system(), path("pg_wal/" + name), size);
+    ASSERT_OK(content);
+    ASSERT_OK(archive.value()->push(name, content.value()));
+  }
+  ASSERT_OK(cluster_->stop());
+  ASSERT_OK(run_program({"rm", "-r", cluster_->data() + "/pg_wal"}));
+  ASSERT_OK(run_program({"cp", "-a", old + "/.", cluster_->data()}));
+  ASSERT_OK(cluster_->start());
+  ASSERT_OK(cluster_->sql("update t set word = 'ccc'"));
+  while (parse_lsn(cluster_->sql("select pg_current_wal_insert_lsn()").value()).value().value < end.value + 2 * size)
+    ASSERT_OK(cluster_->sql("select pg_logical_emit_message(false, '', ''), pg_switch_wal()"));
+  auto second = rig_->capture(*cluster_, &first.value());
+  ASSERT_OK(second);
+  EXPECT_EQ(second.value().source["incremental"], "pages");
+  auto restored = rig_->restore(second.value());
+  ASSERT_OK(restored);
+  EXPECT_EQ(restored.value()->sql("select string_agg(distinct word, ' ') from t").value(), "ccc");
+}
+
 // A directory of the same cluster whose server may have been started in the same second.
 TEST_F(CaptureCases, ADirectoryOfAnotherServerOfTheClusterIsNotTaken) {
   const std::string copy = cluster_->scratch() + "/copy";

@@ -95,6 +95,7 @@ class ChainReader {
     }
     const SegmentMaps end = TRY(maps_of_last(last));
     TRY(add(last, end));
+    TRY(prove_own(last));
     return std::move(changes_);
   }
 
@@ -105,6 +106,10 @@ class ChainReader {
   Result<BlockMap> scan_archived(Lsn segment);
   Result<Bytes> read_server_segment(Lsn segment, uint64_t length);
   Result<void> count_bytes(uint64_t bytes);
+  Result<void> prove_own(Lsn last);
+  Result<bool> is_own(Lsn segment, Lsn end);
+  Lsn stored_end(Lsn segment) const;
+  bool has_time(Lsn segment, ByteView content) const;
   Result<void> add(Lsn segment, const SegmentMaps& maps);
   Result<void> join(Lsn segment, const SegmentMaps& maps);
   std::string name_of(Lsn segment) const { return segment_name(stretch_.timeline, segment, segment_bytes_); }
@@ -164,16 +169,21 @@ Result<BlockMap> ChainReader::scan_archived(Lsn segment) {
   return scanner.take_map();
 }
 
+// Where what is stored of a segment from its beginning ends.
+Lsn ChainReader::stored_end(Lsn segment) const {
+  Lsn end = segment;
+  const auto pieces = pieces_.find(segment);
+  if (pieces == pieces_.end()) return end;
+  for (const WalPiece& piece : pieces->second) {
+    if (piece.from <= end) end = std::max(end, piece.to);
+  }
+  return end;
+}
+
 Result<SegmentMaps> ChainReader::maps_of(Lsn segment) {
   SegmentMaps found;
   const auto pieces = pieces_.find(segment);
-  Lsn end = segment;
-  if (pieces != pieces_.end()) {
-    for (const WalPiece& piece : pieces->second) {
-      if (piece.from <= end) end = std::max(end, piece.to);
-    }
-  }
-  if (end.value < segment.value + segment_bytes_) {
+  if (stored_end(segment).value < segment.value + segment_bytes_) {
     const Bytes content = TRY(read_server_segment(segment, segment_bytes_));
     if (content.size() != segment_bytes_) return not_known(name_of(segment) + " is not whole");
     SegmentScanner scanner(segment, segment_bytes_);
@@ -246,6 +256,44 @@ Result<void> ChainReader::add(Lsn segment, const SegmentMaps& maps) {
     if (!added.ok()) return std::move(added).error().with_context(name_of(segment));
   }
   return join(segment, maps);
+}
+
+// Whether a record of the stretch says when it was written.
+bool ChainReader::has_time(Lsn segment, ByteView content) const {
+  bool found = false;
+  WalReader reader(segment, segment_bytes_, [&](const WalEvent& event) {
+    found = found || (event.start >= stretch_.from && event.time != Time());
+  });
+  reader.feed(content);
+  return found;
+}
+
+// Compares what is stored of a segment before `end` with the server's own copy. False: it
+// is the same, but may be of another history, too.
+Result<bool> ChainReader::is_own(Lsn segment, Lsn end) {
+  const uint64_t length = std::min(end, stored_end(segment)).value - segment.value;
+  if (length == 0) return false;
+  const auto file = TRY(world_.fs.open(join_path(join_path(stretch_.data_directory, "pg_wal"), name_of(segment)), {}));
+  Bytes own(length);
+  own.resize(TRY(file->read_at(0, own.mutable_view())));
+  const auto stored = TRY(archive_.fetch(name_of(segment)));
+  if (!stored) return not_known(name_of(segment) + " is gone");
+  if (!equal(own, stored->view(0, length)))
+    return not_known(name_of(segment) + " is stored with other content: the server was set back");
+  return has_time(segment, own);
+}
+
+// By their links the segments of another history may fit, too: where little happens each ends
+// at the same place. A commit or a checkpoint at one time happened in one history only. So
+// the server's own copies are compared, from the end backwards, to the first that holds one.
+Result<void> ChainReader::prove_own(Lsn last) {
+  for (Lsn at = last; at >= segment_start(stretch_.from, segment_bytes_); at.value -= segment_bytes_) {
+    const auto own = is_own(at, stretch_.to);
+    if (!own.ok() && own.error().code() == ErrorCode::kNotFound) break;
+    if (!own.ok()) return own.error().clone();
+    if (own.value()) return {};
+  }
+  return not_known("nothing that the server still has of its log shows that the stored one is its own");
 }
 
 }  // namespace

@@ -385,10 +385,17 @@ Result<void> ServerSession::send(const std::string& sql) {
 }
 
 Result<std::optional<ServerSession::Taken>> ServerSession::take(std::optional<Duration> deadline) {
-  pg_result* result = TRY(next_result(now() + deadline.value_or(options_.deadline)));
+  const Duration until = now() + deadline.value_or(options_.deadline);
+  pg_result* result = TRY(next_result(until));
   if (!result) return std::optional<Taken>();
   Taken taken{Rows(result)};
-  if (is_failure(result)) return server_error(result);
+  if (is_failure(result)) {
+    Error refusal = server_error(result);
+    // It ends the command, and a result that is not taken would stand in the way of the next.
+    const auto rest = next_result(until);
+    if (rest.ok() && rest.value()) PQclear(rest.value());
+    return refusal;
+  }
   taken.copy_both = PQresultStatus(result) == PGRES_COPY_BOTH;
   taken.copy_out = taken.copy_both || PQresultStatus(result) == PGRES_COPY_OUT;
   return std::optional<Taken>(std::move(taken));

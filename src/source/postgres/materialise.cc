@@ -518,7 +518,8 @@ Result<void> Materialiser::write_settings() {
     if (!text.empty() && text.back() != '\n') text += '\n';
   }
   if (!options_.restore_command.empty() || options_.standby) {
-    std::vector<std::pair<std::string, std::string>> settings;
+    auto settings =
+        settings_emptied(options_.standby ? decltype(target_.settings)() : target_.settings, !options_.standby);
     if (!options_.restore_command.empty()) settings.emplace_back("restore_command", options_.restore_command);
     if (options_.standby) {
       settings.emplace_back("recovery_target_timeline", "latest");

@@ -24,7 +24,6 @@ Result<std::unique_ptr<PreviousSnapshot>> PreviousSnapshot::open(repo::Repositor
   const SnapshotSource source = TRY(snapshot_source(snapshot));
   auto previous = std::make_unique<PreviousSnapshot>();
   previous->start_ = source.start;
-  previous->databases_ = source.databases;
   for (const FilePageProblem& page : source.bad_pages) previous->bad_.insert(page.path);
   for (const FilePageProblem& page : source.torn_pages) previous->torn_.insert(page.path);
   previous->reader_ = TRY(repo::TreeReader::open(repository, snapshot.root));
@@ -49,27 +48,7 @@ Result<std::optional<repo::Entry>> PreviousSnapshot::next_at(const std::string& 
   return std::optional<repo::Entry>();
 }
 
-Result<DatabaseRows> read_database_rows(ServerSession& session) {
-  const Rows rows =
-      TRY(session.exec("select oid, concat_ws(' ', pg_relation_filenode('pg_catalog.pg_database'), ctid, xmin) from "
-                       "pg_catalog.pg_database"));
-  DatabaseRows databases;
-  for (size_t i = 0; i < rows.size(); i++) databases.emplace(rows.at(i, 0), rows.at(i, 1));
-  return databases;
-}
-
-void PreviousSnapshot::leave_out_others(const DatabaseRows& now) {
-  same_.emplace();
-  for (const auto& [oid, row] : now) {
-    const auto then = databases_.find(oid);
-    if (then != databases_.end() && then->second == row) same_->insert(oid);
-  }
-}
-
 Result<std::optional<repo::Entry>> PreviousSnapshot::find(const std::string& path) {
-  const auto relation = parse_relation_path(path);
-  if (same_ && relation && relation->directory != "global" && !same_->contains(base_name(relation->directory)))
-    return std::optional<repo::Entry>();
   while (!loaded_) {
     auto read = reader_->next();
     if (!read.ok() && !is_damage(read.error())) return std::move(read).error();

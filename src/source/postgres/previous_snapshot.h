@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -14,12 +13,6 @@
 #include "source/postgres/lsn.h"
 
 namespace holdfast::postgres {
-
-// Of each database (by oid) what tells it from another that was made later with the
-// same oid: where its row of pg_database lies and which transaction wrote it. A row
-// that was merely changed looks like another database's, which costs storing anew.
-using DatabaseRows = std::map<std::string, std::string>;
-Result<DatabaseRows> read_database_rows(ServerSession& session);
 
 // The snapshot that a capture builds on, when it may.
 class PreviousSnapshot {
@@ -37,9 +30,6 @@ class PreviousSnapshot {
   Result<std::optional<repo::Entry>> next_at(const std::string& path);
   // The same in any order; holds all entries in memory from the first call on.
   Result<std::optional<repo::Entry>> find(const std::string& path);
-  // From now on find() finds nothing in databases that are not those of then. A
-  // database copied from its template has the template's pages, whose LSNs are old.
-  void leave_out_others(const DatabaseRows& now);
   // Files with pages that were bad then: they are read again each time.
   bool had_bad_pages(const std::string& path) const { return bad_.contains(path); }
   bool had_torn_pages(const std::string& path) const { return torn_.contains(path); }
@@ -50,8 +40,6 @@ class PreviousSnapshot {
   bool ended_ = false, loaded_ = false;
   std::unordered_map<std::string, repo::Entry> by_path_;
   std::set<std::string> bad_, torn_;
-  DatabaseRows databases_;                     // as they were before the snapshot began
-  std::optional<std::set<std::string>> same_;  // oids; empty: not asked
   Lsn start_;
 };
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -80,6 +81,7 @@ class Receiver {
  private:
   Result<void> session();
   Result<StreamStart> plan();
+  Result<StreamStart> by_way_of_ancestor(const StreamStart& from);
   Result<void> check_not_set_back();
   std::optional<bool> is_standby();
   Result<std::optional<Lsn>> ask_slot_restart();
@@ -222,7 +224,7 @@ Result<StreamStart> Receiver::plan() {
       TRY(plan_stream(archive_, session_->timeline(), slot_restart, session_->end(), gone_before_));
   is_try_ = slot_restart && from.position < segment_start(*slot_restart, archive_.identity().segment_bytes);
   const auto lost = std::exchange(lost_, std::nullopt);
-  if (!lost || from.position <= *lost) return from;
+  if (!lost || from.position <= *lost) return by_way_of_ancestor(from);
   // Going on with a gap (which log, points and restore name) protects from now on; waiting
   // would protect nothing.
   state_.gaps++;
@@ -232,6 +234,21 @@ Result<StreamStart> Receiver::plan() {
                                       "what is missing is gone from the server. Unless a backup was taken "
                                       "since, take one now; raise max_slot_wal_keep_size"}});
   return from;
+}
+
+// A timeline that begins where a segment does has nothing of its ancestor's in it. That it goes
+// on from what is stored the end of the ancestor's own stream proves.
+Result<StreamStart> Receiver::by_way_of_ancestor(const StreamStart& from) {
+  const uint64_t segment_bytes = archive_.identity().segment_bytes;
+  const auto path = path_to(session_->timeline(), TRY(archive_.history(session_->timeline())));
+  const auto piece = std::find_if(path.begin(), path.end(), [&](const auto& p) { return p.timeline == from.timeline; });
+  const bool begins = piece != path.end() && piece != path.begin() && piece->from == from.position;
+  if (!begins || from.position.value % segment_bytes != 0) return from;
+  const Lsn before{from.position.value - segment_bytes};
+  const uint32_t ancestor = std::prev(piece)->timeline;
+  const bool may_be_had = before >= std::max(gone_before_, unproven_before_);
+  if (!may_be_had || !TRY(archive_.fetch_whole(segment_name(ancestor, before, segment_bytes)))) return from;
+  return StreamStart{ancestor, from.position};
 }
 
 // A standby may be behind what is stored, and catches up; a primary has all that it ever sent.

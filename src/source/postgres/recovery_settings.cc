@@ -54,6 +54,21 @@ bool is_place_setting(std::string_view name) {
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
+std::vector<std::pair<std::string, std::string>> settings_emptied(
+    const std::vector<std::pair<std::string, std::string>>& settings, bool with_commands) {
+  std::vector<std::pair<std::string, std::string>> emptied;
+  for (const char* name : {"recovery_target", "recovery_target_lsn", "recovery_target_name", "recovery_target_time",
+                           "recovery_target_xid"}) {
+    const bool is_set =
+        std::any_of(settings.begin(), settings.end(), [&](const auto& setting) { return setting.first == name; });
+    if (!is_set) emptied.emplace_back(name, "");
+  }
+  if (!with_commands) return emptied;
+  emptied.emplace_back("archive_cleanup_command", "");
+  emptied.emplace_back("recovery_end_command", "");
+  return emptied;
+}
+
 std::string format_settings(const std::vector<std::pair<std::string, std::string>>& settings) {
   std::string lines;
   for (const auto& [name, value] : settings) {

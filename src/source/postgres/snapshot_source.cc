@@ -56,8 +56,7 @@ json to_json(const SnapshotSource& source) {
           {"links", std::move(links)},
           {"bad_pages", problems_to_json(source.bad_pages)},
           {"torn_pages", problems_to_json(source.torn_pages)},
-          {"counts", source.counts},
-          {"databases", source.databases}};
+          {"counts", source.counts}};
 }
 
 Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
@@ -80,15 +79,17 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
     source.method = from.value("method", "files");
     source.incremental = from.value("incremental", "");
     for (const json& item : from.value("tablespaces", json::array())) {
-      source.tablespaces.push_back({item.at("oid").get<std::string>(), item.at("location").get<std::string>(),
-                                    item.at("directory").get<std::string>()});
+      SnapshotTablespace space{item.at("oid").get<std::string>(), item.at("location").get<std::string>(),
+                               item.at("directory").get<std::string>()};
+      // One that lies in pg_tblspc itself was listed by captures over the protocol. It is a
+      // directory like others, and goes where its cluster goes.
+      if (space.location.starts_with('/')) source.tablespaces.push_back(std::move(space));
     }
     for (const json& item : from.value("links", json::array()))
       source.links.push_back({item.at("path").get<std::string>(), item.at("target").get<std::string>()});
     source.bad_pages = problems_from_json(from.value("bad_pages", json::array()));
     source.torn_pages = problems_from_json(from.value("torn_pages", json::array()));
     source.counts = from.value("counts", json::object());
-    source.databases = from.value("databases", source.databases);
   } catch (const json::exception& error) {
     return make_error(ErrorCode::kInvalidData, "the snapshot of '{}' does not describe a PostgreSQL cluster: {}",
                       snapshot.component, error.what());

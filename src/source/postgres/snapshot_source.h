@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -44,7 +43,6 @@ struct SnapshotSource {
   std::vector<FilePageProblem> bad_pages;
   std::vector<FilePageProblem> torn_pages;  // right after replay; not before
   nlohmann::json counts = nlohmann::json::object();
-  std::map<std::string, std::string> databases;  // DatabaseRows, read before the capture began
 };
 nlohmann::json to_json(const SnapshotSource& source);
 // kInvalidData names what is missing or wrong.

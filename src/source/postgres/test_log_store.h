@@ -56,6 +56,10 @@ class TestLogStore : public repo::LogStore {
     for (const auto& [name, records] : streams_) names.push_back(name);
     return names;
   }
+  void wipe() {
+    std::lock_guard lock(mutex_);
+    streams_.clear();
+  }
   Result<void> remove(const std::string& stream, const std::string& name) override {
     std::lock_guard lock(mutex_);
     if (broken_) return broken_->clone();

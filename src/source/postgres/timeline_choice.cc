@@ -39,7 +39,7 @@ class Chooser {
     TimelineChoice choice{chosen_, {}};
     for (const uint32_t timeline : timelines) {
       if (timeline == chosen_) continue;
-      if (auto other = TRY(worth_a_word(timeline))) choice.others.push_back(std::move(*other));
+      if (auto other = TRY(worth_a_word(timeline))) choice.others.push_back(*other);
     }
     return choice;
   }
@@ -133,7 +133,7 @@ class Chooser {
     }
     // A lower number that is older is what was left by a failover or a restore to the past.
     if (!other.newer && timeline < chosen_) return std::optional<OtherTimeline>();
-    return std::optional(std::move(other));
+    return std::optional(other);
   }
 
   WalArchive& archive_;

@@ -84,6 +84,8 @@ class Archive final : public WalArchive {
   Result<void> push_segment(const std::string& name, ByteView content, const PushOptions& options);
   Result<void> check_segment(const std::string& name, ByteView content, bool whole) const;
   Result<void> check_against_parts(const std::string& name, const OwnParts& own, ByteView content);
+  Result<void> check_against_ancestor(uint32_t timeline, Lsn start, ByteView content);
+  Result<Bytes> beginning_of(uint32_t timeline, Lsn segment);
   OwnParts own_parts(const SegmentAddress& address);
   void retire(const std::string& name, const OwnParts& own);
   Result<OpenSegment*> open_segment(uint32_t timeline, Lsn start);
@@ -187,6 +189,7 @@ Result<void> Archive::push_segment(const std::string& name, ByteView content, co
   const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
   const OwnParts own = own_parts(address);
   TRY(check_against_parts(name, own, content));
+  TRY(check_against_ancestor(address.timeline, address.start, content));
   SegmentScanner scanner(address.start, identity_.segment_bytes);
   const WalSummary summary = scanner.scan(content);
   const BlockMap map = scanner.take_map();
@@ -262,6 +265,43 @@ Result<void> Archive::check_against_parts(const std::string& name, const OwnPart
   return {};
 }
 
+// What is stored of a segment, from its beginning; nothing, when that is not.
+Result<Bytes> Archive::beginning_of(uint32_t timeline, Lsn segment) {
+  const std::string name = segment_name(timeline, segment, identity_.segment_bytes);
+  if (auto whole = TRY(get(name))) return std::move(*whole);
+  const WalInventory known = TRY(inventory());
+  const auto segments = known.timelines.find(timeline);
+  if (segments == known.timelines.end() || !segments->second.contains(segment)) return Bytes();
+  return assemble(name, segments->second.at(segment));
+}
+
+// Where a timeline begins within a segment, what stands before in it is its ancestor's. A
+// server that was set back, lived on and was promoted then has left another history there than
+// the one that is stored.
+Result<void> Archive::check_against_ancestor(uint32_t timeline, Lsn start, ByteView content) {
+  const auto ancestors = history(timeline);
+  if (!ancestors.ok() && ancestors.error().code() == ErrorCode::kNotFound) return {};
+  if (!ancestors.ok()) return ancestors.error().clone();
+  const Lsn segment = segment_start(start, identity_.segment_bytes);
+  for (auto left = ancestors->rbegin(); left != ancestors->rend() && left->left_at > start; ++left) {
+    if (segment_start(left->left_at, identity_.segment_bytes) != segment) return {};
+    const Bytes stored = TRY(beginning_of(left->timeline, segment));
+    const uint64_t from = start.value - segment.value;
+    const uint64_t to = std::min({from + content.size(), left->left_at.value - segment.value, uint64_t{stored.size()}});
+    if (to <= from) continue;
+    if (equal(stored.view(from, to - from), content.first(to - from))) return {};
+    return make_error(ErrorCode::kMismatch,
+                      "WAL segment {} differs, before timeline {} begins at {}, from what is stored of timeline {}",
+                      segment_name(timeline, segment, identity_.segment_bytes), timeline, left->left_at.text(),
+                      left->timeline)
+        .with_hint(
+            "the server was set back before it was promoted, and this is another history than the one that is stored: "
+            "give its component another name in holdfast.yaml and take a backup (docs/postgres.md, \"A server that was "
+            "set back\")");
+  }
+  return {};
+}
+
 // The open segment of a timeline, its scanner at `start`: made anew from what is
 // stored when this process did not store the bytes before.
 Result<Archive::OpenSegment*> Archive::open_segment(uint32_t timeline, Lsn start) {
@@ -293,6 +333,7 @@ Result<void> Archive::push_part(uint32_t timeline, Lsn start, ByteView content) 
   if (content.empty() || to > identity_.segment_bytes)
     return make_error(ErrorCode::kInvalidData, "a part of WAL segment {} covers bytes {} to {}", name, from, to);
   if (from == 0 && content.size() >= kWalLongHeaderBytes) TRY(check_segment(name, content, false));
+  TRY(check_against_ancestor(timeline, start, content));
   std::lock_guard lock(open_mutex_);
   OpenSegment* open = TRY(open_segment(timeline, start));
   const WalSummary summary = open->scanner->scan(content);

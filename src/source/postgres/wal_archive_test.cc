@@ -215,6 +215,50 @@ TEST_F(WalArchiveTest, APathIsReadAgainWhenAHoleIsFilledMeanwhile) {
   EXPECT_EQ(path->end(), Lsn{4 * kSegment});
 }
 
+// Two histories of one server under one name: by the names it is a whole log, by the records it is not.
+TEST_F(WalArchiveTest, APathEndsWhereAnotherHistoryBegins) {
+  // Goes into the next segment by a switch, or by a record that lies across, perhaps over several.
+  const auto live = [](size_t more, size_t across) {
+    TestWal wal;
+    wal.fill_segment();
+    wal.filler(more);
+    if (across > 0)
+      wal.filler(across);
+    else
+      wal.switch_segment();
+    wal.commit(700, kNoon);
+    wal.switch_segment();
+    wal.commit(701, kNoon);
+    return wal;
+  };
+  for (const size_t across : {0, 9'000, 2'200'000}) {
+    SCOPED_TRACE(across);
+    store_.wipe();
+    archive_ = open();
+    const TestWal wal = live(100, across), other = live(500, across);
+    const size_t last = across / kSegment + 2, mixed = last - 1;
+    for (size_t i = 0; i < mixed; i++) ASSERT_EQ(problem(archive_->push(wal.segment_name(i), wal.segment(i))), "");
+    // In parts: the first of them holds only the end of the record that lies across.
+    const ByteView bytes = (across == 0 ? other : wal).bytes().subspan(mixed * kSegment);
+    ASSERT_EQ(problem(archive_->push_part(1, Lsn{last * kSegment}, bytes.first(60))), "");
+    ASSERT_EQ(problem(archive_->push_part(1, Lsn{last * kSegment + 60}, bytes.subspan(60, kSegment - 60))), "");
+    const auto path = WalPath::follow(*archive_, 1, Lsn{kSegment});
+    ASSERT_TRUE(path.ok());
+    if (across > 0) {
+      EXPECT_EQ(path->broken().value_or(""), "");
+      EXPECT_EQ(path->end(), Lsn{(last + 1) * kSegment});
+      EXPECT_TRUE(path->last_commit());
+      continue;
+    }
+    EXPECT_THAT(
+        path->broken().value_or(""),
+        ::testing::HasSubstr("WAL segment 000000010000000000000002 does not go on from the one before: its first "
+                             "record follows one at"));
+    EXPECT_EQ(path->end(), Lsn{2 * kSegment});
+    EXPECT_FALSE(path->last_commit());
+  }
+}
+
 TEST_F(WalArchiveTest, NeverCallsAbsentWhatCannotBeTold) {
   const TestWal wal = some_wal();
   store_.break_down(make_error(ErrorCode::kUnavailable, "the store is away"));
@@ -244,6 +288,42 @@ TEST_F(WalArchiveTest, FollowsTimelinesThroughTheirHistory) {
                                       fork_at.text())));
   EXPECT_FALSE(archive_->fetch("000000010000000000000004").value()) << "never another timeline's bytes";
   EXPECT_EQ(archive_->history(3).error().code(), ErrorCode::kNotFound);
+}
+
+// A server that was set back, lived on and was promoted archives under a name of its own what is
+// another history.
+TEST_F(WalArchiveTest, RefusesATimelineThatBeginsInAnotherHistory) {
+  const TestWal wal = some_wal();
+  TestWal other;
+  other.commit(600, kNoon);
+  other.filler(100);
+  const Lsn fork_at = other.position();
+  ASSERT_LT(fork_at, Lsn{2 * kSegment});
+  TestWal promoted = other.fork(2);
+  promoted.commit(800, kNoon + Duration::seconds(100));
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment}, wal.bytes().subspan(0, 50))), "");
+  const std::string history = fmt::format("1\t{}\tno recovery target specified\n", fork_at.text());
+  ASSERT_EQ(problem(archive_->push("00000002.history", as_bytes(history))), "");
+  const std::string refusal = fmt::format(
+      "WAL segment 000000020000000000000001 differs, before timeline 2 begins at {}, from what is stored of timeline 1",
+      fork_at.text());
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment + 50}, wal.bytes().subspan(50, 3000))), "");
+  const auto whole = archive_->push("000000020000000000000001", promoted.segment(0));
+  ASSERT_FALSE(whole.ok());
+  EXPECT_EQ(whole.error().code(), ErrorCode::kMismatch);
+  EXPECT_EQ(whole.error().message(), refusal);
+  EXPECT_EQ(archive_->push_part(2, Lsn{kSegment}, promoted.bytes()).error().message(), refusal);
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+  EXPECT_EQ(open()->push("000000020000000000000001", promoted.segment(0)).error().message(), refusal);
+
+  // Of the same history, and parted later.
+  TestWal own = TestWal();
+  own.commit(700, kNoon);
+  const std::string true_history = fmt::format("1\t{}\tno recovery target specified\n", own.position().text());
+  TestWal child = own.fork(3);
+  child.commit(900, kNoon + Duration::seconds(100));
+  ASSERT_EQ(problem(archive_->push("00000003.history", as_bytes(true_history))), "");
+  EXPECT_EQ(problem(archive_->push("000000030000000000000001", child.segment(0))), "");
 }
 
 TEST_F(WalArchiveTest, SaysWhatIsStoredAndHowFarItIsProven) {

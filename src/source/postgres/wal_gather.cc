@@ -73,15 +73,21 @@ Result<void> check_beginning(source::World& world, WalArchive& archive, const Ga
 
 }  // namespace
 
-Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherOptions& options) {
-  world.progress.phase = "storing WAL";
-  TRY(store_history(world, archive, options));
+Result<std::vector<std::string>> await_archiver(source::World& world, WalArchive& archive,
+                                                const GatherOptions& options) {
   auto gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
   const Duration until = world.clock.monotonic() + kArchiverStart;
   while (!gaps.empty() && options.archives && world.clock.monotonic() < until && !world.progress.stop) {
     world.clock.sleep(kPollInterval);
     gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
   }
+  return gaps;
+}
+
+Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherOptions& options) {
+  world.progress.phase = "storing WAL";
+  TRY(store_history(world, archive, options));
+  auto gaps = TRY(await_archiver(world, archive, options));
   if (gaps.empty()) return check_beginning(world, archive, options);
   const uint64_t size = archive.identity().segment_bytes;
   std::string failure;

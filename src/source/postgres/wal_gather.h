@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/filesystem.h"
 #include "base/time.h"
@@ -16,6 +17,10 @@ struct GatherOptions {
   bool in_recovery = false;  // of the server: its last segment is not complete then
   bool archives = false;     // the server archives to us: it gets a moment's start
 };
+
+// Gives whoever archives a moment to store the range. Returns a line for each gap that is left.
+Result<std::vector<std::string>> await_archiver(source::World& world, WalArchive& archive,
+                                                const GatherOptions& options);
 
 // Makes sure that the archive holds the WAL of a range without a gap: waits
 // shortly for whoever archives, then takes what is missing from pg_wal, where a

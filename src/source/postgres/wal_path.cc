@@ -51,6 +51,7 @@ Result<WalPath> WalPath::follow(WalArchive& archive, uint32_t timeline, Lsn from
 Result<void> WalPath::read(Lsn from) {
   TRY(collect(from));
   TRY(summarise());
+  prove_links();
   return prove();
 }
 
@@ -125,6 +126,54 @@ Result<void> WalPath::summarise() {
     break;
   }
   return {};
+}
+
+namespace {
+
+// Goes over the summaries and compares the link of each segment's first record with the record
+// that is stored before it.
+class LinkProof {
+ public:
+  struct Break {
+    Lsn linked, stored;
+  };
+  std::optional<Break> take(const WalSummary& summary) {
+    if (summary.lead_end) {
+      last_ = tail_;  // the record that lies across is the newest now
+      tail_.reset();
+    }
+    const auto linked = summary.first_previous;
+    const bool fits = !linked || !last_ || *linked == *last_;
+    if (!fits) return Break{*linked, *last_};
+    if (summary.last_record) last_ = summary.last_record;
+    // A record may be longer than a segment, of which nothing else is told then.
+    const bool is_within = !summary.lead_end && !summary.last_record && !linked && !summary.tail_start;
+    if (!is_within) tail_ = summary.tail_start;
+    return std::nullopt;
+  }
+
+ private:
+  std::optional<Lsn> last_, tail_;
+};
+
+}  // namespace
+
+// Where two histories of one server meet (it was set back), the log looks whole by its names;
+// recovery would end there.
+void WalPath::prove_links() {
+  LinkProof proof;
+  for (size_t i = 0; i < stretches_.size(); i++) {
+    const auto broken = proof.take(stretches_[i].summary);
+    if (!broken) continue;
+    const Lsn segment = segment_start(stretches_[i].from, archive_->identity().segment_bytes);
+    broken_ = fmt::format(
+        "WAL segment {} does not go on from the one before: its first record follows one at {}, but the last that is "
+        "stored is at {} (another history of the server, which was set back?)",
+        segment_at(stretches_[i].timeline, segment), broken->linked.text(), broken->stored.text());
+    end_ = segment;
+    std::erase_if(stretches_, [&](const Stretch& stretch) { return stretch.from >= segment; });
+    return;
+  }
 }
 
 // Adds the event of a record that began in the segment before.

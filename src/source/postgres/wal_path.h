@@ -50,6 +50,7 @@ class WalPath {
   Result<void> read(Lsn from);
   Result<void> collect(Lsn from);
   Result<void> summarise();
+  void prove_links();
   Result<void> add_edges(Stretch& stretch);
   Result<void> prove();
   Result<WalSummary> summary_of_cut(const Stretch& stretch) const;

@@ -67,12 +67,13 @@ class WalSinkTest : public ::testing::Test {
 constexpr Duration kPatience = Duration::seconds(120);
 
 TEST_F(WalSinkTest, StoresWholeSegmentsAndTheRestInParts) {
-  const auto sink = this->sink(options());
+  auto sink = this->sink(options());
   const size_t size = wal_.bytes().size();
   feed(*sink, 0, size, 70'001);
   EXPECT_TRUE(sink->drain(kPatience));
   EXPECT_EQ(sink->stored(), wal_.position());
   EXPECT_EQ(sink->counts().segments, 8u);
+  sink.reset();  // all have been told then
   EXPECT_GE(calls_, 8) << "whoever waits is told of each";
   expect_stored(size);
 }

@@ -40,6 +40,7 @@ WalSummary from_json(const json& in) {
   summary.to = Lsn{in.at("to").get<uint64_t>()};
   summary.major = in.at("major").get<int>();
   summary.last_record = lsn_of(in, "last_record");
+  summary.first_previous = lsn_of(in, "first_previous");
   summary.last_end = Lsn{in.at("last_end").get<uint64_t>()};
   summary.commits = in.at("commits").get<uint64_t>();
   summary.first_commit = time_of(in, "first_commit");
@@ -96,6 +97,7 @@ WalSummary WalSummary::clone() const {
   copy.to = to;
   copy.major = major;
   copy.last_record = last_record;
+  copy.first_previous = first_previous;
   copy.last_end = last_end;
   copy.commits = commits;
   copy.first_commit = first_commit;
@@ -129,6 +131,7 @@ Bytes encode_summary(const WalSummary& summary, const BlockMap* map) {
               {"tablespaces", json::array()},
               {"tablespaces_complete", summary.tablespaces_complete}};
   put_optional(out, "last_record", summary.last_record, lsn);
+  put_optional(out, "first_previous", summary.first_previous, lsn);
   put_optional(out, "first_commit", summary.first_commit, microseconds);
   put_optional(out, "last_commit", summary.last_commit, microseconds);
   put_optional(out, "latest", summary.latest, microseconds);
@@ -199,12 +202,13 @@ WalSummary SegmentScanner::scan(ByteView content) {
   current_ = WalSummary();
   current_.from = reader_.position();
   const std::optional<Lsn> known_record = reader_.last_record();
-  const bool had_lead = reader_.lead_end().has_value();
+  const bool had_lead = reader_.lead_end().has_value(), had_first = reader_.first_previous().has_value();
   reader_.feed(content);
   WalSummary summary = std::move(current_);
   summary.to = reader_.position();
   summary.major = reader_.major();
   if (reader_.last_record() != known_record) summary.last_record = reader_.last_record();
+  if (!had_first) summary.first_previous = reader_.first_previous();
   summary.last_end = std::max(reader_.last_end(), summary.from);
   summary.fault = reader_.fault();
   summary.zeros_at = reader_.zeros_at();

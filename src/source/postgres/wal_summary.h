@@ -21,7 +21,10 @@ struct WalSummary {
   Lsn from, to;  // what is stored
   int major = 0;
   std::optional<Lsn> last_record;  // start of the newest record that ends here
-  Lsn last_end;                    // the end of it, or `from`
+  // Of the first record that begins in the segment, if it begins here: the one before it. Not
+  // known of WAL that was stored before summaries had it.
+  std::optional<Lsn> first_previous;
+  Lsn last_end;  // the end of it, or `from`
   uint64_t commits = 0;
   std::optional<Time> first_commit, last_commit;
   std::optional<Time> latest;                // the largest time of a commit or abort: what a time target stops at
