@@ -23,7 +23,7 @@ std::string default_for(const std::map<std::string, const char*>& environment) {
 }
 
 TEST(Runs, AreInAnAbsolutePlaceWhateverTheEnvironmentSays) {
-  EXPECT_EQ(default_for({{"HOME", "/home/alice"}}), "/home/alice/.local/state/holdfast/runs");
+  EXPECT_EQ(default_for({{"HOME", "/srv/alice"}}), "/srv/alice/.local/state/holdfast/runs");
   EXPECT_EQ(default_for({{"XDG_STATE_HOME", "state"}}), absolute_path("state/holdfast/runs"));
   EXPECT_EQ(default_for({}), absolute_path(".local/state/holdfast/runs"));
 }
