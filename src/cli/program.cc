@@ -260,12 +260,14 @@ int Program::run(int argc, char** argv) {
     if (wal && std::string_view(argv[i]) == "get") set_exit_status([](const Error&) { return kRestoreCommandTrouble; });
     wal = wal || std::string_view(argv[i]) == "wal";
   }
+  bool json_failures = false;
   for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; i++) {
     const std::string_view argument = argv[i];
     help_ = help_ || argument == "--help" || argument == "-h";
     version_ = version_ || argument == "--version";
     // What is wrong with the command line itself is told as JSON too.
-    if (argument == "--json") context_.options().json = true;
+    const bool format = argument == "--format" && i + 1 < argc && std::string_view(argv[i + 1]) == "json";
+    if (argument == "--json" || format || argument == "--format=json") json_failures = true;
   }
   if (version_) {
     context_.write(fmt::format("holdfast {}\n", kVersion));
@@ -274,7 +276,9 @@ int Program::run(int argc, char** argv) {
   try {
     root_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return help_ && !names_no_command() ? show_help() : parse_failure(error);
+    if (help_ && !names_no_command()) return show_help();
+    context_.options().json = json_failures;
+    return parse_failure(error);
   }
   if (help_) return show_help();
   if (const std::string problem = problem_of_log_environment(); !problem.empty())

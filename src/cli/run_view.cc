@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 
@@ -118,7 +119,10 @@ std::optional<char> RunView::key(Duration wait) {
   pollfd watched{STDIN_FILENO, POLLIN, 0};
   if (::poll(&watched, 1, static_cast<int>(wait.in_milliseconds())) <= 0) return std::nullopt;
   char c = 0;
-  if (::read(STDIN_FILENO, &c, 1) != 1) return std::nullopt;
+  const ssize_t got = ::read(STDIN_FILENO, &c, 1);
+  // A terminal that hung up answers nothing any more: whoever was there has left.
+  if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) process_progress().stop = true;
+  if (got != 1) return std::nullopt;
   if (c != kEscape) return c;
   // An arrow or function key begins with an escape too: its rest is no answer.
   bool sequence = false;

@@ -36,8 +36,9 @@ Result<std::optional<runbook::lint::StackFacts>> stack_facts(Context& context) {
 }
 
 void report(Context& context, const LintOptions& options, const std::vector<Reviewed>& reviews) {
-  if (options.format == "json") context.options().json = true;
   if (options.format == "sarif") {
+    context.options().json = false;  // the document is SARIF's: what else is to be said goes to standard error
+
     context.write(runbook::lint::sarif_report(reviews, kVersion));
   } else if (context.json() && reviews.size() == 1) {
     context.set_document("runbook-lint", runbook::lint::json_report(reviews[0].document, reviews[0].result));
@@ -51,6 +52,7 @@ void report(Context& context, const LintOptions& options, const std::vector<Revi
 }
 
 Result<void> run(Context& context, const LintOptions& options) {
+  if (options.format == "json") context.options().json = true;
   const std::optional<runbook::lint::StackFacts> facts = TRY(stack_facts(context));
   std::vector<Reviewed> reviews;
   for (const std::string& file : options.files) {

@@ -25,7 +25,7 @@ Json json_of_steps(const engine::RunState& state) {
                 {"took_seconds", json_of(now.took)},
                 {"exit_status", nullptr},
                 {"skipped", now.skipped}};
-    if (now.end) one["exit_status"] = now.end->exit_status;
+    if (now.end && now.end->ended_by_itself()) one["exit_status"] = now.end->exit_status;
     steps.push_back(std::move(one));
   }
   return steps;

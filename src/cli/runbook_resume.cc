@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cli/program.h"
 #include "cli/runbook.h"
 #include "cli/runbook_options.h"
@@ -12,14 +14,19 @@ struct ResumeOptions {
   bool unattended = false, undo = false;
 };
 
-Result<void> resume(Context& context, const ResumeOptions& options) {
-  const std::string directory = TRY(engine::find_run(runs_directory(options.runs), options.run));
-  engine::OpenRun run = TRY(engine::open_run(directory, engine::who_is_there()));
-  const engine::RunState state = TRY(engine::fold(run.journal->events()));
-  if (!state.finished.empty()) {
-    return make_error(ErrorCode::kAlreadyExists, "run {} is finished: {}", state.id, state.finished)
-        .with_hint("'holdfast runbook run' makes a new one");
+// One word for each step.
+Result<void> check_words(const engine::DriveOptions& drive, const ResumeOptions& options) {
+  for (const std::string& step : options.done) {
+    if (std::find(options.retry.begin(), options.retry.end(), step) != options.retry.end())
+      return make_error(ErrorCode::kUsage, "--done and --retry both name step {}", step);
   }
+  for (const auto& [step, as] : drive.settle) {
+    if (drive.skip.contains(step)) return make_error(ErrorCode::kUsage, "--{} and --skip both name step {}", as, step);
+  }
+  return {};
+}
+
+Result<void> resume(Context& context, const ResumeOptions& options) {
   engine::DriveOptions drive;
   drive.resumed = true;
   drive.skip = TRY(reasons(options.skip, "--skip"));
@@ -28,6 +35,14 @@ Result<void> resume(Context& context, const ResumeOptions& options) {
   for (const std::string& step : options.retry) drive.settle[step] = "retry";
   drive.target_host = options.target;
   drive.undo = options.undo;
+  TRY(check_words(drive, options));
+  const std::string directory = TRY(engine::find_run(runs_directory(options.runs), options.run));
+  engine::OpenRun run = TRY(engine::open_run(directory, engine::who_is_there()));
+  const engine::RunState state = TRY(engine::fold(run.journal->events()));
+  if (!state.finished.empty()) {
+    return make_error(ErrorCode::kAlreadyExists, "run {} is finished: {}", state.id, state.finished)
+        .with_hint("'holdfast runbook run' makes a new one");
+  }
   TRY(check_steps(state.plan, drive.skip));
   TRY(check_steps(state.plan, drive.overrides));
   context.print("run {}: {}", state.id, state.plan.title);

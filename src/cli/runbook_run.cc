@@ -62,21 +62,44 @@ Result<void> refuse_obstacles(Context& context, const std::vector<engine::Obstac
       .with_hint("nothing was run; --skip STEP=REASON leaves a step out");
 }
 
-Json created_payload(Context& context, const RunOptions& options, const engine::Plan& plan,
-                     const ResolvedScenario& resolved) {
-  const auto stack = context.stack();
+// What stands in the journal's first event and on no other way through the redactor: the words of --skip.
+Result<void> redact_reasons(engine::Plan& plan, const ResolvedScenario& resolved,
+                            const std::map<std::string, engine::SqlTarget>& sql) {
+  std::vector<engine::NamedSecret> secrets = TRY(engine::resolve_secrets(resolved.variables));
+  for (auto& secret : engine::secrets_in(engine::own_environment())) secrets.push_back(std::move(secret));
+  for (const auto& [name, target] : sql) secrets.push_back({"password of " + name, target.password.clone()});
+  const engine::Redactor redactor(secrets);
+  for (engine::Step& step : plan.steps) step.skipped = redactor.redact(step.skipped);
+  return {};
+}
+
+Result<Time> beginning_of(const std::string& began) {
+  const Time now = system_clock().now();
+  const Time time = TRY_CONTEXT(parse_time(began, now), "--began");
+  if (time > now) return make_error(ErrorCode::kUsage, "--began {} is in the future: {}", began, format_rfc3339(time));
+  return time;
+}
+
+Result<Json> created_payload(Context& context, const RunOptions& options, const engine::Plan& plan,
+                             const ResolvedScenario& resolved, const std::string& config) {
+  Json left_out = Json::array();
+  for (const auto& [step, reason] : TRY(reasons(options.skip, "--skip"))) left_out.push_back(step);
   Json created = {{"plan", plan.to_json()},
                   {"scenario", options.procedure},
                   {"drill", options.drill},
                   {"partial", !options.from.empty() || !options.only.empty()},
+                  {"left_out", left_out},
                   {"variables", resolved.variables.plain},
                   {"secrets", resolved.variables.secret},
                   {"inherited", engine::inherited_values(resolved.plan, resolved.variables, engine::own_environment(),
                                                          system_random())},
                   {"working_directory", absolute_path(options.workdir.empty() ? "." : options.workdir)},
-                  {"config", stack.ok() ? stack->path : ""},
+                  {"config", config},
+                  {"repository", named_repository(context)},
+                  {"passphrase", TRY(named_passphrase(context))},
                   {"who", engine::who_is_there()},
                   {"version", kVersion}};
+  if (!options.began.empty()) created["began_us"] = TRY(beginning_of(options.began)).ns / 1000;
   return created;
 }
 
@@ -96,11 +119,12 @@ Result<void> confirm(Context& context, const engine::Plan& plan, const RunOption
 
 Result<void> run(Context& context, const RunOptions& options) {
   const bool attended = is_attended(context, options.unattended);
+  const std::string config = TRY(stack_file(context));
   const ResolvedScenario resolved = TRY(resolve_scenario(options, attended ? ask_on_terminal : AskWords()));
   TRY(refuse_open_questions(resolved));
-  TRY(engine::resolve_secrets(resolved.variables));  // whether they can be had, before anything runs
   engine::Plan plan = engine::plan_of(resolved.plan, resolved.variables.plain);
-  TRY(sql_targets(context, plan));  // settles the components of SQL steps
+  const auto sql = TRY(sql_targets(context, plan));  // settles the components of SQL steps
+  TRY(redact_reasons(plan, resolved, sql));          // and shows that secrets can be had, before anything runs
 
   engine::DriveOptions drive;
   drive.overrides = TRY(reasons(options.overrides, "--override"));
@@ -115,16 +139,15 @@ Result<void> run(Context& context, const RunOptions& options) {
   const char* search_path = std::getenv("PATH");
   preflight.search_path = search_path == nullptr ? "" : search_path;
   preflight.runs = runs_directory(options.runs);
+  preflight.config = config;
+  if (const auto stack = context.stack(); stack.ok()) preflight.repository = stack->repository;
   for (const auto& file : resolved.document->embedded_files) preflight.embedded_files.push_back(file.path.text);
   preflight.open_repository = [&context]() -> Result<void> {
     TRY(context.open());
     return {};
   };
   TRY(refuse_obstacles(context, engine::find_obstacles(real_file_system(), plan, preflight)));
-  Json created = created_payload(context, options, plan, resolved);
-  if (!options.began.empty()) {
-    created["began_us"] = TRY_CONTEXT(parse_time(options.began, system_clock().now()), "--began").ns / 1000;
-  }
+  const Json created = TRY(created_payload(context, options, plan, resolved, config));
   if (attended) TRY(confirm(context, plan, options));
   engine::OpenRun opened = TRY(engine::create_run(preflight.runs, created, resolved.document->source,
                                                   engine::who_is_there(), system_clock(), system_random()));

@@ -4,11 +4,13 @@
 
 #include <cstdlib>
 
+#include "cli/own_environment.h"
 #include "cli/present.h"
 #include "cli/run_lines.h"
 #include "cli/run_view.h"
 #include "engine/history.h"
 #include "engine/repository_proofs.h"
+#include "engine/restore_words.h"
 #include "engine/supervised_runner.h"
 #include "engine/variables.h"
 #include "recovery/cluster.h"
@@ -48,11 +50,44 @@ Result<Settled> settle(Context& context, engine::RunState& state) {
   settings.variables = variables.plain;
   settings.secrets = TRY(engine::resolve_secrets(variables));
   settings.sql = TRY(sql_targets(context, state.plan));
+  settings.config = context.options().overrides.config.value_or("");
+  settings.repository = context.options().overrides.repository.value_or("");
+  if (const auto& passphrase = context.options().overrides.passphrase)
+    settings.secrets.push_back({"HOLDFAST_PASSPHRASE", TRY_CONTEXT(resolve_secret(*passphrase), "--passphrase")});
   std::vector<engine::NamedSecret> all;
   for (const auto& secret : settings.secrets) all.push_back({secret.name, secret.value.clone()});
   for (const auto& secret : settings.inherited) all.push_back({secret.name, secret.value.clone()});
   for (const auto& [name, target] : settings.sql) all.push_back({"password of " + name, target.password.clone()});
   return Settled{engine::Launcher(std::move(settings)), engine::Redactor(all)};
+}
+
+// What the run was begun with, unless this drive is told otherwise.
+Result<void> take_up_stack(Context& context, const engine::RunState& state) {
+  auto& overrides = context.options().overrides;
+  const auto settle_one = [&](std::optional<std::string>& option, const std::string& said, const char* key) {
+    std::string value = said.empty() ? state.created.value(key, "") : said;
+    if (!value.empty()) option = std::move(value);
+  };
+  settle_one(overrides.config, overrides.config ? absolute_path(*overrides.config) : "", "config");
+  settle_one(overrides.repository, overrides.repository ? named_repository(context) : "", "repository");
+  settle_one(overrides.passphrase, TRY(named_passphrase(context)), "passphrase");
+  return {};
+}
+
+Result<void> refuse_other_stacks(Context& context, const engine::RunState& state, const engine::DriveOptions& options) {
+  const auto stack = context.stack();
+  const engine::StackInUse in_use{context.options().overrides.config.value_or(""), stack.ok() ? stack->repository : "",
+                                  state.created.value("working_directory", "")};
+  for (const engine::Step& step : state.plan.steps) {
+    const engine::StepState& now = state.step(step.id);
+    if (state.settled(step.id) || !now.override_reason.empty() || options.overrides.contains(step.id)) continue;
+    const std::string other = engine::other_stack(state.plan, step, in_use);
+    if (other.empty() || options.undo || state.undoing) continue;
+    return make_error(ErrorCode::kRefused,
+                      "step {} destroys, and its restore names another stack than the one in use: {}", step.id, other)
+        .with_hint(fmt::format("--config FILE names the stack; or --override {}=REASON", step.id));
+  }
+  return {};
 }
 
 void say_what_comes_next(Context& context, const engine::RunState& state) {
@@ -81,6 +116,36 @@ void set_document(Context& context, const engine::RunState& state) {
 }
 
 }  // namespace
+
+Result<std::string> stack_file(Context& context) {
+  const auto& config = context.options().overrides.config;
+  const std::string path =
+      TRY(recovery::find_stack_file(real_file_system(), context.options().overrides, own_environment));
+  if (path.empty()) return path;
+  auto loaded = recovery::load_stack(path);
+  const char* variable = own_environment("HOLDFAST_CONFIG");
+  const bool named = config || (variable != nullptr && *variable != '\0');
+  // One for all of the machine may be for others: a runbook that does not need it goes without.
+  if (!loaded.ok() && !named && loaded.error().code() == ErrorCode::kPermission) return std::string();
+  if (!loaded.ok()) return std::move(loaded).error();
+  return absolute_path(path);
+}
+
+std::string named_repository(Context& context) {
+  const char* variable = own_environment("HOLDFAST_REPOSITORY");
+  const std::string location = context.options().overrides.repository.value_or(variable == nullptr ? "" : variable);
+  return location.empty() || location.find("://") != std::string::npos ? location : absolute_path(location);
+}
+
+Result<std::string> named_passphrase(Context& context) {
+  constexpr std::string_view kFile = "file:";
+  const std::string reference = context.options().overrides.passphrase.value_or("");
+  if (!reference.empty() && !engine::is_secret_reference(reference)) {
+    return make_error(ErrorCode::kUsage,
+                      "--passphrase must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself");
+  }
+  return reference.starts_with(kFile) ? std::string(kFile) + absolute_path(reference.substr(kFile.size())) : reference;
+}
 
 bool is_attended(const Context& context, bool unattended) {
   return !unattended && !context.json() && ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
@@ -111,21 +176,22 @@ Result<std::map<std::string, engine::SqlTarget>> sql_targets(Context& context, e
 
 Result<void> drive_run(Context& context, engine::OpenRun run, engine::DriveOptions options, bool attended) {
   engine::RunState state = TRY(engine::fold(run.journal->events()));
-  auto& config = context.options().overrides.config;
-  if (!config && !state.created.value("config", "").empty()) config = state.created.value("config", "");
+  TRY(take_up_stack(context, state));
+  TRY(refuse_other_stacks(context, state, options));
   Settled settled = TRY(settle(context, state));
   options.directory = run.directory;
+  options.lost = std::move(run.lost);
   options.stop = &context.progress().stop;
   engine::RepositoryProofs proofs([&context] { return context.open(); }, [&context] { return context.stack(); },
                                   context.progress());
   engine::SupervisedRunner runner("/proc/self/exe", attended ? STDIN_FILENO : -1);
   Result<void> driven;
-  engine::RunState last = state;
+  engine::RunState last = state;  // as far as it is durable
   const auto drive = [&](engine::Person& person, engine::Observer& observer) {
     engine::Engine engine({*run.journal, runner, person, proofs, observer, system_clock(), system_random()},
                           settled.launcher, settled.redactor, std::move(state), std::move(options));
     driven = engine.drive();
-    last = engine.state();
+    if (auto durable = engine.committed_state(); durable.ok()) last = std::move(*durable);
   };
   if (attended) {
     const auto history = engine::read_history(parent_path(run.directory), last.plan.document, last.plan.procedure);

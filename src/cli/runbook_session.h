@@ -9,6 +9,14 @@ namespace holdfast::cli {
 // Whether a person is at the terminal, and wants to be asked.
 bool is_attended(const Context& context, bool unattended);
 
+// The stack's file that a run uses: absolute; "" when there is none. One that was named, or that can be read
+// and is not right, is an error.
+Result<std::string> stack_file(Context& context);
+// The location of the repository that --repository or the environment names; "": none is named.
+std::string named_repository(Context& context);
+// The reference that --passphrase gives; a file's path in it is absolute.
+Result<std::string> named_passphrase(Context& context);
+
 // Drives a run that this process has locked: on a terminal with the live view,
 // otherwise with plain lines or JSON events. Afterwards it says what comes next.
 Result<void> drive_run(Context& context, engine::OpenRun run, engine::DriveOptions options, bool attended);

@@ -1,5 +1,7 @@
 #include "engine/attempt.h"
 
+#include <cctype>
+
 #include "base/encoding.h"
 #include "crypto/digest.h"
 
@@ -18,6 +20,15 @@ void put_pairs(ByteWriter& writer, const std::vector<std::pair<std::string, std:
 }
 
 }  // namespace
+
+// A name for a directory, whatever a document calls its steps.
+std::string attempts_directory(const std::string& id) {
+  constexpr size_t kLongest = 100;
+  std::string name;
+  for (const char c : id)
+    name += std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '~' ? c : '_';
+  return "steps/" + (name.empty() ? "_" : name.substr(0, kLongest));
+}
 
 Json AttemptEnd::to_json() const {
   Json json = {{"status", exit_status},        {"signal", signal},

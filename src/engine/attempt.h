@@ -25,6 +25,9 @@ struct AttemptFiles {
   std::string reserved() const { return directory + "/status.new"; }
 };
 
+// Where the attempts of a step, or of one of its commands, have their directories: below the run's.
+std::string attempts_directory(const std::string& id);
+
 // How an attempt ended.
 struct AttemptEnd {
   int exit_status = 0;  // 128 + signal when it was killed
@@ -38,7 +41,9 @@ struct AttemptEnd {
 
   // Of a command that is asked whether something holds: it came to a yes or a no.
   bool answers() const;
-  bool succeeded() const { return exit_status == 0 && failure.empty() && !timed_out && !stopped; }
+  // Its status is its own, and not what was left of it.
+  bool ended_by_itself() const { return failure.empty() && !timed_out && !stopped; }
+  bool succeeded() const { return exit_status == 0 && ended_by_itself(); }
   Json to_json() const;
   static Result<AttemptEnd> from_json(const Json& json);
 };

@@ -27,7 +27,18 @@ void Engine::append(std::string_view kind, const std::string& step, int attempt,
   const Event& appended = world_.log.events().back();
   const auto applied = apply(state_, appended);
   CHECK_MSG(applied.ok(), "an event that the engine made does not fit its own fold");
-  world_.observer.on_event(state_, appended);
+}
+
+Result<void> Engine::commit() {
+  TRY(world_.log.commit());
+  durable_ = world_.log.events().size();
+  while (told_ < durable_) world_.observer.on_event(state_, world_.log.events()[told_++]);
+  return {};
+}
+
+Result<RunState> Engine::committed_state() const {
+  const auto& events = world_.log.events();
+  return fold({events.begin(), events.begin() + static_cast<std::ptrdiff_t>(durable_)});
 }
 
 void Engine::stop_run(std::string why, Error error) {
@@ -39,13 +50,13 @@ void Engine::attend() {
   if (meanwhile_error_) return;
   auto collected = collect();
   watch_budgets();
-  if (collected.ok()) collected = world_.log.commit();
+  if (collected.ok()) collected = commit();
   if (!collected.ok()) meanwhile_error_ = std::move(collected).error();
   world_.observer.on_tick(state_, world_.clock.now());
 }
 
 Result<std::optional<Answer>> Engine::ask(const Question& question) {
-  TRY(world_.log.commit());
+  TRY(commit());
   auto answer = world_.person.ask(question, [this] { attend(); });
   if (meanwhile_error_) return std::exchange(meanwhile_error_, std::nullopt)->clone();
   const bool left = options_.stop != nullptr && options_.stop->load();
@@ -55,8 +66,45 @@ Result<std::optional<Answer>> Engine::ask(const Question& question) {
   return answer;
 }
 
-// Only an end that is missing, unknown or a failure can be settled.
+// An end that is unknown, or a failure; for who undoes also one that was unknown before the step was to be run again.
+bool Engine::has_open_end(const std::string& id) const {
+  const StepState& step = state_.step(id);
+  const bool undoing = state_.undoing || options_.undo;
+  return step.phase == StepPhase::kUnknown || step.phase == StepPhase::kFailed ||
+         (undoing && step.effect == Effect::kPossible);
+}
+
+// Of what the journal has lost nobody but a person can say what became of it.
+Result<void> Engine::check_lost_attempts() const {
+  std::vector<std::string> unsaid;
+  for (const LostAttempt& lost : options_.lost) {
+    if (lost.running != 0) {
+      return make_error(ErrorCode::kInvalidData,
+                        "the journal of run {} has lost events, and step {} still runs (pid {})", state_.id, lost.id,
+                        lost.running)
+          .with_hint("wait for its end, or end it, then resume");
+    }
+    if (options_.settle.contains(lost.id) || options_.skip.contains(lost.id)) continue;
+    unsaid.push_back(fmt::format("{} ({}, {})", lost.id, lost.directory, lost.end ? end_words(*lost.end) : "no end"));
+  }
+  if (unsaid.empty()) return {};
+  return make_error(ErrorCode::kInvalidData, "the journal of run {} has lost events: it knows nothing of {}", state_.id,
+                    fmt::join(unsaid, ", "))
+      .with_hint(
+          "bring back journal.db and journal.db-wal; or look, and say of each what becomes of it: --done STEP, "
+          "--retry STEP, --skip STEP=REASON");
+}
+
+void Engine::take_up_lost_attempts() {
+  for (const LostAttempt& lost : options_.lost) {
+    append(kind::kStepUnknown, lost.id, lost.attempt,
+           {{"why", "the journal has lost events: it did not know of this attempt"}, {"directory", lost.directory}});
+  }
+}
+
+// Only an end that is missing or open can be settled.
 Result<void> Engine::check_settlements() const {
+  TRY(check_lost_attempts());
   for (const auto& [id, as] : options_.settle) {
     const size_t mark = id.find('~');
     const std::string suffix = mark == std::string::npos ? "" : id.substr(mark);
@@ -68,7 +116,9 @@ Result<void> Engine::check_settlements() const {
           .with_hint(fmt::format("--done {0} undoes it, --skip {0}=REASON does not", id));
     }
     const StepPhase phase = state_.step(id).phase;
-    if (phase == StepPhase::kRunning || phase == StepPhase::kUnknown || phase == StepPhase::kFailed) continue;
+    const bool lost =
+        std::any_of(options_.lost.begin(), options_.lost.end(), [&](const auto& l) { return l.id == id; });
+    if (lost || phase == StepPhase::kRunning || has_open_end(id)) continue;
     return make_error(ErrorCode::kRefused, "step {} is {}: there is nothing to settle", id, phase_name(phase));
   }
   return {};
@@ -103,8 +153,7 @@ Result<void> Engine::give_up_orphan(const std::string& id, bool kill) {
 Result<void> Engine::settle_as_told(const std::string& id, const std::string& as) {
   const bool done = as == "done";
   if (state_.step(id).phase == StepPhase::kRunning) TRY(give_up_orphan(id, !done));
-  const StepPhase phase = state_.step(id).phase;
-  if (phase != StepPhase::kUnknown && phase != StepPhase::kFailed) return {};
+  if (!has_open_end(id)) return {};
   const std::string who = world_.person.who();
   settle(id, as, who, "command line");
   if (!id.ends_with(kVerifySuffix)) return {};
@@ -144,6 +193,7 @@ Result<void> Engine::announce() {
     }
   }
   TRY(collect());
+  take_up_lost_attempts();
   for (const auto& [id, as] : options_.settle) TRY(settle_as_told(id, as));
   if (options_.undo && !state_.undoing) {
     append(kind::kUndoBegun, "", 0, {{"who", world_.person.who()}, {"why", "--undo"}});
@@ -275,7 +325,7 @@ void Engine::pause() {
 
 Result<void> Engine::end_stopped() {
   append(kind::kRunStopped, "", 0, {{"why", stopping_->why}, {"words", stopping_->error.text()}});
-  TRY(world_.log.commit());
+  TRY(commit());
   return std::move(stopping_->error);
 }
 
@@ -288,7 +338,7 @@ Result<void> Engine::turn() {
   if (!stopping_) TRY(advance());
   // What was settled may open the way for what comes next: only an idle turn waits.
   if (world_.log.events().size() != before || (stopping_ && (detach_ || !anything_runs()))) return {};
-  TRY(world_.log.commit());
+  TRY(commit());
   pause();
   return {};
 }
@@ -302,7 +352,7 @@ Result<void> Engine::drive() {
   }
   watch_budgets();
   append(kind::kRunFinished, "", 0, {{"outcome", state_.undoing ? "undone" : "recovered"}});
-  return world_.log.commit();
+  return commit();
 }
 
 }  // namespace holdfast::engine

@@ -9,6 +9,7 @@
 
 #include "engine/journal.h"
 #include "engine/launcher.h"
+#include "engine/lost_attempts.h"
 #include "engine/observer.h"
 #include "engine/person.h"
 #include "engine/proofs.h"
@@ -26,6 +27,7 @@ struct DriveOptions {
   std::map<std::string, std::string> overrides;  // step -> reason
   std::map<std::string, std::string> settle;     // id -> "done" | "retry", for an end that was there before
   std::string target_host;                       // "": asked for
+  std::vector<LostAttempt> lost;                 // of which the journal knows nothing
   bool undo = false;                             // undo what is done, then end
   Duration first_pause = Duration::seconds(2);   // before a failed step is tried again; doubles
   const std::atomic<bool>* stop = nullptr;       // set by a signal: leave, steps go on
@@ -53,12 +55,15 @@ class Engine {
         launcher_(launcher),
         redactor_(redactor),
         state_(std::move(state)),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        durable_(world_.log.events().size()),
+        told_(options_.resumed ? durable_ : 0) {}
 
   // Done when every step is. Otherwise the error says why the run stopped: kSubprocess
   // (a step failed), kNeedsPerson, kRefused, kInterrupted; or why it can't go on at all.
   Result<void> drive();
-  const RunState& state() const { return state_; }
+  // What is durable: after an error of the journal less than was appended.
+  Result<RunState> committed_state() const;
 
  private:
   struct Stop {
@@ -68,7 +73,10 @@ class Engine {
 
   // engine.cc: the loop
   Result<void> announce();
+  bool has_open_end(const std::string& id) const;
   Result<void> check_settlements() const;
+  Result<void> check_lost_attempts() const;
+  void take_up_lost_attempts();
   Result<void> settle_as_told(const std::string& id, const std::string& as);
   Result<void> give_up_orphan(const std::string& id, bool kill);
   Result<void> take_up(const Step& step);
@@ -85,6 +93,8 @@ class Engine {
   Result<void> end_stopped();
   void obey_wishes();
   void pause();
+  // Observers see an event when it is durable.
+  Result<void> commit();
   void append(std::string_view kind, const std::string& step, int attempt, Json payload);
   void stop_run(std::string why, Error error);
   Result<std::optional<Answer>> ask(const Question& question);
@@ -142,6 +152,8 @@ class Engine {
   std::optional<Error> meanwhile_error_;
   std::set<std::string> proven_anew_;  // steps before which this drive has proven an instant that moves
   bool detach_ = false;
+  size_t durable_;  // how many of the events are
+  size_t told_;     // how many the observer has seen
 };
 
 }  // namespace holdfast::engine

@@ -74,8 +74,8 @@ Result<bool> Engine::point_is_proven(const Step& step) {
   const std::string needed = proof_key(step.component.empty() ? "*" : step.component, which);
   const bool proven_before = state_.verified.contains(needed) || state_.verified.contains(proof_key("*", which));
   if (proven_before && (!moves(step.at) || proven_anew_.contains(step.id))) return true;
+  TRY(commit());
   world_.observer.on_work(state_, fmt::format("reading {} before step {} destroys", point_words(step), step.id));
-  TRY(world_.log.commit());
   const Time before = world_.clock.now();
   WantedPoint wanted{step, {}};
   if (!step.component.empty()) wanted.components = {step.component};
@@ -98,6 +98,7 @@ Result<bool> Engine::point_is_proven(const Step& step) {
   if (step.component.empty()) names.push_back("*");
   append(kind::kPointVerified, step.id, 0,
          {{"point", proven->id},
+          {"repository", proven->repository},
           {"instant", format_rfc3339(proven->instant)},
           {"which", which},
           {"components", names},

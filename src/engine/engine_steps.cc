@@ -18,14 +18,6 @@ Duration pause_after(int failures, Duration first_pause) {
   return std::min(pause, kLongestPause);
 }
 
-// A name for a directory, whatever a document calls its steps.
-std::string file_name_of(const std::string& id) {
-  std::string name;
-  for (const char c : id)
-    name += std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '~' ? c : '_';
-  return name.empty() ? "_" : name.substr(0, 100);
-}
-
 }  // namespace
 
 void Engine::settle(const std::string& id, std::string_view as, std::string_view by, const std::string& why) {
@@ -47,7 +39,7 @@ Result<Engine::Waiting> Engine::prepare(const std::string& id, int attempt, cons
   for (int tries = 1;; tries++) {
     // A directory that a killed engine made for this attempt may still have a supervisor that is about to leave.
     Waiting waiting;
-    waiting.directory = fmt::format("steps/{}/{}-{:06x}", file_name_of(id), attempt, world_.random.below(1 << 24));
+    waiting.directory = fmt::format("{}/{}-{:06x}", attempts_directory(id), attempt, world_.random.below(1 << 24));
     waiting.files = AttemptFiles{join_path(options_.directory, waiting.directory)};
     auto process = world_.runner.prepare(waiting.files, script);
     if (process.ok()) {
@@ -69,7 +61,7 @@ Result<void> Engine::launch(const Step& step, const std::string& id, const std::
                   {"key", launcher_.idempotency_key(id)}};
   if (order.timeout) payload["deadline"] = format_rfc3339(world_.clock.now() + *order.timeout);
   append(kind::kStepStarted, id, attempt, std::move(payload));
-  if (auto committed = world_.log.commit(); !committed.ok()) {
+  if (auto committed = commit(); !committed.ok()) {
     world_.runner.abandon(waiting.files);
     return std::move(committed).context(fmt::format("step {} was not begun", id));
   }
@@ -261,18 +253,8 @@ Result<void> Engine::settle_unknown(const Step& step) {
 
 // It has an effect, or may have one, that its compensation takes back.
 bool Engine::to_be_undone(const Step& step) const {
-  if (step.compensate.empty() || state_.settled(step.id + std::string(kUndoSuffix))) return false;
   const StepState& now = state_.step(step.id);
-  switch (now.phase) {
-    case StepPhase::kDone:
-    case StepPhase::kRan:
-    case StepPhase::kUnknown: return true;
-    case StepPhase::kFailed: return now.end && now.end->succeeded();  // only its verification failed
-    case StepPhase::kPending:
-    case StepPhase::kRunning:
-    case StepPhase::kSkipped: return false;
-  }
-  return false;
+  return !step.compensate.empty() && now.effect != Effect::kNone && now.phase != StepPhase::kRunning;
 }
 
 // The newest step that has an effect; one at a time.
@@ -281,7 +263,9 @@ Result<void> Engine::advance_undo() {
   const auto& steps = state_.plan.steps;
   const auto step = std::find_if(steps.rbegin(), steps.rend(), [&](const Step& each) { return to_be_undone(each); });
   if (step == steps.rend()) return {};
-  return state_.step(step->id).phase == StepPhase::kUnknown ? ask_whether_to_undo(*step) : undo(*step);
+  const StepState& now = state_.step(step->id);
+  const bool known = now.effect == Effect::kCertain && now.phase != StepPhase::kUnknown;
+  return known ? undo(*step) : ask_whether_to_undo(*step);
 }
 
 Result<void> Engine::undo(const Step& step) {

@@ -35,6 +35,59 @@ TEST(Engine, CommitsAStartBeforeTheStepMayRun) {
   EXPECT_EQ(rig.runner.abandoned.size(), 1u);
 }
 
+TEST(Engine, WhatIsNotDurableIsNotShown) {
+  Rig rig;
+  rig.add("first");
+  rig.add("second");
+  rig.log.fails_after = 4;  // the end of the first is appended with the start of the second
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNoSpace);
+  EXPECT_THAT(rig.observer.shown, ElementsAre(1, 2, 3));
+  EXPECT_EQ(rig.durable.step("first").phase, StepPhase::kRunning);
+  EXPECT_EQ(rig.durable.step("second").phase, StepPhase::kPending);
+  rig.log.crash();
+  rig.log.fails_after.reset();
+  rig.observer.shown.clear();
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.observer.shown.front(), 4u) << "what was shown before is not shown again";
+  EXPECT_EQ(rig.observer.shown.back(), rig.log.events().size());
+}
+
+TEST(Engine, AJournalThatHasLostEventsIsRefusedUntilAPersonSaysWhatBecomesOfTheSteps) {
+  Rig rig;
+  for (const char* id : {"first", "second", "third"}) rig.add(id);
+  rig.log.fails_after = 2;
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNoSpace);
+  rig.log.crash();
+  rig.log.fails_after.reset();
+  rig.options.lost = {{"first", 1, "steps/first/1-a", rig.runner.ended(0).end, 0},
+                      {"second", 1, "steps/second/1-b", std::nullopt, 0}};
+  const auto refused = rig.drive();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(
+      refused.error().message(),
+      "the journal of run test has lost events: it knows nothing of first (steps/first/1-a, ended with status 0), "
+      "second (steps/second/1-b, no end)");
+  rig.options.settle = {{"first", "done"}};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kInvalidData);
+  EXPECT_THAT(rig.runner.ran, IsEmpty());
+  rig.options.settle["second"] = "retry";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("second", "third"));
+  EXPECT_EQ(rig.log.last(kind::kStepUnknown)->payload["directory"], "steps/second/1-b");
+  EXPECT_EQ(rig.durable.step("second").attempts, 2);
+}
+
+TEST(Engine, AStepThatTheJournalHasLostAndThatStillRunsIsNotRunBeside) {
+  Rig rig;
+  rig.add("first");
+  rig.options.lost = {{"first", 1, "steps/first/1-a", std::nullopt, 4711}};
+  rig.options.settle = {{"first", "retry"}};
+  const auto refused = rig.drive();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message(), "the journal of run test has lost events, and step first still runs (pid 4711)");
+  EXPECT_THAT(rig.runner.ran, IsEmpty());
+}
+
 TEST(Engine, AFinishedStepIsNeverRunAgain) {
   Rig rig;
   rig.add("first");
@@ -322,6 +375,76 @@ TEST(Engine, AStepWhoseVerificationFailedIsUndone) {
   rig.person.answers = {{"undo", ""}};
   ASSERT_TRUE(rig.drive().ok());
   EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first~verify", "first~undo"));
+}
+
+TEST(Engine, AnEffectThatAnAttemptHadIsUndoneWhenTheStepWasToBeRunAgain) {
+  Rig rig;
+  Step& step = rig.add("first");
+  step.compensate = "undo first";
+  step.verify = "check";
+  step.fence = "fenced";
+  rig.runner.fates["first~verify"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  rig.runner.fates["first~fence"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kRefused);
+  rig.options.undo = true;
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.runner.ran.back(), "first~undo");
+}
+
+TEST(Engine, AnEffectThatAnAttemptHadIsUndoneWhenALaterOneFailed) {
+  Rig rig;
+  Step& step = rig.add("first");
+  step.compensate = "undo first";
+  step.verify = "check";
+  step.retries = 1;
+  rig.runner.fates["first"] = {rig.runner.ended(0), rig.runner.ended(1)};
+  rig.runner.fates["first~verify"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  rig.options.undo = true;
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "first~verify", "first", "first~undo"));
+}
+
+TEST(Engine, AnEffectThatAnAttemptMayHaveHadIsAskedForWhenTheStepWasToBeRunAgain) {
+  for (const bool undone : {true, false}) {
+    Rig rig;
+    Step& step = rig.add("first");
+    step.compensate = "undo first";
+    step.on_crash = OnCrash::kRetry;
+    step.fence = "fenced";
+    rig.runner.fates["first~fence"] = {rig.runner.ended(0), rig.runner.ended(1)};
+    rig.runner.fates["first"] = {{State::kRunning, std::nullopt}};
+    rig.person.quiet_turns = 2;  // the fence has spoken by then
+    rig.person.next_wish = Wish::kDetach;
+    EXPECT_EQ(code_of(rig.drive()), ErrorCode::kInterrupted);
+    rig.runner.fates["first"] = {{State::kUnknown, std::nullopt}};
+    EXPECT_EQ(code_of(rig.drive()), ErrorCode::kRefused);
+    rig.options.undo = true;
+    EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNeedsPerson);
+    if (undone)
+      rig.options.settle["first"] = "done";
+    else
+      rig.options.skip["first"] = "it did nothing";
+    ASSERT_TRUE(rig.drive().ok());
+    EXPECT_EQ(rig.runner.ran.back(), undone ? "first~undo" : "first~fence");
+    EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "undone");
+  }
+}
+
+TEST(Engine, AnEffectOfAStepThatWasLeftOutAfterwardsIsUndone) {
+  Rig rig;
+  Step& step = rig.add("first");
+  step.compensate = "undo first";
+  step.verify = "check";
+  step.optional = true;
+  rig.add("second");
+  rig.runner.fates["first~verify"] = {rig.runner.ended(1)};
+  rig.runner.fates["second"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  rig.options.undo = true;
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.runner.ran.back(), "first~undo");
 }
 
 TEST(Engine, AnUnknownEndOfAnUndoingAsks) {

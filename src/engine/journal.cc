@@ -155,7 +155,10 @@ Result<std::vector<Event>> Journal::load(sqlite3* database, const std::string& p
 }
 
 Result<std::unique_ptr<Journal>> Journal::create(const std::string& path, const std::string& run) {
-  Database database = TRY(open_database(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXCLUSIVE));
+  // Made by us, since SQLite would let others read; its other files have the mode of this one.
+  auto file = TRY(real_file_system().open(path, {.write = true, .create = true, .exclusive = true, .mode = 0600}));
+  TRY(file->close());
+  Database database = TRY(open_database(path, SQLITE_OPEN_READWRITE));
   TRY(execute(database.get(), path, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"));
   TRY(execute(database.get(), path, (std::string("BEGIN IMMEDIATE;") + kSchema + "COMMIT;").c_str()));
   TRY(real_file_system().sync_directory(parent_path(path)));

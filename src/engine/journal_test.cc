@@ -79,6 +79,18 @@ TEST_F(JournalTest, GoesOnWhereItWas) {
   EXPECT_EQ(events->back().seq, 4u);
 }
 
+TEST_F(JournalTest, IsForItsOwnerAlone) {
+  auto journal = Journal::create(path_, "run");
+  ASSERT_TRUE(journal.ok());
+  (*journal)->append(event(kind::kRunCreated));
+  ASSERT_TRUE((*journal)->commit().ok());
+  for (const char* ending : {"", "-wal", "-shm"}) {
+    const auto file = real_file_system().stat(path_ + ending);
+    ASSERT_TRUE(file.ok()) << ending;
+    EXPECT_EQ(file->st_mode & 0777, 0600u) << ending;
+  }
+}
+
 TEST_F(JournalTest, IsReadWhileItIsWritten) {
   auto journal = Journal::create(path_, "run");
   ASSERT_TRUE(journal.ok());

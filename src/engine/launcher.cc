@@ -48,16 +48,18 @@ mode_t own_file_mask() {
   return static_cast<mode_t>(mask);
 }
 
-std::string Launcher::idempotency_key(const std::string& id) const {
-  return to_hex(crypto::sha256(as_bytes(settings_.run + "/" + id))).substr(0, kKeyDigits);
+std::string idempotency_key(const std::string& run, const std::string& id) {
+  return to_hex(crypto::sha256(as_bytes(run + "/" + id))).substr(0, kKeyDigits);
 }
 
 std::vector<std::string> Launcher::argv(const Step& step, const std::string& id, const std::string& script) const {
-  // A step's own commands (verify, undo, ...) are always for a shell.
+  // A step's own commands (verify, undo, ...) are always for a shell. Of those that are asked a question the
+  // last command of a pipeline answers: `list | grep -q name` is true though `list` dies of a closed pipe.
   const bool itself = id == step.id;
   if (itself && step.kind == StepKind::kSql) return {settings_.program, "__sql", script};
   if (itself && step.language == "python") return {"python3", script};
   if (itself && step.language == "sh") return {"sh", "-eu", script};
+  if (!itself && id != step.id + std::string(kUndoSuffix)) return {"bash", "-eu", script};
   // A command that fails ends the step: nobody watches each line at three in the morning.
   return {"bash", "-euo", "pipefail", script};
 }
@@ -66,6 +68,8 @@ AttemptOrder Launcher::order(const Step& step, const std::string& id, int attemp
   AttemptOrder order;
   order.argv = argv(step, id, script);
   std::map<std::string, std::string> environment(settings_.environment.begin(), settings_.environment.end());
+  if (!settings_.config.empty()) environment["HOLDFAST_CONFIG"] = settings_.config;
+  if (!settings_.repository.empty()) environment["HOLDFAST_REPOSITORY"] = settings_.repository;
   for (const auto& [name, value] : settings_.variables) environment[name] = value;
   for (const auto& [name, value] : step.environment) environment[name] = value;
   for (const NamedSecret& secret : settings_.secrets) {

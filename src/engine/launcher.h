@@ -21,6 +21,9 @@ struct SqlTarget {
 inline constexpr std::array kGivenVariables = {"HOLDFAST_RUN_ID", "HOLDFAST_STEP_ID", "HOLDFAST_ATTEMPT",
                                                "HOLDFAST_IDEMPOTENCY_KEY", "HOLDFAST_DRILL"};
 
+// Of a step or one of its commands: the same over all its attempts in a run.
+std::string idempotency_key(const std::string& run, const std::string& id);
+
 // Makes the orders by which steps are run: program, environment, secrets.
 // Values are given once, when the run begins or is resumed.
 class Launcher {
@@ -36,13 +39,14 @@ class Launcher {
     std::vector<NamedSecret> secrets;      // by the names of their variables
     std::vector<NamedSecret> inherited;    // in `environment`: cut out of what steps say
     std::map<std::string, SqlTarget> sql;  // by component
+    // The stack that points are proven of, for the holdfast that a step calls: absolute; "" is not said.
+    std::string config, repository;
   };
   explicit Launcher(Settings settings) : settings_(std::move(settings)) {}
 
   // `id` is the step's own or that of one of its commands; `script` its file.
   AttemptOrder order(const Step& step, const std::string& id, int attempt, const std::string& script) const;
-  // Stable over all attempts of a step in a run.
-  std::string idempotency_key(const std::string& id) const;
+  std::string idempotency_key(const std::string& id) const { return engine::idempotency_key(settings_.run, id); }
 
  private:
   std::vector<std::string> argv(const Step& step, const std::string& id, const std::string& script) const;

@@ -51,6 +51,27 @@ TEST(LauncherTest, AStepCanTellADrill) {
   EXPECT_EQ(drill_of(false), "");
 }
 
+TEST(LauncherTest, AQuestionIsAnsweredByTheLastCommandOfAPipeline) {
+  const Step step = restore();
+  const Launcher launcher = launcher_of({});
+  const auto argv = [&](const char* suffix) { return launcher.order(step, step.id + suffix, 1, "s").argv; };
+  const std::vector<std::string> question = {"bash", "-eu", "s"}, work = {"bash", "-euo", "pipefail", "s"};
+  for (const char* suffix : {"~when", "~target", "~fence", "~verify"}) EXPECT_EQ(argv(suffix), question) << suffix;
+  for (const char* suffix : {"", "~undo"}) EXPECT_EQ(argv(suffix), work) << suffix;
+}
+
+TEST(LauncherTest, AStepIsGivenTheStackOfTheRun) {
+  Launcher::Settings settings;
+  settings.environment = {{"HOLDFAST_CONFIG", "other.yaml"}};
+  settings.config = "/etc/stack.yaml";
+  settings.repository = "/srv/repository";
+  const Step step = restore();
+  const AttemptOrder order = launcher_of(std::move(settings)).order(step, step.id, 1, "s");
+  const std::map<std::string, std::string> environment(order.environment.begin(), order.environment.end());
+  EXPECT_EQ(environment.at("HOLDFAST_CONFIG"), "/etc/stack.yaml");
+  EXPECT_EQ(environment.at("HOLDFAST_REPOSITORY"), "/srv/repository");
+}
+
 TEST(LauncherTest, AnOrderGoesThroughTheSocketUnchanged) {
   Launcher::Settings settings;
   settings.file_mask = 0027;

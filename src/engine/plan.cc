@@ -59,6 +59,9 @@ Json json_of(const Step& step) {
   put(json, "xid", step.xid);
   put(json, "timeline", step.timeline);
   put(json, "restore_point", step.restore_point);
+  put(json, "restore_config", step.config);
+  put(json, "restore_repository", step.repository);
+  put(json, "restored_by", step.restored_by);
   if (step.immediate) json["immediate"] = true;
   if (step.exclusive) json["exclusive"] = true;
   if (!step.unknown.empty()) json["unknown"] = step.unknown;
@@ -106,6 +109,9 @@ Step step_of(const Json& json) {
   step.xid = text("xid");
   step.timeline = text("timeline");
   step.restore_point = text("restore_point");
+  step.config = text("restore_config");
+  step.repository = text("restore_repository");
+  step.restored_by = text("restored_by");
   step.immediate = json.value("immediate", false);
   step.exclusive = json.value("exclusive", false);
   step.unknown = json.value("unknown", std::vector<std::string>());

@@ -30,7 +30,8 @@ struct Hazard {
 // What a restore restores from, in the words of its options; all empty: the newest.
 struct RestoreWords {
   std::string point, at, lsn, xid, timeline;
-  std::string restore_point;  // --name
+  std::string restore_point;       // --name
+  std::string config, repository;  // of another stack, where it names one
   bool immediate = false, exclusive = false;
   std::vector<std::string> unknown;  // options whose values only the shell will know
 
@@ -44,6 +45,7 @@ struct RestoreWords {
 // A step that destroys relies on the restore that it has these words of.
 struct Step : RestoreWords {
   std::string id, number, title;
+  std::string restored_by;  // the id of that restore's step: its own, or a later one
   StepKind kind = StepKind::kManual;
   std::string language;  // of the block: "bash", "python", "sql"
   std::string script;    // kManual: what the person is to do

@@ -159,6 +159,21 @@ TEST(FrozenPlanTest, WhatOnlyTheShellKnowsIsSaid) {
       testing::Contains("only the shell knows the value of --point: the newest point that leads there is proven"));
 }
 
+TEST(FrozenPlanTest, AnotherStackThatARestoreNamesIsKnown) {
+  const auto stack = [](const Step& step) { return step.config + " " + step.repository; };
+  EXPECT_EQ(stack(wiping("--config other.yaml --repository /srv/other")), "other.yaml /srv/other");
+  EXPECT_EQ(stack(wiping("--config \"$HOLDFAST_CONFIG\"")), " ");
+  EXPECT_EQ(stack(wiping("", {}, "", " env=HOLDFAST_CONFIG=other.yaml")), "other.yaml ");
+  EXPECT_EQ(wiping("", {}, "export HOLDFAST_CONFIG=$(pwd)/other.yaml\n").unknown, std::vector<std::string>{"--config"});
+  EXPECT_EQ(wiping("", {}, "source ./settings\n").unknown, std::vector<std::string>());
+  EXPECT_EQ(wiping("").restored_by, "wipe");
+
+  Plan plan;
+  plan.steps = {wiping("--config other.yaml")};
+  EXPECT_EQ(other_stack(plan, plan.steps[0], {"/srv/run/other.yaml", "", "/srv/run"}), "");
+  EXPECT_EQ(other_stack(plan, plan.steps[0], {"/srv/run/holdfast.yaml", "", "/srv/run"}), "--config other.yaml");
+}
+
 TEST(FrozenPlanTest, RestoresAreWhatItsStepsRestore) {
   const std::map<std::string, std::string> values = {{"RECOVER_TO", "10 minutes ago"}};
   const Plan plan = frozen(

@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
+#include <system_error>
 
 #include "base/units.h"
+#include "engine/restore_words.h"
 #include "runbook/shell/parser.h"
 
 namespace holdfast::engine {
@@ -39,14 +42,19 @@ class Inspector {
  public:
   Inspector(FileSystem& fs, const PreflightRequest& request) : fs_(fs), request_(request) {}
 
-  void look_at(const Step& step) {
+  void look_at(const Plan& plan, const Step& step) {
     if (!step.skipped.empty()) return;
     if (request_.look_for_programs) look_at_programs(step);
+    if (request_.look_for_programs && !step.workdir.empty() && step.kind != StepKind::kManual)
+      need_directory(step.id, directory_of(step, request_.working_directory),
+                     "--assume-programs, when an earlier step makes it");
+    if (!is_overridden(step)) look_at_stack(plan, step);
     if (request_.unattended) look_at_people(step);
     if (step.destructive() && !is_overridden(step)) destroys_ = true;
   }
 
   void look_at_run() {
+    need_directory("", request_.working_directory, "--workdir DIR says where steps run");
     const auto free = fs_.free_bytes(nearest_existing(request_.runs));
     if (free.ok() && *free < kRoomForJournal_bytes) {
       add("", fmt::format("only {} are free for the journal in {}", format_bytes(*free), request_.runs),
@@ -65,6 +73,22 @@ class Inspector {
  private:
   void add(const std::string& step, std::string problem, std::string hint) {
     found_.push_back({step, std::move(problem), std::move(hint)});
+  }
+
+  void need_directory(const std::string& step, const std::string& directory, std::string hint) {
+    std::error_code unlike;
+    if (!std::filesystem::is_directory(directory, unlike))
+      add(step, fmt::format("the folder {} does not exist{}", directory, step.empty() ? ", where steps run" : ""),
+          std::move(hint));
+  }
+
+  void look_at_stack(const Plan& plan, const Step& step) {
+    const std::string other =
+        other_stack(plan, step, {request_.config, request_.repository, request_.working_directory});
+    if (other.empty()) return;
+    add(step.id,
+        fmt::format("destroys, and its restore names another stack than the one whose point is proven: {}", other),
+        fmt::format("--config FILE for the run, none in the document; or --override {}=REASON", step.id));
   }
 
   bool is_overridden(const Step& step) const { return request_.overrides.contains(step.id); }
@@ -148,7 +172,7 @@ class Inspector {
 
 std::vector<Obstacle> find_obstacles(FileSystem& fs, const Plan& plan, const PreflightRequest& request) {
   Inspector inspector(fs, request);
-  for (const Step& step : plan.steps) inspector.look_at(step);
+  for (const Step& step : plan.steps) inspector.look_at(plan, step);
   inspector.look_at_run();
   return inspector.take();
 }

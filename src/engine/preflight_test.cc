@@ -23,7 +23,7 @@ Step step_of(const std::string& script) {
 // The problems of a plan of one step, looked at with nothing installed but `sh`.
 std::vector<std::string> problems(const Step& step, PreflightRequest request = {}) {
   request.search_path = "/bin";
-  request.working_directory = "/no/such/place";
+  if (request.working_directory.empty()) request.working_directory = "/proc";
   request.runs = "/";
   Plan plan;
   plan.steps = {step};
@@ -39,8 +39,39 @@ TEST(Preflight, LooksForThePrograms) {
 }
 
 TEST(Preflight, LooksForScriptsWhereTheStepRuns) {
-  EXPECT_THAT(problems(step_of("bin/restore.sh")), ElementsAre("/no/such/place/bin/restore.sh does not exist"));
+  EXPECT_THAT(problems(step_of("bin/restore.sh")), ElementsAre("/proc/bin/restore.sh does not exist"));
   EXPECT_THAT(problems(step_of("/opt/none/restore.sh")), ElementsAre("/opt/none/restore.sh does not exist"));
+}
+
+TEST(Preflight, LooksForTheFoldersWhereStepsRun) {
+  PreflightRequest request;
+  request.working_directory = "/none";
+  EXPECT_THAT(problems(step_of("true"), request), ElementsAre("the folder /none does not exist, where steps run"));
+  Step step = step_of("true");
+  step.workdir = "none";
+  EXPECT_THAT(problems(step), ElementsAre("the folder /proc/none does not exist"));
+  request = {};
+  request.look_for_programs = false;
+  EXPECT_THAT(problems(step, request), IsEmpty()) << "an earlier step may make it";
+}
+
+TEST(Preflight, ARestoreOfAnotherStackIsAnObstacle) {
+  Step step = step_of("true");
+  step.hazards = {{"destroys", "it deletes"}};
+  step.config = "other.yaml";
+  PreflightRequest request;
+  request.config = "/proc/holdfast.yaml";
+  EXPECT_THAT(problems(step, request),
+              ElementsAre("destroys, and its restore names another stack than the one whose point is proven: "
+                          "--config other.yaml"));
+  request.overrides = {{"one", "the same repository"}};
+  EXPECT_THAT(problems(step, request), IsEmpty());
+  request.overrides.clear();
+  step.config = "holdfast.yaml";
+  EXPECT_THAT(problems(step, request), IsEmpty());
+  step.repository = "/srv/other";
+  request.repository = "/srv/repository";
+  EXPECT_THAT(problems(step, request), testing::SizeIs(1));
 }
 
 TEST(Preflight, LooksForTheProgramsOfItsOwnCommands) {
@@ -50,7 +81,7 @@ TEST(Preflight, LooksForTheProgramsOfItsOwnCommands) {
   step.compensate = "bin/undo.sh";
   EXPECT_THAT(problems(step),
               ElementsAre("none-when is not installed (when=)", "none-verify is not installed (verify=)",
-                          "/no/such/place/bin/undo.sh does not exist (compensate=)"));
+                          "/proc/bin/undo.sh does not exist (compensate=)"));
   step.kind = StepKind::kManual;
   step.script = "none-by-hand";
   step.compensate = "";

@@ -113,6 +113,18 @@ bool has_in_environment(pid_t pid, std::string_view name, std::string_view value
   return false;
 }
 
+pid_t find_process(const std::function<bool(pid_t)>& is_it) {
+  const auto processes = all_processes();
+  const auto found =
+      std::find_if(processes.begin(), processes.end(), [&](const auto& entry) { return is_it(entry.first); });
+  return found == processes.end() ? 0 : found->first;
+}
+
+std::string command_line_of(pid_t pid) {
+  const auto content = read_file(real_file_system(), fmt::format("/proc/{}/cmdline", pid), kMaxEnvironment_bytes);
+  return content.ok() ? std::string(as_text(*content)) : "";
+}
+
 std::vector<pid_t> descendants_of(pid_t ancestor) {
   std::multimap<pid_t, pid_t> children;
   for (const auto& [pid, stat] : all_processes()) children.emplace(stat.parent, pid);

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -44,6 +45,12 @@ std::vector<pid_t> session_members(const ProcessIdentity& leader);
 
 // The process was started with NAME=VALUE. False for what can't be read.
 bool has_in_environment(pid_t pid, std::string_view name, std::string_view value);
+
+// The first process of which this holds; 0: none.
+pid_t find_process(const std::function<bool(pid_t)>& is_it);
+
+// Its arguments, or the title that it gave itself; "" for what can't be read.
+std::string command_line_of(pid_t pid);
 
 // All processes below `ancestor`, zombies left out.
 std::vector<pid_t> descendants_of(pid_t ancestor);

@@ -14,6 +14,7 @@ struct ProvenPoint {
   std::string id;
   Time instant;
   std::vector<std::string> components;
+  std::string repository;  // the id of that which holds it
 };
 
 // The recovery point that a step relies on.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "engine/lost_attempts.h"
 #include "engine/output_tail.h"
 #include "engine/words.h"
 
@@ -54,15 +55,27 @@ class Reporter {
         {"Its SHA-256", state_.plan.document_sha256},
         {"Started by", state_.created.value("who", "")},
         {"Journal", fmt::format("{} events, last digest {}", events_.size(), to_hex(events_.back().digest))}};
+    const auto lost = find_lost_attempts(directory_, state_, events_);
+    for (size_t i = 0; lost.ok() && i < lost->size(); i++)
+      rows.push_back({"Not in the journal", (*lost)[i].directory + ": it has lost events"});
     for (const auto& [key, chosen] : state_.plan.choices) rows.push_back({"Chosen for " + key, chosen});
     report_.table({"", ""}, std::move(rows));
+  }
+
+  // Without all of the steps a target is not shown to be met.
+  bool in_part() const {
+    const bool any_done = std::any_of(state_.plan.steps.begin(), state_.plan.steps.end(),
+                                      [&](const Step& step) { return state_.step(step.id).phase == StepPhase::kDone; });
+    const bool by_person = std::any_of(events_.begin(), events_.end(), [](const Event& event) {
+      return event.kind == kind::kStepSkipped && event.payload.value("by", "") != "plan";
+    });
+    return state_.partial() || !state_.created.value("left_out", Json::array()).empty() || !any_done || by_person;
   }
 
   std::string verdict(const std::optional<Duration>& target, const std::optional<Duration>& actual) const {
     if (!target || !actual) return "";
     if (*actual > *target) return "missed";
-    // Without all of the steps a target is not shown to be met.
-    return state_.partial() ? "within, in part" : state_.drill() ? "within, in a drill" : "met";
+    return in_part() ? "within, in part" : state_.drill() ? "within, in a drill" : "met";
   }
 
   static std::string text_of(const std::optional<Duration>& duration) {
@@ -99,17 +112,36 @@ class Reporter {
     return {metric.name.text, metric.target.text, text_of(actual), verdict(metric.target_duration, actual)};
   }
 
-  void windows() {
-    std::vector<std::vector<std::string>> rows;
+  // Neighbouring steps with one window.
+  struct Window {
+    std::string name;
+    Duration end;
+    std::vector<Duration> done;  // when each that is done was
+    bool settled = true;         // all of them
+  };
+
+  std::vector<Window> windows_of_plan() const {
+    std::vector<Window> found;
     for (const Step& step : state_.plan.steps) {
       if (!step.window_end) continue;
       const std::string name = step.phase.empty() ? step.title : step.phase;
-      if (!rows.empty() && rows.back()[0] == name) rows.pop_back();
+      if (found.empty() || found.back().name != name) found.push_back({name, *step.window_end, {}, true});
+      Window& window = found.back();
+      window.end = *step.window_end;
       const StepState& now = state_.step(step.id);
-      const bool ended = now.phase == StepPhase::kDone && now.ended.ns != 0;
-      const auto after = ended ? std::optional<Duration>(now.ended - state_.began) : std::nullopt;
-      rows.push_back({name, plain_duration(*step.window_end), after ? plain_duration(*after) : "not reached",
-                      verdict(step.window_end, after)});
+      window.settled = window.settled && state_.settled(step.id);
+      if (now.phase == StepPhase::kDone && now.ended.ns != 0) window.done.push_back(now.ended - state_.began);
+    }
+    return found;
+  }
+
+  void windows() {
+    std::vector<std::vector<std::string>> rows;
+    for (const Window& window : windows_of_plan()) {
+      const auto last = std::max_element(window.done.begin(), window.done.end());
+      const bool reached = last != window.done.end() && (window.settled || *last > window.end);
+      rows.push_back({window.name, plain_duration(window.end), reached ? plain_duration(*last) : "not reached",
+                      reached ? verdict(window.end, *last) : ""});
     }
     if (rows.empty()) return;
     report_.heading(3, "Windows");
@@ -220,16 +252,41 @@ class Reporter {
 
 }  // namespace
 
+namespace {
+
+// What the step destroyed is there again, as far as the run knows.
+bool was_restored(const RunState& state, const Step& step) {
+  const auto done = [&](const std::string& id) { return state.step(id).phase == StepPhase::kDone; };
+  return step.destructive() && done(step.id) && !step.restored_by.empty() && done(step.restored_by);
+}
+
+// The instant of the last proof that a step relied on: its own, else one of the same point.
+Result<Time> proven_instant(const RunState& state, const std::vector<Event>& events, const Step& step) {
+  const Event* proof = nullptr;
+  for (const Event& event : events) {
+    if (event.kind != kind::kPointVerified || event.payload.value("which", "") != which_point(step)) continue;
+    const auto of = event.payload.value("components", std::vector<std::string>());
+    const bool covers = std::any_of(of.begin(), of.end(), [&](const std::string& component) {
+      return component == "*" || component == step.component;
+    });
+    if (covers && (event.step == step.id || proof == nullptr || proof->step != step.id)) proof = &event;
+  }
+  if (proof == nullptr) return make_error(ErrorCode::kNotFound, "no point was proven for step {}", step.id);
+  return parse_time(proof->payload.value("instant", ""), state.began);
+}
+
+}  // namespace
+
 Actuals actuals_of(const RunState& state, const std::vector<Event>& events) {
   Actuals actuals;
   if (state.finished == "recovered") actuals.recovery = state.last - state.began;
+  if (state.undoing) return actuals;
   std::optional<Duration> worst;
   bool all_known = true;
-  for (const Event& event : events) {
-    if (event.kind != kind::kPointVerified) continue;
-    const auto instant = parse_time(event.payload.value("instant", ""), state.began);
-    const Step* step = state.plan.find(event.step);
-    all_known = all_known && instant.ok() && (step == nullptr || step->instant_is_known());
+  for (const Step& step : state.plan.steps) {
+    if (!was_restored(state, step)) continue;
+    const auto instant = proven_instant(state, events, step);
+    all_known = all_known && instant.ok() && step.instant_is_known();
     // What is lost in the end is lost of the component that fell back furthest.
     if (instant.ok()) worst = std::max(worst.value_or(Duration()), state.began - *instant);
   }

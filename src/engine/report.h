@@ -19,7 +19,8 @@ ReportDocument report_of(const RunState& state, const std::vector<Event>& events
 // The figures by which a run is measured, by what people call them.
 struct Actuals {
   std::optional<Duration> recovery;  // from the beginning of the incident to the end of the run
-  // From the oldest instant that was relied on to the beginning; not where the shell alone knew one.
+  // From the oldest instant that was restored to the beginning; not where the shell alone knew one, or where
+  // a point was restored without proof.
   std::optional<Duration> loss;
 };
 Actuals actuals_of(const RunState& state, const std::vector<Event>& events);

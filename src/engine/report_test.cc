@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/test_fakes.h"
+#include "engine/words.h"
 
 namespace holdfast::engine {
 namespace {
@@ -33,6 +34,7 @@ TEST(Report, TheLossIsThatOfTheOldestInstant) {
   rig.plan.steps[0].component = "db";
   destroys(rig.add("new"));
   rig.plan.steps[1].component = "cache";
+  for (Step& step : rig.plan.steps) step.restored_by = step.id;
   rig.proofs.instants = {Time::from_unix_seconds(1'772'357'000), Time::from_unix_seconds(1'772'357'300)};
   ASSERT_TRUE(rig.drive().ok());
   EXPECT_EQ(actuals(rig).loss, Duration::seconds(400));
@@ -46,6 +48,7 @@ TEST(Report, AnInstantThatOnlyTheShellKnowsIsNotMeasured) {
   destroys(rig.add("other"));
   rig.plan.steps[1].unknown = {"--at"};
   rig.plan.steps[1].point = "3f0a";
+  for (Step& step : rig.plan.steps) step.restored_by = step.id;
   ASSERT_TRUE(rig.drive().ok());
   EXPECT_EQ(actuals(rig).loss, std::nullopt);
   EXPECT_THAT(report(rig), HasSubstr("| Data loss (RPO) |  | not measured |"));
@@ -58,6 +61,98 @@ TEST(Report, NothingIsMeasuredOfWhatDidNotHappen) {
   ASSERT_FALSE(rig.drive().ok());
   EXPECT_EQ(actuals(rig).recovery, std::nullopt);
   EXPECT_EQ(actuals(rig).loss, std::nullopt);
+}
+
+TEST(Report, NothingIsLostByWhatWasNotRestored) {
+  Rig rig;
+  rig.options.target_host = "db1";
+  destroys(rig.add("wipe"));
+  destroys(rig.add("restore"));
+  for (Step& step : rig.plan.steps) step.restored_by = "restore";
+  rig.runner.fates["restore"] = {rig.runner.ended(1)};
+  ASSERT_FALSE(rig.drive().ok());
+  EXPECT_NE(rig.log.last(kind::kPointVerified), nullptr);
+  EXPECT_EQ(actuals(rig).loss, std::nullopt) << "the restore failed";
+  rig.options.skip["restore"] = "by hand";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(actuals(rig).loss, std::nullopt) << "the restore was left out";
+
+  Rig other;
+  other.options.target_host = "db1";
+  destroys(other.add("wipe"));
+  ASSERT_TRUE(other.drive().ok());
+  EXPECT_EQ(actuals(other).loss, std::nullopt) << "nothing restores";
+}
+
+TEST(Report, OfSeveralProofsTheLastCounts) {
+  Rig rig;
+  rig.options.target_host = "db1";
+  destroys(rig.add("restore"));
+  rig.plan.steps[0].restored_by = "restore";
+  rig.plan.steps[0].at = "10 minutes ago";
+  rig.runner.fates["restore"] = {rig.runner.ended(1)};
+  rig.proofs.instants = {Time::from_unix_seconds(1'772'357'000), Time::from_unix_seconds(1'772'357'300)};
+  ASSERT_FALSE(rig.drive().ok());
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(actuals(rig).loss, Duration::seconds(100));
+}
+
+TEST(Report, TheLossOfWhatWasRestoredWithoutProofIsNotMeasured) {
+  Rig rig;
+  rig.options.target_host = "db1";
+  destroys(rig.add("one"));
+  destroys(rig.add("two"));
+  for (Step& step : rig.plan.steps) step.restored_by = step.id;
+  rig.plan.steps[0].component = "db";
+  rig.plan.steps[1].component = "cache";
+  rig.options.overrides = {{"two", "it is a cache"}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(actuals(rig).loss, std::nullopt);
+}
+
+TEST(Report, ARunInWhichNothingRanMeetsNoTarget) {
+  Rig rig;
+  rig.plan.rto = Objective{Duration::hours(1), "1 hour"};
+  rig.add("one").skipped = "not tonight";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(report(rig), HasSubstr("| within, in part |"));
+}
+
+TEST(Report, ARunOfWhichAPersonLeftAStepOutMeetsNoTarget) {
+  Rig rig;
+  rig.plan.rto = Objective{Duration::hours(1), "1 hour"};
+  rig.add("one");
+  rig.add("two");
+  rig.options.skip["two"] = "not tonight";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(report(rig), HasSubstr("| within, in part |"));
+}
+
+TEST(Report, AWindowWithAStepThatWasLateIsMissedThoughALaterOneWasLeftOut) {
+  Rig rig;
+  for (const char* id : {"one", "two"}) {
+    Step& step = rig.add(id);
+    step.phase = "Stop";
+    step.window_end = Duration::seconds(1);
+  }
+  rig.options.skip["two"] = "not needed";
+  AttemptReport late = rig.runner.ended(0);
+  late.end->ended = rig.clock.now() + Duration::seconds(5);
+  rig.runner.fates["one"] = {late};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(report(rig), HasSubstr("| Stop | 1.00 s | 5.00 s | missed |"));
+}
+
+TEST(Report, WhatWasBeforeTheBeginningIsNoTime) { EXPECT_EQ(clock_text(Duration::seconds(-3605)), "00:00"); }
+
+TEST(Report, WhatWasEndedHasNoStatusOfItsOwn) {
+  Rig rig;
+  rig.add("one");
+  AttemptReport late = rig.runner.ended(0);
+  late.end->timed_out = true;
+  rig.runner.fates["one"] = {late};
+  ASSERT_FALSE(rig.drive().ok());
+  EXPECT_THAT(report(rig), HasSubstr("| failed: it was ended by its timeout |"));
 }
 
 TEST(Report, WhatTheRunLeftOutIsADeparture) {

@@ -93,6 +93,7 @@ Result<ProvenPoint> RepositoryProofs::read_point(const WantedPoint& wanted) {
   // the WAL on the way there.
   const recovery::RestorePlan plan = TRY(plan_restore(*workspace, wanted));
   ProvenPoint proven;
+  proven.repository = workspace->repository().id();
   proven.instant = plan.components.front().instant;
   // Readable: each point that the plan draws on.
   std::vector<std::string> points;

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <filesystem>
 #include <optional>
+#include <system_error>
 
+#include "base/filesystem.h"
 #include "runbook/shell/invocation.h"
 #include "runbook/shell/parser.h"
 
@@ -11,6 +14,10 @@ namespace holdfast::engine {
 namespace {
 
 using Values = std::map<std::string, std::string>;
+
+// A step has them from the run, which means the stack whose points are proven.
+constexpr const char* kGivenConfig = "HOLDFAST_CONFIG";
+constexpr const char* kGivenRepository = "HOLDFAST_REPOSITORY";
 
 bool is_one_of(const std::string& word, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -21,13 +28,19 @@ bool is_name_character(char c) { return std::isalnum(static_cast<unsigned char>(
 // What a step's environment holds when its script begins to set variables of its own is no
 // longer known of those; after a text from elsewhere of none.
 Values known_in(const Step& step, const shell::Script& script, const Values& variables) {
-  Values known = variables;
+  Values known = {{kGivenConfig, ""}, {kGivenRepository, ""}};
+  for (const auto& [name, value] : variables) known[name] = value;
   for (const auto& [name, value] : step.environment) known[name] = value;
   for (const std::string& name : step.secrets) known.erase(name);
   for (const std::string& name : script.loop_variables) known.erase(name);
   for (const shell::Command& command : script.commands) {
     for (const shell::Assignment& assignment : command.assignments) known.erase(assignment.name);
-    if (is_one_of(command.word(0), {".", "source", "eval"})) return {};
+    // Such a text is mostly for other things than the stack.
+    if (is_one_of(command.word(0), {".", "source", "eval"})) {
+      std::erase_if(known,
+                    [](const auto& each) { return each.first != kGivenConfig && each.first != kGivenRepository; });
+      return known;
+    }
     if (!is_one_of(command.word(0), {"read", "export", "declare", "local", "readonly", "typeset", "mapfile",
                                      "readarray", "printf", "unset", "getopts"})) {
       continue;
@@ -104,8 +117,23 @@ std::vector<Restore> find_restores(const std::vector<Step>& steps, const Values&
   return found;
 }
 
+// The stack that it names beside the one that the run has given it. Of another machine's nothing can be said.
+void take_stack_words(const Restore& restore, RestoreWords& words) {
+  if (restore.command.remote) return;
+  const auto value_of = [&](const char* option, const char* variable) {
+    std::string word = restore.command.option(option);
+    if (word.empty()) word = fmt::format("${}", variable);
+    const auto value = expanded(word, restore.known);
+    if (!value) words.unknown.emplace_back(option);
+    return value.value_or("");
+  };
+  words.config = value_of("--config", kGivenConfig);
+  words.repository = value_of("--repository", kGivenRepository);
+}
+
 RestoreWords words_of(const Restore& restore) {
   RestoreWords words;
+  take_stack_words(restore, words);
   const auto value_of = [&](const char* option) {
     const auto value = expanded(restore.command.option(option), restore.known);
     if (!value) words.unknown.emplace_back(option);
@@ -129,6 +157,15 @@ std::vector<std::string> components_of(const Restore& restore, const Step& step)
   return names;
 }
 
+std::string place_of(const std::string& path, const std::string& directory) {
+  return absolute_path(path.starts_with('/') ? path : join_path(directory, path));
+}
+
+bool is_same_file(const std::string& one, const std::string& other) {
+  std::error_code unlike;
+  return one == other || std::filesystem::equivalent(one, other, unlike);
+}
+
 bool restores(const Restore& restore, const std::string& component) {
   const std::vector<std::string> names = restore.components();
   return component.empty() || names.empty() || std::find(names.begin(), names.end(), component) != names.end();
@@ -144,8 +181,23 @@ void find_points(std::vector<Step>& steps, const Values& variables) {
     const auto found = std::find_if(all.begin(), all.end(), [&](const Restore& restore) {
       return restore.step >= number && restores(restore, step.component);
     });
-    if (found != all.end()) static_cast<RestoreWords&>(step) = words_of(*found);
+    if (found == all.end()) continue;
+    static_cast<RestoreWords&>(step) = words_of(*found);
+    step.restored_by = steps[found->step].id;
   }
+}
+
+std::string other_stack(const Plan& plan, const Step& step, const StackInUse& stack) {
+  if (!step.destructive() || !step.skipped.empty()) return "";
+  const Step* restore = plan.find(step.restored_by);
+  const std::string directory = directory_of(restore == nullptr ? step : *restore, stack.working_directory);
+  if (!step.config.empty() && !is_same_file(place_of(step.config, directory), stack.config))
+    return "--config " + step.config;
+  const std::string repository =
+      step.repository.find("://") == std::string::npos ? place_of(step.repository, directory) : step.repository;
+  if (!step.repository.empty() && repository != stack.repository && !is_same_file(repository, stack.repository))
+    return "--repository " + step.repository;
+  return "";
 }
 
 std::vector<WantedPoint> restores_of(const Plan& plan, const Values& variables) {

@@ -14,6 +14,15 @@ namespace holdfast::engine {
 // environment; a value that is still the shell's alone is listed as unknown.
 void find_points(std::vector<Step>& steps, const std::map<std::string, std::string>& variables);
 
+// The stack whose recovery points a run proves: absolute; "" when there is none.
+struct StackInUse {
+  std::string config, repository;
+  std::string working_directory;  // of the run's steps
+};
+// "--config other.yaml": the other stack that the restore behind a step that destroys names; "" when it is
+// the same one.
+std::string other_stack(const Plan& plan, const Step& step, const StackInUse& stack);
+
 // What the steps of a plan restore from, each once, in their order.
 std::vector<WantedPoint> restores_of(const Plan& plan, const std::map<std::string, std::string>& variables);
 

@@ -31,8 +31,9 @@ std::string default_runs_directory(const std::function<const char*(const char*)>
   };
   if (const std::string runs = value("HOLDFAST_RUNS"); !runs.empty()) return absolute_path(runs);
   if (root) return "/var/lib/holdfast/runs";
-  if (const std::string state = value("XDG_STATE_HOME"); !state.empty()) return join_path(state, "holdfast/runs");
-  return join_path(value("HOME"), ".local/state/holdfast/runs");
+  if (const std::string state = value("XDG_STATE_HOME"); !state.empty())
+    return absolute_path(join_path(state, "holdfast/runs"));
+  return absolute_path(join_path(value("HOME"), ".local/state/holdfast/runs"));
 }
 
 Result<OpenRun> create_run(const std::string& runs, const Json& created, std::string_view document,
@@ -62,13 +63,16 @@ Result<OpenRun> create_run(const std::string& runs, const Json& created, std::st
   const std::string directory = join_path(runs, id);
   TRY(fs.rename_exclusive(aside, directory));
   TRY(fs.sync_directory(runs));
-  return OpenRun{directory, std::move(lock), TRY(Journal::open(journal_path(directory)))};
+  return OpenRun{directory, std::move(lock), TRY(Journal::open(journal_path(directory))), {}};
 }
 
 Result<OpenRun> open_run(const std::string& directory, const std::string& who) {
-  OpenRun run{directory, TRY_CONTEXT(RunLock::take(join_path(directory, "lock"), who), "run {}", base_name(directory)),
-              nullptr};
+  OpenRun run{directory,
+              TRY_CONTEXT(RunLock::take(join_path(directory, "lock"), who), "run {}", base_name(directory)),
+              nullptr,
+              {}};
   run.journal = TRY(Journal::open(journal_path(directory)));
+  run.lost = TRY(find_lost_attempts(directory, TRY(fold(run.journal->events())), run.journal->events()));
   return run;
 }
 
@@ -81,7 +85,9 @@ Result<std::vector<std::string>> list_runs(const std::string& runs) {
   for (const DirectoryEntry& entry : TRY(std::move(entries))) {
     if (entry.name.starts_with('.')) continue;  // never came to be
     const std::string directory = join_path(runs, entry.name);
-    if (!TRY(exists(real_file_system(), journal_path(directory)))) continue;
+    const auto journal = real_file_system().stat(journal_path(directory));
+    // One that may not be looked at is a run that can't be read; all else without a journal is none.
+    if (!journal.ok() && journal.error().code() != ErrorCode::kPermission) continue;
     const auto document = real_file_system().stat(join_path(directory, "runbook.md"));
     const timespec made = document.ok() ? document->st_mtim : timespec{};
     order.emplace_back(entry.name.substr(0, kMinuteDigits), made.tv_sec, made.tv_nsec, entry.name);

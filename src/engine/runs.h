@@ -8,6 +8,7 @@
 #include "base/filesystem.h"
 #include "base/random.h"
 #include "engine/journal.h"
+#include "engine/lost_attempts.h"
 #include "engine/run_lock.h"
 #include "engine/state.h"
 
@@ -21,6 +22,7 @@ struct OpenRun {
   std::string directory;
   RunLock lock;
   std::unique_ptr<Journal> journal;
+  std::vector<LostAttempt> lost;
 };
 
 // Makes the directory and the first event, durably. `created` is the payload of run.created;

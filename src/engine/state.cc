@@ -1,5 +1,6 @@
 #include "engine/state.h"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 
@@ -48,6 +49,7 @@ Result<void> on_finished(RunState& state, const Event& event) {
   step.ended = end.ended;
   step.took = step.took + end.took;
   if (end.succeeded()) {
+    step.effect = Effect::kCertain;
     step.phase = has_verification(state, event.step) ? StepPhase::kRan : StepPhase::kDone;
   } else {
     step.phase = StepPhase::kFailed;
@@ -61,6 +63,7 @@ void on_settled(StepState& step, const Event& event) {
   step.ended = event.time;
   if (as == "done") {
     step.phase = StepPhase::kDone;
+    step.effect = Effect::kCertain;
   } else if (as == "failed") {
     step.phase = StepPhase::kFailed;
     step.failures++;
@@ -79,8 +82,32 @@ void on_answered(StepState& step, const Event& event) {
   if (question == "approve" && answer == "yes") step.approved_by = event.payload.value("who", "");
   if (question == "manual" && answer == "done") {
     step.phase = StepPhase::kDone;
+    step.effect = Effect::kCertain;
     step.ended = event.time;
   }
+}
+
+void on_unknown(StepState& step, const Event& event) {
+  step.phase = StepPhase::kUnknown;
+  // Of an attempt whose start the journal has lost.
+  step.attempts = std::max(step.attempts, event.attempt);
+  step.directory = event.payload.value("directory", step.directory);
+  step.effect = std::max(step.effect, Effect::kPossible);
+}
+
+void on_skipped(RunState& state, const Event& event) {
+  StepState& step = state.steps[event.step];
+  step.phase = StepPhase::kSkipped;
+  step.skipped = event.payload.value("why", "");
+  step.ended = event.time;
+  // Only who is undoing says by it that nothing is to be undone.
+  if (state.undoing) step.effect = Effect::kNone;
+}
+
+// The step whose compensation has come to its end has no effect any more.
+void take_back(RunState& state, const std::string& id) {
+  if (!id.ends_with(kUndoSuffix) || state.steps[id].phase != StepPhase::kDone) return;
+  state.steps[id.substr(0, id.size() - kUndoSuffix.size())].effect = Effect::kNone;
 }
 
 Result<bool> apply_to_step(RunState& state, const Event& event) {
@@ -94,13 +121,11 @@ Result<bool> apply_to_step(RunState& state, const Event& event) {
   } else if (event.kind == kind::kStepOrphaned) {
     step.orphaned_seq = event.seq;
   } else if (event.kind == kind::kStepUnknown) {
-    step.phase = StepPhase::kUnknown;
+    on_unknown(step, event);
   } else if (event.kind == kind::kStepSettled) {
     on_settled(step, event);
   } else if (event.kind == kind::kStepSkipped) {
-    step.phase = StepPhase::kSkipped;
-    step.skipped = event.payload.value("why", "");
-    step.ended = event.time;
+    on_skipped(state, event);
   } else if (event.kind == kind::kStepAnswered) {
     on_answered(step, event);
   } else if (event.kind == kind::kStepOverridden) {
@@ -112,6 +137,7 @@ Result<bool> apply_to_step(RunState& state, const Event& event) {
   } else {
     return false;
   }
+  take_back(state, event.step);
   return true;
 }
 

@@ -29,10 +29,18 @@ enum class StepPhase {
   kSkipped,
 };
 
+// What the world may have of a step that would have to be undone, whatever became of its attempts since.
+enum class Effect {
+  kNone,      // never begun, no attempt succeeded, or undone
+  kPossible,  // the end of an attempt is unknown
+  kCertain,   // an attempt succeeded, or a person said that it is done
+};
+
 struct StepState {
   StepPhase phase = StepPhase::kPending;
   int attempts = 0;  // number of the newest
   int failures = 0;  // since a person last said "again"
+  Effect effect = Effect::kNone;
   // Of the newest attempt:
   ProcessIdentity process;
   std::string directory;  // of its files, below the run's

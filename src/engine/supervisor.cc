@@ -31,6 +31,12 @@ constexpr Duration kKillPause = Duration::milliseconds(20);
 constexpr Duration kOrderWait = Duration::hours(1);  // a person may have stopped the engine in between
 constexpr int kCannotRun = 127;
 
+// Why a child could not become the step's program.
+struct StartFailure {
+  int why;            // errno
+  bool in_directory;  // it had come to where the step runs
+};
+
 // The step's process, from its start to the end of all that must end with it.
 class SupervisedStep {
  public:
@@ -106,11 +112,13 @@ void SupervisedStep::run_child(int input, int output, int report) {
   for (std::string& text : texts) environment.push_back(text.data());
   environment.push_back(nullptr);
   ::setenv("PATH", path.c_str(), 1);  // execvpe searches ours
+  StartFailure failure{0, false};
   if (order_.working_directory.empty() || ::chdir(order_.working_directory.c_str()) == 0) {
     ::execvpe(argv[0], argv.data(), environment.data());
+    failure.in_directory = true;
   }
-  const int why = errno;
-  [[maybe_unused]] const ssize_t written = ::write(report, &why, sizeof why);
+  failure.why = errno;
+  [[maybe_unused]] const ssize_t written = ::write(report, &failure, sizeof failure);
   ::_exit(kCannotRun);
 }
 
@@ -132,12 +140,14 @@ Result<void> SupervisedStep::start() {
   ::close(report[1]);
   pipe_ = output[0];
   ::fcntl(pipe_, F_SETFL, O_NONBLOCK);
-  int why = 0;
-  const bool failed = ::read(report[0], &why, sizeof why) == sizeof why;
+  StartFailure failure{0, false};
+  const bool failed = ::read(report[0], &failure, sizeof failure) == sizeof failure;
   ::close(report[0]);
   if (!failed) return {};
   ::waitpid(pid_, nullptr, 0);
-  return Error::from_errno(why, fmt::format("can't run {}", order_.argv[0]));
+  return Error::from_errno(failure.why, failure.in_directory
+                                            ? fmt::format("can't run {}", order_.argv[0])
+                                            : fmt::format("can't go to {}, where it runs", order_.working_directory));
 }
 
 void SupervisedStep::drain() {

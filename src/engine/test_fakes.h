@@ -158,7 +158,7 @@ class FakeProofs : public Proofs {
       instant = instants.front();
       instants.pop_front();
     }
-    return ProvenPoint{"3f0a91c2", instant, point.components};
+    return ProvenPoint{"3f0a91c2", instant, point.components, "5a0c"};
   }
   Result<std::string> replication_lag(const std::string&) override {
     if (lag.empty()) return make_error(ErrorCode::kUnavailable, "the standby does not answer");
@@ -173,11 +173,13 @@ class FakeProofs : public Proofs {
   std::function<void()> while_reading;  // before each
 };
 
-class SilentObserver : public Observer {
+// Remembers what a person would have been shown.
+class FakeObserver : public Observer {
  public:
-  void on_event(const RunState&, const Event&) override {}
+  void on_event(const RunState&, const Event& event) override { shown.push_back(event.seq); }
   void on_tick(const RunState&, Time) override {}
   void on_work(const RunState&, const std::string&) override {}
+  std::vector<uint64_t> shown;
 };
 
 // One run with fakes all around. drive() may be called again: that is a resume.
@@ -188,8 +190,9 @@ struct Rig {
   FakeRunner runner{clock};
   FakePerson person;
   FakeProofs proofs;
-  SilentObserver observer;
+  FakeObserver observer;
   DriveOptions options;
+  RunState durable;  // after a drive
   Json created = Json::object();
   std::vector<NamedSecret> secrets;
 
@@ -224,7 +227,9 @@ struct Rig {
     const Redactor redactor(secrets);
     Engine engine({log, runner, person, proofs, observer, clock, *random}, launcher, redactor, TRY(fold(log.events())),
                   options);
-    return engine.drive();
+    auto driven = engine.drive();
+    durable = TRY(engine.committed_state());
+    return driven;
   }
 };
 

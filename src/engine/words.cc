@@ -1,5 +1,7 @@
 #include "engine/words.h"
 
+#include <algorithm>
+
 #include "engine/shared_clock.h"
 
 namespace holdfast::engine {
@@ -76,7 +78,7 @@ std::string plain_duration(Duration duration) {
 }
 
 std::string clock_text(Duration duration) {
-  const int64_t seconds = duration.ns / 1'000'000'000;
+  const int64_t seconds = std::max<int64_t>(duration.ns / 1'000'000'000, 0);
   if (seconds < 3600) return fmt::format("{:02}:{:02}", seconds / 60, seconds % 60);
   return fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
@@ -120,7 +122,11 @@ std::string outcome_words(const StepState& step) {
   switch (step.phase) {
     case StepPhase::kDone:
       return step.end && step.end->succeeded() ? "done in " + plain_duration(step.end->took) : "done";
-    case StepPhase::kFailed: return step.end ? fmt::format("failed (status {})", step.end->exit_status) : "failed";
+    case StepPhase::kFailed:
+      if (!step.end) return "failed";
+      if (step.end->succeeded()) return "failed by its verification";
+      return step.end->ended_by_itself() ? fmt::format("failed (status {})", step.end->exit_status)
+                                         : "failed: it " + end_words(*step.end);
     case StepPhase::kSkipped: return "skipped: " + step.skipped;
     case StepPhase::kRan: return "being verified";
     default: return std::string(phase_name(step.phase));

@@ -4,6 +4,7 @@ pseudo-terminal when what they answer is on the screen."""
 import fcntl
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -24,18 +25,22 @@ DEADLINE_S = 50
 class Terminal:
     """A pseudo-terminal that one program is shown on."""
 
-    def __init__(self, argv, directory, environment):
+    def __init__(self, argv, directory, environment, ignored=()):
+        def log_in():
+            os.login_tty(self.slave)
+            for number in ignored:
+                signal.signal(number, signal.SIG_IGN)
         self.master, self.slave = os.openpty()
         self.resize(24, 100)
         self.modes = termios.tcgetattr(self.slave)
-        self.raw, self.answered = bytearray(), 0
+        self.raw, self.answered, self.hung_up = bytearray(), 0, False
         self.process = subprocess.Popen([str(word) for word in argv], cwd=directory, env=environment,
-                                        preexec_fn=lambda: os.login_tty(self.slave), pass_fds=(self.slave,))
+                                        preexec_fn=log_in, pass_fds=(self.slave,))
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
     def read(self):
-        while True:
+        while not self.hung_up:
             try:
                 part = os.read(self.master, 65536)
             except OSError:
@@ -66,7 +71,16 @@ class Terminal:
     def end(self):
         return self.process.wait(DEADLINE_S)
 
+    def hang_up(self):
+        """Both ends are closed: the program alone has the terminal still."""
+        self.hung_up = True
+        self.reader.join()  # it reads what is drawn next, and no more
+        os.close(self.slave)
+        os.close(self.master)
+
     def close(self):
+        if self.hung_up:
+            return
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -79,11 +93,11 @@ class Attended(RunbookCase):
     def write(self, *steps):
         super().write(*((f"Step {number}", *step) for number, step in enumerate(steps, 1)))
 
-    def on_terminal(self, verb, *words):
+    def on_terminal(self, verb, *words, ignored=()):
         files = [self.document, "1"] if verb == "run" else []
         environment = {key: value for key, value in os.environ.items() if not key.startswith("HOLDFAST_")}
         environment.update(EFFECTS=str(self.effects), TERM="xterm")
-        terminal = Terminal([PROGRAM, "runbook", verb, *files, *words, "--runs", self.runs], self.scratch, environment)
+        terminal = Terminal([PROGRAM, "runbook", verb, *files, *words, "--runs", self.runs], self.scratch, environment, ignored)
         self.addCleanup(terminal.close)
         return terminal
 
@@ -148,6 +162,16 @@ class Attended(RunbookCase):
         (self.effects / "go").touch()
         self.assert_ends(again, 0)
         self.assertEqual(self.effect("one"), ["1"])
+
+    def test_who_is_gone_with_their_terminal_has_left(self):
+        wait = 'while [ ! -e "$EFFECTS/go" ]; do sleep 0.05; done\necho 1 >> "$EFFECTS/one"'
+        for attributes, body, sees in (("id=one", wait, "one"), ("id=one approve=dba", "true", "dba has to approve step one")):
+            self.write((attributes, body))
+            terminal = self.on_terminal("run", "--yes", ignored=(signal.SIGHUP,))
+            terminal.see(sees)
+            terminal.hang_up()
+            self.assertEqual(terminal.end(), INTERRUPTED)
+            (self.effects / "go").touch()
 
     def test_all_questions_are_asked_before_the_first_step(self):
         names = [f"VALUE_{number}" for number in range(25)]

@@ -48,6 +48,7 @@ Result<void> drive(engine::OpenRun run, engine::DriveOptions options) {
   NothingProven proofs;
   Silent silent;
   options.directory = run.directory;
+  options.lost = run.lost;
   options.first_pause = Duration::milliseconds(10);
   engine::Engine driver({*run.journal, runner, nobody, proofs, silent, system_clock(), system_random()}, launcher,
                         redactor, state, std::move(options));

@@ -2,6 +2,7 @@
 """`holdfast runbook plan|run|resume|runs|report` as people and scripts use them."""
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -373,7 +374,150 @@ class Runbooks(RunbookCase):
         self.assertEqual(lines[-1]["schema"], "holdfast.run/1")
         self.assertEqual(lines[-1]["outcome"], "recovered")
         kinds = [line["kind"] for line in lines[:-1]]
-        self.assertEqual(kinds, ["run.driven", "step.started", "step.finished", "run.finished"])
+        self.assertEqual(kinds, ["run.created", "run.driven", "step.started", "step.finished", "run.finished"])
+        self.assertEqual([line["seq"] for line in lines[:-1]], [1, 2, 3, 4, 5])
+
+    def test_a_journal_that_has_lost_events_repeats_nothing(self):
+        for damage in (self.flip, Path.unlink):
+            shutil.rmtree(self.effects)
+            self.effects.mkdir()
+            shutil.rmtree(self.runs, ignore_errors=True)
+            wait = 'while [ ! -e "$EFFECTS/go" ]; do sleep 0.05; done\n'
+            self.write(("A", "id=a", self.count("a")), ("B", "id=b", self.count("b")), ("C", "id=c", self.count("c") + "\n" + wait))
+            process = self.background("run")
+            wait_until("the last step to begin", lambda: self.effect("c"))
+            process.kill()
+            process.communicate(timeout=60)
+            damage(self.the_run() / "journal.db-wal")
+            outcome = self.runbook("resume", "--unattended", expect=29)
+            self.assertIn("has lost events", outcome.err)
+            self.assertIn("Not in the journal", self.runbook("report").out)
+            words = ("--done", "a", "--done", "b", "--retry", "c")
+            self.assertIn("step c still runs", self.runbook("resume", "--unattended", *words, expect=29).err)
+            (self.effects / "go").touch()
+            wait_until("what still ran to end", lambda: list(self.runs.glob("2*/steps/c/*/status")))
+            self.runbook("resume", "--unattended", expect=29)
+            self.assertEqual([self.effect(name) for name in "abc"], [["1"], ["1"], ["1"]])
+            self.runbook("resume", "--unattended", "--done", "a", "--done", "b", "--done", "c")
+            self.assertEqual([self.effect(name) for name in "abc"], [["1"], ["1"], ["1"]])
+            self.assertNotIn("a: begun", self.runbook("report").out)
+
+    @staticmethod
+    def flip(path):
+        content = bytearray(path.read_bytes())
+        content[100] ^= 1
+        path.write_bytes(content)
+
+    def test_an_effect_is_undone_whatever_came_after_it(self):
+        undo = 'compensate="echo undone >> $EFFECTS/undone"'
+        self.write(("A", f'id=a verify="test -e $EFFECTS/nope" fence="test ! -e $EFFECTS/nofence" {undo}', "true"))
+        self.runbook("run", expect=FAILED)
+        (self.effects / "nofence").touch()
+        self.runbook("resume", expect=REFUSED)
+        self.runbook("resume", "--undo")
+        self.assertEqual(self.effect("undone"), ["undone"])
+
+    def test_a_pipe_that_is_closed_early_is_an_answer(self):
+        self.write(("A", 'id=a when="seq 1 100000 | grep -q 5" verify="seq 1 100000 | grep -q 5"', self.count("a")))
+        self.runbook("run")
+        self.assertEqual(self.effect("a"), ["1"])
+
+    def test_a_configuration_that_is_named_has_to_be_right(self):
+        self.write(("A", "id=a", self.count("a")))
+        self.config.write_text("stack: [")
+        self.runbook("run", expect=3)
+        broken = self.scratch / "broken.yaml"
+        broken.write_text("stack: [")
+        self.config.unlink()
+        for environment in ({"HOLDFAST_CONFIG": str(broken)}, {"HOLDFAST_CONFIG": str(self.scratch / "none.yaml")}):
+            self.assertNotEqual(self.runbook("run", expect=None, environment=environment).status, 0)
+        self.assertFalse(self.runs.exists())
+
+    def test_an_incident_did_not_begin_in_the_future(self):
+        self.write(("A", "id=a", self.count("a")))
+        outcome = self.runbook("run", "--began", "2099-01-01T00:00:00Z", expect=2)
+        self.assertIn("in the future", outcome.err)
+        self.assertFalse(self.runs.exists())
+
+    def test_a_step_has_one_word(self):
+        self.write(("A", "id=a", "false"))
+        self.runbook("run", expect=FAILED)
+        for words in (("--done", "a", "--retry", "a"), ("--done", "a", "--skip", "a=why"), ("--retry", "a", "--skip", "a=why")):
+            self.assertIn("both name step a", self.runbook("resume", *words, expect=2).err)
+
+    def test_a_stray_file_among_the_runs_disturbs_nobody(self):
+        self.write(("A", "id=a", "true"))
+        self.runbook("run")
+        (self.runs / "notes.txt").write_text("x")
+        self.assertEqual(len(self.runbook("runs", "--json").json()["runs"]), 1)
+        self.runbook("report")
+
+    def test_where_steps_run_has_to_be_there(self):
+        self.write(("A", "id=a", self.count("a")))
+        outcome = self.runbook("run", "--workdir", self.scratch / "none", expect=REFUSED)
+        self.assertIn(f"the folder {self.scratch}/none does not exist", outcome.out)
+        self.write(("A", "id=a workdir=none", self.count("a")))
+        self.runbook("run", expect=REFUSED)
+        outcome = self.runbook("run", "--assume-programs", expect=FAILED)
+        self.assertIn(f"can't go to {self.scratch}/none", outcome.out)
+
+    def test_what_a_timeout_ended_has_no_status_of_its_own(self):
+        self.write(("A", "id=a timeout=1s", "trap 'exit 0' TERM\nwhile true; do sleep 0.05; done"))
+        self.runbook("run", expect=FAILED)
+        self.assertIsNone(self.runbook("report", "--json").json()["steps"][0]["exit_status"])
+        self.assertIn("failed: it was ended by its timeout", self.runbook("report").out)
+
+    def test_the_files_of_a_run_are_its_owners_alone(self):
+        self.write(("A", "id=a", "true"))
+        self.runbook("run")
+        for path in self.the_run().rglob("*"):
+            self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+
+    def test_the_reason_of_a_step_that_is_left_out_tells_no_secret(self):
+        (self.scratch / "secret").write_text(SECRET + "\n")
+        self.write(("A", "id=a", "test -n $API_TOKEN"), ("B", "id=b", "true"))
+        self.runbook("run", "--set", f"API_TOKEN=file:{self.scratch}/secret", "--skip", f"b=the token is {SECRET}")
+        self.assertNotIn(SECRET, "".join(event.text for event in events_of(self.the_run())) + self.runbook("report").out)
+        self.assertIn("[secret API_TOKEN]", self.runbook("report").out.replace("\\", ""))
+
+    def test_a_step_restores_from_the_stack_that_is_proven(self):
+        self.make_stack()
+        text = self.config.read_text()
+        self.write(("Wipe", "id=wipe destructive=yes", 'printenv HOLDFAST_CONFIG >> "$EFFECTS/wipe"\n'
+                    "holdfast restore --component data --delta"))
+        path = {"PATH": self.path_with_program()}
+        self.config.unlink()
+        elsewhere = self.scratch / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "stack.yaml").write_text(text)
+        self.holdfast("--config", "elsewhere/stack.yaml", "runbook", "run", self.document, "1", "--runs", self.runs, "--target",
+                      socket.gethostname(), config=False, environment={"EFFECTS": str(self.effects), **path})
+        self.assertEqual(self.effect("wipe"), [str(elsewhere / "stack.yaml")])
+        proof = next(event.payload for event in events_of(self.the_run()) if event.kind == "point.verified")
+        self.assertRegex(proof["repository"], "^[0-9a-f]{32}$")
+
+    def test_the_options_of_a_run_hold_for_its_steps_and_for_resume(self):
+        self.make_stack()
+        moved = self.scratch / "moved"
+        self.repository.rename(moved)
+        self.write(("Wipe", "id=wipe destructive=yes", 'test -e "$EFFECTS/go"\nholdfast points --json > "$EFFECTS/points"'))
+        run = ("--repository", "moved", "--passphrase", "file:pass")
+        words = {"config": True, "environment": {"EFFECTS": str(self.effects), "PATH": self.path_with_program()}}
+        self.holdfast(*run, "runbook", "run", self.document, "1", "--runs", self.runs, "--target", socket.gethostname(), expect=FAILED, **words)
+        (self.effects / "go").touch()
+        self.holdfast("runbook", "resume", "--runs", self.runs, "--target", socket.gethostname(), cwd=self.effects, **words)
+        self.assertEqual(len(json.loads((self.effects / "points").read_text())["points"]), 1)
+        created = events_of(self.the_run())[0]
+        self.assertEqual((created.payload["repository"], created.payload["passphrase"]), (str(moved), f"file:{self.scratch}/pass"))
+        self.assertNotIn("a passphrase", "".join(event.text for event in events_of(self.the_run())))
+
+    def test_a_restore_of_another_stack_is_refused(self):
+        self.make_stack()
+        self.write(("Wipe", "id=wipe destructive=yes", self.count("wipe") + "\nholdfast --config other.yaml restore --delta"))
+        words = ("--target", socket.gethostname(), "--assume-programs")
+        outcome = self.runbook("run", *words, expect=REFUSED)
+        self.assertIn("its restore names another stack than the one whose point is proven: --config other.yaml", outcome.out)
+        self.assertEqual(self.effect("wipe"), [])
 
     def test_a_secret_is_nowhere(self):
         (self.scratch / "secret").write_text(SECRET + "\n")

@@ -57,6 +57,21 @@ class LintWithStack(unittest.TestCase):
             (directory / "stack.yaml").write_text(STACK)
             self.assertEqual(self.too_slow(directory, "--config", directory / "stack.yaml"), [8])
 
+    def test_it_prints_one_document(self):
+        def lint(*words):
+            return subprocess.run([PROGRAM, "runbook", "lint", *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        with tempfile.TemporaryDirectory() as name:
+            document = Path(name) / "runbook.md"
+            document.write_text(RUNBOOK)
+            done = lint("--json", "--format", "sarif", document)
+            self.assertEqual(done.returncode, FINDINGS, done.stderr)
+            self.assertEqual(json.loads(done.stdout)["version"], "2.1.0")
+            self.assertIn("must be corrected", done.stderr)
+        for words in (("--format", "json"), ("--format=json",), ("--format", "json", "--none", "x"), ("--format", "json", "/none.md")):
+            done = lint(*words)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("error", json.loads(done.stdout), words)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2, argv=sys.argv)
