@@ -115,6 +115,7 @@ struct Option {
   size_t group = 0;    // number of the group within the procedure
   std::string letter;  // "A", "B", "1"
   Text title;
+  Text within;  // the title of the item that offers it; empty: its phase does
   std::optional<Budget> budget;
   size_t phase = 0;
   SourceRange range;

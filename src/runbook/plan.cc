@@ -137,8 +137,10 @@ class Planner {
       Choice& choice = groups[option.group];
       if (choice.answers.empty()) {
         const std::string& phase = procedure().phases[option.phase].title.text;
-        choice.key = unique_key(phase.empty() ? "option" : key_of_phase(option.phase));
-        choice.question = "which option of '" + (phase.empty() ? procedure().title.text : phase) + "'";
+        const std::string item = slug(option.within.text);
+        choice.key = unique_key(!item.empty() ? item : phase.empty() ? "option" : key_of_phase(option.phase));
+        const std::string& offers = option.within.empty() ? phase : option.within.text;
+        choice.question = "which option of '" + (offers.empty() ? procedure().title.text : offers) + "'";
         choice.range = option.range;
       }
       choice.answers.push_back({option.letter, option.title.text, option.budget});

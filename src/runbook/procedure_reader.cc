@@ -80,6 +80,10 @@ void Annotator::apply(Step& step, const Block* block, std::vector<ReadError>& er
   if (block != nullptr) apply_settings(step.annotations, settings_of_info(*block, errors), errors);
 }
 
+bool is_option(const TitleParts& title) {
+  return (title.label == "option" || title.label == "method") && !title.number.empty();
+}
+
 std::string Ids::make(const std::string& base) {
   if (take(base)) return base;
   int& number = last_.try_emplace(base, 1).first->second;
@@ -127,7 +131,7 @@ void ProcedureReader::child(SectionNode& node) {
   open_item_.reset();
   if (part(node)) {
     // Understood.
-  } else if (node.title.label == "option" || node.title.label == "method") {
+  } else if (is_option(node.title)) {
     option(node);
   } else if (is_step_heading(node)) {
     step_heading(node);
@@ -205,25 +209,35 @@ void ProcedureReader::section(SectionNode& node) {
   bullets_as_steps(node, steps_before);
 }
 
-void ProcedureReader::option(SectionNode& node) {
-  node.reading = "option";
-  const std::string group_key = std::to_string(current_phase());
-  const auto group = option_groups_.try_emplace(group_key, option_groups_.size()).first->second;
+void ProcedureReader::open_option(const Place& place, const TitleParts& title, SourceRange range) {
+  if (option_)
+    document_.errors.push_back({"option " + title.number + " stands inside of another option",
+                                "options of options can't be planned: make them options of one choice, or steps with "
+                                "a condition",
+                                range});
   Option option;
-  option.group = group;
-  option.letter = node.title.number;
-  option.title = node.title.title;
+  const std::string group_key = place.choice.empty() ? std::to_string(current_phase()) : place.choice;
+  option.group = option_groups_.try_emplace(group_key, option_groups_.size()).first->second;
+  option.letter = title.number;
+  option.title = title.title;
+  option.within = place.within;
   option.phase = current_phase();
-  option.range = node.range;
-  if (node.title.length) option.budget = budget_from(node.title);
+  option.range = range;
+  if (title.length) option.budget = budget_from(title);
   procedure_.options.push_back(std::move(option));
   option_ = procedure_.options.size() - 1;
+}
+
+void ProcedureReader::option(SectionNode& node) {
+  node.reading = "option";
+  const std::optional<size_t> outer = option_;
   Place place;
   place.node = &node;
+  open_option(place, node.title, node.range);
   if (code_blocks(node) == 1 && !node.has_ordered()) place.title = node.title.title;
   blocks(node.blocks, place);
   for (SectionNode& each : node.children) child(each);
-  option_.reset();
+  option_ = outer;
 }
 
 void ProcedureReader::step_heading(SectionNode& node) {

@@ -38,6 +38,9 @@ class Ids {
 // The time in a title. Whether it is a window is settled when its neighbours are known.
 Budget budget_from(const TitleParts& parts);
 
+// "Option A: ...", "Method 2 - ...".
+bool is_option(const TitleParts& title);
+
 // Makes one Procedure of a section and all below it.
 class ProcedureReader {
  public:
@@ -54,6 +57,9 @@ class ProcedureReader {
     std::string condition;
     std::optional<Budget> budget;
     bool item = false;
+    std::string choice;       // which options are of one group; "" : those of one phase
+    Text within;              // the item's title, which its options are of
+    size_t steps_before = 0;  // the steps that there were when it began
   };
 
   void section(SectionNode& node);
@@ -61,6 +67,7 @@ class ProcedureReader {
   bool part(SectionNode& node);  // symptoms, impact, ...: no steps
   void phase(SectionNode& node);
   void option(SectionNode& node);
+  void open_option(const Place& place, const TitleParts& title, SourceRange range);
   void step_heading(SectionNode& node);
   // Bullets are things to do where nothing else says what is.
   static bool acts(ProcedureKind kind);
@@ -71,7 +78,10 @@ class ProcedureReader {
   bool attribute(const Labelled& labelled, bool opens_item);
   void list(const markdown::Block& list, Place& place);
   bool fact_of(const markdown::Block& item, const Text& whole);
+  void item_or_option(const markdown::Block& item, const std::string& number, const Place& outer);
   void item(const markdown::Block& item, const std::string& number, const Place& outer);
+  Place place_of_option(const Place& item, const TitleParts& title, SourceRange range);
+  void close_option(const Place& place, SourceRange range);
   void item_rest(const markdown::Block& item, size_t from, Place& place, size_t steps_before);
   void code(const markdown::Block& block, Place& place);
   bool embedded_file(const markdown::Block& block, const CodeReading& reading);

@@ -66,6 +66,19 @@ TitleParts words_behind(const std::vector<Inline>& inlines) {
   return parts;
 }
 
+// The title of an item or a paragraph that begins an option. "**Option A**: restore it" says its name
+// behind the bold words.
+TitleParts option_title(const std::vector<Inline>& inlines) {
+  TitleParts title = parse_title(item_title(inlines));
+  if (!title.title.empty() || !is_option(title)) return title;
+  const TitleParts behind = words_behind(inlines);
+  title.title = behind.title;
+  title.length = behind.length;
+  title.length_text = behind.length_text;
+  title.condition = behind.condition;
+  return title;
+}
+
 const shell::Comment* first_comment(const Step& step) {
   for (const shell::Comment& comment : step.script.comments) {
     const bool leads = step.script.commands.empty() || comment.span.begin < step.script.commands.front().span.begin;
@@ -88,7 +101,7 @@ void ProcedureReader::list(const Block& list, Place& place) {
     for (const Block& each : list.children) {
       std::string number = std::to_string(each.start);
       if (!place.number.empty() && place.item) number = place.number + "." + number;
-      item(each, number, place);
+      item_or_option(each, number, place);
     }
     return;
   }
@@ -98,7 +111,7 @@ void ProcedureReader::list(const Block& list, Place& place) {
     return;
   }
   if (has_code_inside(list)) {
-    for (const Block& each : list.children) item(each, place.number, place);
+    for (const Block& each : list.children) item_or_option(each, place.number, place);
     return;
   }
   bool commands = false;
@@ -135,11 +148,22 @@ bool ProcedureReader::fact_of(const Block& item, const Text& whole) {
          understood;
 }
 
+// "- Option A: from the snapshot" is one way to do what the item around it says.
+void ProcedureReader::item_or_option(const Block& item, const std::string& number, const Place& outer) {
+  const std::optional<size_t> outer_option = option_;
+  const TitleParts title = option_title(first_inlines(item));
+  if (is_option(title)) open_option(outer, title, item.range);
+  this->item(item, number, outer);
+  option_ = outer_option;
+}
+
 void ProcedureReader::item(const Block& item, const std::string& number, const Place& outer) {
   Place place;
   place.node = outer.node;
   place.number = number;
   place.item = true;
+  place.choice = "item " + std::to_string(item.range.begin.line);
+  place.steps_before = procedure_.steps.size();
   open_item_.reset();
   lead_ = Text();
   size_t first = 0;
@@ -150,6 +174,7 @@ void ProcedureReader::item(const Block& item, const std::string& number, const P
     const TitleParts parts = parse_title(item_title(opening.inlines));
     const TitleParts behind = words_behind(opening.inlines);
     place.title = parts.title;
+    place.within = parts.title;
     place.condition = parts.condition.empty() ? behind.condition : parts.condition;
     if (parts.length || behind.length) place.budget = budget_from(parts.length ? parts : behind);
     const Text whole = behind.title.empty() ? text_of(opening) : behind.title;
@@ -162,21 +187,46 @@ void ProcedureReader::item(const Block& item, const std::string& number, const P
   item_rest(item, first, place, steps_before);
 }
 
+ProcedureReader::Place ProcedureReader::place_of_option(const Place& item, const TitleParts& title, SourceRange range) {
+  open_option(item, title, range);
+  Place place = item;
+  place.title = title.title;
+  if (!title.condition.empty()) place.condition = title.condition;
+  if (title.length) place.budget = budget_from(title);
+  place.steps_before = procedure_.steps.size();
+  return place;
+}
+
+// An option of words alone is for a person to carry out.
+void ProcedureReader::close_option(const Place& place, SourceRange range) {
+  if (procedure_.steps.size() == place.steps_before) manual_step(place, range, {});
+}
+
 void ProcedureReader::item_rest(const Block& item, size_t from, Place& place, size_t steps_before) {
   std::vector<Text> details;
   const bool nested_code = std::any_of(item.children.begin(), item.children.end(), [](const Block& child) {
     return child.kind == Block::Kind::kList && has_code_inside(child);
   });
+  const std::optional<size_t> outer_option = option_;
+  std::optional<Place> way;  // of the option that is being read
   for (size_t index = 0; index < item.children.size(); index++) {
     const Block& child = item.children[index];
     if (index == from && child.kind == Block::Kind::kParagraph) continue;
+    const TitleParts title = child.kind == Block::Kind::kParagraph ? option_title(child.inlines) : TitleParts();
+    if (is_option(title)) {
+      if (way) close_option(*way, child.range);
+      option_ = outer_option;
+      way = place_of_option(place, title, child.range);
+    }
     if (child.kind == Block::Kind::kList && !nested_code) {
       for (const Block& each : child.children) facts_.prose(first_inlines(each));
       for (Text& text : item_texts(child)) details.push_back(std::move(text));
     } else {
-      block(child, place);
+      block(child, way ? *way : place);
     }
   }
+  if (way) close_option(*way, item.range);
+  option_ = outer_option;
   if (procedure_.steps.size() > steps_before) {
     procedure_.steps[steps_before].details.insert(procedure_.steps[steps_before].details.end(), details.begin(),
                                                   details.end());
