@@ -210,6 +210,7 @@ CodeReading read_code(const markdown::Block& block, const std::string& lead) {
   CodeReading reading;
   reading.language = lower(block.info.substr(0, std::min(block.info.find_first_of(" \t{,:"), block.info.size())));
   const Count counted = count(block.lines);
+  reading.announced = announces_output(lead);
   reading.kind = kind_of(reading.language, counted, block.lines, lead);
   if (reading.kind != Kind::kShell) {
     reading.lines = block.lines;

@@ -1,6 +1,7 @@
 #include "runbook/procedure_reader.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runbook/hazards.h"
 #include "runbook/phrases.h"
@@ -203,10 +204,11 @@ void ProcedureReader::section(SectionNode& node) {
   facts_.frequency(node.heading, node.title.title, false);
   Place place;
   place.node = &node;
-  bullets_.clear();
+  std::vector<Bullet> outer = std::exchange(bullets_, {});
   blocks(node.blocks, place);
   for (SectionNode& each : node.children) child(each);
   bullets_as_steps(node, steps_before);
+  bullets_ = std::move(outer);
 }
 
 void ProcedureReader::open_option(const Place& place, const TitleParts& title, SourceRange range) {
@@ -235,8 +237,12 @@ void ProcedureReader::option(SectionNode& node) {
   place.node = &node;
   open_option(place, node.title, node.range);
   if (code_blocks(node) == 1 && !node.has_ordered()) place.title = node.title.title;
+  const size_t steps_before = procedure_.steps.size();
+  std::vector<Bullet> outer_bullets = std::exchange(bullets_, {});
   blocks(node.blocks, place);
   for (SectionNode& each : node.children) child(each);
+  bullets_as_steps(node, steps_before);
+  bullets_ = std::move(outer_bullets);
   option_ = outer;
 }
 
@@ -255,7 +261,11 @@ void ProcedureReader::step_heading(SectionNode& node) {
     if (block->kind == Block::Kind::kList && !block->ordered)
       for (Text& text : item_texts(*block)) details.push_back(std::move(text));
   const size_t files_before = document_.embedded_files.size();
+  place.steps_before = before;
+  place.details = &details;
+  std::vector<Bullet> outer = std::exchange(bullets_, {});
   blocks(node.blocks, place);
+  bullets_ = std::move(outer);
   if (procedure_.steps.size() == before && document_.embedded_files.size() == files_before)
     manual_step(place, node.range, std::move(details));
 }
@@ -266,17 +276,17 @@ bool ProcedureReader::acts(ProcedureKind kind) {
 }
 
 void ProcedureReader::bullets_as_steps(const SectionNode& node, size_t steps_before) {
-  const std::vector<const Block*> bullets = std::move(bullets_);
-  bullets_.clear();
+  const std::vector<Bullet> bullets = std::exchange(bullets_, {});
   const bool seen = node.topic == Topic::kDetection || node.topic == Topic::kMonitoring;
-  if (procedure_.steps.size() != steps_before || !acts(procedure_.kind) || seen) return;
-  for (const Block* list : bullets) {
-    for (const Block& item : list->children) {
-      Place place;
-      place.node = &node;
-      place.title = text_of(first_inlines(item));
-      if (!place.title.empty()) manual_step(place, item.range, {});
-    }
+  if (!acts(procedure_.kind)) return;
+  const bool steps = procedure_.steps.size() == steps_before && !seen;
+  for (const Bullet& bullet : bullets) {
+    if (!steps && !bullet.understood) facts_.unknown_items({bullet.item});
+    if (!steps) continue;
+    Place place;
+    place.node = &node;
+    place.title = text_of(first_inlines(*bullet.item));
+    if (!place.title.empty()) manual_step(place, bullet.item->range, {});
   }
 }
 
@@ -290,9 +300,7 @@ void ProcedureReader::block(const Block& block, Place& place) {
     case Block::Kind::kParagraph: paragraph(block, place); break;
     case Block::Kind::kList: list(block, place); break;
     case Block::Kind::kCode: code(block, place); break;
-    case Block::Kind::kTable:
-      if (!facts_.table(block, *place.node)) facts_.unknown(block);
-      break;
+    case Block::Kind::kTable: table(block, place); break;
     case Block::Kind::kQuote:
       for (const Block& child : block.children) this->block(child, place);
       break;

@@ -26,7 +26,7 @@ std::vector<std::string> planned(const Document& document, std::vector<std::stri
   std::vector<std::string> lines;
   if (!plan.ok()) return lines;
   for (const PlannedStep& each : plan.value().steps) {
-    const bool manual = each.step->kind == StepKind::kManual;
+    const bool manual = each.step->kind == StepKind::kManual || each.step->annotations.manual;
     if (each.skipped.empty()) lines.push_back(each.step->title.text + (manual ? " - " : " > ") + each.script);
   }
   return lines;
@@ -78,6 +78,86 @@ TEST(OptionsOfAnItem, InsideOfAnOptionAreRefused) {
   const auto plan = make_plan(document, {.procedure = "1"});
   ASSERT_FALSE(plan.ok());
   EXPECT_EQ(plan.error().message(), "r.md:11: option 1 stands inside of another option");
+}
+
+std::vector<std::string> unknown_of(const Document& document) {
+  std::vector<std::string> parts;
+  for (const UnknownPart& each : document.unknown) parts.push_back(each.what + ": " + each.first_words);
+  return parts;
+}
+
+TEST(AnnotationsOfBlocks, HoldForEachNumberedPart) {
+  const Document document = scenario(
+      "1. B\n\n   <!-- holdfast: id=b approve=dba drill=skip -->\n   ```bash\n   # 1. one\n   ls\n\n   # 2. two\n   "
+      "dropdb app\n   ```\n");
+  EXPECT_TRUE(document.errors.empty());
+  const auto& steps = document.scenarios[0].steps;
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_EQ(steps[0].id, "b");
+  EXPECT_EQ(steps[1].id, "two");
+  for (const Step& step : steps) EXPECT_TRUE(step.annotations.approve == "dba" && step.annotations.drill_skip);
+}
+
+TEST(AnnotationsOfBlocks, OfAnItemAreKeptByTheBlockAtColumnZero) {
+  const Document document =
+      scenario("1. Drop it <!-- holdfast: approve=dba -->\n```bash\ndropdb app\n```\n2. Look\n```bash\nls\n```\n");
+  const auto& steps = document.scenarios[0].steps;
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_EQ(steps[0].annotations.approve, "dba");
+  EXPECT_EQ(steps[1].annotations.approve, "");
+}
+
+TEST(ForAPerson, IsWhatIsWrittenForAnotherServerOrShell) {
+  EXPECT_THAT(planned(scenario("1. A\n   ```mysql\n   DROP TABLE x;\n   ```\n2. B\n   ```zsh\n   x=(a b)\n   ls "
+                               "$x[1]\n   ```\n3. C\n   ```ksh\n   print x\n   ```\n4. D\n   ```sql\n   SELECT "
+                               "1;\n   ```\n")),
+              ElementsAre("A - DROP TABLE x;\n", "B - x=(a b)\nls $x[1]\n", "C - print x\n", "D > SELECT 1;\n"));
+}
+
+TEST(ForAPerson, IsWhatTheShellCanNotParse) {
+  EXPECT_THAT(planned(scenario("1. A\n   ```bash\n   if true; then\n   dropdb app\n   ```\n")),
+              ElementsAre("A - if true; then\ndropdb app\n"));
+}
+
+TEST(ForAPerson, TextOfTheBlockIsShown) {
+  EXPECT_THAT(planned(scenario("1. Load\n   ```python\n   import shop\n   ```\n2. Set\n   ```yaml\n   size: "
+                               "3\n   ```\n3. Tell\n   ```text\n   We are back.\n   ```\n")),
+              ElementsAre("Load - import shop\n", "Set - size: 3\n", "Tell - We are back.\n"));
+  const Document table = scenario("1. Stop all\n\n   | host | command |\n   |---|---|\n   | db-1 | `stop db` |\n");
+  const auto& steps = table.scenarios[0].steps;
+  ASSERT_EQ(steps.size(), 1u);
+  ASSERT_EQ(steps[0].details.size(), 2u);
+  EXPECT_EQ(steps[0].details[1].text, "db-1 | stop db");
+}
+
+TEST(Scripts, InAScenarioAreSteps) {
+  EXPECT_THAT(
+      planned(scenario("1. Load\n   ```bash\n   #!/bin/bash\n   ./load.sh\n   ```\n2. Move\n   ```bash\n   "
+                       "#!/bin/bash -eu\n   ./move.sh\n   ```\n3. Look\n   ```bash\n   "
+                       "#!/usr/bin/python3\n   import shop\n   ```\n")),
+      ElementsAre("Load > ./load.sh\n", "Move > set -eu\n./move.sh\n", "Look - #!/usr/bin/python3\nimport shop\n"));
+  const Document file = scenario("1. Create `/srv/x.sh`:\n   ```bash\n   #!/bin/bash\n   ls\n   ```\n");
+  ASSERT_EQ(file.embedded_files.size(), 1u);
+  EXPECT_EQ(file.embedded_files[0].text, "#!/bin/bash\nls\n");
+}
+
+TEST(Bullets, BesideCommandsAreSteps) {
+  const Document document =
+      scenario("- Tell the users\n- Stop it: `systemctl stop app`\n- Wait for five minutes\n- Look: `docker ps`\n");
+  EXPECT_THAT(planned(document), ElementsAre("Tell the users - ", "Stop it > systemctl stop app\n",
+                                             "Wait for five minutes - ", "Look > docker ps\n"));
+}
+
+TEST(Bullets, BesideOtherStepsAreListed) {
+  const Document document =
+      scenario("- Keep calm\n\n#### Look\n\n- Nobody reads this\n\n```bash\ndocker ps\n```\n\n```bash\nls\n```\n");
+  EXPECT_THAT(unknown_of(document), ElementsAre("list item: Nobody reads this", "list item: Keep calm"));
+}
+
+TEST(SampleOutput, IsListed) {
+  EXPECT_THAT(unknown_of(scenario("1. Look\n   ```bash\n   ls\n   ```\n   Expected output:\n   ```\n   rm x\n   "
+                                  "```\n")),
+              ElementsAre("code block: rm x"));
 }
 
 }  // namespace
