@@ -113,12 +113,12 @@ const Inline* command_within(const Block& item) {
 }
 
 // What nothing here runs as it stands is for a person: commands of another shell, SQL of another server, and
-// a text that the shell's grammar does not accept.
+// a text that the shell's grammar does not accept, or of which it is not clear who reads it.
 bool is_for_a_person(const Step& step) {
   const std::string& language = step.language;
   if (step.kind == StepKind::kSql) return language == "mysql";
   if (step.kind != StepKind::kShell) return false;
-  return !step.script.ok() || language == "zsh" || language == "ksh";
+  return !step.script.ok() || step.unclear || language == "zsh" || language == "ksh";
 }
 
 // "#!/usr/bin/env bash" -> "bash", with its options. Empty when the text begins with none.

@@ -160,5 +160,34 @@ TEST(SampleOutput, IsListed) {
               ElementsAre("code block: rm x"));
 }
 
+std::string script_of(const std::string& block) {
+  const auto lines = planned(scenario("1. A\n```bash\n" + block + "```\n"));
+  EXPECT_EQ(lines.size(), 1u);
+  return lines.empty() ? "" : lines.front();
+}
+
+TEST(Pieces, KeepWhatEndsACommandBehindABackslash) {
+  EXPECT_EQ(script_of("printf a one \\\n\nprintf b two\n"), "A > printf a one \\\n\nprintf b two\n");
+  EXPECT_EQ(script_of("run a \\\n# the name\nls x\n"), "A > run a \\\n# the name\nls x\n");
+  EXPECT_EQ(script_of("ls a # b \\\n\nls b \\\\\n\nls c\n"), "A > ls a # b \\\nls b \\\\\nls c\n");
+}
+
+TEST(InputOfPrompts, EndsWhereCommandsBegin) {
+  EXPECT_EQ(script_of("redis-cli\nFLUSHALL\nLPUSH x 1\nsystemctl restart redis\n./warm-cache.sh\n"),
+            "A > redis-cli <<'HOLDFAST_INPUT'\nFLUSHALL\nLPUSH x 1\nHOLDFAST_INPUT\nsystemctl restart "
+            "redis\n./warm-cache.sh\n");
+  EXPECT_EQ(script_of("psql app\nSELECT 1\n  from x;\n\\q\n./load.sh\nredis-cli\nPING\nexit\nls\n"),
+            "A > psql -v ON_ERROR_STOP=1 app <<'HOLDFAST_INPUT'\nSELECT 1\n  from x;\nHOLDFAST_INPUT\n./load.sh\n"
+            "redis-cli <<'HOLDFAST_INPUT'\nPING\nHOLDFAST_INPUT\nls\n");
+  EXPECT_EQ(script_of("redis-cli\n\nFLUSHALL\n./warm-cache.sh\n"),
+            "A > redis-cli <<'HOLDFAST_INPUT'\nFLUSHALL\nHOLDFAST_INPUT\n./warm-cache.sh\n");
+}
+
+TEST(InputOfPrompts, ThatMayBeACommandIsForAPerson) {
+  for (const std::string block : {"redis-cli\nFLUSHALL\nwarm-cache\n", "psql app\nSELECT 1;\nload-fixtures x\n",
+                                  "psql app\n\nBEGIN;\n\nCOMMIT;\n"})
+    EXPECT_TRUE(script_of(block).starts_with("A - ")) << block;
+}
+
 }  // namespace
 }  // namespace holdfast::runbook
