@@ -86,7 +86,9 @@ struct MetricsTable {
 // NAME=value in a block that describes the environment.
 struct VariableDefinition {
   Text name, value;
-  bool placeholder = false;  // the value is for somebody to fill in
+  bool placeholder = false;       // the value is for somebody to fill in
+  bool open = false;              // only the shell that runs could tell the value, which stands here as written
+  std::vector<std::string> uses;  // names whose values are part of it
 };
 
 struct Link {

@@ -409,7 +409,12 @@ class Planner {
 
   bool from_document(Input& input) const {
     for (const VariableDefinition& each : plan_.document->variables) {
-      if (each.name.text != input.name || each.placeholder) continue;
+      if (each.name.text != input.name || each.placeholder || each.open) continue;
+      // What it was made of may be another value in this run.
+      const bool other = std::any_of(each.uses.begin(), each.uses.end(), [&](const std::string& name) {
+        return request_.environment.contains(name) || request_.variables.contains(name);
+      });
+      if (other) continue;
       input.value = each.value.text;
       return true;
     }
