@@ -386,9 +386,11 @@ void ProcedureReader::code(const Block& block, Place& place) {
   const bool script = !large && acts(procedure_.kind) && !interpreter_of(reading.lines).empty() &&
                       file_name_of(shell::parse(markdown::code_text(reading.lines))) == nullptr;
   if (script && take_interpreter(reading)) return command_step(block, reading, place);
-  if (!large && (script || is_shown_to_person(reading, place))) text_step(block, reading, place);
+  if (!large && (script || is_shown_to_person(reading, place))) {
+    if (reading.kind == CodeReading::Kind::kSchedule) facts_.schedule_block(reading.lines, *place.node);
+    return text_step(block, reading, place);
+  }
   const bool file = large || reading.kind == CodeReading::Kind::kFile;
-  if (script) return;
   if (file && embedded_file(block, reading)) return;
   switch (reading.kind) {
     case CodeReading::Kind::kSchedule: facts_.schedule_block(reading.lines, *place.node); return;

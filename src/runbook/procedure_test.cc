@@ -123,6 +123,9 @@ TEST(ForAPerson, TextOfTheBlockIsShown) {
   EXPECT_THAT(planned(scenario("1. Load\n   ```python\n   import shop\n   ```\n2. Set\n   ```yaml\n   size: "
                                "3\n   ```\n3. Tell\n   ```text\n   We are back.\n   ```\n")),
               ElementsAre("Load - import shop\n", "Set - size: 3\n", "Tell - We are back.\n"));
+  const Document shown =
+      scenario("1. Tell\n   ```text\n   We are back.\n   ```\n2. Set\n   ```yaml\n   a: 1\n   ```\n");
+  EXPECT_TRUE(shown.unknown.empty() && shown.embedded_files.empty());
   const Document table = scenario("1. Stop all\n\n   | host | command |\n   |---|---|\n   | db-1 | `stop db` |\n");
   const auto& steps = table.scenarios[0].steps;
   ASSERT_EQ(steps.size(), 1u);

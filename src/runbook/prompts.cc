@@ -77,7 +77,8 @@ size_t lines_taken(const std::vector<CodeLine>& lines, bool& open) {
   };
   size_t last = 0;
   for (const shell::Span& statement : script.statements) {
-    if (statement.end <= statement.begin || line_of(statement.begin) > last) continue;
+    if (statement.end <= statement.begin) continue;
+    if (line_of(statement.begin) > last) break;
     last = std::max(last, line_of(statement.end - 1));
   }
   last = std::min(last, lines.size() - 1);
