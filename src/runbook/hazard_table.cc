@@ -100,7 +100,6 @@ constexpr KnownEffect kKnown[] = {
     {"redis-cli", "FLUSHDB", "", HazardKind::kIrreversible, "has no undo"},
     {"redis-cli", "SHUTDOWN NOSAVE", "", HazardKind::kDestroys, "loses what was written since the last save"},
     {"redis-cli", "DEL", "", HazardKind::kDestroys, "deletes keys"},
-    {"redis-cli", "UNLINK", "", HazardKind::kDestroys, "deletes keys"},
     {"etcdctl", "del", "", HazardKind::kDestroys, "deletes keys"},
     {"mkfs", "", "", HazardKind::kDestroys, "makes a new file system over the old one"},
     {"wipefs", "", "", HazardKind::kDestroys, "erases a file system's marks"},

@@ -391,7 +391,6 @@ constexpr Case kCases[] = {
     {"trap 'rm -rf /data' EXIT", "destroys"},
     {"trap - EXIT", ""},
     {"redis-cli keys x | xargs redis-cli del", "destroys"},
-    {"redis-cli UNLINK x", "destroys"},
     // Programs by another name.
     {"podman volume rm x", "destroys irreversible"},
     {"nerdctl rm -f x", "destroys"},

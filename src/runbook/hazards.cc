@@ -528,18 +528,28 @@ void fill_temporaries(Invocation& invocation, const std::set<std::string>& names
 
 }  // namespace
 
+std::vector<Invocation> invocations_of(const shell::Script& script) {
+  std::vector<Invocation> all = shell::invocations(script);
+  const std::set<std::string> temporaries = temporary_variables(script);
+  for (Invocation& invocation : all) fill_temporaries(invocation, temporaries);
+  return all;
+}
+
 void find_hazards(Step& step) {
   step.hazards.clear();
   if (step.kind == StepKind::kSql) {
     for (const Effect& effect : effects_of_sql(step.text)) add_hazard(step, effect, step.range);
     return;
   }
-  const std::set<std::string> temporaries = temporary_variables(step.script);
-  for (Invocation& invocation : shell::invocations(step.script)) {
-    fill_temporaries(invocation, temporaries);
+  std::set<std::string> moved;  // paths that are set aside before something takes their place
+  for (const Invocation& invocation : invocations_of(step.script)) {
     const SourceRange range = step.where(invocation.span);
     const bool fed = is_fed(step, invocation, range);
+    const bool replaces = moved.contains(copy_target(invocation));
+    if (const auto operands = invocation.operands(); invocation.program == "mv" && operands.size() == 2)
+      moved.insert(operands.front());
     for (const Effect& effect : effects_of(invocation)) {
+      if (replaces && effect.kind == HazardKind::kWritesData) continue;
       if (!fed || effect.kind != HazardKind::kInteractive) add_hazard(step, effect, range);
     }
     if (invocation.remote && invocation.nested)

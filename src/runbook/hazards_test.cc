@@ -132,6 +132,16 @@ TEST(Effects, OnTemporaryFilesByVariable) {
     EXPECT_TRUE(destroys(text)) << text;
 }
 
+TEST(Effects, OfWhatWasMovedAsideBefore) {
+  const auto destroys = [](const std::string& text) {
+    const auto document = read_document("## Scenario 1: X\n\n```bash\n" + text + "\n```\n", "r.md");
+    return document.ok() && document.value().scenarios[0].steps[0].destructive();
+  };
+  const std::string path = "/var/lib/redis/dump.rdb";
+  EXPECT_FALSE(destroys("ssh c \"mv -T " + path + " " + path + ".old-1 && install -m 660 x.rdb " + path + "\""));
+  EXPECT_TRUE(destroys("install -m 660 x.rdb " + path));
+}
+
 TEST(Secrets, ByName) {
   for (const char* name : {"REDISCLI_AUTH", "PGPASSWORD", "MYSQL_PWD", "GITHUB_TOKEN", "ENCRYPTION_KEY", "DB_PASS",
                            "DB_PW", "GITHUB_PAT", "SLACK_WEBHOOK_URL"})

@@ -70,6 +70,9 @@ TitleParts words_behind(const std::vector<Inline>& inlines) {
 // The title of an item or a paragraph that begins an option. "**Option A**: restore it" says its name
 // behind the bold words.
 TitleParts option_title(const std::vector<Inline>& inlines) {
+  // "401: option B." speaks of one.
+  const std::string words = lower(trim(markdown::plain_text(inlines)));
+  if (!words.starts_with("option ") && !words.starts_with("method ")) return {};
   TitleParts title = parse_title(item_title(inlines));
   if (!title.title.empty() || !is_option(title)) return title;
   const TitleParts behind = words_behind(inlines);

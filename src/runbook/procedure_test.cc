@@ -63,6 +63,12 @@ TEST(OptionsOfAnItem, ThatAreItemsThemselves) {
   EXPECT_THAT(planned(document, {"A"}), ElementsAre("restore > ./restore.sh\n"));
 }
 
+TEST(OptionsOfAnItem, AreNotWhatAParagraphSpeaksOf) {
+  const Document document =
+      scenario("1. Ask\n\n   401: option B. No right to write: option C.\n   ```bash\n   ./ask.sh\n   ```\n");
+  EXPECT_TRUE(document.scenarios[0].options.empty());
+}
+
 TEST(OptionsOfAnItem, OfWordsAreForAPerson) {
   const Document document = scenario(
       "1. Restore the database\n\n   **Option A: call the vendor**\n\n   **Option B: promote**\n   ```bash\n   "
