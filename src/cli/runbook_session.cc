@@ -48,6 +48,8 @@ Result<Settled> settle(Context& context, engine::RunState& state) {
   settings.inherited = engine::secrets_in(settings.environment);
   TRY(engine::check_inherited(state.created.value("inherited", Json()), settings.environment));
   settings.variables = variables.plain;
+  for (auto& secret : engine::secrets_in({variables.plain.begin(), variables.plain.end()}))
+    settings.inherited.push_back(std::move(secret));
   settings.secrets = TRY(engine::resolve_secrets(variables));
   settings.sql = TRY(sql_targets(context, state.plan));
   settings.config = context.options().overrides.config.value_or("");

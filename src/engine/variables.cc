@@ -36,6 +36,18 @@ std::string salted(const std::string& salt, const std::string& value) {
   return to_hex(crypto::sha256(as_bytes(salt + value)));
 }
 
+// postgres://app:PASSWORD@db/shop, and each of several.
+std::vector<std::string_view> passwords_of_urls(std::string_view text) {
+  std::vector<std::string_view> passwords;
+  for (size_t place = text.find("://"); place != std::string_view::npos; place = text.find("://", place + 3)) {
+    const std::string_view rest = text.substr(place + 3);
+    const std::string_view authority = rest.substr(0, std::min(rest.find_first_of("/?# \t\n"), rest.size()));
+    const size_t at = authority.rfind('@'), colon = authority.find(':');
+    if (at != std::string_view::npos && colon < at) passwords.push_back(authority.substr(colon + 1, at - colon - 1));
+  }
+  return passwords;
+}
+
 // "$DB_PASSWORD" for <db-password>.
 std::string variable_for(const runbook::Input& input) {
   std::string name = "\"$";
@@ -119,9 +131,12 @@ Result<void> check_inherited(const Json& inherited, const Environment& environme
 
 std::vector<NamedSecret> secrets_in(const Environment& environment) {
   std::vector<NamedSecret> found;
+  const auto add = [&](const std::string& name, std::string_view value) {
+    if (value.size() >= kShortestSecret_bytes) found.push_back({name, Secret::from_text(std::string(value))});
+  };
   for (const auto& [name, value] : environment) {
-    const bool told_apart = value.size() >= kShortestSecret_bytes;
-    if (told_apart && runbook::is_secret_name(name)) found.push_back({name, Secret::from_text(value)});
+    if (runbook::is_secret_name(name)) add(name, value);
+    for (const std::string_view password : passwords_of_urls(value)) add("password of " + name, password);
   }
   return found;
 }

@@ -42,7 +42,7 @@ Json inherited_values(const runbook::Plan& plan, const Variables& variables, con
 Result<void> check_inherited(const Json& inherited, const Environment& environment);
 
 // Values in the environment whose names say that they are secret, and that are long
-// enough to be told from other text.
+// enough to be told from other text; and passwords in URLs (postgres://app:PASSWORD@db/shop).
 std::vector<NamedSecret> secrets_in(const Environment& environment);
 
 // Takes over what the document itself says of variables that nobody else sets.

@@ -89,5 +89,16 @@ TEST(Variables, SecretsInTheEnvironmentAreFoundByTheirNames) {
   EXPECT_EQ(found[0].name, "DB_PASSWORD");
 }
 
+TEST(SecretsInTheEnvironment, AreAlsoPasswordsOfUrls) {
+  const auto found = secrets_in({{"DATABASE_URL", "postgres://app:hunter2@db:5432/shop?x=a:b@c"},
+                                 {"NODES", "http://a:first1@x,http://b:second@y/"},
+                                 {"PLAIN", "https://db:5432/a@b"},
+                                 {"USER_ALONE", "ssh://git@host/x"}});
+  std::vector<std::string> said;
+  for (const NamedSecret& each : found) said.push_back(each.name + "=" + std::string(as_text(each.value.reveal())));
+  EXPECT_EQ(said, (std::vector<std::string>{"password of DATABASE_URL=hunter2", "password of NODES=first1",
+                                            "password of NODES=second"}));
+}
+
 }  // namespace
 }  // namespace holdfast::engine

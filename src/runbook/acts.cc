@@ -217,7 +217,7 @@ std::vector<Done> acts_of(const Procedure& procedure) {
     const Step& step = procedure.steps[index];
     std::vector<Done> of_step;
     std::set<SourceRange> work_trees;  // commands of git, whose deletions are none of data
-    for (const Invocation& invocation : shell::invocations(step.script)) {
+    for (const Invocation& invocation : invocations_of(step.script)) {
       if (invocation.program == "git") work_trees.insert(step.where(invocation.span));
       const std::string what = shortened(std::string_view(step.text).substr(
           std::min<size_t>(invocation.span.begin, step.text.size()), invocation.span.end - invocation.span.begin));

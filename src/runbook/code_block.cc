@@ -6,6 +6,7 @@
 
 #include "runbook/phrases.h"
 #include "runbook/placeholders.h"
+#include "runbook/prompts.h"
 #include "runbook/shell/parser.h"
 #include "runbook/vocabulary.h"
 
@@ -18,6 +19,8 @@ namespace {
 
 constexpr std::array<std::string_view, 10> kShells = {
     "bash", "sh", "shell", "zsh", "ksh", "console", "shell-session", "shellsession", "terminal", "bash-session"};
+constexpr std::array<std::string_view, 5> kConsoles = {"console", "shell-session", "shellsession", "terminal",
+                                                       "bash-session"};
 constexpr std::array<std::string_view, 6> kSqls = {"sql", "psql", "postgresql", "postgres", "mysql", "plpgsql"};
 constexpr std::array<std::string_view, 2> kRepls = {"redis", "redis-cli"};
 constexpr std::array<std::string_view, 5> kOutputs = {"text", "txt", "output", "log", "plaintext"};
@@ -54,28 +57,6 @@ bool looks_like_command(std::string_view line) {
   return is_known_program(word) || is_script_path(word) || is_assignment(word);
 }
 
-// Bytes of a prompt at the front: "$ ", "% ", "user@host:~$ ", "[user@host dir]$ ", "(env) $ ".
-size_t prompt_length(std::string_view line) {
-  const size_t begin = std::min(line.find_first_not_of(" \t"), line.size());
-  std::string_view rest = line.substr(begin);
-  if (rest.starts_with("$ ") || rest.starts_with("% ")) return begin + 2;
-  const size_t dollar = std::min(rest.find("$ "), rest.find("# "));
-  if (dollar == std::string_view::npos || dollar == 0 || dollar > 60) return 0;
-  std::string_view prompt = rest.substr(0, dollar);
-  if (prompt.ends_with(" ")) prompt.remove_suffix(1);
-  const bool host = prompt.find('@') != std::string_view::npos && prompt.find(' ') == std::string_view::npos;
-  const bool bracketed = prompt.starts_with("[") && prompt.ends_with("]") && prompt.find('@') != std::string_view::npos;
-  const bool environment = prompt.starts_with("(") && prompt.ends_with(")");
-  return host || bracketed || environment ? begin + dollar + 2 : 0;
-}
-
-CodeLine cut(const CodeLine& line, size_t bytes) {
-  CodeLine result = line;
-  result.text.erase(0, bytes);
-  result.column += static_cast<int64_t>(bytes);
-  return result;
-}
-
 // How the shell's grammar reads a line together with its neighbours.
 struct LineExtent {
   bool goes_on = false;       // belongs to a command that began on a line before
@@ -99,43 +80,6 @@ std::vector<LineExtent> extents_of(const std::vector<CodeLine>& lines) {
     extents[last].ends_command = true;
   }
   return extents;
-}
-
-// Lines below a prompt, up to the next one: those that the grammar needs to end what the
-// prompt's line has begun are commands, the others are output.
-void take_below_prompt(CodeReading& reading, const std::vector<CodeLine>& lines) {
-  const std::vector<LineExtent> extents = extents_of(lines);
-  bool continued = true;
-  for (size_t index = 0; index < lines.size(); index++) {
-    const CodeLine& line = lines[index];
-    continued = index == 0 || (continued && (extents[index].goes_on || lines[index - 1].text.ends_with("\\")));
-    if (continued || is_blank(line.text) || is_comment(line.text)) {
-      reading.lines.push_back(line);
-    } else {
-      reading.sample_output.push_back(line.range());
-    }
-  }
-}
-
-// With prompts, what has none is output, or goes on with the line before.
-void take_prompts_off(CodeReading& reading, const std::vector<CodeLine>& lines) {
-  std::vector<CodeLine> together;  // a prompt's line and those below it
-  for (const CodeLine& line : lines) {
-    const size_t prompt = prompt_length(line.text);
-    if (prompt > 0) {
-      take_below_prompt(reading, together);
-      together.clear();
-    } else if (together.empty() && !is_blank(line.text) && !is_comment(line.text)) {
-      reading.sample_output.push_back(line.range());
-      continue;
-    }
-    if (together.empty() && prompt == 0) {
-      reading.lines.push_back(line);
-    } else {
-      together.push_back(cut(line, prompt));
-    }
-  }
-  take_below_prompt(reading, together);
 }
 
 bool is_data_word(std::string_view line) {
@@ -180,16 +124,8 @@ void take_output_out(CodeReading& reading) {
   reading.lines = std::move(kept);
 }
 
-bool announces_output(const std::string& lead) {
-  const std::vector<std::string> words = words_of(lead);
-  const bool output = std::find(words.begin(), words.end(), "output") != words.end();
-  constexpr std::array<std::string_view, 6> kSample = {"example", "expected", "sample", "following", "similar", "this"};
-  return output && words.size() < 14 &&
-         std::any_of(words.begin(), words.end(), [&](const std::string& word) { return one_of(word, kSample); });
-}
-
 struct Count {
-  size_t lines = 0, comments = 0, commands = 0, assignments = 0, cron = 0, bullets = 0, prompts = 0;
+  size_t lines = 0, comments = 0, commands = 0, assignments = 0, cron = 0, bullets = 0;
 };
 
 Count count(const std::vector<CodeLine>& lines) {
@@ -198,7 +134,6 @@ Count count(const std::vector<CodeLine>& lines) {
     if (is_blank(line.text)) continue;
     result.lines++;
     const std::string text = trim(line.text);
-    if (prompt_length(line.text) > 0) result.prompts++;
     if (is_comment(line.text)) {
       result.comments++;
     } else if (parse_cron(text)) {
@@ -211,6 +146,30 @@ Count count(const std::vector<CodeLine>& lines) {
     if (text.starts_with("- ") || text.starts_with("* ") || text.starts_with("\xE2\x80\xA2")) result.bullets++;
   }
   return result;
+}
+
+// What a lead says before "output": "Example output", "you should see the following output".
+bool is_sample_word(const std::string& word) {
+  constexpr std::array<std::string_view, 22> kWords = {
+      "example", "expected", "sample",   "typical", "similar",  "successful", "healthy", "the",
+      "an",      "a",        "this",     "its",     "and",      "following",  "you",     "should",
+      "see",     "shows",    "produces", "prints",  "displays", "returns"};
+  return one_of(word, kWords);
+}
+
+// The text that follows is what a command prints: "Expected output:", "The output looks like this:". Not
+// "Run this and save the output:".
+bool announces_output(const std::string& lead) {
+  constexpr std::array<std::string_view, 6> kLikens = {"looks", "look", "similar", "resembles", "like", "following"};
+  constexpr size_t kWords_most = 14;
+  const std::vector<std::string> words = words_of(lead);
+  const auto output = std::find(words.begin(), words.end(), "output");
+  if (output == words.end() || words.size() >= kWords_most) return false;
+  if (!std::all_of(words.begin(), output, is_sample_word)) return false;
+  const bool bare = output == words.begin() || std::any_of(words.begin(), output, [](const std::string& word) {
+                      return word.size() > 4 && is_sample_word(word);
+                    });
+  return bare || std::any_of(output, words.end(), [&](const std::string& word) { return one_of(word, kLikens); });
 }
 
 // The value of an environment block stands alone on its line.
@@ -226,11 +185,11 @@ bool plain_assignments(const std::vector<CodeLine>& lines) {
 Kind kind_of(const std::string& language, const Count& counted, const std::vector<CodeLine>& lines,
              const std::string& lead) {
   const std::string_view first = lines.empty() ? "" : std::string_view(lines.front().text);
-  if (announces_output(lead)) return Kind::kOutput;
+  const bool shell = one_of(language, kShells);
+  if (!shell && announces_output(lead)) return Kind::kOutput;
   if (counted.cron > 0 && counted.cron + counted.comments == counted.lines) return Kind::kSchedule;
   if (one_of(language, kSqls)) return Kind::kSql;
   if (one_of(language, kRepls)) return Kind::kRepl;
-  const bool shell = one_of(language, kShells);
   if (shell && first.starts_with("#!")) return Kind::kFile;
   if (counted.lines == 0) return shell ? Kind::kComments : Kind::kProse;
   if ((shell || language.empty()) && counted.assignments > 1 &&
@@ -241,8 +200,7 @@ Kind kind_of(const std::string& language, const Count& counted, const std::vecto
   if (counted.bullets * 2 >= counted.lines) return Kind::kProse;
   const auto begins = std::find_if(lines.begin(), lines.end(),
                                    [](const CodeLine& line) { return !is_blank(line.text) && !is_comment(line.text); });
-  const bool command_first =
-      begins != lines.end() && (looks_like_command(begins->text) || prompt_length(begins->text) > 0);
+  const bool command_first = begins != lines.end() && (looks_like_command(begins->text) || has_prompts(lines, false));
   return command_first ? Kind::kShell : Kind::kProse;
 }
 
@@ -252,13 +210,15 @@ CodeReading read_code(const markdown::Block& block, const std::string& lead) {
   CodeReading reading;
   reading.language = lower(block.info.substr(0, std::min(block.info.find_first_of(" \t{,:"), block.info.size())));
   const Count counted = count(block.lines);
+  reading.announced = announces_output(lead);
   reading.kind = kind_of(reading.language, counted, block.lines, lead);
   if (reading.kind != Kind::kShell) {
     reading.lines = block.lines;
     return reading;
   }
-  if (counted.prompts > 0) {
-    take_prompts_off(reading, block.lines);
+  const bool console = one_of(reading.language, kConsoles);
+  if (has_prompts(block.lines, console)) {
+    take_prompts_off(block.lines, console, reading.lines, reading.sample_output);
   } else {
     reading.lines = block.lines;
     take_output_out(reading);
@@ -293,14 +253,20 @@ std::vector<CodePart> split_numbered(const std::vector<CodeLine>& lines) {
     starts.push_back(offset);
     offset += line.text.size() + 1;
   }
+  const auto inside = [&](shell::Span comment) {
+    const auto after = std::upper_bound(script.statements.begin(), script.statements.end(), comment.begin,
+                                        [](size_t place, const shell::Span& each) { return place < each.begin; });
+    return after != script.statements.begin() && comment.begin < std::prev(after)->end;
+  };
   std::vector<CodePart> parts(1);
   size_t next_line = 0;
   for (const shell::Comment& comment : script.comments) {
     const auto line =
         static_cast<size_t>(std::upper_bound(starts.begin(), starts.end(), comment.span.begin) - starts.begin()) - 1;
     std::string title;
-    const std::string number =
-        comment.own_line && lines[line].text.starts_with("#") ? comment_number(comment.text, title) : "";
+    const std::string number = comment.own_line && !inside(comment.span) && lines[line].text.starts_with("#")
+                                   ? comment_number(comment.text, title)
+                                   : "";
     if (number.empty() || (parts.size() == 1 && parts[0].number.empty() && number != "1")) continue;
     parts.back().lines.insert(parts.back().lines.end(), lines.begin() + static_cast<std::ptrdiff_t>(next_line),
                               lines.begin() + static_cast<std::ptrdiff_t>(line));

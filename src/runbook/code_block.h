@@ -22,6 +22,7 @@ struct CodeReading {
     kFile,         // a file: a script with #!, or data of a named language
   };
   Kind kind = Kind::kProse;
+  bool announced = false;  // the lead says that this is output
   std::string language;
   std::vector<markdown::CodeLine> lines;   // without prompts and sample output
   std::vector<SourceRange> sample_output;  // lines that were taken out

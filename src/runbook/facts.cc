@@ -4,6 +4,7 @@
 #include <array>
 
 #include "runbook/acts.h"
+#include "runbook/environment.h"
 #include "runbook/placeholders.h"
 
 namespace holdfast::runbook {
@@ -293,6 +294,22 @@ size_t value_end(std::string_view line, size_t begin) {
   return line.size();
 }
 
+// What a shell would make of the value that is `written`, given the definitions above it.
+void settle_value(VariableDefinition& variable, const std::string& written,
+                  const std::vector<VariableDefinition>& above) {
+  const auto value_of = [&](const std::string& name) -> std::optional<std::string> {
+    const auto found =
+        std::find_if(above.rbegin(), above.rend(), [&](const auto& each) { return each.name.text == name; });
+    if (found == above.rend() || found->open || found->placeholder) return std::nullopt;
+    variable.uses.push_back(name);
+    variable.uses.insert(variable.uses.end(), found->uses.begin(), found->uses.end());
+    return found->value.text;
+  };
+  const std::optional<std::string> value = value_of_assignment(written, value_of);
+  variable.open = !value;
+  if (value) variable.value.text = *value;
+}
+
 }  // namespace
 
 void Facts::environment_block(const std::vector<markdown::CodeLine>& lines) {
@@ -306,12 +323,14 @@ void Facts::environment_block(const std::vector<markdown::CodeLine>& lines) {
     variable.value = {trim(std::string_view(line.text).substr(equals + 1, end - equals - 1)),
                       {line.at(equals + 1), line.at(end)}};
     std::string& value = variable.value.text;
+    const std::string written = value;
     if (value.size() >= 2 && (value[0] == '"' || value[0] == '\'') && value.back() == value[0])
       value = value.substr(1, value.size() - 2);
     for (FoundPlaceholder& found : placeholders_in_prose(line.text))
       document_.placeholders.push_back(
           {std::move(found.text), std::move(found.name), {line.at(found.span.begin), line.at(found.span.end)}});
     variable.placeholder = looks_like_placeholder(value) || !placeholders_in_prose(value).empty();
+    if (!variable.placeholder) settle_value(variable, written, document_.variables);
     document_.variables.push_back(std::move(variable));
   }
 }

@@ -41,9 +41,11 @@ std::string given_flag(const Invocation& invocation, const KnownEffect& known) {
 bool rehearses(const Invocation& invocation) {
   const std::string& program = invocation.program;
   // What "kubectl create" prints may be applied.
-  const bool prints = (program == "kubectl" || program == "oc") && invocation.begins({"create"});
-  if (asks_for(invocation, "--dry-run") || asks_for(invocation, "--dryrun")) return !prints;
-  const bool short_word = program == "rsync" || program == "pg_rewind" || program == "git" || program == "zfs";
+  const bool prints = program == "kubectl" && invocation.begins({"create"});
+  if (asks_for(invocation, "--dry-run") || asks_for(invocation, "--dryrun") || asks_for(invocation, "--dryRun"))
+    return !prints;
+  constexpr std::array<std::string_view, 7> kShort = {"rsync", "pg_rewind", "git", "zfs", "rclone", "restic", "borg"};
+  const bool short_word = std::find(kShort.begin(), kShort.end(), program) != kShort.end();
   return asks_for(invocation, "--validate-only") || (short_word && invocation.has("-n"));
 }
 
@@ -70,8 +72,16 @@ bool restores_aside(const Invocation& invocation) {
 }
 
 bool is_temporary(const std::string& path) {
+  if (path.find("/..") != std::string::npos) return false;
   return path.starts_with("/tmp/") || path.starts_with("/var/tmp/") || path.find(".tmp") != std::string::npos ||
          path.starts_with("$TMPDIR") || path.starts_with("${TMPDIR");
+}
+
+// dd of=/tmp/x.
+bool writes_elsewhere(const Invocation& dd) {
+  return std::any_of(dd.args.begin(), dd.args.end(), [](const std::string& arg) {
+    return arg.starts_with("of=") && arg != "of=/dev/null" && !is_temporary(arg.substr(3));
+  });
 }
 
 // A log that begins anew.
@@ -114,7 +124,10 @@ bool fits(const Invocation& invocation, const KnownEffect& known) {
 }
 
 std::string shown(const Invocation& invocation, const KnownEffect& known) {
-  std::string text = invocation.program;
+  const std::string& path = invocation.path;
+  const std::string written = path.substr(path.rfind('/') + 1);
+  const bool alias = written != invocation.program && shell::family_of(written) == invocation.program;
+  std::string text = alias ? written : invocation.program;
   const std::string_view operands = known.operands.starts_with("* ") ? known.operands.substr(2) : known.operands;
   if (!operands.empty()) text += " " + std::string(operands);
   if (const std::string flag = given_flag(invocation, known); !flag.empty()) text += " " + flag;
@@ -169,6 +182,14 @@ bool is_data_directory(std::string_view path) {
   });
 }
 
+// A Redis server's own file where no copy is kept: "/data/dump.rdb", "cache:/data/dump.rdb".
+bool is_data_file(std::string_view path) {
+  const std::string_view leaf = path.substr(path.rfind('/') + 1);
+  const bool file = leaf == "dump.rdb" || leaf == "appendonly.aof";
+  return file && path.find('/') != std::string_view::npos && !path.starts_with(".") && !is_aside(path) &&
+         !is_temporary(std::string(path));
+}
+
 bool is_setting(const std::string& path) {
   return path.ends_with(".conf") || path.ends_with(".signal") || path.ends_with(".crt") || path.ends_with(".key") ||
          path.ends_with(".pem");
@@ -177,12 +198,13 @@ bool is_setting(const std::string& path) {
 // cp, mv and rsync of data to where a server keeps its own.
 bool overwrites_data(const Invocation& invocation) {
   const std::string& program = invocation.program;
-  if (program != "cp" && program != "mv" && program != "rsync") return false;
   const std::string target = copy_target(invocation);
+  if (target.empty()) return false;
   std::vector<std::string> sources = invocation.operands();
   std::erase(sources, target);
   if (sources.empty()) return false;
-  if (!is_data_directory(target) || is_aside(target)) return false;
+  const bool takes = std::any_of(sources.begin(), sources.end(), is_data_directory);
+  if ((!is_data_directory(target) || is_aside(target)) && (takes || !is_data_file(target))) return false;
   // Moved within a data directory: renamed.
   if (program == "mv" && std::all_of(sources.begin(), sources.end(), is_data_directory)) return false;
   return !std::all_of(sources.begin(), sources.end(), is_setting);
@@ -218,16 +240,15 @@ void file_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   if (overwrites_data(invocation) && !rehearses(invocation))
     add(effects, HazardKind::kWritesData, program + " writes over a server's data directory");
   if (program == "find" && invocation.has("-delete")) add(effects, HazardKind::kDestroys, "find -delete deletes files");
-  if (program == "dd" && std::any_of(invocation.args.begin(), invocation.args.end(),
-                                     [](const std::string& arg) { return arg.starts_with("of="); }))
-    add(effects, HazardKind::kDestroys, "dd overwrites its target");
+  if (program == "dd" && writes_elsewhere(invocation)) add(effects, HazardKind::kDestroys, "dd overwrites its target");
   if (program.starts_with("mkfs."))
     add(effects, HazardKind::kDestroys, program + " makes a new file system over the old one");
   const bool extracts = program == "tar" && extracts_files(invocation);
   const std::string directory = option_of(invocation, "-C", "--directory");
   if (extracts && (directory == "/" || invocation.has("-P") || invocation.has("--absolute-names")))
     add(effects, HazardKind::kWritesData, "tar overwrites files below /");
-  if (extracts && is_data_directory(directory) && !is_aside(directory))
+  const bool server = is_data_directory(directory) || directory.starts_with("/var/lib/");
+  if (extracts && server && !is_aside(directory))
     add(effects, HazardKind::kWritesData, "tar writes over a server's data directory");
 }
 
@@ -293,7 +314,7 @@ void named_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const std::string& path = invocation.path;
   const bool installed = path.starts_with("/usr/bin/") || path.starts_with("/usr/sbin/") ||
                          path.starts_with("/usr/lib/") || path.starts_with("/bin/") || path.starts_with("/sbin/");
-  const bool script = path.find('/') != std::string::npos && !installed;
+  const bool script = (invocation.script || path.find('/') != std::string::npos) && !installed;
   const bool checks = name.find("test") != std::string::npos || name.find("verify") != std::string::npos ||
                       name.find("check") != std::string::npos;
   if (rehearses(invocation)) return;
@@ -368,6 +389,12 @@ std::vector<Effect> effects_of(const Invocation& invocation) {
 std::vector<Effect> effects_of_redirections(const shell::Command& command) {
   std::vector<Effect> effects;
   const std::string& program = command.word(0);
+  for (const shell::Redirection& each : command.redirections) {
+    const std::string& target = each.target.value;
+    const bool own = (is_data_directory(target) && !is_aside(target) && !is_setting(target)) || is_data_file(target);
+    if ((each.op == ">" || each.op == ">|") && each.fd <= 1 && own && !command.words.empty())
+      add(effects, HazardKind::kWritesData, program + " > " + target + " writes over a server's data");
+  }
   const bool writes_nothing = (command.words.empty() && !command.compound) || program == ":" || program == "true" ||
                               (program == "cat" && command.word(1) == "/dev/null");
   if (!writes_nothing) return effects;
@@ -395,8 +422,10 @@ bool asks_for(const Invocation& invocation, std::string_view flag) {
 
 std::string copy_target(const Invocation& invocation) {
   const std::string& program = invocation.program;
-  if (program != "cp" && program != "mv" && program != "rsync") return "";
-  if (program != "rsync")
+  constexpr std::array<std::string_view, 5> kCopies = {"cp", "mv", "rsync", "scp", "install"};
+  if (std::find(kCopies.begin(), kCopies.end(), program) == kCopies.end()) return "";
+  if (program == "install" && (invocation.has("-d") || invocation.has("--directory"))) return "";
+  if (program != "rsync" && program != "scp")
     if (std::string directory = option_of(invocation, "-t", "--target-directory"); !directory.empty()) return directory;
   std::vector<shell::Operand> operands = shell::operands_of(program, invocation.args);
   // What may be the value of an option is the target only where nothing else is.
@@ -421,13 +450,13 @@ bool is_aside(std::string_view path) {
 }
 
 bool is_secret_name(const std::string& name) {
-  constexpr std::array<std::string_view, 9> kSecret = {"token",      "password",    "passwd", "secret", "passphrase",
-                                                       "credential", "credentials", "apikey", "pass"};
+  constexpr std::array<std::string_view, 10> kSecret = {"token",      "password",    "passwd", "secret", "passphrase",
+                                                        "credential", "credentials", "apikey", "pass",   "webhook"};
   const std::vector<std::string> words = words_of(name);
   if (words.empty()) return false;
-  // ENCRYPTION_KEY, REDISCLI_AUTH, MYSQL_PWD, but not KEY, AUTH or PWD alone.
-  const std::string& last = words.back();
-  if (words.size() > 1 && (last == "key" || last == "auth" || last == "pwd")) return true;
+  // ENCRYPTION_KEY, REDISCLI_AUTH, MYSQL_PWD, DB_PW, GITHUB_PAT, but not KEY, AUTH or PWD alone.
+  constexpr std::array<std::string_view, 5> kLast = {"key", "auth", "pwd", "pw", "pat"};
+  if (words.size() > 1 && std::find(kLast.begin(), kLast.end(), words.back()) != kLast.end()) return true;
   return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
     return word.ends_with("password") || std::find(kSecret.begin(), kSecret.end(), word) != kSecret.end();
   });
@@ -460,13 +489,51 @@ bool is_fed(const Step& step, const Invocation& invocation, SourceRange range) {
     const Piece& input = step.pieces[index];
     const SourceRange& opening = step.pieces[index - 1].range;
     const bool last = opening.begin <= range.begin && range.end <= opening.end;
-    if (input.kind == Piece::Kind::kInput && last && input.program.find(invocation.program) != std::string::npos)
+    if (input.kind == Piece::Kind::kInput && last && input.program.find(invocation.path) != std::string::npos)
       return true;
   }
   return false;
 }
 
+bool makes_temporary(const shell::Assignment& assignment) {
+  const std::string& value = assignment.value.value;
+  return !assignment.append && (value.starts_with("$(mktemp") || value.starts_with("`mktemp") || is_temporary(value));
+}
+
+// Variables that hold nothing but names of temporary files, whatever the step does.
+std::set<std::string> temporary_variables(const shell::Script& script) {
+  std::set<std::string> names, others(script.loop_variables.begin(), script.loop_variables.end());
+  for (const shell::Command& command : script.commands) {
+    for (const shell::Assignment& assignment : command.assignments)
+      (makes_temporary(assignment) ? names : others).insert(assignment.name);
+    for (const shell::Word& word : command.words) others.insert(word.value.substr(0, word.value.find('=')));
+  }
+  for (const std::string& name : others) names.erase(name);
+  return names;
+}
+
+// "$tmp/x" is "/tmp/x" where $tmp is of mktemp.
+void fill_temporaries(Invocation& invocation, const std::set<std::string>& names) {
+  for (std::string& arg : invocation.args) {
+    for (const std::string& name : names) {
+      const std::string braced = "${" + name + "}", bare = "$" + name;
+      const bool plain = arg == bare || arg.starts_with(bare + "/");
+      if (arg.starts_with(braced))
+        arg.replace(0, braced.size(), "/tmp/" + name);
+      else if (plain)
+        arg.replace(0, bare.size(), "/tmp/" + name);
+    }
+  }
+}
+
 }  // namespace
+
+std::vector<Invocation> invocations_of(const shell::Script& script) {
+  std::vector<Invocation> all = shell::invocations(script);
+  const std::set<std::string> temporaries = temporary_variables(script);
+  for (Invocation& invocation : all) fill_temporaries(invocation, temporaries);
+  return all;
+}
 
 void find_hazards(Step& step) {
   step.hazards.clear();
@@ -474,10 +541,15 @@ void find_hazards(Step& step) {
     for (const Effect& effect : effects_of_sql(step.text)) add_hazard(step, effect, step.range);
     return;
   }
-  for (const Invocation& invocation : shell::invocations(step.script)) {
+  std::set<std::string> moved;  // paths that are set aside before something takes their place
+  for (const Invocation& invocation : invocations_of(step.script)) {
     const SourceRange range = step.where(invocation.span);
     const bool fed = is_fed(step, invocation, range);
+    const bool replaces = moved.contains(copy_target(invocation));
+    if (const auto operands = invocation.operands(); invocation.program == "mv" && operands.size() == 2)
+      moved.insert(operands.front());
     for (const Effect& effect : effects_of(invocation)) {
+      if (replaces && effect.kind == HazardKind::kWritesData) continue;
       if (!fed || effect.kind != HazardKind::kInteractive) add_hazard(step, effect, range);
     }
     if (invocation.remote && invocation.nested)

@@ -9,6 +9,9 @@
 
 namespace holdfast::runbook {
 
+// Of a script, with "$tmp" of "tmp=$(mktemp)" read as the name of a temporary file.
+std::vector<shell::Invocation> invocations_of(const shell::Script& script);
+
 struct Effect {
   HazardKind kind;
   std::string reason;  // "docker volume rm deletes a volume and what is in it"

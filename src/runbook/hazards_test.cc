@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "runbook/reader.h"
 #include "runbook/shell/parser.h"
 
 namespace holdfast::runbook {
@@ -119,10 +120,33 @@ TEST(Effects, OfWhatLosesNothing) {
   EXPECT_FALSE(does("/usr/bin/restorecon /etc", HazardKind::kWritesData));
 }
 
+TEST(Effects, OnTemporaryFilesByVariable) {
+  const auto destroys = [](const std::string& text) {
+    const auto document = read_document("## Scenario 1: X\n\n```bash\n" + text + "\n```\n", "r.md");
+    return document.ok() && document.value().scenarios[0].steps[0].destructive();
+  };
+  for (const char* text : {"tmp=$(mktemp); rm -f $tmp", "d=$(mktemp -d)\nls\nrm -rf \"${d}/x\"", "d=/tmp/x; rm $d"})
+    EXPECT_FALSE(destroys(text)) << text;
+  for (const char* text : {"tmp=$(mktemp); tmp=/data; rm -f $tmp", "d=$(mktemp -d); rm -rf $d/../data",
+                           "d=$(mktemp -d); read d; rm -rf $d", "d=$(mktemp); rm $data"})
+    EXPECT_TRUE(destroys(text)) << text;
+}
+
+TEST(Effects, OfWhatWasMovedAsideBefore) {
+  const auto destroys = [](const std::string& text) {
+    const auto document = read_document("## Scenario 1: X\n\n```bash\n" + text + "\n```\n", "r.md");
+    return document.ok() && document.value().scenarios[0].steps[0].destructive();
+  };
+  const std::string path = "/var/lib/redis/dump.rdb";
+  EXPECT_FALSE(destroys("ssh c \"mv -T " + path + " " + path + ".old-1 && install -m 660 x.rdb " + path + "\""));
+  EXPECT_TRUE(destroys("install -m 660 x.rdb " + path));
+}
+
 TEST(Secrets, ByName) {
-  for (const char* name : {"REDISCLI_AUTH", "PGPASSWORD", "MYSQL_PWD", "GITHUB_TOKEN", "ENCRYPTION_KEY", "DB_PASS"})
+  for (const char* name : {"REDISCLI_AUTH", "PGPASSWORD", "MYSQL_PWD", "GITHUB_TOKEN", "ENCRYPTION_KEY", "DB_PASS",
+                           "DB_PW", "GITHUB_PAT", "SLACK_WEBHOOK_URL"})
     EXPECT_TRUE(is_secret_name(name)) << name;
-  for (const char* name : {"PWD", "KEY", "AUTHOR", "DB_HOST", "TOKENS_PER_DAY"})
+  for (const char* name : {"PWD", "KEY", "PW", "PAT", "AUTHOR", "DB_HOST", "TOKENS_PER_DAY"})
     EXPECT_FALSE(is_secret_name(name)) << name;
 }
 

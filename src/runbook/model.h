@@ -86,7 +86,9 @@ struct MetricsTable {
 // NAME=value in a block that describes the environment.
 struct VariableDefinition {
   Text name, value;
-  bool placeholder = false;  // the value is for somebody to fill in
+  bool placeholder = false;       // the value is for somebody to fill in
+  bool open = false;              // only the shell that runs could tell the value, which stands here as written
+  std::vector<std::string> uses;  // names whose values are part of it
 };
 
 struct Link {
@@ -115,6 +117,7 @@ struct Option {
   size_t group = 0;    // number of the group within the procedure
   std::string letter;  // "A", "B", "1"
   Text title;
+  Text within;  // the title of the item that offers it; empty: its phase does
   std::optional<Budget> budget;
   size_t phase = 0;
   SourceRange range;

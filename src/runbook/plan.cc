@@ -137,8 +137,10 @@ class Planner {
       Choice& choice = groups[option.group];
       if (choice.answers.empty()) {
         const std::string& phase = procedure().phases[option.phase].title.text;
-        choice.key = unique_key(phase.empty() ? "option" : key_of_phase(option.phase));
-        choice.question = "which option of '" + (phase.empty() ? procedure().title.text : phase) + "'";
+        const std::string item = slug(option.within.text);
+        choice.key = unique_key(!item.empty() ? item : phase.empty() ? "option" : key_of_phase(option.phase));
+        const std::string& offers = option.within.empty() ? phase : option.within.text;
+        choice.question = "which option of '" + (offers.empty() ? procedure().title.text : offers) + "'";
         choice.range = option.range;
       }
       choice.answers.push_back({option.letter, option.title.text, option.budget});
@@ -407,7 +409,12 @@ class Planner {
 
   bool from_document(Input& input) const {
     for (const VariableDefinition& each : plan_.document->variables) {
-      if (each.name.text != input.name || each.placeholder) continue;
+      if (each.name.text != input.name || each.placeholder || each.open) continue;
+      // What it was made of may be another value in this run.
+      const bool other = std::any_of(each.uses.begin(), each.uses.end(), [&](const std::string& name) {
+        return request_.environment.contains(name) || request_.variables.contains(name);
+      });
+      if (other) continue;
       input.value = each.value.text;
       return true;
     }

@@ -1,6 +1,7 @@
 #include "runbook/procedure_reader.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runbook/hazards.h"
 #include "runbook/phrases.h"
@@ -80,6 +81,10 @@ void Annotator::apply(Step& step, const Block* block, std::vector<ReadError>& er
   if (block != nullptr) apply_settings(step.annotations, settings_of_info(*block, errors), errors);
 }
 
+bool is_option(const TitleParts& title) {
+  return (title.label == "option" || title.label == "method") && !title.number.empty();
+}
+
 std::string Ids::make(const std::string& base) {
   if (take(base)) return base;
   int& number = last_.try_emplace(base, 1).first->second;
@@ -127,7 +132,7 @@ void ProcedureReader::child(SectionNode& node) {
   open_item_.reset();
   if (part(node)) {
     // Understood.
-  } else if (node.title.label == "option" || node.title.label == "method") {
+  } else if (is_option(node.title)) {
     option(node);
   } else if (is_step_heading(node)) {
     step_heading(node);
@@ -199,31 +204,46 @@ void ProcedureReader::section(SectionNode& node) {
   facts_.frequency(node.heading, node.title.title, false);
   Place place;
   place.node = &node;
-  bullets_.clear();
+  std::vector<Bullet> outer = std::exchange(bullets_, {});
   blocks(node.blocks, place);
   for (SectionNode& each : node.children) child(each);
   bullets_as_steps(node, steps_before);
+  bullets_ = std::move(outer);
+}
+
+void ProcedureReader::open_option(const Place& place, const TitleParts& title, SourceRange range) {
+  if (option_)
+    document_.errors.push_back({"option " + title.number + " stands inside of another option",
+                                "options of options can't be planned: make them options of one choice, or steps with "
+                                "a condition",
+                                range});
+  Option option;
+  const std::string group_key = place.choice.empty() ? std::to_string(current_phase()) : place.choice;
+  option.group = option_groups_.try_emplace(group_key, option_groups_.size()).first->second;
+  option.letter = title.number;
+  option.title = title.title;
+  option.within = place.within;
+  option.phase = current_phase();
+  option.range = range;
+  if (title.length) option.budget = budget_from(title);
+  procedure_.options.push_back(std::move(option));
+  option_ = procedure_.options.size() - 1;
 }
 
 void ProcedureReader::option(SectionNode& node) {
   node.reading = "option";
-  const std::string group_key = std::to_string(current_phase());
-  const auto group = option_groups_.try_emplace(group_key, option_groups_.size()).first->second;
-  Option option;
-  option.group = group;
-  option.letter = node.title.number;
-  option.title = node.title.title;
-  option.phase = current_phase();
-  option.range = node.range;
-  if (node.title.length) option.budget = budget_from(node.title);
-  procedure_.options.push_back(std::move(option));
-  option_ = procedure_.options.size() - 1;
+  const std::optional<size_t> outer = option_;
   Place place;
   place.node = &node;
+  open_option(place, node.title, node.range);
   if (code_blocks(node) == 1 && !node.has_ordered()) place.title = node.title.title;
+  const size_t steps_before = procedure_.steps.size();
+  std::vector<Bullet> outer_bullets = std::exchange(bullets_, {});
   blocks(node.blocks, place);
   for (SectionNode& each : node.children) child(each);
-  option_.reset();
+  bullets_as_steps(node, steps_before);
+  bullets_ = std::move(outer_bullets);
+  option_ = outer;
 }
 
 void ProcedureReader::step_heading(SectionNode& node) {
@@ -241,7 +261,11 @@ void ProcedureReader::step_heading(SectionNode& node) {
     if (block->kind == Block::Kind::kList && !block->ordered)
       for (Text& text : item_texts(*block)) details.push_back(std::move(text));
   const size_t files_before = document_.embedded_files.size();
+  place.steps_before = before;
+  place.details = &details;
+  std::vector<Bullet> outer = std::exchange(bullets_, {});
   blocks(node.blocks, place);
+  bullets_ = std::move(outer);
   if (procedure_.steps.size() == before && document_.embedded_files.size() == files_before)
     manual_step(place, node.range, std::move(details));
 }
@@ -252,17 +276,17 @@ bool ProcedureReader::acts(ProcedureKind kind) {
 }
 
 void ProcedureReader::bullets_as_steps(const SectionNode& node, size_t steps_before) {
-  const std::vector<const Block*> bullets = std::move(bullets_);
-  bullets_.clear();
+  const std::vector<Bullet> bullets = std::exchange(bullets_, {});
   const bool seen = node.topic == Topic::kDetection || node.topic == Topic::kMonitoring;
-  if (procedure_.steps.size() != steps_before || !acts(procedure_.kind) || seen) return;
-  for (const Block* list : bullets) {
-    for (const Block& item : list->children) {
-      Place place;
-      place.node = &node;
-      place.title = text_of(first_inlines(item));
-      if (!place.title.empty()) manual_step(place, item.range, {});
-    }
+  if (!acts(procedure_.kind)) return;
+  const bool steps = procedure_.steps.size() == steps_before && !seen;
+  for (const Bullet& bullet : bullets) {
+    if (!steps && !bullet.understood) facts_.unknown_items({bullet.item});
+    if (!steps) continue;
+    Place place;
+    place.node = &node;
+    place.title = text_of(first_inlines(*bullet.item));
+    if (!place.title.empty()) manual_step(place, bullet.item->range, {});
   }
 }
 
@@ -276,9 +300,7 @@ void ProcedureReader::block(const Block& block, Place& place) {
     case Block::Kind::kParagraph: paragraph(block, place); break;
     case Block::Kind::kList: list(block, place); break;
     case Block::Kind::kCode: code(block, place); break;
-    case Block::Kind::kTable:
-      if (!facts_.table(block, *place.node)) facts_.unknown(block);
-      break;
+    case Block::Kind::kTable: table(block, place); break;
     case Block::Kind::kQuote:
       for (const Block& child : block.children) this->block(child, place);
       break;

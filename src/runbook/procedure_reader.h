@@ -38,6 +38,9 @@ class Ids {
 // The time in a title. Whether it is a window is settled when its neighbours are known.
 Budget budget_from(const TitleParts& parts);
 
+// "Option A: ...", "Method 2 - ...".
+bool is_option(const TitleParts& title);
+
 // Makes one Procedure of a section and all below it.
 class ProcedureReader {
  public:
@@ -54,6 +57,10 @@ class ProcedureReader {
     std::string condition;
     std::optional<Budget> budget;
     bool item = false;
+    std::string choice;                    // which options are of one group; "" : those of one phase
+    Text within;                           // the item's title, which its options are of
+    size_t steps_before = 0;               // the steps that there were when it began
+    std::vector<Text>* details = nullptr;  // of the item that is being read
   };
 
   void section(SectionNode& node);
@@ -61,8 +68,9 @@ class ProcedureReader {
   bool part(SectionNode& node);  // symptoms, impact, ...: no steps
   void phase(SectionNode& node);
   void option(SectionNode& node);
+  void open_option(const Place& place, const TitleParts& title, SourceRange range);
   void step_heading(SectionNode& node);
-  // Bullets are things to do where nothing else says what is.
+  // Bullets are things to do where nothing else says what is; beside steps they are listed as unknown.
   static bool acts(ProcedureKind kind);
   void bullets_as_steps(const SectionNode& node, size_t steps_before);
   void blocks(const std::vector<const markdown::Block*>& blocks, Place& place);
@@ -70,10 +78,19 @@ class ProcedureReader {
   void paragraph(const markdown::Block& block, Place& place, bool opens_item = false);
   bool attribute(const Labelled& labelled, bool opens_item);
   void list(const markdown::Block& list, Place& place);
+  void bullets(const markdown::Block& list, const Place& place);
   bool fact_of(const markdown::Block& item, const Text& whole);
+  void item_or_option(const markdown::Block& item, const std::string& number, const Place& outer);
   void item(const markdown::Block& item, const std::string& number, const Place& outer);
+  Place place_of_option(const Place& item, const TitleParts& title, SourceRange range);
+  void close_option(const Place& place, SourceRange range);
   void item_rest(const markdown::Block& item, size_t from, Place& place, size_t steps_before);
   void code(const markdown::Block& block, Place& place);
+  void words_of_block(const markdown::Block& block, const CodeReading& reading, Place& place);
+  bool is_shown_to_person(const CodeReading& reading, const Place& place) const;
+  void text_step(const markdown::Block& block, const CodeReading& reading, Place& place);
+  std::optional<Step> take_open_item(Place& place);
+  void table(const markdown::Block& table, Place& place);
   bool embedded_file(const markdown::Block& block, const CodeReading& reading);
   void command_step(const markdown::Block& block, const CodeReading& reading, Place& place);
   void manual_step(const Place& place, SourceRange range, std::vector<Text> details);
@@ -93,10 +110,15 @@ class ProcedureReader {
   std::vector<size_t> phases_;  // open ones, innermost last
   std::optional<size_t> option_;
   std::map<std::string, size_t> option_groups_;
-  Text lead_;                        // the paragraph before
-  std::string lead_path_;            // of "Create `path`:"
-  std::optional<size_t> open_item_;  // a manual step that a block at column 0 may still belong to
-  std::vector<const markdown::Block*> bullets_;
+  Text lead_;                           // the paragraph before
+  std::string lead_path_;               // of "Create `path`:"
+  std::optional<size_t> open_item_;     // a manual step that a block at column 0 may still belong to
+  std::vector<Setting> open_settings_;  // that it was given, in comments
+  struct Bullet {
+    const markdown::Block* item = nullptr;
+    bool understood = false;
+  };
+  std::vector<Bullet> bullets_;
   int depth_ = 0;
 };
 

@@ -4,6 +4,7 @@
 
 #include "runbook/placeholders.h"
 #include "runbook/procedure_reader.h"
+#include "runbook/shell/parser.h"
 #include "runbook/step_builder.h"
 #include "runbook/vocabulary.h"
 
@@ -66,6 +67,22 @@ TitleParts words_behind(const std::vector<Inline>& inlines) {
   return parts;
 }
 
+// The title of an item or a paragraph that begins an option. "**Option A**: restore it" says its name
+// behind the bold words.
+TitleParts option_title(const std::vector<Inline>& inlines) {
+  // "401: option B." speaks of one.
+  const std::string words = lower(trim(markdown::plain_text(inlines)));
+  if (!words.starts_with("option ") && !words.starts_with("method ")) return {};
+  TitleParts title = parse_title(item_title(inlines));
+  if (!title.title.empty() || !is_option(title)) return title;
+  const TitleParts behind = words_behind(inlines);
+  title.title = behind.title;
+  title.length = behind.length;
+  title.length_text = behind.length_text;
+  title.condition = behind.condition;
+  return title;
+}
+
 const shell::Comment* first_comment(const Step& step) {
   for (const shell::Comment& comment : step.script.comments) {
     const bool leads = step.script.commands.empty() || comment.span.begin < step.script.commands.front().span.begin;
@@ -81,6 +98,69 @@ bool looks_like_command_line(const std::string& text) {
   return is_known_program(first) || first.starts_with("./") || first == "$";
 }
 
+// "Stop it: `systemctl stop x`": the command within an item's words. Null when they hold none, or several.
+const Inline* command_within(const Block& item) {
+  const auto& inlines = first_inlines(item);
+  const Inline* command = nullptr;
+  for (const Inline& part : inlines) {
+    if (part.kind != Inline::Kind::kCode) continue;
+    if (command != nullptr || !looks_like_command_line(part.text)) return nullptr;
+    command = &part;
+  }
+  if (command == nullptr) return nullptr;
+  const std::string words = trim(markdown::plain_text(inlines));
+  const std::string before = trim(std::string_view(words).substr(0, words.find(command->text)));
+  const bool introduced =
+      before.empty() || before.ends_with(":") || lower(before).ends_with("run") || lower(before).ends_with("execute");
+  return introduced ? command : nullptr;
+}
+
+// What nothing here runs as it stands is for a person: commands of another shell, SQL of another server, and
+// a text that the shell's grammar does not accept, or of which it is not clear who reads it.
+bool is_for_a_person(const Step& step) {
+  const std::string& language = step.language;
+  if (step.kind == StepKind::kSql) return language == "mysql";
+  if (step.kind != StepKind::kShell) return false;
+  return !step.script.ok() || step.unclear || language == "zsh" || language == "ksh";
+}
+
+// "#!/usr/bin/env bash" -> "bash", with its options. Empty when the text begins with none.
+std::vector<std::string> interpreter_of(const std::vector<markdown::CodeLine>& lines) {
+  if (lines.empty() || !lines.front().text.starts_with("#!")) return {};
+  std::vector<std::string> words;
+  for (const shell::Command& command : shell::parse(std::string_view(lines.front().text).substr(2)).commands)
+    for (const shell::Word& word : command.words) words.push_back(word.value);
+  if (!words.empty() && words.front().ends_with("/env")) words.erase(words.begin());
+  if (words.empty()) return {"unknown"};
+  words.front().erase(0, words.front().rfind('/') + 1);
+  return words;
+}
+
+// A script of bash or sh is run like any other block: its first line becomes the options that it sets.
+bool take_interpreter(CodeReading& reading) {
+  const std::vector<std::string> words = interpreter_of(reading.lines);
+  if (words.empty() || (words[0] != "bash" && words[0] != "sh")) return false;
+  std::string options;
+  for (size_t index = 1; index < words.size(); index++) options += " " + words[index];
+  reading.language = words[0];
+  reading.kind = CodeReading::Kind::kShell;
+  if (options.empty())
+    reading.lines.erase(reading.lines.begin());
+  else
+    reading.lines.front().text = "set" + options;
+  return true;
+}
+
+// "# disaster-recovery.sh" below "#!/bin/bash".
+const shell::Comment* file_name_of(const shell::Script& script) {
+  for (const shell::Comment& comment : script.comments) {
+    const bool name = !comment.text.starts_with("!") && comment.text.find(' ') == std::string::npos &&
+                      comment.text.find('.') != std::string::npos;
+    if (name) return &comment;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 void ProcedureReader::list(const Block& list, Place& place) {
@@ -88,7 +168,7 @@ void ProcedureReader::list(const Block& list, Place& place) {
     for (const Block& each : list.children) {
       std::string number = std::to_string(each.start);
       if (!place.number.empty() && place.item) number = place.number + "." + number;
-      item(each, number, place);
+      item_or_option(each, number, place);
     }
     return;
   }
@@ -98,22 +178,33 @@ void ProcedureReader::list(const Block& list, Place& place) {
     return;
   }
   if (has_code_inside(list)) {
-    for (const Block& each : list.children) item(each, place.number, place);
+    for (const Block& each : list.children) item_or_option(each, place.number, place);
     return;
   }
-  bool commands = false;
+  bullets(list, place);
+}
+
+// Where one bullet is a command, the others of its list are steps, too, and keep their place.
+void ProcedureReader::bullets(const Block& list, const Place& place) {
+  const bool commands = std::any_of(list.children.begin(), list.children.end(),
+                                    [](const Block& each) { return command_within(each) != nullptr; });
+  const bool acting = acts(procedure_.kind);
   std::vector<const Block*> rest;
   for (const Block& each : list.children) {
     facts_.prose(first_inlines(each));
     Place bullet = place;
     bullet.title = text_of(first_inlines(each));
     const bool understood = fact_of(each, bullet.title);
+    const TitleParts title = option_title(first_inlines(each));
+    const std::optional<size_t> outer_option = option_;
+    if (commands && is_option(title)) open_option(place, title, each.range);
     const bool command = inline_command(each, bullet);
-    commands = command || commands;
+    if (commands && !command && acting && !understood) manual_step(bullet, each.range, {});
+    option_ = outer_option;
+    if (!commands) bullets_.push_back({&each, understood});
     if (!understood && !command) rest.push_back(&each);
   }
-  if (!commands) bullets_.push_back(&list);
-  if (rest.size() < list.children.size() && !acts(procedure_.kind)) facts_.unknown_items(rest);
+  if (rest.size() < list.children.size() && !acting) facts_.unknown_items(rest);
 }
 
 // A bullet that says how often something is done, or what is promised.
@@ -135,11 +226,22 @@ bool ProcedureReader::fact_of(const Block& item, const Text& whole) {
          understood;
 }
 
+// "- Option A: from the snapshot" is one way to do what the item around it says.
+void ProcedureReader::item_or_option(const Block& item, const std::string& number, const Place& outer) {
+  const std::optional<size_t> outer_option = option_;
+  const TitleParts title = option_title(first_inlines(item));
+  if (is_option(title)) open_option(outer, title, item.range);
+  this->item(item, number, outer);
+  option_ = outer_option;
+}
+
 void ProcedureReader::item(const Block& item, const std::string& number, const Place& outer) {
   Place place;
   place.node = outer.node;
   place.number = number;
   place.item = true;
+  place.choice = "item " + std::to_string(item.range.begin.line);
+  place.steps_before = procedure_.steps.size();
   open_item_.reset();
   lead_ = Text();
   size_t first = 0;
@@ -150,6 +252,7 @@ void ProcedureReader::item(const Block& item, const std::string& number, const P
     const TitleParts parts = parse_title(item_title(opening.inlines));
     const TitleParts behind = words_behind(opening.inlines);
     place.title = parts.title;
+    place.within = parts.title;
     place.condition = parts.condition.empty() ? behind.condition : parts.condition;
     if (parts.length || behind.length) place.budget = budget_from(parts.length ? parts : behind);
     const Text whole = behind.title.empty() ? text_of(opening) : behind.title;
@@ -162,48 +265,65 @@ void ProcedureReader::item(const Block& item, const std::string& number, const P
   item_rest(item, first, place, steps_before);
 }
 
+ProcedureReader::Place ProcedureReader::place_of_option(const Place& item, const TitleParts& title, SourceRange range) {
+  open_option(item, title, range);
+  Place place = item;
+  place.title = title.title;
+  if (!title.condition.empty()) place.condition = title.condition;
+  if (title.length) place.budget = budget_from(title);
+  place.steps_before = procedure_.steps.size();
+  return place;
+}
+
+// An option of words alone is for a person to carry out.
+void ProcedureReader::close_option(const Place& place, SourceRange range) {
+  if (procedure_.steps.size() == place.steps_before) manual_step(place, range, {});
+}
+
 void ProcedureReader::item_rest(const Block& item, size_t from, Place& place, size_t steps_before) {
   std::vector<Text> details;
+  place.details = &details;
   const bool nested_code = std::any_of(item.children.begin(), item.children.end(), [](const Block& child) {
     return child.kind == Block::Kind::kList && has_code_inside(child);
   });
+  const std::optional<size_t> outer_option = option_;
+  std::optional<Place> way;  // of the option that is being read
   for (size_t index = 0; index < item.children.size(); index++) {
     const Block& child = item.children[index];
     if (index == from && child.kind == Block::Kind::kParagraph) continue;
+    const TitleParts title = child.kind == Block::Kind::kParagraph ? option_title(child.inlines) : TitleParts();
+    if (is_option(title)) {
+      if (way) close_option(*way, child.range);
+      option_ = outer_option;
+      way = place_of_option(place, title, child.range);
+    }
     if (child.kind == Block::Kind::kList && !nested_code) {
       for (const Block& each : child.children) facts_.prose(first_inlines(each));
       for (Text& text : item_texts(child)) details.push_back(std::move(text));
     } else {
-      block(child, place);
+      block(child, way ? *way : place);
     }
   }
+  if (way) close_option(*way, item.range);
+  option_ = outer_option;
   if (procedure_.steps.size() > steps_before) {
     procedure_.steps[steps_before].details.insert(procedure_.steps[steps_before].details.end(), details.begin(),
                                                   details.end());
     return;
   }
   if (inline_command(item, place)) return;
+  std::vector<Setting> settings = annotator_.pending;
   manual_step(place, item.range, std::move(details));
+  open_settings_ = std::move(settings);
   // An item without words is no step.
   if (procedure_.steps.size() > steps_before) open_item_ = procedure_.steps.size() - 1;
 }
 
 // "Verify the key works: `sops -d secrets.env`": a command within the words.
 bool ProcedureReader::inline_command(const Block& item, Place& place) {
-  const auto& inlines = first_inlines(item);
-  const Inline* command = nullptr;
-  for (const Inline& part : inlines) {
-    if (part.kind != Inline::Kind::kCode) continue;
-    if (command != nullptr || !looks_like_command_line(part.text)) return false;
-    command = &part;
-  }
+  const Inline* command = command_within(item);
   if (command == nullptr) return false;
-  const std::string words = trim(markdown::plain_text(inlines));
-  const size_t at = words.find(command->text);
-  const std::string before = trim(std::string_view(words).substr(0, std::min(at, words.size())));
-  const bool introduced =
-      before.empty() || before.ends_with(":") || lower(before).ends_with("run") || lower(before).ends_with("execute");
-  if (!introduced) return false;
+  const std::string words = trim(markdown::plain_text(first_inlines(item)));
   Step step = start_step(place);
   step.kind = StepKind::kShell;
   markdown::CodeLine line;
@@ -244,6 +364,7 @@ void ProcedureReader::manual_step(const Place& place, SourceRange range, std::ve
 
 void ProcedureReader::finish_step(Step step, const Block* block) {
   annotator_.apply(step, block, document_.errors);
+  if (is_for_a_person(step)) step.annotations.manual = true;
   while (step.title.text.ends_with(":")) step.title.text.pop_back();
   procedure_.steps.push_back(std::move(step));
 }
@@ -261,58 +382,110 @@ Text ProcedureReader::title_for(const Step& step, const Place& place, const Text
 }
 
 void ProcedureReader::code(const Block& block, Place& place) {
-  const CodeReading reading = read_code(block, lead_.text);
+  CodeReading reading = read_code(block, lead_.text);
   size_t bytes = 0;
   for (const markdown::CodeLine& line : reading.lines) bytes += line.text.size() + 1;
-  const bool file = bytes > kBlockLimit_bytes || !lead_path_.empty() || reading.kind == CodeReading::Kind::kFile;
+  const bool large = bytes > kBlockLimit_bytes || !lead_path_.empty();
+  const bool script = !large && acts(procedure_.kind) && !interpreter_of(reading.lines).empty() &&
+                      file_name_of(shell::parse(markdown::code_text(reading.lines))) == nullptr;
+  if (script && take_interpreter(reading)) return command_step(block, reading, place);
+  if (!large && (script || is_shown_to_person(reading, place))) {
+    if (reading.kind == CodeReading::Kind::kSchedule) facts_.schedule_block(reading.lines, *place.node);
+    return text_step(block, reading, place);
+  }
+  const bool file = large || reading.kind == CodeReading::Kind::kFile;
   if (file && embedded_file(block, reading)) return;
   switch (reading.kind) {
     case CodeReading::Kind::kSchedule: facts_.schedule_block(reading.lines, *place.node); return;
     case CodeReading::Kind::kEnvironment:
       if (procedure_.kind != ProcedureKind::kScenario) return facts_.environment_block(reading.lines);
       break;
-    case CodeReading::Kind::kOutput: return;
+    case CodeReading::Kind::kOutput: return facts_.unknown(block);
     case CodeReading::Kind::kProse:
-    case CodeReading::Kind::kComments: {
-      std::vector<Text> details;
-      for (const markdown::CodeLine& line : reading.lines) {
-        const std::string text = trim(line.text);
-        const size_t begin = std::min(text.find_first_not_of("#-* "), text.size());
-        if (begin < text.size()) details.push_back({text.substr(begin), line.range()});
-      }
-      const bool step =
-          place.item || procedure_.kind == ProcedureKind::kScenario || reading.kind == CodeReading::Kind::kComments;
-      if (!step) return facts_.unknown(block);
-      if (open_item_) {
-        auto& target = procedure_.steps[*open_item_].details;
-        target.insert(target.end(), details.begin(), details.end());
-      } else {
-        Place named = place;
-        if (named.title.empty()) named.title = lead_.empty() ? place.node->title.title : lead_;
-        manual_step(named, block.range, std::move(details));
-        place.budget.reset();
-        place.title = Text();
-      }
-      return;
-    }
+    case CodeReading::Kind::kComments: return words_of_block(block, reading, place);
     default: break;
   }
   command_step(block, reading, place);
 }
 
-void ProcedureReader::command_step(const Block& block, const CodeReading& reading, Place& place) {
-  // A fence at column 0 below "3. **Restore Database**" is that item's.
-  std::optional<Step> item;
-  if (open_item_ && *open_item_ + 1 == procedure_.steps.size()) {
-    item = std::move(procedure_.steps.back());
-    procedure_.steps.pop_back();
-    place.title = item->title;
-    place.number = item->number;
-    place.budget = item->budget;
-    place.condition = item->condition;
-    if (lead_.empty()) lead_.text = item->prose;
+// Prose, or comments alone: what a person does, or more about it.
+void ProcedureReader::words_of_block(const Block& block, const CodeReading& reading, Place& place) {
+  std::vector<Text> details;
+  for (const markdown::CodeLine& line : reading.lines) {
+    const std::string text = trim(line.text);
+    const size_t begin = std::min(text.find_first_not_of("#-* "), text.size());
+    if (begin < text.size()) details.push_back({text.substr(begin), line.range()});
   }
+  const bool step =
+      place.item || procedure_.kind == ProcedureKind::kScenario || reading.kind == CodeReading::Kind::kComments;
+  if (!step) return facts_.unknown(block);
+  if (open_item_) {
+    auto& target = procedure_.steps[*open_item_].details;
+    target.insert(target.end(), details.begin(), details.end());
+    return;
+  }
+  Place named = place;
+  if (named.title.empty()) named.title = lead_.empty() ? place.node->title.title : lead_;
+  manual_step(named, block.range, std::move(details));
+  place.budget.reset();
+  place.title = Text();
+}
+
+// The block is all that an item says: data, or a program of a language that nothing here runs.
+bool ProcedureReader::is_shown_to_person(const CodeReading& reading, const Place& place) const {
+  using Kind = CodeReading::Kind;
+  const bool data = reading.kind == Kind::kFile || reading.kind == Kind::kSchedule || reading.kind == Kind::kOutput;
+  const bool alone = open_item_ || (place.item && place.steps_before == procedure_.steps.size());
+  return acts(procedure_.kind) && data && !reading.announced && alone;
+}
+
+void ProcedureReader::text_step(const Block& block, const CodeReading& reading, Place& place) {
+  const std::optional<Step> item = take_open_item(place);
+  Step step = start_step(place);
+  step.language = reading.language;
+  fill_step(step, reading.lines);
+  step.placeholders.clear();
+  step.title = title_for(step, place, {});
+  if (item) step.details = item->details;
+  finish_step(std::move(step), &block);
+  place.title = Text();
+}
+
+// A fence at column 0 below "3. **Restore Database**" is that item's.
+std::optional<Step> ProcedureReader::take_open_item(Place& place) {
+  const bool open = open_item_ && *open_item_ + 1 == procedure_.steps.size();
   open_item_.reset();
+  if (!open) return std::nullopt;
+  Step item = std::move(procedure_.steps.back());
+  procedure_.steps.pop_back();
+  place.title = item.title;
+  place.number = item.number;
+  place.budget = item.budget;
+  place.condition = item.condition;
+  if (lead_.empty()) lead_.text = item.prose;
+  annotator_.pending.insert(annotator_.pending.begin(), open_settings_.begin(), open_settings_.end());
+  return item;
+}
+
+// Rows say what to do where, "db-1 | systemctl stop app": whoever does the item is shown them.
+void ProcedureReader::table(const Block& table, Place& place) {
+  const bool understood = facts_.table(table, *place.node);
+  std::vector<Text>* details = open_item_ ? &procedure_.steps[*open_item_].details : place.details;
+  if (details == nullptr || !acts(procedure_.kind)) {
+    if (!understood) facts_.unknown(table);
+    return;
+  }
+  for (const Block& row : table.children) {
+    std::string text;
+    for (const Block& cell : row.children) text += (text.empty() ? "" : " | ") + trim(markdown::plain_text(cell));
+    details->push_back({std::move(text), row.range});
+  }
+}
+
+void ProcedureReader::command_step(const Block& block, const CodeReading& reading, Place& place) {
+  std::optional<Step> item = take_open_item(place);
+  // What a comment in front says of the block holds for each part of it; an id is one step's.
+  std::vector<Setting> settings = annotator_.pending;
   const StepKind kind = reading.kind == CodeReading::Kind::kSql    ? StepKind::kSql
                         : reading.kind == CodeReading::Kind::kRepl ? StepKind::kRepl
                                                                    : StepKind::kShell;
@@ -329,13 +502,12 @@ void ProcedureReader::command_step(const Block& block, const CodeReading& readin
     fill_step(step, part.lines);
     if (step.kind == StepKind::kShell && step.script.commands.empty()) step.kind = StepKind::kManual;
     step.title = title_for(step, place, part.title);
-    if (item) {
-      step.details = item->details;
-      step.annotations = item->annotations;
-    }
+    if (item) step.details = item->details;
     for (const SourceRange& line : reading.sample_output)
       if (line.begin.line >= step.range.begin.line && line.begin.line < next_line) step.sample_output.push_back(line);
+    annotator_.pending = settings;
     finish_step(std::move(step), &block);
+    std::erase_if(settings, [](const Setting& setting) { return setting.key == "id"; });
     item.reset();
     place.title = Text();
   }
@@ -348,14 +520,7 @@ bool ProcedureReader::embedded_file(const Block& block, const CodeReading& readi
   if (!lead_path_.empty()) file.path = {lead_path_, lead_.range};
   fill_file(file, block.lines);
   if (file.path.empty()) {
-    // "# disaster-recovery.sh" below "#!/bin/bash".
-    for (const shell::Comment& comment : file.script.comments) {
-      if (comment.text.starts_with("!") || comment.text.find(' ') != std::string::npos ||
-          comment.text.find('.') == std::string::npos)
-        continue;
-      file.path = {comment.text, file.where(comment.span)};
-      break;
-    }
+    if (const shell::Comment* name = file_name_of(file.script)) file.path = {name->text, file.where(name->span)};
   }
   file.range = block.range;
   lead_path_.clear();

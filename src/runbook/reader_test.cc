@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 
+#include <map>
+
 #include "runbook/plan.h"
 #include "runbook/step_script.h"
 
@@ -147,6 +149,38 @@ TEST(Shapes, CommentsBehindValuesOfTheEnvironment) {
   EXPECT_THAT(values, ElementsAre("db.internal", "a # b", "", "http://x/#y", ""));
   EXPECT_FALSE(document.variables[0].placeholder);
   EXPECT_TRUE(document.variables[4].placeholder);
+}
+
+constexpr const char* kEnvironment =
+    "# R\n\n## Environment\n\n```bash\nBASE=/srv\nBACKUP_DIR=$BASE/backup\nDEEP=\"${BACKUP_DIR}/x y\"\nSINGLE='x "
+    "$BASE'\nTILDE=~/data\nCONT=abc\\ def\nOTHER=$HOST/x\nDEFAULT=${BASE:-/x}\nPRICE='5$'\n```\n\n"
+    "## Scenario 1: X\n\n```bash\nls $BASE $BACKUP_DIR $DEEP $SINGLE $TILDE $CONT $OTHER $DEFAULT $PRICE\n```\n";
+
+// Of each variable that is known, its value.
+std::map<std::string, std::string> known_values(const PlanRequest& request) {
+  const Document document = read(kEnvironment);
+  const auto plan = make_plan(document, request);
+  std::map<std::string, std::string> values;
+  EXPECT_TRUE(plan.ok());
+  if (!plan.ok()) return values;
+  for (const Input& input : plan.value().inputs)
+    if (input.known) values[input.name] = input.value;
+  return values;
+}
+
+TEST(Shapes, ValuesOfTheEnvironmentAreThoseOfAShell) {
+  EXPECT_EQ(known_values({.procedure = "1"}), (std::map<std::string, std::string>{{"BASE", "/srv"},
+                                                                                  {"BACKUP_DIR", "/srv/backup"},
+                                                                                  {"DEEP", "/srv/backup/x y"},
+                                                                                  {"SINGLE", "x $BASE"},
+                                                                                  {"CONT", "abc def"},
+                                                                                  {"PRICE", "5$"}}));
+}
+
+TEST(Shapes, ValuesMadeOfWhatTheRunGivesAreOpen) {
+  const auto values = known_values({.procedure = "1", .variables = {{"BASE", "/mnt"}}});
+  EXPECT_FALSE(values.contains("BACKUP_DIR") || values.contains("DEEP"));
+  EXPECT_EQ(values.at("CONT"), "abc def");
 }
 
 TEST(Shapes, CronCommandsThatMakeCopies) {

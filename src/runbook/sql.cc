@@ -55,13 +55,41 @@ std::vector<std::string> sql_words(std::string_view sql) {
 
 namespace {
 
+// The text without what stands between single quotes: data, unless it may be run as SQL. As it is
+// where a quote is escaped by a backslash or never closed.
+std::string without_strings(std::string_view sql) {
+  const std::vector<std::string> words = sql_words(sql);
+  const bool runs = std::any_of(words.begin(), words.end(), [](const std::string& word) {
+    return word == "execute" || word == "do" || word == "prepare" || word.starts_with("dblink");
+  });
+  if (runs || sql.find("\\'") != std::string_view::npos || sql.find("\\g") != std::string_view::npos)
+    return std::string(sql);
+  std::string rest;
+  for (size_t place = 0; place < sql.size();) {
+    const size_t end = end_of_comment(sql, place);
+    if (end > place) {
+      place = end;
+      rest += ' ';
+    } else if (sql[place] != '\'') {
+      rest += sql[place++];
+    } else {
+      const size_t close = sql.find('\'', place + 1);
+      if (close == std::string_view::npos) return std::string(sql);
+      rest += " ' ";
+      place = close + 1;
+    }
+  }
+  return rest;
+}
+
 class SqlReader {
  public:
-  explicit SqlReader(std::string_view sql) : words_(sql_words(sql)) {}
+  explicit SqlReader(std::string_view sql) : words_(sql_words(without_strings(sql))) {}
 
   std::vector<Effect> read() {
     for (size_t index = 0; index < words_.size(); index++) {
       const std::string& word = words_[index];
+      if (word == "explain") index = end_of_explained(index);
       if (word == "create") create(index);
       if (word == "drop") drop(index);
       if (word == "truncate" && at(index + 1) != "(") add(HazardKind::kDestroys, "TRUNCATE deletes all rows");
@@ -77,6 +105,17 @@ class SqlReader {
  private:
   std::string at(size_t index) const { return index < words_.size() ? words_[index] : ""; }
   void add(HazardKind kind, std::string reason) { effects_.push_back({kind, std::move(reason)}); }
+
+  // EXPLAIN runs what it explains only with ANALYZE.
+  size_t end_of_explained(size_t index) const {
+    if (index > 0 && words_[index - 1] != ";") return index;
+    size_t end = index;
+    while (end < words_.size() && words_[end] != ";") end++;
+    const auto at_index = [&](size_t place) { return words_.begin() + static_cast<std::ptrdiff_t>(place); };
+    const bool runs = std::any_of(at_index(index), at_index(end),
+                                  [](const std::string& word) { return word == "analyze" || word == "analyse"; });
+    return runs ? index : end - 1;
+  }
 
   // A table that is made here holds nothing yet. With IF NOT EXISTS it may be an old one.
   void create(size_t index) {

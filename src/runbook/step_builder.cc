@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "runbook/clients.h"
@@ -24,9 +25,18 @@ bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") ==
 // What stands on one line of a shell text.
 struct LineRole {
   size_t begin = 0, end = 0;                // offsets into the text
-  bool inside = false;                      // goes on with what began on a line before
+  bool inside = false;                      // goes on with what began on a line before, or ends it
   const shell::Comment* comment = nullptr;  // alone on the line, outside of any command
 };
+
+bool ends_with_backslash(const std::string& text, const LineRole& role, const shell::Script& script) {
+  size_t first = role.end;
+  while (first > role.begin && text[first - 1] == '\\') first--;
+  if ((role.end - first) % 2 == 0) return false;
+  const auto after = std::upper_bound(script.comments.begin(), script.comments.end(), role.end,
+                                      [](size_t place, const shell::Comment& each) { return place < each.span.begin; });
+  return after == script.comments.begin() || std::prev(after)->span.end < role.end;
+}
 
 std::vector<LineRole> roles_of(const std::string& text, const shell::Script& script) {
   std::vector<LineRole> roles;
@@ -43,6 +53,8 @@ std::vector<LineRole> roles_of(const std::string& text, const shell::Script& scr
     role.inside = statement < script.statements.size() && script.statements[statement].begin < role.begin;
     while (comment < script.comments.size() && script.comments[comment].span.begin < role.begin) comment++;
     const bool here = comment < script.comments.size() && script.comments[comment].span.begin < role.end;
+    // The line behind a "\\" is the rest of a command also where it is blank or a comment: that ends the command.
+    role.inside = role.inside || (&role != roles.data() && ends_with_backslash(text, *(&role - 1), script));
     if (here && script.comments[comment].own_line && !role.inside) role.comment = &script.comments[comment];
   }
   return roles;
@@ -180,11 +192,16 @@ bool is_redis_command(const std::string& word) {
   return std::find(kCommands.begin(), kCommands.end(), word) != kCommands.end();
 }
 
+bool is_upper(std::string_view word) {
+  return std::all_of(word.begin(), word.end(), [](char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; });
+}
+
 bool is_sql_word(std::string word) {
   for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  constexpr std::array<std::string_view, 14> kWords = {"SELECT",  "INSERT", "UPDATE",   "DELETE", "DROP",
-                                                       "CREATE",  "ALTER",  "TRUNCATE", "VACUUM", "REINDEX",
-                                                       "ANALYZE", "GRANT",  "SHOW",     "WITH"};
+  constexpr std::array<std::string_view, 24> kWords = {
+      "SELECT",   "INSERT",  "UPDATE",  "DELETE", "DROP",    "CREATE", "ALTER",      "TRUNCATE",
+      "VACUUM",   "REINDEX", "ANALYZE", "GRANT",  "SHOW",    "WITH",   "BEGIN",      "COMMIT",
+      "ROLLBACK", "EXPLAIN", "COPY",    "REVOKE", "COMMENT", "SET",    "CHECKPOINT", "REFRESH"};
   return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
 }
 
@@ -193,16 +210,14 @@ bool is_sql_word(std::string word) {
 bool is_input_for(const std::string& program, const std::string& text) {
   std::string word = text.substr(0, text.find_first_of(" \t\n;("));
   if (is_known_program(word)) return false;
-  const bool whole_upper =
-      std::all_of(word.begin(), word.end(), [](char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; });
-  if (program == "redis-cli") return whole_upper && is_redis_command(word);
+  if (program == "redis-cli") return is_redis_command(word);
   if (program == "psql" || program == "mysql" || program == "sqlite3")
     return is_sql_word(word) || text.starts_with("\\");
   return false;
 }
 
-// The piece's last command, when it opens a prompt; it is then taken out of the piece.
-std::string take_opener(Piece& piece, std::string& program) {
+// The piece's last command, when it opens a prompt.
+std::string take_opener(const Piece& piece, std::string& program) {
   const shell::Script script = shell::parse(without_angles(piece.text));
   if (script.statements.empty()) return "";
   const shell::Span last = script.statements.back();
@@ -216,61 +231,153 @@ std::string take_opener(Piece& piece, std::string& program) {
   return opener;
 }
 
-// Text below "redis-cli" that only redis-cli understands belongs to it.
-void join_input(Step& step) {
-  for (size_t index = 0; index + 1 < step.pieces.size(); index++) {
-    Piece& opening = step.pieces[index];
-    Piece& next = step.pieces[index + 1];
-    if (opening.kind != Piece::Kind::kCommands || opening.text.empty()) continue;
+// Where the input in `text` ends: behind it stand commands of the shell again.
+struct InputEnd {
+  size_t input = 0;      // bytes that the program reads
+  size_t commands = 0;   // where the shell's commands begin
+  bool certain = false;  // each statement is known to be one of the two
+};
+
+std::string_view first_word_of(std::string_view line) {
+  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  return line.substr(0, std::min(line.find_first_of(" \t\n;("), line.size()));
+}
+
+bool leaves_prompt(std::string_view word) {
+  constexpr std::array<std::string_view, 6> kWords = {"exit", "quit", "EXIT", "QUIT", "\\q", "exit;"};
+  return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
+}
+
+bool begins_command(std::string_view word) {
+  return is_known_program(word) || word.starts_with("./") || word.starts_with("/") || word.starts_with("~/");
+}
+
+// Lines of SQL belong to one statement up to a semicolon.
+bool ends_statement(const std::string& program, const std::string& line) {
+  if (program == "redis-cli") return true;
+  const std::string text = trim(line);
+  return text.empty() || text.ends_with(";") || text.starts_with("\\") || text.starts_with("--");
+}
+
+InputEnd end_of_input(const std::string& program, const std::string& text) {
+  InputEnd end{text.size(), text.size(), true};
+  bool begins = true;
+  for (size_t place = 0; place < text.size();) {
+    const size_t stop = std::min(text.find('\n', place), text.size() - 1) + 1;
+    const std::string line = text.substr(place, stop - place - 1);
+    const std::string_view word = first_word_of(line);
+    if (begins && leaves_prompt(word)) return {place, stop, end.certain};
+    const bool understood = word.empty() || word.starts_with("--") || word.starts_with("#") ||
+                            (program == "redis-cli" && is_upper(word)) || is_input_for(program, std::string(word));
+    if (begins && !understood && begins_command(word)) return {place, place, end.certain};
+    end.certain = end.certain && (!begins || understood);
+    begins = ends_statement(program, line);
+    place = stop;
+  }
+  return end;
+}
+
+// The lines of a text are the last of its range: `text` of `piece`, cut at `begin` and at `end`.
+Piece part_of(const Step& step, const Piece& piece, size_t begin, size_t end) {
+  Piece part;
+  part.group = piece.group;
+  part.alternative = piece.alternative;
+  part.text = piece.text.substr(begin, end - begin);
+  part.range = piece.range;
+  const auto lines_in = [&](size_t from, size_t to) {
+    return std::count(piece.text.begin() + static_cast<std::ptrdiff_t>(from),
+                      piece.text.begin() + static_cast<std::ptrdiff_t>(to), '\n');
+  };
+  const auto last = std::find_if(step.lines.begin(), step.lines.end(),
+                                 [&](const SourceRange& line) { return line.end == piece.range.end; });
+  const auto all = lines_in(0, piece.text.size());
+  if (part.text.empty() || last == step.lines.end() || last - step.lines.begin() + 1 < all) return part;
+  if (begin > 0) part.range.begin = (last - (all - 1) + lines_in(0, begin))->begin;
+  if (end < piece.text.size()) part.range.end = (last - lines_in(end, piece.text.size()))->end;
+  return part;
+}
+
+// Takes pieces apart where a program's input begins and ends: "redis-cli", on the next line or behind a blank
+// one "FLUSHALL", and below it commands of the shell.
+class InputReader {
+ public:
+  explicit InputReader(Step& step) : step_(step) {}
+
+  // False when a line below a prompt may be the program's or the shell's.
+  bool run() {
+    for (Piece& piece : step_.pieces) {
+      // Behind a blank line: to the same prompt, or to one of its own?
+      if (open_ && is_input_for(program_, piece.text)) certain_ = false;
+      open_ = false;
+      if (!done_.empty() && opens_for(done_.back(), piece.text))
+        commands(input(piece, std::move(piece.title)));
+      else
+        commands(std::move(piece));
+    }
+    step_.pieces = std::move(done_);
+    return certain_;
+  }
+
+ private:
+  // The last command of `opening` opens a prompt that understands `text`.
+  bool opens_for(const Piece& opening, const std::string& text) {
+    if (opening.kind != Piece::Kind::kCommands || opening.text.empty()) return false;
     std::string program;
     const std::string opener = take_opener(opening, program);
-    if (opener.empty() || !is_input_for(program, next.text)) continue;
-    next.kind = Piece::Kind::kInput;
-    next.program = opener;
-    opening.text.erase(opening.text.rfind(opener));
+    if (opener.empty() || !is_input_for(program, text)) return false;
+    program_ = program;
+    opener_ = opener;
+    return true;
   }
-}
 
-// The lines of a piece's text are the last of its range: the second of two takes as many as it has.
-void part_ranges(const Step& step, Piece& head, Piece& rest) {
-  const auto last = std::find_if(step.lines.begin(), step.lines.end(),
-                                 [&](const SourceRange& line) { return line.end == rest.range.end; });
-  const auto count = std::count(rest.text.begin(), rest.text.end(), '\n');
-  if (last == step.lines.end() || last - step.lines.begin() < count) return;
-  rest.range.begin = (last - (count - 1))->begin;
-  head.range.end = (last - count)->end;
-}
-
-// Within one piece: "redis-cli" and on the next line "FLUSHALL".
-void split_input(Step& step) {
-  std::vector<Piece> pieces;
-  for (Piece& piece : step.pieces) {
-    size_t place = piece.text.find('\n');
-    std::string program;
-    while (place != std::string::npos && place + 1 < piece.text.size() && pieces.size() < 500) {
-      const size_t begin = place + 1;
-      const std::string word = piece.text.substr(begin, piece.text.find_first_of(" \t\n;(", begin) - begin);
-      const size_t above = place == 0 ? std::string::npos : piece.text.rfind('\n', place - 1);
+  // Ends behind the first line whose program's input stands below.
+  size_t end_of_commands(const std::string& text) {
+    for (size_t place = text.find('\n'); place != std::string::npos && place + 1 < text.size();
+         place = text.find('\n', place + 1)) {
+      const std::string word(
+          first_word_of(std::string_view(text).substr(place + 1, text.find('\n', place + 1) - place)));
+      if (!is_redis_command(word) && !is_sql_word(word) && !word.starts_with('\\')) continue;
+      const size_t above = place == 0 ? std::string::npos : text.rfind('\n', place - 1);
       Piece opening;
-      const size_t from = above == std::string::npos ? 0 : above + 1;
-      opening.text = piece.text.substr(from, begin - from);
-      const bool input = (is_redis_command(word) || is_sql_word(word) || word.starts_with('\\')) &&
-                         !take_opener(opening, program).empty() && is_input_for(program, word);
-      if (input) {
-        Piece head = piece;
-        head.text = piece.text.substr(0, begin);
-        piece.text = piece.text.substr(begin);
-        part_ranges(step, head, piece);
-        pieces.push_back(std::move(head));
-        piece.title.clear();
-        break;
-      }
-      place = piece.text.find('\n', place + 1);
+      opening.text = text.substr(above == std::string::npos ? 0 : above + 1, place - above);
+      if (opens_for(opening, word)) return place + 1;
     }
-    pieces.push_back(std::move(piece));
+    return text.size();
   }
-  step.pieces = std::move(pieces);
-}
+
+  void commands(std::optional<Piece> piece) {
+    while (piece) {
+      const size_t end = end_of_commands(piece->text);
+      if (end == piece->text.size()) return done_.push_back(std::move(*piece));
+      Piece head = part_of(step_, *piece, 0, end);
+      head.title = piece->title;
+      done_.push_back(std::move(head));
+      piece = input(part_of(step_, *piece, end, piece->text.size()), "");
+    }
+  }
+
+  // What stands behind the input.
+  std::optional<Piece> input(const Piece& piece, std::string title) {
+    const InputEnd end = end_of_input(program_, piece.text);
+    certain_ = certain_ && end.certain;
+    Piece& opening = done_.back();
+    opening.text.erase(opening.text.rfind(opener_));
+    Piece input = part_of(step_, piece, 0, end.input);
+    input.kind = Piece::Kind::kInput;
+    input.title = std::move(title);
+    input.program = opener_;
+    done_.push_back(std::move(input));
+    open_ = end.input == piece.text.size();
+    if (end.commands == piece.text.size()) return std::nullopt;
+    return part_of(step_, piece, end.commands, piece.text.size());
+  }
+
+  Step& step_;
+  std::vector<Piece> done_;
+  std::string program_, opener_;  // of the prompt that was found last
+  bool open_ = false;             // the piece before is its input, to the end
+  bool certain_ = true;
+};
 
 bool is_identifier(const std::string& name) {
   return !name.empty() && (std::isalpha(static_cast<unsigned char>(name[0])) != 0 || name[0] == '_');
@@ -421,8 +528,7 @@ void fill_step(Step& step, const std::vector<CodeLine>& lines) {
   if (step.kind == StepKind::kShell) {
     step.script = shell::parse(without_angles(step.text));
     Cutter(step, roles_of(step.text, step.script)).run();
-    split_input(step);
-    join_input(step);
+    step.unclear = !InputReader(step).run();
     find_variables(step);
   } else {
     Piece piece;

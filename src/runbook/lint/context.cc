@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runbook/hazards.h"
 #include "runbook/phrases.h"
 
 namespace holdfast::runbook::lint {
@@ -26,7 +27,7 @@ Context::Context(const Document& document_given, const StackFacts* stack_given)
 }
 
 void Context::add(const shell::Script& script, const std::string& text, Run proto) {
-  for (shell::Invocation& invocation : shell::invocations(script)) {
+  for (shell::Invocation& invocation : invocations_of(script)) {
     Run run = proto;
     run.range = where(run, invocation.span);
     run.text = std::string_view(text).substr(std::min<size_t>(invocation.span.begin, text.size()),

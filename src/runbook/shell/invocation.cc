@@ -120,7 +120,7 @@ class Unwrapper {
   void add(Invocation invocation, Words words) {
     for (int wrappers = 0; wrappers < 8 && !words.done(); wrappers++) {
       invocation.path = words.front();
-      invocation.program = base_name(invocation.path);
+      invocation.program = family_of(base_name(invocation.path));
       words.place++;
       if (!unwrap(invocation, words)) break;
       invocation.nested = true;
@@ -149,8 +149,15 @@ class Unwrapper {
     if (program == "sh" || program == "bash" || program == "zsh" || program == "ash" || program == "dash")
       return by_shell(invocation, words);
     if (program == "su" || program == "runuser") return by_account(invocation, words);
-    if (program == "docker" || program == "docker-compose" || program == "podman") return container(invocation, words);
-    if (program == "kubectl" || program == "oc") return pod(invocation, words);
+    if (program == "source" || program == ".") return runs_file(invocation, words, words);
+    if (program == "python" || program == "python3" || program == "perl" || program == "ruby" || program == "php")
+      return by_interpreter(invocation, words);
+    if (program == "eval") return read_text(invocation, words, joined(words), false);
+    if (program == "trap" && !words.done() && !is_flag(words.front()))
+      return read_text(invocation, words, words.front(), false);
+    if (program == "find") return by_find(invocation, words);
+    if (program == "docker" || program == "docker-compose") return container(invocation, words);
+    if (program == "kubectl") return pod(invocation, words);
     Words ahead = words;
     if (std::find(kPlain.begin(), kPlain.end(), program) != kPlain.end()) {
       ahead.skip_flags(program);
@@ -269,13 +276,14 @@ class Unwrapper {
     ahead.skip_flags("ssh");
     if (ahead.done()) return false;
     ahead.place++;
+    ahead.skip_flags("ssh");
     invocation.remote = true;
     const std::string text = joined(ahead);
     return text.empty() ? read_input(invocation, words) : read_text(invocation, words, text, false);
   }
 
   // bash -c TEXT, bash -euo pipefail -c TEXT; bash and bash -s read their input.
-  bool by_shell(const Invocation& invocation, const Words& words) {
+  bool by_shell(Invocation& invocation, Words& words) {
     Words ahead = words;
     bool text = false, input = false;
     while (!ahead.done() && is_flag(ahead.front()) && ahead.front() != "-") {
@@ -287,7 +295,57 @@ class Unwrapper {
       if (takes_value(invocation.program, flag) && !ahead.done()) ahead.place++;
     }
     if (text) return !ahead.done() && read_text(invocation, words, ahead.front(), false);
-    return (ahead.done() || input) && read_input(invocation, words);
+    if (ahead.done() || input || ahead.front() == "-") return read_input(invocation, words);
+    return runs_file(invocation, words, ahead);
+  }
+
+  // bash restore.sh, source restore.sh: what is in the file is not known, its name is.
+  static bool runs_file(Invocation& invocation, Words& words, const Words& file) {
+    if (file.done() || file.front().find('(') != std::string::npos) return false;
+    invocation.script = true;
+    words = file;
+    return true;
+  }
+
+  // python3 restore_db.py; not python3 -m x, python3 -c TEXT.
+  static bool by_interpreter(Invocation& invocation, Words& words) {
+    Words ahead = words;
+    while (!ahead.done() && is_flag(ahead.front())) {
+      if (ahead.front() == "-m" || ahead.front() == "-c" || ahead.front() == "-e" || ahead.front() == "-r")
+        return false;
+      const bool valued = takes_value(invocation.program, ahead.front());
+      ahead.place += valued ? 2 : 1;
+    }
+    return runs_file(invocation, words, ahead);
+  }
+
+  // find PATH -exec program... {} +, and -execdir, -ok, -okdir.
+  bool by_find(const Invocation& invocation, const Words& words) {
+    if (depth_ >= kTextsDepth) return false;
+    const std::string place = words.done() || is_flag(words.front()) ? "." : words.front();
+    for (size_t index = words.place; index < words.values.size(); index++) {
+      const std::string& flag = words.values[index];
+      if (flag != "-exec" && flag != "-execdir" && flag != "-ok" && flag != "-okdir") continue;
+      Words inside;
+      for (index++; index < words.values.size() && words.values[index] != ";" && words.values[index] != "+"; index++) {
+        std::string word = words.values[index];
+        if (const size_t braces = word.find("{}"); braces != std::string::npos) word.replace(braces, 2, place);
+        inside.values.push_back(std::move(word));
+      }
+      if (inside.done()) continue;
+      if (!finished_) add_outer(invocation, words);
+      finished_ = true;
+      Invocation inner = invocation;
+      inner.nested = true;
+      Unwrapper(found_, depth_ + 1).add(std::move(inner), std::move(inside));
+    }
+    return false;
+  }
+
+  void add_outer(const Invocation& wrapper, const Words& words) {
+    Invocation outer = wrapper;
+    outer.args.assign(words.values.begin() + static_cast<std::ptrdiff_t>(words.place), words.values.end());
+    found_.push_back(std::move(outer));
   }
 
   // su - postgres -c TEXT, runuser --command=TEXT postgres, runuser -u postgres -- program...
@@ -323,9 +381,7 @@ class Unwrapper {
   // False, always: what is in the text has been added.
   bool read_text(const Invocation& wrapper, const Words& words, const std::string& text, bool is_input) {
     if (text.empty() || depth_ >= kTextsDepth) return false;
-    Invocation outer = wrapper;
-    outer.args.assign(words.values.begin() + static_cast<std::ptrdiff_t>(words.place), words.values.end());
-    found_.push_back(outer);
+    add_outer(wrapper, words);
     const Script inner = parse(text);
     const std::vector<bool> fed = fed_commands(inner);
     for (size_t index = 0; index < inner.commands.size(); index++) {

@@ -24,6 +24,8 @@ constexpr Valued kValued[] = {
     {"ssh", " -p -i -l -o -L -R -D -E -F -I -J -B -b -c -e -m -O -Q -S -W -w "},
     {"bash", " -o -O --rcfile --init-file "},
     {"sh", " -o "},
+    {"python", " -W -X "},
+    {"python3", " -W -X "},
     {"zsh", " -o "},
     {"su", " -c -s -g -G -w -T --command --session-command --shell --group --supp-group --whitelist-environment "},
     {"runuser",
@@ -103,6 +105,14 @@ constexpr Valued kValued[] = {
 
 }  // namespace
 
+std::string_view family_of(std::string_view program) {
+  if (program == "podman" || program == "nerdctl") return "docker";
+  if (program == "podman-compose") return "docker-compose";
+  if (program == "oc") return "kubectl";
+  if (program == "valkey-cli" || program == "keydb-cli") return "redis-cli";
+  return program;
+}
+
 bool is_flag(const std::string& word) { return word.size() > 1 && word[0] == '-'; }
 
 bool is_short_group(const std::string& word) { return is_flag(word) && word[1] != '-'; }
@@ -110,9 +120,6 @@ bool is_short_group(const std::string& word) { return is_flag(word) && word[1] !
 namespace {
 
 bool is_listed(std::string_view program, std::string_view flag) {
-  if (program == "podman") program = "docker";
-  if (program == "podman-compose") program = "docker-compose";
-  if (program == "oc") program = "kubectl";
   for (const Valued& each : kValued)
     if (each.program == program) return each.flags.find(" " + std::string(flag) + " ") != std::string_view::npos;
   return false;

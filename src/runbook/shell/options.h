@@ -9,6 +9,9 @@ namespace holdfast::shell {
 // How programs' options are read. Which take a value is known of the usual tools of this field;
 // "docker exec" and the like are programs of their own here.
 
+// What a program is read as: podman takes what docker takes, valkey-cli what redis-cli does.
+std::string_view family_of(std::string_view program);
+
 bool is_flag(const std::string& word);
 // "-rf", not "--force".
 bool is_short_group(const std::string& word);
