@@ -9,6 +9,7 @@
 #include "repo/read_whole.h"
 #include "repo/visibility.h"
 #include "repo/write_session.h"
+#include "store/names.h"
 
 namespace holdfast::repo {
 namespace {
@@ -143,8 +144,8 @@ class Collector {
     TRY(sweep_damaged_notes(repository_.store(), plan_.stored));
     const Time now = TRY(repository_.store().server_time());
     std::vector<std::string> stale;
-    TRY(repository_.store().list("tmp/", [&](const store::ObjectInfo& info) -> Result<void> {
-      if (info.modified + kStaleTemporary < now) stale.push_back(info.name);
+    TRY(repository_.store().list(store::kTemporaryPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
+      if (store::is_temporary_name(info.name) && info.modified + kStaleTemporary < now) stale.push_back(info.name);
       return {};
     }));
     // What is noted of points that are gone: nothing refers to them.

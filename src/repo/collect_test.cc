@@ -95,6 +95,21 @@ TEST_F(CollectTest, waits_for_the_grace_time) {
   expect_clean();
 }
 
+// What is in tmp/ and not named as we name what we have not finished is somebody's.
+TEST_F(CollectTest, sweeps_unfinished_objects_and_no_other_file) {
+  const std::string unfinished = "tmp/0123456789abcdef01234567";
+  const std::vector<std::string> others = {"tmp/0123456789abcdef0123456", "tmp/0123456789abcdef01234567.txt",
+                                           "tmp/folder/0123456789abcdef01234567", "tmp/thesis"};
+  take({{"a", pieces(0, 20)}});
+  ASSERT_TRUE(scratch_.store->create(unfinished, as_bytes("half")).ok());
+  for (const std::string& other : others) ASSERT_TRUE(scratch_.store->create(other, as_bytes("mine")).ok());
+  run();
+  EXPECT_EQ(scratch_.names("tmp/").size(), others.size() + 1) << "it may still be written";
+  clock_.advance(Duration::hours(2));
+  run();
+  EXPECT_EQ(scratch_.names("tmp/"), others);
+}
+
 TEST_F(CollectTest, a_lease_from_before_the_tombstone_keeps_the_packs) {
   const Point first = take({{"a", pieces(0, 20)}});
   take({{"b", pieces(100, 120)}});
