@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "repo/keyring.h"
+#include "repo/lease.h"
 #include "repo/log_codec.h"
 #include "repo/log_store.h"
 #include "repo/scratch_repository.h"
@@ -204,7 +205,7 @@ TEST(Reseal, WritesPacksAndLogRecordsAnew) {
   ASSERT_TRUE(rotated.ok()) << rotated.error().text();
   filled.expect_whole("after");
   EXPECT_TRUE(filled.scratch.names("log-moving/").empty());
-  EXPECT_TRUE(filled.scratch.names("leases/").empty());
+  EXPECT_TRUE(live_leases(*filled.scratch.store).value().empty());
   const auto condemned = tombstoned_packs(*filled.scratch.store).value();
   EXPECT_EQ(condemned.size(), before.size());
   for (const std::string& name : before) {

@@ -77,7 +77,9 @@ TEST(WriteSession, GivesBackBlocksOfEverySizeAndKind) {
     EXPECT_EQ(session->stats().stored_bytes, stored);
   }
   EXPECT_EQ(w.scratch.names("packs/").size(), 2u);  // data, metadata
-  EXPECT_TRUE(w.scratch.names("leases/").empty());
+  EXPECT_TRUE(live_leases(*w.scratch.store).value().empty());
+  EXPECT_EQ(recent_leases(*w.scratch.store, Duration::hours(1)).value().size(), 1u) << "it tells that it was there";
+  EXPECT_EQ(w.scratch.names("leases/").size(), 1u);
   const auto opened = w.scratch.open().value();
   for (const auto& [id, plain] : w.blocks) {
     EXPECT_EQ(opened->block_size(id).value(), plain.size());
@@ -230,6 +232,19 @@ TEST(WriteSession, DoesNotCommitWhenAPackThatItBuildsOnIsGone) {
   EXPECT_EQ(outcome(session->commit(point)),
             "lease-lost: pack " + pack + " that this writer builds on is gone or cut short");
   EXPECT_EQ(w.scratch.names("points/").size(), 1u);
+}
+
+TEST(WriteSession, DoesNotCommitWhenAPackOfItsOwnIsGone) {
+  Written w;
+  const auto session = w.begin();
+  w.put(*session, 1000);
+  ASSERT_TRUE(session->flush().ok());
+  const std::string pack = w.pack();
+  ASSERT_TRUE(w.scratch.store->remove(pack).ok());
+  Point point = ScratchRepository::point();
+  EXPECT_EQ(outcome(session->commit(point)),
+            "lease-lost: pack " + pack + " that this writer builds on is gone or cut short");
+  EXPECT_TRUE(w.scratch.names("points/").empty());
 }
 
 TEST(WriteSession, DoesNotCommitWithoutItsLease) {
