@@ -78,6 +78,7 @@ class Planner {
     plan_.report.points_kept = points.size();
     TRY(repository_.refresh());
     BlockMarks marks(TRY(repository_.index()));
+    TRY(repository_.keys().ensure_newest_known());
     NeededBlocks needed(marks, progress_);
     progress_.phase = "marking";
     for (const Point& point : points) {

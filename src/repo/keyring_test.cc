@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "repo/key_set.h"
 #include "repo/keyring.h"
 #include "repo/lease.h"
 #include "repo/log_codec.h"
@@ -122,6 +123,32 @@ TEST_F(KeyringTest, RotatesForWhatComesAndKeepsReadingWhatWas) {
   ASSERT_EQ(epochs.size(), 2u);
   EXPECT_EQ(epochs[0].packs, 1u);
   EXPECT_EQ(epochs[1].packs, 1u);
+}
+
+// A backup would else be sealed under the key of before the rotation, and the next rotation would
+// give the lost epoch's number to another key.
+TEST_F(KeyringTest, ARotationIsNotUndoneInSilenceWhereItsKeyIsLostOrDamaged) {
+  ASSERT_TRUE(rotate_epoch(*repository, false, progress).ok());
+  const std::vector<std::string> names = {epoch_name(2, repository->id()), epoch_name(2, repository->id()) + ".copy"};
+  const std::string refused =
+      "damaged: epoch 2 has begun, but its key can't be read: nothing is written under that of epoch 1";
+  for (const bool lost : {false, true}) {
+    for (const std::string& name : names) {
+      if (lost)
+        ASSERT_TRUE(scratch.store->remove(name).ok());
+      else
+        scratch.flip(name, 60);
+    }
+    const auto opened = scratch.open().value();
+    EXPECT_TRUE(opened->points().ok()) << "what is under other keys is read";
+    EXPECT_EQ(outcome(WriteSession::begin(*opened, {})), refused);
+    if (lost) continue;
+    const auto put = open_log_store(*opened)->put("db", {"1", {}, {}});
+    EXPECT_EQ(outcome(put), refused);
+  }
+  const auto opened = scratch.open().value();
+  EXPECT_EQ(rotate_epoch(*opened, false, progress).value().number, 3u);
+  EXPECT_TRUE(WriteSession::begin(*opened, {}).ok());
 }
 
 TEST_F(KeyringTest, RotatesAlsoForAReceiverThatRunsOn) {
