@@ -65,9 +65,14 @@ Result<void> run(Context& context, const CheckCommand& options) {
   Json document;
   if (options.repair_index) {
     ProgressView view(context);
-    const uint64_t blocks = TRY(repo::rebuild_index(workspace->repository(), context.progress()));
-    document["index_rebuilt_blocks"] = blocks;
-    context.say("the index was rebuilt from the packs: {}", counted(blocks, "block"));
+    const repo::RebuiltIndex rebuilt = TRY(repo::rebuild_index(workspace->repository(), context.progress()));
+    document["index_rebuilt_blocks"] = rebuilt.blocks;
+    document["index_skipped_packs"] = Json::array();
+    for (const repo::Damage& pack : rebuilt.skipped) {
+      document["index_skipped_packs"].push_back({{"object", pack.object}, {"problem", pack.problem}});
+      context.print("left out of the index: {}: {}", printable(pack.object), printable(pack.problem));
+    }
+    context.say("the index was rebuilt from the packs: {}", counted(rebuilt.blocks, "block"));
   }
   Result<repo::CheckReport> checked = [&] {
     ProgressView view(context);

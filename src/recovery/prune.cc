@@ -9,6 +9,7 @@
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "repo/hold.h"
+#include "repo/host.h"
 #include "repo/lease.h"
 #include "repo/log_store.h"
 #include "repo/visibility.h"
@@ -70,9 +71,18 @@ class LogKeeper {
   }
 
   // A backup that has not committed needs its WAL, too, and nobody knows yet from where
-  // on. A restore may be of a point that has just been removed.
+  // on. The point of one that has just ended on another machine may not be seen here yet.
+  // A restore may be of a point that has just been removed.
   Result<std::string> why_in_use() {
-    for (const repo::LeaseInfo& lease : TRY(repo::live_leases(workspace_.repository().environment().store))) {
+    store::ObjectStore& store = workspace_.repository().environment().store;
+    const auto leases = TRY(repo::recent_leases(store, repo::kVisibilityMargin));
+    const Time now = TRY(store.server_time());
+    for (const repo::LeaseInfo& lease : leases) {
+      if (lease.expires <= now) {
+        if (lease.kind == repo::LeaseKind::kWriter && lease.host != repo::host_name())
+          return fmt::format("a backup has just ended on {}", lease.host);
+        continue;
+      }
       if (lease.kind == repo::LeaseKind::kWriter) return std::string("a backup is running");
       if (lease.kind == repo::LeaseKind::kReader && lease.purpose != kMountPurpose && lease.purpose != kCheckPurpose)
         return fmt::format("\"{}\" reads on {}", lease.purpose, lease.host);
@@ -214,7 +224,7 @@ class Retention {
                                       .purpose = std::string(repo::kRetentionPurpose)};
     auto taken = repo::Lease::take(environment, lease);
     if (taken.ok() || taken.error().code() != ErrorCode::kNoSpace) return taken;
-    TRY(repo::sweep_leases(environment.store));
+    TRY(repo::sweep_leases(environment.store, repo::kVisibilityMargin));
     return repo::Lease::take(environment, lease);
   }
 

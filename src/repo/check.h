@@ -54,7 +54,11 @@ Result<std::vector<Touched>> explain(Repository& repository, const std::string& 
 // explain() tells of one by one: the hint says what becomes of those.
 Result<std::vector<Touched>> lost_with(Repository& repository, const std::string& object, Progress& progress);
 
-// Rebuilds lost or damaged index objects from the packs themselves. Returns how many blocks were found.
-Result<uint64_t> rebuild_index(Repository& repository, Progress& progress);
+struct RebuiltIndex {
+  uint64_t blocks = 0;          // that no index object had
+  std::vector<Damage> skipped;  // packs that nothing can be told of
+};
+// Rebuilds lost or damaged index objects from the packs themselves. kLocked beside a collection.
+Result<RebuiltIndex> rebuild_index(Repository& repository, Progress& progress);
 
 }  // namespace holdfast::repo

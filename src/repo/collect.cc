@@ -9,6 +9,7 @@
 #include "repo/read_whole.h"
 #include "repo/visibility.h"
 #include "repo/write_session.h"
+#include "store/names.h"
 
 namespace holdfast::repo {
 namespace {
@@ -18,8 +19,13 @@ constexpr uint64_t kDeletesPerCheck = 64;  // packs deleted between two looks at
 
 class Collector {
  public:
-  Collector(RepositoryAccess& repository, Lease& lease, CollectPlan& plan, Progress& progress)
-      : repository_(repository), lease_(lease), plan_(plan), progress_(progress) {}
+  Collector(RepositoryAccess& repository, Lease& lease, CollectPlan& plan, Duration visibility_margin,
+            Progress& progress)
+      : repository_(repository),
+        lease_(lease),
+        plan_(plan),
+        visibility_margin_(visibility_margin),
+        progress_(progress) {}
 
   Result<void> run() {
     TRY(go_on());
@@ -139,12 +145,12 @@ class Collector {
 
   Result<void> sweep() {
     TRY(go_on());
-    TRY(sweep_leases(repository_.store()));
+    TRY(sweep_leases(repository_.store(), visibility_margin_));
     TRY(sweep_damaged_notes(repository_.store(), plan_.stored));
     const Time now = TRY(repository_.store().server_time());
     std::vector<std::string> stale;
-    TRY(repository_.store().list("tmp/", [&](const store::ObjectInfo& info) -> Result<void> {
-      if (info.modified + kStaleTemporary < now) stale.push_back(info.name);
+    TRY(repository_.store().list(store::kTemporaryPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
+      if (store::is_temporary_name(info.name) && info.modified + kStaleTemporary < now) stale.push_back(info.name);
       return {};
     }));
     // What is noted of points that are gone: nothing refers to them.
@@ -164,6 +170,7 @@ class Collector {
   RepositoryAccess& repository_;
   Lease& lease_;
   CollectPlan& plan_;
+  const Duration visibility_margin_;
   Progress& progress_;
 };
 
@@ -189,7 +196,7 @@ Result<CollectReport> collect(Repository& repository, const CollectOptions& opti
   const auto lease = TRY(Lease::take(ours.environment(), lease_options));
   CollectPlan plan = TRY(plan_collection(ours, options, visibility_margin, lease->info().id, progress));
   if (!options.dry_run) {
-    TRY(Collector(ours, *lease, plan, progress).run());
+    TRY(Collector(ours, *lease, plan, visibility_margin, progress).run());
     TRY(lease->ensure_held(Lease::kCommitMargin));
     complete_keys(ours, *lease, plan.report);
   }

@@ -48,8 +48,8 @@ struct RetentionDecision {
 };
 
 // Never drops a held point, nor, of each component and of the whole (missing.h,
-// is_complete), the newest and the newest that was verified; where these are astray, nor
-// the newest that are not.
+// is_complete), the newest and the newest that was verified; where these are astray, or have
+// faults, nor the newest that are not, or have none.
 std::vector<RetentionDecision> decide(const RetentionPolicy& policy, const std::vector<Point>& points,
                                       const RetentionFacts& facts, Time now);
 

@@ -3,7 +3,8 @@
 // the other does any number of its own, and then each ends; with and without leases that
 // end between the two. The backup refers to a pack that is about to be deleted, one that
 // is about to be condemned, one that is about to be repacked, and its own. Whatever the
-// order: a point that was committed can be read whole, then and after all that is garbage
+// order, and also where the collector sees points only a while after they were committed, as
+// on another machine: a point that was committed can be read whole, then and after all that is garbage
 // has gone, and check is clean.
 #include <gtest/gtest.h>
 
@@ -13,9 +14,11 @@
 
 #include "repo/check.h"
 #include "repo/collect.h"
+#include "repo/object_names.h"
 #include "repo/scratch_repository.h"
 #include "repo/test_clock.h"
 #include "repo/test_points.h"
+#include "repo/visibility.h"
 #include "store/test_store.h"
 
 namespace holdfast::repo {
@@ -27,7 +30,7 @@ constexpr size_t kToTheEnd = SIZE_MAX;
 struct Turn {
   Who who = Who::kBackup;
   size_t steps = kToTheEnd;
-  bool leases_end = false;  // before it begins
+  Duration pause{};  // before it begins
 };
 
 // Lets one of the two work at a time, as many steps as its turn has.
@@ -57,7 +60,7 @@ class Turns {
     while (at_ + 1 < turns_.size()) {
       at_++;
       done_ = 0;
-      if (turn().leases_end) clock_.advance(Duration::hours(2));
+      clock_.advance(turn().pause);
       if (!gone_[static_cast<size_t>(turn().who)]) break;
     }
     changed_.notify_all();
@@ -83,6 +86,16 @@ class TurnStore : public store::SteppedStore {
     who_ = who;
     thread_ = std::this_thread::get_id();
   }
+  // Hides points for kVisibilityMargin after they were made.
+  void see_points_late(Clock& clock) { clock_ = &clock; }
+
+  Result<void> list(std::string_view prefix,
+                    const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
+    return SteppedStore::list(prefix, [&](const store::ObjectInfo& info) -> Result<void> {
+      if (clock_ && prefix == kPointsPrefix && info.modified + kVisibilityMargin > clock_->now()) return {};
+      return visit(info);
+    });
+  }
 
  private:
   void step() override {
@@ -90,6 +103,7 @@ class TurnStore : public store::SteppedStore {
   }
 
   Turns* turns_ = nullptr;
+  Clock* clock_ = nullptr;
   Who who_ = Who::kBackup;
   std::thread::id thread_;
 };
@@ -110,8 +124,9 @@ class EndingBackup {
         backup_environment_{backup_store_, clock_, *scratch_.random},
         collector_environment_{collector_store_, clock_, *scratch_.random} {}
 
-  Outcome run(std::vector<Turn> turns) {
+  Outcome run(std::vector<Turn> turns, bool points_are_seen_late) {
     begin();
+    if (points_are_seen_late) collector_store_.see_points_late(clock_);
     Turns order(std::move(turns), clock_);
     Outcome outcome;
     {
@@ -225,55 +240,67 @@ class EndingBackup {
   Progress progress_;
 };
 
+struct Circumstances {
+  size_t paused_turn = 0;  // 0: none
+  Duration pause{};        // before it
+  bool points_are_seen_late = false;
+};
+constexpr Duration kLeasesEnd = Duration::hours(2);
+constexpr Duration kLeasesLive = Duration::seconds(600);
+
 // Who begins, after how many steps the other goes on, and after how many of those the first does.
 struct Order {
   Who first;
   size_t before = 0, meanwhile = 0;
-  int leases_end_before_turn = 0;  // 0: they don't
+  Circumstances circumstances;
 
   std::vector<Turn> turns() const {
     const Who second = first == Who::kBackup ? Who::kCollector : Who::kBackup;
     std::vector<Turn> turns = {{first, before}, {second, meanwhile}, {first, kToTheEnd}, {second, kToTheEnd}};
-    if (leases_end_before_turn > 0) turns[static_cast<size_t>(leases_end_before_turn)].leases_end = true;
+    turns[circumstances.paused_turn].pause = circumstances.pause;
     return turns;
   }
   std::string text() const {
-    return fmt::format("{} does {} steps, then the other {}, leases end before turn {}",
+    return fmt::format("{} does {} steps, then the other {}, pause before turn {}",
                        first == Who::kBackup ? "the backup" : "the collector", before, meanwhile,
-                       leases_end_before_turn);
+                       circumstances.paused_turn);
   }
 };
 
-class CollectCommit : public testing::TestWithParam<int> {};
+class CollectCommit : public testing::TestWithParam<Circumstances> {};
 
 TEST_P(CollectCommit, no_order_of_the_two_loses_a_block) {
-  const Outcome alone = EndingBackup().run({{Who::kBackup, kToTheEnd}, {Who::kCollector, kToTheEnd}});
+  const Circumstances& circumstances = GetParam();
+  const Outcome alone = EndingBackup().run({{Who::kBackup, kToTheEnd}, {Who::kCollector, kToTheEnd}}, false);
   ASSERT_TRUE(alone.committed);
   ASSERT_GE(alone.backup_steps, 10u);
   ASSERT_GT(alone.collector_steps, 50u);
   size_t committed = 0, lost = 0, resurrecting = 0;
   const auto visit = [&](const Order& order) {
     SCOPED_TRACE(order.text());
-    const Outcome outcome = EndingBackup().run(order.turns());
+    const Outcome outcome = EndingBackup().run(order.turns(), circumstances.points_are_seen_late);
     (outcome.committed ? committed : lost)++;
     resurrecting += outcome.resurrected > 0;
   };
-  // Where leases end, too, every third: elsewhere for each step of the backup.
-  const size_t stride = GetParam() == 0 ? 1 : 3;
+  // Where there is a pause not all: others for each step of the backup.
+  const size_t stride = circumstances.paused_turn == 0 ? 1 : circumstances.points_are_seen_late ? 7 : 3;
   for (size_t backup = 0; backup <= alone.backup_steps && !HasFailure(); backup++) {
     for (size_t collector = backup % stride; collector <= alone.collector_steps && !HasFailure(); collector += stride) {
-      visit({Who::kBackup, backup, collector, GetParam()});
-      visit({Who::kCollector, collector, backup, GetParam()});
+      visit({Who::kBackup, backup, collector, circumstances});
+      visit({Who::kCollector, collector, backup, circumstances});
     }
   }
   RecordProperty("committed", static_cast<int>(committed));
   RecordProperty("lost", static_cast<int>(lost));
   EXPECT_GT(committed, 50u);
-  EXPECT_GT(resurrecting, 50u);
-  EXPECT_EQ(lost > 0, GetParam() != 0);
+  EXPECT_GT(resurrecting, circumstances.points_are_seen_late ? 0u : 50u);
+  EXPECT_EQ(lost > 0, circumstances.pause == kLeasesEnd);
 }
 
-INSTANTIATE_TEST_SUITE_P(LeasesEndBeforeTurn, CollectCommit, testing::Values(0, 1, 2));
+INSTANTIATE_TEST_SUITE_P(All, CollectCommit,
+                         testing::Values(Circumstances{}, Circumstances{1, kLeasesEnd, false},
+                                         Circumstances{2, kLeasesEnd, false}, Circumstances{1, kLeasesLive, true},
+                                         Circumstances{2, kLeasesLive, true}));
 
 }  // namespace
 }  // namespace holdfast::repo

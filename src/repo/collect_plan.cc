@@ -78,6 +78,7 @@ class Planner {
     plan_.report.points_kept = points.size();
     TRY(repository_.refresh());
     BlockMarks marks(TRY(repository_.index()));
+    TRY(repository_.keys().ensure_newest_known());
     NeededBlocks needed(marks, progress_);
     progress_.phase = "marking";
     for (const Point& point : points) {
@@ -102,14 +103,18 @@ class Planner {
   }
 
  private:
+  // A writer that ended within the margin may have committed a point that we can't see yet: it
+  // counts for what is deleted.
   Result<void> look_at_leases() {
-    for (LeaseInfo& lease : TRY(live_leases(repository_.store()))) {
-      if (lease.id == own_) continue;
-      plan_.report.leases_live++;
-      if (lease.kind == LeaseKind::kWriter) oldest_writer_ = std::min(oldest_writer_, lease.since);
-      leases_.push_back(std::move(lease));
-    }
+    auto leases = TRY(recent_leases(repository_.store(), visibility_margin_));
     now_ = TRY(repository_.store().server_time());
+    for (LeaseInfo& lease : leases) {
+      if (lease.id == own_) continue;
+      const bool is_live = lease.expires > now_, is_writer = lease.kind == LeaseKind::kWriter;
+      if (is_live) plan_.report.leases_live++;
+      if (is_live && is_writer) oldest_writer_ = std::min(oldest_writer_, lease.since);
+      if (is_live || is_writer) leases_.push_back(std::move(lease));
+    }
     return {};
   }
 
@@ -223,8 +228,10 @@ class Planner {
       return;
     }
     if (!tombstone.settled) return;
-    const Time seen_by_all = *tombstone.settled + visibility_margin_;
-    if (now_ < std::max(seen_by_all, *tombstone.settled + options_.grace)) return;
+    // A pack that came after its tombstone is a writer's who has not seen that.
+    const Time settled = std::max(*tombstone.settled, pack.modified);
+    const Time seen_by_all = settled + visibility_margin_;
+    if (now_ < std::max(seen_by_all, settled + options_.grace)) return;
     for (const LeaseInfo& lease : leases_) {
       if (lease.since > seen_by_all) continue;
       plan_.report.notes.push_back(

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "repo/check.h"
+#include "repo/checked_json.h"
 #include "repo/collect.h"
 #include "repo/hold.h"
 #include "repo/keyring.h"
@@ -95,6 +96,21 @@ TEST_F(CollectTest, waits_for_the_grace_time) {
   expect_clean();
 }
 
+// What is in tmp/ and not named as we name what we have not finished is somebody's.
+TEST_F(CollectTest, sweeps_unfinished_objects_and_no_other_file) {
+  const std::string unfinished = "tmp/0123456789abcdef01234567";
+  const std::vector<std::string> others = {"tmp/0123456789abcdef0123456", "tmp/0123456789abcdef01234567.txt",
+                                           "tmp/folder/0123456789abcdef01234567", "tmp/thesis"};
+  take({{"a", pieces(0, 20)}});
+  ASSERT_TRUE(scratch_.store->create(unfinished, as_bytes("half")).ok());
+  for (const std::string& other : others) ASSERT_TRUE(scratch_.store->create(other, as_bytes("mine")).ok());
+  run();
+  EXPECT_EQ(scratch_.names("tmp/").size(), others.size() + 1) << "it may still be written";
+  clock_.advance(Duration::hours(2));
+  run();
+  EXPECT_EQ(scratch_.names("tmp/"), others);
+}
+
 TEST_F(CollectTest, a_lease_from_before_the_tombstone_keeps_the_packs) {
   const Point first = take({{"a", pieces(0, 20)}});
   take({{"b", pieces(100, 120)}});
@@ -159,6 +175,46 @@ TEST_F(CollectTest, a_newcomer_stores_anew_what_is_condemned) {
   const CollectReport report = run();
   EXPECT_EQ(report.packs_resurrected, 0u);
   EXPECT_EQ(report.packs_deleted, 2u);
+  expect_clean();
+}
+
+// Tombstones bear no seal: anybody who may write here can make one, and say anything in it.
+TEST_F(CollectTest, a_forged_tombstone_deletes_nothing_that_a_running_writer_needs) {
+  const Point first = take({{"a", pieces(0, 20)}});
+  take({{"b", pieces(100, 120)}});
+  const auto session = WriteSession::begin(*repository_, {}).value();
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  ASSERT_TRUE(session->put(BlockKind::kData, piece(500)).ok());
+  ASSERT_TRUE(session->flush().ok());
+  nlohmann::json packs = nlohmann::json::array();
+  for (const std::string& name : scratch_.names("packs/")) packs.push_back(name.substr(name.rfind('/') + 1));
+  const std::string tombstone = "tombs/0123456789abcdef.";
+  const auto forge = [&](const std::string& event, const nlohmann::json& json) {
+    ASSERT_TRUE(scratch_.store->create(tombstone + event, encode_checked_json(json)).ok());
+  };
+  forge("packs", {{"announced_ns", 1}, {"packs", packs}});
+  forge("settled", {{"settled_ns", 1}});
+  const auto collector = scratch_.open().value();
+  clock_.advance(Duration::seconds(10));
+  EXPECT_EQ(collect(*collector, {.grace = {}}, {}, progress_).value().packs_deleted, 0u);
+  ASSERT_TRUE(take_test_point(*session, {{"a2", pieces(0, 20)}, {"c", {500}}}).ok());
+  EXPECT_EQ(run().packs_deleted, 0u);
+  expect_clean();
+}
+
+TEST_F(CollectTest, a_forged_tombstone_waits_for_the_grace_time_as_any) {
+  const Point first = take({{"a", pieces(0, 20)}});
+  take({{"b", pieces(100, 120)}});
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  nlohmann::json packs = nlohmann::json::array();
+  for (const std::string& name : scratch_.names("packs/")) packs.push_back(name.substr(name.rfind('/') + 1));
+  ASSERT_TRUE(scratch_.store
+                  ->create("tombs/0123456789abcdef.packs", encode_checked_json({{"announced_ns", 1}, {"packs", packs}}))
+                  .ok());
+  ASSERT_TRUE(scratch_.store->create("tombs/0123456789abcdef.settled", encode_checked_json({{"settled_ns", 1}})).ok());
+  EXPECT_EQ(run(CollectOptions{}).packs_deleted, 0u);
+  clock_.advance(Duration::hours(24));
+  EXPECT_EQ(run(CollectOptions{}).packs_deleted, 2u);
   expect_clean();
 }
 
@@ -376,6 +432,15 @@ TEST_F(CollectTest, verified_points_are_remembered_until_they_go) {
   ASSERT_TRUE(repository_->remove_point(first.id).ok());
   run();
   EXPECT_EQ(verified_points(*repository_).value(), std::vector<PointId>{second.id});
+}
+
+TEST_F(CollectTest, a_record_of_verification_that_names_no_point_ends_nothing) {
+  const Point point = take({{"a", {1}}});
+  ASSERT_TRUE(record_verified(*repository_, point.id, clock_.now()).ok());
+  ASSERT_TRUE(scratch_.store->create("verified/0.0", encode_checked_json({{"point", "none"}})).ok());
+  ASSERT_TRUE(scratch_.store->create("verified/0.1", encode_checked_json({{"point", 1}})).ok());
+  EXPECT_EQ(verified_points(*repository_).value(), std::vector<PointId>{point.id});
+  run();
 }
 
 TEST_F(CollectTest, a_hold_goes_with_its_point_and_no_sooner) {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 #include <set>
 
 #include "base/encoding.h"
+#include "base/log.h"
 #include "repo/access.h"
 
 namespace holdfast::repo {
@@ -54,13 +56,26 @@ Result<Index::Part> decode_part(ByteReader& reader) {
   return part;
 }
 
-Result<std::vector<Index::Part>> read_index_object(store::ObjectStore& store, const KeySet& keys,
-                                                   const std::string& name) {
+Result<std::vector<std::string>> list_index(store::ObjectStore& store) {
+  std::vector<std::string> names;
+  TRY(store.list(kIndexPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
+    names.push_back(info.name);
+    return {};
+  }));
+  return names;
+}
+
+// Nothing where it is sealed under an epoch whose key is not known.
+Result<std::optional<std::vector<Index::Part>>> read_index_object(store::ObjectStore& store, const KeySet& keys,
+                                                                  const std::string& name) {
   const Bytes object = TRY(read_digested(store, name));
+  const ObjectHeader header = TRY(parse_object_header(object.view(), ObjectType::kIndex, name));
+  keys.note_epoch(header.epoch);
+  if (!keys.find(header.epoch)) return std::optional<std::vector<Index::Part>>();
   const Bytes plain = TRY(keys.open(ObjectType::kIndex, object.view(), {}, name));
   auto parts = decode_index(plain.view());
   if (!parts.ok()) return make_error(ErrorCode::kDamaged, "object {} is damaged: {}", name, parts.error().message());
-  return parts;
+  return std::optional(std::move(parts).value());
 }
 
 }  // namespace
@@ -96,33 +111,55 @@ Result<std::vector<Index::Part>> decode_index(ByteView plain) {
 }
 
 Result<std::unique_ptr<Index>> Index::load(store::ObjectStore& store, const KeySet& keys, const OnDamaged& damaged) {
-  std::vector<std::string> names;
-  TRY(store.list(kIndexPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
-    names.push_back(info.name);
-    return {};
-  }));
   std::unique_ptr<Index> index(new Index());
   // What is decoded waits until its number is known, so that entries_ never grows by copying.
   std::vector<std::pair<Part, uint32_t>> waiting;
   size_t records = 0;
   std::set<ObjectDigest>
       seen;  // a pack may be in two objects: after a crash between the new one and the removal of the old
-  for (const std::string& name : names) {
+  const auto take = [&](const std::string& name) -> Result<void> {
     auto digest = digest_of_name(name);
-    auto parts = digest.ok() ? read_index_object(store, keys, name)
-                             : Result<std::vector<Part>>(digest.error().clone().with_code(ErrorCode::kDamaged));
+    auto parts = digest.ok()
+                     ? read_index_object(store, keys, name)
+                     : Result<std::optional<std::vector<Part>>>(digest.error().clone().with_code(ErrorCode::kDamaged));
     if (!parts.ok()) {
       const ErrorCode code = parts.error().code();
       if (!damaged || (code != ErrorCode::kDamaged && code != ErrorCode::kInvalidData)) return std::move(parts).error();
       damaged(name, parts.error());
-      continue;
+      return {};
+    }
+    if (!*parts && damaged) {
+      damaged(name, make_error(ErrorCode::kDamaged, "the key of its epoch is missing or damaged"));
+      return {};
+    }
+    if (!*parts) {
+      // What other objects know can still be read; nothing is written meanwhile (ensure_newest_known()).
+      log_warn("repo.index.unreadable", {{"object", name}, {"error", "the key of its epoch is missing or damaged"}});
+      index->objects_.push_back(*digest);
+      return {};
     }
     const auto object = static_cast<uint32_t>(index->objects_.size());
     index->objects_.push_back(*digest);
-    for (Part& part : *parts) {
+    for (Part& part : **parts) {
       if (!seen.insert(part.pack.digest).second) continue;
       records += part.records.size();
       waiting.emplace_back(std::move(part), object);
+    }
+    return {};
+  };
+  // A listing that runs while objects are merged may miss the old ones, which are gone, and the new
+  // one, which was not there yet: the next listing has it.
+  constexpr int kMaxLists = 10;
+  std::set<std::string> names;
+  for (int list = 1, fresh = 1; list <= 2 || fresh > 0; list++) {
+    if (list > kMaxLists)
+      return make_error(ErrorCode::kUnavailable, "the index changes faster than it can be read").with_retryable();
+    fresh = 0;
+    for (std::string& name : TRY(list_index(store))) {
+      const auto [at, is_fresh] = names.insert(std::move(name));
+      if (!is_fresh) continue;
+      TRY(take(*at));
+      fresh++;
     }
   }
   index->entries_.reserve(records);

@@ -13,6 +13,17 @@ namespace {
 
 constexpr size_t kIdKeyDomainBytes = 1;
 
+constexpr size_t kEpochBytes = 2 * crypto::kKeyBytes + sizeof(uint64_t);
+
+// Key bytes that don't outlive their scope, however it is left.
+struct Wiped {
+  MutableByteView bytes;
+  explicit Wiped(MutableByteView view) : bytes(view) {}
+  ~Wiped() { crypto::wipe(bytes); }
+  Wiped(const Wiped&) = delete;
+  Wiped& operator=(const Wiped&) = delete;
+};
+
 struct OpenedEpoch {
   EpochKey epoch;
   crypto::Key id_key;
@@ -21,7 +32,8 @@ struct OpenedEpoch {
 Result<OpenedEpoch> open_epoch(const KeySet& keys, uint32_t number, ByteView object, const std::string& name) {
   const ObjectHeader header = TRY(parse_object_header(object, ObjectType::kEpoch, name));
   if (header.epoch != number) return make_error(ErrorCode::kDamaged, "object {} is of epoch {}", name, header.epoch);
-  const Bytes plain = TRY(open_object(keys.root(), header, object, as_bytes(keys.repository_id()), name));
+  Bytes plain = TRY(open_object(keys.root(), header, object, as_bytes(keys.repository_id()), name));
+  const Wiped wiped(plain.mutable_view());
   ByteReader reader(plain.view());
   OpenedEpoch opened;
   opened.epoch.number = number;
@@ -60,6 +72,7 @@ Result<void> KeySet::load_epochs(store::ObjectStore& store) {
     if (const auto number = epoch_of_name(info.name, repository_id_)) numbers.insert(*number);
     return {};
   }));
+  if (!numbers.empty()) note_epoch(*numbers.rbegin());
   std::optional<Error> failure;
   for (const uint32_t number : numbers) {
     if (find(number)) continue;
@@ -93,6 +106,22 @@ const EpochKey& KeySet::newest() const {
   const std::lock_guard lock(mutex_);
   CHECK(!epochs_.empty());
   return *epochs_.rbegin()->second;
+}
+
+void KeySet::note_epoch(uint32_t number) const {
+  const std::lock_guard lock(mutex_);
+  newest_seen_ = std::max(newest_seen_, number);
+}
+
+Result<void> KeySet::ensure_newest_known() const {
+  const uint32_t known = newest().number;
+  const std::lock_guard lock(mutex_);
+  if (newest_seen_ <= known) return {};
+  return make_error(ErrorCode::kDamaged,
+                    "epoch {} has begun, but its key can't be read: nothing is written under that of epoch {}",
+                    newest_seen_, known)
+      .with_hint(fmt::format("bring back object {} from a copy, or begin another epoch: holdfast key rotate",
+                             epoch_name(newest_seen_, repository_id_)));
 }
 
 std::vector<uint32_t> KeySet::epochs() const {
@@ -150,12 +179,14 @@ Result<void> check_epoch(const KeySet& keys, ByteView object, const std::string&
 }
 
 Bytes encode_epoch(const KeySet& keys, const EpochKey& epoch, const crypto::Key& id_key, Random& random) {
-  ByteWriter writer;
-  writer.raw(epoch.key.reveal());
-  writer.raw(id_key.reveal());
-  writer.u64(static_cast<uint64_t>(epoch.created.ns));
-  return seal_object(keys.root(), epoch.number, ObjectType::kEpoch, writer.view(), as_bytes(keys.repository_id()),
-                     random);
+  std::array<uint8_t, kEpochBytes> plain;  // does not move as it grows
+  const Wiped wiped(plain);
+  ByteWriter created;
+  created.u64(static_cast<uint64_t>(epoch.created.ns));
+  auto end = std::copy_n(epoch.key.reveal().begin(), crypto::kKeyBytes, plain.begin());
+  end = std::copy_n(id_key.reveal().begin(), crypto::kKeyBytes, end);
+  std::copy_n(created.view().begin(), created.size(), end);
+  return seal_object(keys.root(), epoch.number, ObjectType::kEpoch, plain, as_bytes(keys.repository_id()), random);
 }
 
 }  // namespace holdfast::repo

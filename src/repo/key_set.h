@@ -38,6 +38,11 @@ class KeySet {
   // kDamaged when no such epoch is known.
   Result<const crypto::Key*> epoch_key(uint32_t number) const;
   const EpochKey& newest() const;
+  // That an epoch of this number has begun: something is sealed under it.
+  void note_epoch(uint32_t number) const;
+  // Call it before anything is sealed: kDamaged when the key of a newer epoch than newest() is
+  // missing or damaged. To go on under an older one would undo a rotation in silence.
+  Result<void> ensure_newest_known() const;
   std::vector<uint32_t> epochs() const;
   const EpochKey* find(uint32_t number) const;
   const crypto::Key& root() const { return root_; }
@@ -57,6 +62,7 @@ class KeySet {
   const std::string repository_id_;
   const crypto::Key root_;
   mutable std::mutex mutex_;
+  mutable uint32_t newest_seen_ = 0;                      // guarded by mutex_
   std::map<uint32_t, std::unique_ptr<EpochKey>> epochs_;  // guarded by mutex_; entries are never removed
   std::unique_ptr<crypto::Key> id_key_;                   // set once, with the first epoch
   std::unique_ptr<crypto::HmacSha256> id_hmac_;

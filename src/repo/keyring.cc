@@ -77,8 +77,21 @@ Result<std::string> match_slot(RepositoryAccess& repository, const std::string& 
   return *found.begin();
 }
 
+// A number is used once, also where the key of it is lost: what is sealed under it may be there yet.
 Result<uint32_t> next_epoch_number(RepositoryAccess& repository) {
   uint32_t last = repository.keys().newest().number;
+  for (const std::string_view prefix : {kIndexPrefix, kPointsPrefix}) {
+    std::vector<std::string> objects;
+    TRY(repository.store().list(prefix, [&](const store::ObjectInfo& info) -> Result<void> {
+      objects.push_back(info.name);
+      return {};
+    }));
+    for (const std::string& object : objects) {
+      const auto bytes = repository.store().read(object, 0, ObjectHeader::kBytes);
+      const auto header = bytes.ok() ? parse_any_object_header(bytes->view(), object) : bytes.error().clone();
+      if (header.ok()) last = std::max(last, header->epoch);
+    }
+  }
   TRY(repository.store().list(kEpochsPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
     last = std::max(last, epoch_of_name(info.name, repository.id()).value_or(0));
     return {};
@@ -219,6 +232,9 @@ Result<Epoch> rotate_epoch(Repository& repository, bool reseal_all, Progress& pr
   const Epoch described = describe(epoch);
   ours.keys().add_epoch(std::move(epoch), ours.keys().id_key());
   log_info("repo.epoch.begun", {{"epoch", uint64_t{described.number}}});
+  // An index of no packs, by which everybody sees that the epoch has begun if its key gets lost.
+  const Bytes mark = ours.keys().seal(ObjectType::kIndex, encode_index({}).view(), {}, ours.random());
+  TRY_CONTEXT(create_digested(ours.store(), kIndexPrefix, mark.view()), "epoch {} has begun, but", described.number);
   if (!reseal_all) return described;
   const auto failures =
       TRY_CONTEXT(reseal(ours, described.number, progress), "epoch {} has begun, but", described.number);

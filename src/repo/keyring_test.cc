@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "repo/key_set.h"
 #include "repo/keyring.h"
+#include "repo/lease.h"
 #include "repo/log_codec.h"
 #include "repo/log_store.h"
 #include "repo/scratch_repository.h"
@@ -123,6 +125,32 @@ TEST_F(KeyringTest, RotatesForWhatComesAndKeepsReadingWhatWas) {
   EXPECT_EQ(epochs[1].packs, 1u);
 }
 
+// A backup would else be sealed under the key of before the rotation, and the next rotation would
+// give the lost epoch's number to another key.
+TEST_F(KeyringTest, ARotationIsNotUndoneInSilenceWhereItsKeyIsLostOrDamaged) {
+  ASSERT_TRUE(rotate_epoch(*repository, false, progress).ok());
+  const std::vector<std::string> names = {epoch_name(2, repository->id()), epoch_name(2, repository->id()) + ".copy"};
+  const std::string refused =
+      "damaged: epoch 2 has begun, but its key can't be read: nothing is written under that of epoch 1";
+  for (const bool lost : {false, true}) {
+    for (const std::string& name : names) {
+      if (lost)
+        ASSERT_TRUE(scratch.store->remove(name).ok());
+      else
+        scratch.flip(name, 60);
+    }
+    const auto opened = scratch.open().value();
+    EXPECT_TRUE(opened->points().ok()) << "what is under other keys is read";
+    EXPECT_EQ(outcome(WriteSession::begin(*opened, {})), refused);
+    if (lost) continue;
+    const auto put = open_log_store(*opened)->put("db", {"1", {}, {}});
+    EXPECT_EQ(outcome(put), refused);
+  }
+  const auto opened = scratch.open().value();
+  EXPECT_EQ(rotate_epoch(*opened, false, progress).value().number, 3u);
+  EXPECT_TRUE(WriteSession::begin(*opened, {}).ok());
+}
+
 TEST_F(KeyringTest, RotatesAlsoForAReceiverThatRunsOn) {
   const auto receiver = scratch.open().value();
   ASSERT_TRUE(rotate_epoch(*repository, false, progress).ok());
@@ -204,7 +232,7 @@ TEST(Reseal, WritesPacksAndLogRecordsAnew) {
   ASSERT_TRUE(rotated.ok()) << rotated.error().text();
   filled.expect_whole("after");
   EXPECT_TRUE(filled.scratch.names("log-moving/").empty());
-  EXPECT_TRUE(filled.scratch.names("leases/").empty());
+  EXPECT_TRUE(live_leases(*filled.scratch.store).value().empty());
   const auto condemned = tombstoned_packs(*filled.scratch.store).value();
   EXPECT_EQ(condemned.size(), before.size());
   for (const std::string& name : before) {

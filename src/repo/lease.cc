@@ -133,10 +133,11 @@ Result<LeaseState> list_leases(store::ObjectStore& store, const OnDamagedObject&
   return state;
 }
 
-// By the store's clock, or because its holder was killed on this machine: such a one
-// does nothing more, and all that it did was done before we looked.
-bool has_ended(const LeaseInfo& lease, Time now) {
-  return lease.expires <= now || is_proven_dead(static_cast<pid_t>(lease.pid), lease.process);
+// By the store's clock, and not within the last `not_within`; or because its holder was killed on
+// this machine: such a one does nothing more, and all that it did was done before we looked.
+bool has_ended(const LeaseInfo& lease, Time now, Duration not_within) {
+  if (lease.expires <= now) return lease.expires + not_within <= now;
+  return is_proven_dead(static_cast<pid_t>(lease.pid), lease.process);
 }
 
 // What a person has to mend comes first: which repository, and what it is that it lacks.
@@ -274,14 +275,32 @@ Result<void> Lease::renew_locked() {
 }
 
 Result<void> Lease::release() {
-  if (renewer_.joinable()) {
-    renewer_.request_stop();
-    renewer_.join();
-  }
+  stop_renewing();
   std::lock_guard lock(mutex_);
   if (released_) return {};
   released_ = true;
   objects_.insert(objects_.begin(), doubtful_.begin(), doubtful_.end());
+  return remove_objects();
+}
+
+Result<void> Lease::conclude() {
+  stop_renewing();
+  std::lock_guard lock(mutex_);
+  if (released_) return {};
+  released_ = true;
+  TRY(create_next(TRY(environment_.store.server_time())));
+  objects_.pop_back();
+  objects_.insert(objects_.begin(), doubtful_.begin(), doubtful_.end());
+  return remove_objects();
+}
+
+void Lease::stop_renewing() {
+  if (!renewer_.joinable()) return;
+  renewer_.request_stop();
+  renewer_.join();
+}
+
+Result<void> Lease::remove_objects() {
   for (const std::string& object : objects_) {
     auto removed = environment_.store.remove(object);
     if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
@@ -314,6 +333,11 @@ void Lease::renew_until_stopped(std::stop_token stop) {
 }
 
 Result<std::vector<LeaseInfo>> live_leases(store::ObjectStore& store, const OnDamagedObject& damaged) {
+  return recent_leases(store, {}, damaged);
+}
+
+Result<std::vector<LeaseInfo>> recent_leases(store::ObjectStore& store, Duration ended_within,
+                                             const OnDamagedObject& damaged) {
   // Leases come and go while this looks; what was there all the time must be seen.
   constexpr int kMaxLists = 10;
   LeaseState state = TRY(list_leases(store, damaged));
@@ -324,11 +348,11 @@ Result<std::vector<LeaseInfo>> live_leases(store::ObjectStore& store, const OnDa
   const Time now = TRY(store.server_time());
   std::vector<LeaseInfo> live;
   for (auto& [id, lease] : state.newest) {
-    if (!has_ended(lease, now)) live.push_back(std::move(lease));
+    if (!has_ended(lease, now, ended_within)) live.push_back(std::move(lease));
   }
   for (const store::ObjectInfo& object : state.foreign) {
     LeaseInfo lease = unknown_lease(object, "");
-    if (lease.expires > now) live.push_back(std::move(lease));
+    if (lease.expires + ended_within > now) live.push_back(std::move(lease));
   }
   return live;
 }
@@ -338,7 +362,7 @@ Result<bool> is_being_written(Repository& repository) {
   return std::any_of(leases.begin(), leases.end(), [](const auto& lease) { return lease.kind == LeaseKind::kWriter; });
 }
 
-Result<uint64_t> sweep_leases(store::ObjectStore& store) {
+Result<uint64_t> sweep_leases(store::ObjectStore& store, Duration ended_within) {
   const LeaseState state = TRY(list_leases(store, nullptr));
   const Time now = TRY(store.server_time());
   uint64_t removed = 0;
@@ -350,7 +374,7 @@ Result<uint64_t> sweep_leases(store::ObjectStore& store) {
   };
   for (const auto& [object, name] : state.objects) {
     const auto newest = state.newest.find(name.id);
-    if (newest != state.newest.end() && has_ended(newest->second, now)) TRY(remove(object));
+    if (newest != state.newest.end() && has_ended(newest->second, now, ended_within)) TRY(remove(object));
   }
   for (const store::ObjectInfo& object : state.foreign) {
     if (object.modified + kDamagedTerm <= now) TRY(remove(object.name));

@@ -66,6 +66,10 @@ class Lease {
   Result<void> renew();
   // Removes the lease's objects. Later calls do nothing.
   Result<void> release();
+  // For a writer that has committed: ends the lease, and leaves a last object that says when. A
+  // collector whose listing of the points may be older than the commit sees by it that there was
+  // somebody. On failure the lease ends by itself.
+  Result<void> conclude();
 
   LeaseInfo info() const;
 
@@ -74,6 +78,8 @@ class Lease {
   Result<void> create_next(Time expires);
   Result<void> renew_locked();
   Result<void> ensure_alone();
+  void stop_renewing();
+  Result<void> remove_objects();
   Error lost_error();
   void renew_until_stopped(std::stop_token stop);
 
@@ -97,11 +103,14 @@ class Lease {
 constexpr Duration kDamagedTerm = Duration::hours(24);
 using OnDamagedObject = std::function<void(const std::string& object, const Error& error)>;
 Result<std::vector<LeaseInfo>> live_leases(store::ObjectStore& store, const OnDamagedObject& damaged = nullptr);
+// The same, and those that expired or were concluded within the last `ended_within`.
+Result<std::vector<LeaseInfo>> recent_leases(store::ObjectStore& store, Duration ended_within,
+                                             const OnDamagedObject& damaged = nullptr);
 
 // Whether a writer is at work that has not committed yet.
 Result<bool> is_being_written(Repository& repository);
 
-// Removes the objects of leases that have ended. Returns how many.
-Result<uint64_t> sweep_leases(store::ObjectStore& store);
+// Removes the objects of leases that have ended, and not within the last `ended_within`. Returns how many.
+Result<uint64_t> sweep_leases(store::ObjectStore& store, Duration ended_within);
 
 }  // namespace holdfast::repo

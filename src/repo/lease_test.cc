@@ -159,10 +159,10 @@ TEST_F(LeaseTest, an_unreadable_one_counts_as_a_writers_for_a_day) {
   EXPECT_EQ(live[0].kind, LeaseKind::kWriter);
   EXPECT_LT(live[0].since, Time{0});
   EXPECT_EQ(damaged, lease->info().object);
-  EXPECT_EQ(sweep_leases(*store_).value(), 0u);
+  EXPECT_EQ(sweep_leases(*store_, {}).value(), 0u);
   clock_.advance(Duration::hours(25));
   EXPECT_TRUE(live_leases(*store_).value().empty());
-  EXPECT_EQ(sweep_leases(*store_).value(), 1u);
+  EXPECT_EQ(sweep_leases(*store_, {}).value(), 1u);
 }
 
 TEST_F(LeaseTest, sweep_removes_what_ended_and_nothing_else) {
@@ -170,7 +170,7 @@ TEST_F(LeaseTest, sweep_removes_what_ended_and_nothing_else) {
   ASSERT_TRUE(old->renew().ok());
   clock_.advance(Duration::hours(2));
   auto young = take(LeaseKind::kWriter);
-  EXPECT_EQ(sweep_leases(*store_).value(), 2u);
+  EXPECT_EQ(sweep_leases(*store_, {}).value(), 2u);
   EXPECT_EQ(objects("leases/"), std::vector<std::string>{young->info().object});
 }
 

@@ -41,24 +41,18 @@ class StoredLogs final : public LogStore {
           TRY(encode_log_record(repository_.keys(), repository_.random(), log_context(stream, record.name),
                                 record.header.view(), record.body.view(), level_));
       auto created = repository_.store().create(log_object_name(stream, record.name), object.view());
-      if (created.ok()) return Outcome::kStored;
+      if (created.ok()) return keep_unless_moving(stream, record);
       if (created.error().code() != ErrorCode::kAlreadyExists) return std::move(created).error();
     }
     const LogRecord existing = TRY_CONTEXT(get(stream, record.name), "can't compare with the record that is there");
     if (equal(existing.body.view(), record.body.view())) return Outcome::kAlreadyThere;
-    return make_error(ErrorCode::kMismatch, "record {} of log {} is there already with other bytes", record.name,
-                      stream)
-        .with_hint("another cluster writes to the same log, or this one was set back: give it a repository of its own");
+    return other_bytes(stream, record.name);
   }
 
   Result<LogRecord> get(const std::string& stream, const std::string& name) override {
     LogRecord record;
-    record.name = name;
     const auto read = [&](const std::string& object_name) -> Result<void> {
-      const Bytes object = TRY(read_whole(repository_.store(), object_name));
-      TRY(know_epoch(object.view(), object_name));
-      record.header = TRY(decode_log_header(repository_.keys(), object.view(), log_context(stream, name), object_name));
-      record.body = TRY(decode_log_body(repository_.keys(), object.view(), log_context(stream, name), object_name));
+      record = TRY(read_record(stream, name, object_name));
       return {};
     };
     TRY(at_either_place(stream, name, read));
@@ -116,6 +110,26 @@ class StoredLogs final : public LogStore {
   }
 
  private:
+  static Error other_bytes(const std::string& stream, const std::string& name) {
+    return make_error(ErrorCode::kMismatch, "record {} of log {} is there already with other bytes", name, stream)
+        .with_hint("another cluster writes to the same log, or this one was set back: give it a repository of its own");
+  }
+
+  // A record that we have just made under a name that was free. It was free perhaps because the
+  // record that has it is being re-sealed since we looked: then its copy is there until the move
+  // ends, which ours does not let happen.
+  Result<Outcome> keep_unless_moving(const std::string& stream, const LogRecord& record) {
+    const std::string copy_name = log_moving_name(stream, record.name);
+    if (!TRY(exists(copy_name))) return Outcome::kStored;
+    const auto existing = read_record(stream, record.name, copy_name);
+    if (!existing.ok() && existing.error().code() == ErrorCode::kNotFound) return Outcome::kStored;
+    if (existing.ok() && equal(existing->body.view(), record.body.view())) return Outcome::kAlreadyThere;
+    TRY_CONTEXT(repository_.store().remove(log_object_name(stream, record.name)),
+                "taking back what was stored in place of a record that is being re-sealed");
+    if (!existing.ok()) return existing.error().clone();
+    return other_bytes(stream, record.name);
+  }
+
   static Result<void> check_names(const std::string& stream, const std::string& name) {
     TRY(check_part("log", stream));
     return check_part("record of a log", name);
@@ -123,6 +137,16 @@ class StoredLogs final : public LogStore {
 
   static Error absent(const std::string& stream, const std::string& name) {
     return make_error(ErrorCode::kNotFound, "there is no record {} in log {}", name, stream);
+  }
+
+  Result<LogRecord> read_record(const std::string& stream, const std::string& name, const std::string& object_name) {
+    LogRecord record;
+    record.name = name;
+    const Bytes object = TRY(read_whole(repository_.store(), object_name));
+    TRY(know_epoch(object.view(), object_name));
+    record.header = TRY(decode_log_header(repository_.keys(), object.view(), log_context(stream, name), object_name));
+    record.body = TRY(decode_log_body(repository_.keys(), object.view(), log_context(stream, name), object_name));
+    return record;
   }
 
   Result<bool> exists(const std::string& object_name) {
@@ -146,7 +170,7 @@ class StoredLogs final : public LogStore {
   Result<void> notice_rotation() {
     KeySet& keys = repository_.keys();
     if (TRY(exists(epoch_name(keys.newest().number + 1, repository_.id())))) TRY(keys.load_epochs(repository_.store()));
-    return {};
+    return keys.ensure_newest_known();
   }
 
   // The record may be of an epoch that began after we opened the repository.

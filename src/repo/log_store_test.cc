@@ -7,6 +7,7 @@
 #include "repo/log_store.h"
 #include "repo/scratch_repository.h"
 #include "repo/test_outcome.h"
+#include "store/test_store.h"
 
 namespace holdfast::repo {
 namespace {
@@ -107,6 +108,44 @@ TEST_F(LogStoreTest, FindsARecordThatIsBeingMoved) {
   EXPECT_EQ(logs->put("db", record("0001", "a", "other")).error().code(), ErrorCode::kMismatch);
   ASSERT_TRUE(logs->remove("db", "0001").ok());
   EXPECT_EQ(logs->get("db", "0001").error().code(), ErrorCode::kNotFound);
+}
+
+// A rotation that has just freed the record's name to give it to the new bytes.
+class MovingStore : public store::PassingStore {
+ public:
+  explicit MovingStore(store::ObjectStore& inner) : PassingStore(inner), inner_(inner) {}
+  void free_at_next_create(const std::string& stream, const std::string& name) {
+    record_ = log_object_name(stream, name);
+    copy_ = log_moving_name(stream, name);
+  }
+  Result<void> create(std::string_view name, ByteView content) override {
+    if (name == record_) {
+      record_.clear();
+      const Bytes object = inner_.read_all(name).value();
+      CHECK(inner_.create(copy_, object.view()).ok() && inner_.remove(name).ok());
+    }
+    return inner_.create(name, content);
+  }
+
+ private:
+  store::ObjectStore& inner_;
+  std::string record_, copy_;
+};
+
+TEST_F(LogStoreTest, TakesNoOtherBytesInPlaceOfARecordThatIsBeingMoved) {
+  MovingStore moving(*scratch.store);
+  const auto opened =
+      open_repository({moving, system_clock(), *scratch.random}, ScratchRepository::passphrase()).value();
+  const auto receiver = open_log_store(*opened);
+  ASSERT_TRUE(receiver->put("db", record("0001", "a", "body")).ok());
+  moving.free_at_next_create("db", "0001");
+  EXPECT_EQ(receiver->put("db", record("0001", "a", "other")).error().code(), ErrorCode::kMismatch);
+  EXPECT_EQ(as_text(logs->get("db", "0001")->body.view()), "body");
+  EXPECT_EQ(scratch.names("log/"), std::vector<std::string>{});
+  ASSERT_TRUE(scratch.store->create("log/db/0001", scratch.get(log_moving_name("db", "0001")).view()).ok());
+  ASSERT_TRUE(scratch.store->remove(log_moving_name("db", "0001")).ok());
+  moving.free_at_next_create("db", "0001");
+  EXPECT_EQ(receiver->put("db", record("0001", "a", "body")).value(), LogStore::Outcome::kAlreadyThere);
 }
 
 TEST_F(LogStoreTest, NamesARecordWhateverByteIsFlippedOrMissing) {

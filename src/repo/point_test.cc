@@ -311,6 +311,33 @@ TEST(Retention, a_point_of_some_components_is_not_of_the_whole) {
   EXPECT_TRUE(is_complete(points[1], {})) << "nobody knows what the whole is";
 }
 
+TEST(Retention, a_point_with_faults_pushes_out_none_that_is_whole) {
+  std::vector<Point> points;
+  for (int i = 0; i < 6; i++)
+    points.push_back(point_of(kNow - Duration::hours(5 - i), static_cast<uint64_t>(i), {"db", "data"}));
+  for (const size_t i : {3u, 4u, 5u}) points[i].snapshots[1].faults = {"secret.txt: permission denied"};
+  RetentionFacts facts;
+  facts.components = {"db", "data"};
+  facts.verified = {points[0].id, points[1].id, points[3].id};
+  RetentionPolicy policy;
+  policy.keep_within = Duration::seconds(1);
+  const auto decisions = decide(policy, points, facts, kNow);
+  EXPECT_FALSE(decisions[0].keep);
+  EXPECT_EQ(decisions[1].reasons, std::vector<std::string>{"last verified without faults"});
+  EXPECT_EQ(decisions[2].reasons, std::vector<std::string>{"newest without faults"});
+  EXPECT_EQ(decisions[3].reasons, std::vector<std::string>{"last verified"});
+  EXPECT_FALSE(decisions[4].keep);
+  EXPECT_EQ(decisions[5].reasons, (std::vector<std::string>{"newest", "within 1.00 s"}));
+  // Nor by a rule that counts.
+  policy = {};
+  policy.keep_last = 2;
+  const auto counted = decide(policy, points, {}, kNow);
+  EXPECT_EQ(counted[1].reasons, std::vector<std::string>{"last 2"});
+  EXPECT_EQ(counted[2].reasons, (std::vector<std::string>{"newest without faults", "last 2"}));
+  EXPECT_EQ(counted[4].reasons, std::vector<std::string>{"last 2"});
+  EXPECT_EQ(counted[5].reasons, (std::vector<std::string>{"newest", "last 2"}));
+}
+
 TEST(Retention, what_is_astray_is_not_the_only_one_that_stays) {
   RetentionPolicy policy;
   policy.keep_last = 1;

@@ -7,6 +7,7 @@
 #include "repo/log_codec.h"
 #include "repo/object_names.h"
 #include "repo/pack.h"
+#include "repo/sealed_object.h"
 
 namespace holdfast::repo {
 
@@ -15,11 +16,12 @@ namespace {
 // Generous: they stand against sizes that can't be, not against what is a little too large.
 constexpr uint64_t kMaxFieldsBytes = 1 << 20;   // config, keys, leases, holds, notes: a few fields each
 constexpr uint64_t kMaxIndexBytes = 128 << 20;  // half a million records (kMaxIndexRecords), or one pack's
-constexpr uint64_t kMaxListBytes = 1 << 30;     // points list faults of files, tombstones packs
+constexpr uint64_t kMaxPointBytes = kMaxSealedBytes + (1 << 20);
+constexpr uint64_t kMaxListBytes = 1 << 30;  // tombstones list packs
 constexpr uint64_t kMaxLogBytes = kLogPrefixBytes + kMaxLogHeaderBytes + kMaxLogBodyBytes + (1 << 20);
 
 constexpr std::pair<std::string_view, uint64_t> kLimits[] = {
-    {kPacksPrefix, kMaxPackBytes}, {kIndexPrefix, kMaxIndexBytes}, {kPointsPrefix, kMaxListBytes},
+    {kPacksPrefix, kMaxPackBytes}, {kIndexPrefix, kMaxIndexBytes}, {kPointsPrefix, kMaxPointBytes},
     {kTombsPrefix, kMaxListBytes}, {kLogPrefix, kMaxLogBytes},     {kLogMovingPrefix, kMaxLogBytes},
 };
 

@@ -17,11 +17,12 @@ class Rebuilder {
  public:
   Rebuilder(RepositoryAccess& repository, Progress& progress) : repository_(repository), progress_(progress) {}
 
-  Result<uint64_t> run() {
+  Result<RebuiltIndex> run() {
     progress_.phase = "rebuilding the index";
     std::vector<std::string> damaged;
     const auto index = TRY(load_index_despite_damage(
         repository_, [&](const std::string& object, const Error&) { damaged.push_back(object); }));
+    TRY(repository_.keys().ensure_newest_known());
     std::set<ObjectDigest> known;
     for (const PackInfo& pack : index->packs()) known.insert(pack.digest);
     std::map<ObjectDigest, uint64_t> missing;
@@ -38,7 +39,7 @@ class Rebuilder {
       if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return std::move(removed).error();
     }
     TRY(repository_.refresh());
-    return blocks_;
+    return std::move(rebuilt_);
   }
 
  private:
@@ -56,7 +57,7 @@ class Rebuilder {
     if (!records.ok()) records = records_by_scan(name);
     if (!records.ok()) return skip(name, records.error());
     part.records = std::move(records).value();
-    blocks_ += part.records.size();
+    rebuilt_.blocks += part.records.size();
     records_ += part.records.size();
     parts_.push_back(std::move(part));
     return records_ >= kMaxIndexRecords ? store_parts() : Result<void>();
@@ -71,6 +72,7 @@ class Rebuilder {
   Result<void> skip(const std::string& name, const Error& error) {
     if (!is_damage(error)) return error.clone();
     log_warn("repo.rebuild_index.pack_skipped", {{"pack", name}, {"error", error.text()}});
+    rebuilt_.skipped.push_back({name, error.message()});
     return {};
   }
 
@@ -85,16 +87,17 @@ class Rebuilder {
   Progress& progress_;
   std::vector<Index::Part> parts_;
   size_t records_ = 0;
-  uint64_t blocks_ = 0;
+  RebuiltIndex rebuilt_;
 };
 
 }  // namespace
 
-Result<uint64_t> rebuild_index(Repository& repository, Progress& progress) {
+Result<RebuiltIndex> rebuild_index(Repository& repository, Progress& progress) {
   RepositoryAccess& ours = access(repository);
   TRY(ours.keys().load_epochs(ours.store()));
+  // A collector forgets packs that it deletes: what we found of them must not come back after it.
   const auto lease =
-      TRY(Lease::take(ours.environment(), {.kind = LeaseKind::kReader, .purpose = "rebuilding the index"}));
+      TRY(Lease::take(ours.environment(), {.kind = LeaseKind::kCollector, .purpose = "rebuilding the index"}));
   return Rebuilder(ours, progress).run();
 }
 

@@ -175,7 +175,7 @@ class OpenRepository final : public RepositoryAccess {
   }
 
   Result<PointId> create_point(Point& point) override {
-    const std::string json = to_json(point).dump();
+    const std::string json = TRY(describe_point(point));
     const Bytes object = keys_->seal(ObjectType::kPoint, as_bytes(json), {}, random());
     point.id = TRY_CONTEXT(create_digested(store(), kPointsPrefix, object.view()), "can't store the point");
     log_info("repo.point.committed", {{"point", point.id.hex()}});
@@ -208,18 +208,34 @@ class OpenRepository final : public RepositoryAccess {
   Result<void> at_any_place(const BlockId& id, const Read& read) {
     std::optional<Error> failure;
     for (const bool fresh : {false, true}) {
-      if (fresh) TRY(refresh());
+      if (fresh && !TRY(forget_outdated_index())) break;
       const auto index = TRY(this->index());
+      bool gone = index->find(id).empty();
       for (const IndexEntry& entry : index->find(id)) {
         auto outcome = read(index->packs()[entry.pack], entry);
         if (outcome.ok()) return {};
+        gone |= outcome.error().code() == ErrorCode::kNotFound;
         if (!failure || failure->code() == ErrorCode::kNotFound) failure = std::move(outcome).error();
       }
-      if (failure && failure->code() != ErrorCode::kNotFound) break;
+      if (!gone) break;
     }
     if (!failure) return make_error(ErrorCode::kNotFound, "no index knows block {}", id.hex());
     if (failure->code() != ErrorCode::kNotFound) return std::move(*failure);
     return make_error(ErrorCode::kDamaged, "block {} can't be read: {}", id.hex(), failure->message());
+  }
+
+  // False where the index objects are still those that were read: of a lost pack every block comes
+  // here, and the index is large.
+  Result<bool> forget_outdated_index() {
+    const auto loaded = TRY(index());
+    std::vector<std::string> known, stored;
+    for (const ObjectDigest& object : loaded->objects()) known.push_back(index_name(object));
+    TRY(list_names(kIndexPrefix, stored));
+    std::sort(known.begin(), known.end());
+    if (known == stored) return false;
+    const std::lock_guard lock(index_mutex_);
+    if (index_ == loaded) index_.reset();
+    return true;
   }
 
   Result<Bytes> read_record(const std::string& name, const BlockId& id, uint32_t offset, uint32_t length) {
@@ -298,6 +314,14 @@ RepositoryAccess& access(Repository& repository) {
   auto* const ours = dynamic_cast<RepositoryAccess*>(&repository);
   CHECK_MSG(ours != nullptr, "a Repository that is not ours");
   return *ours;
+}
+
+Result<std::string> describe_point(const Point& point, size_t limit_bytes) {
+  std::string json = to_json(point).dump();
+  if (json.size() <= limit_bytes) return json;
+  return make_error(ErrorCode::kUnsupported, "what the point says of itself has {} bytes: no reader opens more than {}",
+                    json.size(), limit_bytes)
+      .with_hint("most of it names what could not be read of the sources: mend or exclude that");
 }
 
 std::unique_ptr<Repository> make_open_repository(Environment environment, std::unique_ptr<KeySet> keys,

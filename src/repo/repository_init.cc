@@ -7,6 +7,7 @@
 #include "repo/host.h"
 #include "repo/key_slot.h"
 #include "repo/open_repository.h"
+#include "store/names.h"
 
 // Creating and opening a repository. `config` is made last and exclusively, so that
 // a location is a repository only when its keys are there, and of two that are made
@@ -23,8 +24,14 @@ Result<void> ensure_empty(store::ObjectStore& store) {
   std::string other;
   TRY(store.list("", [&](const store::ObjectInfo& info) -> Result<void> {
     has_config |= info.name == kConfigName || info.name == kConfigCopyName;
-    const bool left_over = info.name.starts_with(kKeysPrefix) || info.name.starts_with(kEpochsPrefix);
+    const bool left_over = info.name.starts_with(kKeysPrefix) || info.name.starts_with(kEpochsPrefix) ||
+                           store::is_temporary_name(info.name);
     if (!left_over && other.empty()) other = info.name;
+    return {};
+  }));
+  // What a store hides as unfinished objects of its own may be somebody's files.
+  TRY(store.list(store::kTemporaryPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
+    if (!store::is_temporary_name(info.name) && other.empty()) other = info.name;
     return {};
   }));
   if (has_config) {

@@ -82,9 +82,17 @@ TEST(Repository, IsNotMadeAmongForeignFiles) {
   EXPECT_EQ(scratch.names(), (std::vector<std::string>{"letters/a.txt"}));
 }
 
+TEST(Repository, IsNotMadeWhereSomebodyKeepsTemporaryFiles) {
+  ScratchRepository scratch;
+  ASSERT_TRUE(scratch.store->create("tmp/thesis.txt", as_bytes("x")).ok());
+  EXPECT_EQ(outcome(init_repository(scratch.environment, ScratchRepository::passphrase(), {8192, 1})),
+            "target-not-empty: memory holds tmp/thesis.txt, which is not of a repository");
+}
+
 TEST(Repository, IsMadeOverWhatAnUnfinishedInitLeft) {
   ScratchRepository scratch;
   scratch.init();
+  ASSERT_TRUE(scratch.store->create("tmp/0123456789abcdef01234567", as_bytes("half")).ok());
   ASSERT_TRUE(scratch.store->remove("config").ok());
   ASSERT_TRUE(scratch.store->remove("config.copy").ok());
   const auto made = init_repository(scratch.environment, ScratchRepository::passphrase(), {8192, 1});

@@ -7,8 +7,9 @@
 #include "repo/missing.h"
 #include "repo/point_dates.h"
 
-// Rules count within a group: the points of one stack that hold the same components
-// (a point of the database alone must not push out one of everything).
+// Rules count within a group: the points of one stack that hold the same components, and have
+// faults in the same ones (a point of the database alone must not push out one of everything,
+// nor one of which a part could not be read one that is whole).
 //
 // Points carry the date of the machine that took them. One from a clock that was ahead must
 // not pass for the newest, nor fill a rule, or each right point would go as soon as it is
@@ -78,7 +79,8 @@ class Decider {
  private:
   static std::string group_of(const Point& point) {
     std::set<std::string> components;
-    for (const Snapshot& snapshot : point.snapshots) components.insert(snapshot.component);
+    for (const Snapshot& snapshot : point.snapshots)
+      components.insert(snapshot.component + (snapshot.faults.empty() ? "" : "\1"));
     std::string group = point.stack;
     for (const std::string& component : components) group += '\0' + component;
     return group;
@@ -89,38 +91,49 @@ class Decider {
   }
 
   // Whatever the policy says: the newest point, and the newest verified one, of each
-  // component, and of the whole; and of those that lead on, where the newest do not.
+  // component, and of the whole; and of those that lead on, and that have no faults, where the
+  // newest do not.
   void protect_newest() {
-    struct Seen {
-      std::set<std::pair<std::string, std::string>> any, leading_on;
-    } newest, newest_verified;
+    Seen newest, newest_verified, without_faults, verified_without_faults;
     for (const Point* point : by_age_) {
-      const auto protect = [&](Seen& seen, const char* reason) {
-        const auto [first, first_leading_on] = see(*point, seen.any, seen.leading_on);
-        if (first)
-          keep(*point, reason);
-        else if (first_leading_on)
-          keep(*point, fmt::format("{} that leads on", reason));
-      };
-      protect(newest, "newest");
-      if (verified_.count(point->id)) protect(newest_verified, "last verified");
+      protect(*point, newest, Of::kAny, "newest");
+      protect(*point, without_faults, Of::kWithoutFaults, "newest");
+      if (!verified_.count(point->id)) continue;
+      protect(*point, newest_verified, Of::kAny, "last verified");
+      protect(*point, verified_without_faults, Of::kWithoutFaults, "last verified");
     }
   }
 
-  // Whether a point is the first of anything, and the first that is not astray.
   using Names = std::set<std::pair<std::string, std::string>>;
-  std::pair<bool, bool> see(const Point& point, Names& any, Names& leading_on) const {
-    bool first = false, first_leading_on = false, all_lead_on = true;
+  struct Seen {
+    Names any, leading_on;
+  };
+  enum class Of { kAny, kWithoutFaults };
+
+  void protect(const Point& point, Seen& seen, Of of, const std::string& reason) {
+    const auto [first, first_leading_on] = see(point, of, seen);
+    if (!first && !first_leading_on) return;
+    const std::string leading_on = first ? "" : " that leads on";
+    if (of == Of::kAny) return keep(point, reason + leading_on);
+    if (!is_kept_as(point, reason) && !is_kept_as(point, reason + leading_on))
+      keep(point, reason + " without faults" + leading_on);
+  }
+
+  // Whether a point is the first of anything, and the first that is not astray.
+  std::pair<bool, bool> see(const Point& point, Of of, Seen& seen) const {
+    bool first = false, first_leading_on = false, all_lead_on = true, all_count = true;
     const auto add = [&](const std::string& name, bool leads_on) {
-      first |= any.insert({point.stack, name}).second;
-      if (leads_on) first_leading_on |= leading_on.insert({point.stack, name}).second;
+      first |= seen.any.insert({point.stack, name}).second;
+      if (leads_on) first_leading_on |= seen.leading_on.insert({point.stack, name}).second;
     };
     for (const Snapshot& snapshot : point.snapshots) {
+      const bool counts = of == Of::kAny || snapshot.faults.empty();
       const bool leads_on = !is_astray(point, snapshot.component);
       all_lead_on &= leads_on;
-      add(snapshot.component, leads_on);
+      all_count &= counts;
+      if (counts) add(snapshot.component, leads_on);
     }
-    if (is_complete(point, facts_.components)) add("", all_lead_on);
+    if (all_count && is_complete(point, facts_.components)) add("", all_lead_on);
     return {first, first_leading_on};
   }
 
@@ -168,9 +181,14 @@ class Decider {
     for (const auto& [component, base] : bases) keep_once(*base.point, reason);
   }
 
+  bool is_kept_as(const Point& point, const std::string& reason) const {
+    const auto found = reasons_.find(point.id);
+    return found != reasons_.end() &&
+           std::find(found->second.begin(), found->second.end(), reason) != found->second.end();
+  }
+
   void keep_once(const Point& point, const std::string& reason) {
-    const auto& reasons = reasons_[point.id];
-    if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end()) keep(point, reason);
+    if (!is_kept_as(point, reason)) keep(point, reason);
   }
 
   void keep_by_rules() {

@@ -12,7 +12,7 @@ namespace holdfast::repo {
 namespace {
 
 constexpr std::string_view kMagic = "HOLDFAST";
-constexpr uint8_t kLastType = static_cast<uint8_t>(ObjectType::kVerified);
+constexpr uint8_t kLastType = static_cast<uint8_t>(ObjectType::kLogRecord);
 constexpr size_t kRawLengthBytes = 4;
 constexpr int kObjectCompressionLevel = 3;
 
@@ -112,7 +112,8 @@ ObjectHeader new_object_header(ObjectType type, uint32_t epoch, Random& random) 
 Bytes seal_object(const crypto::Key& key, uint32_t epoch, ObjectType type, ByteView plain, ByteView context,
                   Random& random) {
   ObjectHeader header = new_object_header(type, epoch, random);
-  const std::optional<Bytes> compressed = compressed_content(plain);
+  // Keys don't shrink, and the attempt would leave copies of them in memory.
+  const std::optional<Bytes> compressed = type == ObjectType::kEpoch ? std::nullopt : compressed_content(plain);
   const ByteView content = compressed ? compressed->view() : plain;
   if (compressed) header.flags |= ObjectHeader::kCompressed;
   const auto encoded = header.encode();

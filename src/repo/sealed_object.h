@@ -23,9 +23,6 @@ enum class ObjectType : uint8_t {
   kIndex = 6,
   kPoint = 7,
   kLogRecord = 8,
-  kLease = 9,
-  kTombstone = 10,
-  kVerified = 11,
 };
 
 constexpr uint16_t kFormatVersion = 1;
@@ -65,9 +62,12 @@ std::string object_purpose(ObjectType type);
 Bytes seal_object(const crypto::Key& key, uint32_t epoch, ObjectType type, ByteView plain, ByteView context,
                   Random& random);
 
+// The most that a sealed object may hold, before it is compressed: a reader refuses more.
+constexpr size_t kMaxSealedBytes = 256u << 20;
+
 // The content. `key` must be that of the header's epoch. `limit_bytes` bounds what
 // is allocated. kDamaged names the object.
 Result<Bytes> open_object(const crypto::Key& key, const ObjectHeader& header, ByteView bytes, ByteView context,
-                          std::string_view name, size_t limit_bytes = 256u << 20);
+                          std::string_view name, size_t limit_bytes = kMaxSealedBytes);
 
 }  // namespace holdfast::repo

@@ -36,11 +36,14 @@ Result<std::set<ObjectDigest>> packs_field(const nlohmann::json& json) {
 struct Events {
   Tombstone tombstone;
   std::set<ObjectDigest> alive;
+  Time stored;  // the later of `packs` and `settled`
 };
 
-Result<void> read_event(store::ObjectStore& store, const std::string& object, std::string_view event, Events& events) {
-  const Bytes bytes = TRY(read_whole(store, object));
-  const nlohmann::json json = TRY(decode_checked_json(bytes, object));
+Result<void> read_event(store::ObjectStore& store, const store::ObjectInfo& object, std::string_view event,
+                        Events& events) {
+  const Bytes bytes = TRY(read_whole(store, object.name));
+  const nlohmann::json json = TRY(decode_checked_json(bytes, object.name));
+  if (event == kPacksEvent || event == kSettledEvent) events.stored = std::max(events.stored, object.modified);
   if (event == kPacksEvent) {
     events.tombstone.packs = TRY(packs_field(json));
     events.tombstone.announced.ns = TRY(signed_field(json, "announced_ns"));
@@ -105,29 +108,31 @@ Result<void> remove_tombstone(Environment& environment, const Tombstone& tombsto
 }
 
 Result<std::vector<Tombstone>> load_tombstones(store::ObjectStore& store, const OnDamagedObject& damaged) {
-  std::vector<std::string> objects;
+  std::vector<store::ObjectInfo> objects;
   TRY(store.list(kTombsPrefix, [&](const store::ObjectInfo& object) -> Result<void> {
-    objects.push_back(object.name);
+    objects.push_back(object);
     return {};
   }));
   std::map<std::string, Events> by_id;
-  for (const std::string& object : objects) {
-    const std::string_view name = std::string_view(object).substr(kTombsPrefix.size());
+  for (const store::ObjectInfo& object : objects) {
+    const std::string_view name = std::string_view(object.name).substr(kTombsPrefix.size());
     const size_t dot = std::min(name.find('.'), name.size());
     Events& events = by_id[std::string(name.substr(0, dot))];
-    events.tombstone.objects.push_back(object);
+    events.tombstone.objects.push_back(object.name);
     const auto read = read_event(store, object, name.substr(std::min(dot + 1, name.size())), events);
     if (read.ok() || read.error().code() == ErrorCode::kNotFound) continue;  // not found: removed meanwhile
     if (read.error().code() != ErrorCode::kDamaged && read.error().code() != ErrorCode::kInvalidData)
       return read.error().clone();
-    if (damaged) damaged(object, read.error());
-    log_warn("repo.tombstone.damaged", {{"object", object}, {"error", read.error().text()}});
+    if (damaged) damaged(object.name, read.error());
+    log_warn("repo.tombstone.damaged", {{"object", object.name}, {"error", read.error().text()}});
     events.tombstone.damaged = true;
   }
   std::vector<Tombstone> tombstones;
   for (auto& [id, events] : by_id) {
     events.tombstone.id = id;
     for (const ObjectDigest& pack : events.alive) events.tombstone.packs.erase(pack);
+    // Anybody who may write here can say that it was settled long ago, but not that it was stored then.
+    if (auto& settled = events.tombstone.settled) settled = std::max(*settled, events.stored);
     std::sort(events.tombstone.objects.begin(), events.tombstone.objects.end(), removed_before);
     tombstones.push_back(std::move(events.tombstone));
   }

@@ -24,7 +24,7 @@ namespace holdfast::repo {
 struct Tombstone {
   Time announced;                    // read before `packs` was made
   std::string id;                    // 16 hex digits, random
-  std::optional<Time> settled;       // read after `packs` was there for all to see
+  std::optional<Time> settled;       // read after `packs` was there for all to see; not before the store had both
   std::set<ObjectDigest> packs;      // without those that were resurrected
   bool damaged = false;              // an event can't be read: the collector gives the tombstone up
   std::vector<std::string> objects;  // names, in the order in which they are removed

@@ -11,6 +11,15 @@
 
 namespace holdfast::repo {
 
+namespace {
+
+Result<PointId> point_of(ByteView record, const std::string& object) {
+  const nlohmann::json json = TRY(decode_checked_json(record, object));
+  return ObjectDigest::from_hex(TRY(string_field(json, "point")));
+}
+
+}  // namespace
+
 Result<void> record_verified(Repository& repository, const PointId& id, Time time) {
   const std::string object = fmt::format("{}{}.{:016x}", kVerifiedPrefix, id.hex(), static_cast<uint64_t>(time.ns));
   const nlohmann::json json = {{"point", id.hex()}, {"time_ns", time.ns}};
@@ -32,14 +41,12 @@ Result<std::vector<PointId>> verified_points(Repository& repository) {
     if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) continue;  // collected meanwhile
     if (!bytes.ok() && bytes.error().code() != ErrorCode::kDamaged) return std::move(bytes).error();
     // A damaged record proves nothing; check names it.
-    const auto json =
-        bytes.ok() ? decode_checked_json(*bytes, object) : Result<nlohmann::json>(std::move(bytes).error());
-    if (!json.ok()) {
-      log_warn("repo.verified.damaged", {{"object", object}, {"error", json.error().text()}});
+    const auto point = bytes.ok() ? point_of(*bytes, object) : Result<PointId>(std::move(bytes).error());
+    if (!point.ok()) {
+      log_warn("repo.verified.damaged", {{"object", object}, {"error", point.error().text()}});
       continue;
     }
-    const PointId point = TRY(ObjectDigest::from_hex(TRY(string_field(json.value(), "point"))));
-    if (points.empty() || points.back() != point) points.push_back(point);
+    if (points.empty() || points.back() != *point) points.push_back(*point);
   }
   return points;
 }

@@ -120,8 +120,8 @@ class Session final : public WriteSession {
   Result<PointId> commit(Point& point) override {
     // 1. All blocks, then the index that finds them.
     TRY(flush());
-    // 2. What was taken over is still there, and still ours to refer to.
-    TRY(ensure_reused_packs());
+    // 2. All that it refers to is still there, and what was taken over still ours to refer to.
+    TRY(ensure_packs());
     TRY(lease_->ensure_held(std::min(Lease::kCommitMargin, Duration{options_.lease.ns / 2})));
     // 3. The point; it goes again if the lease ended meanwhile.
     const PointId id = TRY(repository_.create_point(point));
@@ -133,7 +133,7 @@ class Session final : public WriteSession {
       const std::lock_guard lock(mutex_);
       stats_.stored_bytes += info->size_bytes;
     }
-    ignore(lease_->release(), "the point is committed; a lease that stays ends by itself");
+    ignore(lease_->conclude(), "the point is committed; a lease that stays ends by itself");
     return id;
   }
 
@@ -219,6 +219,7 @@ class Session final : public WriteSession {
       stats_.stored_bytes += part.pack.size_bytes;  // what put() has counted of it already:
       for (const PackRecord& record : part.records) stats_.stored_bytes -= record.length;
       unindexed_records_ += part.records.size();
+      own_packs_[part.pack.digest] = part.pack.size_bytes;
       unindexed_.push_back(std::move(part));
     }
     return write_index_parts(kIndexBatchRecords);
@@ -250,32 +251,34 @@ class Session final : public WriteSession {
     return {};
   }
 
-  Result<void> ensure_reused_packs() {
-    std::vector<const PackInfo*> reused;
+  // Those that were built on, and our own.
+  Result<void> ensure_packs() {
+    std::map<ObjectDigest, uint64_t> needed;
     {
       const std::lock_guard lock(mutex_);
+      needed = own_packs_;
       for (size_t i = 0; i < used_.size(); i++) {
-        if (used_[i]) reused.push_back(&index_->packs()[i]);
+        if (used_[i]) needed.emplace(index_->packs()[i].digest, index_->packs()[i].size_bytes);
       }
     }
-    const auto gone = [](const PackInfo& pack) {
+    const auto gone = [](const ObjectDigest& pack) {
       return make_error(ErrorCode::kLeaseLost, "pack {} that this writer builds on is gone or cut short",
-                        pack_name(pack.digest))
+                        pack_name(pack))
           .with_retryable()
           .with_hint("nothing was committed; run it again");
     };
-    if (reused.size() > kStatLimit) {
+    if (needed.size() > kStatLimit) {
       const auto stored = TRY(stored_packs(repository_.store()));
-      for (const PackInfo* pack : reused) {
-        const auto at = stored.find(pack->digest);
-        if (at == stored.end() || at->second != pack->size_bytes) return gone(*pack);
+      for (const auto& [pack, size_bytes] : needed) {
+        const auto at = stored.find(pack);
+        if (at == stored.end() || at->second != size_bytes) return gone(pack);
       }
       return {};
     }
-    for (const PackInfo* pack : reused) {
-      const auto info = repository_.store().stat(pack_name(pack->digest));
+    for (const auto& [pack, size_bytes] : needed) {
+      const auto info = repository_.store().stat(pack_name(pack));
       if (!info.ok() && info.error().code() != ErrorCode::kNotFound) return info.error().clone();
-      if (!info.ok() || info->size_bytes != pack->size_bytes) return gone(*pack);
+      if (!info.ok() || info->size_bytes != size_bytes) return gone(pack);
     }
     return {};
   }
@@ -292,6 +295,7 @@ class Session final : public WriteSession {
   std::shared_ptr<Filling> open_[2];  // by class_of()
   std::vector<Index::Part> unindexed_;
   size_t unindexed_records_ = 0;
+  std::map<ObjectDigest, uint64_t> own_packs_;  // and their sizes
   WriteStats stats_;
   PackUploader uploader_;  // last: its threads use what is above
 };
@@ -337,6 +341,7 @@ Result<std::unique_ptr<WriteSession>> begin_session(Repository& repository, cons
   const std::set<ObjectDigest> tombstoned = TRY(tombstoned_packs(ours.store()));
   TRY(ours.refresh());
   auto index = TRY(ours.index());
+  TRY(ours.keys().ensure_newest_known());
   const auto stored = TRY(stored_packs(ours.store()));
   std::set<ObjectDigest> avoid = TRY(noted_damaged_packs(ours.store()));
   avoid.insert(internals.avoid.begin(), internals.avoid.end());

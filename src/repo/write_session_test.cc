@@ -5,10 +5,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
 #include "repo/lease.h"
+#include "repo/open_repository.h"
 #include "repo/scratch_repository.h"
 #include "repo/session_part.h"
 #include "repo/test_outcome.h"
@@ -77,7 +79,9 @@ TEST(WriteSession, GivesBackBlocksOfEverySizeAndKind) {
     EXPECT_EQ(session->stats().stored_bytes, stored);
   }
   EXPECT_EQ(w.scratch.names("packs/").size(), 2u);  // data, metadata
-  EXPECT_TRUE(w.scratch.names("leases/").empty());
+  EXPECT_TRUE(live_leases(*w.scratch.store).value().empty());
+  EXPECT_EQ(recent_leases(*w.scratch.store, Duration::hours(1)).value().size(), 1u) << "it tells that it was there";
+  EXPECT_EQ(w.scratch.names("leases/").size(), 1u);
   const auto opened = w.scratch.open().value();
   for (const auto& [id, plain] : w.blocks) {
     EXPECT_EQ(opened->block_size(id).value(), plain.size());
@@ -230,6 +234,94 @@ TEST(WriteSession, DoesNotCommitWhenAPackThatItBuildsOnIsGone) {
   EXPECT_EQ(outcome(session->commit(point)),
             "lease-lost: pack " + pack + " that this writer builds on is gone or cut short");
   EXPECT_EQ(w.scratch.names("points/").size(), 1u);
+}
+
+TEST(WriteSession, DoesNotCommitWhenAPackOfItsOwnIsGone) {
+  Written w;
+  const auto session = w.begin();
+  w.put(*session, 1000);
+  ASSERT_TRUE(session->flush().ok());
+  const std::string pack = w.pack();
+  ASSERT_TRUE(w.scratch.store->remove(pack).ok());
+  Point point = ScratchRepository::point();
+  EXPECT_EQ(outcome(session->commit(point)),
+            "lease-lost: pack " + pack + " that this writer builds on is gone or cut short");
+  EXPECT_TRUE(w.scratch.names("points/").empty());
+}
+
+TEST(WriteSession, CommitsNoPointThatNoReaderOpens) {
+  Point point = ScratchRepository::point();
+  const size_t size = describe_point(point).value().size();
+  EXPECT_TRUE(describe_point(point, size).ok());
+  point.tags.push_back(std::string(1000, 'x'));
+  EXPECT_EQ(describe_point(point, size + 1000).error().code(), ErrorCode::kUnsupported);
+}
+
+// Sees nothing of the index at first, and counts the objects of it that are read.
+class LateIndexStore : public store::PassingStore {
+ public:
+  using PassingStore::PassingStore;
+  Result<void> list(std::string_view prefix,
+                    const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
+    if (prefix == "index/" && missed_lists > 0) {
+      missed_lists--;
+      return {};
+    }
+    return PassingStore::list(prefix, visit);
+  }
+  Result<Bytes> read_all(std::string_view name) override {
+    if (name.starts_with("index/")) index_reads++;
+    return PassingStore::read_all(name);
+  }
+  int missed_lists = 0;
+  int index_reads = 0;
+};
+
+// As where a collector stores the new object and removes the old ones while we list.
+TEST(WriteSession, AnIndexThatIsMergedWhileItIsListedIsSeen) {
+  Written w;
+  w.write(3, 1000);
+  LateIndexStore late(*w.scratch.store);
+  const auto opened =
+      open_repository({late, system_clock(), *w.scratch.random}, ScratchRepository::passphrase()).value();
+  late.missed_lists = 1;
+  const auto session = WriteSession::begin(*opened, {}).value();
+  EXPECT_TRUE(session->reuse(w.blocks[0].first).value());
+}
+
+TEST(WriteSession, ABlockIsFoundWhereItWentThoughAnotherPlaceOfItIsDamaged) {
+  Written w;
+  w.write(1, 1000);
+  const std::string damaged = w.pack();
+  const BlockId id = w.blocks[0].first;
+  const auto write_anew = [&] {
+    const auto before = w.scratch.names("packs/");
+    std::vector<ObjectDigest> avoid;
+    for (const std::string& name : before) avoid.push_back(digest_of_name(name).value());
+    const auto session = begin_session(*w.repository, {}, {avoid}).value();
+    EXPECT_TRUE(session->put_known(id, BlockKind::kData, w.blocks[0].second.view()).ok());
+    EXPECT_TRUE(session->flush().ok());
+    for (const std::string& name : w.scratch.names("packs/")) {
+      if (std::find(before.begin(), before.end(), name) == before.end()) return name;
+    }
+    return std::string();
+  };
+  const std::string second = write_anew();
+  LateIndexStore counting(*w.scratch.store);
+  const auto reader =
+      open_repository({counting, system_clock(), *w.scratch.random}, ScratchRepository::passphrase()).value();
+  ASSERT_TRUE(reader->read_block(id).ok());
+  reader->set_cache_bytes(0);
+  w.scratch.flip(damaged, kPackHeaderBytes + kRecordHeaderBytes + 3);
+  write_anew();
+  ASSERT_TRUE(w.scratch.store->remove(second).ok());
+  const auto read = reader->read_block(id);
+  EXPECT_TRUE(read.ok()) << read.error().text();
+  // Where all are lost the index is not read for every block anew.
+  for (const std::string& name : w.scratch.names("packs/")) ASSERT_TRUE(w.scratch.store->remove(name).ok());
+  const int reads = counting.index_reads;
+  for (int i = 0; i < 5; i++) EXPECT_EQ(reader->read_block(id).error().code(), ErrorCode::kDamaged);
+  EXPECT_EQ(counting.index_reads, reads);
 }
 
 TEST(WriteSession, DoesNotCommitWithoutItsLease) {

@@ -18,9 +18,11 @@ namespace holdfast::store {
 
 namespace {
 
-// Where objects are written before they get their names. Not listed with the
-// objects; list("tmp/") shows what a crash left, for collection to remove.
-constexpr std::string_view kTemporaryPrefix = "tmp/";
+constexpr size_t kTemporaryRandomBytes = 12;
+static_assert(2 * kTemporaryRandomBytes == kTemporaryDigits);
+
+// An object is a regular file: opening what else stands in its place neither waits nor leads elsewhere.
+constexpr OpenOptions kObjectOptions = {.no_follow = true, .no_wait = true};
 
 // The object by whose bytes a repository is known, wherever its file system is mounted: it holds
 // a random number (docs/format.md, "Config").
@@ -90,7 +92,7 @@ class LocalStore final : public ObjectStore {
     TRY(check_name(name));
     auto status = fs_.stat(join_path(directory_, name));
     if (!status.ok()) return missing(name, std::move(status).error());
-    if (!S_ISREG(status->st_mode)) return make_error(ErrorCode::kNotFound, "there is no object {}", name);
+    TRY(ensure_regular(name, *status));
     return ObjectInfo{std::string(name), static_cast<uint64_t>(status->st_size), modified_of(*status)};
   }
 
@@ -103,6 +105,7 @@ class LocalStore final : public ObjectStore {
     TRY(check_name(name));
     descriptors_.drop(name);
     const std::string path = join_path(directory_, name);
+    TRY(ensure_no_link(parent_path(path)));
     auto removed = fs_.remove_file(path);
     if (!removed.ok()) return missing(name, std::move(removed).error());
     return fs_.sync_directory(parent_path(path));
@@ -134,6 +137,7 @@ class LocalStore final : public ObjectStore {
     }
     if (path != directory_) TRY(ensure_directory(parent_path(path)));
     TRY(make_directories(fs_, path));
+    TRY(ensure_no_link(path));
     // Whoever made one that is there already may have been killed before its name was durable.
     if (path != directory_) TRY(fs_.sync_directory(parent_path(path)));
     {
@@ -144,8 +148,34 @@ class LocalStore final : public ObjectStore {
     return learn_identity();
   }
 
+  // Nothing is made or removed through a symbolic link in the place of one of our folders: what it
+  // leads to is not ours.
+  Result<void> ensure_no_link(const std::string& path) {
+    if (path == directory_) return {};
+    {
+      const std::lock_guard lock(mutex_);
+      if (no_links_.contains(path)) return {};
+    }
+    TRY(ensure_no_link(parent_path(path)));
+    const auto status = fs_.stat(path);
+    if (!status.ok() && status.error().code() == ErrorCode::kNotFound) return {};
+    if (!status.ok()) return status.error().clone();
+    if (S_ISLNK(status->st_mode))
+      return make_error(ErrorCode::kRefused, "{} is a symbolic link, not a folder of the store", path)
+          .with_hint("put the folder that it leads to in its place");
+    const std::lock_guard lock(mutex_);
+    no_links_.insert(path);
+    return {};
+  }
+
+  static Result<void> ensure_regular(std::string_view name, const struct stat& status) {
+    if (S_ISREG(status.st_mode)) return {};
+    if (S_ISDIR(status.st_mode)) return make_error(ErrorCode::kNotFound, "there is no object {}", name);
+    return make_error(ErrorCode::kDamaged, "object {} is no regular file", name);
+  }
+
   std::string temporary_path() {
-    std::array<uint8_t, 12> unique;
+    std::array<uint8_t, kTemporaryRandomBytes> unique;
     system_random().fill(unique);
     return join_path(directory_, std::string(kTemporaryPrefix) + to_hex(unique));
   }
@@ -170,10 +200,14 @@ class LocalStore final : public ObjectStore {
   Result<std::shared_ptr<OpenObject>> open(std::string_view name, bool keep) {
     TRY(check_name(name));
     if (auto object = descriptors_.find(name)) return object;
-    auto file = fs_.open(join_path(directory_, name), {});
-    if (!file.ok()) return missing(name, std::move(file).error());
+    const std::string path = join_path(directory_, name);
+    auto file = fs_.open(path, kObjectOptions);
+    if (!file.ok()) {
+      if (const auto there = fs_.stat(path); there.ok()) TRY(ensure_regular(name, *there));
+      return missing(name, std::move(file).error());
+    }
     const struct stat status = TRY((*file)->stat());
-    if (!S_ISREG(status.st_mode)) return make_error(ErrorCode::kNotFound, "there is no object {}", name);
+    TRY(ensure_regular(name, status));
     auto object =
         std::make_shared<OpenObject>(OpenObject{std::move(file).value(), static_cast<uint64_t>(status.st_size)});
     if (keep) descriptors_.keep(name, object);
@@ -227,7 +261,17 @@ class LocalStore final : public ObjectStore {
         .with_hint("mount it again");
   }
 
-  Result<Bytes> read_mark() { return read_file(fs_, join_path(directory_, kMarkName), kMarkLimitBytes); }
+  Result<Bytes> read_mark() {
+    const auto file = TRY(fs_.open(join_path(directory_, kMarkName), kObjectOptions));
+    const struct stat status = TRY(file->stat());
+    TRY(ensure_regular(kMarkName, status));
+    if (static_cast<uint64_t>(status.st_size) > kMarkLimitBytes)
+      return make_error(ErrorCode::kDamaged, "object {} is larger than any of its kind", kMarkName);
+    Bytes bytes(static_cast<size_t>(status.st_size));
+    if (TRY(file->read_at(0, bytes.mutable_view())) < bytes.size())
+      return make_error(ErrorCode::kDamaged, "object {} is cut short", kMarkName);
+    return bytes;
+  }
 
   // A file system gets another device number when it is mounted again. The same repository is the
   // same store; what is open or known of the old mount is not.
@@ -239,6 +283,7 @@ class LocalStore final : public ObjectStore {
       if (mark_.empty() || !equal(mark->view(), mark_.view())) return false;
       identity_ = identity;
       durable_.clear();
+      no_links_.clear();
     }
     descriptors_.clear();
     log_info("store.mounted_anew", {{"location", directory_}});
@@ -285,6 +330,7 @@ class LocalStore final : public ObjectStore {
   DescriptorCache descriptors_;
   std::mutex mutex_;
   std::set<std::string> durable_;     // guarded by mutex_
+  std::set<std::string> no_links_;    // guarded by mutex_; folders that are
   std::optional<Identity> identity_;  // guarded by mutex_; empty until the directory exists
   Bytes mark_;                        // guarded by mutex_; empty until there is one
 };

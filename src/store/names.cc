@@ -16,6 +16,14 @@ bool is_allowed_part(std::string_view part) {
 
 }  // namespace
 
+bool is_temporary_name(std::string_view name) {
+  if (!name.starts_with(kTemporaryPrefix)) return false;
+  const std::string_view digits = name.substr(kTemporaryPrefix.size());
+  return digits.size() == kTemporaryDigits && std::all_of(digits.begin(), digits.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
 Result<void> check_name(std::string_view name) {
   bool good = name.size() <= kMaxNameBytes;
   for (std::string_view rest = name; good;) {

@@ -9,6 +9,7 @@
 #include "store/conformance.h"
 #include "store/local_store.h"
 #include "store/memory_store.h"
+#include "store/names.h"
 
 namespace holdfast::store {
 namespace {
@@ -73,6 +74,47 @@ TEST(LocalStore, HidesLeftoversOfACrashButLetsThemBeRemoved) {
   EXPECT_EQ(temporary, (std::vector<std::string>{"tmp/half"}));
   EXPECT_TRUE(store->remove("tmp/half").ok());
   EXPECT_EQ(store->create("tmp/x", {}).error().code(), ErrorCode::kInvalidData);
+}
+
+TEST(LocalStore, MakesAndRemovesNothingThroughALinkInPlaceOfAFolder) {
+  const ScratchDirectory scratch;
+  FileSystem& fs = real_file_system();
+  const std::string elsewhere = scratch.path + "/elsewhere";
+  ASSERT_TRUE(make_directories(fs, elsewhere).ok());
+  const std::string temporary = std::string(kTemporaryDigits, 'a');
+  for (const std::string folder : {"tmp", "packs"}) {
+    const std::string directory = scratch.path + "/with-a-link-as-" + folder;
+    ASSERT_TRUE(make_directories(fs, directory).ok());
+    ASSERT_TRUE(write_file_durably(fs, elsewhere + "/" + temporary, as_bytes("somebody's")).ok());
+    ASSERT_TRUE(fs.symlink(elsewhere, directory + "/" + folder).ok());
+    const auto store = open_local_store(fs, directory, true).value();
+    const auto removed = store->remove(folder + "/" + temporary);
+    ASSERT_FALSE(removed.ok());
+    EXPECT_EQ(removed.error().message(), directory + "/" + folder + " is a symbolic link, not a folder of the store");
+    EXPECT_EQ(store->create("packs/b", as_bytes("x")).error().code(), ErrorCode::kRefused);
+    EXPECT_EQ(store->server_time().ok(), folder != "tmp");
+    EXPECT_EQ(fs.list(elsewhere).value().size(), 1u);
+  }
+}
+
+// Opening a FIFO to read waits for a writer, for ever.
+TEST(LocalStore, NamesAsDamagedWhatIsNoRegularFile) {
+  const ScratchDirectory scratch;
+  FileSystem& fs = real_file_system();
+  ASSERT_EQ(::mkfifo((scratch.path + "/config").c_str(), 0600), 0);
+  const auto store = open_local_store(fs, scratch.path, true).value();
+  ASSERT_TRUE(store->create("points/right", as_bytes("x")).ok());
+  ASSERT_EQ(::mkfifo((scratch.path + "/points/fifo").c_str(), 0600), 0);
+  ASSERT_TRUE(fs.symlink("right", scratch.path + "/points/link").ok());
+  for (const std::string name : {"config", "points/fifo", "points/link"}) {
+    const auto read = store->read_all(name);
+    ASSERT_FALSE(read.ok());
+    EXPECT_EQ(read.error().code(), ErrorCode::kDamaged);
+    EXPECT_EQ(read.error().message(), "object " + name + " is no regular file");
+    EXPECT_EQ(store->read(name, 0, 1).error().code(), ErrorCode::kDamaged);
+    EXPECT_EQ(store->stat(name).error().code(), ErrorCode::kDamaged);
+  }
+  EXPECT_EQ(store->stat("points").error().code(), ErrorCode::kNotFound);
 }
 
 TEST(LocalStore, LeavesNoTemporaryWhenTheNameIsTaken) {
