@@ -15,6 +15,7 @@
 #include "repo/object_names.h"
 #include "repo/process_mark.h"
 #include "repo/read_whole.h"
+#include "repo/visibility.h"
 
 namespace holdfast::repo {
 namespace {
@@ -291,7 +292,10 @@ Result<void> Lease::conclude() {
   TRY(create_next(TRY(environment_.store.server_time())));
   objects_.pop_back();
   objects_.insert(objects_.begin(), doubtful_.begin(), doubtful_.end());
-  return remove_objects();
+  TRY(remove_objects());
+  // Where nobody collects they would become more with each commit.
+  TRY(sweep_leases(environment_.store, kVisibilityMargin));
+  return {};
 }
 
 void Lease::stop_renewing() {

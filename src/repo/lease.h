@@ -68,7 +68,8 @@ class Lease {
   Result<void> release();
   // For a writer that has committed: ends the lease, and leaves a last object that says when. A
   // collector whose listing of the points may be older than the commit sees by it that there was
-  // somebody. On failure the lease ends by itself.
+  // somebody. Removes those that others left so long ago that none looks for them. On failure the
+  // lease ends by itself.
   Result<void> conclude();
 
   LeaseInfo info() const;

@@ -10,6 +10,7 @@
 #include "repo/lease.h"
 #include "repo/test_clock.h"
 #include "repo/tombstone.h"
+#include "repo/visibility.h"
 #include "store/memory_store.h"
 #include "store/test_store.h"
 
@@ -172,6 +173,14 @@ TEST_F(LeaseTest, sweep_removes_what_ended_and_nothing_else) {
   auto young = take(LeaseKind::kWriter);
   EXPECT_EQ(sweep_leases(*store_, {}).value(), 2u);
   EXPECT_EQ(objects("leases/"), std::vector<std::string>{young->info().object});
+}
+
+TEST_F(LeaseTest, what_commits_leave_does_not_pile_up) {
+  for (int i = 0; i < 5; i++) {
+    ASSERT_TRUE(take(LeaseKind::kWriter)->conclude().ok());
+    EXPECT_EQ(objects("leases/").size(), 1u);
+    clock_.advance(kVisibilityMargin);
+  }
 }
 
 TEST_F(LeaseTest, renews_itself_in_the_background) {
