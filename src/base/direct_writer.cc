@@ -1,7 +1,9 @@
 #include "base/direct_writer.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,9 +22,16 @@ constexpr uint64_t kLargestAlignment = 1u << 20;
 // One for each thread, kept for its next file.
 thread_local std::unique_ptr<AlignedBuffer> spare_buffer;
 
+// Not FUSE, which may tell of what it could not store when a descriptor is closed, nor btrfs,
+// which compresses nothing that passes the cache.
+bool is_for_direct_writes(int descriptor) {
+  struct statfs status{};
+  return ::fstatfs(descriptor, &status) == 0 && status.f_type != FUSE_SUPER_MAGIC && status.f_type != BTRFS_SUPER_MAGIC;
+}
+
 // A second descriptor of the file, for direct writes alone; -1 where there can be none.
 int open_direct(int descriptor) {
-  if (descriptor < 0 || !descriptors_have_paths()) return -1;
+  if (descriptor < 0 || !descriptors_have_paths() || !is_for_direct_writes(descriptor)) return -1;
   return ::open(fmt::format("/proc/self/fd/{}", descriptor).c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
 }
 
@@ -34,7 +43,7 @@ AlignedBuffer::AlignedBuffer(size_t size) : bytes_(size + kDirectAlignment), siz
 }
 
 DirectWriter::DirectWriter(File& file, uint64_t expected_bytes) : file_(file) {
-  if (expected_bytes < kSmallestFile) return;
+  if (expected_bytes < kSmallest) return;
   struct stat status{};
   descriptor_ = open_direct(file.descriptor());
   if (!is_direct()) return;
@@ -99,7 +108,8 @@ size_t DirectWriter::write_past_cache(ByteView bytes, uint64_t offset) {
 Result<void> DirectWriter::finish() {
   if (buffered_ == 0) return {};
   const ByteView bytes = buffer_->view().first(std::exchange(buffered_, 0));
-  const size_t done = write_past_cache(bytes.first(bytes.size() / alignment_ * alignment_), begin_);
+  const size_t whole = bytes.size() < kSmallest ? 0 : bytes.size() / alignment_ * alignment_;
+  const size_t done = write_past_cache(bytes.first(whole), begin_);
   if (done == bytes.size()) return {};
   return file_.write_at(begin_ + done, bytes.subspan(done));
 }

@@ -28,12 +28,13 @@ class AlignedBuffer {
 // Writes a file past the page cache (O_DIRECT): restored bytes need not push out what others
 // keep there, and reach the disk while the next ones are read. What is less than a file
 // system's block at the ends of a stretch goes through the cache, and so does everything
-// where the file system, or the file, does not take direct writes. Only what finish() was
-// called after is written. Several may write to different stretches of one file at once.
+// where the file system, or the file, does not take direct writes, and stretches of less than
+// a MiB: each would wait for the disk by itself. Only what finish() was called after is written.
+// Several may write to different stretches of one file at once.
 class DirectWriter {
  public:
-  // Smaller files go through the cache.
-  static constexpr uint64_t kSmallestFile = 1u << 20;
+  // Smaller files, and smaller stretches, go through the cache.
+  static constexpr uint64_t kSmallest = 1u << 20;
 
   // `file` is borrowed; it will have about `expected_bytes`.
   DirectWriter(File& file, uint64_t expected_bytes);

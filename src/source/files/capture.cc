@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/log.h"
 #include "base/parallel.h"
@@ -12,6 +13,10 @@
 
 namespace holdfast::files {
 namespace {
+
+bool contains(const std::vector<std::string>& paths, const std::string& path) {
+  return std::find(paths.begin(), paths.end(), path) != paths.end();
+}
 
 // Puts the outcomes, which come in the order of the tree, into the new tree.
 class TreeSink {
@@ -45,10 +50,13 @@ class TreeSink {
   bool holds_only_directories() const { return leaves_ == 0; }
   // Those of the watched in which nothing but directories was found.
   const std::vector<std::string>& empty_directories() const { return empty_directories_; }
+  bool was_met(const std::string& directory) const { return met_.contains(directory); }
 
  private:
   Result<void> add(const repo::Entry& entry) {
-    if (entry.kind != repo::EntryKind::kDirectory) {
+    if (entry.kind == repo::EntryKind::kDirectory) {
+      if (contains(empty_directories_, entry.path)) met_.insert(entry.path);
+    } else {
       leaves_++;
       std::erase_if(empty_directories_, [&](const auto& directory) { return is_at_or_below(entry.path, directory); });
     }
@@ -118,6 +126,7 @@ class TreeSink {
   uint64_t files_ = 0, bytes_ = 0;
   uint64_t leaves_ = 0;  // entries that are no directories
   std::vector<std::string> empty_directories_;
+  std::set<std::string> met_;  // of them
 };
 
 nlohmann::json describe(const std::vector<std::string>& roots, const CaptureOptions& options, const Walker& walker,
@@ -166,19 +175,14 @@ std::vector<std::string> mounts_of(const repo::Snapshot& snapshot) {
   return mounts;
 }
 
-bool contains(const std::vector<std::string>& paths, const std::string& path) {
-  return std::find(paths.begin(), paths.end(), path) != paths.end();
-}
-
 // Where a file system is not mounted its mount point is an empty directory: that must
 // not become the newest state either, which retention keeps while the real ones go.
-Result<void> check_nothing_went_away(const TreeSink& sink, const std::vector<std::string>& roots, const Walker& walker,
-                                     FileSystem& fs, repo::Repository& repository, const repo::Snapshot& previous) {
+Result<void> check_nothing_went_away(const TreeSink& sink, const std::vector<std::string>& roots,
+                                     repo::Repository& repository, const repo::Snapshot& previous) {
   for (const auto& directory : sink.empty_directories()) {
     const bool is_root = contains(roots, directory);
-    if (!is_root && contains(walker.mounts_entered(), directory)) continue;  // it is mounted, and empty
-    const auto status = fs.stat("/" + directory);
-    if (!is_root && !(status.ok() && S_ISDIR(status->st_mode))) continue;  // no place to mount on is left
+    // It is gone or excluded; or mounted, and empty or not to be entered.
+    if (!is_root && (!sink.was_met(directory) || is_mount_point("/" + directory))) continue;
     const auto before = first_leaf_below(repository, previous.root, directory);
     if (!before) continue;
     return make_error(ErrorCode::kRefused, "'/{}' holds no file, and the point before has some of it: {}",
@@ -227,8 +231,7 @@ Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session
       [&](FileCapture::Outcome outcome) { return sink.take(std::move(outcome)); })));
 
   TRY(check_something_was_read(sink, faults));
-  if (previous && !options.allow_empty)
-    TRY(check_nothing_went_away(sink, roots, walker, world.fs, session.repository(), *previous));
+  if (previous && !options.allow_empty) TRY(check_nothing_went_away(sink, roots, session.repository(), *previous));
   snapshot.root = TRY(sink.finish());
   snapshot.files = sink.files();
   snapshot.source_bytes = sink.bytes();

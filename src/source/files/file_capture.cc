@@ -1,5 +1,7 @@
 #include "source/files/file_capture.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +25,16 @@ void look_again(Candidate& candidate, const struct stat& now, Time instant, Owne
   candidate.entry = std::move(entry);
   candidate.status = now;
   candidate.unchanged = false;
+}
+
+// FUSE and network file systems may. Not the kernel's own (/proc): to read some of them is to take
+// or to wait.
+bool may_leave_sizes_untold(File& file) {
+  struct statfs status{};
+  return ::fstatfs(file.descriptor(), &status) == 0 && status.f_type != PROC_SUPER_MAGIC &&
+         status.f_type != SYSFS_MAGIC && status.f_type != TRACEFS_MAGIC && status.f_type != DEBUGFS_MAGIC &&
+         status.f_type != CGROUP_SUPER_MAGIC && status.f_type != CGROUP2_SUPER_MAGIC &&
+         status.f_type != SECURITYFS_MAGIC && status.f_type != PSTOREFS_MAGIC;
 }
 
 // Whether the path leads to this file without a symbolic link on the way.
@@ -228,8 +240,8 @@ Result<FileCapture::Reading> FileCapture::read_once(Candidate& candidate, File& 
 
 Result<FileCapture::Reading> FileCapture::read_small(Candidate& candidate, File& file, Bundle& bundle, bool keep) {
   repo::Entry& entry = candidate.entry;
-  // A byte more than there should be: some file systems (/proc) do not tell the size.
-  const MutableByteView room = bundle.room(entry.size_bytes + 1);
+  const size_t beyond = entry.size_bytes == 0 && may_leave_sizes_untold(file) ? 1 : 0;
+  const MutableByteView room = bundle.room(entry.size_bytes + beyond);
   auto read = file.read_at(0, room);
   if (!read.ok()) return Reading{.steady = false, .failure = std::move(read).error()};
   const size_t size = std::min<size_t>(read.value(), entry.size_bytes);

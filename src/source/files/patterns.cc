@@ -114,9 +114,9 @@ class Matching {
   std::optional<Place> star_, cross_;  // what follows them, and where it was tried last
 };
 
-bool has_wildcard(std::string_view text) { return text.find_first_of("*?[\\") != std::string_view::npos; }
-
 }  // namespace
+
+bool has_wildcard(std::string_view text) { return text.find_first_of("*?[\\") != std::string_view::npos; }
 
 bool glob_matches(std::string_view pattern, std::string_view text) { return Matching(pattern, text).run(); }
 

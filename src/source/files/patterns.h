@@ -14,6 +14,8 @@ namespace holdfast::files {
 // '?' and '*' and [a-z] [!a-z] stay within a part, "**" as a whole part crosses
 // them, '\' takes the next byte as it is.
 bool glob_matches(std::string_view pattern, std::string_view text);
+// Whether a pattern may match more than the text that it is.
+bool has_wildcard(std::string_view text);
 
 // Excludes, in the manner of .gitignore. The last pattern that matches decides;
 // '!' takes back in. A trailing '/' matches directories only.

@@ -1,5 +1,6 @@
 #include "source/files/restore.h"
 
+#include <algorithm>
 #include <set>
 
 #include "base/log.h"
@@ -90,7 +91,7 @@ class Restorer {
 
   // Small files wait for each other, not for the disk.
   size_t writer_threads() const {
-    const bool are_large = plan_.files > 0 && plan_.bytes / plan_.files >= DirectWriter::kSmallestFile;
+    const bool are_large = plan_.files > 0 && plan_.bytes / plan_.files >= DirectWriter::kSmallest;
     return are_large ? threads_for_direct_writes(world_.threads) : world_.threads;
   }
 
@@ -129,14 +130,28 @@ class Restorer {
     return a.content.extents.back().block == b.content.extents.front().block;
   }
 
+  // Those that the choice may have something in: of a path that is easily told.
+  std::vector<std::string> wanted_roots() const {
+    std::vector<std::string> roots = spared_.roots();
+    const auto& only = options_.only;
+    if (only.empty() || std::any_of(only.begin(), only.end(), has_wildcard)) return roots;
+    std::erase_if(roots, [&](const std::string& root) {
+      return std::none_of(only.begin(), only.end(), [&](std::string_view path) {
+        path.remove_prefix(std::min(path.find_first_not_of('/'), path.size()));
+        return is_at_or_below(path, root) || is_at_or_below(root, path);
+      });
+    });
+    return roots;
+  }
+
   Result<void> take_target() {
-    if (target_.in_place()) return target_.lock(spared_.roots());
+    if (target_.in_place()) return target_.lock(wanted_roots());
     const std::string path = target_.path_of("");
     if (!TRY(exists(target_.fs(), path))) {
       TRY(make_directories(target_.fs(), path));
       made_.insert("");
     }
-    return target_.lock({""});
+    return target_.lock({});
   }
 
   // Makes directories on the way to the next entry that is work for a thread.

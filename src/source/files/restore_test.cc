@@ -672,6 +672,25 @@ TEST_F(RestoreTest, AnotherRestoreOfTheSamePlaceIsKeptOut) {
   EXPECT_EQ(read(restored("a")), "content");
 }
 
+TEST_F(RestoreTest, AnotherRestoreToWhereThingsWereIsKeptOutOfTheSameRootAlone) {
+  for (const char* name : {"/a", "/b"}) mkdir((source + name).c_str(), 0755);
+  write_source("a/file", "of a");
+  write_source("b/file", "of b");
+  auto wanted = options();
+  wanted.paths = {source + "/a", source + "/b"};
+  const auto snapshot = take(wanted);
+  for (const char* name : {"/a", "/b"}) ASSERT_TRUE(remove_tree(real_file_system(), source + name).ok());
+  const repo::BlockId root = snapshot.root;
+  Target other(fs, "/", false, root);
+  ASSERT_TRUE(other.lock({in_tree("a")}).ok());
+  const auto refused = try_put_back(snapshot, {.to = "/"});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kLocked);
+  put_back(snapshot, {.to = "/", .only = {in_tree("b/file")}});
+  EXPECT_EQ(read(source + "/b/file"), "of b");
+  EXPECT_FALSE(present(source + "/a"));
+}
+
 // Lets nothing take the place of what is named a.
 class Keeping : public MeddlingFileSystem {
  public:

@@ -38,7 +38,7 @@ Target::Target(FileSystem& fs, const std::string& directory, bool replace, const
 Target::~Target() {
   // Only after an error: nothing half done stays behind.
   for (const auto& tree_path : ready_) ignore(fs_.remove_file(temporary_of(tree_path)), "already failing");
-  for (const auto& [directory, descriptor] : locks_) ::close(descriptor);
+  if (locked_directory_ >= 0) ::close(locked_directory_);
 }
 
 std::string Target::path_of(std::string_view tree_path) const {
@@ -111,28 +111,22 @@ bool Target::was_discarded(const std::string& tree_path) const {
   return discarded_.contains(tree_path);
 }
 
-Result<void> Target::lock(const std::vector<std::string>& tree_paths) {
-  for (const auto& tree_path : tree_paths) TRY(lock_directory(TRY(existing_ancestor(path_of(tree_path)))));
-  return {};
-}
-
-Result<void> Target::lock_directory(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (descriptor < 0) return {};
-  struct stat status{};
-  if (::fstat(descriptor, &status) == 0 && !locks_.contains({status.st_dev, status.st_ino})) {
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
-      locks_[{status.st_dev, status.st_ino}] = descriptor;
-      return {};
-    }
-    if (errno == EWOULDBLOCK) {
-      ::close(descriptor);
-      return make_error(ErrorCode::kLocked, "another restore is writing to '{}'", display_path(path))
-          .with_hint("wait for it to end, or end it, and then go on with --delta");
-    }
+Result<void> Target::lock(const std::vector<std::string>& roots) {
+  const auto refuse = [](const std::string& path) {
+    return make_error(ErrorCode::kLocked, "another restore is writing to '{}'", display_path(path))
+        .with_hint("wait for it to end, or end it, and then go on with --delta");
+  };
+  for (const std::string& root : roots) {
+    const std::string path = path_of(root);
+    auto lock = NameLock::take("holdfast-restore-" + to_hex(crypto::sha256(as_bytes(path))));
+    if (!lock) return refuse(path);
+    locks_.push_back(std::move(*lock));
   }
-  ::close(descriptor);
-  return {};
+  if (in_place()) return {};
+  const std::string path = path_of("");
+  locked_directory_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (locked_directory_ < 0 || ::flock(locked_directory_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return {};
+  return refuse(path);
 }
 
 void Target::discard(const std::string& tree_path) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/filesystem.h"
+#include "base/name_lock.h"
 #include "base/volume.h"
 #include "repo/ids.h"
 #include "source/files/beneath.h"
@@ -50,10 +51,10 @@ class Target {
   void discard(const std::string& tree_path);
   bool was_discarded(const std::string& tree_path) const;
 
-  // Keeps other restores out of these directories, or the nearest above that exist, as long as
-  // the Target lives: two would take each other's temporaries. kLocked when another is there.
-  // Where the file system has no locks there are none.
-  Result<void> lock(const std::vector<std::string>& tree_paths);
+  // Keeps other restores out of the target's directory, which exists, as long as the Target
+  // lives: two would take each other's temporaries. Where things go to where they were, out of
+  // these roots. kLocked when another is there. Where the system has no locks there are none.
+  Result<void> lock(const std::vector<std::string>& roots);
 
   // Makes all that is ready durable, then visible. Without `replace` an existing
   // name is kAlreadyExists. What the system refuses alone is discarded, and a fault.
@@ -80,12 +81,11 @@ class Target {
   mutable Beneath fs_;
   const bool replace_;
   const repo::BlockId snapshot_;
-  Result<void> lock_directory(const std::string& path);
-
   mutable std::mutex mutex_;
   std::vector<std::string> ready_;
   std::set<std::string> discarded_;
-  std::map<std::pair<dev_t, ino_t>, int> locks_;      // descriptors
+  int locked_directory_ = -1;
+  std::vector<NameLock> locks_;
   std::map<dev_t, std::unique_ptr<Volume>> volumes_;  // each opened before it was written to
   std::string last_directory_;                        // that was asked for, and its volume
   const Volume* last_volume_ = nullptr;

@@ -64,6 +64,7 @@ class MeddlingFileSystem : public FileSystem {
   std::function<void(const std::string&)> on_open;
   std::function<std::optional<Error>(const std::string&)> read_error;
   std::function<std::optional<struct stat>(const std::string&, const struct stat&)> on_stat;
+  std::function<void(const std::string&, struct stat&)> on_open_stat;  // of an open file
   std::atomic<uint64_t> opened{0};
 
   Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override {
@@ -160,7 +161,11 @@ class MeddlingFileSystem : public FileSystem {
       owner_.note("sync file");
       return file_->sync();
     }
-    Result<struct stat> stat() override { return file_->stat(); }
+    Result<struct stat> stat() override {
+      struct stat status = TRY(file_->stat());
+      if (owner_.on_open_stat) owner_.on_open_stat(path_, status);
+      return status;
+    }
     Result<void> close() override { return file_->close(); }
     int descriptor() const override { return file_->descriptor(); }
 

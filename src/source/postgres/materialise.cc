@@ -264,7 +264,7 @@ Result<std::optional<WriteTask>> Materialiser::next() {
 void write_past_cache(TargetFile& file) {
   const uint64_t size = file.entry.size_bytes;
   const int descriptor = file.file->descriptor();
-  if (descriptor < 0 || size < DirectWriter::kSmallestFile || size % kPageBytes != 0 ||
+  if (descriptor < 0 || size < DirectWriter::kSmallest || size % kPageBytes != 0 ||
       !parse_relation_path(file.entry.path))
     return;
   const int flags = ::fcntl(descriptor, F_GETFL);
