@@ -259,6 +259,43 @@ TEST_F(WalArchiveTest, APathEndsWhereAnotherHistoryBegins) {
   }
 }
 
+// Parts overlap where two receivers have run: each tells how the segment begins.
+TEST_F(WalArchiveTest, APathGoesOnThroughPartsOfTwoReceivers) {
+  for (const size_t across : {0, 9'000}) {
+    SCOPED_TRACE(across);
+    store_.wipe();
+    archive_ = open();
+    const auto second = open();
+    TestWal wal;
+    wal.fill_segment();
+    if (across > 0)
+      wal.filler(across);
+    else
+      wal.switch_segment();
+    wal.filler(5'000);
+    wal.filler(5'000);
+    wal.filler(20'000);
+    wal.commit(700, kNoon);
+    ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+    const ByteView bytes = wal.bytes().subspan(kSegment);
+    const auto receive = [&](WalArchive& archive, std::vector<size_t> ends) {
+      size_t from = 0;
+      for (const size_t to : ends) {
+        ASSERT_EQ(problem(archive.push_part(1, Lsn{2 * kSegment + from}, bytes.subspan(from, to - from))), "");
+        from = to;
+      }
+    };
+    receive(*archive_, {60, bytes.size()});
+    receive(*second, {25'000});
+    const auto path = WalPath::follow(*archive_, 1, Lsn{kSegment});
+    ASSERT_TRUE(path.ok()) << path.error().text();
+    EXPECT_EQ(path->broken().value_or(""), "");
+    EXPECT_EQ(path->stretches().size(), 3u) << "a part of each is chosen";
+    EXPECT_EQ(path->end(), wal.position());
+    EXPECT_EQ(path->last_commit(), kNoon);
+  }
+}
+
 TEST_F(WalArchiveTest, NeverCallsAbsentWhatCannotBeTold) {
   const TestWal wal = some_wal();
   store_.break_down(make_error(ErrorCode::kUnavailable, "the store is away"));
