@@ -363,6 +363,50 @@ TEST_F(WalArchiveTest, RefusesATimelineThatBeginsInAnotherHistory) {
   EXPECT_EQ(problem(archive_->push("000000030000000000000001", child.segment(0))), "");
 }
 
+// What is stored of an ancestor may be unreadable. The new timeline is archived all the same: a
+// server that archives nothing fills its disk.
+TEST_F(WalArchiveTest, ComparesNoTimelineWithAnUnreadableAncestor) {
+  TestWal wal, other;
+  wal.filler(20'000);
+  wal.commit(700, kNoon);
+  other.filler(21'000);
+  TestWal promoted = wal.fork(2);
+  promoted.commit(800, kNoon + Duration::seconds(100));
+  const std::string history = fmt::format("1\t{}\tno recovery target specified\n", wal.position().text());
+  const auto archive_promoted = [&] {
+    ASSERT_EQ(problem(archive_->push("00000002.history", as_bytes(history))), "");
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(problem(archive_->push_part(2, Lsn{kSegment}, promoted.bytes())), "");
+    EXPECT_EQ(problem(open()->push("000000020000000000000001", promoted.segment(0))), "");
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), ::testing::HasSubstr("postgres.wal.not_compared"));
+  };
+  {
+    SCOPED_TRACE("a damaged record");
+    ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+    store_.damage(wal.segment_name(0));
+    archive_promoted();
+  }
+  {
+    SCOPED_TRACE("parts that contradict each other");
+    store_.wipe();
+    archive_ = open();
+    ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment}, wal.bytes().first(8'000))), "");
+    ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment + 8'000}, wal.bytes().subspan(8'000, 9'000))), "");
+    ASSERT_EQ(problem(open()->push_part(1, Lsn{kSegment}, other.bytes().first(12'000))), "");
+    archive_promoted();
+  }
+  {
+    SCOPED_TRACE("its own history");
+    store_.wipe();
+    archive_ = open();
+    ASSERT_EQ(problem(archive_->push("00000002.history", as_bytes(history))), "");
+    store_.damage("00000002.history");
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(problem(archive_->push("000000020000000000000001", promoted.segment(0))), "");
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), ::testing::HasSubstr("postgres.wal.not_compared"));
+  }
+}
+
 TEST_F(WalArchiveTest, SaysWhatIsStoredAndHowFarItIsProven) {
   const TestWal wal = some_wal();
   for (size_t i = 0; i < 3; i++) ASSERT_EQ(problem(archive_->push(wal.segment_name(i), wal.segment(i))), "");
