@@ -400,10 +400,14 @@ class Postgres(Case):
         aside = self.scratch / "aside"
         aside.mkdir()
         self.give_to_server(aside)
+        # It comes to no end of its own.
+        self.config.write_text(self.config.read_text().replace("rpo: 5m", 'assertions: [{name: without end, sql: "select pg_sleep(100000)"}]'))
         argv = [*self.server.prefix, PROGRAM, "--config", self.config, "verify", "--boot", "--scratch", aside]
         verify = Background(argv, self.scratch / "verify.log", environment=self.server_state())
-        wait_until("a server aside", lambda: list(aside.rglob("postmaster.pid")))
-        pid = int(next(aside.rglob("postmaster.pid")).read_text().split()[0])
+        self.addCleanup(verify.end, signal.SIGKILL)
+        postmaster = lambda: [line for path in aside.rglob("postmaster.pid") for line in path.read_text().splitlines()[:1]]
+        wait_until("a server aside", postmaster)
+        pid = int(postmaster()[0])
         verify.end(signal.SIGKILL)
         self.assertTrue(Path(f"/proc/{pid}").exists())
         self.as_server("points", environment=self.server_state())

@@ -189,7 +189,7 @@ Result<std::optional<CaptureTask>> BaseBackup::begin_member(const TarMember& mem
     current_->relation = parse_relation_path(path);
     if (current_->relation && previous_) current_->previous = TRY(previous_->find(path));
   }
-  if (is_directory || path.ends_with(".conf")) outcome_.sent.insert(path);
+  if (is_directory || may_be_settings(path)) outcome_.sent.insert(path);
   offset_ = 0;
   return std::optional<CaptureTask>(TRY(next_region()));
 }

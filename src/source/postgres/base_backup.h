@@ -68,7 +68,7 @@ class BaseBackup {
     BackupEnd end;  // without time
     CaptureTotals totals;
     std::vector<SnapshotTablespace> tablespaces;
-    std::set<std::string> sent;  // directories and *.conf: the server leaves links out, and does not say so
+    std::set<std::string> sent;  // directories, and what may be settings: links the server leaves out unsaid
   };
   // `rules` is asked once the backup has begun, with where.
   Result<Outcome> run(const std::function<PageRules(Lsn start)>& rules, PreviousSnapshot* previous, Time began);

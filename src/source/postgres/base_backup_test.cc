@@ -72,17 +72,20 @@ TEST(BaseBackup, LinksThatTheServerLeavesOutAreMissed) {
   FileSystem& fs = real_file_system();
   const std::string elsewhere = cluster.scratch() + "/elsewhere";
   TestRig rig;
-  for (const std::string& name : {std::string("pg_xact"), database, std::string("pg_hba.conf")}) {
+  ASSERT_OK(write_file_durably(fs, cluster.data() + "/more.inc", as_bytes("work_mem = '5MB'\n"), 0644));
+  ASSERT_OK(cluster.append_configuration("include 'more.inc'\n"));
+  for (const std::string& name :
+       {std::string("pg_xact"), database, std::string("pg_hba.conf"), std::string("more.inc")}) {
     ASSERT_OK(cluster.stop());
     ASSERT_OK(fs.rename(cluster.data() + "/" + name, elsewhere));
     ASSERT_OK(fs.symlink(elsewhere, cluster.data() + "/" + name));
     ASSERT_OK(cluster.start());
     const auto captured = rig.capture(cluster, nullptr, CaptureMethod::kProtocol);
-    if (name == "pg_hba.conf") {
+    if (name == "pg_hba.conf" || name == "more.inc") {
       ASSERT_OK(captured);
       EXPECT_EQ(captured.value().faults,
-                (std::vector<std::string>{"pg_hba.conf is not in the point: it is a link, or lies behind one, and "
-                                          "BASE_BACKUP sends nothing of those"}));
+                (std::vector<std::string>{name + " is not in the point: it is a link, or lies behind one, and "
+                                                 "BASE_BACKUP sends nothing of those"}));
     } else {
       ASSERT_FALSE(captured.ok()) << name;
       EXPECT_EQ(captured.error().message(),

@@ -373,9 +373,9 @@ Result<void> Capture::look_for_links(const std::vector<std::string>& wanted, con
   }
   if (facts_.data_directory.empty()) return {};
   for (const std::string& path : configuration_files(*server_)) {
-    if (!path.starts_with(facts_.data_directory + "/") || !path.ends_with(".conf")) continue;
+    if (!path.starts_with(facts_.data_directory + "/")) continue;
     const std::string name = path.substr(facts_.data_directory.size() + 1);
-    if (!sent.contains(name))
+    if (may_be_settings(name) && !sent.contains(name))
       faults_.push_back(
           name + " is not in the point: it is a link, or lies behind one, and BASE_BACKUP sends nothing of those");
   }

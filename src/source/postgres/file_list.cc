@@ -149,6 +149,8 @@ bool is_servers_own(std::string_view name) {
 
 bool is_below_servers_own(std::string_view path) { return is_servers_own(path.substr(0, path.find('/'))); }
 
+bool may_be_settings(std::string_view path) { return path.ends_with(".conf") || !is_below_servers_own(path); }
+
 struct FileWalk::Level {
   std::string path, full_path;
   std::vector<std::string> names;  // sorted, the last one first

@@ -46,6 +46,8 @@ Treatment treatment_of(std::string_view path, bool is_directory);
 bool is_servers_own(std::string_view name);
 // Whether a path of the tree is below such a name, or is one.
 bool is_below_servers_own(std::string_view path);
+// Whether a file of the tree may be one of settings: included ones may have any name.
+bool may_be_settings(std::string_view path);
 
 // One thing found in a data directory.
 struct FoundFile {

@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ class TestLogStore : public repo::LogStore {
     if (broken_) return broken_->clone();
     const auto found = streams_[stream].find(name);
     if (found == streams_[stream].end()) return make_error(ErrorCode::kNotFound, "there is no record {}", name);
+    if (damaged_.contains(name)) return make_error(ErrorCode::kDamaged, "record {} is damaged", name);
     gets_++;
     return repo::LogRecord{name, Bytes::copy_of(found->second.header), Bytes::copy_of(found->second.body)};
   }
@@ -59,6 +61,7 @@ class TestLogStore : public repo::LogStore {
   void wipe() {
     std::lock_guard lock(mutex_);
     streams_.clear();
+    damaged_.clear();
   }
   Result<void> remove(const std::string& stream, const std::string& name) override {
     std::lock_guard lock(mutex_);
@@ -77,6 +80,11 @@ class TestLogStore : public repo::LogStore {
     std::lock_guard lock(mutex_);
     broken_.reset();
   }
+  // Its bytes can't be had any more.
+  void damage(const std::string& name) {
+    std::lock_guard lock(mutex_);
+    damaged_.insert(name);
+  }
   std::vector<std::string> names(const std::string& stream) {
     std::lock_guard lock(mutex_);
     std::vector<std::string> all;
@@ -92,6 +100,7 @@ class TestLogStore : public repo::LogStore {
   std::mutex mutex_;
   std::map<std::string, std::map<std::string, repo::LogRecord>> streams_;
   std::optional<Error> broken_;
+  std::set<std::string> damaged_;
   uint64_t gets_ = 0;
 };
 

@@ -86,6 +86,7 @@ class Archive final : public WalArchive {
   Result<void> check_against_parts(const std::string& name, const OwnParts& own, ByteView content);
   Result<void> check_against_ancestor(uint32_t timeline, Lsn start, ByteView content);
   Result<Bytes> beginning_of(uint32_t timeline, Lsn segment);
+  Result<Bytes> readable_beginning_of(uint32_t timeline, Lsn segment);
   OwnParts own_parts(const SegmentAddress& address);
   void retire(const std::string& name, const OwnParts& own);
   Result<OpenSegment*> open_segment(uint32_t timeline, Lsn start);
@@ -275,17 +276,33 @@ Result<Bytes> Archive::beginning_of(uint32_t timeline, Lsn segment) {
   return assemble(name, segments->second.at(segment));
 }
 
+// Nothing, too, where it is damaged or contradicts itself: what the server has is not to be
+// refused, and its disk filled, because of that.
+Result<Bytes> Archive::readable_beginning_of(uint32_t timeline, Lsn segment) {
+  auto stored = beginning_of(timeline, segment);
+  if (stored.ok()) return stored;
+  const ErrorCode code = stored.error().code();
+  if (code != ErrorCode::kDamaged && code != ErrorCode::kMismatch) return stored;
+  log_warn("postgres.wal.not_compared",
+           {{"segment", segment_name(timeline, segment, identity_.segment_bytes)}, {"problem", stored.error().text()}});
+  return Bytes();
+}
+
 // Where a timeline begins within a segment, what stands before in it is its ancestor's. A
 // server that was set back, lived on and was promoted then has left another history there than
 // the one that is stored.
 Result<void> Archive::check_against_ancestor(uint32_t timeline, Lsn start, ByteView content) {
   const auto ancestors = history(timeline);
   if (!ancestors.ok() && ancestors.error().code() == ErrorCode::kNotFound) return {};
+  if (!ancestors.ok() && ancestors.error().code() == ErrorCode::kDamaged) {
+    log_warn("postgres.wal.not_compared", {{"history", history_name(timeline)}, {"problem", ancestors.error().text()}});
+    return {};
+  }
   if (!ancestors.ok()) return ancestors.error().clone();
   const Lsn segment = segment_start(start, identity_.segment_bytes);
   for (auto left = ancestors->rbegin(); left != ancestors->rend() && left->left_at > start; ++left) {
     if (segment_start(left->left_at, identity_.segment_bytes) != segment) return {};
-    const Bytes stored = TRY(beginning_of(left->timeline, segment));
+    const Bytes stored = TRY(readable_beginning_of(left->timeline, segment));
     const uint64_t from = start.value - segment.value;
     const uint64_t to = std::min({from + content.size(), left->left_at.value - segment.value, uint64_t{stored.size()}});
     if (to <= from) continue;

@@ -259,6 +259,43 @@ TEST_F(WalArchiveTest, APathEndsWhereAnotherHistoryBegins) {
   }
 }
 
+// Parts overlap where two receivers have run: each tells how the segment begins.
+TEST_F(WalArchiveTest, APathGoesOnThroughPartsOfTwoReceivers) {
+  for (const size_t across : {0, 9'000}) {
+    SCOPED_TRACE(across);
+    store_.wipe();
+    archive_ = open();
+    const auto second = open();
+    TestWal wal;
+    wal.fill_segment();
+    if (across > 0)
+      wal.filler(across);
+    else
+      wal.switch_segment();
+    wal.filler(5'000);
+    wal.filler(5'000);
+    wal.filler(20'000);
+    wal.commit(700, kNoon);
+    ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+    const ByteView bytes = wal.bytes().subspan(kSegment);
+    const auto receive = [&](WalArchive& archive, std::vector<size_t> ends) {
+      size_t from = 0;
+      for (const size_t to : ends) {
+        ASSERT_EQ(problem(archive.push_part(1, Lsn{2 * kSegment + from}, bytes.subspan(from, to - from))), "");
+        from = to;
+      }
+    };
+    receive(*archive_, {60, bytes.size()});
+    receive(*second, {25'000});
+    const auto path = WalPath::follow(*archive_, 1, Lsn{kSegment});
+    ASSERT_TRUE(path.ok()) << path.error().text();
+    EXPECT_EQ(path->broken().value_or(""), "");
+    EXPECT_EQ(path->stretches().size(), 3u) << "a part of each is chosen";
+    EXPECT_EQ(path->end(), wal.position());
+    EXPECT_EQ(path->last_commit(), kNoon);
+  }
+}
+
 TEST_F(WalArchiveTest, NeverCallsAbsentWhatCannotBeTold) {
   const TestWal wal = some_wal();
   store_.break_down(make_error(ErrorCode::kUnavailable, "the store is away"));
@@ -324,6 +361,50 @@ TEST_F(WalArchiveTest, RefusesATimelineThatBeginsInAnotherHistory) {
   child.commit(900, kNoon + Duration::seconds(100));
   ASSERT_EQ(problem(archive_->push("00000003.history", as_bytes(true_history))), "");
   EXPECT_EQ(problem(archive_->push("000000030000000000000001", child.segment(0))), "");
+}
+
+// What is stored of an ancestor may be unreadable. The new timeline is archived all the same: a
+// server that archives nothing fills its disk.
+TEST_F(WalArchiveTest, ComparesNoTimelineWithAnUnreadableAncestor) {
+  TestWal wal, other;
+  wal.filler(20'000);
+  wal.commit(700, kNoon);
+  other.filler(21'000);
+  TestWal promoted = wal.fork(2);
+  promoted.commit(800, kNoon + Duration::seconds(100));
+  const std::string history = fmt::format("1\t{}\tno recovery target specified\n", wal.position().text());
+  const auto archive_promoted = [&] {
+    ASSERT_EQ(problem(archive_->push("00000002.history", as_bytes(history))), "");
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(problem(archive_->push_part(2, Lsn{kSegment}, promoted.bytes())), "");
+    EXPECT_EQ(problem(open()->push("000000020000000000000001", promoted.segment(0))), "");
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), ::testing::HasSubstr("postgres.wal.not_compared"));
+  };
+  {
+    SCOPED_TRACE("a damaged record");
+    ASSERT_EQ(problem(archive_->push(wal.segment_name(0), wal.segment(0))), "");
+    store_.damage(wal.segment_name(0));
+    archive_promoted();
+  }
+  {
+    SCOPED_TRACE("parts that contradict each other");
+    store_.wipe();
+    archive_ = open();
+    ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment}, wal.bytes().first(8'000))), "");
+    ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment + 8'000}, wal.bytes().subspan(8'000, 9'000))), "");
+    ASSERT_EQ(problem(open()->push_part(1, Lsn{kSegment}, other.bytes().first(12'000))), "");
+    archive_promoted();
+  }
+  {
+    SCOPED_TRACE("its own history");
+    store_.wipe();
+    archive_ = open();
+    ASSERT_EQ(problem(archive_->push("00000002.history", as_bytes(history))), "");
+    store_.damage("00000002.history");
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(problem(archive_->push("000000020000000000000001", promoted.segment(0))), "");
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), ::testing::HasSubstr("postgres.wal.not_compared"));
+  }
 }
 
 TEST_F(WalArchiveTest, SaysWhatIsStoredAndHowFarItIsProven) {

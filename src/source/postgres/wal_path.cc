@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 namespace holdfast::postgres {
 
@@ -137,14 +138,17 @@ class LinkProof {
   struct Break {
     Lsn linked, stored;
   };
-  std::optional<Break> take(const WalSummary& summary) {
-    if (summary.lead_end) {
+  // Parts of two receivers overlap and may both tell how the segment begins: the first holds.
+  std::optional<Break> take(Lsn segment, const WalSummary& summary) {
+    if (segment != segment_) lead_taken_ = link_taken_ = false;
+    segment_ = segment;
+    if (summary.lead_end && !std::exchange(lead_taken_, true)) {
       last_ = tail_;  // the record that lies across is the newest now
       tail_.reset();
     }
     const auto linked = summary.first_previous;
-    const bool fits = !linked || !last_ || *linked == *last_;
-    if (!fits) return Break{*linked, *last_};
+    const bool compare = linked && !std::exchange(link_taken_, true) && last_;
+    if (compare && *linked != *last_) return Break{*linked, *last_};
     if (summary.last_record) last_ = summary.last_record;
     // A record may be longer than a segment, of which nothing else is told then.
     const bool is_within = !summary.lead_end && !summary.last_record && !linked && !summary.tail_start;
@@ -154,6 +158,8 @@ class LinkProof {
 
  private:
   std::optional<Lsn> last_, tail_;
+  std::optional<Lsn> segment_;
+  bool lead_taken_ = false, link_taken_ = false;  // of segment_
 };
 
 }  // namespace
@@ -163,9 +169,9 @@ class LinkProof {
 void WalPath::prove_links() {
   LinkProof proof;
   for (size_t i = 0; i < stretches_.size(); i++) {
-    const auto broken = proof.take(stretches_[i].summary);
-    if (!broken) continue;
     const Lsn segment = segment_start(stretches_[i].from, archive_->identity().segment_bytes);
+    const auto broken = proof.take(segment, stretches_[i].summary);
+    if (!broken) continue;
     broken_ = fmt::format(
         "WAL segment {} does not go on from the one before: its first record follows one at {}, but the last that is "
         "stored is at {} (another history of the server, which was set back?)",
