@@ -579,7 +579,7 @@ TEST_F(RedisReceiverTest, NothingCountsAsReceivedInTheFutureForASnapshotsSake) {
 
 // Instants never go back along a log: what comes counts as received when the clock was ahead.
 TEST_F(RedisReceiverTest, WhatComesAfterTheClockWasSetBackIsSaidToCountAsLate) {
-  auto server = rig.serve("master");
+  auto server = rig.serve("master", {"--repl-ping-replica-period", "3600"});
   ASSERT_TRUE(rig.capture(server->connection()).ok());
   rig.clock.ahead_s = 3600;
   rig.start_receiver(server->connection());
@@ -608,6 +608,61 @@ TEST_F(RedisReceiverTest, WhatComesAfterTheClockWasSetBackIsSaidToCountAsLate) {
   EXPECT_EQ(rig.log()->absences().back().to, rig.log()->newest().value()->to);
   EXPECT_EQ(rig.log()->newest().value()->last, wrong);
   expect_restored(*server, rig.snapshots[0]);
+}
+
+// The place and the hour until which all counts as late are the same ones then.
+TEST_F(RedisReceiverTest, GoesOnAtTheSamePlaceWithAClockThatWasSetBack) {
+  for (const bool by_another_process : {false, true}) {
+    Rig own;
+    auto server = own.serve("master", {"--repl-ping-replica-period", "3600"});
+    ASSERT_TRUE(own.capture(server->connection()).ok());
+    own.clock.ahead_s = 3600;
+    own.start_receiver(server->connection());
+    ASSERT_TRUE(own.wait_until_connected());
+    write_some(*server, 1);
+    ASSERT_TRUE(own.wait_until_stored(*server));
+    const auto before = own.log()->newest().value().value();
+    own.clock.ahead_s = 0;
+    const auto tells = [&] {
+      return std::ranges::any_of(own.log()->absences(), [&](const auto& it) { return it.from == before.to; });
+    };
+    ASSERT_TRUE(servers::wait_until(tells, Duration::seconds(60)));
+    if (by_another_process) {
+      ASSERT_TRUE(own.stop_receiver());
+      own.start_receiver(server->connection());
+    } else {
+      server->run({"CLIENT", "KILL", "TYPE", "replica"});
+      ASSERT_TRUE(servers::wait_until([&] { return own.state().connected && own.state().reconnects > 0; },
+                                      Duration::seconds(60)));
+    }
+    write_some(*server, 2);
+    ASSERT_TRUE(own.wait_until_stored(*server));
+    ASSERT_TRUE(own.stop_receiver());
+    EXPECT_EQ(own.log()->absences().back().to, own.log()->newest().value()->to);
+    EXPECT_EQ(own.restore(own.snapshots[0], true)->digest(), server->digest());
+  }
+}
+
+TEST_F(RedisReceiverTest, ThatTheClockWasSetBackIsSaidOnceItCanBeStored) {
+  auto server = rig.serve("master", {"--repl-ping-replica-period", "3600"});
+  ASSERT_TRUE(rig.capture(server->connection()).ok());
+  rig.clock.ahead_s = 3600;
+  rig.start_receiver(server->connection());
+  ASSERT_TRUE(rig.wait_until_connected());
+  write_some(*server, 1);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  const auto before = rig.log()->newest().value().value();
+  rig.logs.refuses = true;
+  rig.clock.ahead_s = 0;
+  ASSERT_TRUE(servers::wait_until([&] { return rig.logs.refused > 0; }, Duration::seconds(60)));
+  rig.logs.refuses = false;
+  write_some(*server, 2);
+  ASSERT_TRUE(rig.wait_until_stored(*server));
+  ASSERT_TRUE(rig.stop_receiver());
+  EXPECT_EQ(rig.state().reconnects, 0u);
+  const auto said = rig.log()->absences().back();
+  EXPECT_EQ(said.from, before.to);
+  EXPECT_EQ(said.to, rig.log()->newest().value()->to);
 }
 
 TEST_F(RedisReceiverTest, ManySmallRecordsBecomeOne) {
