@@ -70,8 +70,12 @@ std::string json_line(LogLevel level, std::string_view event, const std::vector<
 }  // namespace
 
 std::string problem_of_log_environment() {
-  const char* level = std::getenv("HOLDFAST_LOG");
-  const char* format = std::getenv("HOLDFAST_LOG_FORMAT");
+  const auto value_of = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value && *value != '\0' ? value : nullptr;
+  };
+  const char* level = value_of("HOLDFAST_LOG");
+  const char* format = value_of("HOLDFAST_LOG_FORMAT");
   const auto is = [](const char* value) {
     return [value](const char* name) { return std::string_view(value) == name; };
   };

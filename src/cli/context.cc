@@ -8,13 +8,13 @@
 #include <cstdlib>
 
 #include "base/log.h"
+#include "base/log_environment.h"
 #include "base/subprocess.h"
 #include "cli/drill.h"
 #include "cli/sentence.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "recovery/drill_registry.h"
-#include "recovery/scratch_sweep.h"
 
 namespace holdfast::cli {
 
@@ -30,7 +30,8 @@ Result<recovery::StackConfig> Context::stack() {
 }
 
 Result<std::unique_ptr<recovery::Workspace>> Context::open() {
-  recovery::sweep_scratch(real_file_system(), system_clock(), drill_registry());
+  // With --json, too: they are of what runs the command, and not of its document.
+  if (const std::string problem = problem_of_log_environment(); !problem.empty()) write_warning(printable(problem));
   auto workspace = TRY(open_for_server());
   warn_of_passphrase(workspace->stack().passphrase);
   return workspace;
@@ -43,8 +44,8 @@ void Context::warn_of_passphrase(const std::string& reference) {
   const std::string path = reference.substr(5);
   const auto status = real_file_system().stat(path);
   if (!status.ok() || !S_ISREG(status->st_mode) || (status->st_mode & S_IROTH) == 0) return;
-  warn("every account of this machine can read the passphrase in {}:\n  chmod 600 {}", printable(path),
-       shell_quoted(path));
+  write_warning(fmt::format("every account of this machine can read the passphrase in {}:\n  chmod 600 {}",
+                            printable(path), shell_quoted(path)));
 }
 
 Result<std::unique_ptr<recovery::Workspace>> Context::open_for_server() {

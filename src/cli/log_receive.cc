@@ -16,7 +16,8 @@ constexpr Duration kReportInterval = Duration::seconds(60);
 // its standard output is a service's log.
 class Reporter {
  public:
-  Reporter(Context& context, Clock& clock) : context_(context), clock_(clock) {}
+  Reporter(Context& context, Clock& clock, std::string component)
+      : context_(context), clock_(clock), component_(std::move(component)) {}
 
   void on_state(const redis::ReceiverState& state) {
     const Duration now = clock_.monotonic();
@@ -34,7 +35,7 @@ class Reporter {
  private:
   void say_how_far(const redis::ReceiverState& state) {
     if (!state.trouble.empty()) {
-      tell_trouble(context_, format_local(clock_.now()), state.trouble);
+      tell_trouble(context_, format_local(clock_.now()), {component_, "redis", state.trouble});
     } else if (!state.connected) {
       say("not connected");
     } else {
@@ -51,6 +52,7 @@ class Reporter {
 
   Context& context_;
   Clock& clock_;
+  const std::string component_;
   redis::ReceiverState last_;
   Duration said_at_{};
 };
@@ -78,7 +80,7 @@ Result<void> run(Context& context, const std::string& name) {
   context.say("receiving the commands of {} ({}) into {}", component->name, component->redis.connection,
               workspace->stack().repository);
   std::fflush(stdout);
-  Reporter reporter(context, context.machine().clock);
+  Reporter reporter(context, context.machine().clock, component->name);
   const auto received = recovery::receive_redis(*workspace, *component,
                                                 [&](const redis::ReceiverState& state) { reporter.on_state(state); });
   const redis::ReceiverState& state = reporter.last();

@@ -196,7 +196,8 @@ Result<void> run_one_database(Context& context, const OneDatabaseOptions& option
                               const recovery::RestoreRequest& instant, bool validate_only, bool dry_run) {
   recovery::ExtractRequest request = TRY(request_of(options, instant));
   auto workspace = TRY(context.open());
-  recovery::note_scratch_directory(real_file_system(), drill_registry(), request.options.scratch_directory);
+  const recovery::NotedScratch noted(real_file_system(), system_clock(), drill_registry(),
+                                     request.options.scratch_directory);
   request.options.look_only = dry_run;
   Result<recovery::ExtractPlan> plan = [&] {
     ProgressView view(context);

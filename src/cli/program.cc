@@ -14,12 +14,13 @@
 
 #include "base/errors.h"
 #include "base/log.h"
-#include "base/log_environment.h"
+#include "cli/drill.h"
 #include "cli/help.h"
 #include "cli/sentence.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
+#include "recovery/scratch_sweep.h"
 #include "recovery/stack.h"
 
 namespace holdfast::cli {
@@ -99,6 +100,13 @@ std::string in_our_words(const std::string& message) {
   if (std::regex_match(message, part, out_of_range))
     return fmt::format("{} wants a number from {} to {}, not '{}'", part.str(1), part.str(3), part.str(4), part.str(2));
   return message;
+}
+
+// Disaster is being recovered from, or a server waits: nothing else is done first.
+bool is_urgent(const std::string& command) {
+  for (const std::string_view word : {"restore", "runbook", "wal"})
+    if (command == word || command.starts_with(std::string(word) + " ")) return true;
+  return false;
 }
 
 }  // namespace
@@ -281,12 +289,11 @@ int Program::run(int argc, char** argv) {
     return parse_failure(error);
   }
   if (help_) return show_help();
-  if (const std::string problem = problem_of_log_environment(); !problem.empty())
-    context_.warn("{}", printable(problem));
   if (context_.options().verbose) set_log_level(LogLevel::kInfo);
   stop_on_signals();
   CHECK(run_ != nullptr);
   try {
+    if (!is_urgent(path_of(*chosen()))) recovery::sweep_scratch(real_file_system(), system_clock(), drill_registry());
     return finish(run_(context_));
   } catch (const std::exception& exception) {
     // Nothing of ours throws: a library's exception got past its adapter.

@@ -6,8 +6,12 @@
 
 namespace holdfast::cli {
 
-// Why a receiver has nothing to receive: a line of its words, or the event in the log where it
-// is to say nothing.
-void tell_trouble(Context& context, const std::string& time, const std::string& trouble);
+// Why the receiver of a component has nothing to receive: a line of its words, at once, and an
+// event where nobody sees these beside the log.
+struct Trouble {
+  std::string component, kind;
+  std::string text;
+};
+void tell_trouble(Context& context, const std::string& time, const Trouble& trouble);
 
 }  // namespace holdfast::cli

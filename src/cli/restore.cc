@@ -178,6 +178,7 @@ Json document_of(const recovery::RestorePlan& plan) {
       if (component.archiving_off) json["to_take_its_place"] = postgres::command_to_take_place(component.to);
       json["system_id"] = system_id_of(component.snapshot);
     }
+    if (!component.snapshot.faults.empty()) json["captured_faults"] = component.snapshot.faults;
     if (!component.notes.empty()) json["notes"] = component.notes;
     if (!component.changes.empty()) json["changes"] = component.changes;
     if (!component.obstacle.empty()) json["obstacle"] = component.obstacle;

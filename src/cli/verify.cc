@@ -46,8 +46,8 @@ Result<void> run(Context& context, VerifyCommand& command) {
     return run_verify_live(context, command.live);
   }
   auto workspace = TRY(context.open());
-  if (command.boot)
-    recovery::note_scratch_directory(real_file_system(), drill_registry(), command.request.scratch_directory);
+  const recovery::NotedScratch noted(real_file_system(), system_clock(), drill_registry(),
+                                     command.boot ? command.request.scratch_directory : "");
   Result<recovery::VerifyOutcome> verified = [&] {
     ProgressView view(context);
     return recovery::verify_point(*workspace, command.request);

@@ -22,7 +22,8 @@ constexpr Duration kReportInterval = Duration::seconds(60);
 // its standard output is a service's log.
 class Reporter {
  public:
-  Reporter(Context& context, Clock& clock) : context_(context), clock_(clock) {}
+  Reporter(Context& context, Clock& clock, std::string component)
+      : context_(context), clock_(clock), component_(std::move(component)) {}
 
   void on_state(const postgres::ReceiverState& state) {
     const Duration now = clock_.monotonic();
@@ -40,7 +41,7 @@ class Reporter {
   void say(const postgres::ReceiverState& state) {
     const std::string time = format_local(clock_.now());
     if (!state.trouble.empty()) {
-      tell_trouble(context_, time, state.trouble);
+      tell_trouble(context_, time, {component_, "postgres", state.trouble});
     } else if (!state.connected) {
       context_.say("{}  not connected", time);
     } else {
@@ -53,6 +54,7 @@ class Reporter {
 
   Context& context_;
   Clock& clock_;
+  const std::string component_;
   postgres::ReceiverState last_;
   Duration said_at_{};
 };
@@ -89,7 +91,7 @@ Result<void> run(Context& context, const ReceiveCommand& command) {
               options.synchronous ? fmt::format(", as synchronous standby '{}'", options.application_name) : "");
   std::fflush(stdout);
   Clock& clock = context.machine().clock;
-  Reporter reporter(context, clock);
+  Reporter reporter(context, clock, component->name);
   const auto received = postgres::receive_wal(connection, *archive, clock, options, context.progress().stop,
                                               [&](const postgres::ReceiverState& state) { reporter.on_state(state); });
   const postgres::ReceiverState& state = reporter.last();

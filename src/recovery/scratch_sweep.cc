@@ -1,6 +1,12 @@
 #include "recovery/scratch_sweep.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -28,26 +34,68 @@ std::vector<std::string> noted(FileSystem& fs, const std::string& registry) {
   return directories;
 }
 
-Result<void> note(FileSystem& fs, const std::string& registry, const std::string& path) {
-  std::vector<std::string> directories = noted(fs, registry);
-  if (std::find(directories.begin(), directories.end(), path) != directories.end()) return {};
-  directories.push_back(path);
-  if (directories.size() > kMaxDirectories) directories.erase(directories.begin());
+// Held while the file is read and written anew; its end is the process's at the latest.
+class Guard {
+ public:
+  explicit Guard(const std::string& registry)
+      : fd_(::open((file_of(registry) + ".guard").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) {
+    is_held_ = fd_ >= 0 && ::flock(fd_, LOCK_EX) == 0;
+  }
+  ~Guard() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+  bool is_held() const { return is_held_; }
+
+ private:
+  int fd_;
+  bool is_held_ = false;
+};
+
+Result<void> rewrite(FileSystem& fs, const std::string& registry,
+                     const std::function<void(std::vector<std::string>&)>& change) {
   TRY(make_directories(fs, registry));
+  const Guard guard(registry);
+  if (!guard.is_held()) return Error::from_errno(errno, file_of(registry) + ".guard");
+  const std::vector<std::string> before = noted(fs, registry);
+  std::vector<std::string> directories = before;
+  change(directories);
+  if (directories == before) return {};
   return write_file_durably(fs, file_of(registry), as_bytes(nlohmann::json(directories).dump(2) + "\n"));
+}
+
+void tell(const Result<void>& rewritten) {
+  if (!rewritten.ok()) log_info("recovery.scratch.not_noted", {{"error", rewritten.error().text()}});
+}
+
+void sweep_noted(FileSystem& fs, Clock& clock, const std::string& registry, const std::string& directory) {
+  if (!source::sweep_scratch_places(fs, clock, directory)) return;
+  tell(rewrite(fs, registry, [&](std::vector<std::string>& directories) { std::erase(directories, directory); }));
 }
 
 }  // namespace
 
-void note_scratch_directory(FileSystem& fs, const std::string& registry, const std::string& directory) {
-  if (directory.empty() || registry.empty()) return;
-  if (auto done = note(fs, registry, absolute_path(directory)); !done.ok())
-    log_info("recovery.scratch.not_noted", {{"error", done.error().text()}});
+NotedScratch::NotedScratch(FileSystem& fs, Clock& clock, const std::string& registry, const std::string& directory)
+    : fs_(fs),
+      clock_(clock),
+      registry_(registry),
+      directory_(directory.empty() || registry.empty() ? "" : absolute_path(directory)) {
+  if (directory_.empty()) return;
+  tell(rewrite(fs_, registry_, [&](std::vector<std::string>& directories) {
+    if (std::find(directories.begin(), directories.end(), directory_) != directories.end()) return;
+    directories.push_back(directory_);
+    if (directories.size() > kMaxDirectories) directories.erase(directories.begin());
+  }));
+}
+
+NotedScratch::~NotedScratch() {
+  if (!directory_.empty()) sweep_noted(fs_, clock_, registry_, directory_);
 }
 
 void sweep_scratch(FileSystem& fs, Clock& clock, const std::string& registry) {
   source::sweep_scratch_places(fs, clock, source::scratch_directory(""));
-  for (const std::string& directory : noted(fs, registry)) source::sweep_scratch_places(fs, clock, directory);
+  for (const std::string& directory : noted(fs, registry)) sweep_noted(fs, clock, registry, directory);
 }
 
 }  // namespace holdfast::recovery

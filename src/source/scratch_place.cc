@@ -52,12 +52,18 @@ void remove_left_over(FileSystem& fs, Clock& clock, const std::string& path) {
 
 }  // namespace
 
-void sweep_scratch_places(FileSystem& fs, Clock& clock, const std::string& below) {
+bool sweep_scratch_places(FileSystem& fs, Clock& clock, const std::string& below) {
   const auto entries = fs.list(below);
-  if (!entries.ok()) return;
+  if (!entries.ok()) return entries.error().code() == ErrorCode::kNotFound;
+  bool is_clean = true;
   for (const DirectoryEntry& entry : entries.value()) {
-    if (entry.name.starts_with(kPrefix)) remove_left_over(fs, clock, join_path(below, entry.name));
+    if (!entry.name.starts_with(kPrefix)) continue;
+    const std::string path = join_path(below, entry.name);
+    remove_left_over(fs, clock, path);
+    const auto status = fs.stat(path);
+    if (status.ok() || status.error().code() != ErrorCode::kNotFound) is_clean = false;
   }
+  return is_clean;
 }
 
 std::string scratch_directory(const std::string& directory) {

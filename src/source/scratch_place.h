@@ -31,8 +31,9 @@ class ScratchPlace {
   int lock_;
 };
 
-// Ends and removes what processes that were killed left below `directory`.
-void sweep_scratch_places(FileSystem& fs, Clock& clock, const std::string& directory);
+// Ends and removes what processes that were killed left below `directory`. Whether nobody's
+// is there any more.
+bool sweep_scratch_places(FileSystem& fs, Clock& clock, const std::string& directory);
 
 // $TMPDIR or /tmp when `directory` is "", else that, absolute.
 std::string scratch_directory(const std::string& directory);

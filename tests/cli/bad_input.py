@@ -266,6 +266,9 @@ class BadInput(Case):
         self.make_stack(backup=False)
         said = " ".join(self.holdfast("points", environment={"HOLDFAST_LOG": "nonsense"}).err.split())
         self.assertEqual(said, "warning: HOLDFAST_LOG is 'nonsense', which is none of debug, info, warn, error, off: warn is taken")
+        said = " ".join(self.holdfast("points", "--json", environment={"HOLDFAST_LOG": "nonsense"}).err.split())
+        self.assertIn("warning: HOLDFAST_LOG is 'nonsense'", said)
+        self.assertEqual(self.holdfast("points", environment={"HOLDFAST_LOG": "", "HOLDFAST_LOG_FORMAT": ""}).err, "")
         said = " ".join(self.holdfast("points", environment={"HOLDFAST_LOG": "error", "HOLDFAST_LOG_FORMAT": "xml"}).err.split())
         self.assertEqual(said, "warning: HOLDFAST_LOG_FORMAT is 'xml', which is neither text nor json: text is taken")
 
@@ -290,6 +293,9 @@ class BadInput(Case):
         said = " ".join(outcome.err.split())
         self.assertIn("warning: data: the point was captured with 1 fault, and what is restored has them: ", said)
         self.assertIn("a.txt", said)
+        document = self.holdfast("restore", "--to", self.scratch / "out2", "--json").json()
+        (fault,) = document["components"][0]["captured_faults"]
+        self.assertIn("a.txt", fault)
 
     @unittest.skipUnless(is_root(), "needs to mount a small file system")
     def test_disk_too_small(self):

@@ -32,6 +32,18 @@ class Files(Case):
         self.assertEqual(os.getxattr(out / "a.txt", "user.note"), b"value")
         self.assertLess((out / "sparse").stat().st_blocks * 512, 1 << 20)
 
+    def test_a_restore_does_not_clean_up_first(self):
+        self.make_stack()
+        self.holdfast("backup")
+        temporary = self.scratch / "tmp"
+        left = temporary / "holdfast-aside-abcdef"  # as a process that was killed leaves it
+        left.mkdir(parents=True)
+        (left / "lock").touch()
+        self.holdfast("restore", "--to", self.scratch / "out", environment={"TMPDIR": str(temporary)})
+        self.assertTrue(left.exists())
+        self.holdfast("points", environment={"TMPDIR": str(temporary)})
+        self.assertFalse(left.exists())
+
     def test_a_repository_among_the_files(self):
         self.repository = self.data / "repository"
         self.make_data()

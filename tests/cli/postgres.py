@@ -433,6 +433,14 @@ class Postgres(Case):
                    in second.log.read_text())
         second.end()
         self.assertEqual(second.log.read_text().count("is active for PID"), 1, second.log.read_text())
+        # Who may not see the other's session is told nothing of it that is not known.
+        self.server.sql("create role streamer login replication")
+        connection = self.server.connection.replace("user=" + self.server.superuser, "user=streamer")
+        self.write_config(f"  - {{name: db, kind: postgres, connection: {connection}}}\n")
+        third = Background(argv, self.scratch / "third.log")
+        self.addCleanup(third.end)
+        wait_until("the third", lambda: "another receiver uses the slot" in third.log.read_text())
+        self.assertRegex(third.log.read_text(), r"another receiver uses the slot: holdfast_db, server process \d+;")
 
     def test_an_instant_that_is_not_covered_is_told_as_times_were_given(self):
         self.write_history()

@@ -174,6 +174,30 @@ class Redis(Case):
         self.assertIn("cache (Redis):", text)
         self.assertIn("received late from", text)
 
+    def test_a_server_that_is_away_is_told_of_at_once(self):
+        self.make_redis_stack()
+        self.holdfast("backup")
+        words, events = self.scratch / "words", self.scratch / "events"
+        for quiet in ([], ["--quiet"]):
+            self.server.kill()
+            with open(words, "wb") as out, open(events, "wb") as err:
+                receiver = subprocess.Popen([PROGRAM, "--config", str(self.config), *quiet, "log", "receive"],
+                                            stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+            self.addCleanup(receiver.kill)
+            if not quiet:
+                wait_until("the trouble in words", lambda: len(words.read_text().splitlines()) > 1)
+            wait_until("the trouble's event", lambda: "receive.interrupted component=cache kind=redis problem=" in events.read_text())
+            receiver.send_signal(signal.SIGTERM)
+            receiver.wait(60)
+            self.server.start()
+        self.assertEqual(words.read_text(), "")
+        # Where both are one log, a trouble is told once.
+        self.server.kill()
+        receiver = self.receive()
+        wait_until("the trouble", lambda: "  " in receiver.log.read_text())
+        receiver.end()
+        self.assertNotIn("receive.interrupted", receiver.log.read_text())
+
     def test_a_server_that_lost_its_history_leaves_a_gap_that_is_told(self):
         self.make_redis_stack()
         receiver = self.receive()

@@ -579,7 +579,7 @@ TEST_F(RedisReceiverTest, NothingCountsAsReceivedInTheFutureForASnapshotsSake) {
 
 // Instants never go back along a log: what comes counts as received when the clock was ahead.
 TEST_F(RedisReceiverTest, WhatComesAfterTheClockWasSetBackIsSaidToCountAsLate) {
-  auto server = rig.serve("master");
+  auto server = rig.serve("master", {"--repl-ping-replica-period", "3600"});
   ASSERT_TRUE(rig.capture(server->connection()).ok());
   rig.clock.ahead_s = 3600;
   rig.start_receiver(server->connection());
@@ -608,6 +608,38 @@ TEST_F(RedisReceiverTest, WhatComesAfterTheClockWasSetBackIsSaidToCountAsLate) {
   EXPECT_EQ(rig.log()->absences().back().to, rig.log()->newest().value()->to);
   EXPECT_EQ(rig.log()->newest().value()->last, wrong);
   expect_restored(*server, rig.snapshots[0]);
+}
+
+TEST_F(RedisReceiverTest, GoesOnWithAClockThatWasSetBack) {
+  enum class After { kReconnecting, kStarting, kRefusal };
+  for (const After after : {After::kReconnecting, After::kStarting, After::kRefusal}) {
+    Rig own;
+    auto server = own.serve("master", {"--repl-ping-replica-period", "3600"});
+    ASSERT_TRUE(own.capture(server->connection()).ok());
+    own.clock.ahead_s = 3600;
+    own.start_receiver(server->connection());
+    ASSERT_TRUE(own.wait_until_connected());
+    write_some(*server, 1);
+    ASSERT_TRUE(own.wait_until_stored(*server));
+    const auto before = own.log()->newest().value().value();
+    own.logs.refuses = after == After::kRefusal;
+    own.clock.ahead_s = 0;
+    const auto is_it = [&](const redis::LogAbsence& absence) { return absence.from == before.to; };
+    const auto said = [&] { return own.logs.refused > 0 || std::ranges::any_of(own.log()->absences(), is_it); };
+    ASSERT_TRUE(servers::wait_until(said, Duration::seconds(60)));
+    own.logs.refuses = false;
+    const auto again = [&] { return own.state().reconnects > 0; };
+    if (after == After::kReconnecting) server->run({"CLIENT", "KILL", "TYPE", "replica"});
+    ASSERT_TRUE(after != After::kReconnecting || servers::wait_until(again, Duration::seconds(60)));
+    ASSERT_TRUE(after != After::kStarting || own.stop_receiver());
+    if (after == After::kStarting) own.start_receiver(server->connection());
+    write_some(*server, 2);
+    ASSERT_TRUE(own.wait_until_stored(*server));
+    ASSERT_TRUE(own.stop_receiver());
+    EXPECT_EQ(own.state().reconnects > 0, after == After::kReconnecting);
+    EXPECT_EQ(own.log()->absences().back().to, own.log()->newest().value()->to);
+    EXPECT_EQ(own.restore(own.snapshots[0], true)->digest(), server->digest());
+  }
 }
 
 TEST_F(RedisReceiverTest, ManySmallRecordsBecomeOne) {

@@ -29,6 +29,7 @@ class StubbornLogs : public repo::LogStore {
  public:
   explicit StubbornLogs(std::unique_ptr<repo::LogStore> inner) : inner_(std::move(inner)) {}
   Result<Outcome> put(const std::string& stream, const repo::LogRecord& record) override {
+    if (refuses) refused++;
     if (refuses) return make_error(ErrorCode::kNoSpace, "the test's disk is full");
     return inner_->put(stream, record);
   }
@@ -46,6 +47,7 @@ class StubbornLogs : public repo::LogStore {
     return inner_->remove(stream, name);
   }
   std::atomic<bool> refuses{false};
+  std::atomic<int> refused{0};
 
  private:
   std::unique_ptr<repo::LogStore> inner_;

@@ -27,6 +27,14 @@ std::string some_of(const std::vector<std::string>& names) {
   return fmt::format("{}{}", fmt::join(names.begin(), names.begin() + static_cast<ptrdiff_t>(shown), ", "), more);
 }
 
+// As servers say it; what they name may hold any word.
+bool lacks_a_collation(const std::string& text) {
+  const size_t named = text.find("collation \"");
+  return (named != std::string::npos && text.find("\" for encoding \"", named) != std::string::npos) ||
+         text.find("ICU is not supported") != std::string::npos ||
+         text.find("could not open collator") != std::string::npos;
+}
+
 // Steps as in docs/one-database.md.
 class Extraction {
  public:
@@ -362,19 +370,25 @@ class Extraction {
   Error naming_what_differs(Error failed) {
     const bool refused = failed.code() == ErrorCode::kSubprocess || failed.code() == ErrorCode::kServer;
     if (!refused || !failed.hint().empty()) return failed;
-    const std::string text = failed.text();
-    if (text.find("collation") != std::string::npos || text.find("ICU") != std::string::npos)
-      return std::move(failed).with_hint(
+    std::vector<std::string> hints;
+    if (lacks_a_collation(failed.text()))
+      hints.push_back(
           "the live server has not the collations of the original: one is missing, or it was built with another "
           "provider or version of ICU or libc. Make it there (create collation), or name a server built as the "
           "original was with --server");
-    if (!of_tables()) return failed;
+    if (std::string triggers = hint_of_event_triggers(); !triggers.empty()) hints.push_back(std::move(triggers));
+    if (hints.empty()) return failed;
+    return std::move(failed).with_hint(fmt::format("{}", fmt::join(hints, ". Also: ")));
+  }
+
+  std::string hint_of_event_triggers() {
+    if (!of_tables()) return "";
     const auto triggers = target_->event_triggers(options_.target_database);
-    if (!triggers.ok() || triggers.value().empty()) return failed;
-    return std::move(failed).with_hint(fmt::format(
+    if (!triggers.ok() || triggers.value().empty()) return "";
+    return fmt::format(
         "event triggers of database {} ran for what was loaded: {}. If the message is theirs, turn them off meanwhile "
         "(alter event trigger NAME disable), and on again afterwards",
-        options_.target_database, fmt::join(triggers.value(), ", ")));
+        options_.target_database, fmt::join(triggers.value(), ", "));
   }
 
   Result<void> carry_over(const source::ScratchPlace& scratch) {

@@ -322,9 +322,11 @@ Error Receiver::naming_who_streams(Error refused) {
   std::string who;
   if (auto session = ServerSession::connect(connection_, options); session.ok()) {
     const auto told = session.value()->exec(
-        "SELECT format('%s from %s since %s, server process %s', quote_ident(a.application_name), "
+        // A role that may not see another's session is not shown from where and since when it is.
+        "SELECT format('%s%s, server process %s', quote_ident(a.application_name), "
+        "CASE WHEN a.backend_start IS NOT NULL THEN format(' from %s since %s', "
         "coalesce(host(a.client_addr), 'the server''s own machine'), "
-        "to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SSOF'), a.pid) "
+        "to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SSOF')) END, a.pid) "
         "FROM pg_replication_slots AS s JOIN pg_stat_activity AS a ON a.pid = s.active_pid WHERE s.slot_name = $1",
         {options_.slot});
     if (told.ok() && told.value().size() == 1 && !told.value().is_null(0, 0))

@@ -509,10 +509,30 @@ Result<void> StoredCommandLog::put_gap(const LogGap& gap) {
   return {};
 }
 
+// A name tells where an absence begins and when it ends: an earlier connection, or another
+// receiver, may have stored one that begins at another instant, or brings less. It stays, and
+// says enough or gets another beside it, which ends a microsecond later.
 Result<void> StoredCommandLog::put_absence(const LogAbsence& absence) {
-  TRY(put(absence.replid, absence_name(absence), Bytes(), encode_absence(absence)));
-  histories_.absences.push_back(absence);
-  return {};
+  constexpr int kMostBeside = 100;
+  LogAbsence stored = absence;
+  for (int tries = 1;; tries++) {
+    const std::string name = absence_name(stored);
+    auto done = put(stored.replid, name, Bytes(), encode_absence(stored));
+    if (!done.ok() && (done.error().code() != ErrorCode::kMismatch || tries == kMostBeside)) return done;
+    if (!done.ok()) {
+      const LogAbsence there = TRY(decode_absence(TRY(body_of(stored.replid, name))));
+      if (there.to < stored.to || there.from_instant > cut_to_microseconds(stored.from_instant)) {
+        stored.to_instant = stored.to_instant + Duration::microseconds(1);
+        continue;
+      }
+      stored = there;
+    }
+    const auto is_it = [&](const LogAbsence& known) {
+      return known.replid == stored.replid && absence_name(known) == name;
+    };
+    if (!std::ranges::any_of(histories_.absences, is_it)) histories_.absences.push_back(std::move(stored));
+    return {};
+  }
 }
 
 Result<void> StoredCommandLog::put_mark(const Position& position, Time time) {

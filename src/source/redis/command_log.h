@@ -155,6 +155,7 @@ class CommandLog {
   virtual Result<void> put_merged(const Record& record) = 0;
   virtual Result<void> put_link(const LogLink& link) = 0;
   virtual Result<void> put_gap(const LogGap& gap) = 0;
+  // Also where one stands there that begins at the same place and ends at the same instant.
   virtual Result<void> put_absence(const LogAbsence& absence) = 0;
   // "At `time` the history was at `position`", where no bytes tell: at its beginning.
   virtual Result<void> put_mark(const Position& position, Time time) = 0;

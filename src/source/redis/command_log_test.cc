@@ -266,6 +266,29 @@ TEST_F(CommandLogTest, AnotherReceiversRecordOfTheSameBytesStays) {
   EXPECT_TRUE(second->put_link({kA, kB, 20, at(31)}).ok());
 }
 
+TEST_F(CommandLogTest, AnAbsenceThatIsThereSaysEnoughOrGetsAnotherBesideIt) {
+  const auto put_all = [&](const std::string& replid, std::vector<LogAbsence> absences) {
+    for (LogAbsence& absence : absences) {
+      absence.replid = replid;
+      EXPECT_TRUE(log_->put_absence(absence).ok());
+    }
+    std::vector<LogAbsence> known = log_->absences();
+    std::erase_if(known, [&](const LogAbsence& absence) { return absence.replid != replid; });
+    return known;
+  };
+  const LogAbsence there{"", 20, 30, at(12), at(25)}, longer{"", 20, 31, at(14), at(25)};
+  const LogAbsence earlier{"", 20, 30, at(11), at(25)};
+  EXPECT_THAT(put_all(kA, {there, {"", 20, 30, at(14), at(25)}, {"", 20, 21, at(12), at(25)}}), SizeIs(1));
+  auto known = put_all(kB, {there, longer, longer});
+  ASSERT_THAT(known, SizeIs(2));
+  EXPECT_EQ(known.back().to, 31u);
+  known = put_all(kC, {there, earlier, earlier});
+  ASSERT_THAT(known, SizeIs(2));
+  EXPECT_EQ(known.back().from_instant, at(11));
+  reopen();
+  EXPECT_THAT(log_->absences(), SizeIs(5)) << "stored as it was known";
+}
+
 TEST_F(CommandLogTest, WhatIsJoinedWhileItIsReadIsReadOnce) {
   for (uint64_t from = 10; from < 40; from += 2) put(kA, from, from + 2);
   auto receiver = CommandLog::open(*store_, "cache").value();

@@ -119,6 +119,7 @@ class Receiver {
   struct SetBack {
     Time since, until;
     uint64_t from = 0;  // what comes from there on is not yet said to
+    Duration say_at;    // not before, as it could not be stored
   };
   std::optional<SetBack> set_back_;
   Duration held_;  // how long reading has waited for storing, since when all was read that had come
@@ -289,17 +290,26 @@ Result<void> Receiver::end_doubt() {
 }
 
 // The first byte's absence is stored at once: it tells of the time also when this is killed.
+// That it can't be stored ends no stream either.
 Result<void> Receiver::watch_clock(ReplicationSession& session) {
   const Time now = clock_.now(), until = sink_.last_instant();
-  const bool ends = set_back_ && now >= set_back_->until, begins = !set_back_ && until - now > options_.late;
+  const bool ends = set_back_ && now >= set_back_->until && clock_.monotonic() >= set_back_->say_at;
+  const bool begins = !set_back_ && until - now > options_.late;
   if (!ends && !begins) return {};
   TRY(store_all(session));
   if (stop_ || sink_.failure()) return {};
   const Position here = sink_.position();
-  if (ends) return end_set_back(here);
-  TRY(log_.put_absence({here.replid, here.offset, here.offset + 1, now, until}));
-  set_back_ = SetBack{now, until, here.offset + 1};
-  log_error("redis.receive.clock_set_back", {{"now", format_rfc3339(now)}, {"counts_as", format_rfc3339(until)}});
+  if (begins) {
+    set_back_ = SetBack{now, until, here.offset, Duration{}};
+    log_error("redis.receive.clock_set_back", {{"now", format_rfc3339(now)}, {"counts_as", format_rfc3339(until)}});
+  }
+  auto said = begins ? log_.put_absence({here.replid, here.offset, here.offset + 1, now, until}) : end_set_back(here);
+  if (said.ok()) {
+    if (begins) set_back_->from++;
+    return {};
+  }
+  log_warn("redis.receive.clock_set_back_not_said", {{"problem", said.error().text()}});
+  set_back_->say_at = clock_.monotonic() + options_.ask_again;
   return {};
 }
 
