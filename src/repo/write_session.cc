@@ -133,7 +133,7 @@ class Session final : public WriteSession {
       const std::lock_guard lock(mutex_);
       stats_.stored_bytes += info->size_bytes;
     }
-    ignore(lease_->conclude(), "the point is committed; a lease that stays ends by itself");
+    ignore(lease_->conclude(id.hex()), "the point is committed; the lease is released with us, or ends by itself");
     return id;
   }
 
