@@ -8,6 +8,7 @@
 #include "recovery/clocks.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
+#include "repo/access.h"
 #include "repo/hold.h"
 #include "repo/host.h"
 #include "repo/lease.h"
@@ -27,13 +28,29 @@ bool is_damage(const Error& error) {
   return error.code() == ErrorCode::kDamaged || error.code() == ErrorCode::kInvalidData;
 }
 
+// Points that stay only because they have no faults, and the components of whose logs they keep
+// what they need: of the others a newer snapshot without faults is there.
+using Spared = std::map<repo::PointId, std::set<std::string>>;
+
+bool has_log(const repo::Snapshot& snapshot) { return snapshot.kind == "postgres" || snapshot.kind == "redis"; }
+
+void leave_needed(std::vector<repo::Point>& points, const Spared& spared) {
+  for (repo::Point& point : points) {
+    const auto found = spared.find(point.id);
+    if (found == spared.end()) continue;
+    std::erase_if(point.snapshots, [&](const repo::Snapshot& snapshot) {
+      return has_log(snapshot) && !found->second.contains(snapshot.component);
+    });
+  }
+}
+
 // Expires the WAL and commands that no kept point needs, stream by stream. A stream is of a cluster,
 // not of a stack: `kept` are the points of every stack in the repository, less `dropped`.
 class LogKeeper {
  public:
   LogKeeper(Workspace& workspace, const PruneOptions& options, const std::vector<repo::Point>& kept,
-            const std::vector<repo::PointId>& dropped)
-      : workspace_(workspace), options_(options), dropped_(dropped), kept_(kept) {}
+            const std::vector<repo::PointId>& dropped, const Spared& spared)
+      : workspace_(workspace), options_(options), dropped_(dropped), spared_(spared), kept_(kept) {}
 
   Result<std::vector<LogExpiry>> run() {
     std::vector<LogExpiry> result;
@@ -71,7 +88,8 @@ class LogKeeper {
   }
 
   // A backup that has not committed needs its WAL, too, and nobody knows yet from where
-  // on. The point of one that has just ended on another machine may not be seen here yet.
+  // on. The point of one that has just ended on another machine may be in no listing yet: it is
+  // read by its name, which its lease says.
   // A restore may be of a point that has just been removed.
   Result<std::string> why_in_use() {
     store::ObjectStore& store = workspace_.repository().environment().store;
@@ -79,8 +97,9 @@ class LogKeeper {
     const Time now = TRY(store.server_time());
     for (const repo::LeaseInfo& lease : leases) {
       if (lease.expires <= now) {
-        if (lease.kind == repo::LeaseKind::kWriter && lease.host != repo::host_name())
-          return fmt::format("a backup has just ended on {}", lease.host);
+        if (lease.kind != repo::LeaseKind::kWriter || lease.host == repo::host_name()) continue;
+        if (lease.point.empty()) return fmt::format("a backup has just ended on {}", lease.host);
+        just_committed_.push_back(TRY(repo::ObjectDigest::from_hex(lease.point)));
         continue;
       }
       if (lease.kind == repo::LeaseKind::kWriter) return std::string("a backup is running");
@@ -94,9 +113,17 @@ class LogKeeper {
   // and its lease is gone: listed after the leases, its point is seen.
   Result<void> read_points_again() {
     kept_ = TRY_CONTEXT(workspace_.repository().points(), "reading all points before expiring logs");
+    for (const repo::PointId& id : just_committed_) {
+      const auto is_it = [&](const repo::Point& point) { return point.id == id; };
+      if (std::any_of(kept_.begin(), kept_.end(), is_it)) continue;
+      auto point = repo::access(workspace_.repository()).read_point(id);
+      if (!point.ok() && point.error().code() == ErrorCode::kNotFound) continue;  // removed since
+      kept_.push_back(TRY(std::move(point)));
+    }
     std::erase_if(kept_, [&](const repo::Point& point) {
       return std::find(dropped_.begin(), dropped_.end(), point.id) != dropped_.end();
     });
+    leave_needed(kept_, spared_);
     return {};
   }
 
@@ -191,7 +218,9 @@ class LogKeeper {
   Workspace& workspace_;
   const PruneOptions& options_;
   const std::vector<repo::PointId>& dropped_;
-  std::vector<repo::Point> kept_;
+  const Spared& spared_;
+  std::vector<repo::Point> kept_;  // less the snapshots that need no log
+  std::vector<repo::PointId> just_committed_;
 };
 
 // Removes points by the rules, and then the log that none needs any more.
@@ -210,7 +239,8 @@ class Retention {
     TRY(decide());
     // 3. Points, then logs.
     TRY(drop_points());
-    if (!kept_.empty()) report_.logs = TRY(LogKeeper(workspace_, options_, kept_, dropped_).run());
+    leave_needed(kept_, spared_);
+    if (!kept_.empty()) report_.logs = TRY(LogKeeper(workspace_, options_, kept_, dropped_, spared_).run());
     if (lease_) TRY(lease_->release());
     tell_windows();
     return std::move(report_);
@@ -250,7 +280,26 @@ class Retention {
     }
     std::sort(report_.decisions.begin(), report_.decisions.end(),
               [](const auto& a, const auto& b) { return a.time > b.time; });
+    for (const repo::RetentionDecision& decision : report_.decisions) {
+      if (decision.keep && decision.logs_of) tell_of_spared(points, decision);
+    }
     return {};
+  }
+
+  void tell_of_spared(const std::vector<repo::Point>& points, const repo::RetentionDecision& decision) {
+    spared_[decision.id] = *decision.logs_of;
+    std::vector<std::string> without_log;
+    for (const repo::Point& point : points) {
+      for (const repo::Snapshot& snapshot : point.snapshots) {
+        if (point.id == decision.id && has_log(snapshot) && !decision.logs_of->contains(snapshot.component))
+          without_log.push_back(snapshot.component);
+      }
+    }
+    std::string note =
+        fmt::format("point {} stays only because newer ones have faults", decision.id.hex().substr(0, 8));
+    if (!without_log.empty())
+      note += fmt::format(": what it needs of the log of {} is not kept for it", fmt::join(without_log, ", "));
+    report_.notes.push_back(std::move(note));
   }
 
   // Points with the snapshots of that component alone.
@@ -325,6 +374,7 @@ class Retention {
   std::unique_ptr<repo::Lease> lease_;  // none in a dry run
   std::vector<repo::Point> kept_;       // of every stack
   std::vector<repo::PointId> dropped_;
+  Spared spared_;
   PruneReport report_;
 };
 

@@ -10,6 +10,7 @@
 #include "recovery/restore.h"
 #include "recovery/stats.h"
 #include "recovery/test_stack.h"
+#include "repo/checked_json.h"
 #include "repo/hold.h"
 #include "repo/lease.h"
 #include "repo/log_store.h"
@@ -96,6 +97,30 @@ TEST_F(Prune, CaseLogsStayWhileABackupOrARestoreRuns) {
   for (const char* purpose : {"mount", "check"})
     EXPECT_EQ(note_beside(repo::LeaseKind::kReader, purpose), "no kept point belongs to it: left as it is") << purpose;
   EXPECT_TRUE(logs->get("a.7", "000000010000000000000001").ok());
+}
+
+// Its point may be in no listing yet; its lease says which it is.
+TEST_F(Prune, LogsWaitForABackupElsewhereOnlyWhereNobodyKnowsWhatItCommitted) {
+  add("a");
+  const repo::PointId point = take();
+  const auto logs = repo::open_log_store(workspace().repository());
+  ASSERT_TRUE(logs->put("a.7", {"000000010000000000000001", {}, Bytes::copy_of(as_bytes("log"))}).ok());
+  store::ObjectStore& store = workspace().repository().environment().store;
+  const auto note_beside = [&](const std::string& committed) {
+    const Time now = store.server_time().value();
+    nlohmann::json lease = {{"kind", "writer"},    {"host", "elsewhere"},    {"user", "root"},       {"pid", 1},
+                            {"purpose", "backup"}, {"since_ns", now.ns - 1}, {"expires_ns", now.ns}, {"process", ""}};
+    if (!committed.empty()) lease["point"] = committed;
+    const std::string name = "leases/00000000000000aa.00000000";
+    EXPECT_TRUE(store.create(name, repo::encode_checked_json(lease)).ok());
+    const PruneReport report = run(keep_last(1));
+    ignore(store.remove(name), "collection may have");
+    return report.logs.size() == 1 ? report.logs.front().note : "";
+  };
+  EXPECT_EQ(note_beside(""), "a backup has just ended on elsewhere: left as it is until the next time");
+  const repo::ObjectDigest removed{};
+  for (const repo::PointId& id : {point, removed})
+    EXPECT_EQ(note_beside(id.hex()), "no kept point belongs to it: left as it is");
 }
 
 TEST_F(Prune, ADryRunSaysWhatTheRunThenDoes) {

@@ -79,13 +79,16 @@ class Windows : public TestStack {
     return made;
   }
   repo::PointId commit(repo::Snapshot snapshot, const std::string& missing = "") {
+    return commit(std::vector{std::move(snapshot)}, missing);
+  }
+  repo::PointId commit(std::vector<repo::Snapshot> snapshots, const std::string& missing = "") {
     auto session = repo::WriteSession::begin(workspace().repository(), {}).value();
     repo::Point point;
-    point.time = snapshot.instant;
+    point.time = snapshots.front().instant;
     point.stack = "demo";
     point.host = host_;
     point.version = "test";
-    point.snapshots = {std::move(snapshot)};
+    point.snapshots = std::move(snapshots);
     if (!missing.empty()) repo::note_missing(point, missing, "it was away");
     EXPECT_TRUE(session->commit(point).ok());
     return point.id;
@@ -268,6 +271,27 @@ TEST_F(Windows, AHistoryThatNothingProvesLeftEndsTheOneBefore) {
   EXPECT_EQ(astray_snapshots(workspace(), stack_points(workspace()).value()).value(), (SnapshotNames{{next, "cache"}}));
   EXPECT_EQ(plan("cache", ago(30))->components[0].point, first);
   EXPECT_EQ(objective_states(workspace(), false)->at(1).protected_until->ns / 1000, ago(1).ns / 1000);
+}
+
+// A file that nobody can read would else keep all commands for ever.
+TEST_F(Windows, NoLogIsKeptForAPointThatStaysForAnotherComponentsSake) {
+  const uint64_t half = 100 + 120 * redis::encode_command({"SET", "key", "value"}).size();
+  const auto take = [&](uint64_t offset, int minutes, const std::vector<std::string>& faults) {
+    repo::Snapshot data = snapshot("data", "files", ago(minutes));
+    data.faults = faults;
+    return commit(std::vector{of_history(kLiving, offset, ago(minutes)), data});
+  };
+  const repo::PointId clean = take(100, 180, {});
+  receive(kLiving, 100, 179, 60);
+  receive(kLiving, half, 59, 1);
+  take(half, 60, {"secret.txt: permission denied"});
+  const PruneReport report = run();
+  EXPECT_EQ(reasons(report, clean), (Reasons{"newest without faults", "last 1"}));
+  ASSERT_EQ(report.logs.size(), 1u);
+  EXPECT_EQ(report.logs[0].records.size(), 1u);
+  EXPECT_THAT(report.notes, ElementsAre("point " + clean.hex().substr(0, 8) +
+                                        " stays only because newer ones have faults: what it needs of the log of "
+                                        "cache is not kept for it"));
 }
 
 TEST_F(Windows, ObjectivesSayWhatIsStoredBehindAGap) {

@@ -44,6 +44,9 @@ struct RetentionDecision {
   PointId id;
   Time time;
   bool keep = true;
+  // Kept only because newer points have faults: it needs the logs of these components alone, whose
+  // newest snapshots have some. Nothing where it is kept whatever the others have.
+  std::optional<std::set<std::string>> logs_of = {};
   std::vector<std::string> reasons;  // "last 3", "daily 2026-03-01", "newest", "last verified", "held: audit"
 };
 

@@ -33,7 +33,8 @@ class NeededBlocks : public WalkSink {
   Result<bool> enter(BlockKind, const BlockId& id) override {
     if (progress_.stop) return make_error(ErrorCode::kInterrupted, "collection was stopped");
     const auto outcome = marks_.mark(id);
-    if (outcome == BlockMarks::Outcome::kUnknown) return damaged(id, "no index knows it");
+    if (outcome == BlockMarks::Outcome::kUnknown)
+      return damaged(id, "no index knows it" + marks_.index().unreadable_note());
     return outcome == BlockMarks::Outcome::kFirst;
   }
   Result<void> unreadable(BlockKind, const BlockId& id, const Error& error) override {
@@ -78,7 +79,8 @@ class Planner {
     plan_.report.points_kept = points.size();
     TRY(repository_.refresh());
     BlockMarks marks(TRY(repository_.index()));
-    TRY(repository_.keys().ensure_newest_known());
+    tell_of_unreadable_index(marks.index());
+    TRY(repository_.keys().ensure_newest_known(repository_.store()));
     NeededBlocks needed(marks, progress_);
     progress_.phase = "marking";
     for (const Point& point : points) {
@@ -97,6 +99,7 @@ class Planner {
       return std::move(plan_);
     }
     for (const auto& [digest, pack] : packs_) decide(digest, pack);
+    tell_of_packs_ahead();
     decide_repacked();
     choose_kept_blocks(marks);
     return std::move(plan_);
@@ -116,6 +119,14 @@ class Planner {
       if (is_live || is_writer) leases_.push_back(std::move(lease));
     }
     return {};
+  }
+
+  void tell_of_unreadable_index(const Index& index) {
+    for (const Index::Unreadable& each : index.unreadable()) {
+      plan_.report.notes.push_back(
+          fmt::format("object {} stays: the key of epoch {} is missing or damaged (holdfast check --repair-index)",
+                      index_name(each.object), each.epoch));
+    }
   }
 
   Result<void> look_at_packs(const Index& index) {
@@ -230,6 +241,10 @@ class Planner {
     if (!tombstone.settled) return;
     // A pack that came after its tombstone is a writer's who has not seen that.
     const Time settled = std::max(*tombstone.settled, pack.modified);
+    if (pack.modified > now_) {
+      packs_ahead_++;
+      last_ahead_ = std::max(last_ahead_, pack.modified);
+    }
     const Time seen_by_all = settled + visibility_margin_;
     if (now_ < std::max(seen_by_all, settled + options_.grace)) return;
     for (const LeaseInfo& lease : leases_) {
@@ -243,6 +258,14 @@ class Planner {
     plan_.deleted.insert(digest);
     plan_.report.packs_deleted++;
     plan_.report.bytes_deleted += pack.size_bytes;
+  }
+
+  void tell_of_packs_ahead() {
+    if (packs_ahead_ == 0) return;
+    plan_.report.notes.push_back(
+        fmt::format("{} packs that nothing needs stay until their dates have passed, the last at {}: the store's clock "
+                    "was ahead, or is behind now",
+                    packs_ahead_, format_rfc3339(last_ahead_)));
   }
 
   void choose_kept_blocks(const BlockMarks& marks) {
@@ -265,6 +288,8 @@ class Planner {
   std::vector<LeaseInfo> leases_;
   Time oldest_writer_{INT64_MAX};
   Time now_;
+  uint64_t packs_ahead_ = 0;  // condemned, and dated after now_
+  Time last_ahead_{INT64_MIN};
   std::map<ObjectDigest, PackState> packs_;
   std::vector<std::tuple<double, ObjectDigest, uint64_t>> sparse_;  // live share, pack, size
   std::vector<PackState*> states_;                                  // by position in the index's packs; null: gone

@@ -96,6 +96,22 @@ TEST_F(CollectTest, waits_for_the_grace_time) {
   expect_clean();
 }
 
+TEST_F(CollectTest, says_that_packs_wait_for_dates_of_a_clock_that_was_ahead) {
+  clock_.advance(Duration::hours(240));
+  const Point first = take({{"a", pieces(0, 20)}});
+  clock_.advance(Duration::hours(-240));
+  for (const std::string& lease : scratch_.names("leases/")) ASSERT_TRUE(scratch_.store->remove(lease).ok());
+  take({{"b", pieces(100, 120)}});
+  ASSERT_TRUE(repository_->remove_point(first.id).ok());
+  EXPECT_EQ(run().packs_tombstoned, 2u);
+  const CollectReport report = run();
+  EXPECT_EQ(report.packs_deleted, 0u);
+  ASSERT_EQ(report.notes.size(), 1u);
+  EXPECT_EQ(report.notes[0].substr(0, 70), "2 packs that nothing needs stay until their dates have passed, the las");
+  clock_.advance(Duration::hours(240));
+  EXPECT_EQ(run().packs_deleted, 2u);
+}
+
 // What is in tmp/ and not named as we name what we have not finished is somebody's.
 TEST_F(CollectTest, sweeps_unfinished_objects_and_no_other_file) {
   const std::string unfinished = "tmp/0123456789abcdef01234567";

@@ -65,17 +65,20 @@ Result<std::vector<std::string>> list_index(store::ObjectStore& store) {
   return names;
 }
 
-// Nothing where it is sealed under an epoch whose key is not known.
-Result<std::optional<std::vector<Index::Part>>> read_index_object(store::ObjectStore& store, const KeySet& keys,
-                                                                  const std::string& name) {
+struct ReadObject {
+  uint32_t epoch = 0;
+  std::optional<std::vector<Index::Part>> parts;  // nothing where the key of the epoch is missing or damaged
+};
+
+Result<ReadObject> read_index_object(store::ObjectStore& store, KeySet& keys, const std::string& name) {
   const Bytes object = TRY(read_digested(store, name));
   const ObjectHeader header = TRY(parse_object_header(object.view(), ObjectType::kIndex, name));
   keys.note_epoch(header.epoch);
-  if (!keys.find(header.epoch)) return std::optional<std::vector<Index::Part>>();
+  if (!TRY(keys.knows_epoch(store, header.epoch))) return ReadObject{header.epoch, std::nullopt};
   const Bytes plain = TRY(keys.open(ObjectType::kIndex, object.view(), {}, name));
   auto parts = decode_index(plain.view());
   if (!parts.ok()) return make_error(ErrorCode::kDamaged, "object {} is damaged: {}", name, parts.error().message());
-  return std::optional(std::move(parts).value());
+  return ReadObject{header.epoch, std::move(parts).value()};
 }
 
 }  // namespace
@@ -110,7 +113,7 @@ Result<std::vector<Index::Part>> decode_index(ByteView plain) {
   return parts;
 }
 
-Result<std::unique_ptr<Index>> Index::load(store::ObjectStore& store, const KeySet& keys, const OnDamaged& damaged) {
+Result<std::unique_ptr<Index>> Index::load(store::ObjectStore& store, KeySet& keys, const OnDamaged& damaged) {
   std::unique_ptr<Index> index(new Index());
   // What is decoded waits until its number is known, so that entries_ never grows by copying.
   std::vector<std::pair<Part, uint32_t>> waiting;
@@ -119,28 +122,27 @@ Result<std::unique_ptr<Index>> Index::load(store::ObjectStore& store, const KeyS
       seen;  // a pack may be in two objects: after a crash between the new one and the removal of the old
   const auto take = [&](const std::string& name) -> Result<void> {
     auto digest = digest_of_name(name);
-    auto parts = digest.ok()
-                     ? read_index_object(store, keys, name)
-                     : Result<std::optional<std::vector<Part>>>(digest.error().clone().with_code(ErrorCode::kDamaged));
-    if (!parts.ok()) {
-      const ErrorCode code = parts.error().code();
-      if (!damaged || (code != ErrorCode::kDamaged && code != ErrorCode::kInvalidData)) return std::move(parts).error();
-      damaged(name, parts.error());
+    auto read = digest.ok() ? read_index_object(store, keys, name)
+                            : Result<ReadObject>(digest.error().clone().with_code(ErrorCode::kDamaged));
+    if (!read.ok()) {
+      const ErrorCode code = read.error().code();
+      if (!damaged || (code != ErrorCode::kDamaged && code != ErrorCode::kInvalidData)) return std::move(read).error();
+      damaged(name, read.error());
       return {};
     }
-    if (!*parts && damaged) {
-      damaged(name, make_error(ErrorCode::kDamaged, "the key of its epoch is missing or damaged"));
-      return {};
-    }
-    if (!*parts) {
-      // What other objects know can still be read; nothing is written meanwhile (ensure_newest_known()).
-      log_warn("repo.index.unreadable", {{"object", name}, {"error", "the key of its epoch is missing or damaged"}});
-      index->objects_.push_back(*digest);
+    if (!read->parts) {
+      // What other objects know can still be read.
+      const Error error = make_error(ErrorCode::kDamaged, "the key of its epoch is missing or damaged");
+      if (damaged)
+        damaged(name, error);
+      else
+        log_warn("repo.index.unreadable", {{"object", name}, {"error", error.text()}});
+      index->unreadable_.push_back({*digest, read->epoch});
       return {};
     }
     const auto object = static_cast<uint32_t>(index->objects_.size());
     index->objects_.push_back(*digest);
-    for (Part& part : **parts) {
+    for (Part& part : *read->parts) {
       if (!seen.insert(part.pack.digest).second) continue;
       records += part.records.size();
       waiting.emplace_back(std::move(part), object);
@@ -200,6 +202,13 @@ std::span<const IndexEntry> Index::find(const BlockId& id) const {
   auto last = first;
   while (last != end && last->id == id) ++last;
   return {first, last};
+}
+
+std::string Index::unreadable_note() const {
+  std::set<uint32_t> epochs;
+  for (const Unreadable& each : unreadable_) epochs.insert(each.epoch);
+  if (epochs.empty()) return "";
+  return fmt::format("; the index of epoch {} is left out, as its key is missing or damaged", fmt::join(epochs, ", "));
 }
 
 Result<std::vector<ObjectDigest>> write_index(store::ObjectStore& store, const KeySet& keys, Random& random,

@@ -43,11 +43,16 @@ class Index {
     PackInfo pack;
     std::vector<PackRecord> records;  // raw_length and kind are not stored in the index: 0
   };
+  // An index object that was left out: the key of its epoch is missing or damaged.
+  struct Unreadable {
+    ObjectDigest object;
+    uint32_t epoch = 0;
+  };
   using OnDamaged = std::function<void(const std::string& object, const Error& error)>;
 
   // Reads every index object. Damaged ones are reported through `damaged` when
   // given (and left out), and fail the call otherwise.
-  static Result<std::unique_ptr<Index>> load(store::ObjectStore& store, const KeySet& keys,
+  static Result<std::unique_ptr<Index>> load(store::ObjectStore& store, KeySet& keys,
                                              const OnDamaged& damaged = nullptr);
   static std::unique_ptr<Index> from_parts(std::vector<Part> parts);
 
@@ -55,6 +60,9 @@ class Index {
   std::span<const IndexEntry> entries() const { return entries_; }  // sorted by id
   std::span<const PackInfo> packs() const { return packs_; }
   std::span<const ObjectDigest> objects() const { return objects_; }  // index objects that were read
+  std::span<const Unreadable> unreadable() const { return unreadable_; }
+  // For the end of a message about a block that is in no object that was read: "" where all were.
+  std::string unreadable_note() const;
 
  private:
   Index() = default;
@@ -64,6 +72,7 @@ class Index {
   std::vector<PackInfo> packs_;
   std::vector<IndexEntry> entries_;
   std::vector<ObjectDigest> objects_;
+  std::vector<Unreadable> unreadable_;
   std::vector<uint32_t> buckets_;  // first entry whose id begins with these 16 bits
 };
 

@@ -60,6 +60,16 @@ Result<std::vector<Index::Part>> read_parts(RepositoryAccess& repository, const 
   return TRY_CONTEXT(decode_index(plain), "object {}", object);
 }
 
+// Objects that can't be opened, as the key of their epoch is missing, are nobody's to rewrite; nor
+// are those that their writer took back.
+Result<bool> can_be_opened(RepositoryAccess& repository, const std::string& object) {
+  const auto bytes = repository.store().read(object, 0, ObjectHeader::kBytes);
+  if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) return false;
+  if (!bytes.ok()) return bytes.error().clone();
+  const ObjectHeader header = TRY(parse_object_header(bytes->view(), ObjectType::kIndex, object));
+  return repository.keys().knows_epoch(repository.store(), header.epoch);
+}
+
 // False only for what is proven absent.
 Result<bool> exists(store::ObjectStore& store, const std::string& object) {
   const auto info = store.stat(object);
@@ -72,18 +82,21 @@ Result<bool> exists(store::ObjectStore& store, const std::string& object) {
 
 Result<void> compact_index(RepositoryAccess& repository, const std::set<ObjectDigest>& deleted,
                            const std::set<ObjectDigest>& stored) {
-  std::map<std::string, uint64_t> objects;  // name -> size
-  size_t small = 0;
+  std::map<std::string, uint64_t> listed, objects;  // name -> size
   TRY(repository.store().list(kIndexPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
-    objects[info.name] = info.size_bytes;
-    small += info.size_bytes < kSmallBytes;
+    if (digest_of_name(info.name).ok()) listed[info.name] = info.size_bytes;  // else nobody's: check names it
     return {};
   }));
+  size_t small = 0;
+  for (const auto& [object, size_bytes] : listed) {
+    if (!TRY(can_be_opened(repository, object))) continue;
+    objects[object] = size_bytes;
+    small += size_bytes < kSmallBytes;
+  }
   const bool merge = small >= kManySmall;
   Rewriter rewriter(repository);
   bool any = false;
   for (const auto& [object, size_bytes] : objects) {
-    if (!digest_of_name(object).ok()) continue;  // nobody's: check names it
     auto parts = read_parts(repository, object);
     if (!parts.ok() && parts.error().code() == ErrorCode::kNotFound) continue;  // its writer took it back
     if (!parts.ok()) return std::move(parts).error();

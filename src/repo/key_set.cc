@@ -29,6 +29,12 @@ struct OpenedEpoch {
   crypto::Key id_key;
 };
 
+// The object is not there, or not whole. Any other trouble may be gone the next time.
+bool is_lost(const Error& error) {
+  return error.code() == ErrorCode::kNotFound || error.code() == ErrorCode::kDamaged ||
+         error.code() == ErrorCode::kInvalidData;
+}
+
 Result<OpenedEpoch> open_epoch(const KeySet& keys, uint32_t number, ByteView object, const std::string& name) {
   const ObjectHeader header = TRY(parse_object_header(object, ObjectType::kEpoch, name));
   if (header.epoch != number) return make_error(ErrorCode::kDamaged, "object {} is of epoch {}", name, header.epoch);
@@ -61,18 +67,31 @@ Result<void> KeySet::load_epoch(store::ObjectStore& store, uint32_t number) {
       add_epoch(std::move(opened->epoch), opened->id_key);
       return {};
     }
-    if (!first) first = std::move(opened).error();
+    if (!first || (is_lost(*first) && !is_lost(opened.error()))) first = std::move(opened).error();
   }
   return std::move(*first);
 }
 
-Result<void> KeySet::load_epochs(store::ObjectStore& store) {
+Result<bool> KeySet::knows_epoch(store::ObjectStore& store, uint32_t number) {
+  if (find(number)) return true;
+  auto loaded = load_epoch(store, number);
+  if (!loaded.ok() && !is_lost(loaded.error())) return std::move(loaded).error();
+  return loaded.ok();
+}
+
+// Of this repository, by the names of their objects.
+Result<std::set<uint32_t>> KeySet::list_epochs(store::ObjectStore& store) const {
   std::set<uint32_t> numbers;
   TRY(store.list(kEpochsPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
     if (const auto number = epoch_of_name(info.name, repository_id_)) numbers.insert(*number);
     return {};
   }));
   if (!numbers.empty()) note_epoch(*numbers.rbegin());
+  return numbers;
+}
+
+Result<void> KeySet::load_epochs(store::ObjectStore& store) {
+  const std::set<uint32_t> numbers = TRY(list_epochs(store));
   std::optional<Error> failure;
   for (const uint32_t number : numbers) {
     if (find(number)) continue;
@@ -113,15 +132,20 @@ void KeySet::note_epoch(uint32_t number) const {
   newest_seen_ = std::max(newest_seen_, number);
 }
 
-Result<void> KeySet::ensure_newest_known() const {
+Result<void> KeySet::ensure_newest_known(store::ObjectStore& store) {
+  TRY(list_epochs(store));
+  const uint32_t seen = [&] {
+    const std::lock_guard lock(mutex_);
+    return newest_seen_;
+  }();
   const uint32_t known = newest().number;
-  const std::lock_guard lock(mutex_);
-  if (newest_seen_ <= known) return {};
+  if (seen <= known || TRY(knows_epoch(store, seen))) return {};
   return make_error(ErrorCode::kDamaged,
-                    "epoch {} has begun, but its key can't be read: nothing is written under that of epoch {}",
-                    newest_seen_, known)
-      .with_hint(fmt::format("bring back object {} from a copy, or begin another epoch: holdfast key rotate",
-                             epoch_name(newest_seen_, repository_id_)));
+                    "epoch {} has begun, but its key can't be read: nothing is written under that of epoch {}", seen,
+                    known)
+      .with_hint(fmt::format("bring back object {} from a copy, or begin another epoch: holdfast key rotate, then "
+                             "holdfast check --repair-index",
+                             epoch_name(seen, repository_id_)));
 }
 
 std::vector<uint32_t> KeySet::epochs() const {

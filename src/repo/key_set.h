@@ -34,15 +34,18 @@ class KeySet {
   // open for long meets packs of a later epoch). kDamaged when there is none.
   Result<void> load_epochs(store::ObjectStore& store);
   void add_epoch(EpochKey epoch, const crypto::Key& id_key);
+  // Whether the key of an epoch is known. One that is not is looked for in the store, as it may have
+  // begun since: false only where it is missing there, or damaged.
+  Result<bool> knows_epoch(store::ObjectStore& store, uint32_t number);
 
   // kDamaged when no such epoch is known.
   Result<const crypto::Key*> epoch_key(uint32_t number) const;
   const EpochKey& newest() const;
   // That an epoch of this number has begun: something is sealed under it.
   void note_epoch(uint32_t number) const;
-  // Call it before anything is sealed: kDamaged when the key of a newer epoch than newest() is
-  // missing or damaged. To go on under an older one would undo a rotation in silence.
-  Result<void> ensure_newest_known() const;
+  // Call it before anything is sealed. Learns of epochs that have begun since; kDamaged when the key of
+  // the newest is missing or damaged. To go on under an older one would undo a rotation in silence.
+  Result<void> ensure_newest_known(store::ObjectStore& store);
   std::vector<uint32_t> epochs() const;
   const EpochKey* find(uint32_t number) const;
   const crypto::Key& root() const { return root_; }
@@ -58,6 +61,7 @@ class KeySet {
 
  private:
   Result<void> load_epoch(store::ObjectStore& store, uint32_t number);
+  Result<std::set<uint32_t>> list_epochs(store::ObjectStore& store) const;
 
   const std::string repository_id_;
   const crypto::Key root_;

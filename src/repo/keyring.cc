@@ -77,6 +77,16 @@ Result<std::string> match_slot(RepositoryAccess& repository, const std::string& 
   return *found.begin();
 }
 
+// 0 of what is damaged or gone. A header alone proves nothing: it may be what is damaged.
+Result<uint32_t> epoch_of_object(RepositoryAccess& repository, const std::string& object) {
+  const auto bytes = digest_of_name(object).ok() ? read_digested(repository.store(), object)
+                                                 : Result<Bytes>(make_error(ErrorCode::kNotFound, "not ours"));
+  const auto header = bytes.ok() ? parse_any_object_header(bytes->view(), object) : bytes.error().clone();
+  if (header.ok()) return header->epoch;
+  if (header.error().code() == ErrorCode::kDamaged || header.error().code() == ErrorCode::kNotFound) return uint32_t{0};
+  return header.error().clone();
+}
+
 // A number is used once, also where the key of it is lost: what is sealed under it may be there yet.
 Result<uint32_t> next_epoch_number(RepositoryAccess& repository) {
   uint32_t last = repository.keys().newest().number;
@@ -86,16 +96,16 @@ Result<uint32_t> next_epoch_number(RepositoryAccess& repository) {
       objects.push_back(info.name);
       return {};
     }));
-    for (const std::string& object : objects) {
-      const auto bytes = repository.store().read(object, 0, ObjectHeader::kBytes);
-      const auto header = bytes.ok() ? parse_any_object_header(bytes->view(), object) : bytes.error().clone();
-      if (header.ok()) last = std::max(last, header->epoch);
-    }
+    for (const std::string& object : objects) last = std::max(last, TRY(epoch_of_object(repository, object)));
   }
   TRY(repository.store().list(kEpochsPrefix, [&](const store::ObjectInfo& info) -> Result<void> {
     last = std::max(last, epoch_of_name(info.name, repository.id()).value_or(0));
     return {};
   }));
+  if (last == UINT32_MAX) {
+    return make_error(ErrorCode::kRefused, "an object claims to be of epoch {}: no other can begin after it", last)
+        .with_hint("no rotation has made it: see what is wrong with: holdfast check");
+  }
   return last + 1;
 }
 

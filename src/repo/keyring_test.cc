@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "repo/check.h"
+#include "repo/collect.h"
+#include "repo/index.h"
 #include "repo/key_set.h"
 #include "repo/keyring.h"
 #include "repo/lease.h"
@@ -21,6 +24,23 @@ struct KeyringTest : testing::Test {
   std::unique_ptr<Repository> repository = scratch.init();
   Progress progress;
 
+  BlockId put(Repository& into, std::string_view text) {
+    const auto session = WriteSession::begin(into, {}).value();
+    const BlockId id = session->put(BlockKind::kData, as_bytes(text)).value();
+    Point point = ScratchRepository::point(std::string(text));
+    EXPECT_TRUE(session->commit(point).ok());
+    return id;
+  }
+  std::string object_of_epoch(const std::string& prefix, uint32_t epoch) {
+    for (const std::string& name : scratch.names(prefix)) {
+      if (parse_any_object_header(scratch.get(name).view(), name)->epoch == epoch) return name;
+    }
+    return "";
+  }
+  void lose_epoch(uint32_t number) {
+    for (const char* suffix : {"", ".copy"})
+      EXPECT_TRUE(scratch.store->remove(epoch_name(number, repository->id()) + suffix).ok());
+  }
   bool opens(std::string_view passphrase) {
     return open_repository(scratch.environment, Secret::from_text(passphrase)).ok();
   }
@@ -101,13 +121,6 @@ TEST_F(KeyringTest, ChangingToThePassphraseThatItHasChangesNothing) {
 TEST_F(KeyringTest, RotatesForWhatComesAndKeepsReadingWhatWas) {
   const auto old_session_reader = scratch.open().value();
   const auto logs = open_log_store(*repository);
-  const auto put = [&](Repository& into, std::string_view text) {
-    const auto session = WriteSession::begin(into, {}).value();
-    const BlockId id = session->put(BlockKind::kData, as_bytes(text)).value();
-    Point point = ScratchRepository::point(std::string(text));
-    EXPECT_TRUE(session->commit(point).ok());
-    return id;
-  };
   const BlockId before = put(*repository, "before");
   ASSERT_EQ(rotate_epoch(*repository, false, progress).value().number, 2u);
   const BlockId after = put(*repository, "after");
@@ -149,6 +162,96 @@ TEST_F(KeyringTest, ARotationIsNotUndoneInSilenceWhereItsKeyIsLostOrDamaged) {
   const auto opened = scratch.open().value();
   EXPECT_EQ(rotate_epoch(*opened, false, progress).value().number, 3u);
   EXPECT_TRUE(WriteSession::begin(*opened, {}).ok());
+  const std::string mark = scratch.names("index/").size() == 2 ? object_of_epoch("index/", 2) : "";
+  const auto collected = collect(*opened, {}, progress);
+  ASSERT_TRUE(collected.ok()) << collected.error().text();
+  EXPECT_EQ(collected->notes,
+            std::vector<std::string>{"object " + mark +
+                                     " stays: the key of epoch 2 is missing or damaged (holdfast check "
+                                     "--repair-index)"});
+  ASSERT_TRUE(rebuild_index(*opened, progress).ok());
+  EXPECT_EQ(collect(*opened, {}, progress)->notes, std::vector<std::string>{});
+}
+
+TEST_F(KeyringTest, SaysWhatALostEpochTakesFromTheIndex) {
+  ASSERT_TRUE(rotate_epoch(*repository, false, progress).ok());
+  const BlockId block = put(*repository, "after");
+  lose_epoch(2);
+  const auto read = scratch.open().value()->read_block(block);
+  EXPECT_EQ(outcome(read), "not-found: no index knows block " + block.hex() +
+                               "; the index of epoch 2 is left out, as its key is missing or damaged");
+}
+
+// Somebody does something just before the index is listed.
+class BesideTheIndex final : public store::PassingStore {
+ public:
+  using PassingStore::PassingStore;
+  std::function<void()> before;
+  Result<void> list(std::string_view prefix,
+                    const std::function<Result<void>(const store::ObjectInfo&)>& visit) override {
+    if (prefix == "index/" && before) std::exchange(before, nullptr)();
+    return PassingStore::list(prefix, visit);
+  }
+};
+
+TEST_F(KeyringTest, LearnsOfAnEpochThatBeginsWhileTheIndexIsRead) {
+  BesideTheIndex store(*scratch.store);
+  Environment environment{store, system_clock(), *scratch.random};
+  BlockId block;
+  const BlockId other = put(*repository, "before");
+  for (const bool writes : {false, true}) {
+    const auto opened = open_repository(environment, ScratchRepository::passphrase()).value();
+    store.before = [&] {
+      ASSERT_TRUE(rotate_epoch(*repository, false, progress).ok());
+      block = put(*repository, writes ? "one" : "another");
+    };
+    EXPECT_EQ(writes ? outcome(WriteSession::begin(*opened, {})) : outcome(opened->read_block(other)), "ok");
+    EXPECT_EQ(outcome(opened->read_block(block)), "ok");
+  }
+}
+
+TEST_F(KeyringTest, AReceiverLearnsOfARotationBehindALostEpoch) {
+  const auto receiver = scratch.open().value();
+  ASSERT_TRUE(rotate_epoch(*repository, false, progress).ok());
+  lose_epoch(2);
+  ASSERT_EQ(rotate_epoch(*scratch.open().value(), false, progress)->number, 3u);
+  ASSERT_TRUE(open_log_store(*receiver)->put("db", {"0001", {}, {}}).ok());
+  EXPECT_EQ(parse_log_prefix(scratch.get("log/db/0001").view(), "0001")->header.epoch, 3u);
+}
+
+// A store that does not answer for index objects.
+class UnreadableIndex final : public store::PassingStore {
+ public:
+  using PassingStore::PassingStore;
+  Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override {
+    TRY(answer(name));
+    return PassingStore::read(name, offset, length);
+  }
+  Result<Bytes> read_all(std::string_view name) override {
+    TRY(answer(name));
+    return PassingStore::read_all(name);
+  }
+
+ private:
+  static Result<void> answer(std::string_view name) {
+    if (name.starts_with("index/")) return make_error(ErrorCode::kUnavailable, "no answer");
+    return {};
+  }
+};
+
+TEST_F(KeyringTest, ANumberOfAnEpochIsTakenFromWhatIsProven) {
+  ASSERT_TRUE(rotate_epoch(*repository, false, progress).ok());
+  UnreadableIndex silent(*scratch.store);
+  Environment environment{silent, system_clock(), *scratch.random};
+  const auto opened = open_repository(environment, ScratchRepository::passphrase()).value();
+  EXPECT_EQ(outcome(rotate_epoch(*opened, false, progress)), "unavailable: no answer");
+  scratch.flip(object_of_epoch("index/", 2), 15, 0xff);
+  EXPECT_EQ(rotate_epoch(*repository, false, progress)->number, 3u);
+  const auto key = crypto::Key::generate(*scratch.random);
+  const Bytes forged = seal_object(key, UINT32_MAX, ObjectType::kIndex, encode_index({}).view(), {}, *scratch.random);
+  ASSERT_TRUE(create_digested(*scratch.store, "index/", forged.view()).ok());
+  EXPECT_EQ(outcome(rotate_epoch(*repository, false, progress)),
+            "refused: an object claims to be of epoch 4294967295: no other can begin after it");
 }
 
 TEST_F(KeyringTest, RotatesAlsoForAReceiverThatRunsOn) {

@@ -50,10 +50,12 @@ std::string user_name() {
 }
 
 nlohmann::json to_json(const LeaseInfo& lease) {
-  return {{"kind", lease_kind_name(lease.kind)},      {"host", printable_text(lease.host)},
-          {"user", printable_text(lease.user)},       {"pid", lease.pid},
-          {"purpose", printable_text(lease.purpose)}, {"since_ns", lease.since.ns},
-          {"expires_ns", lease.expires.ns},           {"process", lease.process}};
+  nlohmann::json json = {{"kind", lease_kind_name(lease.kind)},      {"host", printable_text(lease.host)},
+                         {"user", printable_text(lease.user)},       {"pid", lease.pid},
+                         {"purpose", printable_text(lease.purpose)}, {"since_ns", lease.since.ns},
+                         {"expires_ns", lease.expires.ns},           {"process", lease.process}};
+  if (!lease.point.empty()) json["point"] = lease.point;
+  return json;
 }
 
 Result<LeaseKind> parse_kind(const std::string& name) {
@@ -77,6 +79,7 @@ Result<LeaseInfo> decode_lease(ByteView bytes, const std::string& object, const 
   lease.since.ns = TRY(signed_field(json, "since_ns"));
   lease.expires.ns = TRY(signed_field(json, "expires_ns"));
   if (json.contains("process")) lease.process = TRY(string_field(json, "process"));
+  if (json.contains("point")) lease.point = TRY(string_field(json, "point"));
   return lease;
 }
 
@@ -284,15 +287,16 @@ Result<void> Lease::release() {
   return remove_objects();
 }
 
-Result<void> Lease::conclude() {
+Result<void> Lease::conclude(const std::string& point) {
   stop_renewing();
   std::lock_guard lock(mutex_);
   if (released_) return {};
-  released_ = true;
+  info_.point = point;
   TRY(create_next(TRY(environment_.store.server_time())));
   objects_.pop_back();
   objects_.insert(objects_.begin(), doubtful_.begin(), doubtful_.end());
   TRY(remove_objects());
+  released_ = true;
   // Where nobody collects they would become more with each commit.
   TRY(sweep_leases(environment_.store, kVisibilityMargin));
   return {};

@@ -34,6 +34,7 @@ struct LeaseInfo {
   Time since;           // when it was first taken: read before the object was made
   Time expires;
   std::string object;  // its newest object's name
+  std::string point;   // of a writer that has concluded: what it has committed, in hex; else ""
 };
 
 struct LeaseOptions {
@@ -66,11 +67,11 @@ class Lease {
   Result<void> renew();
   // Removes the lease's objects. Later calls do nothing.
   Result<void> release();
-  // For a writer that has committed: ends the lease, and leaves a last object that says when. A
-  // collector whose listing of the points may be older than the commit sees by it that there was
-  // somebody. Removes those that others left so long ago that none looks for them. On failure the
-  // lease ends by itself.
-  Result<void> conclude();
+  // For a writer that has committed `point`: ends the lease, and leaves a last object that says
+  // when and what. Who sees a listing of the points that is older than the commit knows by it that
+  // there is one more. Removes those that others left so long ago that none looks for them. On
+  // failure the lease is held until it is released.
+  Result<void> conclude(const std::string& point);
 
   LeaseInfo info() const;
 

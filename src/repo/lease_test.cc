@@ -177,10 +177,36 @@ TEST_F(LeaseTest, sweep_removes_what_ended_and_nothing_else) {
 
 TEST_F(LeaseTest, what_commits_leave_does_not_pile_up) {
   for (int i = 0; i < 5; i++) {
-    ASSERT_TRUE(take(LeaseKind::kWriter)->conclude().ok());
+    ASSERT_TRUE(take(LeaseKind::kWriter)->conclude("").ok());
     EXPECT_EQ(objects("leases/").size(), 1u);
     clock_.advance(kVisibilityMargin);
   }
+}
+
+// A store that takes nothing more once it is full.
+class FullStore : public store::PassingStore {
+ public:
+  using PassingStore::PassingStore;
+  bool full = false;
+  Result<void> create(std::string_view name, ByteView content) override {
+    if (full) return make_error(ErrorCode::kNoSpace, "full");
+    return PassingStore::create(name, content);
+  }
+};
+
+TEST_F(LeaseTest, is_released_where_it_could_not_be_concluded) {
+  FullStore store(*store_);
+  Environment environment{store, clock_, *random_};
+  auto lease = Lease::take(environment, {LeaseKind::kWriter, "test", Duration::hours(1), false}).value();
+  store.full = true;
+  EXPECT_EQ(lease->conclude("").error().code(), ErrorCode::kNoSpace);
+  lease.reset();
+  EXPECT_TRUE(objects("leases/").empty());
+}
+
+TEST_F(LeaseTest, says_what_its_writer_has_committed) {
+  ASSERT_TRUE(take(LeaseKind::kWriter)->conclude("abcd").ok());
+  EXPECT_EQ(recent_leases(*store_, kVisibilityMargin).value().at(0).point, "abcd");
 }
 
 TEST_F(LeaseTest, renews_itself_in_the_background) {

@@ -36,7 +36,8 @@ class StoredLogs final : public LogStore {
     // A record that is just being re-sealed is there, though its name may be free.
     const bool moving = TRY(exists(log_moving_name(stream, record.name)));
     if (!moving) {
-      TRY(notice_rotation());
+      // A receiver runs for months: what it stores after a rotation is sealed under the new key.
+      TRY(repository_.keys().ensure_newest_known(repository_.store()));
       const Bytes object =
           TRY(encode_log_record(repository_.keys(), repository_.random(), log_context(stream, record.name),
                                 record.header.view(), record.body.view(), level_));
@@ -166,17 +167,10 @@ class StoredLogs final : public LogStore {
     return absent(stream, name);
   }
 
-  // A receiver runs for months: what it stores after a rotation is sealed under the new key.
-  Result<void> notice_rotation() {
-    KeySet& keys = repository_.keys();
-    if (TRY(exists(epoch_name(keys.newest().number + 1, repository_.id())))) TRY(keys.load_epochs(repository_.store()));
-    return keys.ensure_newest_known();
-  }
-
   // The record may be of an epoch that began after we opened the repository.
   Result<void> know_epoch(ByteView object, const std::string& object_name) {
     const ObjectHeader header = TRY(parse_object_header(object, ObjectType::kLogRecord, object_name));
-    if (!repository_.keys().find(header.epoch)) TRY(repository_.keys().load_epochs(repository_.store()));
+    TRY(repository_.keys().knows_epoch(repository_.store(), header.epoch));
     return {};
   }
 

@@ -338,6 +338,29 @@ TEST(Retention, a_point_with_faults_pushes_out_none_that_is_whole) {
   EXPECT_EQ(counted[5].reasons, (std::vector<std::string>{"newest", "last 2"}));
 }
 
+// A database's log would else be kept for ever for the sake of a file that nobody can read.
+TEST(Retention, what_is_kept_for_having_no_faults_needs_the_logs_of_the_faulty_alone) {
+  std::vector<Point> points;
+  for (int i = 0; i < 6; i++)
+    points.push_back(point_of(kNow - Duration::hours(5 - i), static_cast<uint64_t>(i), {"db", "data"}));
+  for (const size_t i : {4u, 5u}) points[i].snapshots[1].faults = {"secret.txt: permission denied"};
+  RetentionFacts facts;
+  facts.components = {"db", "data"};
+  RetentionPolicy policy;
+  policy.keep_last = 3;
+  auto decisions = decide(policy, points, facts, kNow);
+  EXPECT_FALSE(decisions[0].keep);
+  for (const size_t i : {1u, 2u}) EXPECT_EQ(decisions[i].logs_of, std::set<std::string>{"data"}) << i;
+  for (const size_t i : {3u, 4u, 5u}) EXPECT_EQ(decisions[i].logs_of, std::nullopt) << i;
+  policy = {};
+  policy.keep_within = Duration::seconds(1);
+  decisions = decide(policy, points, facts, kNow);
+  EXPECT_EQ(decisions[3].reasons, std::vector<std::string>{"newest without faults"});
+  EXPECT_EQ(decisions[3].logs_of, std::set<std::string>{"data"});
+  facts.held = {{points[3].id, "audit"}};
+  EXPECT_EQ(decide(policy, points, facts, kNow)[3].logs_of, std::nullopt);
+}
+
 TEST(Retention, what_is_astray_is_not_the_only_one_that_stays) {
   RetentionPolicy policy;
   policy.keep_last = 1;

@@ -22,7 +22,7 @@ class Rebuilder {
     std::vector<std::string> damaged;
     const auto index = TRY(load_index_despite_damage(
         repository_, [&](const std::string& object, const Error&) { damaged.push_back(object); }));
-    TRY(repository_.keys().ensure_newest_known());
+    TRY(repository_.keys().ensure_newest_known(repository_.store()));
     std::set<ObjectDigest> known;
     for (const PackInfo& pack : index->packs()) known.insert(pack.digest);
     std::map<ObjectDigest, uint64_t> missing;

@@ -219,20 +219,29 @@ class OpenRepository final : public RepositoryAccess {
       }
       if (!gone) break;
     }
-    if (!failure) return make_error(ErrorCode::kNotFound, "no index knows block {}", id.hex());
+    if (!failure) {
+      const std::string note = TRY(index())->unreadable_note();
+      return make_error(ErrorCode::kNotFound, "no index knows block {}{}", id.hex(), note)
+          .with_hint(note.empty() ? "" : "if a pack has it this finds it: holdfast check --repair-index");
+    }
     if (failure->code() != ErrorCode::kNotFound) return std::move(*failure);
     return make_error(ErrorCode::kDamaged, "block {} can't be read: {}", id.hex(), failure->message());
   }
 
-  // False where the index objects are still those that were read: of a lost pack every block comes
-  // here, and the index is large.
+  // False where the index objects that can be read are still those that were: of a lost pack every
+  // block comes here, and the index is large.
   Result<bool> forget_outdated_index() {
     const auto loaded = TRY(index());
     std::vector<std::string> known, stored;
     for (const ObjectDigest& object : loaded->objects()) known.push_back(index_name(object));
+    bool readable_now = false;
+    for (const Index::Unreadable& each : loaded->unreadable()) {
+      known.push_back(index_name(each.object));
+      readable_now |= TRY(keys_->knows_epoch(store(), each.epoch));
+    }
     TRY(list_names(kIndexPrefix, stored));
     std::sort(known.begin(), known.end());
-    if (known == stored) return false;
+    if (known == stored && !readable_now) return false;
     const std::lock_guard lock(index_mutex_);
     if (index_ == loaded) index_.reset();
     return true;
@@ -259,7 +268,7 @@ class OpenRepository final : public RepositoryAccess {
 
   // The key of an epoch, which may have begun after we opened the repository.
   Result<const crypto::Key*> epoch_key(uint32_t number) {
-    if (!keys_->find(number)) TRY(keys_->load_epochs(store()));
+    TRY(keys_->knows_epoch(store(), number));
     return keys_->epoch_key(number);
   }
 

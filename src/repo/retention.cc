@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -67,7 +68,19 @@ class Decider {
               [](const Point* a, const Point* b) { return a->time != b->time ? a->time > b->time : a->id < b->id; });
   }
 
+  // Of a point that is kept only because newer ones have faults: the components that they have them in.
+  std::optional<std::set<std::string>> logs_of(const Point& point) const {
+    if (ordinary_.contains(point.id)) return std::nullopt;
+    std::set<std::string> components;
+    for (const Snapshot& snapshot : point.snapshots) {
+      if (snapshot.faults.empty() && faulty_now_.contains({point.stack, snapshot.component}))
+        components.insert(snapshot.component);
+    }
+    return components;
+  }
+
   std::map<PointId, std::vector<std::string>> reasons() {
+    find_faulty();
     protect_newest();
     if (policy_.empty()) keep_all();
     keep_held_and_young();
@@ -77,13 +90,23 @@ class Decider {
   }
 
  private:
-  static std::string group_of(const Point& point) {
+  static std::string group_of(const Point& point, bool faults_apart) {
     std::set<std::string> components;
     for (const Snapshot& snapshot : point.snapshots)
-      components.insert(snapshot.component + (snapshot.faults.empty() ? "" : "\1"));
+      components.insert(snapshot.component + (faults_apart && !snapshot.faults.empty() ? "\1" : ""));
     std::string group = point.stack;
     for (const std::string& component : components) group += '\0' + component;
     return group;
+  }
+
+  void find_faulty() {
+    Names seen;
+    for (const Point* point : by_age_) {
+      for (const Snapshot& snapshot : point->snapshots) {
+        const bool newest = seen.insert({point->stack, snapshot.component}).second;
+        if (newest && !snapshot.faults.empty()) faulty_now_.insert({point->stack, snapshot.component});
+      }
+    }
   }
 
   bool is_astray(const Point& point, const std::string& component) const {
@@ -116,7 +139,7 @@ class Decider {
     const std::string leading_on = first ? "" : " that leads on";
     if (of == Of::kAny) return keep(point, reason + leading_on);
     if (!is_kept_as(point, reason) && !is_kept_as(point, reason + leading_on))
-      keep(point, reason + " without faults" + leading_on);
+      note(point, reason + " without faults" + leading_on);
   }
 
   // Whether a point is the first of anything, and the first that is not astray.
@@ -191,24 +214,35 @@ class Decider {
     if (!is_kept_as(point, reason)) keep(point, reason);
   }
 
+  // What the rules keep where faults do not count is kept whatever there is; they keep more, as
+  // points with faults are counted apart.
   void keep_by_rules() {
+    std::set<PointId> kept;
+    apply_rules(false, [&](const Point& point, const std::string&) { kept.insert(point.id); });
+    ordinary_.insert(kept.begin(), kept.end());
+    apply_rules(true, [&](const Point& point, const std::string& reason) { note(point, reason); });
+  }
+
+  using Keep = std::function<void(const Point& point, const std::string& reason)>;
+
+  void apply_rules(bool faults_apart, const Keep& keep) const {
     const Rule rules[] = {{policy_.keep_hourly, "hourly", hour_label},
                           {policy_.keep_daily, "daily", day_label},
                           {policy_.keep_weekly, "weekly", week_label},
                           {policy_.keep_monthly, "monthly", month_label},
                           {policy_.keep_yearly, "yearly", year_label}};
     std::map<std::string, std::vector<const Point*>> groups;
-    for (const Point* point : by_age_) groups[group_of(*point)].push_back(point);
+    for (const Point* point : by_age_) groups[group_of(*point, faults_apart)].push_back(point);
     for (const auto& [group, points] : groups) {
       for (size_t i = 0; i < points.size() && i < policy_.keep_last; i++) {
         keep(*points[i], fmt::format("last {}", policy_.keep_last));
       }
-      for (const Rule& rule : rules) keep_newest_of_each(points, rule);
+      for (const Rule& rule : rules) keep_newest_of_each(points, rule, keep);
     }
   }
 
   // The newest point of each of the last `count` hours (days, ...) that have one.
-  void keep_newest_of_each(const std::vector<const Point*>& points, const Rule& rule) {
+  static void keep_newest_of_each(const std::vector<const Point*>& points, const Rule& rule, const Keep& keep) {
     std::string last;
     uint32_t kept = 0;
     for (const Point* point : points) {
@@ -221,7 +255,11 @@ class Decider {
     }
   }
 
-  void keep(const Point& point, std::string reason) { reasons_[point.id].push_back(std::move(reason)); }
+  void keep(const Point& point, std::string reason) {
+    ordinary_.insert(point.id);
+    note(point, std::move(reason));
+  }
+  void note(const Point& point, std::string reason) { reasons_[point.id].push_back(std::move(reason)); }
 
   const RetentionPolicy& policy_;
   const RetentionFacts& facts_;
@@ -229,6 +267,8 @@ class Decider {
   const Time now_;
   std::vector<const Point*> by_age_;  // newest first
   std::map<PointId, std::vector<std::string>> reasons_;
+  std::set<PointId> ordinary_;  // kept also if nothing had faults
+  Names faulty_now_;            // stack and component of newest snapshots with faults
 };
 
 // When it was stored it was dated in the future, by the store's clock.
@@ -257,7 +297,8 @@ std::vector<RetentionDecision> decide(const RetentionPolicy& policy, const std::
     past.push_back(&point);
     if (!was_ahead(point, stored)) credible.push_back(&point);
   }
-  auto reasons = Decider(policy, credible, facts, now).reasons();
+  Decider decider(policy, credible, facts, now);
+  auto reasons = decider.reasons();
   // What would be kept if every date were right stays as well, yet takes nobody's place.
   if (credible.size() < past.size()) {
     auto others = Decider(policy, past, facts, now).reasons();
@@ -270,10 +311,12 @@ std::vector<RetentionDecision> decide(const RetentionPolicy& policy, const std::
   }
   std::vector<RetentionDecision> decisions;
   for (const Point& point : points) {
-    RetentionDecision decision{point.id, point.time, false, {}};
+    RetentionDecision decision{point.id, point.time, false, {}, {}};
     if (const auto found = reasons.find(point.id); found != reasons.end()) {
       decision.keep = true;
       decision.reasons = found->second;
+      if (std::find(credible.begin(), credible.end(), &point) != credible.end())
+        decision.logs_of = decider.logs_of(point);
     }
     decisions.push_back(std::move(decision));
   }

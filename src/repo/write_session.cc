@@ -133,7 +133,7 @@ class Session final : public WriteSession {
       const std::lock_guard lock(mutex_);
       stats_.stored_bytes += info->size_bytes;
     }
-    ignore(lease_->conclude(), "the point is committed; a lease that stays ends by itself");
+    ignore(lease_->conclude(id.hex()), "the point is committed; the lease is released with us, or ends by itself");
     return id;
   }
 
@@ -341,7 +341,7 @@ Result<std::unique_ptr<WriteSession>> begin_session(Repository& repository, cons
   const std::set<ObjectDigest> tombstoned = TRY(tombstoned_packs(ours.store()));
   TRY(ours.refresh());
   auto index = TRY(ours.index());
-  TRY(ours.keys().ensure_newest_known());
+  TRY(ours.keys().ensure_newest_known(ours.store()));
   const auto stored = TRY(stored_packs(ours.store()));
   std::set<ObjectDigest> avoid = TRY(noted_damaged_packs(ours.store()));
   avoid.insert(internals.avoid.begin(), internals.avoid.end());

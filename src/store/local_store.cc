@@ -40,6 +40,10 @@ class LocalStore final : public ObjectStore {
   Result<void> learn_identity() {
     const struct stat status = TRY(fs_.stat(directory_));
     if (!S_ISDIR(status.st_mode)) return make_error(ErrorCode::kUnavailable, "{} is not a directory", directory_);
+    // A command is refused before it does anything, not in the middle of its work.
+    for (const DirectoryEntry& entry : TRY(fs_.list(directory_))) {
+      if (entry.type == DT_LNK && check_name(entry.name).ok()) TRY(ensure_no_link(join_path(directory_, entry.name)));
+    }
     auto mark = read_mark();
     const std::lock_guard lock(mutex_);
     identity_ = Identity{status.st_dev, status.st_ino};
@@ -162,7 +166,9 @@ class LocalStore final : public ObjectStore {
     if (!status.ok()) return status.error().clone();
     if (S_ISLNK(status->st_mode))
       return make_error(ErrorCode::kRefused, "{} is a symbolic link, not a folder of the store", path)
-          .with_hint("put the folder that it leads to in its place");
+          .with_hint(
+              "mount the folder that it leads to in its place (mount --bind), or have all of the repository there and "
+              "name that in 'location'");
     const std::lock_guard lock(mutex_);
     no_links_.insert(path);
     return {};
