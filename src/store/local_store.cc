@@ -40,10 +40,6 @@ class LocalStore final : public ObjectStore {
   Result<void> learn_identity() {
     const struct stat status = TRY(fs_.stat(directory_));
     if (!S_ISDIR(status.st_mode)) return make_error(ErrorCode::kUnavailable, "{} is not a directory", directory_);
-    // A command is refused before it does anything, not in the middle of its work.
-    for (const DirectoryEntry& entry : TRY(fs_.list(directory_))) {
-      if (entry.type == DT_LNK && check_name(entry.name).ok()) TRY(ensure_no_link(join_path(directory_, entry.name)));
-    }
     auto mark = read_mark();
     const std::lock_guard lock(mutex_);
     identity_ = Identity{status.st_dev, status.st_ino};
