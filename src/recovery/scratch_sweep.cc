@@ -62,6 +62,7 @@ Result<void> rewrite(FileSystem& fs, const std::string& registry,
   std::vector<std::string> directories = before;
   change(directories);
   if (directories == before) return {};
+  if (directories.empty()) return fs.remove_file(file_of(registry));
   return write_file_durably(fs, file_of(registry), as_bytes(nlohmann::json(directories).dump(2) + "\n"));
 }
 
