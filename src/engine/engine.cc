@@ -105,7 +105,8 @@ void Engine::take_up_lost_attempts() {
 // Only an end that is missing or open can be settled.
 Result<void> Engine::check_settlements() const {
   TRY(check_lost_attempts());
-  for (const auto& [id, as] : options_.settle) {
+  for (const auto& [step, as] : options_.settle) {
+    const std::string& id = step;
     const size_t mark = id.find('~');
     const std::string suffix = mark == std::string::npos ? "" : id.substr(mark);
     const bool known = state_.plan.find(id.substr(0, mark)) != nullptr &&
