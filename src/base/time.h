@@ -20,15 +20,21 @@ constexpr int64_t saturating_difference(int64_t a, int64_t b) {
   if (!__builtin_sub_overflow(a, b, &difference)) return difference;
   return b < 0 ? INT64_MAX : INT64_MIN;
 }
+constexpr int64_t saturating_product(int64_t a, int64_t b) {
+  int64_t product = 0;
+  if (!__builtin_mul_overflow(a, b, &product)) return product;
+  return (a < 0) == (b < 0) ? INT64_MAX : INT64_MIN;
+}
 
-// Nanoseconds. A type of its own so that seconds and nanoseconds can't be mixed.
+// Nanoseconds. A type of its own so that seconds and nanoseconds can't be mixed. Saturates,
+// as Time does.
 struct Duration {
   int64_t ns = 0;
   static constexpr Duration nanoseconds(int64_t n) { return {n}; }
-  static constexpr Duration microseconds(int64_t n) { return {n * 1'000}; }
-  static constexpr Duration milliseconds(int64_t n) { return {n * 1'000'000}; }
-  static constexpr Duration seconds(int64_t n) { return {n * 1'000'000'000}; }
-  static constexpr Duration hours(int64_t n) { return seconds(n * 3600); }
+  static constexpr Duration microseconds(int64_t n) { return {saturating_product(n, 1'000)}; }
+  static constexpr Duration milliseconds(int64_t n) { return {saturating_product(n, 1'000'000)}; }
+  static constexpr Duration seconds(int64_t n) { return {saturating_product(n, 1'000'000'000)}; }
+  static constexpr Duration hours(int64_t n) { return seconds(saturating_product(n, 3600)); }
   constexpr double in_seconds() const { return static_cast<double>(ns) / 1e9; }
   constexpr int64_t in_milliseconds() const { return ns / 1'000'000; }
   auto operator<=>(const Duration&) const = default;
@@ -38,17 +44,10 @@ struct Duration {
 // 1678 to 2262. What is read from bytes may say anything: beyond these it saturates.
 struct Time {
   int64_t ns = 0;
-  static constexpr Time from_unix_seconds(int64_t s) { return scaled(s, 1'000'000'000); }
-  static constexpr Time from_unix_microseconds(int64_t us) { return scaled(us, 1'000); }
+  static constexpr Time from_unix_seconds(int64_t s) { return {saturating_product(s, 1'000'000'000)}; }
+  static constexpr Time from_unix_microseconds(int64_t us) { return {saturating_product(us, 1'000)}; }
   constexpr int64_t unix_seconds() const { return ns / 1'000'000'000; }
   auto operator<=>(const Time&) const = default;
-
- private:
-  static constexpr Time scaled(int64_t count, int64_t unit_ns) {
-    if (count > INT64_MAX / unit_ns) return {INT64_MAX};
-    if (count < INT64_MIN / unit_ns) return {INT64_MIN};
-    return {count * unit_ns};
-  }
 };
 
 constexpr Time operator+(Time t, Duration d) { return {saturating_sum(t.ns, d.ns)}; }

@@ -142,6 +142,13 @@ TEST(Time, StopsAtItsEnds) {
   EXPECT_EQ((kFirst - kLast).ns, INT64_MIN);
 }
 
+TEST(Duration, StopsAtItsEnds) {
+  EXPECT_EQ(Duration::milliseconds(INT64_MAX).ns, INT64_MAX);
+  EXPECT_EQ(Duration::milliseconds(INT64_MIN).ns, INT64_MIN);
+  EXPECT_EQ(Duration::hours(INT64_MAX / 2).ns, INT64_MAX);
+  EXPECT_EQ(Duration::seconds(-3).ns, -3'000'000'000);
+}
+
 TEST(Duration, ReadsNumbersWithUnits) {
   const std::pair<const char*, Duration> cases[] = {
       {"250ms", Duration::milliseconds(250)}, {"30s", Duration::seconds(30)},

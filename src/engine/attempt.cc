@@ -3,6 +3,7 @@
 #include <cctype>
 
 #include "base/encoding.h"
+#include "base/json_number.h"
 #include "crypto/digest.h"
 
 namespace holdfast::engine {
@@ -57,14 +58,14 @@ std::string end_words(const AttemptEnd& end) {
 Result<AttemptEnd> AttemptEnd::from_json(const Json& json) {
   try {
     AttemptEnd end;
-    end.exit_status = json.at("status").get<int>();
-    end.signal = json.at("signal").get<int>();
+    end.exit_status = whole_number<int>(json, "status");
+    end.signal = whole_number<int>(json, "signal");
     end.timed_out = json.at("timed_out").get<bool>();
     end.stopped = json.at("stopped").get<bool>();
-    end.ended = Time::from_unix_microseconds(json.at("ended_us").get<int64_t>());
-    end.took = Duration::milliseconds(json.at("took_ms").get<int64_t>());
-    end.output_bytes = json.at("output_bytes").get<uint64_t>();
-    end.dropped_bytes = json.at("dropped_bytes").get<uint64_t>();
+    end.ended = Time::from_unix_microseconds(whole_number<int64_t>(json, "ended_us"));
+    end.took = Duration::milliseconds(whole_number<int64_t>(json, "took_ms"));
+    end.output_bytes = whole_number<uint64_t>(json, "output_bytes");
+    end.dropped_bytes = whole_number<uint64_t>(json, "dropped_bytes");
     end.failure = json.value("failure", "");
     return end;
   } catch (const nlohmann::json::exception& exception) {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/filesystem.h"
+#include "base/json_number.h"
 
 namespace holdfast::engine {
 namespace {
@@ -27,7 +28,7 @@ void put(Json& json, const char* key, const std::optional<Duration>& value) {
 
 std::optional<Duration> duration_at(const Json& json, const char* key) {
   if (!json.contains(key)) return std::nullopt;
-  return Duration::milliseconds(json.at(key).get<int64_t>());
+  return Duration::milliseconds(whole_number<int64_t>(json, key));
 }
 
 Json json_of(const Step& step) {
@@ -81,7 +82,7 @@ Step step_of(const Json& json) {
   step.id = json.at("id").get<std::string>();
   step.title = text("title");
   step.kind = enum_of<StepKind>(kKindNames, text("kind"));
-  step.line = json.value("line", 0u);
+  step.line = whole_number_or<uint32_t>(json, "line", 0u);
   step.number = text("number");
   step.language = text("language");
   step.script = text("script");
@@ -92,7 +93,7 @@ Step step_of(const Json& json) {
   step.expected_is_rest = json.value("expected_is_rest", false);
   step.timeout = duration_at(json, "timeout_ms");
   step.on_crash = enum_of<OnCrash>(kOnCrashNames, text("on_crash"));
-  step.retries = json.value("retries", 0);
+  step.retries = whole_number_or<int>(json, "retries", 0);
   step.optional = json.value("optional", false);
   step.parallel = text("parallel");
   step.approve = text("approve");
@@ -137,7 +138,7 @@ std::optional<Objective> objective_at(const Json& json, const char* key) {
 }
 
 SharedBudget budget_of(const Json& json) {
-  return {json.at("title").get<std::string>(), Duration::milliseconds(json.at("most_ms").get<int64_t>()),
+  return {json.at("title").get<std::string>(), Duration::milliseconds(whole_number<int64_t>(json, "most_ms")),
           json.at("steps").get<std::vector<std::string>>()};
 }
 
@@ -185,7 +186,7 @@ Json Plan::to_json() const {
 
 Result<Plan> Plan::from_json(const Json& json) {
   try {
-    if (json.at("version").get<int>() > kVersion) {
+    if (whole_number<int>(json, "version") > kVersion) {
       return make_error(ErrorCode::kNewerFormat, "the run was planned by a newer holdfast");
     }
     Plan plan;

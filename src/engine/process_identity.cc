@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/filesystem.h"
+#include "base/json_number.h"
 #include "base/process_stat.h"
 
 namespace holdfast::engine {
@@ -36,7 +37,7 @@ uint64_t number_of(const std::string& text) {
 std::string machine_name() {
   std::string id = first_line("/etc/machine-id");
   if (!id.empty()) return id;
-  struct utsname names{};
+  struct utsname names {};
   return ::uname(&names) == 0 ? names.nodename : "";
 }
 
@@ -70,7 +71,7 @@ Json ProcessIdentity::to_json() const {
 
 Result<ProcessIdentity> ProcessIdentity::from_json(const Json& json) {
   try {
-    return ProcessIdentity{json.at("pid").get<pid_t>(), json.at("start").get<std::string>(),
+    return ProcessIdentity{whole_number<pid_t>(json, "pid"), json.at("start").get<std::string>(),
                            json.at("boot").get<std::string>(), json.at("space").get<std::string>(),
                            json.at("machine").get<std::string>()};
   } catch (const nlohmann::json::exception& exception) {

@@ -4,6 +4,8 @@
 #include <array>
 #include <functional>
 
+#include "base/json_number.h"
+
 namespace holdfast::engine {
 namespace {
 
@@ -19,7 +21,7 @@ Result<void> on_created(RunState& state, const Event& event) {
   state.created_at = event.time;
   state.began = event.time;
   if (event.payload.contains("began_us")) {
-    state.began = Time::from_unix_microseconds(event.payload.at("began_us").get<int64_t>());
+    state.began = Time::from_unix_microseconds(whole_number<int64_t>(event.payload, "began_us"));
   }
   state.plan = TRY(Plan::from_json(event.payload.at("plan")));
   return {};

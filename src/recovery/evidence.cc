@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/json_number.h"
 #include "base/log.h"
 #include "crypto/digest.h"
 
@@ -140,7 +141,7 @@ Result<std::optional<EvidenceLog::Seen>> EvidenceLog::seen() {
   }
   const auto json = nlohmann::json::parse(as_text(*content), nullptr, false);
   try {
-    return std::optional<Seen>({json.at("sequence").get<uint64_t>(), json.at("digest").get<std::string>()});
+    return std::optional<Seen>({whole_number<uint64_t>(json, "sequence"), json.at("digest").get<std::string>()});
   } catch (const nlohmann::json::exception&) {
     return make_error(ErrorCode::kInvalidData, "{} does not say which evidence was seen last", head_path_)
         .with_hint("remove it, when you know why it is so: the chain is then proven without it");

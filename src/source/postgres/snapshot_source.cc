@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "base/json_number.h"
+
 namespace holdfast::postgres {
 namespace {
 
@@ -23,7 +25,7 @@ std::vector<FilePageProblem> problems_from_json(const json& list) {
   std::vector<FilePageProblem> pages;
   for (const json& item : list) {
     pages.push_back({item.at("path").get<std::string>(),
-                     {item.at("block").get<uint32_t>(), item.at("problem").get<std::string>()}});
+                     {whole_number<uint32_t>(item, "block"), item.at("problem").get<std::string>()}});
   }
   return pages;
 }
@@ -64,12 +66,12 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
   try {
     const json& from = snapshot.source;
     source.system_id = std::strtoull(from.at("system_id").get<std::string>().c_str(), nullptr, 10);
-    source.major = from.at("major").get<int>();
-    source.server_version = from.value("server_version", source.major * 10000);
-    source.segment_bytes = from.at("segment_bytes").get<uint64_t>();
-    source.page_bytes = from.value("page_bytes", 8192u);
-    source.segment_pages = from.value("segment_pages", 131072u);
-    source.timeline = from.at("timeline").get<uint32_t>();
+    source.major = whole_number<int>(from, "major");
+    source.server_version = whole_number_or<int>(from, "server_version", source.major * 10000);
+    source.segment_bytes = whole_number<uint64_t>(from, "segment_bytes");
+    source.page_bytes = whole_number_or<uint32_t>(from, "page_bytes", 8192u);
+    source.segment_pages = whole_number_or<uint32_t>(from, "segment_pages", 131072u);
+    source.timeline = whole_number<uint32_t>(from, "timeline");
     source.checksums = from.value("checksums", false);
     source.from_standby = from.value("from_standby", false);
     source.start = TRY(parse_lsn(from.at("start_lsn").get<std::string>()));

@@ -173,6 +173,11 @@ TEST(WalSummary, RefusesDamagedBytes) {
   EXPECT_EQ(decode_summary(as_bytes("{}")).error().code(), ErrorCode::kDamaged);
   EXPECT_EQ(decode_summary(as_bytes("{\"version\":2}")).error().text(),
             "a WAL record's summary has version 2 (use the holdfast that wrote it, or a newer one)");
+  // A position that no 64 bits hold: a conversion of it would have no defined result.
+  std::string text(as_text(good));
+  const size_t at = text.find("\"from\":") + 7;
+  text.replace(at, text.find_first_of(",}", at) - at, "1.04935e+73");
+  EXPECT_EQ(decode_summary(as_bytes(text)).error().code(), ErrorCode::kDamaged);
 }
 
 }  // namespace

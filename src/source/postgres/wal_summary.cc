@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/json_number.h"
+
 namespace holdfast::postgres {
 
 namespace {
@@ -24,11 +26,11 @@ void put_optional(json& out, const char* key, const std::optional<T>& value, Enc
 
 std::optional<Lsn> lsn_of(const json& in, const char* key) {
   if (!in.contains(key)) return std::nullopt;
-  return Lsn{in.at(key).get<uint64_t>()};
+  return Lsn{whole_number<uint64_t>(in, key)};
 }
 std::optional<Time> time_of(const json& in, const char* key) {
   if (!in.contains(key)) return std::nullopt;
-  return Time::from_unix_microseconds(in.at(key).get<int64_t>());
+  return Time::from_unix_microseconds(whole_number<int64_t>(in, key));
 }
 
 // Names of restore points are the user's bytes, perhaps not UTF-8: they stand as hex.
@@ -36,29 +38,30 @@ std::string text_from_hex(const std::string& hex) { return std::string(as_text(f
 
 WalSummary from_json(const json& in) {
   WalSummary summary;
-  summary.from = Lsn{in.at("from").get<uint64_t>()};
-  summary.to = Lsn{in.at("to").get<uint64_t>()};
-  summary.major = in.at("major").get<int>();
+  summary.from = Lsn{whole_number<uint64_t>(in, "from")};
+  summary.to = Lsn{whole_number<uint64_t>(in, "to")};
+  summary.major = whole_number<int>(in, "major");
   summary.last_record = lsn_of(in, "last_record");
   summary.first_previous = lsn_of(in, "first_previous");
-  summary.last_end = Lsn{in.at("last_end").get<uint64_t>()};
-  summary.commits = in.at("commits").get<uint64_t>();
+  summary.last_end = Lsn{whole_number<uint64_t>(in, "last_end")};
+  summary.commits = whole_number<uint64_t>(in, "commits");
   summary.first_commit = time_of(in, "first_commit");
   summary.last_commit = time_of(in, "last_commit");
   summary.latest = time_of(in, "latest");
-  if (in.contains("min_xid")) summary.min_xid = in.at("min_xid").get<uint32_t>();
-  if (in.contains("max_xid")) summary.max_xid = in.at("max_xid").get<uint32_t>();
+  if (in.contains("min_xid")) summary.min_xid = whole_number<uint32_t>(in, "min_xid");
+  if (in.contains("max_xid")) summary.max_xid = whole_number<uint32_t>(in, "max_xid");
   for (const json& point : in.at("restore_points"))
     summary.restore_points.push_back({text_from_hex(point.at("name").get<std::string>()),
-                                      Lsn{point.at("start").get<uint64_t>()}, Lsn{point.at("end").get<uint64_t>()},
-                                      Time::from_unix_microseconds(point.at("time").get<int64_t>())});
+                                      Lsn{whole_number<uint64_t>(point, "start")},
+                                      Lsn{whole_number<uint64_t>(point, "end")},
+                                      Time::from_unix_microseconds(whole_number<int64_t>(point, "time"))});
   summary.restore_points_complete = in.at("restore_points_complete").get<bool>();
   // Summaries did not always list them.
   summary.tablespaces_complete = in.value("tablespaces_complete", false);
   for (const json& space : in.value("tablespaces", json::array()))
-    summary.tablespaces.push_back({space.at("oid").get<uint32_t>(),
+    summary.tablespaces.push_back({whole_number<uint32_t>(space, "oid"),
                                    text_from_hex(space.at("location").get<std::string>()),
-                                   Lsn{space.at("start").get<uint64_t>()}});
+                                   Lsn{whole_number<uint64_t>(space, "start")}});
   if (const auto at = lsn_of(in, "fault_at")) summary.fault = WalFault{*at, in.at("fault").get<std::string>()};
   summary.zeros_at = lsn_of(in, "zeros_at");
   summary.lead_end = lsn_of(in, "lead_end");
@@ -171,7 +174,7 @@ Result<std::optional<BlockMap>> decode_map_of(ByteView header) {
 Result<WalSummary> decode_summary(ByteView header) {
   try {
     const json in = json::parse(header.begin(), std::find(header.begin(), header.end(), kMapFollows));
-    if (const int version = in.at("version").get<int>(); version != kSummaryVersion)
+    if (const int version = whole_number<int>(in, "version"); version != kSummaryVersion)
       return make_error(ErrorCode::kNewerFormat, "a WAL record's summary has version {}", version)
           .with_hint("use the holdfast that wrote it, or a newer one");
     return from_json(in);
