@@ -37,7 +37,7 @@ uint64_t number_of(const std::string& text) {
 std::string machine_name() {
   std::string id = first_line("/etc/machine-id");
   if (!id.empty()) return id;
-  struct utsname names {};
+  struct utsname names{};
   return ::uname(&names) == 0 ? names.nodename : "";
 }
 

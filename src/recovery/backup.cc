@@ -39,8 +39,7 @@ Result<repo::Snapshot> capture_files(Workspace& workspace, source::World& world,
 }
 
 // What is taken of another cluster becomes the newest, and retention goes on from there.
-Result<void> check_cluster(const postgres::Connection& connection, const repo::Snapshot& previous) {
-  const uint64_t found = TRY(postgres::identify_server(connection)).system_id;
+Result<void> check_cluster(uint64_t found, const repo::Snapshot& previous) {
   const auto facts = cluster_facts(previous);
   if (!facts.ok() || found == facts->system_id) return {};
   return make_error(ErrorCode::kMismatch,
@@ -57,7 +56,6 @@ Result<repo::Snapshot> capture_postgres(Workspace& workspace, source::World& wor
                                         const ComponentConfig& component, const BackupOptions& options,
                                         const repo::Snapshot* previous) {
   const postgres::Connection connection = TRY(connection_of(component));
-  if (previous != nullptr && !options.new_cluster) TRY(check_cluster(connection, *previous));
   postgres::CaptureOptions capture;
   capture.component = component.name;
   capture.connection = &connection;
@@ -68,13 +66,9 @@ Result<repo::Snapshot> capture_postgres(Workspace& workspace, source::World& wor
   capture.compression_level = workspace.stack().compression_level;
   capture.force_full = options.full;
   capture.prove = options.prove;
-  auto snapshot = TRY(postgres::capture(world, session, capture, previous));
-  if (!snapshot.source.contains(kDataDirectoryKey)) {
-    std::string place = component.postgres.data_directory;
-    if (place.empty()) place = TRY(postgres::identify_server(connection)).data_directory;
-    snapshot.source[kDataDirectoryKey] = place;
-  }
-  return snapshot;
+  if (previous != nullptr && !options.new_cluster)
+    capture.accept = [previous](uint64_t system_id) { return check_cluster(system_id, *previous); };
+  return postgres::capture(world, session, capture, previous);
 }
 
 // Against what a component is captured: its newest snapshot of the same kind, if any.

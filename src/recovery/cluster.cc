@@ -36,8 +36,7 @@ Result<ClusterFacts> cluster_facts(const repo::Snapshot& snapshot) {
   facts.major = source.major;
   facts.timeline = source.timeline;
   facts.start = source.start;
-  const auto place = snapshot.source.find(kDataDirectoryKey);
-  if (place != snapshot.source.end() && place->is_string()) facts.data_directory = place->get<std::string>();
+  facts.data_directory = source.data_directory;
   return facts;
 }
 

@@ -11,10 +11,6 @@
 
 namespace holdfast::recovery {
 
-// Where a snapshot says its data directory was: a restore after total loss has
-// nobody else to ask.
-inline constexpr const char* kDataDirectoryKey = "data_directory";
-
 // What recovery across components needs to know of a PostgreSQL snapshot.
 struct ClusterFacts {
   uint64_t system_id = 0;

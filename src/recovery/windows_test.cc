@@ -506,7 +506,7 @@ TEST_F(Windows, APlanOfAPointOfAnotherMachineArchivesNothing) {
   const auto archiving_is_off = [&](const std::string& host, bool keep) {
     host_ = host;
     repo::Snapshot made = of_cluster(1, log.start, log.stop, ago(--minutes));
-    made.source[kDataDirectoryKey] = request.to;
+    made.source["data_directory"] = request.to;
     commit(std::move(made));
     request.keep_archiving = keep;
     const auto plan = plan_restore(workspace(), request);

@@ -108,6 +108,7 @@ Result<void> Capture::connect() {
   session.stop = &world_.progress.stop;
   server_ = TRY(ServerSession::connect(*options_.connection, session));
   facts_ = TRY(read_facts(*server_));
+  if (options_.accept) TRY(options_.accept(facts_.system_id));
   if (facts_.is_beside) log_warn("postgres.backup.beside", {{"problem", std::string(kStillBeside)}});
   source_.system_id = facts_.system_id;
   source_.major = facts_.major;
@@ -121,6 +122,7 @@ Result<void> Capture::connect() {
 
 Result<void> Capture::choose_method() {
   directory_ = options_.data_directory.empty() ? facts_.data_directory : options_.data_directory;
+  source_.data_directory = directory_;
   source_.method = "protocol";
   if (options_.method == CaptureMethod::kProtocol) return {};
   const std::string reason = reason_against_files(world_, directory_, facts_);

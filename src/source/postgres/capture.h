@@ -23,6 +23,9 @@ struct CaptureOptions {
   int compression_level = 3;
   bool force_full = false;  // do not look at the previous snapshot
   bool prove = false;       // read also what the log says is unchanged, and fail if it is not
+  // Asked with the server's system identifier before anything of it is read; its error
+  // ends the capture. Null: any server will do.
+  std::function<Result<void>(uint64_t)> accept;
   Duration wal_timeout = Duration::seconds(600);
 };
 

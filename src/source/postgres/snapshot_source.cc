@@ -58,7 +58,8 @@ json to_json(const SnapshotSource& source) {
           {"links", std::move(links)},
           {"bad_pages", problems_to_json(source.bad_pages)},
           {"torn_pages", problems_to_json(source.torn_pages)},
-          {"counts", source.counts}};
+          {"counts", source.counts},
+          {"data_directory", source.data_directory}};
 }
 
 Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
@@ -92,6 +93,7 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
     source.bad_pages = problems_from_json(from.value("bad_pages", json::array()));
     source.torn_pages = problems_from_json(from.value("torn_pages", json::array()));
     source.counts = from.value("counts", json::object());
+    source.data_directory = from.value("data_directory", "");
   } catch (const json::exception& error) {
     return make_error(ErrorCode::kInvalidData, "the snapshot of '{}' does not describe a PostgreSQL cluster: {}",
                       snapshot.component, error.what());

@@ -43,6 +43,8 @@ struct SnapshotSource {
   std::vector<FilePageProblem> bad_pages;
   std::vector<FilePageProblem> torn_pages;  // right after replay; not before
   nlohmann::json counts = nlohmann::json::object();
+  // Where the cluster was, which a restore after total loss has nobody else to ask; "": unknown.
+  std::string data_directory;
 };
 nlohmann::json to_json(const SnapshotSource& source);
 // kInvalidData names what is missing or wrong.

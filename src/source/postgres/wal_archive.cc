@@ -80,7 +80,7 @@ class Archive final : public WalArchive {
     OwnParts own;
   };
 
-  Result<void> put(const std::string& name, Bytes header, ByteView body, bool others_wait = false);
+  Result<void> put(const std::string& name, Bytes header, ByteView body, bool in_haste = false);
   Result<void> push_segment(const std::string& name, ByteView content, const PushOptions& options);
   Result<void> check_segment(const std::string& name, ByteView content, bool whole) const;
   Result<void> check_against_parts(const std::string& name, const OwnParts& own, ByteView content);
@@ -126,9 +126,9 @@ class Archive final : public WalArchive {
 
 // ---- storing
 
-Result<void> Archive::put(const std::string& name, Bytes header, ByteView body, bool others_wait) {
+Result<void> Archive::put(const std::string& name, Bytes header, ByteView body, bool in_haste) {
   repo::LogRecord record{name, std::move(header), Bytes::copy_of(body)};
-  repo::LogStore& store = others_wait ? quick_ : store_;
+  repo::LogStore& store = in_haste ? quick_ : store_;
   auto stored = store.put(stream_, record);
   if (!stored.ok() && stored.error().code() == ErrorCode::kMismatch)
     return make_error(ErrorCode::kMismatch, "{} is stored already, with other content", name)
@@ -199,7 +199,7 @@ Result<void> Archive::push_segment(const std::string& name, ByteView content, co
   if (summary.fault)
     log_warn("postgres.wal.fault",
              {{"segment", name}, {"at", summary.fault->at.text()}, {"problem", summary.fault->problem}});
-  TRY(put(name, encode_summary(summary, &map), content, options.others_wait));
+  TRY(put(name, encode_summary(summary, &map), content, options.in_haste));
   {
     std::lock_guard lock(open_mutex_);
     const auto open = open_.find(address.timeline);

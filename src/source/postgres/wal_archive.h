@@ -69,7 +69,7 @@ class WalArchive {
   // (kMismatch). Same bytes again: accepted. Other bytes: kMismatch, nothing changed.
   struct PushOptions {
     // A segment stored in haste is compressed quickly rather than well (docs/decisions/023).
-    bool others_wait = false;
+    bool in_haste = false;
     // WAL whose records do not hold together (a CRC, a link to the record before) is refused
     // with kMismatch, not kept with a word: for who acknowledges what is stored.
     bool refuse_faults = false;

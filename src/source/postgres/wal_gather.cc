@@ -32,7 +32,9 @@ Result<void> store_segment(source::World& world, WalArchive& archive, const Gath
     return make_error(ErrorCode::kMismatch, "{} has {} bytes, not a segment's {}", path, content.size(), size);
   }
   const bool complete = !options.in_recovery || start.value + size <= options.to.value;
-  if (complete) return archive.push(name, content);
+  // The last one is pushed while whoever called waits for the end.
+  const bool is_last = start.value + size >= options.to.value;
+  if (complete) return archive.push(name, content, {.in_haste = is_last});
   const Lsn have = TRY(covered_until(archive, options.timeline, start));
   if (have >= options.to) return {};
   return archive.push_part(options.timeline, have,

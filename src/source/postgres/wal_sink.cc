@@ -169,7 +169,7 @@ Result<void> WalSink::store(const Task& task) {
   const Lsn at{task.segment->start.value + task.from};
   if (task.whole)
     return archive_.push(segment_name(task.timeline, task.segment->start, segment_bytes_), task.segment->content,
-                         {.others_wait = task.more_waits, .refuse_faults = true});
+                         {.in_haste = task.more_waits, .refuse_faults = true});
   return archive_.push_part(task.timeline, at, task.segment->content.view(task.from, task.to - task.from));
 }
 
