@@ -35,6 +35,13 @@ struct Duration {
   static constexpr Duration milliseconds(int64_t n) { return {saturating_product(n, 1'000'000)}; }
   static constexpr Duration seconds(int64_t n) { return {saturating_product(n, 1'000'000'000)}; }
   static constexpr Duration hours(int64_t n) { return seconds(saturating_product(n, 3600)); }
+  // Cut to whole milliseconds; what no Duration can hold, and what is no number, saturates or is 0.
+  static constexpr Duration from_seconds(double s) {
+    constexpr double kMost_ms = 9e12;
+    if (!(s * 1000 < kMost_ms)) return s > 0 ? Duration{INT64_MAX} : Duration{};
+    if (s * 1000 < -kMost_ms) return {INT64_MIN};
+    return milliseconds(static_cast<int64_t>(s * 1000));
+  }
   constexpr double in_seconds() const { return static_cast<double>(ns) / 1e9; }
   constexpr int64_t in_milliseconds() const { return ns / 1'000'000; }
   auto operator<=>(const Duration&) const = default;

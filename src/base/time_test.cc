@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <ctime>
 
@@ -147,6 +148,10 @@ TEST(Duration, StopsAtItsEnds) {
   EXPECT_EQ(Duration::milliseconds(INT64_MIN).ns, INT64_MIN);
   EXPECT_EQ(Duration::hours(INT64_MAX / 2).ns, INT64_MAX);
   EXPECT_EQ(Duration::seconds(-3).ns, -3'000'000'000);
+  EXPECT_EQ(Duration::from_seconds(1e300).ns, INT64_MAX);
+  EXPECT_EQ(Duration::from_seconds(-1e300).ns, INT64_MIN);
+  EXPECT_EQ(Duration::from_seconds(std::nan("")).ns, 0);
+  EXPECT_EQ(Duration::from_seconds(-1.5), Duration::milliseconds(-1500));
 }
 
 TEST(Duration, ReadsNumbersWithUnits) {

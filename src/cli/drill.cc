@@ -69,7 +69,7 @@ std::string took_text(const nlohmann::json& body) {
   if (!has_recovered(body)) return "-";
   const auto found = body.find("recovery_seconds");
   if (found == body.end() || !found->is_number()) return "-";
-  return duration_text(Duration::milliseconds(static_cast<int64_t>(found->get<double>() * 1000)));
+  return duration_text(Duration::from_seconds(found->get<double>()));
 }
 
 std::string ending_of(const nlohmann::json& body) {

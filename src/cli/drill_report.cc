@@ -26,7 +26,7 @@ std::string text(const json& object, const char* key) {
 
 std::string seconds_text(const json& value) {
   if (!value.is_number()) return "-";
-  return duration_text(Duration::milliseconds(static_cast<int64_t>(value.get<double>() * 1000)));
+  return duration_text(Duration::from_seconds(value.get<double>()));
 }
 
 std::string size_text(const json& value) {

@@ -30,7 +30,7 @@ void add(const json& body, std::map<std::string, DrilledRestore>& known) {
     const json& seconds = at(at(component, "seconds"), "restore");
     if (!seconds.is_number() || !(seconds.get<double>() >= 0 && seconds.get<double>() < kLongest_s)) continue;
     const std::string name = text(component, "component");
-    const auto took = Duration::milliseconds(static_cast<int64_t>(seconds.get<double>() * 1000));
+    const auto took = Duration::from_seconds(seconds.get<double>());
     known[name] = {name, text(body, "id"), *began, took};
   }
 }

@@ -20,7 +20,7 @@ std::string how_it_ended(const Event& event) {
 
 std::string budget_words(const Event& event, bool over) {
   const std::string name = event.payload.value("budget", "");
-  const auto limit = Duration::milliseconds(static_cast<int64_t>(event.payload.value("limit_s", 0.0) * 1000));
+  const auto limit = Duration::from_seconds(event.payload.value("limit_s", 0.0));
   const std::string shared = shared_title(name);
   const std::string what = !event.step.empty() ? "its expected time"
                            : name == "RTO"     ? "the RTO"
