@@ -12,7 +12,8 @@ namespace holdfast::engine {
 class RunLock {
  public:
   // kLocked names who holds it. `who` is written into the file for that message.
-  // Waits up to 5 s for what a driver that was killed has left behind.
+  // Waits up to 5 s for what a driver that was killed has left behind, and for the name
+  // of one that has just begun.
   static Result<RunLock> take(const std::string& path, const std::string& who, Clock& clock = system_clock());
   RunLock(RunLock&& other) noexcept;
   RunLock& operator=(RunLock&&) = delete;

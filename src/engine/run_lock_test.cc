@@ -62,6 +62,23 @@ TEST_F(RunLockTest, WaitsForWhatAKilledDriverLeftBehind) {
   EXPECT_EQ(clock.waited, 3);
 }
 
+TEST_F(RunLockTest, WaitsForTheNameOfOneThatHasJustBegun) {
+  HeldBy clock(path_, "");
+  const auto lock = RunLock::take(path_, "grace", clock);
+  EXPECT_TRUE(lock.ok()) << lock.error().text();
+  EXPECT_EQ(clock.waited, 3);
+}
+
+TEST_F(RunLockTest, ALongerNameOfBeforeIsNotLeftBehind) {
+  ASSERT_TRUE(write_file_durably(real_file_system(), path_, as_bytes(std::string(200, 'x') + kDead)).ok());
+  {
+    const RunLock lock = RunLock::take(path_, "grace").value();
+  }
+  const Bytes text = read_file(real_file_system(), path_, 1000).value();
+  EXPECT_TRUE(as_text(text).starts_with("grace (pid ")) << as_text(text);
+  EXPECT_EQ(as_text(text).find('\n'), text.size() - 1);
+}
+
 TEST_F(RunLockTest, DoesNotWaitForEver) {
   HeldBy clock(path_, kDead);
   clock.lets_go_after = 0;

@@ -1,6 +1,8 @@
 #include "store/local_store.h"
 
 #include <dirent.h>
+#include <sys/fsuid.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -33,6 +35,28 @@ Time modified_of(const struct stat& status) {
   return {static_cast<int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
+struct Account {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+// While it lives, what the thread makes in a file system belongs to the account, and the kernel
+// asks for that account's rights alone: nothing can be made through root that it could not make
+// itself. See setfsuid(2), which glibc leaves to the calling thread.
+class ActingAs {
+ public:
+  explicit ActingAs(const Account& account) {
+    ::setfsgid(account.gid);  // first, while we may
+    ::setfsuid(account.uid);
+  }
+  ~ActingAs() {
+    ::setfsuid(::geteuid());
+    ::setfsgid(::getegid());
+  }
+  ActingAs(const ActingAs&) = delete;
+  ActingAs& operator=(const ActingAs&) = delete;
+};
+
 class LocalStore final : public ObjectStore {
  public:
   LocalStore(FileSystem& fs, std::string directory) : fs_(fs), directory_(std::move(directory)) {}
@@ -43,6 +67,7 @@ class LocalStore final : public ObjectStore {
     auto mark = read_mark();
     const std::lock_guard lock(mutex_);
     identity_ = Identity{status.st_dev, status.st_ino};
+    if (::geteuid() == 0 && status.st_uid != 0) owner_ = Account{status.st_uid, status.st_gid};
     if (mark.ok()) mark_ = std::move(mark).value();
     return {};
   }
@@ -52,30 +77,7 @@ class LocalStore final : public ObjectStore {
     if (name.starts_with(kTemporaryPrefix)) {
       return make_error(ErrorCode::kInvalidData, "\"{}\" is not a name for an object: tmp/ is the store's own", name);
     }
-    const std::string path = join_path(directory_, name);
-    const std::string parent = parent_path(path);
-    TRY(ensure_directory(parent));
-    TRY(ensure_directory(join_path(directory_, "tmp")));
-    const std::string temporary = temporary_path();
-    auto written = write_temporary(temporary, content);
-    if (written.ok()) written = fs_.rename_exclusive(temporary, path);
-    if (!written.ok()) {
-      ignore(fs_.remove_file(temporary), "the first error is the one to tell; collection removes leftovers");
-      // No directory to write to where there was one: it may be away.
-      if (written.error().code() == ErrorCode::kNotFound) TRY(still_there());
-      if (written.error().code() != ErrorCode::kAlreadyExists) {
-        return std::move(written).error().with_context(fmt::format("can't store object {}", name));
-      }
-      // Whoever made it may not have come to make its name durable.
-      TRY(fs_.sync_directory(parent));
-      return make_error(ErrorCode::kAlreadyExists, "object {} exists already", name);
-    }
-    TRY_CONTEXT(fs_.sync_directory(parent), "can't store object {}", name);
-    if (name == kMarkName) {
-      const std::lock_guard lock(mutex_);
-      mark_ = Bytes::copy_of(content);
-    }
-    return {};
+    return as_owner<Unit>([&] { return store_object(name, content); });
   }
 
   Result<Bytes> read(std::string_view name, uint64_t offset, size_t length) override {
@@ -114,7 +116,7 @@ class LocalStore final : public ObjectStore {
   // The file system's clock, which on a network file system is the server's: the
   // time that it gives to a new file.
   Result<Time> server_time() override {
-    auto stamped = stamp();
+    auto stamped = as_owner<Time>([&] { return stamp(); });
     if (stamped.ok()) return stamped;
     if (stamped.error().code() != ErrorCode::kPermission) return stamped;
     return system_clock().now();  // readable only: nobody can hold a lease here, the machine's clock will do
@@ -128,6 +130,52 @@ class LocalStore final : public ObjectStore {
     ino_t inode = 0;
     bool operator==(const Identity&) const = default;
   };
+
+  std::optional<Account> owner() {
+    const std::lock_guard lock(mutex_);
+    return owner_;
+  }
+
+  // What root stores in another account's repository must not shut that account out. Folders
+  // there may be root's, from elsewhere: then root makes it after all.
+  template <typename T>
+  Result<T> as_owner(const std::function<Result<T>()>& make) {
+    if (const std::optional<Account> owner = this->owner()) {
+      auto made = [&] {
+        const ActingAs acting(*owner);
+        return make();
+      }();
+      if (made.ok() || made.error().code() != ErrorCode::kPermission) return made;
+    }
+    return make();
+  }
+
+  Result<void> store_object(std::string_view name, ByteView content) {
+    const std::string path = join_path(directory_, name);
+    const std::string parent = parent_path(path);
+    TRY(ensure_directory(parent));
+    TRY(ensure_directory(join_path(directory_, "tmp")));
+    const std::string temporary = temporary_path();
+    auto written = write_temporary(temporary, content);
+    if (written.ok()) written = fs_.rename_exclusive(temporary, path);
+    if (!written.ok()) {
+      ignore(fs_.remove_file(temporary), "the first error is the one to tell; collection removes leftovers");
+      // No directory to write to where there was one: it may be away.
+      if (written.error().code() == ErrorCode::kNotFound) TRY(still_there());
+      if (written.error().code() != ErrorCode::kAlreadyExists) {
+        return std::move(written).error().with_context(fmt::format("can't store object {}", name));
+      }
+      // Whoever made it may not have come to make its name durable.
+      TRY(fs_.sync_directory(parent));
+      return make_error(ErrorCode::kAlreadyExists, "object {} exists already", name);
+    }
+    TRY_CONTEXT(fs_.sync_directory(parent), "can't store object {}", name);
+    if (name == kMarkName) {
+      const std::lock_guard lock(mutex_);
+      mark_ = Bytes::copy_of(content);
+    }
+    return {};
+  }
 
   // Directories stay once made (nothing removes them), so each is made durable once.
   Result<void> ensure_directory(const std::string& path) {
@@ -235,6 +283,13 @@ class LocalStore final : public ObjectStore {
   // ENOENT proves that an object is absent only while the directory itself is the
   // one that was opened: a file system that was unmounted has no objects either.
   Error missing(std::string_view name, Error error) {
+    if (error.code() == ErrorCode::kPermission) {
+      return std::move(error)
+          .with_context(fmt::format("object {}", name))
+          .with_hint(fmt::format("run it as the account to which it belongs, or give all of the repository to one: "
+                                 "chown -R ACCOUNT '{}'",
+                                 directory_));
+    }
     if (error.code() != ErrorCode::kNotFound) {
       return std::move(error).with_context(fmt::format("object {}", name));
     }
@@ -334,6 +389,7 @@ class LocalStore final : public ObjectStore {
   std::set<std::string> durable_;     // guarded by mutex_
   std::set<std::string> no_links_;    // guarded by mutex_; folders that are
   std::optional<Identity> identity_;  // guarded by mutex_; empty until the directory exists
+  std::optional<Account> owner_;      // guarded by mutex_; the directory's, where we are root and it is another's
   Bytes mark_;                        // guarded by mutex_; empty until there is one
 };
 

@@ -2,6 +2,7 @@
 // leftovers of a crash, durability before visibility, a file system that went away.
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -115,6 +116,40 @@ TEST(LocalStore, NamesAsDamagedWhatIsNoRegularFile) {
     EXPECT_EQ(store->stat(name).error().code(), ErrorCode::kDamaged);
   }
   EXPECT_EQ(store->stat("points").error().code(), ErrorCode::kNotFound);
+}
+
+TEST(LocalStore, WhatRootStoresBelongsToTheRepositorysAccount) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root: another account's repository";
+  constexpr uid_t kAccount = 65534;
+  const ScratchDirectory scratch;
+  ASSERT_EQ(::chmod(scratch.path.c_str(), 0711), 0);
+  const std::string repository = scratch.path + "/repository";
+  ASSERT_EQ(::mkdir(repository.c_str(), 0700), 0);
+  ASSERT_EQ(::chown(repository.c_str(), kAccount, kAccount), 0);
+  const auto store = open_local_store(real_file_system(), repository, true).value();
+  ASSERT_TRUE(store->server_time().ok());
+  ASSERT_TRUE(store->create("packs/aa/one", as_bytes("x")).ok());
+  const auto owner_of = [&](const std::string& name) {
+    const struct stat status = real_file_system().stat(repository + name).value();
+    EXPECT_EQ(status.st_gid, kAccount) << name;
+    return status.st_uid;
+  };
+  for (const char* name : {"/packs/aa/one", "/packs/aa", "/packs", "/tmp"}) EXPECT_EQ(owner_of(name), kAccount) << name;
+  // In a folder that is root's, root stores all the same; and it is root again for all else.
+  ASSERT_EQ(::mkdir((repository + "/points").c_str(), 0700), 0);
+  ASSERT_TRUE(store->create("points/two", as_bytes("x")).ok());
+  EXPECT_EQ(real_file_system().stat(repository + "/points/two").value().st_uid, 0);
+}
+
+TEST(LocalStore, SaysWhoseAnObjectIsThatMayNotBeRead) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may read all";
+  const ScratchDirectory scratch;
+  const auto store = open_local_store(real_file_system(), scratch.path, true).value();
+  ASSERT_TRUE(store->create("points/one", as_bytes("x")).ok());
+  ASSERT_EQ(::chmod((scratch.path + "/points/one").c_str(), 0), 0);
+  const auto read = store->read_all("points/one");
+  EXPECT_EQ(read.error().code(), ErrorCode::kPermission);
+  EXPECT_NE(read.error().text().find("chown -R ACCOUNT '" + scratch.path + "'"), std::string::npos);
 }
 
 TEST(LocalStore, LeavesNoTemporaryWhenTheNameIsTaken) {
