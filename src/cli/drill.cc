@@ -126,7 +126,7 @@ void print_evidence(Context& context, const Evidence& evidence) {
     phases +=
         fmt::format("{}{} {:.1f} s", phases.empty() ? "" : ", ", text_of(phase, "phase"), phase.value("seconds", 0.0));
   context.print("drill {}: {}, {} ({})", text_of(body, "id"), text_of(body, "result"), ending_of(body), phases);
-  context.say("evidence: record {}, SHA-256 {}", evidence.sequence, evidence.digest);
+  if (!evidence.digest.empty()) context.say("evidence: record {}, SHA-256 {}", evidence.sequence, evidence.digest);
 }
 
 Result<void> drill(Context& context, DrillCommand& command) {
@@ -134,19 +134,27 @@ Result<void> drill(Context& context, DrillCommand& command) {
   command.request.registry = drill_registry();
   command.request.who = engine::who_is_there();
   auto workspace = TRY(context.open());
-  Result<Evidence> done = [&] {
+  Result<recovery::DrillOutcome> done = [&] {
     ProgressView view(context);
     return recovery::run_drill(*workspace, command.request);
   }();
   if (!done.ok()) return std::move(done).error();
-  context.set_document("drill", json_of(*done));
-  print_evidence(context, *done);
-  if (text_of(done->body, "result") == "passed") return {};
-  std::string problem = done->body.value("problem", std::string());
+  const Evidence& evidence = done->evidence;
+  const std::string id = text_of(evidence.body, "id");
+  const bool is_stored = !evidence.digest.empty();
+  context.set_document("drill", json_of(evidence));
+  print_evidence(context, evidence);
+  if (text_of(evidence.body, "result") == "passed") {
+    if (!done->not_stored) return {};
+    return done->not_stored->clone().with_context(
+        fmt::format("drill {} passed{}", id, is_stored ? "" : ", but of that there is no evidence"));
+  }
+  const std::string problem = evidence.body.value("problem", std::string());
+  if (done->not_stored) context.warn("there is no evidence of it: {}", done->not_stored->text());
   if (context.progress().stop) return make_error(ErrorCode::kInterrupted, "the drill was stopped: {}", problem);
-  return make_error(ErrorCode::kVerifyFailed, "drill {} failed{}{}", text_of(done->body, "id"),
-                    problem.empty() ? "" : ": ", problem)
-      .with_hint(fmt::format("'holdfast drill --report {}' has all of it", text_of(done->body, "id")));
+  auto failed = make_error(ErrorCode::kVerifyFailed, "drill {} failed{}{}", id, problem.empty() ? "" : ": ", problem);
+  if (!is_stored) return failed;
+  return std::move(failed).with_hint(fmt::format("'holdfast drill --report {}' has all of it", id));
 }
 
 Result<void> broken(const EvidenceChain& chain) {

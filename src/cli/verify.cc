@@ -71,6 +71,7 @@ Result<void> run(Context& context, VerifyCommand& command) {
   context.set_document("verify", {{"point", outcome.point.id.hex()},
                                   {"point_time", json_of(outcome.point.time)},
                                   {"mode", command.boot ? "boot" : "offline"},
+                                  {"recorded", outcome.recorded},
                                   {"components", components}});
   print_outcome(context, outcome);
   if (outcome.findings() > 0) {
@@ -81,6 +82,8 @@ Result<void> run(Context& context, VerifyCommand& command) {
   }
   context.print("point {} of {} is right", short_id(outcome.point.id), format_local(outcome.point.time));
   if (!command.boot) context.say("--boot also starts the database aside and asks it");
+  if (outcome.not_recorded)
+    return outcome.not_recorded->clone().with_context("the point is right, but not noted as such");
   return {};
 }
 

@@ -70,7 +70,7 @@ class Drill {
   Drill(Workspace& workspace, const DrillRequest& request)
       : workspace_(workspace), request_(request), clock_(workspace.machine().clock) {}
 
-  Result<Evidence> run();
+  Result<DrillOutcome> run();
 
  private:
   using Work = std::function<Result<void>(Candidate&)>;
@@ -377,7 +377,7 @@ json Drill::body() const {
           {"result", passed() ? "passed" : "failed"}};
 }
 
-Result<Evidence> Drill::run() {
+Result<DrillOutcome> Drill::run() {
   FileSystem& fs = workspace_.machine().fs;
   TRY(sweep_drills(fs, clock_, request_.registry));
   id_ = random_id(workspace_.machine().random);
@@ -395,10 +395,19 @@ Result<Evidence> Drill::run() {
     problem_ = std::move(destroyed).error();
   if (problem_ && candidates_.empty() && is_persons(*problem_)) return std::move(*problem_);
   EvidenceLog evidence(workspace_.repository(), fs, workspace_.stack().stack, request_.registry);
-  Evidence stored = TRY(evidence.append(body()));
-  log_info("recovery.drill.done", {{"drill", id_}, {"passed", passed()}});
-  TRY_CONTEXT(record_proof(), "recording that the point was verified");
-  return stored;
+  DrillOutcome outcome;
+  auto stored = evidence.append(body());
+  log_info("recovery.drill.done", {{"drill", id_}, {"passed", passed()}, {"stored", stored.ok()}});
+  if (!stored.ok()) {
+    // What was measured is told all the same: it took hours, perhaps.
+    outcome.evidence.body = body();
+    outcome.not_stored = std::move(stored).error();
+    return outcome;
+  }
+  outcome.evidence = std::move(stored).value();
+  if (auto recorded = record_proof(); !recorded.ok())
+    outcome.not_stored = std::move(recorded).error().with_context("recording that the point was verified");
+  return outcome;
 }
 
 }  // namespace
@@ -414,7 +423,7 @@ std::string_view phase_name(DrillPhase phase) {
   return "destroy";
 }
 
-Result<Evidence> run_drill(Workspace& workspace, const DrillRequest& request) {
+Result<DrillOutcome> run_drill(Workspace& workspace, const DrillRequest& request) {
   return Drill(workspace, request).run();
 }
 

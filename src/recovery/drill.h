@@ -28,10 +28,15 @@ struct DrillRequest {
   std::function<void(DrillPhase)> on_phase = [](DrillPhase) {};  // told before each begins
 };
 
+struct DrillOutcome {
+  Evidence evidence;                // without sequence and digest where it could not be stored
+  std::optional<Error> not_stored;  // why it could not, or that a point was verified
+};
+
 // Restores aside, boots, checks, times, destroys (docs/drill.md), and stores the evidence.
 // A drill that failed, also one that found nothing to restore, is an outcome: its evidence's
 // `result` says so. Errors: what can't be meant (kUsage; kNotFound of a component that the
-// stack never had), what left nothing to record it in, and trouble in storing the evidence.
-Result<Evidence> run_drill(Workspace& workspace, const DrillRequest& request);
+// stack never had), and what left nothing to record it in.
+Result<DrillOutcome> run_drill(Workspace& workspace, const DrillRequest& request);
 
 }  // namespace holdfast::recovery

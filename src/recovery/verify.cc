@@ -94,8 +94,10 @@ Result<VerifyOutcome> verify_point(Workspace& workspace, const VerifyRequest& re
     outcome.components.push_back(std::move(verified));
   }
   if (outcome.findings() == 0 && outcome.components.size() == outcome.point.snapshots.size()) {
-    TRY(repo::record_verified(workspace.repository(), outcome.point.id, clock.now()));
-    log_info("recovery.point.verified", {{"point", outcome.point.id.hex()}});
+    auto recorded = repo::record_verified(workspace.repository(), outcome.point.id, clock.now());
+    outcome.recorded = recorded.ok();
+    if (!recorded.ok()) outcome.not_recorded = std::move(recorded).error();
+    if (outcome.recorded) log_info("recovery.point.verified", {{"point", outcome.point.id.hex()}});
   }
   return outcome;
 }

@@ -34,6 +34,8 @@ struct ComponentVerified {
 struct VerifyOutcome {
   repo::Point point;
   std::vector<ComponentVerified> components;
+  bool recorded = false;              // as verified, in the repository
+  std::optional<Error> not_recorded;  // why not, where it should have been
   size_t findings() const;
 };
 

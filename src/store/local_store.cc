@@ -184,7 +184,11 @@ class LocalStore final : public ObjectStore {
       if (durable_.contains(path)) return {};
     }
     if (path != directory_) TRY(ensure_directory(parent_path(path)));
-    TRY(make_directories(fs_, path));
+    // That there is something else must not be taken for an object that is there.
+    if (auto made = make_directories(fs_, path); !made.ok()) {
+      if (made.error().code() != ErrorCode::kAlreadyExists) return made;
+      return make_error(ErrorCode::kUnavailable, "{} is no folder", path);
+    }
     TRY(ensure_no_link(path));
     // Whoever made one that is there already may have been killed before its name was durable.
     if (path != directory_) TRY(fs_.sync_directory(parent_path(path)));

@@ -3,7 +3,7 @@ import os
 import signal
 import unittest
 
-from harness import INTERRUPTED, NOT_FOUND, PROGRAM, Background, Case, Server, is_root, wait_until
+from harness import INTERRUPTED, IO, NOT_FOUND, PROGRAM, UNAVAILABLE, Background, Case, Server, is_root, wait_until
 
 
 class Commands(Case):
@@ -50,6 +50,19 @@ class Commands(Case):
         report = self.holdfast("verify", "--boot", "--scratch", self.scratch, "--json").json()
         self.assertEqual(report["components"][0]["findings"], [])
         self.assertEqual([path.name for path in self.scratch.iterdir() if path.name.startswith("holdfast-verify")], [])
+
+    def test_what_was_proven_is_told_where_it_can_not_be_noted(self):
+        self.make_stack()
+        for folder in ("verified", "log"):
+            (self.repository / folder).write_text("no folder")
+        told = self.holdfast("verify", expect=UNAVAILABLE)
+        self.assertIn("is right", told.out)
+        self.assertIn("the point is right, but not noted as such: ", told.err)
+        report = self.holdfast("verify", "--json", expect=UNAVAILABLE).json()
+        self.assertEqual((report["recorded"], report["components"][0]["findings"]), (False, []))
+        drilled = self.holdfast("drill", "--scratch", self.scratch, expect=IO)
+        self.assertRegex(drilled.out, r"drill \w+: passed")
+        self.assertRegex(drilled.err, r"drill \w+ passed, but of that there is no evidence: ")
 
     def test_check_and_explain_damage(self):
         self.make_stack()

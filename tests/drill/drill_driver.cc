@@ -57,7 +57,8 @@ Result<void> drill(const std::string& config, recovery::DrillRequest request, In
   Progress progress;
   const recovery::StackConfig stack = TRY(recovery::load_stack(config));
   auto workspace = TRY(recovery::Workspace::open(stack, {fs, system_clock(), system_random(), progress}));
-  TRY(recovery::run_drill(*workspace, request));
+  auto outcome = TRY(recovery::run_drill(*workspace, request));
+  if (outcome.not_stored) return std::move(*outcome.not_stored);
   interrupter.report();
   return {};
 }
