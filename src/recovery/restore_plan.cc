@@ -119,6 +119,9 @@ class Planner {
                         "component '{}' is restored whole: paths can be chosen in files components only", component);
     }
     std::erase_if(components_, [&](const std::string& component) { return kind_of(component) != "files"; });
+    if (components_.empty())
+      return make_error(ErrorCode::kUsage,
+                        "paths can be chosen in files components only, and there is none to restore");
     return {};
   }
 

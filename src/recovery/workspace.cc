@@ -28,7 +28,8 @@ Result<std::unique_ptr<store::ObjectStore>> open_store(Machine& machine, const s
   if (!absent && !(must_exist && lies_in_no_directory(machine.fs, location))) return store;
   return make_error(ErrorCode::kNoRepository, "there is no repository at {}{}", location,
                     absent ? "" : ": it is not a directory")
-      .with_hint("correct repository.location, mount what it lies on, or run 'holdfast init' to create it");
+      .with_hint(
+          "correct repository.location, or mount what it lies on; 'holdfast init' makes one where there never was any");
 }
 
 Result<Secret> passphrase_of(const StackConfig& stack) {

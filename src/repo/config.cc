@@ -19,7 +19,8 @@ constexpr size_t kIdBytes = 16;
 
 Error no_repository(store::ObjectStore& store) {
   return make_error(ErrorCode::kNoRepository, "there is no repository at {}", store.location())
-      .with_hint("correct repository.location, mount what it lies on, or run 'holdfast init' to create it");
+      .with_hint(
+          "correct repository.location, or mount what it lies on; 'holdfast init' makes one where there never was any");
 }
 
 }  // namespace

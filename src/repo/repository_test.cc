@@ -39,8 +39,9 @@ TEST(Repository, SaysThatThereIsNone) {
   ScratchRepository scratch;
   const auto opened = scratch.open();
   EXPECT_EQ(outcome(opened), "no-repository: there is no repository at memory");
-  EXPECT_EQ(opened.error().hint(),
-            "correct repository.location, mount what it lies on, or run 'holdfast init' to create it");
+  EXPECT_EQ(
+      opened.error().hint(),
+      "correct repository.location, or mount what it lies on; 'holdfast init' makes one where there never was any");
 }
 
 TEST(Repository, IsNotMadeTwice) {

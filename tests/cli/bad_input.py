@@ -53,7 +53,7 @@ class BadInput(Case):
     def test_no_repository(self):
         self.write_config()
         self.refuse("points", status=NO_REPOSITORY, whole=f"there is no repository at {self.repository}",
-                    hint="correct repository.location, mount what it lies on, or run 'holdfast init' to create it")
+                    hint="correct repository.location, or mount what it lies on; 'holdfast init' makes one where there never was any")
         self.repository.mkdir()
         self.refuse("points", status=NO_REPOSITORY, says=f"there is no repository at {self.repository}")
         self.repository.rmdir()

@@ -117,6 +117,7 @@ class Points(Case):
         self.assertNotIn(whole, [point["id"] for point in self.points()])
         self.holdfast("check", "--read-data")
         self.holdfast("backup", "--tag", "missing:x", expect=USAGE)
+        self.assertIn("--tag is empty", self.holdfast("backup", "--tag", "", expect=USAGE).err)
 
     def test_a_dry_run_tells_what_a_newer_point_lacks(self):
         self.holdfast("backup")

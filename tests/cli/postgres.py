@@ -294,6 +294,8 @@ class Postgres(Case):
         points = self.as_server("points", "--json").json()["points"]
         self.assertEqual([point["components"][0]["system_id"] for point in points], [old, old, new])
         self.assertIn(f"system identifier {new}", self.as_server("restore", "--validate-only", "--to", self.scratch / "out").out)
+        paths = self.as_server("restore", "--path", "etc", "--to", self.scratch / "out", expect=USAGE)
+        self.assertIn("paths can be chosen in files components only, and there is none to restore", paths.err)
         planned = self.as_server("restore", "--validate-only", "--to", self.scratch / "out", "--json").json()
         self.assertEqual(planned["components"][0]["system_id"], new)
 
