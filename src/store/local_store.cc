@@ -162,9 +162,7 @@ class LocalStore final : public ObjectStore {
       ignore(fs_.remove_file(temporary), "the first error is the one to tell; collection removes leftovers");
       // No directory to write to where there was one: it may be away.
       if (written.error().code() == ErrorCode::kNotFound) TRY(still_there());
-      if (written.error().code() != ErrorCode::kAlreadyExists) {
-        return std::move(written).error().with_context(fmt::format("can't store object {}", name));
-      }
+      if (written.error().code() != ErrorCode::kAlreadyExists) return not_stored(name, std::move(written).error());
       // Whoever made it may not have come to make its name durable.
       TRY(fs_.sync_directory(parent));
       return make_error(ErrorCode::kAlreadyExists, "object {} exists already", name);
@@ -175,6 +173,14 @@ class LocalStore final : public ObjectStore {
       mark_ = Bytes::copy_of(content);
     }
     return {};
+  }
+
+  Error not_stored(std::string_view name, Error error) {
+    const bool is_full = error.code() == ErrorCode::kNoSpace;
+    error = std::move(error).with_context(fmt::format("can't store object {}", name));
+    if (!is_full) return error;
+    return std::move(error).with_hint(
+        fmt::format("make room on the file system of '{}'; what is stored stays as it is", directory_));
   }
 
   // Directories stay once made (nothing removes them), so each is made durable once.
