@@ -254,6 +254,8 @@ void ProcedureReader::step_heading(SectionNode& node) {
   place.title = node.title.title;
   place.condition = node.title.condition;
   place.item = true;
+  place.choice = "heading " + std::to_string(node.range.begin.line);
+  place.within = place.title;
   if (node.title.length) place.budget = budget_from(node.title);
   const size_t before = procedure_.steps.size();
   std::vector<Text> details;
@@ -288,11 +290,6 @@ void ProcedureReader::bullets_as_steps(const SectionNode& node, size_t steps_bef
     place.title = text_of(first_inlines(*bullet.item));
     if (!place.title.empty()) manual_step(place, bullet.item->range, {});
   }
-}
-
-void ProcedureReader::blocks(const std::vector<const Block*>& blocks, Place& place) {
-  for (const Block* each : blocks) block(*each, place);
-  lead_ = Text();
 }
 
 void ProcedureReader::block(const Block& block, Place& place) {

@@ -86,6 +86,79 @@ TEST(OptionsOfAnItem, InsideOfAnOptionAreRefused) {
   EXPECT_EQ(plan.error().message(), "r.md:11: option 1 stands inside of another option");
 }
 
+constexpr const char* kRestore = "```bash\n./restore.sh\n```\n";
+constexpr const char* kPromote = "```bash\n./promote.sh\n```\n";
+constexpr const char* kLook = "```bash\nls\n```\n";
+
+// The same two options, each with its block at column 0.
+TEST(OptionsAtColumnZero, KeepTheOthersOut) {
+  const std::string forms[][2] = {
+      {"1. Option A: restore\n", "2. Option B: promote\n"},
+      {"- Option A: restore\n", "- Option B: promote\n"},
+      {"- **Option A**: restore\n", "- **Option B**: promote\n"},
+      {"1. **Option A**: restore\n", "2. **Option B**: promote\n"},
+      {"Option A: restore\n\n", "\nOption B: promote\n\n"},
+      {"**Option A**: restore\n", "\n**Option B**: promote\n"},
+      {"**Option A: restore**\n\n", "\n**Option B: promote**\n\n"},
+      {"#### Option A: restore\n\n", "\n#### Option B: promote\n\n"},
+      {"1. Restore the database\n\n**Option A**: restore\n", "\n**Option B**: promote\n"},
+      {"1. Restore the database\n- Option A: restore\n", "- Option B: promote\n"},
+  };
+  for (const auto& [first, second] : forms) {
+    const Document document = scenario(first + kRestore + second + kPromote);
+    EXPECT_THAT(planned(document), IsEmpty()) << first;
+    EXPECT_THAT(planned(document, {"A"}), ElementsAre("restore > ./restore.sh\n")) << first;
+    EXPECT_THAT(planned(document, {"B"}), ElementsAre("promote > ./promote.sh\n")) << first;
+  }
+}
+
+TEST(OptionsAtColumnZero, HaveAllBlocksBelowThem) {
+  const Document items =
+      scenario(std::string("1. Option A: restore\n") + kLook + kRestore + "2. Option B: promote\n" + kPromote + kLook);
+  EXPECT_THAT(planned(items, {"A"}), ElementsAre("restore > ls\n", "Steps > ./restore.sh\n"));
+  EXPECT_THAT(planned(items, {"B"}), ElementsAre("promote > ./promote.sh\n", "Steps > ls\n"));
+  const Document lists = scenario(std::string("Option A: restore\n\n1. Stop\n") + kLook + "2. Load\n" + kRestore +
+                                  "\nOption B: promote\n\n1. Promote\n" + kPromote);
+  EXPECT_THAT(planned(lists, {"A"}), ElementsAre("Stop > ls\n", "Load > ./restore.sh\n"));
+  EXPECT_THAT(planned(lists, {"B"}), ElementsAre("Promote > ./promote.sh\n"));
+}
+
+TEST(OptionsAtColumnZero, NeedNoWords) {
+  const Document document = scenario(std::string("1. **Option A**\n") + kRestore + "2. **Option B**\n" + kPromote);
+  EXPECT_THAT(planned(document, {"A"}), ElementsAre("Option A > ./restore.sh\n"));
+}
+
+TEST(OptionsAtColumnZero, AreNotWhatOneParagraphLists) {
+  const Document document =
+      scenario("#### Step 1: Decide\n\n**Option A: Recoverable** go on\n**Option B: Lost** go to step 3\n");
+  EXPECT_TRUE(document.scenarios[0].options.empty());
+}
+
+TEST(OptionsAtColumnZero, EndWhereTheListGoesOn) {
+  const Document document = scenario(std::string("1. Restore the database\n\n**Option A**: restore\n") + kRestore +
+                                     "\n**Option B**: promote\n" + kPromote + "\n2. Look\n" + kLook);
+  EXPECT_THAT(planned(document, {"A"}), ElementsAre("restore > ./restore.sh\n", "Look > ls\n"));
+  EXPECT_EQ(document.scenarios[0].steps.back().number, "2");
+  const Document bullets = scenario(std::string("1. Restore the database\n- Option A: restore\n") + kRestore +
+                                    "- Option B: promote\n" + kPromote + "\n2. Look\n" + kLook);
+  EXPECT_THAT(planned(bullets, {"B"}), ElementsAre("promote > ./promote.sh\n", "Look > ls\n"));
+}
+
+TEST(OptionsAtColumnZero, OfWordsAreForAPerson) {
+  const Document document = scenario(std::string("Option A: call the vendor\n\nOption B: promote\n\n") + kPromote);
+  EXPECT_THAT(planned(document, {"A"}), ElementsAre("call the vendor - "));
+  EXPECT_THAT(planned(document, {"B"}), ElementsAre("promote > ./promote.sh\n"));
+  EXPECT_THAT(planned(scenario("- Option A: call the vendor\n- Option B: call the owner\n"), {"B"}),
+              ElementsAre("call the owner - "));
+}
+
+TEST(OptionsAtColumnZero, OfTwoStepsAreTwoChoices) {
+  const Document document =
+      scenario(std::string("#### Step 1: Database\n\nOption A: restore\n") + kRestore + "\nOption B: promote\n" +
+               kPromote + "\n#### Step 2: Address\n\nOption A: by DNS\n" + kLook + "\nOption B: call the vendor\n");
+  EXPECT_THAT(planned(document, {"database=B", "address=A"}), ElementsAre("promote > ./promote.sh\n", "by DNS > ls\n"));
+}
+
 std::vector<std::string> unknown_of(const Document& document) {
   std::vector<std::string> parts;
   for (const UnknownPart& each : document.unknown) parts.push_back(each.what + ": " + each.first_words);
