@@ -218,7 +218,7 @@ CodeReading read_code(const markdown::Block& block, const std::string& lead) {
   }
   const bool console = one_of(reading.language, kConsoles);
   if (has_prompts(block.lines, console)) {
-    take_prompts_off(block.lines, console, reading.lines, reading.sample_output);
+    reading.clear = take_prompts_off(block.lines, console, reading.lines, reading.sample_output);
   } else {
     reading.lines = block.lines;
     take_output_out(reading);

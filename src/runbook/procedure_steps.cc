@@ -579,6 +579,7 @@ void ProcedureReader::command_step(const Block& block, const CodeReading& readin
     step.language = reading.language;
     if (!part.number.empty()) step.number = place.number.empty() ? part.number : place.number + "." + part.number;
     fill_step(step, part.lines);
+    step.unclear = step.unclear || !reading.clear;
     if (step.kind == StepKind::kShell && step.script.commands.empty()) step.kind = StepKind::kManual;
     step.title = title_for(step, place, part.title);
     if (item) step.details = item->details;

@@ -193,6 +193,12 @@ TEST(ForAPerson, IsWhatIsWrittenForAnotherServerOrShell) {
               ElementsAre("A - DROP TABLE x;\n", "B - x=(a b)\nls $x[1]\n", "C - print x\n", "D > SELECT 1;\n"));
 }
 
+TEST(ForAPerson, IsABlockOfWhichALineIsNotClear) {
+  EXPECT_THAT(planned(scenario("1. Load\n   ```console\n   $ cat \\\n   > /backup/shop.dump\n   ```\n2. Stop\n   "
+                               "```console\n   $ sudo -i\n   # systemctl stop app\n   ```\n")),
+              ElementsAre("Load - cat \\\n> /backup/shop.dump\n", "Stop - sudo -i\n# systemctl stop app\n"));
+}
+
 TEST(ForAPerson, IsWhatTheShellCanNotParse) {
   EXPECT_THAT(planned(scenario("1. A\n   ```bash\n   if true; then\n   dropdb app\n   ```\n")),
               ElementsAre("A - if true; then\ndropdb app\n"));
