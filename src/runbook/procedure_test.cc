@@ -267,13 +267,18 @@ TEST(InputOfPrompts, EndsWhereCommandsBegin) {
   EXPECT_EQ(script_of("psql app\nSELECT 1\n  from x;\n\\q\n./load.sh\nredis-cli\nPING\nexit\nls\n"),
             "A > psql -v ON_ERROR_STOP=1 app <<'HOLDFAST_INPUT'\nSELECT 1\n  from x;\nHOLDFAST_INPUT\n./load.sh\n"
             "redis-cli <<'HOLDFAST_INPUT'\nPING\nHOLDFAST_INPUT\nls\n");
+  EXPECT_EQ(script_of("psql app\nSELECT 1;\nkill 1234\n"),
+            "A > psql -v ON_ERROR_STOP=1 app <<'HOLDFAST_INPUT'\nSELECT 1;\nHOLDFAST_INPUT\nkill 1234\n");
   EXPECT_EQ(script_of("redis-cli\n\nFLUSHALL\n./warm-cache.sh\n"),
             "A > redis-cli <<'HOLDFAST_INPUT'\nFLUSHALL\nHOLDFAST_INPUT\n./warm-cache.sh\n");
 }
 
 TEST(InputOfPrompts, ThatMayBeACommandIsForAPerson) {
-  for (const std::string block : {"redis-cli\nFLUSHALL\nwarm-cache\n", "psql app\nSELECT 1;\nload-fixtures x\n",
-                                  "psql app\n\nBEGIN;\n\nCOMMIT;\n"})
+  for (const std::string block :
+       {"redis-cli\nFLUSHALL\nwarm-cache\n", "psql app\nSELECT 1;\nload-fixtures x\n",
+        "psql app\n\nBEGIN;\n\nCOMMIT;\n", "mysql shop\nSET x = 0;\nsource /backup/shop.sql;\nSET x = 1;\nexit\n",
+        "mysql shop\nSET x = 0;\n\nsource /backup/shop.sql\n", "mysql shop\nSHOW PROCESSLIST;\nkill 1234\n",
+        "psql app\nSELECT 1;\ntop 1;\n"})
     EXPECT_TRUE(script_of(block).starts_with("A - ")) << block;
 }
 
