@@ -495,34 +495,77 @@ bool is_fed(const Step& step, const Invocation& invocation, SourceRange range) {
   return false;
 }
 
-bool makes_temporary(const shell::Assignment& assignment) {
-  const std::string& value = assignment.value.value;
-  return !assignment.append && (value.starts_with("$(mktemp") || value.starts_with("`mktemp") || is_temporary(value));
+// "$(mktemp -d)" and nothing behind it: one command, which is mktemp.
+bool is_made_by_mktemp(const shell::Word& value) {
+  if (value.expansions.size() != 1) return false;
+  const shell::Expansion& expansion = value.expansions.front();
+  if (expansion.kind != shell::Expansion::Kind::kCommand || !(value.value.ends_with(")") || value.value.ends_with("`")))
+    return false;
+  const bool whole = expansion.span.end - expansion.span.begin == value.value.size();
+  const shell::Script inside = shell::parse(expansion.text);
+  return whole && inside.commands.size() == 1 && inside.commands.front().word(0) == "mktemp";
 }
 
-// Variables that hold nothing but names of temporary files, whatever the step does.
-std::set<std::string> temporary_variables(const shell::Script& script) {
-  std::set<std::string> names, others(script.loop_variables.begin(), script.loop_variables.end());
+bool makes_temporary(const shell::Assignment& assignment) {
+  return !assignment.append && !assignment.array &&
+         (is_made_by_mktemp(assignment.value) || is_temporary(assignment.value.value));
+}
+
+// It is run whenever the script comes by, in the script's own shell.
+bool is_unconditional(const shell::Command& command) {
+  return !command.in_condition && !command.in_loop && !command.in_branch && !command.in_subshell &&
+         !command.in_substitution && command.function.empty() && command.before.empty() && command.after != "&" &&
+         command.stage == 0 && command.last_stage;
+}
+
+bool may_set_anything(const shell::Command& command) {
+  const std::string& program = command.word(0);
+  return program == "." || program == "source" || program == "eval";
+}
+
+// Names that the script ever gives another value than a temporary file's.
+std::set<std::string> other_variables(const shell::Script& script) {
+  std::set<std::string> names(script.loop_variables.begin(), script.loop_variables.end());
   for (const shell::Command& command : script.commands) {
     for (const shell::Assignment& assignment : command.assignments)
-      (makes_temporary(assignment) ? names : others).insert(assignment.name);
-    for (const shell::Word& word : command.words) others.insert(word.value.substr(0, word.value.find('=')));
+      if (!makes_temporary(assignment)) names.insert(assignment.name);
+    for (const shell::Word& word : command.words) names.insert(word.value.substr(0, word.value.find('=')));
   }
-  for (const std::string& name : others) names.erase(name);
   return names;
 }
+
+// The variables that hold nothing but names of temporary files, however the script came to a command.
+class TemporaryVariables {
+ public:
+  explicit TemporaryVariables(const shell::Script& script) : script_(script), others_(other_variables(script)) {}
+
+  // For commands in their order.
+  const std::set<std::string>& before(const shell::Command& command) {
+    for (; &script_.commands[next_] != &command; next_++) note(script_.commands[next_]);
+    return names_;
+  }
+
+ private:
+  void note(const shell::Command& command) {
+    if (may_set_anything(command)) names_.clear();
+    if (!command.words.empty() || !is_unconditional(command)) return;
+    for (const shell::Assignment& assignment : command.assignments)
+      if (makes_temporary(assignment) && !others_.contains(assignment.name)) names_.insert(assignment.name);
+  }
+
+  const shell::Script& script_;
+  std::set<std::string> others_, names_;
+  size_t next_ = 0;
+};
 
 // "$tmp/x" is "/tmp/x" where $tmp is of mktemp.
 void fill_temporaries(Invocation& invocation, const std::set<std::string>& names) {
   for (std::string& arg : invocation.args) {
-    for (const std::string& name : names) {
-      const std::string braced = "${" + name + "}", bare = "$" + name;
-      const bool plain = arg == bare || arg.starts_with(bare + "/");
-      if (arg.starts_with(braced))
-        arg.replace(0, braced.size(), "/tmp/" + name);
-      else if (plain)
-        arg.replace(0, bare.size(), "/tmp/" + name);
-    }
+    const bool braced = arg.starts_with("${");
+    if (names.empty() || !arg.starts_with("$")) continue;
+    const size_t end = std::min(arg.find(braced ? '}' : '/'), arg.size());
+    const std::string name = arg.substr(braced ? 2 : 1, end - (braced ? 2 : 1));
+    if (names.contains(name)) arg.replace(0, std::min(end + (braced ? 1 : 0), arg.size()), "/tmp/" + name);
   }
 }
 
@@ -530,8 +573,10 @@ void fill_temporaries(Invocation& invocation, const std::set<std::string>& names
 
 std::vector<Invocation> invocations_of(const shell::Script& script) {
   std::vector<Invocation> all = shell::invocations(script);
-  const std::set<std::string> temporaries = temporary_variables(script);
-  for (Invocation& invocation : all) fill_temporaries(invocation, temporaries);
+  TemporaryVariables temporaries(script);
+  // What another machine's shell makes of a name is not known.
+  for (Invocation& invocation : all)
+    if (!invocation.remote) fill_temporaries(invocation, temporaries.before(*invocation.command));
   return all;
 }
 
