@@ -308,6 +308,14 @@ void remote_effects(const Invocation& invocation, std::vector<Effect>& effects) 
     add(effects, HazardKind::kInteractive, program + " install asks before it goes on");
 }
 
+// "check", "verify-restore", "tests": not the "test" of "latest", nor the "check" of "checkout".
+bool is_checking(const std::string& word) {
+  constexpr std::array<std::string_view, 13> kWords = {"test",     "tests",        "testing",   "verify",   "verifies",
+                                                       "verified", "verification", "verifying", "verifier", "check",
+                                                       "checks",   "checker",      "checking"};
+  return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
+}
+
 // Scripts and tasks whose name says that they restore.
 void named_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const std::string name = lower(invocation.program);
@@ -315,8 +323,9 @@ void named_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const bool installed = path.starts_with("/usr/bin/") || path.starts_with("/usr/sbin/") ||
                          path.starts_with("/usr/lib/") || path.starts_with("/bin/") || path.starts_with("/sbin/");
   const bool script = (invocation.script || path.find('/') != std::string::npos) && !installed;
-  const bool checks = name.find("test") != std::string::npos || name.find("verify") != std::string::npos ||
-                      name.find("check") != std::string::npos;
+  const std::vector<std::string> words = words_of(name);
+  const bool checks =
+      std::any_of(words.begin(), words.end(), [](const std::string& word) { return is_checking(word); });
   if (rehearses(invocation)) return;
   if (script && name.find("restore") != std::string::npos && !checks)
     add(effects, HazardKind::kWritesData, invocation.program + " restores data");
@@ -361,8 +370,8 @@ void database_effects(const Invocation& invocation, std::vector<Effect>& effects
     for (Effect& effect : known) effects.push_back(std::move(effect));
   }
   const bool changes = std::any_of(files.begin(), files.end(), [](const std::string& file) {
-    const std::string name = lower(file);
-    return name.find("check") == std::string::npos && name.find("verify") == std::string::npos;
+    const std::vector<std::string> words = words_of(file);
+    return std::none_of(words.begin(), words.end(), is_checking);
   });
   if (changes) add(effects, HazardKind::kWritesData, invocation.program + " runs a file of SQL");
 }
