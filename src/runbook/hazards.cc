@@ -520,13 +520,6 @@ bool makes_temporary(const shell::Assignment& assignment) {
          (is_made_by_mktemp(assignment.value) || is_temporary(assignment.value.value));
 }
 
-// It is run whenever the script comes by, in the script's own shell.
-bool is_unconditional(const shell::Command& command) {
-  return !command.in_condition && !command.in_loop && !command.in_branch && !command.in_subshell &&
-         !command.in_substitution && command.function.empty() && command.before.empty() && command.after != "&" &&
-         command.stage == 0 && command.last_stage;
-}
-
 bool may_set_anything(const shell::Command& command) {
   const std::string& program = command.word(0);
   return program == "." || program == "source" || program == "eval";
@@ -557,7 +550,7 @@ class TemporaryVariables {
  private:
   void note(const shell::Command& command) {
     if (may_set_anything(command)) names_.clear();
-    if (!command.words.empty() || !is_unconditional(command)) return;
+    if (!command.words.empty() || !command.unconditional()) return;
     for (const shell::Assignment& assignment : command.assignments)
       if (makes_temporary(assignment) && !others_.contains(assignment.name)) names_.insert(assignment.name);
   }
@@ -589,19 +582,49 @@ std::vector<Invocation> invocations_of(const shell::Script& script) {
   return all;
 }
 
+namespace {
+
+// Where it runs: the words in front of the program, "ssh db2", "docker exec db". "" : here.
+std::string host_of(const Invocation& invocation) {
+  if (!invocation.remote) return "";
+  std::string words;
+  for (const shell::Word& word : invocation.command->words) {
+    const bool text =
+        word.value.find(' ') != std::string::npos && word.value.find(invocation.path) != std::string::npos;
+    if (text || word.value == invocation.path) break;
+    words += word.value + " ";
+  }
+  return words;
+}
+
+// Files that are set aside for certain before something takes their place.
+class MovedAside {
+ public:
+  void note(const Invocation& invocation) {
+    const std::vector<std::string> operands = invocation.operands();
+    if (invocation.program == "mv" && operands.size() == 2 && !invocation.conditional)
+      moved_.emplace(host_of(invocation), operands.front());
+  }
+  bool has(const Invocation& copy) const { return moved_.contains({host_of(copy), copy_target(copy)}); }
+
+ private:
+  std::set<std::pair<std::string, std::string>> moved_;
+};
+
+}  // namespace
+
 void find_hazards(Step& step) {
   step.hazards.clear();
   if (step.kind == StepKind::kSql) {
     for (const Effect& effect : effects_of_sql(step.text)) add_hazard(step, effect, step.range);
     return;
   }
-  std::set<std::string> moved;  // paths that are set aside before something takes their place
+  MovedAside moved;
   for (const Invocation& invocation : invocations_of(step.script)) {
     const SourceRange range = step.where(invocation.span);
     const bool fed = is_fed(step, invocation, range);
-    const bool replaces = moved.contains(copy_target(invocation));
-    if (const auto operands = invocation.operands(); invocation.program == "mv" && operands.size() == 2)
-      moved.insert(operands.front());
+    const bool replaces = moved.has(invocation);
+    moved.note(invocation);
     for (const Effect& effect : effects_of(invocation)) {
       if (replaces && effect.kind == HazardKind::kWritesData) continue;
       if (!fed || effect.kind != HazardKind::kInteractive) add_hazard(step, effect, range);

@@ -147,7 +147,20 @@ TEST(Effects, OfWhatWasMovedAsideBefore) {
   };
   const std::string path = "/var/lib/redis/dump.rdb";
   EXPECT_FALSE(destroys("ssh c \"mv -T " + path + " " + path + ".old-1 && install -m 660 x.rdb " + path + "\""));
+  EXPECT_FALSE(destroys("mv " + path + " " + path + ".old\ncp x " + path));
+  EXPECT_FALSE(destroys("docker exec c mv " + path + " /old\ndocker exec c cp x " + path));
   EXPECT_TRUE(destroys("install -m 660 x.rdb " + path));
+  EXPECT_TRUE(destroys("mv " + path + " /old\nssh db2 'cp x " + path + "'"));
+  EXPECT_TRUE(destroys("ssh db1 mv " + path + " /old\nssh db2 cp x " + path));
+  EXPECT_TRUE(destroys("ssh -o 'A b' db1 'mv " + path + " /old'\nssh -o 'A b' db2 'cp x " + path + "'"));
+  for (const std::string moves : {"test -e y && mv F /old; ", "mv F /old || true; ", "if a; then mv F /old; fi; ",
+                                  "(mv F /old) & ", "find . -exec mv F /old \\; ; "}) {
+    std::string text = moves + "cp x F";
+    for (size_t at; (at = text.find('F')) != std::string::npos;) text.replace(at, 1, path);
+    EXPECT_TRUE(destroys(text)) << text;
+    if (text.find('\\') != std::string::npos) continue;
+    EXPECT_TRUE(destroys("ssh c \"" + text + "\"")) << text;
+  }
 }
 
 TEST(Secrets, ByName) {

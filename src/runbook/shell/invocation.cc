@@ -113,6 +113,10 @@ struct Words {
 };
 
 // Takes wrappers off one command.
+bool may_be_passed(const Command& command) {
+  return !command.unconditional() || command.after == "||" || command.negated;
+}
+
 class Unwrapper {
  public:
   Unwrapper(std::vector<Invocation>& found, int depth) : found_(found), depth_(depth) {}
@@ -354,6 +358,7 @@ class Unwrapper {
       finished_ = true;
       Invocation inner = invocation;
       inner.nested = true;
+      inner.conditional = true;
       Unwrapper(found_, depth_ + 1).add(std::move(inner), std::move(inside));
     }
     return false;
@@ -411,6 +416,7 @@ class Unwrapper {
       invocation.remote = wrapper.remote;
       invocation.terminal = wrapper.terminal;
       invocation.nested = true;
+      invocation.conditional = wrapper.conditional || may_be_passed(command);
       invocation.has_input = wrapper.has_input || fed[index];
       if (fed[index])
         invocation.input = input_of(inner, index);
@@ -485,6 +491,7 @@ std::vector<Invocation> invocations(const Script& script) {
     invocation.command = &command;
     invocation.span = command.span;
     invocation.word_span = command.words.front().span;
+    invocation.conditional = may_be_passed(command);
     invocation.has_input = fed[index];
     invocation.input = input_of(script, index);
     Words words;
