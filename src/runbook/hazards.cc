@@ -61,6 +61,7 @@ bool only_looks(const KnownEffect& known, const std::vector<std::string>& behind
   if (known.program == "az" && known.operands == "network dns")
     return std::any_of(behind.begin(), behind.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(behind.size(), 3)),
                        is_looking_verb);
+  if (known.operands == "REPLICAOF" || known.operands == "SLAVEOF") return behind.front() == "NO";
   if (known.program != "gcloud" || known.operands != "dns record-sets") return false;
   const bool group = behind.front() == "transaction" || behind.front() == "changes";
   return is_looking_verb(behind[group && behind.size() > 1 ? 1 : 0]);
@@ -73,8 +74,8 @@ bool restores_aside(const Invocation& invocation) {
 
 bool is_temporary(const std::string& path) {
   if (path.find("/..") != std::string::npos) return false;
-  return path.starts_with("/tmp/") || path.starts_with("/var/tmp/") || path.find(".tmp") != std::string::npos ||
-         path.starts_with("$TMPDIR") || path.starts_with("${TMPDIR");
+  return path.starts_with("/tmp/") || path.starts_with("/var/tmp/") || path.find(".tmp/") != std::string::npos ||
+         path.ends_with(".tmp") || path.starts_with("$TMPDIR") || path.starts_with("${TMPDIR");
 }
 
 // dd of=/tmp/x.
@@ -104,10 +105,17 @@ std::vector<shell::Operand> words_given(const Invocation& invocation) {
   return words;
 }
 
+bool sfdisk_looks(const Invocation& invocation) {
+  constexpr std::array<std::string_view, 10> kLooks = {"-l", "--list",   "-d",     "--dump",   "-J",
+                                                       "-V", "--verify", "--json", "--no-act", "-n"};
+  return std::any_of(kLooks.begin(), kLooks.end(), [&](std::string_view flag) { return invocation.has(flag); });
+}
+
 bool fits(const Invocation& invocation, const KnownEffect& known) {
   if (invocation.program != known.program || rehearses(invocation) || restores_aside(invocation)) return false;
   if (!known.flags.empty() && given_flag(invocation, known).empty()) return false;
   if (known.program == "pg_restore" && (invocation.has("--list") || invocation.has("-l"))) return false;
+  if (known.program == "sfdisk" && sfdisk_looks(invocation)) return false;
   if (known.program == "rsync" && is_temporary(copy_target(invocation))) return false;
   std::vector<std::string> wanted = split_words(known.operands);
   const std::vector<shell::Operand> given = words_given(invocation);
@@ -195,6 +203,35 @@ bool is_setting(const std::string& path) {
          path.ends_with(".pem");
 }
 
+std::string option_of(const Invocation& invocation, std::string_view short_name, std::string_view long_name) {
+  return invocation.has(long_name) ? invocation.option(long_name) : invocation.option(short_name);
+}
+
+// A file or directory that a server keeps its data in.
+bool is_servers_own(const std::string& path) {
+  return (is_data_directory(path) && !is_aside(path) && !is_setting(path)) || is_data_file(path);
+}
+
+// What tee, curl -o and aws s3 cp write.
+std::vector<std::string> files_written(const Invocation& invocation) {
+  const std::string& program = invocation.program;
+  std::vector<std::string> operands = invocation.operands();
+  if (program == "tee" && !invocation.has("-a") && !invocation.has("--append")) return operands;
+  if (program == "curl") return {option_of(invocation, "-o", "--output")};
+  if (program == "wget") return {option_of(invocation, "-O", "--output-document")};
+  const bool copies = invocation.begins({"cp"}) || invocation.begins({"s3", "cp"}) || invocation.begins({"s3", "mv"}) ||
+                      invocation.begins({"s3", "sync"}) || invocation.begins({"storage", "cp"}) ||
+                      invocation.begins({"copy"}) || invocation.begins({"copyto"}) || invocation.begins({"sync"});
+  constexpr std::array<std::string_view, 7> kStores = {"aws", "gsutil", "gcloud", "rclone", "mc", "docker", "kubectl"};
+  if (!copies || std::find(kStores.begin(), kStores.end(), program) == kStores.end()) return {};
+  // What is read comes first.
+  const auto source = std::find_if(operands.begin(), operands.end(), [](const std::string& operand) {
+    return operand.find_first_of("/:.") != std::string::npos;
+  });
+  operands.erase(operands.begin(), source == operands.end() ? source : source + 1);
+  return operands;
+}
+
 // cp, mv and rsync of data to where a server keeps its own.
 bool overwrites_data(const Invocation& invocation) {
   const std::string& program = invocation.program;
@@ -221,10 +258,6 @@ bool extracts_files(const Invocation& invocation) {
   return false;
 }
 
-std::string option_of(const Invocation& invocation, std::string_view short_name, std::string_view long_name) {
-  return invocation.has(long_name) ? invocation.option(long_name) : invocation.option(short_name);
-}
-
 void file_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const std::string& program = invocation.program;
   const std::vector<std::string> operands = invocation.operands();
@@ -239,6 +272,8 @@ void file_effects(const Invocation& invocation, std::vector<Effect>& effects) {
     add(effects, HazardKind::kDestroys, "truncate empties files");
   if (overwrites_data(invocation) && !rehearses(invocation))
     add(effects, HazardKind::kWritesData, program + " writes over a server's data directory");
+  for (const std::string& file : files_written(invocation))
+    if (is_servers_own(file)) add(effects, HazardKind::kWritesData, program + " writes over a server's data: " + file);
   if (program == "find" && invocation.has("-delete")) add(effects, HazardKind::kDestroys, "find -delete deletes files");
   if (program == "dd" && writes_elsewhere(invocation)) add(effects, HazardKind::kDestroys, "dd overwrites its target");
   if (program.starts_with("mkfs."))
@@ -388,6 +423,8 @@ std::vector<Effect> effects_of(const Invocation& invocation) {
   remote_effects(invocation, effects);
   named_effects(invocation, effects);
   database_effects(invocation, effects);
+  for (const shell::Command& command : shell::parse(invocation.text).commands)
+    for (Effect& effect : effects_of_redirections(command)) effects.push_back(std::move(effect));
   if (opens_prompt(invocation))
     add(effects, HazardKind::kInteractive, invocation.program + " opens a prompt");
   else if (invocation.terminal)
@@ -400,8 +437,7 @@ std::vector<Effect> effects_of_redirections(const shell::Command& command) {
   const std::string& program = command.word(0);
   for (const shell::Redirection& each : command.redirections) {
     const std::string& target = each.target.value;
-    const bool own = (is_data_directory(target) && !is_aside(target) && !is_setting(target)) || is_data_file(target);
-    if ((each.op == ">" || each.op == ">|") && each.fd <= 1 && own && !command.words.empty())
+    if ((each.op == ">" || each.op == ">|") && each.fd <= 1 && is_servers_own(target) && !command.words.empty())
       add(effects, HazardKind::kWritesData, program + " > " + target + " writes over a server's data");
   }
   const bool writes_nothing = (command.words.empty() && !command.compound) || program == ":" || program == "true" ||

@@ -404,6 +404,7 @@ class Unwrapper {
   bool read_text(const Invocation& wrapper, const Words& words, const std::string& text, bool is_input) {
     if (text.empty() || depth_ >= kTextsDepth) return false;
     add_outer(wrapper, words);
+    found_.back().text = text;
     const Script inner = parse(text);
     const std::vector<bool> fed = fed_commands(inner);
     for (size_t index = 0; index < inner.commands.size(); index++) {
