@@ -261,7 +261,7 @@ void ProcedureReader::step_heading(SectionNode& node) {
   std::vector<Text> details;
   for (const Block* block : node.blocks)
     if (block->kind == Block::Kind::kList && !block->ordered)
-      for (Text& text : item_texts(*block)) details.push_back(std::move(text));
+      for (Text& text : texts_of(*block)) details.push_back(std::move(text));
   const size_t files_before = document_.embedded_files.size();
   place.steps_before = before;
   place.details = &details;
@@ -288,7 +288,7 @@ void ProcedureReader::bullets_as_steps(const SectionNode& node, size_t steps_bef
     Place place;
     place.node = &node;
     place.title = text_of(first_inlines(*bullet.item));
-    if (!place.title.empty()) manual_step(place, bullet.item->range, {});
+    if (!place.title.empty()) manual_step(place, bullet.item->range, texts_below(*bullet.item));
   }
 }
 

@@ -255,7 +255,7 @@ void ProcedureReader::list(const Block& list, Place& place) {
   }
   // Bullets below a numbered item at column 0 say how.
   if (open_item_ && !has_code_inside(list) && !options) {
-    for (Text& text : item_texts(list)) procedure_.steps[*open_item_].details.push_back(std::move(text));
+    for (Text& text : texts_of(list)) procedure_.steps[*open_item_].details.push_back(std::move(text));
     return;
   }
   if (has_code_inside(list) || options) {
@@ -277,7 +277,8 @@ void ProcedureReader::bullets(const Block& list, const Place& place) {
     bullet.title = text_of(first_inlines(each));
     const bool understood = fact_of(each, bullet.title);
     const bool command = inline_command(each, bullet);
-    if (commands && !command && acting && !understood) manual_step(bullet, each.range, {});
+    if (command) procedure_.steps.back().details = texts_below(each);
+    if (commands && !command && acting && !understood) manual_step(bullet, each.range, texts_below(each));
     if (!commands) bullets_.push_back({&each, understood});
     if (!understood && !command) rest.push_back(&each);
   }
@@ -377,7 +378,7 @@ void ProcedureReader::item_rest(const Block& item, size_t from, Place& place, si
     }
     if (child.kind == Block::Kind::kList && !nested_code) {
       for (const Block& each : child.children) facts_.prose(first_inlines(each));
-      for (Text& text : item_texts(child)) details.push_back(std::move(text));
+      for (Text& text : texts_of(child)) details.push_back(std::move(text));
     } else {
       block(child, way ? *way : place);
     }
@@ -389,7 +390,10 @@ void ProcedureReader::item_rest(const Block& item, size_t from, Place& place, si
                                                   details.end());
     return;
   }
-  if (inline_command(item, place)) return;
+  if (inline_command(item, place)) {
+    procedure_.steps.back().details = std::move(details);
+    return;
+  }
   std::vector<Setting> settings = annotator_.pending;
   manual_step(place, item.range, std::move(details));
   open_settings_ = std::move(settings);

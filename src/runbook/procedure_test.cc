@@ -236,6 +236,29 @@ TEST(Bullets, BesideCommandsAreSteps) {
                                              "Wait for five minutes - ", "Look > docker ps\n"));
 }
 
+std::vector<std::string> details_of(const std::string& body) {
+  std::vector<std::string> lines;
+  const Document document = scenario(body);
+  for (const Step& step : document.scenarios[0].steps) {
+    std::string line = step.title.text + ":";
+    for (const Text& detail : step.details) line += " " + detail.text + ";";
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+TEST(Bullets, HaveWhatStandsBelowThem) {
+  const std::string nested =
+      "  1. `docker volume rm old1`\n     - not on db-1\n\n     Never.\n  2. `docker volume rm old2`\n";
+  const std::string details = ": docker volume rm old1; not on db-1; Never.; docker volume rm old2;";
+  EXPECT_THAT(details_of("- Delete old volumes:\n" + nested + "- Look: `docker ps`\n  - only on db-1\n"),
+              ElementsAre("Delete old volumes" + details, "Look: only on db-1;"));
+  EXPECT_THAT(details_of("- Delete old volumes:\n" + nested + "- Ask\n"),
+              ElementsAre("Delete old volumes" + details, "Ask:"));
+  EXPECT_THAT(details_of("1. Look: `docker ps`\n   - only on db-1\n     - as root\n"),
+              ElementsAre("Look: only on db-1; as root;"));
+}
+
 TEST(Bullets, BesideOtherStepsAreListed) {
   const Document document =
       scenario("- Keep calm\n\n#### Look\n\n- Nobody reads this\n\n```bash\ndocker ps\n```\n\n```bash\nls\n```\n");
