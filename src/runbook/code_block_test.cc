@@ -99,9 +99,11 @@ TEST(PromptsInBlocks, ManyAreReadInTimeOfTheirNumber) {
 
 TEST(AnnouncedOutput, IsWhatTheLeadIsAbout) {
   for (const char* lead : {"Expected output:", "Output", "Example output (shortened):", "The output looks like this:",
-                           "You should see the following output:", "The output should be similar to:"})
+                           "Look at it. Expected output, e.g. of db-1:", "You should see the following output:",
+                           "The output should be similar to:"})
     EXPECT_EQ(reading_of("", "pg_restore x\n", lead).kind, Kind::kOutput) << lead;
   for (const char* lead : {"Run the following command and save the output:", "Save the following output:",
+                           "Expected output is `OK`. Now delete the old volume:",
                            "Compare this output with the one of yesterday:", "Run this; its output should be empty:"})
     EXPECT_EQ(reading_of("", "pg_restore x\n", lead).kind, Kind::kShell) << lead;
   EXPECT_EQ(reading_of("bash", "pg_restore x\n", "Expected output:").kind, Kind::kShell);

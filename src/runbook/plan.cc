@@ -12,6 +12,7 @@
 #include "runbook/placeholders.h"
 #include "runbook/step_builder.h"
 #include "runbook/step_script.h"
+#include "runbook/vocabulary.h"
 
 namespace holdfast::runbook {
 
@@ -450,7 +451,19 @@ class Planner {
     }
   }
 
+  // Output that begins like a command may be one.
+  void blocks_left_out() {
+    for (const UnknownPart& each : plan_.document->unknown) {
+      const std::string word = each.first_words.substr(0, each.first_words.find(' '));
+      const bool command = is_known_program(word) || word.starts_with("./") || word == "$" || word == "sudo";
+      if (each.what == "code block" && command && is_within(each.range, procedure().range))
+        plan_.warnings.push_back("the block at line " + std::to_string(each.range.begin.line) +
+                                 " is taken for output and no step: " + each.first_words);
+    }
+  }
+
   void warnings() {
+    blocks_left_out();
     for (OrderHazard& hazard : order_hazards(procedure())) {
       if (plan_.steps[hazard.step].skipped.empty()) plan_.warnings.push_back(std::move(hazard.sentence));
     }

@@ -265,6 +265,22 @@ TEST(Bullets, BesideOtherStepsAreListed) {
   EXPECT_THAT(unknown_of(document), ElementsAre("list item: Nobody reads this", "list item: Keep calm"));
 }
 
+TEST(SampleOutput, ThatBeginsLikeACommandIsWarnedOf) {
+  const std::string step = "1. Look\n   ```bash\n   ls\n   ```\n   Expected output:\n   ```\n   ";
+  const Document command = scenario(step + "docker volume rm old\n   ```\n");
+  const auto plan = make_plan(command, {.procedure = "1"});
+  ASSERT_TRUE(plan.ok());
+  EXPECT_THAT(plan.value().warnings,
+              ElementsAre("the block at line 12 is taken for output and no step: docker volume rm old"));
+  const Document output = scenario(step + "OK\n   ```\n");
+  const auto quiet = make_plan(output, {.procedure = "1"});
+  ASSERT_TRUE(quiet.ok());
+  EXPECT_THAT(quiet.value().warnings, IsEmpty());
+  EXPECT_THAT(planned(scenario("1. Check\n\n   Expected output is `OK`. Now delete the old volume:\n\n   ```\n   "
+                               "docker volume rm old\n   ```\n")),
+              ElementsAre("Check > docker volume rm old\n"));
+}
+
 TEST(SampleOutput, IsListed) {
   EXPECT_THAT(unknown_of(scenario("1. Look\n   ```bash\n   ls\n   ```\n   Expected output:\n   ```\n   rm x\n   "
                                   "```\n")),
