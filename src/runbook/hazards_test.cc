@@ -126,7 +126,7 @@ TEST(Effects, OnTemporaryFilesByVariable) {
     return document.ok() && document.value().scenarios[0].steps[0].destructive();
   };
   for (const char* text : {"tmp=$(mktemp); rm -f $tmp", "d=$(mktemp -d)\nls\nrm -rf \"${d}/x\"", "d=/tmp/x; rm $d",
-                           "d=\"$(mktemp -d -t x.XXX 2>/dev/null)\" && rm -rf \"$d\"",
+                           "d=\"$(mktemp -d -t look 2>/dev/null)\" && rm -rf \"$d\"",
                            "d=`mktemp`\ntrap 'rm -f $d' EXIT\nls", "d=$(mktemp)\nif a; then rm \"$d\"; fi"})
     EXPECT_FALSE(destroys(text)) << text;
   for (const char* text :
