@@ -579,7 +579,7 @@ class TemporaryVariables {
 
   // For commands in their order.
   const std::set<std::string>& before(const shell::Command& command) {
-    for (; &script_.commands[next_] != &command; next_++) note(script_.commands[next_]);
+    for (; &script_.commands[next_] < &command; next_++) note(script_.commands[next_]);
     return names_;
   }
 

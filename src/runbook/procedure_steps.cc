@@ -200,6 +200,10 @@ void ProcedureReader::blocks(const std::vector<const Block*>& blocks, Place& pla
 
 // An option ends where the next begins, and where an item goes on with the list above the options.
 void ProcedureReader::block_at_margin(const Block& block, Margin& margin) {
+  if (block.kind == Block::Kind::kQuote) {
+    for (const Block& child : block.children) block_at_margin(child, margin);
+    return;
+  }
   const TitleParts title = block.kind == Block::Kind::kParagraph ? option_title(block.inlines) : TitleParts();
   const bool next = is_option(title) || offers_options(block);
   const bool after = goes_on(block, margin.number_before) && !goes_on(block, margin.number_within);

@@ -103,6 +103,7 @@ TEST(OptionsAtColumnZero, KeepTheOthersOut) {
       {"#### Option A: restore\n\n", "\n#### Option B: promote\n\n"},
       {"1. Restore the database\n\n**Option A**: restore\n", "\n**Option B**: promote\n"},
       {"1. Restore the database\n- Option A: restore\n", "- Option B: promote\n"},
+      {"> Option A: restore\n\n", "\n> Option B: promote\n\n"},
   };
   for (const auto& [first, second] : forms) {
     const Document document = scenario(first + kRestore + second + kPromote);

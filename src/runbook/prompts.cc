@@ -84,10 +84,11 @@ size_t lines_taken(const std::vector<CodeLine>& lines, bool& open) {
     last = std::max(last, line_of(statement.end - 1));
   }
   // A here-document that is not ended yet.
-  for (const shell::Command& command : script.commands)
+  for (const shell::Command& command : script.commands) {
+    if (line_of(command.span.begin) > last) break;
     for (const shell::Redirection& each : command.redirections)
-      if (each.here_document_span.end > 0 && line_of(command.span.begin) <= last)
-        last = std::max(last, line_of(each.here_document_span.end - 1));
+      if (each.here_document_span.end > 0) last = std::max(last, line_of(each.here_document_span.end - 1));
+  }
   last = std::min(last, lines.size() - 1);
   open = last + 1 == lines.size() && (!script.ok() || lines.back().text.ends_with("\\"));
   return last + 1;
