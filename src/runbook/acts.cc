@@ -297,7 +297,9 @@ std::vector<OrderHazard> order_hazards(const Procedure& procedure) {
   for (size_t index = 0; index < all.size(); index++) {
     const Done& done = all[index];
     const std::string where = "step '" + procedure.steps[done.step].title.text + "' ";
-    if (done.act == Act::kDestroys && !done_before(procedure, all, index, {Act::kValidatesCopy, Act::kTakesCopy}))
+    const bool denied = procedure.steps[done.step].annotations.destructive == false;
+    if (done.act == Act::kDestroys && !denied &&
+        !done_before(procedure, all, index, {Act::kValidatesCopy, Act::kTakesCopy}))
       add(done, "destroys-before-backup-verified",
           where + "destroys data before any copy was proven to be whole: " + done.what);
     if (done.act == Act::kSwitchesTraffic &&

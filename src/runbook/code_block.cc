@@ -157,12 +157,21 @@ bool is_sample_word(const std::string& word) {
   return one_of(word, kWords);
 }
 
+// Of "Expected output is `OK`. Now delete it:" the second.
+std::string_view last_sentence(std::string_view text) {
+  for (size_t stop = text.rfind(". "); stop != std::string_view::npos && stop > 1; stop = text.rfind(". ", stop - 1)) {
+    const bool shortened = text[stop - 2] == '.';  // "e.g. "
+    if (!shortened && stop + 2 < text.size()) return text.substr(stop + 2);
+  }
+  return text;
+}
+
 // The text that follows is what a command prints: "Expected output:", "The output looks like this:". Not
 // "Run this and save the output:".
 bool announces_output(const std::string& lead) {
   constexpr std::array<std::string_view, 6> kLikens = {"looks", "look", "similar", "resembles", "like", "following"};
   constexpr size_t kWords_most = 14;
-  const std::vector<std::string> words = words_of(lead);
+  const std::vector<std::string> words = words_of(last_sentence(lead));
   const auto output = std::find(words.begin(), words.end(), "output");
   if (output == words.end() || words.size() >= kWords_most) return false;
   if (!std::all_of(words.begin(), output, is_sample_word)) return false;
@@ -218,7 +227,7 @@ CodeReading read_code(const markdown::Block& block, const std::string& lead) {
   }
   const bool console = one_of(reading.language, kConsoles);
   if (has_prompts(block.lines, console)) {
-    take_prompts_off(block.lines, console, reading.lines, reading.sample_output);
+    reading.clear = take_prompts_off(block.lines, console, reading.lines, reading.sample_output);
   } else {
     reading.lines = block.lines;
     take_output_out(reading);

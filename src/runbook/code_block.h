@@ -26,6 +26,7 @@ struct CodeReading {
   std::string language;
   std::vector<markdown::CodeLine> lines;   // without prompts and sample output
   std::vector<SourceRange> sample_output;  // lines that were taken out
+  bool clear = true;                       // no line of it may be read in two ways
 };
 
 // `lead` is the prose before the block ("Example output:").

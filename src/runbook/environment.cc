@@ -26,7 +26,8 @@ class ValueReader {
     const char c = text_[place_];
     if (quote_ == '\'' && c != '\'') return take();
     if (c == '$') return expansion();
-    if (c == '`') return fail();
+    // What stands behind an unquoted blank would be run.
+    if (c == '`' || (quote_ == '\0' && (c == ' ' || c == '\t'))) return fail();
     if (c == '\\') return escaped();
     const bool closes = quote_ == c, opens = quote_ == '\0' && (c == '"' || c == '\'');
     if (!closes && !opens) return take();

@@ -26,6 +26,23 @@ std::vector<Text> item_texts(const Block& list) {
   return texts;
 }
 
+std::vector<Text> texts_of(const Block& block) {
+  std::vector<Text> texts;
+  if (block.kind == Block::Kind::kParagraph && !block.inlines.empty()) texts.push_back(text_of(block.inlines));
+  for (const Block& child : block.children)
+    for (Text& text : texts_of(child)) texts.push_back(std::move(text));
+  return texts;
+}
+
+std::vector<Text> texts_below(const Block& item) {
+  std::vector<Text> texts;
+  const std::vector<Inline>& first = first_inlines(item);
+  for (const Block& child : item.children)
+    if (&child.inlines != &first)
+      for (Text& text : texts_of(child)) texts.push_back(std::move(text));
+  return texts;
+}
+
 std::pair<Text, Text> label_and_value(const std::vector<Inline>& inlines) {
   Block paragraph;
   paragraph.inlines = inlines;

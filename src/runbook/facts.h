@@ -63,5 +63,9 @@ const std::vector<markdown::Inline>& first_inlines(const markdown::Block& item);
 // after the colon. The label is empty when there is none.
 std::pair<Text, Text> label_and_value(const std::vector<markdown::Inline>& inlines);
 std::vector<Text> item_texts(const markdown::Block& list);
+// What a block's paragraphs say, down to those of nested lists.
+std::vector<Text> texts_of(const markdown::Block& block);
+// What stands in an item below its first paragraph.
+std::vector<Text> texts_below(const markdown::Block& item);
 
 }  // namespace holdfast::runbook

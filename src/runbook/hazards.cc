@@ -61,6 +61,7 @@ bool only_looks(const KnownEffect& known, const std::vector<std::string>& behind
   if (known.program == "az" && known.operands == "network dns")
     return std::any_of(behind.begin(), behind.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(behind.size(), 3)),
                        is_looking_verb);
+  if (known.operands == "REPLICAOF" || known.operands == "SLAVEOF") return behind.front() == "NO";
   if (known.program != "gcloud" || known.operands != "dns record-sets") return false;
   const bool group = behind.front() == "transaction" || behind.front() == "changes";
   return is_looking_verb(behind[group && behind.size() > 1 ? 1 : 0]);
@@ -73,8 +74,8 @@ bool restores_aside(const Invocation& invocation) {
 
 bool is_temporary(const std::string& path) {
   if (path.find("/..") != std::string::npos) return false;
-  return path.starts_with("/tmp/") || path.starts_with("/var/tmp/") || path.find(".tmp") != std::string::npos ||
-         path.starts_with("$TMPDIR") || path.starts_with("${TMPDIR");
+  return path.starts_with("/tmp/") || path.starts_with("/var/tmp/") || path.find(".tmp/") != std::string::npos ||
+         path.ends_with(".tmp") || path.starts_with("$TMPDIR") || path.starts_with("${TMPDIR");
 }
 
 // dd of=/tmp/x.
@@ -104,10 +105,17 @@ std::vector<shell::Operand> words_given(const Invocation& invocation) {
   return words;
 }
 
+bool sfdisk_looks(const Invocation& invocation) {
+  constexpr std::array<std::string_view, 10> kLooks = {"-l", "--list",   "-d",     "--dump",   "-J",
+                                                       "-V", "--verify", "--json", "--no-act", "-n"};
+  return std::any_of(kLooks.begin(), kLooks.end(), [&](std::string_view flag) { return invocation.has(flag); });
+}
+
 bool fits(const Invocation& invocation, const KnownEffect& known) {
   if (invocation.program != known.program || rehearses(invocation) || restores_aside(invocation)) return false;
   if (!known.flags.empty() && given_flag(invocation, known).empty()) return false;
   if (known.program == "pg_restore" && (invocation.has("--list") || invocation.has("-l"))) return false;
+  if (known.program == "sfdisk" && sfdisk_looks(invocation)) return false;
   if (known.program == "rsync" && is_temporary(copy_target(invocation))) return false;
   std::vector<std::string> wanted = split_words(known.operands);
   const std::vector<shell::Operand> given = words_given(invocation);
@@ -195,6 +203,35 @@ bool is_setting(const std::string& path) {
          path.ends_with(".pem");
 }
 
+std::string option_of(const Invocation& invocation, std::string_view short_name, std::string_view long_name) {
+  return invocation.has(long_name) ? invocation.option(long_name) : invocation.option(short_name);
+}
+
+// A file or directory that a server keeps its data in.
+bool is_servers_own(const std::string& path) {
+  return (is_data_directory(path) && !is_aside(path) && !is_setting(path)) || is_data_file(path);
+}
+
+// What tee, curl -o and aws s3 cp write.
+std::vector<std::string> files_written(const Invocation& invocation) {
+  const std::string& program = invocation.program;
+  std::vector<std::string> operands = invocation.operands();
+  if (program == "tee" && !invocation.has("-a") && !invocation.has("--append")) return operands;
+  if (program == "curl") return {option_of(invocation, "-o", "--output")};
+  if (program == "wget") return {option_of(invocation, "-O", "--output-document")};
+  const bool copies = invocation.begins({"cp"}) || invocation.begins({"s3", "cp"}) || invocation.begins({"s3", "mv"}) ||
+                      invocation.begins({"s3", "sync"}) || invocation.begins({"storage", "cp"}) ||
+                      invocation.begins({"copy"}) || invocation.begins({"copyto"}) || invocation.begins({"sync"});
+  constexpr std::array<std::string_view, 7> kStores = {"aws", "gsutil", "gcloud", "rclone", "mc", "docker", "kubectl"};
+  if (!copies || std::find(kStores.begin(), kStores.end(), program) == kStores.end()) return {};
+  // What is read comes first.
+  const auto source = std::find_if(operands.begin(), operands.end(), [](const std::string& operand) {
+    return operand.find_first_of("/:.") != std::string::npos;
+  });
+  operands.erase(operands.begin(), source == operands.end() ? source : source + 1);
+  return operands;
+}
+
 // cp, mv and rsync of data to where a server keeps its own.
 bool overwrites_data(const Invocation& invocation) {
   const std::string& program = invocation.program;
@@ -221,10 +258,6 @@ bool extracts_files(const Invocation& invocation) {
   return false;
 }
 
-std::string option_of(const Invocation& invocation, std::string_view short_name, std::string_view long_name) {
-  return invocation.has(long_name) ? invocation.option(long_name) : invocation.option(short_name);
-}
-
 void file_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const std::string& program = invocation.program;
   const std::vector<std::string> operands = invocation.operands();
@@ -239,6 +272,8 @@ void file_effects(const Invocation& invocation, std::vector<Effect>& effects) {
     add(effects, HazardKind::kDestroys, "truncate empties files");
   if (overwrites_data(invocation) && !rehearses(invocation))
     add(effects, HazardKind::kWritesData, program + " writes over a server's data directory");
+  for (const std::string& file : files_written(invocation))
+    if (is_servers_own(file)) add(effects, HazardKind::kWritesData, program + " writes over a server's data: " + file);
   if (program == "find" && invocation.has("-delete")) add(effects, HazardKind::kDestroys, "find -delete deletes files");
   if (program == "dd" && writes_elsewhere(invocation)) add(effects, HazardKind::kDestroys, "dd overwrites its target");
   if (program.starts_with("mkfs."))
@@ -308,6 +343,14 @@ void remote_effects(const Invocation& invocation, std::vector<Effect>& effects) 
     add(effects, HazardKind::kInteractive, program + " install asks before it goes on");
 }
 
+// "check", "verify-restore", "tests": not the "test" of "latest", nor the "check" of "checkout".
+bool is_checking(const std::string& word) {
+  constexpr std::array<std::string_view, 13> kWords = {"test",     "tests",        "testing",   "verify",   "verifies",
+                                                       "verified", "verification", "verifying", "verifier", "check",
+                                                       "checks",   "checker",      "checking"};
+  return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
+}
+
 // Scripts and tasks whose name says that they restore.
 void named_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const std::string name = lower(invocation.program);
@@ -315,8 +358,9 @@ void named_effects(const Invocation& invocation, std::vector<Effect>& effects) {
   const bool installed = path.starts_with("/usr/bin/") || path.starts_with("/usr/sbin/") ||
                          path.starts_with("/usr/lib/") || path.starts_with("/bin/") || path.starts_with("/sbin/");
   const bool script = (invocation.script || path.find('/') != std::string::npos) && !installed;
-  const bool checks = name.find("test") != std::string::npos || name.find("verify") != std::string::npos ||
-                      name.find("check") != std::string::npos;
+  const std::vector<std::string> words = words_of(name);
+  const bool checks =
+      std::any_of(words.begin(), words.end(), [](const std::string& word) { return is_checking(word); });
   if (rehearses(invocation)) return;
   if (script && name.find("restore") != std::string::npos && !checks)
     add(effects, HazardKind::kWritesData, invocation.program + " restores data");
@@ -361,8 +405,8 @@ void database_effects(const Invocation& invocation, std::vector<Effect>& effects
     for (Effect& effect : known) effects.push_back(std::move(effect));
   }
   const bool changes = std::any_of(files.begin(), files.end(), [](const std::string& file) {
-    const std::string name = lower(file);
-    return name.find("check") == std::string::npos && name.find("verify") == std::string::npos;
+    const std::vector<std::string> words = words_of(file);
+    return std::none_of(words.begin(), words.end(), is_checking);
   });
   if (changes) add(effects, HazardKind::kWritesData, invocation.program + " runs a file of SQL");
 }
@@ -379,6 +423,8 @@ std::vector<Effect> effects_of(const Invocation& invocation) {
   remote_effects(invocation, effects);
   named_effects(invocation, effects);
   database_effects(invocation, effects);
+  for (const shell::Command& command : shell::parse(invocation.text).commands)
+    for (Effect& effect : effects_of_redirections(command)) effects.push_back(std::move(effect));
   if (opens_prompt(invocation))
     add(effects, HazardKind::kInteractive, invocation.program + " opens a prompt");
   else if (invocation.terminal)
@@ -391,8 +437,7 @@ std::vector<Effect> effects_of_redirections(const shell::Command& command) {
   const std::string& program = command.word(0);
   for (const shell::Redirection& each : command.redirections) {
     const std::string& target = each.target.value;
-    const bool own = (is_data_directory(target) && !is_aside(target) && !is_setting(target)) || is_data_file(target);
-    if ((each.op == ">" || each.op == ">|") && each.fd <= 1 && own && !command.words.empty())
+    if ((each.op == ">" || each.op == ">|") && each.fd <= 1 && is_servers_own(target) && !command.words.empty())
       add(effects, HazardKind::kWritesData, program + " > " + target + " writes over a server's data");
   }
   const bool writes_nothing = (command.words.empty() && !command.compound) || program == ":" || program == "true" ||
@@ -495,34 +540,70 @@ bool is_fed(const Step& step, const Invocation& invocation, SourceRange range) {
   return false;
 }
 
-bool makes_temporary(const shell::Assignment& assignment) {
-  const std::string& value = assignment.value.value;
-  return !assignment.append && (value.starts_with("$(mktemp") || value.starts_with("`mktemp") || is_temporary(value));
+// "$(mktemp -d)" and nothing behind it: one command, which is mktemp.
+bool is_made_by_mktemp(const shell::Word& value) {
+  if (value.expansions.size() != 1) return false;
+  const shell::Expansion& expansion = value.expansions.front();
+  if (expansion.kind != shell::Expansion::Kind::kCommand || !(value.value.ends_with(")") || value.value.ends_with("`")))
+    return false;
+  const bool whole = expansion.span.end - expansion.span.begin == value.value.size();
+  const shell::Script inside = shell::parse(expansion.text);
+  return whole && inside.commands.size() == 1 && inside.commands.front().word(0) == "mktemp";
 }
 
-// Variables that hold nothing but names of temporary files, whatever the step does.
-std::set<std::string> temporary_variables(const shell::Script& script) {
-  std::set<std::string> names, others(script.loop_variables.begin(), script.loop_variables.end());
+bool makes_temporary(const shell::Assignment& assignment) {
+  return !assignment.append && !assignment.array &&
+         (is_made_by_mktemp(assignment.value) || is_temporary(assignment.value.value));
+}
+
+bool may_set_anything(const shell::Command& command) {
+  const std::string& program = command.word(0);
+  return program == "." || program == "source" || program == "eval";
+}
+
+// Names that the script ever gives another value than a temporary file's.
+std::set<std::string> other_variables(const shell::Script& script) {
+  std::set<std::string> names(script.loop_variables.begin(), script.loop_variables.end());
   for (const shell::Command& command : script.commands) {
     for (const shell::Assignment& assignment : command.assignments)
-      (makes_temporary(assignment) ? names : others).insert(assignment.name);
-    for (const shell::Word& word : command.words) others.insert(word.value.substr(0, word.value.find('=')));
+      if (!makes_temporary(assignment)) names.insert(assignment.name);
+    for (const shell::Word& word : command.words) names.insert(word.value.substr(0, word.value.find('=')));
   }
-  for (const std::string& name : others) names.erase(name);
   return names;
 }
+
+// The variables that hold nothing but names of temporary files, however the script came to a command.
+class TemporaryVariables {
+ public:
+  explicit TemporaryVariables(const shell::Script& script) : script_(script), others_(other_variables(script)) {}
+
+  // For commands in their order.
+  const std::set<std::string>& before(const shell::Command& command) {
+    for (; &script_.commands[next_] < &command; next_++) note(script_.commands[next_]);
+    return names_;
+  }
+
+ private:
+  void note(const shell::Command& command) {
+    if (may_set_anything(command)) names_.clear();
+    if (!command.words.empty() || !command.unconditional()) return;
+    for (const shell::Assignment& assignment : command.assignments)
+      if (makes_temporary(assignment) && !others_.contains(assignment.name)) names_.insert(assignment.name);
+  }
+
+  const shell::Script& script_;
+  std::set<std::string> others_, names_;
+  size_t next_ = 0;
+};
 
 // "$tmp/x" is "/tmp/x" where $tmp is of mktemp.
 void fill_temporaries(Invocation& invocation, const std::set<std::string>& names) {
   for (std::string& arg : invocation.args) {
-    for (const std::string& name : names) {
-      const std::string braced = "${" + name + "}", bare = "$" + name;
-      const bool plain = arg == bare || arg.starts_with(bare + "/");
-      if (arg.starts_with(braced))
-        arg.replace(0, braced.size(), "/tmp/" + name);
-      else if (plain)
-        arg.replace(0, bare.size(), "/tmp/" + name);
-    }
+    const bool braced = arg.starts_with("${");
+    if (names.empty() || !arg.starts_with("$")) continue;
+    const size_t end = std::min(arg.find(braced ? '}' : '/'), arg.size());
+    const std::string name = arg.substr(braced ? 2 : 1, end - (braced ? 2 : 1));
+    if (names.contains(name)) arg.replace(0, std::min(end + (braced ? 1 : 0), arg.size()), "/tmp/" + name);
   }
 }
 
@@ -530,10 +611,43 @@ void fill_temporaries(Invocation& invocation, const std::set<std::string>& names
 
 std::vector<Invocation> invocations_of(const shell::Script& script) {
   std::vector<Invocation> all = shell::invocations(script);
-  const std::set<std::string> temporaries = temporary_variables(script);
-  for (Invocation& invocation : all) fill_temporaries(invocation, temporaries);
+  TemporaryVariables temporaries(script);
+  // What another machine's shell makes of a name is not known.
+  for (Invocation& invocation : all)
+    if (!invocation.remote) fill_temporaries(invocation, temporaries.before(*invocation.command));
   return all;
 }
+
+namespace {
+
+// Where it runs: the words in front of the program, "ssh db2", "docker exec db". "" : here.
+std::string host_of(const Invocation& invocation) {
+  if (!invocation.remote) return "";
+  std::string words;
+  for (const shell::Word& word : invocation.command->words) {
+    const bool text =
+        word.value.find(' ') != std::string::npos && word.value.find(invocation.path) != std::string::npos;
+    if (text || word.value == invocation.path) break;
+    words += word.value + " ";
+  }
+  return words;
+}
+
+// Files that are set aside for certain before something takes their place.
+class MovedAside {
+ public:
+  void note(const Invocation& invocation) {
+    const std::vector<std::string> operands = invocation.operands();
+    if (invocation.program == "mv" && operands.size() == 2 && !invocation.conditional)
+      moved_.emplace(host_of(invocation), operands.front());
+  }
+  bool has(const Invocation& copy) const { return moved_.contains({host_of(copy), copy_target(copy)}); }
+
+ private:
+  std::set<std::pair<std::string, std::string>> moved_;
+};
+
+}  // namespace
 
 void find_hazards(Step& step) {
   step.hazards.clear();
@@ -541,13 +655,12 @@ void find_hazards(Step& step) {
     for (const Effect& effect : effects_of_sql(step.text)) add_hazard(step, effect, step.range);
     return;
   }
-  std::set<std::string> moved;  // paths that are set aside before something takes their place
+  MovedAside moved;
   for (const Invocation& invocation : invocations_of(step.script)) {
     const SourceRange range = step.where(invocation.span);
     const bool fed = is_fed(step, invocation, range);
-    const bool replaces = moved.contains(copy_target(invocation));
-    if (const auto operands = invocation.operands(); invocation.program == "mv" && operands.size() == 2)
-      moved.insert(operands.front());
+    const bool replaces = moved.has(invocation);
+    moved.note(invocation);
     for (const Effect& effect : effects_of(invocation)) {
       if (replaces && effect.kind == HazardKind::kWritesData) continue;
       if (!fed || effect.kind != HazardKind::kInteractive) add_hazard(step, effect, range);

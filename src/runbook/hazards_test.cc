@@ -125,10 +125,18 @@ TEST(Effects, OnTemporaryFilesByVariable) {
     const auto document = read_document("## Scenario 1: X\n\n```bash\n" + text + "\n```\n", "r.md");
     return document.ok() && document.value().scenarios[0].steps[0].destructive();
   };
-  for (const char* text : {"tmp=$(mktemp); rm -f $tmp", "d=$(mktemp -d)\nls\nrm -rf \"${d}/x\"", "d=/tmp/x; rm $d"})
+  for (const char* text : {"tmp=$(mktemp); rm -f $tmp", "d=$(mktemp -d)\nls\nrm -rf \"${d}/x\"", "d=/tmp/x; rm $d",
+                           "d=\"$(mktemp -d -t look 2>/dev/null)\" && rm -rf \"$d\"",
+                           "d=`mktemp`\ntrap 'rm -f $d' EXIT\nls", "d=$(mktemp)\nif a; then rm \"$d\"; fi"})
     EXPECT_FALSE(destroys(text)) << text;
-  for (const char* text : {"tmp=$(mktemp); tmp=/data; rm -f $tmp", "d=$(mktemp -d); rm -rf $d/../data",
-                           "d=$(mktemp -d); read d; rm -rf $d", "d=$(mktemp); rm $data"})
+  for (const char* text :
+       {"tmp=$(mktemp); tmp=/data; rm -f $tmp", "d=$(mktemp -d); rm -rf $d/../data",
+        "d=$(mktemp -d); read d; rm -rf $d", "d=$(mktemp); rm $data",
+        "if [ -z \"${d:-}\" ]; then d=/tmp/x; fi\nrm -rf \"$d\"", "[ -n \"$d\" ] || d=$(mktemp -d)\nrm -rf \"$d\"",
+        "rm -rf \"$d\"\nd=/tmp/x", "d=/tmp/x ls\nrm -rf $d", "(d=/tmp/x)\nrm -rf $d", "f() { d=/tmp/x; }\nrm -rf $d",
+        "d=/tmp/x\nsource ./env\nrm -rf $d", "d=/tmp/x\neval \"$y\"\nrm -rf $d", "d=$(mktemp -d)/../data\nrm -rf $d",
+        "d=$(mktemp -d || echo /data)\nrm -rf $d", "d=$(mktemp -d; echo)$(pwd)\nrm -rf $d",
+        "for x in a; do d=/tmp/x; done\nrm -rf $d", "d=/tmp/x | ls\nrm -rf $d", "d=/tmp/x\nssh db 'rm -rf $d'"})
     EXPECT_TRUE(destroys(text)) << text;
 }
 
@@ -139,7 +147,20 @@ TEST(Effects, OfWhatWasMovedAsideBefore) {
   };
   const std::string path = "/var/lib/redis/dump.rdb";
   EXPECT_FALSE(destroys("ssh c \"mv -T " + path + " " + path + ".old-1 && install -m 660 x.rdb " + path + "\""));
+  EXPECT_FALSE(destroys("mv " + path + " " + path + ".old\ncp x " + path));
+  EXPECT_FALSE(destroys("docker exec c mv " + path + " /old\ndocker exec c cp x " + path));
   EXPECT_TRUE(destroys("install -m 660 x.rdb " + path));
+  EXPECT_TRUE(destroys("mv " + path + " /old\nssh db2 'cp x " + path + "'"));
+  EXPECT_TRUE(destroys("ssh db1 mv " + path + " /old\nssh db2 cp x " + path));
+  EXPECT_TRUE(destroys("ssh -o 'A b' db1 'mv " + path + " /old'\nssh -o 'A b' db2 'cp x " + path + "'"));
+  for (const std::string moves : {"test -e y && mv F /old; ", "mv F /old || true; ", "if a; then mv F /old; fi; ",
+                                  "(mv F /old) & ", "find . -exec mv F /old \\; ; "}) {
+    std::string text = moves + "cp x F";
+    for (size_t at; (at = text.find('F')) != std::string::npos;) text.replace(at, 1, path);
+    EXPECT_TRUE(destroys(text)) << text;
+    if (text.find('\\') != std::string::npos) continue;
+    EXPECT_TRUE(destroys("ssh c \"" + text + "\"")) << text;
+  }
 }
 
 TEST(Secrets, ByName) {

@@ -12,6 +12,7 @@
 #include "runbook/placeholders.h"
 #include "runbook/step_builder.h"
 #include "runbook/step_script.h"
+#include "runbook/vocabulary.h"
 
 namespace holdfast::runbook {
 
@@ -354,6 +355,7 @@ class Planner {
   // Variables and placeholders that their own step doesn't settle: what an earlier step assigns
   // is gone with its process.
   void inputs() {
+    find_ambiguous();
     for (const PlannedStep& planned : plan_.steps) {
       if (!planned.skipped.empty()) continue;
       const Step& step = *planned.step;
@@ -407,12 +409,23 @@ class Planner {
     plan_.inputs.push_back(std::move(input));
   }
 
+  // Names to which the document gives more than one value: which holds here only a person knows.
+  void find_ambiguous() {
+    std::map<std::string_view, std::string_view> values;
+    for (const VariableDefinition& each : plan_.document->variables) {
+      if (each.placeholder) continue;
+      const auto [known, first] = values.emplace(each.name.text, each.value.text);
+      if (!first && known->second != each.value.text) ambiguous_.insert(each.name.text);
+    }
+  }
+
   bool from_document(Input& input) const {
+    if (ambiguous_.contains(input.name)) return false;
     for (const VariableDefinition& each : plan_.document->variables) {
       if (each.name.text != input.name || each.placeholder || each.open) continue;
       // What it was made of may be another value in this run.
       const bool other = std::any_of(each.uses.begin(), each.uses.end(), [&](const std::string& name) {
-        return request_.environment.contains(name) || request_.variables.contains(name);
+        return request_.environment.contains(name) || request_.variables.contains(name) || ambiguous_.contains(name);
       });
       if (other) continue;
       input.value = each.value.text;
@@ -450,7 +463,19 @@ class Planner {
     }
   }
 
+  // Output that begins like a command may be one.
+  void blocks_left_out() {
+    for (const UnknownPart& each : plan_.document->unknown) {
+      const std::string word = each.first_words.substr(0, each.first_words.find(' '));
+      const bool command = is_known_program(word) || word.starts_with("./") || word == "$";
+      if (each.what == "code block" && command && is_within(each.range, procedure().range))
+        plan_.warnings.push_back("the block at line " + std::to_string(each.range.begin.line) +
+                                 " is taken for output and no step: " + each.first_words);
+    }
+  }
+
   void warnings() {
+    blocks_left_out();
     for (OrderHazard& hazard : order_hazards(procedure())) {
       if (plan_.steps[hazard.step].skipped.empty()) plan_.warnings.push_back(std::move(hazard.sentence));
     }
@@ -467,6 +492,7 @@ class Planner {
   Plan plan_;
   std::map<size_t, std::string> chosen_;
   std::set<std::string> keys_;        // of choices
+  std::set<std::string> ambiguous_;   // variables of the document
   std::vector<std::string> skipped_;  // of each step, why it is left out; "" : it is not
   std::set<size_t> refuted_;          // groups of options in phases whose condition does not hold
   std::vector<size_t> undivided_;     // budgets whose steps nobody knows the shares of

@@ -254,12 +254,14 @@ void ProcedureReader::step_heading(SectionNode& node) {
   place.title = node.title.title;
   place.condition = node.title.condition;
   place.item = true;
+  place.choice = "heading " + std::to_string(node.range.begin.line);
+  place.within = place.title;
   if (node.title.length) place.budget = budget_from(node.title);
   const size_t before = procedure_.steps.size();
   std::vector<Text> details;
   for (const Block* block : node.blocks)
     if (block->kind == Block::Kind::kList && !block->ordered)
-      for (Text& text : item_texts(*block)) details.push_back(std::move(text));
+      for (Text& text : texts_of(*block)) details.push_back(std::move(text));
   const size_t files_before = document_.embedded_files.size();
   place.steps_before = before;
   place.details = &details;
@@ -286,13 +288,8 @@ void ProcedureReader::bullets_as_steps(const SectionNode& node, size_t steps_bef
     Place place;
     place.node = &node;
     place.title = text_of(first_inlines(*bullet.item));
-    if (!place.title.empty()) manual_step(place, bullet.item->range, {});
+    if (!place.title.empty()) manual_step(place, bullet.item->range, texts_below(*bullet.item));
   }
-}
-
-void ProcedureReader::blocks(const std::vector<const Block*>& blocks, Place& place) {
-  for (const Block* each : blocks) block(*each, place);
-  lead_ = Text();
 }
 
 void ProcedureReader::block(const Block& block, Place& place) {

@@ -61,6 +61,16 @@ class ProcedureReader {
     Text within;                           // the item's title, which its options are of
     size_t steps_before = 0;               // the steps that there were when it began
     std::vector<Text>* details = nullptr;  // of the item that is being read
+    std::optional<size_t> option;          // of the item above, whose blocks stand at column 0
+  };
+  // Blocks at column 0, of which some may belong to options that paragraphs there begin.
+  struct Margin {
+    Place outer;
+    std::optional<size_t> outer_option;
+    Place around;              // `outer`, or the item whose options stand there
+    std::optional<Place> way;  // of the option that is being read
+    int number_before = 0;     // of the item above the option, and of the last one within it
+    int number_within = 0;
   };
 
   void section(SectionNode& node);
@@ -74,6 +84,10 @@ class ProcedureReader {
   static bool acts(ProcedureKind kind);
   void bullets_as_steps(const SectionNode& node, size_t steps_before);
   void blocks(const std::vector<const markdown::Block*>& blocks, Place& place);
+  void block_at_margin(const markdown::Block& block, Margin& margin);
+  void begin_way(const markdown::Block& block, const TitleParts& title, Margin& margin);
+  void end_way(Margin& margin, SourceRange range);
+  void take_item_of_options(Place& place);
   void block(const markdown::Block& block, Place& place);
   void paragraph(const markdown::Block& block, Place& place, bool opens_item = false);
   bool attribute(const Labelled& labelled, bool opens_item);

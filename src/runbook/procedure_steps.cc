@@ -67,12 +67,24 @@ TitleParts words_behind(const std::vector<Inline>& inlines) {
   return parts;
 }
 
+bool begins_option(std::string_view text) {
+  const std::string words = lower(trim(text));
+  return words.starts_with("option ") || words.starts_with("method ");
+}
+
+// One line for each option: they are told of, and none begins.
+bool lists_options(const std::vector<Inline>& inlines) {
+  for (size_t index = 0; index + 1 < inlines.size(); index++)
+    if (inlines[index].kind == Inline::Kind::kBreak && begins_option(markdown::plain_text({inlines[index + 1]})))
+      return true;
+  return false;
+}
+
 // The title of an item or a paragraph that begins an option. "**Option A**: restore it" says its name
 // behind the bold words.
 TitleParts option_title(const std::vector<Inline>& inlines) {
   // "401: option B." speaks of one.
-  const std::string words = lower(trim(markdown::plain_text(inlines)));
-  if (!words.starts_with("option ") && !words.starts_with("method ")) return {};
+  if (!begins_option(markdown::plain_text(inlines)) || lists_options(inlines)) return {};
   TitleParts title = parse_title(item_title(inlines));
   if (!title.title.empty() || !is_option(title)) return title;
   const TitleParts behind = words_behind(inlines);
@@ -80,7 +92,20 @@ TitleParts option_title(const std::vector<Inline>& inlines) {
   title.length = behind.length;
   title.length_text = behind.length_text;
   title.condition = behind.condition;
+  if (title.title.empty()) title.title = {"Option " + title.number, text_of(inlines).range};
   return title;
+}
+
+bool offers_options(const Block& list) {
+  return list.kind == Block::Kind::kList &&
+         std::any_of(list.children.begin(), list.children.end(),
+                     [](const Block& each) { return is_option(option_title(first_inlines(each))); });
+}
+
+// "2. Look" goes on with a list whose last item has this number.
+bool goes_on(const Block& block, int last_number) {
+  return block.kind == Block::Kind::kList && block.ordered && !block.children.empty() &&
+         block.children.front().start == last_number + 1;
 }
 
 const shell::Comment* first_comment(const Step& step) {
@@ -163,7 +188,67 @@ const shell::Comment* file_name_of(const shell::Script& script) {
 
 }  // namespace
 
+void ProcedureReader::blocks(const std::vector<const Block*>& blocks, Place& place) {
+  Margin margin;
+  margin.outer = margin.around = place;
+  margin.outer_option = option_;
+  for (const Block* each : blocks) block_at_margin(*each, margin);
+  if (!blocks.empty()) end_way(margin, blocks.back()->range);
+  place = margin.around;
+  lead_ = Text();
+}
+
+// An option ends where the next begins, and where an item goes on with the list above the options.
+void ProcedureReader::block_at_margin(const Block& block, Margin& margin) {
+  if (block.kind == Block::Kind::kQuote) {
+    for (const Block& child : block.children) block_at_margin(child, margin);
+    return;
+  }
+  const TitleParts title = block.kind == Block::Kind::kParagraph ? option_title(block.inlines) : TitleParts();
+  const bool next = is_option(title) || offers_options(block);
+  const bool after = goes_on(block, margin.number_before) && !goes_on(block, margin.number_within);
+  if (next || after) end_way(margin, block.range);
+  if (after) margin.around = margin.outer;
+  if (next) take_item_of_options(margin.around);
+  if (is_option(title)) begin_way(block, title, margin);
+  if (block.kind == Block::Kind::kList && block.ordered && !block.children.empty())
+    (margin.way ? margin.number_within : margin.number_before) = block.children.back().start;
+  this->block(block, margin.way ? *margin.way : margin.around);
+}
+
+void ProcedureReader::begin_way(const Block& block, const TitleParts& title, Margin& margin) {
+  margin.way = place_of_option(margin.around, title, block.range);
+  margin.way->option.reset();
+  margin.number_within = 0;
+  open_item_.reset();
+}
+
+void ProcedureReader::end_way(Margin& margin, SourceRange range) {
+  if (!margin.way) return;
+  if (acts(procedure_.kind)) close_option(*margin.way, range);
+  option_ = margin.outer_option;
+  margin.way.reset();
+}
+
+// Options at column 0 below "1. Restore the database" are ways to do that.
+void ProcedureReader::take_item_of_options(Place& place) {
+  if (!open_item_ || *open_item_ + 1 != procedure_.steps.size() || procedure_.steps.back().option) return;
+  const Step& item = procedure_.steps.back();
+  place.number = item.number;
+  place.condition = item.condition;
+  place.budget = item.budget;
+  place.within = item.title;
+  place.choice = "item " + std::to_string(item.range.begin.line);
+  place.item = true;
+  open_item_.reset();
+  if (!item.details.empty()) return;
+  annotator_.pending.insert(annotator_.pending.begin(), open_settings_.begin(), open_settings_.end());
+  procedure_.steps.pop_back();
+}
+
 void ProcedureReader::list(const Block& list, Place& place) {
+  const bool options = offers_options(list);
+  if (list.ordered || options || has_code_inside(list)) place.option.reset();
   if (list.ordered) {
     for (const Block& each : list.children) {
       std::string number = std::to_string(each.start);
@@ -173,11 +258,11 @@ void ProcedureReader::list(const Block& list, Place& place) {
     return;
   }
   // Bullets below a numbered item at column 0 say how.
-  if (open_item_ && !has_code_inside(list)) {
-    for (Text& text : item_texts(list)) procedure_.steps[*open_item_].details.push_back(std::move(text));
+  if (open_item_ && !has_code_inside(list) && !options) {
+    for (Text& text : texts_of(list)) procedure_.steps[*open_item_].details.push_back(std::move(text));
     return;
   }
-  if (has_code_inside(list)) {
+  if (has_code_inside(list) || options) {
     for (const Block& each : list.children) item_or_option(each, place.number, place);
     return;
   }
@@ -195,12 +280,9 @@ void ProcedureReader::bullets(const Block& list, const Place& place) {
     Place bullet = place;
     bullet.title = text_of(first_inlines(each));
     const bool understood = fact_of(each, bullet.title);
-    const TitleParts title = option_title(first_inlines(each));
-    const std::optional<size_t> outer_option = option_;
-    if (commands && is_option(title)) open_option(place, title, each.range);
     const bool command = inline_command(each, bullet);
-    if (commands && !command && acting && !understood) manual_step(bullet, each.range, {});
-    option_ = outer_option;
+    if (command) procedure_.steps.back().details = texts_below(each);
+    if (commands && !command && acting && !understood) manual_step(bullet, each.range, texts_below(each));
     if (!commands) bullets_.push_back({&each, understood});
     if (!understood && !command) rest.push_back(&each);
   }
@@ -249,7 +331,8 @@ void ProcedureReader::item(const Block& item, const std::string& number, const P
   const size_t steps_before = procedure_.steps.size();
   if (first < item.children.size()) {
     const Block& opening = item.children[first];
-    const TitleParts parts = parse_title(item_title(opening.inlines));
+    const TitleParts option = option_title(opening.inlines);
+    const TitleParts parts = is_option(option) ? option : parse_title(item_title(opening.inlines));
     const TitleParts behind = words_behind(opening.inlines);
     place.title = parts.title;
     place.within = parts.title;
@@ -299,7 +382,7 @@ void ProcedureReader::item_rest(const Block& item, size_t from, Place& place, si
     }
     if (child.kind == Block::Kind::kList && !nested_code) {
       for (const Block& each : child.children) facts_.prose(first_inlines(each));
-      for (Text& text : item_texts(child)) details.push_back(std::move(text));
+      for (Text& text : texts_of(child)) details.push_back(std::move(text));
     } else {
       block(child, way ? *way : place);
     }
@@ -311,7 +394,10 @@ void ProcedureReader::item_rest(const Block& item, size_t from, Place& place, si
                                                   details.end());
     return;
   }
-  if (inline_command(item, place)) return;
+  if (inline_command(item, place)) {
+    procedure_.steps.back().details = std::move(details);
+    return;
+  }
   std::vector<Setting> settings = annotator_.pending;
   manual_step(place, item.range, std::move(details));
   open_settings_ = std::move(settings);
@@ -343,7 +429,7 @@ Step ProcedureReader::start_step(Place& place) {
   Step step;
   step.number = place.number;
   step.phase = current_phase();
-  step.option = option_;
+  step.option = place.option ? place.option : option_;
   step.budget = place.budget;
   step.condition = place.condition;
   step.prose = lead_.text;
@@ -462,6 +548,7 @@ std::optional<Step> ProcedureReader::take_open_item(Place& place) {
   place.number = item.number;
   place.budget = item.budget;
   place.condition = item.condition;
+  place.option = item.option;
   if (lead_.empty()) lead_.text = item.prose;
   annotator_.pending.insert(annotator_.pending.begin(), open_settings_.begin(), open_settings_.end());
   return item;
@@ -500,6 +587,7 @@ void ProcedureReader::command_step(const Block& block, const CodeReading& readin
     step.language = reading.language;
     if (!part.number.empty()) step.number = place.number.empty() ? part.number : place.number + "." + part.number;
     fill_step(step, part.lines);
+    step.unclear = step.unclear || !reading.clear;
     if (step.kind == StepKind::kShell && step.script.commands.empty()) step.kind = StepKind::kManual;
     step.title = title_for(step, place, part.title);
     if (item) step.details = item->details;

@@ -86,6 +86,80 @@ TEST(OptionsOfAnItem, InsideOfAnOptionAreRefused) {
   EXPECT_EQ(plan.error().message(), "r.md:11: option 1 stands inside of another option");
 }
 
+constexpr const char* kRestore = "```bash\n./restore.sh\n```\n";
+constexpr const char* kPromote = "```bash\n./promote.sh\n```\n";
+constexpr const char* kLook = "```bash\nls\n```\n";
+
+// The same two options, each with its block at column 0.
+TEST(OptionsAtColumnZero, KeepTheOthersOut) {
+  const std::string forms[][2] = {
+      {"1. Option A: restore\n", "2. Option B: promote\n"},
+      {"- Option A: restore\n", "- Option B: promote\n"},
+      {"- **Option A**: restore\n", "- **Option B**: promote\n"},
+      {"1. **Option A**: restore\n", "2. **Option B**: promote\n"},
+      {"Option A: restore\n\n", "\nOption B: promote\n\n"},
+      {"**Option A**: restore\n", "\n**Option B**: promote\n"},
+      {"**Option A: restore**\n\n", "\n**Option B: promote**\n\n"},
+      {"#### Option A: restore\n\n", "\n#### Option B: promote\n\n"},
+      {"1. Restore the database\n\n**Option A**: restore\n", "\n**Option B**: promote\n"},
+      {"1. Restore the database\n- Option A: restore\n", "- Option B: promote\n"},
+      {"> Option A: restore\n\n", "\n> Option B: promote\n\n"},
+  };
+  for (const auto& [first, second] : forms) {
+    const Document document = scenario(first + kRestore + second + kPromote);
+    EXPECT_THAT(planned(document), IsEmpty()) << first;
+    EXPECT_THAT(planned(document, {"A"}), ElementsAre("restore > ./restore.sh\n")) << first;
+    EXPECT_THAT(planned(document, {"B"}), ElementsAre("promote > ./promote.sh\n")) << first;
+  }
+}
+
+TEST(OptionsAtColumnZero, HaveAllBlocksBelowThem) {
+  const Document items =
+      scenario(std::string("1. Option A: restore\n") + kLook + kRestore + "2. Option B: promote\n" + kPromote + kLook);
+  EXPECT_THAT(planned(items, {"A"}), ElementsAre("restore > ls\n", "Steps > ./restore.sh\n"));
+  EXPECT_THAT(planned(items, {"B"}), ElementsAre("promote > ./promote.sh\n", "Steps > ls\n"));
+  const Document lists = scenario(std::string("Option A: restore\n\n1. Stop\n") + kLook + "2. Load\n" + kRestore +
+                                  "\nOption B: promote\n\n1. Promote\n" + kPromote);
+  EXPECT_THAT(planned(lists, {"A"}), ElementsAre("Stop > ls\n", "Load > ./restore.sh\n"));
+  EXPECT_THAT(planned(lists, {"B"}), ElementsAre("Promote > ./promote.sh\n"));
+}
+
+TEST(OptionsAtColumnZero, NeedNoWords) {
+  const Document document = scenario(std::string("1. **Option A**\n") + kRestore + "2. **Option B**\n" + kPromote);
+  EXPECT_THAT(planned(document, {"A"}), ElementsAre("Option A > ./restore.sh\n"));
+}
+
+TEST(OptionsAtColumnZero, AreNotWhatOneParagraphLists) {
+  const Document document =
+      scenario("#### Step 1: Decide\n\n**Option A: Recoverable** go on\n**Option B: Lost** go to step 3\n");
+  EXPECT_TRUE(document.scenarios[0].options.empty());
+}
+
+TEST(OptionsAtColumnZero, EndWhereTheListGoesOn) {
+  const Document document = scenario(std::string("1. Restore the database\n\n**Option A**: restore\n") + kRestore +
+                                     "\n**Option B**: promote\n" + kPromote + "\n2. Look\n" + kLook);
+  EXPECT_THAT(planned(document, {"A"}), ElementsAre("restore > ./restore.sh\n", "Look > ls\n"));
+  EXPECT_EQ(document.scenarios[0].steps.back().number, "2");
+  const Document bullets = scenario(std::string("1. Restore the database\n- Option A: restore\n") + kRestore +
+                                    "- Option B: promote\n" + kPromote + "\n2. Look\n" + kLook);
+  EXPECT_THAT(planned(bullets, {"B"}), ElementsAre("promote > ./promote.sh\n", "Look > ls\n"));
+}
+
+TEST(OptionsAtColumnZero, OfWordsAreForAPerson) {
+  const Document document = scenario(std::string("Option A: call the vendor\n\nOption B: promote\n\n") + kPromote);
+  EXPECT_THAT(planned(document, {"A"}), ElementsAre("call the vendor - "));
+  EXPECT_THAT(planned(document, {"B"}), ElementsAre("promote > ./promote.sh\n"));
+  EXPECT_THAT(planned(scenario("- Option A: call the vendor\n- Option B: call the owner\n"), {"B"}),
+              ElementsAre("call the owner - "));
+}
+
+TEST(OptionsAtColumnZero, OfTwoStepsAreTwoChoices) {
+  const Document document =
+      scenario(std::string("#### Step 1: Database\n\nOption A: restore\n") + kRestore + "\nOption B: promote\n" +
+               kPromote + "\n#### Step 2: Address\n\nOption A: by DNS\n" + kLook + "\nOption B: call the vendor\n");
+  EXPECT_THAT(planned(document, {"database=B", "address=A"}), ElementsAre("promote > ./promote.sh\n", "by DNS > ls\n"));
+}
+
 std::vector<std::string> unknown_of(const Document& document) {
   std::vector<std::string> parts;
   for (const UnknownPart& each : document.unknown) parts.push_back(each.what + ": " + each.first_words);
@@ -118,6 +192,12 @@ TEST(ForAPerson, IsWhatIsWrittenForAnotherServerOrShell) {
                                "$x[1]\n   ```\n3. C\n   ```ksh\n   print x\n   ```\n4. D\n   ```sql\n   SELECT "
                                "1;\n   ```\n")),
               ElementsAre("A - DROP TABLE x;\n", "B - x=(a b)\nls $x[1]\n", "C - print x\n", "D > SELECT 1;\n"));
+}
+
+TEST(ForAPerson, IsABlockOfWhichALineIsNotClear) {
+  EXPECT_THAT(planned(scenario("1. Load\n   ```console\n   $ cat \\\n   > /backup/shop.dump\n   ```\n2. Stop\n   "
+                               "```console\n   $ sudo -i\n   # systemctl stop app\n   ```\n")),
+              ElementsAre("Load - cat \\\n> /backup/shop.dump\n", "Stop - sudo -i\n# systemctl stop app\n"));
 }
 
 TEST(ForAPerson, IsWhatTheShellCanNotParse) {
@@ -157,10 +237,49 @@ TEST(Bullets, BesideCommandsAreSteps) {
                                              "Wait for five minutes - ", "Look > docker ps\n"));
 }
 
+std::vector<std::string> details_of(const std::string& body) {
+  std::vector<std::string> lines;
+  const Document document = scenario(body);
+  for (const Step& step : document.scenarios[0].steps) {
+    std::string line = step.title.text + ":";
+    for (const Text& detail : step.details) line += " " + detail.text + ";";
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+TEST(Bullets, HaveWhatStandsBelowThem) {
+  const std::string nested =
+      "  1. `docker volume rm old1`\n     - not on db-1\n\n     Never.\n  2. `docker volume rm old2`\n";
+  const std::string details = ": docker volume rm old1; not on db-1; Never.; docker volume rm old2;";
+  EXPECT_THAT(details_of("- Delete old volumes:\n" + nested + "- Look: `docker ps`\n  - only on db-1\n"),
+              ElementsAre("Delete old volumes" + details, "Look: only on db-1;"));
+  EXPECT_THAT(details_of("- Delete old volumes:\n" + nested + "- Ask\n"),
+              ElementsAre("Delete old volumes" + details, "Ask:"));
+  EXPECT_THAT(details_of("1. Look: `docker ps`\n   - only on db-1\n     - as root\n"),
+              ElementsAre("Look: only on db-1; as root;"));
+}
+
 TEST(Bullets, BesideOtherStepsAreListed) {
   const Document document =
       scenario("- Keep calm\n\n#### Look\n\n- Nobody reads this\n\n```bash\ndocker ps\n```\n\n```bash\nls\n```\n");
   EXPECT_THAT(unknown_of(document), ElementsAre("list item: Nobody reads this", "list item: Keep calm"));
+}
+
+TEST(SampleOutput, ThatBeginsLikeACommandIsWarnedOf) {
+  const std::string step = "1. Look\n   ```bash\n   ls\n   ```\n   Expected output:\n   ```\n   ";
+  const Document command = scenario(step + "docker volume rm old\n   ```\n");
+  const auto plan = make_plan(command, {.procedure = "1"});
+  ASSERT_TRUE(plan.ok());
+  EXPECT_THAT(plan.value().warnings,
+              ElementsAre("the block at line 12 is taken for output and no step: docker volume rm old"));
+  const Document output = scenario(step + "OK\n   ```\n");
+  const auto quiet = make_plan(output, {.procedure = "1"});
+  ASSERT_TRUE(quiet.ok());
+  EXPECT_THAT(quiet.value().warnings, IsEmpty());
+  EXPECT_THAT(planned(scenario("1. Check\n\n   Expected output is `OK`. Now delete the old volume:\n\n   ```\n   "
+                               "docker volume rm old\n   ```\n")),
+              ElementsAre("Check > docker volume rm old\n"));
 }
 
 TEST(SampleOutput, IsListed) {
@@ -188,13 +307,18 @@ TEST(InputOfPrompts, EndsWhereCommandsBegin) {
   EXPECT_EQ(script_of("psql app\nSELECT 1\n  from x;\n\\q\n./load.sh\nredis-cli\nPING\nexit\nls\n"),
             "A > psql -v ON_ERROR_STOP=1 app <<'HOLDFAST_INPUT'\nSELECT 1\n  from x;\nHOLDFAST_INPUT\n./load.sh\n"
             "redis-cli <<'HOLDFAST_INPUT'\nPING\nHOLDFAST_INPUT\nls\n");
+  EXPECT_EQ(script_of("psql app\nSELECT 1;\nkill 1234\n"),
+            "A > psql -v ON_ERROR_STOP=1 app <<'HOLDFAST_INPUT'\nSELECT 1;\nHOLDFAST_INPUT\nkill 1234\n");
   EXPECT_EQ(script_of("redis-cli\n\nFLUSHALL\n./warm-cache.sh\n"),
             "A > redis-cli <<'HOLDFAST_INPUT'\nFLUSHALL\nHOLDFAST_INPUT\n./warm-cache.sh\n");
 }
 
 TEST(InputOfPrompts, ThatMayBeACommandIsForAPerson) {
-  for (const std::string block : {"redis-cli\nFLUSHALL\nwarm-cache\n", "psql app\nSELECT 1;\nload-fixtures x\n",
-                                  "psql app\n\nBEGIN;\n\nCOMMIT;\n"})
+  for (const std::string block :
+       {"redis-cli\nFLUSHALL\nwarm-cache\n", "psql app\nSELECT 1;\nload-fixtures x\n",
+        "psql app\n\nBEGIN;\n\nCOMMIT;\n", "mysql shop\nSET x = 0;\nsource /backup/shop.sql;\nSET x = 1;\nexit\n",
+        "mysql shop\nSET x = 0;\n\nsource /backup/shop.sql\n", "mysql shop\nSHOW PROCESSLIST;\nkill 1234\n",
+        "psql app\nSELECT 1;\ntop 1;\n"})
     EXPECT_TRUE(script_of(block).starts_with("A - ")) << block;
 }
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cctype>
 
+#include "runbook/clients.h"
 #include "runbook/placeholders.h"
+#include "runbook/shell/invocation.h"
 #include "runbook/shell/parser.h"
 #include "runbook/vocabulary.h"
 
@@ -81,9 +83,74 @@ size_t lines_taken(const std::vector<CodeLine>& lines, bool& open) {
     if (line_of(statement.begin) > last) break;
     last = std::max(last, line_of(statement.end - 1));
   }
+  // A here-document that is not ended yet.
+  for (const shell::Command& command : script.commands) {
+    if (line_of(command.span.begin) > last) break;
+    for (const shell::Redirection& each : command.redirections)
+      if (each.here_document_span.end > 0) last = std::max(last, line_of(each.here_document_span.end - 1));
+  }
   last = std::min(last, lines.size() - 1);
   open = last + 1 == lines.size() && (!script.ok() || lines.back().text.ends_with("\\"));
   return last + 1;
+}
+
+size_t indentation_of(std::string_view line) { return std::min(line.find_first_not_of(" \t"), line.size()); }
+
+// Bytes of the shell's "> " in front of a line that goes on with a command; 0 for none.
+size_t continuation_length(std::string_view line, size_t indentation) {
+  if (indentation_of(line) != indentation) return 0;
+  const std::string_view rest = line.substr(indentation);
+  if (rest == ">") return indentation + 1;
+  return rest.starts_with("> ") ? indentation + 2 : 0;
+}
+
+// A command whose further lines have the shell's "> " in front.
+struct Continued {
+  std::vector<CodeLine> lines;  // without it; empty: there is no such command
+  bool clear = true;            // the lines could not be redirections as well
+};
+
+// Behind a "\\" at the end of the line before "> x" may be a redirection: one there is, two are prompts.
+Continued continued_at(const std::vector<CodeLine>& lines, size_t first, size_t prompt) {
+  Continued found;
+  bool open = false;
+  found.lines.push_back(cut(lines[first], prompt));
+  const size_t indentation = indentation_of(lines[first].text);
+  for (size_t next = first + 1; next < lines.size(); next++) {
+    const size_t bytes = continuation_length(lines[next].text, indentation);
+    if (bytes == 0) break;
+    if (next == first + 1) lines_taken(found.lines, open);
+    if (!open) break;
+    found.lines.push_back(cut(lines[next], bytes));
+  }
+  if (found.lines.size() == 1) return {};
+  const bool backslash = found.lines.front().text.ends_with("\\");
+  const size_t taken = lines_taken(found.lines, open);
+  // Lines of a here-document may begin so.
+  if (taken < 2 || (open && !backslash)) return {};
+  found.lines.resize(taken);
+  const std::string_view rest = found.lines[1].text;
+  const bool redirects = found.lines.size() == 2 && rest.find_first_of("-<>|&;") != 0;
+  found.clear = !open && !(backslash && redirects);
+  if (!found.clear)
+    for (size_t index = 1; index < found.lines.size(); index++) found.lines[index] = lines[first + index];
+  return found;
+}
+
+// "sudo -i", "su - postgres": below it another shell has its prompts.
+bool opens_root_shell(std::string_view command) {
+  const std::vector<shell::Invocation> all = shell::invocations(shell::parse(command));
+  return std::any_of(all.begin(), all.end(), [](const shell::Invocation& each) {
+    return (each.program == "sudo" || each.program == "su") && opens_prompt(each);
+  });
+}
+
+// "# systemctl stop app", and whatever has a "# " in front below "sudo -i".
+bool may_be_typed_by_root(std::string_view line, bool root) {
+  const std::string_view rest = line.substr(indentation_of(line));
+  if (!rest.starts_with("# ")) return false;
+  const std::string_view word = rest.substr(2, rest.find_first_of(" \t", 2) - 2);
+  return root || (rest.size() > word.size() + 2 && is_known_program(word));
 }
 
 // Behind the last line of the commands that begin on line `first`. Looks at a few lines, then at more, so that
@@ -110,16 +177,22 @@ bool has_prompts(const std::vector<CodeLine>& lines, bool console) {
   return first != lines.end() && prompted(*first);
 }
 
-void take_prompts_off(const std::vector<CodeLine>& lines, bool console, std::vector<CodeLine>& commands,
+bool take_prompts_off(const std::vector<CodeLine>& lines, bool console, std::vector<CodeLine>& commands,
                       std::vector<SourceRange>& output) {
+  bool clear = true, root = false;
   for (size_t index = 0; index < lines.size();) {
     const CodeLine& line = lines[index];
     const size_t prompt = prompt_length(line.text, console);
     if (prompt > 0) {
-      const size_t end = end_of_commands(lines, index, prompt);
+      const Continued more = continued_at(lines, index, prompt);
+      const size_t end = more.lines.empty() ? end_of_commands(lines, index, prompt) : index + more.lines.size();
+      const size_t before = commands.size();
       commands.push_back(cut(line, prompt));
       commands.insert(commands.end(), lines.begin() + static_cast<std::ptrdiff_t>(index + 1),
                       lines.begin() + static_cast<std::ptrdiff_t>(end));
+      std::copy(more.lines.begin(), more.lines.end(), commands.begin() + static_cast<std::ptrdiff_t>(before));
+      clear = clear && more.clear;
+      root = root || opens_root_shell(commands[before].text);
       index = end;
       continue;
     }
@@ -127,8 +200,10 @@ void take_prompts_off(const std::vector<CodeLine>& lines, bool console, std::vec
       commands.push_back(line);
     else
       output.push_back(line.range());
+    clear = clear && !(is_comment(line.text) && may_be_typed_by_root(line.text, root));
     index++;
   }
+  return clear;
 }
 
 }  // namespace holdfast::runbook

@@ -16,8 +16,9 @@ bool has_prompts(const std::vector<markdown::CodeLine>& lines, bool console);
 
 // Takes the commands out, without their prompts, to `commands`; comments and blank lines stay. A prompt counts
 // where the shell's grammar begins a command: not within a here-document or a quoted text. What is printed goes
-// to `output`.
-void take_prompts_off(const std::vector<markdown::CodeLine>& lines, bool console,
+// to `output`. The shell's "> " in front of a line that goes on with a command is taken off, too. False where a line
+// may be read in two ways: "> x" as "x" or as a redirection, "# x" as a comment or as typed by root.
+bool take_prompts_off(const std::vector<markdown::CodeLine>& lines, bool console,
                       std::vector<markdown::CodeLine>& commands, std::vector<SourceRange>& output);
 
 }  // namespace holdfast::runbook

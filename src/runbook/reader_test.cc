@@ -183,6 +183,18 @@ TEST(Shapes, ValuesMadeOfWhatTheRunGivesAreOpen) {
   EXPECT_EQ(values.at("CONT"), "abc def");
 }
 
+TEST(Plan, AsksForWhatTheDocumentGivesTwoValues) {
+  const Document document = read(
+      "# R\n\n## Environment\n\n```bash\nBASE=/a\nMODE=x\nWHERE=$BASE/x\nLIST=a b\nQUOTED='a b'\n```\n\n## Staging "
+      "environment\n\n```bash\nBASE=/b\nMODE=x\nDIR=$BASE/x\n```\n\n## Scenario 1: X\n\n```bash\necho $BASE $DIR "
+      "$WHERE $MODE $LIST $QUOTED\n```\n");
+  const auto plan = make_plan(document, {.procedure = "1"});
+  ASSERT_TRUE(plan.ok());
+  std::vector<std::string> inputs;
+  for (const Input& each : plan.value().inputs) inputs.push_back(each.name + (each.known ? "=" + each.value : "?"));
+  EXPECT_THAT(inputs, ElementsAre("BASE?", "DIR?", "WHERE?", "MODE=x", "LIST?", "QUOTED=a b"));
+}
+
 TEST(Shapes, CronCommandsThatMakeCopies) {
   const Document document = read(
       "# R\n\n## Schedules\n\n```cron\n0 1 * * * /scripts/backup-db.sh\n0 2 * * * /scripts/backup-integrity.sh\n"

@@ -46,7 +46,10 @@ std::vector<std::string> sql_words(std::string_view sql) {
       word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     } else if (c != '"' && c != '`') {
       finish();
-      if (c == '(' || c == ',' || c == ';') words.emplace_back(1, c);
+      // psql's own commands end a statement: "\\g".
+      const bool own =
+          c == '\\' && place + 1 < sql.size() && std::isalpha(static_cast<unsigned char>(sql[place + 1])) != 0;
+      if (c == '(' || c == ',' || c == ';' || own) words.emplace_back(1, own ? ';' : c);
     }
   }
   finish();
@@ -55,36 +58,88 @@ std::vector<std::string> sql_words(std::string_view sql) {
 
 namespace {
 
-// The text without what stands between single quotes: data, unless it may be run as SQL. As it is
-// where a quote is escaped by a backslash or never closed.
-std::string without_strings(std::string_view sql) {
-  const std::vector<std::string> words = sql_words(sql);
-  const bool runs = std::any_of(words.begin(), words.end(), [](const std::string& word) {
-    return word == "execute" || word == "do" || word == "prepare" || word.starts_with("dblink");
-  });
-  if (runs || sql.find("\\'") != std::string_view::npos || sql.find("\\g") != std::string_view::npos)
-    return std::string(sql);
-  std::string rest;
-  for (size_t place = 0; place < sql.size();) {
-    const size_t end = end_of_comment(sql, place);
-    if (end > place) {
-      place = end;
-      rest += ' ';
-    } else if (sql[place] != '\'') {
-      rest += sql[place++];
+// Takes quotes out of SQL, so that none hides what stands behind it: '...' is data, unless it may be run as SQL,
+// "..." is a name, and of $tag$...$tag$ the words are left, which may be a function's.
+class QuoteReader {
+ public:
+  explicit QuoteReader(std::string_view sql) : sql_(sql) {}
+
+  // The text as it is where a quote is escaped by a backslash or never closed.
+  std::string read() {
+    const std::vector<std::string> words = sql_words(sql_);
+    const bool runs = std::any_of(words.begin(), words.end(), [](const std::string& word) {
+      return word == "execute" || word == "do" || word == "prepare" || word.starts_with("dblink");
+    });
+    const bool escaped = sql_.find("\\'") != std::string_view::npos || sql_.find("\\\"") != std::string_view::npos;
+    if (runs || escaped || sql_.find("\\g") != std::string_view::npos) return std::string(sql_);
+    while (closed_ && place_ < sql_.size()) step();
+    return closed_ ? std::move(rest_) : std::string(sql_);
+  }
+
+ private:
+  void step() {
+    const char c = sql_[place_];
+    if (const size_t end = end_of_comment(sql_, place_); end > place_) {
+      place_ = end;
+      rest_ += ' ';
+    } else if (const std::string_view tag = tag_here(); !tag.empty()) {
+      words_of(take(tag));
+    } else if (c == '\'') {
+      take(sql_.substr(place_, 1));
+      rest_ += " ' ";
+    } else if (c == '"' || c == '`') {
+      name(take(sql_.substr(place_, 1)));
     } else {
-      const size_t close = sql.find('\'', place + 1);
-      if (close == std::string_view::npos) return std::string(sql);
-      rest += " ' ";
-      place = close + 1;
+      rest_ += c;
+      place_++;
     }
   }
-  return rest;
-}
+
+  // What stands between two of `quote`, the first of which is here.
+  std::string_view take(std::string_view quote) {
+    const size_t begin = place_ + quote.size();
+    const size_t close = sql_.find(quote, begin);
+    closed_ = close != std::string_view::npos;
+    if (!closed_) return {};
+    place_ = close + quote.size();
+    return sql_.substr(begin, close - begin);
+  }
+
+  // "$$", "$body$".
+  std::string_view tag_here() const {
+    if (sql_[place_] != '$' || (place_ > 0 && is_name_character(sql_[place_ - 1]))) return {};
+    size_t end = place_ + 1;
+    while (end < sql_.size() && sql_[end] != '$' && is_name_character(sql_[end])) end++;
+    const bool tag =
+        end < sql_.size() && sql_[end] == '$' && std::isdigit(static_cast<unsigned char>(sql_[place_ + 1])) == 0;
+    return tag ? sql_.substr(place_, end + 1 - place_) : std::string_view();
+  }
+
+  void words_of(std::string_view body) {
+    rest_ += ' ';
+    for (size_t place = 0; place < body.size();) {
+      const size_t end = end_of_comment(body, place);
+      rest_ +=
+          end > place || std::string_view("'\"`\\").find(body[place]) != std::string_view::npos ? ' ' : body[place];
+      place = std::max(end, place + 1);
+    }
+    rest_ += ' ';
+  }
+
+  void name(std::string_view quoted) {
+    if (!rest_.empty() && rest_.back() != '.') rest_ += ' ';
+    for (const char c : quoted) rest_ += is_name_character(c) ? c : '_';
+  }
+
+  std::string_view sql_;
+  size_t place_ = 0;
+  bool closed_ = true;
+  std::string rest_;
+};
 
 class SqlReader {
  public:
-  explicit SqlReader(std::string_view sql) : words_(sql_words(without_strings(sql))) {}
+  explicit SqlReader(std::string_view sql) : words_(sql_words(QuoteReader(sql).read())) {}
 
   std::vector<Effect> read() {
     for (size_t index = 0; index < words_.size(); index++) {

@@ -127,7 +127,7 @@ struct Step {
   std::vector<std::string> assigned;   // names that it sets
   std::vector<Placeholder> placeholders;
   std::vector<Hazard> hazards;
-  bool unclear = false;                    // a line may be a command, or input of the prompt above it
+  bool unclear = false;  // a line may be read in two ways: as a command, or as input of the prompt above it
   std::vector<SourceRange> sample_output;  // lines of the block that are no commands
 
   bool has(HazardKind kind_asked) const;

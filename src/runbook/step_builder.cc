@@ -252,6 +252,15 @@ bool begins_command(std::string_view word) {
   return is_known_program(word) || word.starts_with("./") || word.starts_with("/") || word.starts_with("~/");
 }
 
+// A line that begins with a program's name and may be a client's all the same: "source dump.sql", "kill 12;".
+bool may_be_clients(const std::string& program, const std::string& line) {
+  if (program == "redis-cli") return false;
+  constexpr std::array<std::string_view, 8> kMysqls = {"source", "kill",   "tee",  "edit",
+                                                       "clear",  "system", "help", "use"};
+  return trim(line).ends_with(";") ||
+         (program == "mysql" && std::find(kMysqls.begin(), kMysqls.end(), first_word_of(line)) != kMysqls.end());
+}
+
 // Lines of SQL belong to one statement up to a semicolon.
 bool ends_statement(const std::string& program, const std::string& line) {
   if (program == "redis-cli") return true;
@@ -269,7 +278,8 @@ InputEnd end_of_input(const std::string& program, const std::string& text) {
     if (begins && leaves_prompt(word)) return {place, stop, end.certain};
     const bool understood = word.empty() || word.starts_with("--") || word.starts_with("#") ||
                             (program == "redis-cli" && is_upper(word)) || is_input_for(program, std::string(word));
-    if (begins && !understood && begins_command(word)) return {place, place, end.certain};
+    if (begins && !understood && begins_command(word))
+      return {place, place, end.certain && !may_be_clients(program, line)};
     end.certain = end.certain && (!begins || understood);
     begins = ends_statement(program, line);
     place = stop;
@@ -307,7 +317,8 @@ class InputReader {
   bool run() {
     for (Piece& piece : step_.pieces) {
       // Behind a blank line: to the same prompt, or to one of its own?
-      if (open_ && is_input_for(program_, piece.text)) certain_ = false;
+      const std::string line = piece.text.substr(0, piece.text.find('\n'));
+      if (open_ && (is_input_for(program_, piece.text) || may_be_clients(program_, line))) certain_ = false;
       open_ = false;
       if (!done_.empty() && opens_for(done_.back(), piece.text))
         commands(input(piece, std::move(piece.title)));

@@ -46,7 +46,7 @@ std::string opener_of(const Piece& piece) {
 }  // namespace
 
 std::string step_script(const Step& step, const std::map<int, int>& alternatives) {
-  if (step.kind == StepKind::kSql || step.kind == StepKind::kManual) return step.text;
+  if (step.kind == StepKind::kSql || step.kind == StepKind::kManual || step.unclear) return step.text;
   std::string script;
   for (const Piece& piece : step.pieces) {
     if (piece.group > 0) {

@@ -285,6 +285,9 @@ TEST(Rollback, WhatIsKeptOrUndone) {
 
 TEST(Order, AWorkTreeOfGitIsNoData) {
   EXPECT_THAT(found(step_with("git reset --hard HEAD~1\n"), "destroys-before-backup-verified"), IsEmpty());
+  constexpr const char* kRule = "destroys-before-backup-verified";
+  EXPECT_EQ(found("## Scenario 1: X\n\n```bash\nredis-cli unlink cache\n```\n", kRule).size(), 1u);
+  EXPECT_THAT(found("## Scenario 1: X\n\n```bash {destructive=no}\nredis-cli unlink cache\n```\n", kRule), IsEmpty());
 }
 
 TEST(Keys, ANewAgeKeyOverTheOldOne) {

@@ -113,6 +113,10 @@ struct Words {
 };
 
 // Takes wrappers off one command.
+bool may_be_passed(const Command& command) {
+  return !command.unconditional() || command.after == "||" || command.negated;
+}
+
 class Unwrapper {
  public:
   Unwrapper(std::vector<Invocation>& found, int depth) : found_(found), depth_(depth) {}
@@ -319,24 +323,42 @@ class Unwrapper {
     return runs_file(invocation, words, ahead);
   }
 
-  // find PATH -exec program... {} +, and -execdir, -ok, -okdir.
+  // Where find begins: "." when it is not said, and when there are so many that nobody wrote them by hand.
+  static std::vector<std::string> places_of_find(const Words& words) {
+    constexpr size_t kPlacesLimit = 32;
+    std::vector<std::string> places;
+    for (size_t index = words.place; index < words.values.size() && places.size() <= kPlacesLimit; index++) {
+      const std::string& word = words.values[index];
+      const bool follows = word == "-H" || word == "-L" || word == "-P";
+      if (follows && places.empty()) continue;
+      if (is_flag(word) || word == "(" || word == "!") break;
+      places.push_back(word);
+    }
+    if (places.empty() || places.size() > kPlacesLimit) return {"."};
+    return places;
+  }
+
+  // find PATH... -exec program... {} +, and -execdir, -ok, -okdir.
   bool by_find(const Invocation& invocation, const Words& words) {
     if (depth_ >= kTextsDepth) return false;
-    const std::string place = words.done() || is_flag(words.front()) ? "." : words.front();
+    const std::vector<std::string> places = places_of_find(words);
     for (size_t index = words.place; index < words.values.size(); index++) {
       const std::string& flag = words.values[index];
       if (flag != "-exec" && flag != "-execdir" && flag != "-ok" && flag != "-okdir") continue;
       Words inside;
       for (index++; index < words.values.size() && words.values[index] != ";" && words.values[index] != "+"; index++) {
-        std::string word = words.values[index];
-        if (const size_t braces = word.find("{}"); braces != std::string::npos) word.replace(braces, 2, place);
-        inside.values.push_back(std::move(word));
+        const std::string& word = words.values[index];
+        const size_t braces = word.find("{}");
+        if (braces == std::string::npos) inside.values.push_back(word);
+        for (const std::string& place : places)
+          if (braces != std::string::npos) inside.values.push_back(std::string(word).replace(braces, 2, place));
       }
       if (inside.done()) continue;
       if (!finished_) add_outer(invocation, words);
       finished_ = true;
       Invocation inner = invocation;
       inner.nested = true;
+      inner.conditional = true;
       Unwrapper(found_, depth_ + 1).add(std::move(inner), std::move(inside));
     }
     return false;
@@ -382,6 +404,7 @@ class Unwrapper {
   bool read_text(const Invocation& wrapper, const Words& words, const std::string& text, bool is_input) {
     if (text.empty() || depth_ >= kTextsDepth) return false;
     add_outer(wrapper, words);
+    found_.back().text = text;
     const Script inner = parse(text);
     const std::vector<bool> fed = fed_commands(inner);
     for (size_t index = 0; index < inner.commands.size(); index++) {
@@ -394,6 +417,7 @@ class Unwrapper {
       invocation.remote = wrapper.remote;
       invocation.terminal = wrapper.terminal;
       invocation.nested = true;
+      invocation.conditional = wrapper.conditional || may_be_passed(command);
       invocation.has_input = wrapper.has_input || fed[index];
       if (fed[index])
         invocation.input = input_of(inner, index);
@@ -468,6 +492,7 @@ std::vector<Invocation> invocations(const Script& script) {
     invocation.command = &command;
     invocation.span = command.span;
     invocation.word_span = command.words.front().span;
+    invocation.conditional = may_be_passed(command);
     invocation.has_input = fed[index];
     invocation.input = input_of(script, index);
     Words words;

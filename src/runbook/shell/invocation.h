@@ -24,6 +24,8 @@ struct Invocation {
   std::optional<std::string> input;  // what that says, where the text itself says it
   bool nested = false;               // was found in a wrapper's argument
   bool script = false;               // a file that is given to a shell or an interpreter
+  bool conditional = false;          // may fail or be left out, and what stands behind it be run all the same
+  std::string text;                  // a script that it is given: its commands come behind it
   bool loses_input = false;          // docker exec, kubectl exec without -i: its input goes no further
 
   bool has(std::string_view flag) const;  // "-f", "--force": alone, with "=", or among short ones ("-rf")

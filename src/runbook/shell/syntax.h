@@ -77,6 +77,12 @@ struct Command {
   bool compound = false;         // stands for a compound command's redirections
   std::string function;          // name of the function whose body it is in
 
+  // It is run whenever the script comes by, in the script's own shell.
+  bool unconditional() const {
+    return !in_condition && !in_loop && !in_branch && !in_subshell && !in_substitution && function.empty() &&
+           before.empty() && after != "&" && stage == 0 && last_stage;
+  }
+
   // The word at `index` without quotes, "" past the end.
   const std::string& word(size_t index) const {
     static const std::string none;
