@@ -64,7 +64,7 @@ Result<Settled> settle(Context& context, engine::RunState& state) {
 }
 
 // What the run was begun with, unless this drive is told otherwise.
-Result<void> take_up_stack(Context& context, const engine::RunState& state) {
+Result<void> take_up_stack(Context& context, const engine::RunState& state, const engine::DriveOptions& options) {
   auto& overrides = context.options().overrides;
   const auto settle_one = [&](std::optional<std::string>& option, const std::string& said, const char* key) {
     std::string value = said.empty() ? state.created.value(key, "") : said;
@@ -72,6 +72,11 @@ Result<void> take_up_stack(Context& context, const engine::RunState& state) {
   };
   settle_one(overrides.config, overrides.config ? absolute_path(*overrides.config) : "", "config");
   settle_one(overrides.repository, overrides.repository ? named_repository(context) : "", "repository");
+  const bool named_then = !state.created.value("repository", "").empty();
+  if (options.resumed && !overrides.repository && !named_then && !named_repository(context).empty()) {
+    return make_error(ErrorCode::kRefused, "HOLDFAST_REPOSITORY is set here, and was not when the run began")
+        .with_hint("unset it; or --repository DIR says that the run goes on with another repository");
+  }
   settle_one(overrides.passphrase, TRY(named_passphrase(context)), "passphrase");
   return {};
 }
@@ -178,7 +183,7 @@ Result<std::map<std::string, engine::SqlTarget>> sql_targets(Context& context, e
 
 Result<void> drive_run(Context& context, engine::OpenRun run, engine::DriveOptions options, bool attended) {
   engine::RunState state = TRY(engine::fold(run.journal->events()));
-  TRY(take_up_stack(context, state));
+  TRY(take_up_stack(context, state, options));
   TRY(refuse_other_stacks(context, state, options));
   Settled settled = TRY(settle(context, state));
   options.directory = run.directory;

@@ -86,7 +86,7 @@ Result<void> apply(RunState& state, const Event& event);
 
 std::string_view phase_name(StepPhase phase);
 
-// Names a proof: of a component ("*": of all), for a point as which_point() says.
-std::string proof_key(const std::string& component, const std::string& which);
+// Names a proof: of a component ("*": of all), for a point as which_point() says, of the repository with that id.
+std::string proof_key(const std::string& component, const std::string& which, const std::string& repository);
 
 }  // namespace holdfast::engine

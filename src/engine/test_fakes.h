@@ -158,13 +158,15 @@ class FakeProofs : public Proofs {
       instant = instants.front();
       instants.pop_front();
     }
-    return ProvenPoint{"3f0a91c2", instant, point.components, "5a0c"};
+    return ProvenPoint{"3f0a91c2", instant, point.components, in_use};
   }
+  Result<std::string> repository() override { return in_use; }
   Result<std::string> replication_lag(const std::string&) override {
     if (lag.empty()) return make_error(ErrorCode::kUnavailable, "the standby does not answer");
     return lag;
   }
   std::string host() const override { return "db1"; }
+  std::string in_use = "5a0c";  // the id of the repository
   std::string problem, lag = "nothing is left to replay";
   WantedPoint wanted;         // the last one
   std::deque<Time> instants;  // of the points, in the order in which they are asked for

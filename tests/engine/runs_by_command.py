@@ -519,6 +519,27 @@ class Runbooks(RunbookCase):
         self.assertIn("its restore names another stack than the one whose point is proven: --config other.yaml", outcome.out)
         self.assertEqual(self.effect("wipe"), [])
 
+    def test_a_proof_of_one_repository_is_none_of_another(self):
+        self.make_stack()
+        self.write(("Wipe", "id=wipe destructive=yes", self.count("wipe") + '\ntest -e "$EFFECTS/go"\nholdfast points --json > "$EFFECTS/points"'))
+        words = ("--target", socket.gethostname())
+        path = {"PATH": self.path_with_program()}
+        self.runbook("run", *words, expect=FAILED, environment=path)
+        (self.effects / "go").touch()
+        other = self.scratch / "other"
+        self.holdfast("--repository", other, "init")
+        outcome = self.runbook("resume", *words, expect=REFUSED, environment={**path, "HOLDFAST_REPOSITORY": str(other)})
+        self.assertIn("HOLDFAST_REPOSITORY is set here, and was not when the run began", outcome.err)
+        resume = ("runbook", "resume", "--runs", self.runs, *words)
+        environment = {"EFFECTS": str(self.effects), **path}
+        outcome = self.holdfast("--repository", other, *resume, expect=REFUSED, environment=environment)
+        self.assertIn("step wipe destroys, and no recovery point is proven", outcome.err)
+        self.assertEqual(self.effect("wipe"), ["1"])
+        self.holdfast("--repository", other, "backup")
+        self.holdfast("--repository", other, *resume, environment=environment)
+        proofs = [event.payload["repository"] for event in events_of(self.the_run()) if event.kind == "point.verified"]
+        self.assertEqual(len(set(proofs)), 2, proofs)
+
     def test_a_secret_is_nowhere(self):
         (self.scratch / "secret").write_text(SECRET + "\n")
         self.write(("Use it", "id=use", 'echo "the token is $API_TOKEN"\nprintf %s "$API_TOKEN" | base64\n'
