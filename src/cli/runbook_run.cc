@@ -140,6 +140,7 @@ Result<void> run(Context& context, const RunOptions& options) {
   preflight.search_path = search_path == nullptr ? "" : search_path;
   preflight.runs = runs_directory(options.runs);
   preflight.config = config;
+  preflight.variables = resolved.variables.plain;
   if (const auto stack = context.stack(); stack.ok()) preflight.repository = stack->repository;
   for (const auto& file : resolved.document->embedded_files) preflight.embedded_files.push_back(file.path.text);
   preflight.open_repository = [&context]() -> Result<void> {

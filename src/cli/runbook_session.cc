@@ -84,7 +84,7 @@ Result<void> take_up_stack(Context& context, const engine::RunState& state, cons
 Result<void> refuse_other_stacks(Context& context, const engine::RunState& state, const engine::DriveOptions& options) {
   const auto stack = context.stack();
   const engine::StackInUse in_use{context.options().overrides.config.value_or(""), stack.ok() ? stack->repository : "",
-                                  state.created.value("working_directory", "")};
+                                  state.created.value("working_directory", ""), texts_at(state.created, "variables")};
   for (const engine::Step& step : state.plan.steps) {
     const engine::StepState& now = state.step(step.id);
     if (state.settled(step.id) || !now.override_reason.empty() || options.overrides.contains(step.id)) continue;
