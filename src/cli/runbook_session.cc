@@ -13,6 +13,7 @@
 #include "engine/restore_words.h"
 #include "engine/supervised_runner.h"
 #include "engine/variables.h"
+#include "engine/words.h"
 #include "recovery/cluster.h"
 
 namespace holdfast::cli {
@@ -104,6 +105,9 @@ void say_what_comes_next(Context& context, const engine::RunState& state) {
   if (state.finished.empty()) {
     context.say("go on with: holdfast runbook resume {}", state.id);
   }
+  const auto not_undone = engine::steps_not_undone(state);
+  if (!state.finished.empty() && !not_undone.empty())
+    context.say("not undone, since the runbook gives no compensate= for them: {}", fmt::join(not_undone, ", "));
   context.say("what happened: holdfast runbook report {}", state.id);
 }
 

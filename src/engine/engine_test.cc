@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "engine/test_fakes.h"
 
 namespace holdfast::engine {
@@ -430,6 +432,46 @@ TEST(Engine, AnEffectThatAnAttemptMayHaveHadIsAskedForWhenTheStepWasToBeRunAgain
     EXPECT_EQ(rig.runner.ran.back(), undone ? "first~undo" : "first~fence");
     EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "undone");
   }
+}
+
+// By a status of its own, a timeout, a signal, or a person: what it did before is there.
+TEST(Engine, AnEffectThatAnAttemptMayHaveHadBeforeItFailedIsAskedFor) {
+  for (const auto& spoil : std::vector<std::function<void(AttemptEnd&)>>{
+           [](AttemptEnd& end) { end.exit_status = 3; }, [](AttemptEnd& end) { end.timed_out = true; },
+           [](AttemptEnd& end) { end.stopped = true; }, [](AttemptEnd& end) { end.signal = 9; }}) {
+    for (const bool undone : {true, false}) {
+      Rig rig;
+      rig.add("first").compensate = "undo first";
+      AttemptReport report = rig.runner.ended(137);
+      spoil(*report.end);
+      rig.runner.fates["first"] = {report};
+      EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+      rig.options.undo = true;
+      const auto asks = rig.drive();
+      ASSERT_FALSE(asks.ok());
+      EXPECT_EQ(asks.error().code(), ErrorCode::kNeedsPerson);
+      EXPECT_EQ(asks.error().message(),
+                "step first " + end_words(*report.end) + ", and may have done something before");
+      if (undone)
+        rig.options.settle["first"] = "done";
+      else
+        rig.options.skip["first"] = "it did nothing";
+      ASSERT_TRUE(rig.drive().ok());
+      EXPECT_EQ(rig.runner.ran.back(), undone ? "first~undo" : "first");
+      EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "undone");
+    }
+  }
+}
+
+TEST(Engine, AStepWhoseProgramCouldNotBeStartedHasNoEffect) {
+  Rig rig;
+  rig.add("first").compensate = "undo first";
+  AttemptReport report = rig.runner.ended(127);
+  report.end->failure = "python3: no such file";
+  rig.runner.fates["first"] = {report};
+  rig.person.answers = {{"undo", ""}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first"));
 }
 
 TEST(Engine, AnEffectOfAStepThatWasLeftOutAfterwardsIsUndone) {

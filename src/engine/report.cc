@@ -195,6 +195,8 @@ class Reporter {
         found.push_back(fmt::format("{}: left out: {}", step.id, step.skipped));
       if (now.attempts > 1) found.push_back(fmt::format("{}: took {} attempts", step.id, now.attempts));
     }
+    for (const std::string& id : steps_not_undone(state_))
+      found.push_back(fmt::format("{}: not undone: the runbook gives no compensate= for it", id));
     return found;
   }
 

@@ -56,6 +56,8 @@ Result<void> on_finished(RunState& state, const Event& event) {
   } else {
     step.phase = StepPhase::kFailed;
     step.failures++;
+    const bool began = end.failure.empty();
+    if (began) step.effect = std::max(step.effect, Effect::kPossible);
   }
   return {};
 }

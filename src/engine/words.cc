@@ -120,6 +120,15 @@ std::string unknown_words(const Step& step) {
 
 std::string own_budget(const Step& step) { return "step " + step.id; }
 
+std::vector<std::string> steps_not_undone(const RunState& state) {
+  std::vector<std::string> found;
+  for (const Step& step : state.plan.steps) {
+    if (state.undoing && state.step(step.id).effect != Effect::kNone && step.compensate.empty())
+      found.push_back(step.id);
+  }
+  return found;
+}
+
 std::string outcome_words(const StepState& step) {
   switch (step.phase) {
     case StepPhase::kDone:

@@ -294,9 +294,18 @@ class Runbooks(RunbookCase):
         undo = 'compensate="echo {0} >> $EFFECTS/undone"'
         self.write(("A", "id=a " + undo.format("a"), "true"), ("B", "id=b " + undo.format("b"), "true"), ("C", "id=c", "false"))
         self.runbook("run", expect=FAILED)
-        self.runbook("resume", "--undo")
+        outcome = self.runbook("resume", "--undo")
+        self.assertIn("not undone, since the runbook gives no compensate= for them: c", outcome.err + outcome.out)
         self.assertEqual(self.effect("undone"), ["b", "a"])
         self.assertEqual(self.runbook("runs", "--json").json()["runs"][0]["outcome"], "undone")
+
+    def test_what_a_timeout_ended_is_undone_when_a_person_says_so(self):
+        self.write(("A", 'id=a timeout=1s compensate="rm $EFFECTS/made"', 'touch "$EFFECTS/made"; sleep 60'))
+        self.runbook("run", expect=FAILED)
+        outcome = self.runbook("resume", "--undo", expect=NEEDS_PERSON)
+        self.assertIn("step a was ended by its timeout, and may have done something before", outcome.err)
+        self.runbook("resume", "--undo", "--done", "a")
+        self.assertFalse((self.effects / "made").exists())
 
     def test_rules_hold_in_a_drill(self):
         self.write(("Wipe", "id=wipe destructive=yes", self.count("wipe")))
