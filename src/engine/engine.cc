@@ -13,6 +13,8 @@ constexpr int kWarnPercent = 80;
 constexpr Duration kAfterKill = Duration::milliseconds(20);
 constexpr int kLooksAfterKill = 250;
 
+bool undoes(const LostAttempt& lost) { return lost.id.ends_with(kUndoSuffix); }
+
 }  // namespace
 
 void Engine::append(std::string_view kind, const std::string& step, int attempt, Json payload) {
@@ -66,12 +68,16 @@ Result<std::optional<Answer>> Engine::ask(const Question& question) {
   return answer;
 }
 
+// What was being undone when the journal lost its events, is undone to the end: `undo.begun` is lost, too.
+bool Engine::is_to_undo() const {
+  return state_.undoing || options_.undo || std::any_of(options_.lost.begin(), options_.lost.end(), undoes);
+}
+
 // An end that is unknown, or a failure; for who undoes also one that was unknown before the step was to be run again.
 bool Engine::has_open_end(const std::string& id) const {
   const StepState& step = state_.step(id);
-  const bool undoing = state_.undoing || options_.undo;
   return step.phase == StepPhase::kUnknown || step.phase == StepPhase::kFailed ||
-         (undoing && step.effect == Effect::kPossible);
+         (is_to_undo() && step.effect == Effect::kPossible);
 }
 
 // Of what the journal has lost nobody but a person can say what became of it.
@@ -90,9 +96,19 @@ Result<void> Engine::check_lost_attempts() const {
   if (unsaid.empty()) return {};
   return make_error(ErrorCode::kInvalidData, "the journal of run {} has lost events: it knows nothing of {}", state_.id,
                     fmt::join(unsaid, ", "))
-      .with_hint(
-          "bring back journal.db and journal.db-wal; or look, and say of each what becomes of it: --done STEP, "
-          "--retry STEP, --skip STEP=REASON");
+      .with_hint(fmt::format(
+          "bring back journal.db and journal.db-wal; or look, and say of each what becomes of it: --done STEP{}",
+          is_to_undo() ? ", --retry STEP~undo, --skip STEP=REASON of a step itself (the run was being undone)"
+                       : ", --retry STEP, --skip STEP=REASON"));
+}
+
+void Engine::begin_undoing() {
+  if (state_.undoing || !is_to_undo()) return;
+  const auto lost = std::find_if(options_.lost.begin(), options_.lost.end(), undoes);
+  const bool told = options_.undo || lost == options_.lost.end();
+  append(kind::kUndoBegun, "", 0,
+         {{"who", world_.person.who()},
+          {"why", told ? "--undo" : "the journal has lost events: " + lost->directory + " was an undoing"}});
 }
 
 void Engine::take_up_lost_attempts() {
@@ -112,7 +128,7 @@ Result<void> Engine::check_settlements() const {
     const bool known = state_.plan.find(id.substr(0, mark)) != nullptr &&
                        (suffix.empty() || suffix == kVerifySuffix || suffix == kUndoSuffix);
     if (!known) return make_error(ErrorCode::kNotFound, "the run has no step {}", id);
-    if (as == "retry" && suffix.empty() && (state_.undoing || options_.undo)) {
+    if (as == "retry" && suffix.empty() && is_to_undo()) {
       return make_error(ErrorCode::kRefused, "the run is undone: step {} can't be run again", id)
           .with_hint(fmt::format("--done {0} undoes it, --skip {0}=REASON does not", id));
     }
@@ -196,9 +212,7 @@ Result<void> Engine::announce() {
   TRY(collect());
   take_up_lost_attempts();
   for (const auto& [id, as] : options_.settle) TRY(settle_as_told(id, as));
-  if (options_.undo && !state_.undoing) {
-    append(kind::kUndoBegun, "", 0, {{"who", world_.person.who()}, {"why", "--undo"}});
-  }
+  begin_undoing();
   for (const Step& step : state_.plan.steps) TRY(take_up(step));
   return {};
 }

@@ -74,6 +74,8 @@ class Engine {
   // engine.cc: the loop
   Result<void> announce();
   bool has_open_end(const std::string& id) const;
+  bool is_to_undo() const;
+  void begin_undoing();
   Result<void> check_settlements() const;
   Result<void> check_lost_attempts() const;
   void take_up_lost_attempts();

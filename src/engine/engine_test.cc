@@ -79,6 +79,26 @@ TEST(Engine, AJournalThatHasLostEventsIsRefusedUntilAPersonSaysWhatBecomesOfTheS
   EXPECT_EQ(rig.durable.step("second").attempts, 2);
 }
 
+TEST(Engine, ARunWhoseUndoingTheJournalHasLostIsUndoneToTheEnd) {
+  for (const std::string as : {"done", "retry"}) {
+    Rig rig;
+    for (const char* id : {"first", "second"}) rig.add(id).compensate = std::string("undo ") + id;
+    rig.add("third");
+    rig.runner.fates["third"] = {rig.runner.ended(1)};
+    EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+    rig.options.lost = {{"second~undo", 1, "steps/second~undo/1-a", std::nullopt, 0}};
+    const auto refused = rig.drive();
+    ASSERT_FALSE(refused.ok());
+    EXPECT_THAT(refused.error().hint(), HasSubstr("the run was being undone"));
+    rig.options.settle["second~undo"] = as;
+    ASSERT_TRUE(rig.drive().ok());
+    EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "undone");
+    EXPECT_EQ(rig.runner.ran.back(), "first~undo");
+    EXPECT_EQ(std::count(rig.runner.ran.begin(), rig.runner.ran.end(), "second~undo"), as == "retry" ? 1 : 0);
+    EXPECT_EQ(std::count(rig.runner.ran.begin(), rig.runner.ran.end(), "third"), 1);
+  }
+}
+
 TEST(Engine, AStepThatTheJournalHasLostAndThatStillRunsIsNotRunBeside) {
   Rig rig;
   rig.add("first");
