@@ -53,7 +53,10 @@ void Engine::attend() {
   auto collected = collect();
   watch_budgets();
   if (collected.ok()) collected = commit();
-  if (!collected.ok()) meanwhile_error_ = std::move(collected).error();
+  if (!collected.ok()) {
+    meanwhile_error_ = std::move(collected).error();
+    return;
+  }
   world_.observer.on_tick(state_, world_.clock.now());
 }
 
@@ -185,7 +188,8 @@ Result<void> Engine::settle_as_told(const std::string& id, const std::string& as
 // What a drive makes of a step that an earlier one left.
 Result<void> Engine::take_up(const Step& step) {
   const auto wanted = options_.skip.find(step.id);
-  if (wanted != options_.skip.end() && !state_.settled(step.id)) {
+  const bool to_undo = state_.undoing && state_.step(step.id).effect != Effect::kNone;
+  if (wanted != options_.skip.end() && (to_undo || !state_.settled(step.id))) {
     if (state_.step(step.id).phase == StepPhase::kRunning) TRY(give_up_orphan(step.id, true));
     skip(step, wanted->second, world_.person.who());
   } else if (options_.resumed && state_.step(step.id).phase == StepPhase::kFailed && !state_.undoing) {

@@ -54,6 +54,17 @@ TEST(Engine, WhatIsNotDurableIsNotShown) {
   EXPECT_EQ(rig.observer.shown.back(), rig.log.events().size());
 }
 
+TEST(Engine, WhatIsNotDurableIsNotShownWhileAPersonIsAsked) {
+  Rig rig;
+  rig.add("left").parallel = "pair";
+  rig.add("right").parallel = "pair";
+  rig.plan.steps[1].approve = "dba";
+  rig.log.fails_after = 3;  // created, driven, the start of the left one; not its end
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNoSpace);
+  EXPECT_NE(rig.observer.ticked.step("left").phase, StepPhase::kDone);
+  EXPECT_EQ(rig.durable.step("left").phase, StepPhase::kRunning);
+}
+
 TEST(Engine, AJournalThatHasLostEventsIsRefusedUntilAPersonSaysWhatBecomesOfTheSteps) {
   Rig rig;
   for (const char* id : {"first", "second", "third"}) rig.add(id);
@@ -492,6 +503,24 @@ TEST(Engine, AStepWhoseProgramCouldNotBeStartedHasNoEffect) {
   rig.person.answers = {{"undo", ""}};
   ASSERT_TRUE(rig.drive().ok());
   EXPECT_THAT(rig.runner.ran, ElementsAre("first"));
+}
+
+TEST(Engine, AnEffectOfAStepThatWasLeftOutIsNotUndoneWhenAPersonSaysSo) {
+  Rig rig;
+  rig.add("first").compensate = "undo first";
+  rig.add("second");
+  rig.runner.fates["first"] = {{State::kUnknown, std::nullopt}};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNeedsPerson);
+  rig.options.skip["first"] = "not needed";
+  rig.runner.fates["second"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  rig.options.skip.clear();
+  rig.options.undo = true;
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNeedsPerson);
+  rig.options.skip["first"] = "it did nothing";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "second"));
+  EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "undone");
 }
 
 TEST(Engine, AnEffectOfAStepThatWasLeftOutAfterwardsIsUndone) {

@@ -179,9 +179,10 @@ class FakeProofs : public Proofs {
 class FakeObserver : public Observer {
  public:
   void on_event(const RunState&, const Event& event) override { shown.push_back(event.seq); }
-  void on_tick(const RunState&, Time) override {}
+  void on_tick(const RunState& state, Time) override { ticked = state; }
   void on_work(const RunState&, const std::string&) override {}
   std::vector<uint64_t> shown;
+  RunState ticked;  // as the last tick showed it
 };
 
 // One run with fakes all around. drive() may be called again: that is a resume.
