@@ -117,9 +117,10 @@ Result<void> confirm(Context& context, const engine::Plan& plan, const RunOption
   return make_error(ErrorCode::kInterrupted, "nothing was run");
 }
 
-Result<void> run(Context& context, const RunOptions& options) {
+Result<void> run(Context& context, RunOptions options) {
   const bool attended = is_attended(context, options.unattended);
   const std::string config = TRY(stack_file(context));
+  options.given = stack_variables(context, config);
   const ResolvedScenario resolved = TRY(resolve_scenario(options, attended ? ask_on_terminal : AskWords()));
   TRY(refuse_open_questions(resolved));
   engine::Plan plan = engine::plan_of(resolved.plan, resolved.variables.plain);

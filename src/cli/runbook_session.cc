@@ -52,6 +52,11 @@ Result<Settled> settle(Context& context, engine::RunState& state) {
   for (auto& secret : engine::secrets_in({variables.plain.begin(), variables.plain.end()}))
     settings.inherited.push_back(std::move(secret));
   settings.secrets = TRY(engine::resolve_secrets(variables));
+  // Of a URL that is a secret the password alone is one, too.
+  for (const auto& secret : settings.secrets) {
+    for (auto& part : engine::secrets_in({{secret.name, std::string(as_text(secret.value.reveal()))}}))
+      settings.inherited.push_back(std::move(part));
+  }
   settings.sql = TRY(sql_targets(context, state.plan));
   settings.config = context.options().overrides.config.value_or("");
   settings.repository = context.options().overrides.repository.value_or("");
@@ -140,6 +145,14 @@ Result<std::string> stack_file(Context& context) {
   if (!loaded.ok() && !named && loaded.error().code() == ErrorCode::kPermission) return std::string();
   if (!loaded.ok()) return std::move(loaded).error();
   return absolute_path(path);
+}
+
+std::vector<std::string> stack_variables(Context& context, const std::string& config) {
+  std::vector<std::string> names;
+  if (!config.empty()) names.emplace_back("HOLDFAST_CONFIG");
+  if (context.options().overrides.repository) names.emplace_back("HOLDFAST_REPOSITORY");
+  if (context.options().overrides.passphrase) names.emplace_back("HOLDFAST_PASSPHRASE");
+  return names;
 }
 
 std::string named_repository(Context& context) {

@@ -431,6 +431,13 @@ class Runbooks(RunbookCase):
         self.runbook("run")
         self.assertEqual(self.effect("a"), ["1"])
 
+    def test_a_failure_in_front_of_a_pipe_is_no_answer_of_yes(self):
+        self.write(("A", 'id=a fence="holdfast verify --point latest --repository /nowhere 2>&1 | tee $EFFECTS/log"', self.count("a")))
+        path = {"PATH": self.path_with_program()}
+        self.assertIn("step a starts behind a fence only", self.runbook("run", expect=REFUSED, environment=path).err)
+        self.assertEqual(self.effect("a"), [])
+        self.assertTrue(self.effect("log"))
+
     def test_a_configuration_that_is_named_has_to_be_right(self):
         self.write(("A", "id=a", self.count("a")))
         self.config.write_text("stack: [")
@@ -548,6 +555,29 @@ class Runbooks(RunbookCase):
         self.holdfast("--repository", other, *resume, environment=environment)
         proofs = [event.payload["repository"] for event in events_of(self.the_run()) if event.kind == "point.verified"]
         self.assertEqual(len(set(proofs)), 2, proofs)
+
+    def test_the_stack_that_a_run_gives_is_no_open_question(self):
+        self.make_stack()
+        self.write(("A", "id=a", 'echo "$HOLDFAST_CONFIG" > "$EFFECTS/a"'))
+        self.assertNotIn("HOLDFAST_CONFIG", self.runbook("plan").out)
+        self.runbook("run")
+        self.assertEqual(self.effect("a"), [str(self.config)])
+
+    def test_a_password_in_a_url_is_nowhere(self):
+        url = "postgres://app:hun%74er22@db/shop"
+        self.write(("Use it", "id=use", 'echo "$DATABASE_URL"; echo hunter"22"; echo "pass ${DATABASE_URL:15:10}"'))
+        refused = self.runbook("run", "--set", f"DATABASE_URL={url}", expect=REFUSED)
+        self.assertIn("DATABASE_URL is a secret, for the password in it", refused.err)
+        text = self.document.read_text()
+        self.document.write_text(text.replace("## Scenario", f"## Environment\n\n```bash\nDATABASE_URL={url}\n```\n\n## Scenario", 1))
+        self.runbook("run", expect=REFUSED)
+        (self.scratch / "url").write_text(url)
+        self.runbook("run", "--set", f"DATABASE_URL=file:{self.scratch}/url")
+        self.assertIn("pass [secret password of DATABASE_URL]", self.runbook("report").out.replace("\\", ""))
+        for path in self.the_run().rglob("*"):
+            if path.is_file() and path.name not in ("runbook.md", "script"):
+                for word in (b"hunter22", b"hun%74er22"):
+                    self.assertNotIn(word, path.read_bytes(), path)
 
     def test_a_secret_is_nowhere(self):
         (self.scratch / "secret").write_text(SECRET + "\n")
