@@ -138,7 +138,7 @@ class Engine {
   Result<bool> may_start(const Step& step);
   Result<bool> condition_holds(const Step& step);
   Result<bool> is_approved(const Step& step);
-  Result<bool> is_proven_here(const Step& step);
+  bool is_proven_here(const Step& step);
   Result<bool> point_is_proven(const Step& step);
   Result<bool> prove(const Step& waiting, const Step& step);
   Result<bool> restores_what_is_proven(const Step& step);

@@ -71,17 +71,19 @@ bool Engine::go_on_meanwhile() {
 }
 
 // A proof is of one repository: a later drive may have been given another.
-Result<bool> Engine::is_proven_here(const Step& step) {
+bool Engine::is_proven_here(const Step& step) {
   if (state_.verified.empty()) return false;
-  const std::string which = which_point(step), repository = TRY(world_.proofs.repository());
+  const auto repository = world_.proofs.repository();
+  if (!repository.ok()) return false;  // why, the attempt to prove it says
+  const std::string which = which_point(step);
   const std::string component = step.component.empty() ? "*" : step.component;
-  return state_.verified.contains(proof_key(component, which, repository)) ||
-         state_.verified.contains(proof_key("*", which, repository));
+  return state_.verified.contains(proof_key(component, which, *repository)) ||
+         state_.verified.contains(proof_key("*", which, *repository));
 }
 
 Result<bool> Engine::point_is_proven(const Step& step) {
   const bool settled_instant = !moves(step.at) || proven_anew_.contains(step.id);
-  if (settled_instant && TRY(is_proven_here(step))) return true;
+  if (settled_instant && is_proven_here(step)) return true;
   return prove(step, step);
 }
 
@@ -91,7 +93,7 @@ Result<bool> Engine::restores_what_is_proven(const Step& step) {
     const StepState& now = state_.step(destroying.id);
     const bool relies_on_it = destroying.destructive() && destroying.restored_by == step.id && destroying.id != step.id;
     if (!relies_on_it || now.effect == Effect::kNone || !now.override_reason.empty()) continue;
-    if (!TRY(is_proven_here(destroying)) && !TRY(prove(step, destroying))) return false;
+    if (!is_proven_here(destroying) && !TRY(prove(step, destroying))) return false;
   }
   return true;
 }

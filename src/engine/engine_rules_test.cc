@@ -199,6 +199,10 @@ TEST(Rules, AProofOfOneRepositoryIsNoneOfAnother) {
   rig.options.target_host = "db1";
   rig.runner.fates["wipe"] = {rig.runner.ended(1)};
   EXPECT_EQ(rig.drive().error().code(), ErrorCode::kSubprocess);
+  rig.proofs.in_use.clear();
+  rig.proofs.problem = "there is no repository";
+  EXPECT_EQ(rig.drive().error().code(), ErrorCode::kRefused) << "it can't be opened";
+  EXPECT_EQ(rig.log.last(kind::kRunStopped)->payload["why"], "refused");
   rig.proofs.in_use = "other";
   rig.proofs.problem = "there is no recovery point";
   EXPECT_EQ(rig.drive().error().code(), ErrorCode::kRefused);

@@ -160,7 +160,10 @@ class FakeProofs : public Proofs {
     }
     return ProvenPoint{"3f0a91c2", instant, point.components, in_use};
   }
-  Result<std::string> repository() override { return in_use; }
+  Result<std::string> repository() override {
+    if (in_use.empty()) return make_error(ErrorCode::kNoRepository, "there is no repository");
+    return in_use;
+  }
   Result<std::string> replication_lag(const std::string&) override {
     if (lag.empty()) return make_error(ErrorCode::kUnavailable, "the standby does not answer");
     return lag;
