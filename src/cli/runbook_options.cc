@@ -23,6 +23,7 @@ runbook::PlanRequest request_of(const RunbookOptions& options, const engine::Var
   for (const auto& [name, value] : engine::own_environment()) request.environment.insert(name);
   for (const auto& [name, reference] : variables.secret) request.environment.insert(name);
   request.environment.insert(engine::kGivenVariables.begin(), engine::kGivenVariables.end());
+  request.environment.insert(options.given.begin(), options.given.end());
   request.from = options.from;
   request.only.insert(options.only.begin(), options.only.end());
   request.skip = skip;

@@ -21,8 +21,9 @@ struct RunbookOptions {
   std::vector<std::string> choices, variables, only, skip;
   std::string from;
   bool drill = false;
-  std::string runs;     // --runs
-  std::string workdir;  // --workdir
+  std::string runs;                // --runs
+  std::string workdir;             // --workdir
+  std::vector<std::string> given;  // variables of the stack that a run gives its steps
 };
 void add_runbook_options(CLI::App* command, RunbookOptions& options);
 void add_runs_option(CLI::App* command, std::string& runs);

@@ -5,6 +5,7 @@
 #include "cli/program.h"
 #include "cli/runbook.h"
 #include "cli/runbook_options.h"
+#include "cli/runbook_session.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "engine/drilled.h"
@@ -232,7 +233,9 @@ Result<void> explain(Context& context, const engine::Plan& plan, const Drilled& 
   return {};
 }
 
-Result<void> run(Context& context, const PlanOptions& options) {
+Result<void> run(Context& context, PlanOptions options) {
+  const auto config = stack_file(context);
+  options.given = stack_variables(context, config.ok() ? *config : "");
   const ResolvedScenario resolved = TRY(resolve_scenario(options, {}));
   const engine::Plan plan = engine::plan_of(resolved.plan, resolved.variables.plain);
   const auto history = engine::read_history(runs_directory(options.runs), plan.document, plan.procedure);

@@ -117,9 +117,10 @@ Result<void> confirm(Context& context, const engine::Plan& plan, const RunOption
   return make_error(ErrorCode::kInterrupted, "nothing was run");
 }
 
-Result<void> run(Context& context, const RunOptions& options) {
+Result<void> run(Context& context, RunOptions options) {
   const bool attended = is_attended(context, options.unattended);
   const std::string config = TRY(stack_file(context));
+  options.given = stack_variables(context, config);
   const ResolvedScenario resolved = TRY(resolve_scenario(options, attended ? ask_on_terminal : AskWords()));
   TRY(refuse_open_questions(resolved));
   engine::Plan plan = engine::plan_of(resolved.plan, resolved.variables.plain);
@@ -140,6 +141,7 @@ Result<void> run(Context& context, const RunOptions& options) {
   preflight.search_path = search_path == nullptr ? "" : search_path;
   preflight.runs = runs_directory(options.runs);
   preflight.config = config;
+  preflight.variables = resolved.variables.plain;
   if (const auto stack = context.stack(); stack.ok()) preflight.repository = stack->repository;
   for (const auto& file : resolved.document->embedded_files) preflight.embedded_files.push_back(file.path.text);
   preflight.open_repository = [&context]() -> Result<void> {

@@ -13,6 +13,7 @@
 #include "engine/restore_words.h"
 #include "engine/supervised_runner.h"
 #include "engine/variables.h"
+#include "engine/words.h"
 #include "recovery/cluster.h"
 
 namespace holdfast::cli {
@@ -51,6 +52,11 @@ Result<Settled> settle(Context& context, engine::RunState& state) {
   for (auto& secret : engine::secrets_in({variables.plain.begin(), variables.plain.end()}))
     settings.inherited.push_back(std::move(secret));
   settings.secrets = TRY(engine::resolve_secrets(variables));
+  // Of a URL that is a secret the password alone is one, too.
+  for (const auto& secret : settings.secrets) {
+    for (auto& part : engine::secrets_in({{secret.name, std::string(as_text(secret.value.reveal()))}}))
+      settings.inherited.push_back(std::move(part));
+  }
   settings.sql = TRY(sql_targets(context, state.plan));
   settings.config = context.options().overrides.config.value_or("");
   settings.repository = context.options().overrides.repository.value_or("");
@@ -64,7 +70,7 @@ Result<Settled> settle(Context& context, engine::RunState& state) {
 }
 
 // What the run was begun with, unless this drive is told otherwise.
-Result<void> take_up_stack(Context& context, const engine::RunState& state) {
+Result<void> take_up_stack(Context& context, const engine::RunState& state, const engine::DriveOptions& options) {
   auto& overrides = context.options().overrides;
   const auto settle_one = [&](std::optional<std::string>& option, const std::string& said, const char* key) {
     std::string value = said.empty() ? state.created.value(key, "") : said;
@@ -72,6 +78,11 @@ Result<void> take_up_stack(Context& context, const engine::RunState& state) {
   };
   settle_one(overrides.config, overrides.config ? absolute_path(*overrides.config) : "", "config");
   settle_one(overrides.repository, overrides.repository ? named_repository(context) : "", "repository");
+  const bool named_then = !state.created.value("repository", "").empty();
+  if (options.resumed && !overrides.repository && !named_then && !named_repository(context).empty()) {
+    return make_error(ErrorCode::kRefused, "HOLDFAST_REPOSITORY is set here, and was not when the run began")
+        .with_hint("unset it; or --repository DIR says that the run goes on with another repository");
+  }
   settle_one(overrides.passphrase, TRY(named_passphrase(context)), "passphrase");
   return {};
 }
@@ -79,7 +90,7 @@ Result<void> take_up_stack(Context& context, const engine::RunState& state) {
 Result<void> refuse_other_stacks(Context& context, const engine::RunState& state, const engine::DriveOptions& options) {
   const auto stack = context.stack();
   const engine::StackInUse in_use{context.options().overrides.config.value_or(""), stack.ok() ? stack->repository : "",
-                                  state.created.value("working_directory", "")};
+                                  state.created.value("working_directory", ""), texts_at(state.created, "variables")};
   for (const engine::Step& step : state.plan.steps) {
     const engine::StepState& now = state.step(step.id);
     if (state.settled(step.id) || !now.override_reason.empty() || options.overrides.contains(step.id)) continue;
@@ -99,6 +110,9 @@ void say_what_comes_next(Context& context, const engine::RunState& state) {
   if (state.finished.empty()) {
     context.say("go on with: holdfast runbook resume {}", state.id);
   }
+  const auto not_undone = engine::steps_not_undone(state);
+  if (!state.finished.empty() && !not_undone.empty())
+    context.say("not undone, since the runbook gives no compensate= for them: {}", fmt::join(not_undone, ", "));
   context.say("what happened: holdfast runbook report {}", state.id);
 }
 
@@ -131,6 +145,14 @@ Result<std::string> stack_file(Context& context) {
   if (!loaded.ok() && !named && loaded.error().code() == ErrorCode::kPermission) return std::string();
   if (!loaded.ok()) return std::move(loaded).error();
   return absolute_path(path);
+}
+
+std::vector<std::string> stack_variables(Context& context, const std::string& config) {
+  std::vector<std::string> names;
+  if (!config.empty()) names.emplace_back("HOLDFAST_CONFIG");
+  if (context.options().overrides.repository) names.emplace_back("HOLDFAST_REPOSITORY");
+  if (context.options().overrides.passphrase) names.emplace_back("HOLDFAST_PASSPHRASE");
+  return names;
 }
 
 std::string named_repository(Context& context) {
@@ -178,7 +200,7 @@ Result<std::map<std::string, engine::SqlTarget>> sql_targets(Context& context, e
 
 Result<void> drive_run(Context& context, engine::OpenRun run, engine::DriveOptions options, bool attended) {
   engine::RunState state = TRY(engine::fold(run.journal->events()));
-  TRY(take_up_stack(context, state));
+  TRY(take_up_stack(context, state, options));
   TRY(refuse_other_stacks(context, state, options));
   Settled settled = TRY(settle(context, state));
   options.directory = run.directory;

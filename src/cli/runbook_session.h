@@ -12,6 +12,8 @@ bool is_attended(const Context& context, bool unattended);
 // The stack's file that a run uses: absolute; "" when there is none. One that was named, or that can be read
 // and is not right, is an error.
 Result<std::string> stack_file(Context& context);
+// The variables by which a run gives its steps that stack.
+std::vector<std::string> stack_variables(Context& context, const std::string& config);
 // The location of the repository that --repository or the environment names; "": none is named.
 std::string named_repository(Context& context);
 // The reference that --passphrase gives; a file's path in it is absolute.

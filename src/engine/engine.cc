@@ -13,6 +13,8 @@ constexpr int kWarnPercent = 80;
 constexpr Duration kAfterKill = Duration::milliseconds(20);
 constexpr int kLooksAfterKill = 250;
 
+bool undoes(const LostAttempt& lost) { return lost.id.ends_with(kUndoSuffix); }
+
 }  // namespace
 
 void Engine::append(std::string_view kind, const std::string& step, int attempt, Json payload) {
@@ -51,7 +53,10 @@ void Engine::attend() {
   auto collected = collect();
   watch_budgets();
   if (collected.ok()) collected = commit();
-  if (!collected.ok()) meanwhile_error_ = std::move(collected).error();
+  if (!collected.ok()) {
+    meanwhile_error_ = std::move(collected).error();
+    return;
+  }
   world_.observer.on_tick(state_, world_.clock.now());
 }
 
@@ -66,12 +71,16 @@ Result<std::optional<Answer>> Engine::ask(const Question& question) {
   return answer;
 }
 
+// What was being undone when the journal lost its events, is undone to the end: `undo.begun` is lost, too.
+bool Engine::is_to_undo() const {
+  return state_.undoing || options_.undo || std::any_of(options_.lost.begin(), options_.lost.end(), undoes);
+}
+
 // An end that is unknown, or a failure; for who undoes also one that was unknown before the step was to be run again.
 bool Engine::has_open_end(const std::string& id) const {
   const StepState& step = state_.step(id);
-  const bool undoing = state_.undoing || options_.undo;
   return step.phase == StepPhase::kUnknown || step.phase == StepPhase::kFailed ||
-         (undoing && step.effect == Effect::kPossible);
+         (is_to_undo() && step.effect == Effect::kPossible);
 }
 
 // Of what the journal has lost nobody but a person can say what became of it.
@@ -90,9 +99,19 @@ Result<void> Engine::check_lost_attempts() const {
   if (unsaid.empty()) return {};
   return make_error(ErrorCode::kInvalidData, "the journal of run {} has lost events: it knows nothing of {}", state_.id,
                     fmt::join(unsaid, ", "))
-      .with_hint(
-          "bring back journal.db and journal.db-wal; or look, and say of each what becomes of it: --done STEP, "
-          "--retry STEP, --skip STEP=REASON");
+      .with_hint(fmt::format(
+          "bring back journal.db and journal.db-wal; or look, and say of each what becomes of it: --done STEP{}",
+          is_to_undo() ? ", --retry STEP~undo, --skip STEP=REASON of a step itself (the run was being undone)"
+                       : ", --retry STEP, --skip STEP=REASON"));
+}
+
+void Engine::begin_undoing() {
+  if (state_.undoing || !is_to_undo()) return;
+  const auto lost = std::find_if(options_.lost.begin(), options_.lost.end(), undoes);
+  const bool told = options_.undo || lost == options_.lost.end();
+  append(kind::kUndoBegun, "", 0,
+         {{"who", world_.person.who()},
+          {"why", told ? "--undo" : "the journal has lost events: " + lost->directory + " was an undoing"}});
 }
 
 void Engine::take_up_lost_attempts() {
@@ -112,7 +131,7 @@ Result<void> Engine::check_settlements() const {
     const bool known = state_.plan.find(id.substr(0, mark)) != nullptr &&
                        (suffix.empty() || suffix == kVerifySuffix || suffix == kUndoSuffix);
     if (!known) return make_error(ErrorCode::kNotFound, "the run has no step {}", id);
-    if (as == "retry" && suffix.empty() && (state_.undoing || options_.undo)) {
+    if (as == "retry" && suffix.empty() && is_to_undo()) {
       return make_error(ErrorCode::kRefused, "the run is undone: step {} can't be run again", id)
           .with_hint(fmt::format("--done {0} undoes it, --skip {0}=REASON does not", id));
     }
@@ -169,7 +188,8 @@ Result<void> Engine::settle_as_told(const std::string& id, const std::string& as
 // What a drive makes of a step that an earlier one left.
 Result<void> Engine::take_up(const Step& step) {
   const auto wanted = options_.skip.find(step.id);
-  if (wanted != options_.skip.end() && !state_.settled(step.id)) {
+  const bool to_undo = state_.undoing && state_.step(step.id).effect != Effect::kNone;
+  if (wanted != options_.skip.end() && (to_undo || !state_.settled(step.id))) {
     if (state_.step(step.id).phase == StepPhase::kRunning) TRY(give_up_orphan(step.id, true));
     skip(step, wanted->second, world_.person.who());
   } else if (options_.resumed && state_.step(step.id).phase == StepPhase::kFailed && !state_.undoing) {
@@ -196,9 +216,7 @@ Result<void> Engine::announce() {
   TRY(collect());
   take_up_lost_attempts();
   for (const auto& [id, as] : options_.settle) TRY(settle_as_told(id, as));
-  if (options_.undo && !state_.undoing) {
-    append(kind::kUndoBegun, "", 0, {{"who", world_.person.who()}, {"why", "--undo"}});
-  }
+  begin_undoing();
   for (const Step& step : state_.plan.steps) TRY(take_up(step));
   return {};
 }

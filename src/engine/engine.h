@@ -74,6 +74,8 @@ class Engine {
   // engine.cc: the loop
   Result<void> announce();
   bool has_open_end(const std::string& id) const;
+  bool is_to_undo() const;
+  void begin_undoing();
   Result<void> check_settlements() const;
   Result<void> check_lost_attempts() const;
   void take_up_lost_attempts();
@@ -136,7 +138,10 @@ class Engine {
   Result<bool> may_start(const Step& step);
   Result<bool> condition_holds(const Step& step);
   Result<bool> is_approved(const Step& step);
+  bool is_proven_here(const Step& step);
   Result<bool> point_is_proven(const Step& step);
+  Result<bool> prove(const Step& waiting, const Step& step);
+  Result<bool> restores_what_is_proven(const Step& step);
   bool go_on_meanwhile();
   Result<bool> target_is_asserted(const Step& step);
   Result<bool> fence_is_up(const Step& step);

@@ -14,6 +14,7 @@ Result<bool> Engine::may_start(const Step& step) {
   if (!step.approve.empty() && !TRY(is_approved(step))) return false;
   if (!state_.step(step.id).override_reason.empty()) return true;
   if (step.destructive() && !TRY(point_is_proven(step))) return false;
+  if (!TRY(restores_what_is_proven(step))) return false;
   if (step.destructive() && !TRY(target_is_asserted(step))) return false;
   return !step.fenced() || TRY(fence_is_up(step));
 }
@@ -69,13 +70,41 @@ bool Engine::go_on_meanwhile() {
   return !detach_ && !meanwhile_error_;
 }
 
-Result<bool> Engine::point_is_proven(const Step& step) {
+// A proof is of one repository: a later drive may have been given another.
+bool Engine::is_proven_here(const Step& step) {
+  if (state_.verified.empty()) return false;
+  const auto repository = world_.proofs.repository();
+  if (!repository.ok()) return false;  // why, the attempt to prove it says
   const std::string which = which_point(step);
-  const std::string needed = proof_key(step.component.empty() ? "*" : step.component, which);
-  const bool proven_before = state_.verified.contains(needed) || state_.verified.contains(proof_key("*", which));
-  if (proven_before && (!moves(step.at) || proven_anew_.contains(step.id))) return true;
+  const std::string component = step.component.empty() ? "*" : step.component;
+  return state_.verified.contains(proof_key(component, which, *repository)) ||
+         state_.verified.contains(proof_key("*", which, *repository));
+}
+
+Result<bool> Engine::point_is_proven(const Step& step) {
+  const bool settled_instant = !moves(step.at) || proven_anew_.contains(step.id);
+  if (settled_instant && is_proven_here(step)) return true;
+  return prove(step, step);
+}
+
+// What was destroyed on the strength of one repository is not restored unread from another.
+Result<bool> Engine::restores_what_is_proven(const Step& step) {
+  for (const Step& destroying : state_.plan.steps) {
+    const StepState& now = state_.step(destroying.id);
+    const bool relies_on_it = destroying.destructive() && destroying.restored_by == step.id && destroying.id != step.id;
+    if (!relies_on_it || now.effect == Effect::kNone || !now.override_reason.empty()) continue;
+    if (!is_proven_here(destroying) && !TRY(prove(step, destroying))) return false;
+  }
+  return true;
+}
+
+// For the step that destroys, or for the one that is about to restore what it destroyed.
+Result<bool> Engine::prove(const Step& waiting, const Step& step) {
+  const std::string which = which_point(step);
+  const bool destroys = waiting.id == step.id;
   TRY(commit());
-  world_.observer.on_work(state_, fmt::format("reading {} before step {} destroys", point_words(step), step.id));
+  world_.observer.on_work(state_, fmt::format("reading {} before step {} {}", point_words(step), waiting.id,
+                                              destroys ? "destroys" : "restores from it"));
   const Time before = world_.clock.now();
   WantedPoint wanted{step, {}};
   if (!step.component.empty()) wanted.components = {step.component};
@@ -87,11 +116,11 @@ Result<bool> Engine::point_is_proven(const Step& step) {
   }
   if (!proven.ok()) {
     stop_run("refused",
-             make_error(ErrorCode::kRefused, "step {} destroys, and no recovery point is proven: {}", step.id,
-                        proven.error().text())
+             make_error(ErrorCode::kRefused, "step {} {}, and no recovery point is proven: {}", waiting.id,
+                        destroys ? "destroys" : "restores what step " + step.id + " destroyed", proven.error().text())
                  .with_hint(fmt::format("take one with 'holdfast backup', then 'holdfast runbook resume {}'; or "
                                         "--override {}=REASON",
-                                        state_.id, step.id)));
+                                        state_.id, waiting.id)));
     return false;
   }
   Json names = proven->components;

@@ -193,6 +193,44 @@ TEST(Rules, APointIsReadOnceInARun) {
   EXPECT_EQ(rig.proofs.proofs, 1);
 }
 
+TEST(Rules, AProofOfOneRepositoryIsNoneOfAnother) {
+  Rig rig;
+  destroying(rig);
+  rig.options.target_host = "db1";
+  rig.runner.fates["wipe"] = {rig.runner.ended(1)};
+  EXPECT_EQ(rig.drive().error().code(), ErrorCode::kSubprocess);
+  rig.proofs.in_use.clear();
+  rig.proofs.problem = "there is no repository";
+  EXPECT_EQ(rig.drive().error().code(), ErrorCode::kRefused) << "it can't be opened";
+  EXPECT_EQ(rig.log.last(kind::kRunStopped)->payload["why"], "refused");
+  rig.proofs.in_use = "other";
+  rig.proofs.problem = "there is no recovery point";
+  EXPECT_EQ(rig.drive().error().code(), ErrorCode::kRefused);
+  EXPECT_THAT(rig.runner.ran, ElementsAre("wipe"));
+  rig.proofs.problem.clear();
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.log.last(kind::kPointVerified)->payload["repository"], "other");
+}
+
+TEST(Rules, WhatOneRepositoryHadIsNotRestoredUnreadFromAnother) {
+  Rig rig;
+  destroying(rig).restored_by = "restore";
+  rig.add("restore");
+  rig.options.target_host = "db1";
+  rig.runner.fates["restore"] = {rig.runner.ended(1)};
+  EXPECT_EQ(rig.drive().error().code(), ErrorCode::kSubprocess);
+  rig.proofs.in_use = "other";
+  rig.proofs.problem = "a byte is wrong";
+  const auto refused = rig.drive();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message(),
+            "step restore restores what step wipe destroyed, and no recovery point is proven: a byte is wrong");
+  EXPECT_THAT(rig.runner.ran, ElementsAre("wipe", "restore"));
+  rig.proofs.problem.clear();
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.proofs.proofs, 3);
+}
+
 TEST(Rules, TargetAndFenceAreAskedAnewByEveryDrive) {
   Rig rig;
   destroying(rig).hazards.push_back({"promotes", "it promotes"});

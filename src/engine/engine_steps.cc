@@ -281,11 +281,13 @@ Result<void> Engine::undo(const Step& step) {
 }
 
 Result<void> Engine::ask_whether_to_undo(const Step& step) {
-  Question question{Question::Kind::kUnknown,
-                    &step,
-                    fmt::format("nobody knows whether step {} came to its end: is it to be undone?", step.id),
-                    output_tail(step.id),
-                    {"undo", "skip", "stop"}};
+  const StepState& now = state_.step(step.id);
+  const bool failed = now.phase != StepPhase::kUnknown && now.end && !now.end->succeeded();
+  const std::string doubt =
+      failed ? fmt::format("step {} {}, and may have done something before", step.id, end_words(*now.end))
+             : fmt::format("nobody knows whether step {} came to its end", step.id);
+  Question question{
+      Question::Kind::kUnknown, &step, doubt + ": is it to be undone?", output_tail(step.id), {"undo", "skip", "stop"}};
   question.details.push_back(step.compensate);
   const auto answer = TRY(ask(question));
   if (answer && answer->key == "undo") {
@@ -293,11 +295,10 @@ Result<void> Engine::ask_whether_to_undo(const Step& step) {
   } else if (answer && answer->key == "skip") {
     skip(step, answer->note, world_.person.who());
   } else {
-    stop_run(
-        "needs-person",
-        make_error(ErrorCode::kNeedsPerson, "nobody knows whether step {} came to its end", step.id)
-            .with_hint(fmt::format("'holdfast runbook resume {0} --done {1}' undoes it, '--skip {1}=REASON' does not",
-                                   state_.id, step.id)));
+    stop_run("needs-person", make_error(ErrorCode::kNeedsPerson, "{}", doubt)
+                                 .with_hint(fmt::format(
+                                     "'holdfast runbook resume {0} --done {1}' undoes it, '--skip {1}=REASON' does not",
+                                     state_.id, step.id)));
   }
   return {};
 }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "engine/test_fakes.h"
 
 namespace holdfast::engine {
@@ -52,6 +54,17 @@ TEST(Engine, WhatIsNotDurableIsNotShown) {
   EXPECT_EQ(rig.observer.shown.back(), rig.log.events().size());
 }
 
+TEST(Engine, WhatIsNotDurableIsNotShownWhileAPersonIsAsked) {
+  Rig rig;
+  rig.add("left").parallel = "pair";
+  rig.add("right").parallel = "pair";
+  rig.plan.steps[1].approve = "dba";
+  rig.log.fails_after = 3;  // created, driven, the start of the left one; not its end
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNoSpace);
+  EXPECT_NE(rig.observer.ticked.step("left").phase, StepPhase::kDone);
+  EXPECT_EQ(rig.durable.step("left").phase, StepPhase::kRunning);
+}
+
 TEST(Engine, AJournalThatHasLostEventsIsRefusedUntilAPersonSaysWhatBecomesOfTheSteps) {
   Rig rig;
   for (const char* id : {"first", "second", "third"}) rig.add(id);
@@ -75,6 +88,26 @@ TEST(Engine, AJournalThatHasLostEventsIsRefusedUntilAPersonSaysWhatBecomesOfTheS
   EXPECT_THAT(rig.runner.ran, ElementsAre("second", "third"));
   EXPECT_EQ(rig.log.last(kind::kStepUnknown)->payload["directory"], "steps/second/1-b");
   EXPECT_EQ(rig.durable.step("second").attempts, 2);
+}
+
+TEST(Engine, ARunWhoseUndoingTheJournalHasLostIsUndoneToTheEnd) {
+  for (const std::string as : {"done", "retry"}) {
+    Rig rig;
+    for (const char* id : {"first", "second"}) rig.add(id).compensate = std::string("undo ") + id;
+    rig.add("third");
+    rig.runner.fates["third"] = {rig.runner.ended(1)};
+    EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+    rig.options.lost = {{"second~undo", 1, "steps/second~undo/1-a", std::nullopt, 0}};
+    const auto refused = rig.drive();
+    ASSERT_FALSE(refused.ok());
+    EXPECT_THAT(refused.error().hint(), HasSubstr("the run was being undone"));
+    rig.options.settle["second~undo"] = as;
+    ASSERT_TRUE(rig.drive().ok());
+    EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "undone");
+    EXPECT_EQ(rig.runner.ran.back(), "first~undo");
+    EXPECT_EQ(std::count(rig.runner.ran.begin(), rig.runner.ran.end(), "second~undo"), as == "retry" ? 1 : 0);
+    EXPECT_EQ(std::count(rig.runner.ran.begin(), rig.runner.ran.end(), "third"), 1);
+  }
 }
 
 TEST(Engine, AStepThatTheJournalHasLostAndThatStillRunsIsNotRunBeside) {
@@ -430,6 +463,64 @@ TEST(Engine, AnEffectThatAnAttemptMayHaveHadIsAskedForWhenTheStepWasToBeRunAgain
     EXPECT_EQ(rig.runner.ran.back(), undone ? "first~undo" : "first~fence");
     EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "undone");
   }
+}
+
+// By a status of its own, a timeout, a signal, or a person: what it did before is there.
+TEST(Engine, AnEffectThatAnAttemptMayHaveHadBeforeItFailedIsAskedFor) {
+  for (const auto& spoil : std::vector<std::function<void(AttemptEnd&)>>{
+           [](AttemptEnd& end) { end.exit_status = 3; }, [](AttemptEnd& end) { end.timed_out = true; },
+           [](AttemptEnd& end) { end.stopped = true; }, [](AttemptEnd& end) { end.signal = 9; }}) {
+    for (const bool undone : {true, false}) {
+      Rig rig;
+      rig.add("first").compensate = "undo first";
+      AttemptReport report = rig.runner.ended(137);
+      spoil(*report.end);
+      rig.runner.fates["first"] = {report};
+      EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+      rig.options.undo = true;
+      const auto asks = rig.drive();
+      ASSERT_FALSE(asks.ok());
+      EXPECT_EQ(asks.error().code(), ErrorCode::kNeedsPerson);
+      EXPECT_EQ(asks.error().message(),
+                "step first " + end_words(*report.end) + ", and may have done something before");
+      if (undone)
+        rig.options.settle["first"] = "done";
+      else
+        rig.options.skip["first"] = "it did nothing";
+      ASSERT_TRUE(rig.drive().ok());
+      EXPECT_EQ(rig.runner.ran.back(), undone ? "first~undo" : "first");
+      EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "undone");
+    }
+  }
+}
+
+TEST(Engine, AStepWhoseProgramCouldNotBeStartedHasNoEffect) {
+  Rig rig;
+  rig.add("first").compensate = "undo first";
+  AttemptReport report = rig.runner.ended(127);
+  report.end->failure = "python3: no such file";
+  rig.runner.fates["first"] = {report};
+  rig.person.answers = {{"undo", ""}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first"));
+}
+
+TEST(Engine, AnEffectOfAStepThatWasLeftOutIsNotUndoneWhenAPersonSaysSo) {
+  Rig rig;
+  rig.add("first").compensate = "undo first";
+  rig.add("second");
+  rig.runner.fates["first"] = {{State::kUnknown, std::nullopt}};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNeedsPerson);
+  rig.options.skip["first"] = "not needed";
+  rig.runner.fates["second"] = {rig.runner.ended(1)};
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
+  rig.options.skip.clear();
+  rig.options.undo = true;
+  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kNeedsPerson);
+  rig.options.skip["first"] = "it did nothing";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(rig.runner.ran, ElementsAre("first", "second"));
+  EXPECT_EQ(rig.log.last(kind::kRunFinished)->payload["outcome"], "undone");
 }
 
 TEST(Engine, AnEffectOfAStepThatWasLeftOutAfterwardsIsUndone) {

@@ -75,13 +75,15 @@ std::pair<std::string, int> receive_request() {
 void retitle(char* command_line, const std::string& directory) {
   if (environ == nullptr || environ[0] == nullptr) return;
   char* const end = environ[0] + std::strlen(environ[0]);
-  const std::string title = std::string(kTitle) + directory;
+  const std::string title = supervisor_title(directory);
   const size_t room = static_cast<size_t>(end - command_line);
   std::memset(command_line, 0, room);
   std::memcpy(command_line, title.data(), std::min(title.size(), room - 1));
 }
 
 }  // namespace
+
+std::string supervisor_title(const std::string& directory) { return std::string(kTitle) + directory; }
 
 Result<void> ForkServer::start() {
   end();

@@ -11,6 +11,9 @@ namespace holdfast::engine {
 // Starts supervisors. To load this program anew for each of a runbook's steps costs more
 // than all else that a step needs (docs/engine.md, "The fork server"), so one process loads
 // it once, and each supervisor is forked from that one. Not thread-safe.
+// What `ps` shows of the supervisor of the attempt in that directory.
+std::string supervisor_title(const std::string& directory);
+
 class ForkServer {
  public:
   // `program` is this very program.

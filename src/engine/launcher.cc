@@ -15,6 +15,17 @@ constexpr size_t kKeyDigits = 32;
 constexpr Duration kQuestionTimeout = Duration::hours(1);  // of when, target and fence: they only look
 constexpr mode_t kStrictMask = 0077;
 
+// Runs the script of a question, "$0". A pipeline whose last command succeeds says no when an earlier one failed, as
+// with pipefail, but for one that died of the closed pipe (141): `list | grep -q name` ends `list` as soon as the name
+// is found. It is looked at before each next command, and at the end of the script and of its functions.
+constexpr const char* kQuestion = R"(holdfast_pipeline() {
+  [ "${@: -1}" = 0 ] || return 0
+  local status
+  for status; do [ "$status" = 0 ] || [ "$status" = 141 ] || exit "$status"; done
+}
+trap 'holdfast_pipeline "${PIPESTATUS[@]}"' DEBUG RETURN EXIT
+. "$0")";
+
 // What a step is told, verifications and compensations take as long as they take,
 // unless somebody gave a time for the step itself.
 std::optional<Duration> timeout_of(const Step& step, const std::string& id) {
@@ -53,13 +64,12 @@ std::string idempotency_key(const std::string& run, const std::string& id) {
 }
 
 std::vector<std::string> Launcher::argv(const Step& step, const std::string& id, const std::string& script) const {
-  // A step's own commands (verify, undo, ...) are always for a shell. Of those that are asked a question the
-  // last command of a pipeline answers: `list | grep -q name` is true though `list` dies of a closed pipe.
+  // A step's own commands (verify, undo, ...) are always for a shell.
   const bool itself = id == step.id;
   if (itself && step.kind == StepKind::kSql) return {settings_.program, "__sql", script};
   if (itself && step.language == "python") return {"python3", script};
   if (itself && step.language == "sh") return {"sh", "-eu", script};
-  if (!itself && id != step.id + std::string(kUndoSuffix)) return {"bash", "-eu", script};
+  if (!itself && id != step.id + std::string(kUndoSuffix)) return {"bash", "-euTc", kQuestion, script};
   // A command that fails ends the step: nobody watches each line at three in the morning.
   return {"bash", "-euo", "pipefail", script};
 }

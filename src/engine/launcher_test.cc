@@ -1,6 +1,11 @@
 #include "engine/launcher.h"
 
 #include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/filesystem.h"
 
 namespace holdfast::engine {
 namespace {
@@ -51,13 +56,36 @@ TEST(LauncherTest, AStepCanTellADrill) {
   EXPECT_EQ(drill_of(false), "");
 }
 
-TEST(LauncherTest, AQuestionIsAnsweredByTheLastCommandOfAPipeline) {
+// The status of a question with this script.
+int answer_to(const std::string& script) {
   const Step step = restore();
-  const Launcher launcher = launcher_of({});
-  const auto argv = [&](const char* suffix) { return launcher.order(step, step.id + suffix, 1, "s").argv; };
-  const std::vector<std::string> question = {"bash", "-eu", "s"}, work = {"bash", "-euo", "pipefail", "s"};
-  for (const char* suffix : {"~when", "~target", "~fence", "~verify"}) EXPECT_EQ(argv(suffix), question) << suffix;
-  for (const char* suffix : {"", "~undo"}) EXPECT_EQ(argv(suffix), work) << suffix;
+  const std::string path = testing::TempDir() + "question-" + std::to_string(::getpid());
+  CHECK_MSG(write_file_durably(real_file_system(), path, as_bytes(script + "\n")).ok(), "no place for a script");
+  std::vector<std::string> words = launcher_of({}).order(step, step.id + "~fence", 1, path).argv;
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  pid_t pid = -1;
+  CHECK_MSG(::posix_spawnp(&pid, argv[0], nullptr, nullptr, argv.data(), environ) == 0, "no bash");
+  int status = 0;
+  CHECK_MSG(::waitpid(pid, &status, 0) == pid && WIFEXITED(status), "a question did not end");
+  ignore(real_file_system().remove_file(path), "scratch");
+  return WEXITSTATUS(status);
+}
+
+TEST(LauncherTest, OfAPipelineEveryCommandAnswersButOneThatAClosedPipeEnds) {
+  for (const char* yes :
+       {"yes | head -1", "seq 1 100000 | grep -q 5", "yes | head -1; test -e /", "f() { yes | head -1; }; f",
+        "false || true", "if ! false; then true; fi", "test \"$(yes | head -1)\" = y",
+        "true | true; test \"${PIPESTATUS[*]}\" = '0 0'", "{ false || true; } | cat"})
+    EXPECT_EQ(answer_to(yes), 0) << yes;
+  for (const char* no :
+       {"false | tee /dev/null", "! seq 1 100000 | grep -q 5", "! false | cat", "false | cat; true",
+        "true && false | cat", "f() { false | cat; }; f", "if false | cat; then true; fi", "false",
+        "yes | head -1; test -e /nope", "trap true EXIT; false | cat", "(false | cat; true)", "true | false | true"})
+    EXPECT_EQ(answer_to(no), 1) << no;
+  EXPECT_EQ(answer_to("(exit 7) | cat"), 7);
+  EXPECT_EQ(answer_to("exit 3"), 3);
 }
 
 TEST(LauncherTest, AStepIsGivenTheStackOfTheRun) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/filesystem.h"
+#include "engine/fork_server.h"
 #include "engine/launcher.h"
 
 namespace holdfast::engine {
@@ -16,12 +17,12 @@ std::set<std::string> named_directories(const std::vector<Event>& events) {
   return named;
 }
 
-// Its supervisor bears the directory's name, the step's own processes have the key.
-pid_t process_of(const std::string& run, const LostAttempt& lost) {
-  const std::string title = join_path(run, lost.directory), key = idempotency_key(run, lost.id);
+// Its supervisor bears the directory's name, and nothing else; the step's own processes have the key.
+pid_t process_of(const std::string& directory, const std::string& run, const LostAttempt& lost) {
+  const std::string title = supervisor_title(join_path(directory, lost.directory)), key = idempotency_key(run, lost.id);
   return find_process([&](pid_t pid) {
-    return command_line_of(pid).find(title) != std::string::npos ||
-           has_in_environment(pid, "HOLDFAST_IDEMPOTENCY_KEY", key);
+    const std::string line = command_line_of(pid);
+    return line.substr(0, line.find('\0')) == title || has_in_environment(pid, "HOLDFAST_IDEMPOTENCY_KEY", key);
   });
 }
 
@@ -45,7 +46,7 @@ class Finder {
       if (named_.contains(lost.directory)) continue;
       lost.end = TRY(read_status(real_file_system(), files));
       if (!lost.end && !TRY(exists(real_file_system(), files.began()))) continue;
-      if (!lost.end) lost.running = process_of(run_, lost);
+      if (!lost.end) lost.running = process_of(directory_, run_, lost);
       found_.push_back(std::move(lost));
     }
     return {};

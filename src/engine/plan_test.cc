@@ -170,8 +170,59 @@ TEST(FrozenPlanTest, AnotherStackThatARestoreNamesIsKnown) {
 
   Plan plan;
   plan.steps = {wiping("--config other.yaml")};
-  EXPECT_EQ(other_stack(plan, plan.steps[0], {"/srv/run/other.yaml", "", "/srv/run"}), "");
-  EXPECT_EQ(other_stack(plan, plan.steps[0], {"/srv/run/holdfast.yaml", "", "/srv/run"}), "--config other.yaml");
+  EXPECT_EQ(other_stack(plan, plan.steps[0], {"/srv/run/other.yaml", "", "/srv/run", {}}), "");
+  EXPECT_EQ(other_stack(plan, plan.steps[0], {"/srv/run/holdfast.yaml", "", "/srv/run", {}}), "--config other.yaml");
+}
+
+// What a plan whose only step deletes, and then does this, names beside /srv/a.yaml.
+std::string other_stack_in(const std::string& script, const std::map<std::string, std::string>& values = {}) {
+  const Plan plan = frozen("## Scenario 1: Lost\n\n```bash {id=wipe}\nrm -rf /srv/pg\n" + script + "\n```\n", values);
+  return other_stack(plan, plan.steps[0], {"/srv/a.yaml", "", "/srv", values});
+}
+
+TEST(FrozenPlanTest, EveryRestoreOfAStepIsHeldAgainstTheStack) {
+  EXPECT_EQ(other_stack_in("holdfast restore --config a.yaml\nholdfast restore --config b.yaml"), "--config b.yaml");
+  EXPECT_EQ(other_stack_in("holdfast restore --config a.yaml\nholdfast restore --config $B", {{"B", "b.yaml"}}),
+            "--config b.yaml");
+  EXPECT_EQ(other_stack_in("holdfast restore --config a.yaml\nholdfast restore --config b.yaml --dry-run"), "");
+  const Plan plan = frozen(
+      "## Scenario 1: Lost\n\n```bash {id=wipe component=db}\nrm -rf /srv/pg\n```\n\n```bash {id=restore}\n"
+      "holdfast restore --component cache --config c.yaml\nholdfast restore --component db\n"
+      "holdfast restore --component db --config b.yaml\n```\n");
+  EXPECT_EQ(other_stack(plan, plan.steps[0], {"/srv/a.yaml", "", "/srv", {}}), "--config b.yaml");
+}
+
+TEST(FrozenPlanTest, AStackThatTheScriptNamesInAVariableIsKnown) {
+  EXPECT_EQ(other_stack_in("HOLDFAST_CONFIG=b.yaml holdfast restore --delta"), "--config b.yaml");
+  EXPECT_EQ(other_stack_in("HOLDFAST_CONFIG=a.yaml holdfast restore --delta"), "");
+  EXPECT_EQ(other_stack_in("export HOLDFAST_CONFIG=b.yaml\nholdfast restore --delta"), "--config b.yaml");
+  EXPECT_EQ(other_stack_in("HOLDFAST_CONFIG=b.yaml\nholdfast restore --delta"), "--config b.yaml");
+  EXPECT_EQ(other_stack_in("FILE=b.yaml\nholdfast restore --config \"$FILE\""), "--config b.yaml");
+  EXPECT_EQ(other_stack_in("env HOLDFAST_CONFIG=b.yaml holdfast restore --delta"), "--config b.yaml");
+  EXPECT_EQ(other_stack_in("sudo HOLDFAST_REPOSITORY=/srv/other holdfast restore --delta"), "--repository /srv/other");
+  EXPECT_EQ(other_stack_in("bash -c 'HOLDFAST_CONFIG=b.yaml holdfast restore --delta'"), "--config b.yaml");
+  EXPECT_EQ(other_stack_in("HOLDFAST_CONFIG=b.yaml true\nholdfast restore --delta"), "") << "that was for `true`";
+}
+
+TEST(FrozenPlanTest, AStackThatIsNotPassedOnIsUnknown) {
+  const auto unknown = [&](const std::string& script) {
+    const Plan plan = frozen("## Scenario 1: Lost\n\n```bash {id=wipe}\nrm -rf /srv/pg\n" + script + "\n```\n");
+    return fmt::format("{}", fmt::join(plan.steps[0].unknown, " "));
+  };
+  const std::string both = "--config --repository";
+  EXPECT_EQ(unknown("holdfast restore --delta"), "");
+  EXPECT_EQ(unknown("sudo holdfast restore --delta"), both);
+  EXPECT_EQ(unknown("sudo -u postgres holdfast restore --delta"), both);
+  EXPECT_EQ(unknown("sudo -E holdfast restore --delta"), "");
+  EXPECT_EQ(unknown("doas holdfast restore --delta"), both);
+  EXPECT_EQ(unknown("su - postgres -c 'holdfast restore --delta'"), both);
+  EXPECT_EQ(unknown("bash -c \"sudo holdfast restore --delta\""), both);
+  EXPECT_EQ(unknown("env -i holdfast restore --delta"), both);
+  EXPECT_EQ(unknown("env LANG=C holdfast restore --delta"), "");
+  EXPECT_EQ(unknown("sudo holdfast restore --delta --config \"$HOLDFAST_CONFIG\""), "--repository");
+  EXPECT_EQ(unknown("holdfast restore\nsudo holdfast restore"), both) << "each of them counts";
+  EXPECT_EQ(unknown("FILE=a.yaml\nFILE=b.yaml\nholdfast restore --config $FILE"), "--config");
+  EXPECT_EQ(unknown("if true; then FILE=b.yaml; fi\nholdfast restore --config $FILE"), "--config");
 }
 
 TEST(FrozenPlanTest, RestoresAreWhatItsStepsRestore) {

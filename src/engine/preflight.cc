@@ -84,7 +84,7 @@ class Inspector {
 
   void look_at_stack(const Plan& plan, const Step& step) {
     const std::string other =
-        other_stack(plan, step, {request_.config, request_.repository, request_.working_directory});
+        other_stack(plan, step, {request_.config, request_.repository, request_.working_directory, request_.variables});
     if (other.empty()) return;
     add(step.id,
         fmt::format("destroys, and its restore names another stack than the one whose point is proven: {}", other),

@@ -24,6 +24,7 @@ struct PreflightRequest {
   std::string working_directory;                  // of steps
   std::string search_path;                        // PATH
   std::string config, repository;                 // of the stack in use; "" when there is none
+  std::map<std::string, std::string> variables;   // the plain values that steps have in their environment
   std::string runs;                               // where the journal will be
   std::vector<std::string> embedded_files;        // whose text the document has
   std::function<Result<void>()> open_repository;  // asked only where a step destroys

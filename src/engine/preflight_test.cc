@@ -56,10 +56,10 @@ TEST(Preflight, LooksForTheFoldersWhereStepsRun) {
 }
 
 TEST(Preflight, ARestoreOfAnotherStackIsAnObstacle) {
-  Step step = step_of("true");
+  Step step = step_of("holdfast restore --delta --config other.yaml");
   step.hazards = {{"destroys", "it deletes"}};
-  step.config = "other.yaml";
   PreflightRequest request;
+  request.look_for_programs = false;
   request.config = "/proc/holdfast.yaml";
   EXPECT_THAT(problems(step, request),
               ElementsAre("destroys, and its restore names another stack than the one whose point is proven: "
@@ -67,9 +67,10 @@ TEST(Preflight, ARestoreOfAnotherStackIsAnObstacle) {
   request.overrides = {{"one", "the same repository"}};
   EXPECT_THAT(problems(step, request), IsEmpty());
   request.overrides.clear();
-  step.config = "holdfast.yaml";
+  step.script = "holdfast restore --delta --config $FILE";
+  request.variables = {{"FILE", "holdfast.yaml"}};
   EXPECT_THAT(problems(step, request), IsEmpty());
-  step.repository = "/srv/other";
+  step.script = "holdfast restore --delta --config holdfast.yaml --repository /srv/other";
   request.repository = "/srv/repository";
   EXPECT_THAT(problems(step, request), testing::SizeIs(1));
 }

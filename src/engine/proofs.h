@@ -31,6 +31,8 @@ class Proofs {
   // whole. An error when there is none, when it lacks one of them, or when any byte is wrong. That may take hours:
   // `go_on` is called several times a second, on this thread, and ends it with kInterrupted by returning false.
   virtual Result<ProvenPoint> prove_point(const WantedPoint& wanted, const std::function<bool()>& go_on) = 0;
+  // The id of the repository that points are proven of now. Opens it the first time.
+  virtual Result<std::string> repository() = 0;
   // How far the standby behind a component's connection is from what its primary sent, in
   // words for a person. `component` "": the only one that there is.
   virtual Result<std::string> replication_lag(const std::string& component) = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "engine/journal.h"
 #include "engine/lost_attempts.h"
 #include "engine/output_tail.h"
 #include "engine/words.h"
@@ -55,11 +56,22 @@ class Reporter {
         {"Its SHA-256", state_.plan.document_sha256},
         {"Started by", state_.created.value("who", "")},
         {"Journal", fmt::format("{} events, last digest {}", events_.size(), to_hex(events_.back().digest))}};
-    const auto lost = find_lost_attempts(directory_, state_, events_);
-    for (size_t i = 0; lost.ok() && i < lost->size(); i++)
-      rows.push_back({"Not in the journal", (*lost)[i].directory + ": it has lost events"});
+    for (const LostAttempt& lost : lost_attempts())
+      rows.push_back({"Not in the journal", lost.directory + ": it has lost events"});
     for (const auto& [key, chosen] : state_.plan.choices) rows.push_back({"Chosen for " + key, chosen});
     report_.table({"", ""}, std::move(rows));
+  }
+
+  // One that began since the journal was read is in it by now.
+  std::vector<LostAttempt> lost_attempts() const {
+    auto lost = find_lost_attempts(directory_, state_, events_);
+    if (!lost.ok() || lost->empty()) return {};
+    const auto now = Journal::read(join_path(directory_, "journal.db"));
+    for (const Event& event : now.ok() ? *now : events_) {
+      const std::string named = event.payload.value("directory", "");
+      std::erase_if(*lost, [&](const LostAttempt& attempt) { return attempt.directory == named; });
+    }
+    return std::move(*lost);
   }
 
   // Without all of the steps a target is not shown to be met.
@@ -195,6 +207,8 @@ class Reporter {
         found.push_back(fmt::format("{}: left out: {}", step.id, step.skipped));
       if (now.attempts > 1) found.push_back(fmt::format("{}: took {} attempts", step.id, now.attempts));
     }
+    for (const std::string& id : steps_not_undone(state_))
+      found.push_back(fmt::format("{}: not undone: the runbook gives no compensate= for it", id));
     return found;
   }
 

@@ -63,6 +63,19 @@ TEST(Report, NothingIsMeasuredOfWhatDidNotHappen) {
   EXPECT_EQ(actuals(rig).loss, std::nullopt);
 }
 
+TEST(Report, WhatAnUndoingLeftIsSaid) {
+  Rig rig;
+  rig.add("one").compensate = "undo one";
+  rig.add("two");
+  rig.add("three").compensate = "undo three";
+  rig.runner.fates["three"] = {rig.runner.ended(1)};
+  rig.person.answers = {{"undo", ""}, {"skip", "it did nothing"}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_THAT(report(rig), HasSubstr("two: not undone: the runbook gives no compensate= for it"));
+  EXPECT_THAT(report(rig), Not(HasSubstr("one: not undone")));
+  EXPECT_THAT(report(rig), Not(HasSubstr("three: not undone")));
+}
+
 TEST(Report, NothingIsLostByWhatWasNotRestored) {
   Rig rig;
   rig.options.target_host = "db1";

@@ -82,7 +82,14 @@ Result<ProvenPoint> RepositoryProofs::prove_point(const WantedPoint& wanted, con
   while (outcome.wait_for(kLook) != std::future_status::ready) {
     if (!go_on()) progress_.stop = true;
   }
-  return outcome.get();
+  Result<ProvenPoint> proven = outcome.get();
+  if (proven.ok()) repository_ = proven->repository;
+  return proven;
+}
+
+Result<std::string> RepositoryProofs::repository() {
+  if (repository_.empty()) repository_ = TRY(open_())->repository().id();
+  return repository_;
 }
 
 Result<ProvenPoint> RepositoryProofs::read_point(const WantedPoint& wanted) {

@@ -29,6 +29,7 @@ class RepositoryProofs : public Proofs {
       : open_(std::move(open)), stack_(std::move(stack)), progress_(progress) {}
 
   Result<ProvenPoint> prove_point(const WantedPoint& wanted, const std::function<bool()>& go_on) override;
+  Result<std::string> repository() override;
   Result<std::string> replication_lag(const std::string& component) override;
   std::string host() const override;
 
@@ -39,6 +40,7 @@ class RepositoryProofs : public Proofs {
   OpenWorkspace open_;
   ReadStack stack_;
   Progress& progress_;
+  std::string repository_;  // its id, once it is known
   // (point, component) that were read and are right: an instant that moves mostly needs the
   // same one again. Touched by one reading at a time.
   std::set<std::pair<std::string, std::string>> read_;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include "base/filesystem.h"
 #include "runbook/shell/invocation.h"
@@ -25,6 +26,22 @@ bool is_one_of(const std::string& word, std::initializer_list<std::string_view> 
 
 bool is_name_character(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
+bool is_stack_variable(const std::string& name) { return name == kGivenConfig || name == kGivenRepository; }
+
+bool reads_a_text(const shell::Command& command) { return is_one_of(command.word(0), {".", "source", "eval"}); }
+
+bool sets_by_words(const shell::Command& command) {
+  return is_one_of(command.word(0), {"read", "export", "declare", "local", "readonly", "typeset", "mapfile",
+                                     "readarray", "printf", "unset", "getopts"});
+}
+
+// "NAME=value" of a word: both, or the word and nothing.
+std::pair<std::string, std::optional<std::string>> assignment_in(const std::string& word) {
+  const size_t equals = word.find('=');
+  if (equals == std::string::npos) return {word, std::nullopt};
+  return {word.substr(0, equals), word.substr(equals + 1)};
+}
+
 // What a step's environment holds when its script begins to set variables of its own is no
 // longer known of those; after a text from elsewhere of none.
 Values known_in(const Step& step, const shell::Script& script, const Values& variables) {
@@ -34,18 +51,16 @@ Values known_in(const Step& step, const shell::Script& script, const Values& var
   for (const std::string& name : step.secrets) known.erase(name);
   for (const std::string& name : script.loop_variables) known.erase(name);
   for (const shell::Command& command : script.commands) {
-    for (const shell::Assignment& assignment : command.assignments) known.erase(assignment.name);
+    // In front of a command they are for that command alone.
+    if (command.words.empty())
+      for (const shell::Assignment& assignment : command.assignments) known.erase(assignment.name);
     // Such a text is mostly for other things than the stack.
-    if (is_one_of(command.word(0), {".", "source", "eval"})) {
-      std::erase_if(known,
-                    [](const auto& each) { return each.first != kGivenConfig && each.first != kGivenRepository; });
+    if (reads_a_text(command)) {
+      std::erase_if(known, [](const auto& each) { return !is_stack_variable(each.first); });
       return known;
     }
-    if (!is_one_of(command.word(0), {"read", "export", "declare", "local", "readonly", "typeset", "mapfile",
-                                     "readarray", "printf", "unset", "getopts"})) {
-      continue;
-    }
-    for (const shell::Word& word : command.words) known.erase(word.value.substr(0, word.value.find('=')));
+    if (!sets_by_words(command)) continue;
+    for (const shell::Word& word : command.words) known.erase(assignment_in(word.value).first);
   }
   return known;
 }
@@ -74,11 +89,94 @@ std::optional<std::string> expanded(std::string_view word, const Values& known) 
   return text;
 }
 
+// Runs once, whatever happens in front of it.
+bool is_plain(const shell::Command& command) {
+  return command.before.empty() && command.after != "&" && !command.in_condition && !command.in_loop &&
+         !command.in_branch && !command.in_subshell && !command.in_substitution && command.function.empty() &&
+         command.stage == 0 && command.last_stage;
+}
+
+// A value that the script itself gives a variable.
+struct Setting {
+  std::string name, value;
+  uint32_t end = 0;  // it holds behind this place
+};
+
+// Of the variables that the script sets once, as far as the text says to what.
+std::vector<Setting> settings_of(const shell::Script& script, const Values& known) {
+  std::map<std::string, int> times;
+  std::vector<Setting> found;
+  const auto set = [&](const shell::Command& command, const std::string& name, const std::optional<std::string>& text) {
+    times[name]++;
+    const auto value = text ? expanded(*text, known) : std::nullopt;
+    if (value && is_plain(command)) found.push_back({name, *value, command.span.end});
+  };
+  bool text_from_elsewhere = false;
+  for (const shell::Command& command : script.commands) {
+    text_from_elsewhere = text_from_elsewhere || reads_a_text(command);
+    for (const shell::Assignment& assignment : command.assignments) {
+      const bool whole = !assignment.append && !assignment.array;
+      if (command.words.empty())
+        set(command, assignment.name, whole ? std::optional(assignment.value.value) : std::nullopt);
+    }
+    if (!sets_by_words(command)) continue;
+    const bool exports = command.word(0) == "export";
+    for (size_t at = 1; at < command.words.size(); at++) {
+      const auto [name, text] = assignment_in(command.word(at));
+      if (text || !exports) set(command, name, exports ? text : std::nullopt);
+    }
+  }
+  for (const std::string& name : script.loop_variables) times[name]++;
+  std::erase_if(found, [&](const Setting& setting) {
+    return times[setting.name] != 1 || (text_from_elsewhere && !is_stack_variable(setting.name));
+  });
+  return found;
+}
+
+// Of a text that is one argument ("su -c 'holdfast restore'") each word.
+std::vector<std::string> single_words(const shell::Command& command) {
+  std::vector<std::string> found;
+  for (const shell::Word& word : command.words) {
+    std::string one;
+    for (const char c : word.value + " ") {
+      const bool ends = std::isspace(static_cast<unsigned char>(c)) != 0 || c == ';' || c == '&' || c == '|';
+      if (!ends && c != '\'' && c != '"') one += c;
+      if (ends && !one.empty()) found.push_back(std::exchange(one, ""));
+    }
+  }
+  return found;
+}
+
+// What a program that another one starts has of the stack's variables: accounts are changed with an environment of
+// their own, and "env" says what it likes.
+Values passed_on(const shell::Command& command, Values given, const Values& known) {
+  const auto set = [&](const std::string& name, const std::string& text) {
+    const auto value = expanded(text, known);
+    given.erase(name);
+    if (value) given[name] = *value;
+  };
+  for (const shell::Assignment& assignment : command.assignments)
+    if (is_stack_variable(assignment.name)) set(assignment.name, assignment.value.value);
+  const std::vector<std::string> words = single_words(command);
+  bool by_env = false;
+  for (size_t at = 0; at < words.size(); at++) {
+    const std::string program = base_name(words[at]);
+    const bool keeps = at + 1 < words.size() && is_one_of(words[at + 1], {"-E", "--preserve-env"});
+    by_env = program == "env" || (by_env && words[at].starts_with('-'));
+    const bool empties = by_env && is_one_of(words[at], {"-", "-i", "--ignore-environment"});
+    if (empties || (is_one_of(program, {"sudo", "doas", "su", "runuser", "pkexec"}) && !keeps)) given.clear();
+    const auto [name, text] = assignment_in(words[at]);
+    if (text && is_stack_variable(name)) set(name, *text);
+  }
+  return given;
+}
+
 // A command of a step that restores, and the variables that its words may be made of.
 struct Restore {
   size_t step = 0;
   shell::Invocation command;
   Values known;
+  Values given;  // of the stack's variables, those that it is known to have in its environment
 
   bool looks_only() const { return command.has("--dry-run") || command.has("--validate-only"); }
   // Empty: all of the stack, or whatever only the shell knows.
@@ -98,6 +196,30 @@ struct Restore {
   }
 };
 
+Restore restore_of(size_t step, shell::Invocation command, Values known, const std::vector<Setting>& settings) {
+  const shell::Command& outermost = *std::exchange(command.command, nullptr);  // it ends with the script
+  Restore restore{step, std::move(command), {}, {}};
+  // Another machine has variables of its own.
+  if (restore.command.remote) return restore;
+  for (const Setting& setting : settings)
+    if (setting.end <= outermost.span.begin) known[setting.name] = setting.value;
+  Values given = known;
+  std::erase_if(given, [](const auto& each) { return !is_stack_variable(each.first); });
+  given = passed_on(outermost, std::move(given), known);
+  const bool by_its_own_words =
+      std::any_of(outermost.words.begin(), outermost.words.end(),
+                  [](const shell::Word& word) { return base_name(word.value) == "holdfast"; });
+  // In a text for another shell that shell's environment counts.
+  if (!by_its_own_words) {
+    std::erase_if(known, [](const auto& each) { return is_stack_variable(each.first); });
+    for (const shell::Assignment& assignment : outermost.assignments) known.erase(assignment.name);
+    known.insert(given.begin(), given.end());
+  }
+  restore.known = std::move(known);
+  restore.given = std::move(given);
+  return restore;
+}
+
 std::vector<Restore> find_restores(const std::vector<Step>& steps, const Values& variables) {
   std::vector<Restore> found;
   for (size_t number = 0; number < steps.size(); number++) {
@@ -105,12 +227,10 @@ std::vector<Restore> find_restores(const std::vector<Step>& steps, const Values&
     if (step.kind != StepKind::kShell || !step.skipped.empty()) continue;
     const shell::Script script = shell::parse(step.script);
     const Values known = known_in(step, script, variables);
+    const std::vector<Setting> settings = settings_of(script, known);
     for (shell::Invocation& command : shell::invocations(script)) {
       if (command.program != "holdfast" || !command.begins({"restore"})) continue;
-      command.command = nullptr;  // it ends with the script
-      // Another machine has variables of its own.
-      Restore restore{number, std::move(command), {}};
-      if (!restore.command.remote) restore.known = known;
+      Restore restore = restore_of(number, std::move(command), known, settings);
       if (!restore.looks_only()) found.push_back(std::move(restore));
     }
   }
@@ -121,9 +241,13 @@ std::vector<Restore> find_restores(const std::vector<Step>& steps, const Values&
 void take_stack_words(const Restore& restore, RestoreWords& words) {
   if (restore.command.remote) return;
   const auto value_of = [&](const char* option, const char* variable) {
-    std::string word = restore.command.option(option);
-    if (word.empty()) word = fmt::format("${}", variable);
-    const auto value = expanded(word, restore.known);
+    const std::string word = restore.command.option(option);
+    const auto given = restore.given.find(variable);
+    std::optional<std::string> value;
+    if (!word.empty())
+      value = expanded(word, restore.known);
+    else if (given != restore.given.end())
+      value = given->second;
     if (!value) words.unknown.emplace_back(option);
     return value.value_or("");
   };
@@ -171,6 +295,22 @@ bool restores(const Restore& restore, const std::string& component) {
   return component.empty() || names.empty() || std::find(names.begin(), names.end(), component) != names.end();
 }
 
+// A restore in the step that destroys, or what restores the same in the step behind it.
+bool is_relied_on(const Restore& restore, const std::vector<Step>& steps, const Step& step) {
+  const std::string& of = steps[restore.step].id;
+  return of == step.id || (of == step.restored_by && restores(restore, step.component));
+}
+
+std::string other_stack_of(const RestoreWords& words, const StackInUse& stack, const std::string& directory) {
+  if (!words.config.empty() && !is_same_file(place_of(words.config, directory), stack.config))
+    return "--config " + words.config;
+  const std::string repository =
+      words.repository.find("://") == std::string::npos ? place_of(words.repository, directory) : words.repository;
+  if (!words.repository.empty() && repository != stack.repository && !is_same_file(repository, stack.repository))
+    return "--repository " + words.repository;
+  return "";
+}
+
 }  // namespace
 
 void find_points(std::vector<Step>& steps, const Values& variables) {
@@ -184,19 +324,28 @@ void find_points(std::vector<Step>& steps, const Values& variables) {
     if (found == all.end()) continue;
     static_cast<RestoreWords&>(step) = words_of(*found);
     step.restored_by = steps[found->step].id;
+    for (const Restore& other : all) {
+      if (!is_relied_on(other, steps, step)) continue;
+      RestoreWords words;
+      take_stack_words(other, words);
+      for (const std::string& option : words.unknown) {
+        if (std::find(step.unknown.begin(), step.unknown.end(), option) == step.unknown.end())
+          step.unknown.push_back(option);
+      }
+    }
   }
 }
 
 std::string other_stack(const Plan& plan, const Step& step, const StackInUse& stack) {
   if (!step.destructive() || !step.skipped.empty()) return "";
-  const Step* restore = plan.find(step.restored_by);
-  const std::string directory = directory_of(restore == nullptr ? step : *restore, stack.working_directory);
-  if (!step.config.empty() && !is_same_file(place_of(step.config, directory), stack.config))
-    return "--config " + step.config;
-  const std::string repository =
-      step.repository.find("://") == std::string::npos ? place_of(step.repository, directory) : step.repository;
-  if (!step.repository.empty() && repository != stack.repository && !is_same_file(repository, stack.repository))
-    return "--repository " + step.repository;
+  for (const Restore& restore : find_restores(plan.steps, stack.variables)) {
+    if (!is_relied_on(restore, plan.steps, step)) continue;
+    RestoreWords words;
+    take_stack_words(restore, words);
+    const Step& of = plan.steps[restore.step];
+    const std::string other = other_stack_of(words, stack, directory_of(of, stack.working_directory));
+    if (!other.empty()) return other;
+  }
   return "";
 }
 

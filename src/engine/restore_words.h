@@ -17,10 +17,11 @@ void find_points(std::vector<Step>& steps, const std::map<std::string, std::stri
 // The stack whose recovery points a run proves: absolute; "" when there is none.
 struct StackInUse {
   std::string config, repository;
-  std::string working_directory;  // of the run's steps
+  std::string working_directory;                 // of the run's steps
+  std::map<std::string, std::string> variables;  // the plain values that steps have in their environment
 };
-// "--config other.yaml": the other stack that the restore behind a step that destroys names; "" when it is
-// the same one.
+// "--config other.yaml": another stack that one of the restores behind a step that destroys names; "" when all
+// name this one, or nobody but the shell knows which.
 std::string other_stack(const Plan& plan, const Step& step, const StackInUse& stack);
 
 // What the steps of a plan restore from, each once, in their order.

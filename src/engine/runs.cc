@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <tuple>
 
 namespace holdfast::engine {
@@ -85,9 +87,12 @@ Result<std::vector<std::string>> list_runs(const std::string& runs) {
   for (const DirectoryEntry& entry : TRY(std::move(entries))) {
     if (entry.name.starts_with('.')) continue;  // never came to be
     const std::string directory = join_path(runs, entry.name);
+    // A run that can't be looked at is one all the same; without a journal it is none.
+    std::error_code unlike;
+    const bool directory_or_unknown = std::filesystem::is_directory(directory, unlike) || unlike;
+    if (!directory_or_unknown) continue;
     const auto journal = real_file_system().stat(journal_path(directory));
-    // One that may not be looked at is a run that can't be read; all else without a journal is none.
-    if (!journal.ok() && journal.error().code() != ErrorCode::kPermission) continue;
+    if (!journal.ok() && journal.error().code() == ErrorCode::kNotFound) continue;
     const auto document = real_file_system().stat(join_path(directory, "runbook.md"));
     const timespec made = document.ok() ? document->st_mtim : timespec{};
     order.emplace_back(entry.name.substr(0, kMinuteDigits), made.tv_sec, made.tv_nsec, entry.name);

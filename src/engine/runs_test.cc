@@ -1,16 +1,23 @@
 #include "engine/runs.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
+#include "engine/report.h"
 #include "engine/test_fakes.h"
 
 namespace holdfast::engine {
 namespace {
 
+using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 std::string default_for(const std::map<std::string, const char*>& environment) {
@@ -80,6 +87,55 @@ TEST_F(RunsTest, AnAttemptThatNoEventNamesIsFound) {
   EXPECT_EQ(found[1].id, "wipe~undo");
   EXPECT_EQ(found[1].attempt, 2);
   EXPECT_EQ(found[1].running, 0);
+}
+
+// A program that was given the attempt's directory, as `tail -f` of its output is.
+TEST_F(RunsTest, WhoLooksAtAnAttemptIsNotTakenForIt) {
+  leave("steps/wipe/1-00000a", "began");
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
+  std::string program = "sh", option = "-c", script = "read x", place = join_path(directory_, "steps/wipe/1-00000a");
+  char* argv[] = {program.data(), option.data(), script.data(), place.data(), nullptr};
+  pid_t pid = -1;
+  ASSERT_EQ(::posix_spawnp(&pid, "sh", &actions, nullptr, argv, environ), 0);
+  const auto found = lost();
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].running, 0);
+  ::close(ends[1]);
+  ::close(ends[0]);
+  ::waitpid(pid, nullptr, 0);
+  posix_spawn_file_actions_destroy(&actions);
+}
+
+TEST_F(RunsTest, ARunThatCanNotBeLookedAtIsNotPassedOver) {
+  const std::string broken = join_path(runs_, "29990101-0000-dead");
+  ASSERT_EQ(::symlink(base_name(broken).c_str(), broken.c_str()), 0) << "a circle";
+  const auto ids = list_runs(runs_);
+  ASSERT_TRUE(ids.ok()) << ids.error().text();
+  EXPECT_EQ(*ids, (std::vector<std::string>{base_name(directory_), base_name(broken)}));
+}
+
+TEST_F(RunsTest, AnAttemptThatBeganWhileTheJournalWasReadIsNotLost) {
+  auto run = open_run(directory_, "alice@db1");
+  ASSERT_TRUE(run.ok()) << run.error().text();
+  const std::vector<Event> before = run->journal->events();
+  Event started;
+  started.step = "wipe";
+  started.attempt = 1;
+  started.kind = kind::kStepStarted;
+  started.payload = {{"directory", "steps/wipe/1-00000a"}, {"process", ProcessIdentity::of_self().to_json()}};
+  run->journal->append(started);
+  ASSERT_TRUE(run->journal->commit().ok());
+  leave("steps/wipe/1-00000a", "began");
+  const auto state = fold(before);
+  ASSERT_TRUE(state.ok());
+  const auto said = [&] { return report_of(*state, before, directory_, nullptr).markdown(); };
+  EXPECT_THAT(said(), Not(HasSubstr("Not in the journal")));
+  leave("steps/wipe/2-00000b", "began");
+  EXPECT_THAT(said(), HasSubstr("steps/wipe/2-00000b: it has lost events"));
 }
 
 }  // namespace

@@ -56,6 +56,8 @@ Result<void> on_finished(RunState& state, const Event& event) {
   } else {
     step.phase = StepPhase::kFailed;
     step.failures++;
+    const bool began = end.failure.empty();
+    if (began) step.effect = std::max(step.effect, Effect::kPossible);
   }
   return {};
 }
@@ -155,17 +157,17 @@ void apply_to_run(RunState& state, const Event& event) {
   if (event.kind == kind::kBudgetWarned) state.budgets.insert("warn:" + payload.value("budget", ""));
   if (event.kind == kind::kBudgetOverrun) state.budgets.insert("over:" + payload.value("budget", ""));
   if (event.kind == kind::kPointVerified && payload.contains("components")) {
-    const std::string which = payload.value("which", "");
+    const std::string which = payload.value("which", ""), repository = payload.value("repository", "");
     for (const Json& component : payload.at("components")) {
-      state.verified.insert(proof_key(component.get<std::string>(), which));
+      state.verified.insert(proof_key(component.get<std::string>(), which, repository));
     }
   }
 }
 
 }  // namespace
 
-std::string proof_key(const std::string& component, const std::string& which) {
-  return which.empty() ? component : component + " " + which;
+std::string proof_key(const std::string& component, const std::string& which, const std::string& repository) {
+  return repository + " " + component + " " + which;
 }
 
 const StepState& RunState::step(const std::string& step_id) const {

@@ -31,8 +31,8 @@ enum class StepPhase {
 
 // What the world may have of a step that would have to be undone, whatever became of its attempts since.
 enum class Effect {
-  kNone,      // never begun, no attempt succeeded, or undone
-  kPossible,  // the end of an attempt is unknown
+  kNone,      // never begun, or undone
+  kPossible,  // an attempt failed, was ended, or its end is unknown: it may have done something before
   kCertain,   // an attempt succeeded, or a person said that it is done
 };
 
@@ -86,7 +86,7 @@ Result<void> apply(RunState& state, const Event& event);
 
 std::string_view phase_name(StepPhase phase);
 
-// Names a proof: of a component ("*": of all), for a point as which_point() says.
-std::string proof_key(const std::string& component, const std::string& which);
+// Names a proof: of a component ("*": of all), for a point as which_point() says, of the repository with that id.
+std::string proof_key(const std::string& component, const std::string& which, const std::string& repository);
 
 }  // namespace holdfast::engine

@@ -158,13 +158,18 @@ class FakeProofs : public Proofs {
       instant = instants.front();
       instants.pop_front();
     }
-    return ProvenPoint{"3f0a91c2", instant, point.components, "5a0c"};
+    return ProvenPoint{"3f0a91c2", instant, point.components, in_use};
+  }
+  Result<std::string> repository() override {
+    if (in_use.empty()) return make_error(ErrorCode::kNoRepository, "there is no repository");
+    return in_use;
   }
   Result<std::string> replication_lag(const std::string&) override {
     if (lag.empty()) return make_error(ErrorCode::kUnavailable, "the standby does not answer");
     return lag;
   }
   std::string host() const override { return "db1"; }
+  std::string in_use = "5a0c";  // the id of the repository
   std::string problem, lag = "nothing is left to replay";
   WantedPoint wanted;         // the last one
   std::deque<Time> instants;  // of the points, in the order in which they are asked for
@@ -177,9 +182,10 @@ class FakeProofs : public Proofs {
 class FakeObserver : public Observer {
  public:
   void on_event(const RunState&, const Event& event) override { shown.push_back(event.seq); }
-  void on_tick(const RunState&, Time) override {}
+  void on_tick(const RunState& state, Time) override { ticked = state; }
   void on_work(const RunState&, const std::string&) override {}
   std::vector<uint64_t> shown;
+  RunState ticked;  // as the last tick showed it
 };
 
 // One run with fakes all around. drive() may be called again: that is a resume.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 
 #include "base/bytes.h"
 #include "base/utf8.h"
@@ -46,6 +47,27 @@ std::vector<std::string_view> passwords_of_urls(std::string_view text) {
     if (at != std::string_view::npos && colon < at) passwords.push_back(authority.substr(colon + 1, at - colon - 1));
   }
   return passwords;
+}
+
+std::string percent_decoded(std::string_view text) {
+  std::string decoded;
+  for (size_t place = 0; place < text.size(); place++) {
+    unsigned byte = 0;
+    const char* const digits = text.data() + place + 1;
+    const bool encoded = text[place] == '%' && place + 2 < text.size() &&
+                         std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2;
+    decoded += encoded ? static_cast<char>(byte) : text[place];
+    if (encoded) place += 2;
+  }
+  return decoded;
+}
+
+// A password that stands there itself, and no "$DB_PASSWORD" or "<password>".
+bool has_password(std::string_view value) {
+  const auto passwords = passwords_of_urls(value);
+  return std::any_of(passwords.begin(), passwords.end(), [](std::string_view password) {
+    return !password.empty() && password.front() != '$' && password.front() != '<';
+  });
 }
 
 // "$DB_PASSWORD" for <db-password>.
@@ -92,9 +114,10 @@ Result<void> settle_secrets(Variables& variables, const runbook::Plan& plan, con
     if (ours && inherited && !variables.has(input.name)) variables.secret[input.name] = "env:" + input.name;
   }
   for (const auto& [name, value] : variables.plain) {
-    if (!runbook::is_secret_name(name)) continue;
-    return make_error(ErrorCode::kRefused, "{} is a secret: its value may not stand in a command line or a document",
-                      name)
+    const bool secret = runbook::is_secret_name(name);
+    if (!secret && !has_password(value)) continue;
+    return make_error(ErrorCode::kRefused, "{} is a secret{}: its value may not stand in a command line or a document",
+                      name, secret ? "" : ", for the password in it")
         .with_hint(fmt::format("--set {0}=env:{0}, or file:PATH, or exec:COMMAND", name));
   }
   return {};
@@ -108,7 +131,9 @@ Json inherited_values(const runbook::Plan& plan, const Variables& variables, con
   Json values = Json::object();
   for (const runbook::Input& input : plan.inputs) {
     const bool given = std::find(kGivenVariables.begin(), kGivenVariables.end(), input.name) != kGivenVariables.end();
-    if (input.kind != Kind::kVariable || given || variables.has(input.name)) continue;
+    // The journal has the stack's own place for these.
+    const bool of_stack = input.name == "HOLDFAST_CONFIG" || input.name == "HOLDFAST_REPOSITORY";
+    if (input.kind != Kind::kVariable || given || of_stack || variables.has(input.name)) continue;
     const std::string* value = value_of(environment, input.name);
     values[input.name] = value == nullptr ? Json() : Json(salted(salt_hex, *value));
   }
@@ -136,7 +161,12 @@ std::vector<NamedSecret> secrets_in(const Environment& environment) {
   };
   for (const auto& [name, value] : environment) {
     if (runbook::is_secret_name(name)) add(name, value);
-    for (const std::string_view password : passwords_of_urls(value)) add("password of " + name, password);
+    for (const std::string_view password : passwords_of_urls(value)) {
+      add("password of " + name, password);
+      // As programs print it that have taken the URL apart.
+      const std::string decoded = percent_decoded(password);
+      if (decoded != password) add("password of " + name, decoded);
+    }
   }
   return found;
 }

@@ -100,5 +100,28 @@ TEST(SecretsInTheEnvironment, AreAlsoPasswordsOfUrls) {
                                             "password of NODES=second"}));
 }
 
+TEST(SecretsInTheEnvironment, AreAlsoDecodedPasswordsOfUrls) {
+  const auto found = secrets_in({{"DATABASE_URL", "postgres://app:hun%74er%2F2%@db/shop"}});
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(as_text(found[0].value.reveal()), "hun%74er%2F2%");
+  EXPECT_EQ(as_text(found[1].value.reveal()), "hunter/2%");
+}
+
+TEST(Variables, AUrlWithAPasswordIsASecret) {
+  const auto settled = [](const std::string& value) {
+    Variables variables;
+    EXPECT_TRUE(set_variable(variables, "DATABASE_URL=" + value).ok());
+    return settle_secrets(variables, {}, {});
+  };
+  const auto refused = settled("postgres://app:hunter2@db/shop");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kRefused);
+  EXPECT_EQ(
+      refused.error().message(),
+      "DATABASE_URL is a secret, for the password in it: its value may not stand in a command line or a document");
+  for (const char* open : {"postgres://app@db/shop", "https://db:5432/a@b", "env:URL", "postgres://app:$PW@db/shop"})
+    EXPECT_TRUE(settled(open).ok()) << open;
+}
+
 }  // namespace
 }  // namespace holdfast::engine

@@ -56,7 +56,9 @@ std::string words_of_step(const Event& event) {
   if (event.kind == kind::kStepOverridden)
     return fmt::format("its safety rules are overridden by {}: {}", text("who"), text("why"));
   if (event.kind == kind::kPointVerified) {
-    return fmt::format("relies on point {} of {}, read whole and right", text("point").substr(0, 8), text("instant"));
+    const std::string repository = text("repository");
+    return fmt::format("relies on point {} of {}{}, read whole and right", text("point").substr(0, 8), text("instant"),
+                       repository.empty() ? "" : " in repository " + repository.substr(0, 8));
   }
   if (event.kind == kind::kBudgetWarned) return budget_words(event, false);
   if (event.kind == kind::kBudgetOverrun) return budget_words(event, true);
@@ -117,6 +119,15 @@ std::string unknown_words(const Step& step) {
 }
 
 std::string own_budget(const Step& step) { return "step " + step.id; }
+
+std::vector<std::string> steps_not_undone(const RunState& state) {
+  std::vector<std::string> found;
+  for (const Step& step : state.plan.steps) {
+    if (state.undoing && state.step(step.id).effect != Effect::kNone && step.compensate.empty())
+      found.push_back(step.id);
+  }
+  return found;
+}
 
 std::string outcome_words(const StepState& step) {
   switch (step.phase) {

@@ -30,6 +30,8 @@ std::string unknown_words(const Step& step);
 std::string own_budget(const Step& step);
 
 // "done in 6.2 s", "failed (status 3)", "skipped: not needed".
+// Steps of a run that was undone that did, or may have done, something which nothing takes back.
+std::vector<std::string> steps_not_undone(const RunState& state);
 std::string outcome_words(const StepState& step);
 
 }  // namespace holdfast::engine

@@ -29,6 +29,7 @@ class NothingProven : public engine::Proofs {
   Result<engine::ProvenPoint> prove_point(const engine::WantedPoint&, const std::function<bool()>&) override {
     return make_error(ErrorCode::kNoRepository, "there is no repository");
   }
+  Result<std::string> repository() override { return make_error(ErrorCode::kNotFound, "the campaign has none"); }
   Result<std::string> replication_lag(const std::string&) override {
     return make_error(ErrorCode::kNoRepository, "there is no stack");
   }

@@ -294,9 +294,18 @@ class Runbooks(RunbookCase):
         undo = 'compensate="echo {0} >> $EFFECTS/undone"'
         self.write(("A", "id=a " + undo.format("a"), "true"), ("B", "id=b " + undo.format("b"), "true"), ("C", "id=c", "false"))
         self.runbook("run", expect=FAILED)
-        self.runbook("resume", "--undo")
+        outcome = self.runbook("resume", "--undo")
+        self.assertIn("not undone, since the runbook gives no compensate= for them: c", outcome.err + outcome.out)
         self.assertEqual(self.effect("undone"), ["b", "a"])
         self.assertEqual(self.runbook("runs", "--json").json()["runs"][0]["outcome"], "undone")
+
+    def test_what_a_timeout_ended_is_undone_when_a_person_says_so(self):
+        self.write(("A", 'id=a timeout=1s compensate="rm $EFFECTS/made"', 'touch "$EFFECTS/made"; sleep 60'))
+        self.runbook("run", expect=FAILED)
+        outcome = self.runbook("resume", "--undo", expect=NEEDS_PERSON)
+        self.assertIn("step a was ended by its timeout, and may have done something before", outcome.err)
+        self.runbook("resume", "--undo", "--done", "a")
+        self.assertFalse((self.effects / "made").exists())
 
     def test_rules_hold_in_a_drill(self):
         self.write(("Wipe", "id=wipe destructive=yes", self.count("wipe")))
@@ -422,6 +431,13 @@ class Runbooks(RunbookCase):
         self.runbook("run")
         self.assertEqual(self.effect("a"), ["1"])
 
+    def test_a_failure_in_front_of_a_pipe_is_no_answer_of_yes(self):
+        self.write(("A", 'id=a fence="holdfast verify --point latest --repository /nowhere 2>&1 | tee $EFFECTS/log"', self.count("a")))
+        path = {"PATH": self.path_with_program()}
+        self.assertIn("step a starts behind a fence only", self.runbook("run", expect=REFUSED, environment=path).err)
+        self.assertEqual(self.effect("a"), [])
+        self.assertTrue(self.effect("log"))
+
     def test_a_configuration_that_is_named_has_to_be_right(self):
         self.write(("A", "id=a", self.count("a")))
         self.config.write_text("stack: [")
@@ -518,6 +534,50 @@ class Runbooks(RunbookCase):
         outcome = self.runbook("run", *words, expect=REFUSED)
         self.assertIn("its restore names another stack than the one whose point is proven: --config other.yaml", outcome.out)
         self.assertEqual(self.effect("wipe"), [])
+
+    def test_a_proof_of_one_repository_is_none_of_another(self):
+        self.make_stack()
+        self.write(("Wipe", "id=wipe destructive=yes", self.count("wipe") + '\ntest -e "$EFFECTS/go"\nholdfast points --json > "$EFFECTS/points"'))
+        words = ("--target", socket.gethostname())
+        path = {"PATH": self.path_with_program()}
+        self.runbook("run", *words, expect=FAILED, environment=path)
+        (self.effects / "go").touch()
+        other = self.scratch / "other"
+        self.holdfast("--repository", other, "init")
+        outcome = self.runbook("resume", *words, expect=REFUSED, environment={**path, "HOLDFAST_REPOSITORY": str(other)})
+        self.assertIn("HOLDFAST_REPOSITORY is set here, and was not when the run began", outcome.err)
+        resume = ("runbook", "resume", "--runs", self.runs, *words)
+        environment = {"EFFECTS": str(self.effects), **path}
+        outcome = self.holdfast("--repository", other, *resume, expect=REFUSED, environment=environment)
+        self.assertIn("step wipe destroys, and no recovery point is proven", outcome.err)
+        self.assertEqual(self.effect("wipe"), ["1"])
+        self.holdfast("--repository", other, "backup")
+        self.holdfast("--repository", other, *resume, environment=environment)
+        proofs = [event.payload["repository"] for event in events_of(self.the_run()) if event.kind == "point.verified"]
+        self.assertEqual(len(set(proofs)), 2, proofs)
+
+    def test_the_stack_that_a_run_gives_is_no_open_question(self):
+        self.make_stack()
+        self.write(("A", "id=a", 'echo "$HOLDFAST_CONFIG" > "$EFFECTS/a"'))
+        self.assertNotIn("HOLDFAST_CONFIG", self.runbook("plan").out)
+        self.runbook("run")
+        self.assertEqual(self.effect("a"), [str(self.config)])
+
+    def test_a_password_in_a_url_is_nowhere(self):
+        url = "postgres://app:hun%74er22@db/shop"
+        self.write(("Use it", "id=use", 'echo "$DATABASE_URL"; echo hunter"22"; echo "pass ${DATABASE_URL:15:10}"'))
+        refused = self.runbook("run", "--set", f"DATABASE_URL={url}", expect=REFUSED)
+        self.assertIn("DATABASE_URL is a secret, for the password in it", refused.err)
+        text = self.document.read_text()
+        self.document.write_text(text.replace("## Scenario", f"## Environment\n\n```bash\nDATABASE_URL={url}\n```\n\n## Scenario", 1))
+        self.runbook("run", expect=REFUSED)
+        (self.scratch / "url").write_text(url)
+        self.runbook("run", "--set", f"DATABASE_URL=file:{self.scratch}/url")
+        self.assertIn("pass [secret password of DATABASE_URL]", self.runbook("report").out.replace("\\", ""))
+        for path in self.the_run().rglob("*"):
+            if path.is_file() and path.name not in ("runbook.md", "script"):
+                for word in (b"hunter22", b"hun%74er22"):
+                    self.assertNotIn(word, path.read_bytes(), path)
 
     def test_a_secret_is_nowhere(self):
         (self.scratch / "secret").write_text(SECRET + "\n")
