@@ -38,6 +38,7 @@ class NamedFile final : public File {
   Result<struct stat> stat() override { return place_.named(file_->stat()); }
   Result<void> close() override { return place_.named<void>(file_->close()); }
   int descriptor() const override { return file_->descriptor(); }
+  std::unique_ptr<DirectFile> open_direct() override { return file_->open_direct(); }
 
  private:
   const std::unique_ptr<File> file_;
