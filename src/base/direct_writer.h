@@ -3,12 +3,10 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/direct_file.h"
 #include "base/filesystem.h"
 
 namespace holdfast {
-
-// What direct writes ask of an address, and at least of an offset and a length.
-constexpr uint64_t kDirectAlignment = 4096;
 
 // Whoever writes past the cache waits for the disk: as many threads again do the rest meanwhile.
 constexpr size_t threads_for_direct_writes(size_t threads) { return 2 * threads; }
@@ -25,7 +23,7 @@ class AlignedBuffer {
   size_t begin_, size_;
 };
 
-// Writes a file past the page cache (O_DIRECT): restored bytes need not push out what others
+// Writes a file past the page cache (DirectFile): restored bytes need not push out what others
 // keep there, and reach the disk while the next ones are read. What is less than a file
 // system's block at the ends of a stretch goes through the cache, and so does everything
 // where the file system, or the file, does not take direct writes, and stretches of less than
@@ -42,17 +40,19 @@ class DirectWriter {
   DirectWriter(const DirectWriter&) = delete;
   DirectWriter& operator=(const DirectWriter&) = delete;
 
-  bool is_direct() const { return descriptor_ >= 0; }
+  bool is_direct() const { return direct_ != nullptr; }
   // Where a call goes on from the one before, the bytes are written with its.
   Result<void> write(uint64_t offset, ByteView bytes);
+  // Nothing is open any more but `file`: what has times that are set after this keeps them.
   Result<void> finish();
 
  private:
-  size_t write_past_cache(ByteView bytes, uint64_t offset);
-  void end_direct();
+  Result<void> flush();
+  Result<size_t> write_past_cache(ByteView bytes, uint64_t offset);
+  Result<void> end_direct();
 
   File& file_;
-  int descriptor_ = -1;  // of its own, as a descriptor is direct for all that is written through it
+  std::unique_ptr<DirectFile> direct_;
   uint64_t alignment_ = kDirectAlignment;
   std::unique_ptr<AlignedBuffer> buffer_;
   uint64_t begin_ = 0;   // in the file, of what is in the buffer

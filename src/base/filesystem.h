@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/direct_file.h"
 #include "base/result.h"
 
 namespace holdfast {
@@ -34,6 +35,9 @@ class File {
   virtual Result<void> close() = 0;
   // The descriptor, for calls that this interface does not have (-1 if none).
   virtual int descriptor() const = 0;
+  // The file once more, for writes past the page cache; null where there can be none. A
+  // file that changes, or watches, what is written to another hands on that one's.
+  virtual std::unique_ptr<DirectFile> open_direct();
 };
 
 struct OpenOptions {

@@ -43,6 +43,8 @@ Error Error::from_errno(int errno_value, std::string_view what) {
   return Error(code_of_errno(errno_value), fmt::format("{}: {}", what, describe_errno(errno_value)));
 }
 
+bool Error::says(int errno_value) const { return message().ends_with(": " + describe_errno(errno_value)); }
+
 Error&& Error::with_context(std::string what) && {
   body_->context.push_back(std::move(what));
   return std::move(*this);

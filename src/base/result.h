@@ -26,6 +26,8 @@ class [[nodiscard]] Error {
   // EACCES/EPERM/EROFS -> kPermission, ENOSPC/EDQUOT -> kNoSpace, EEXIST ->
   // kAlreadyExists, else kIo. The message is "<what>: <strerror>".
   static Error from_errno(int errno_value, std::string_view what);
+  // Whether the system said this, of an error that from_errno() made.
+  bool says(int errno_value) const;
 
   ErrorCode code() const { return body_->code; }
   const std::string& message() const { return body_->message; }

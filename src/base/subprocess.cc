@@ -372,15 +372,15 @@ std::string tail_of(const std::string& text) {
 
 }  // namespace
 
-// Asks the kernel: the sigaction of glibc refuses the two signals that it keeps to
-// itself, and its posix_spawn may have left us those ignored. All zero is the
-// default action in the kernel's structure, whose largest has 4 words.
 std::string shell_quoted(const std::string& text) {
   std::string quoted = "'";
   for (const char c : text) quoted += c == '\'' ? "'\\''" : std::string(1, c);
   return quoted + "'";
 }
 
+// Asks the kernel: the sigaction of glibc refuses the two signals that it keeps to
+// itself, and its posix_spawn may have left us those ignored. All zero is the
+// default action in the kernel's structure, whose largest has 4 words.
 void plain_signals() {
   const std::array<unsigned long, 8> plain{};
   for (int number = 1; number < NSIG; number++) {

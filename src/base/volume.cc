@@ -28,6 +28,7 @@ class SyncedFile final : public File {
     return file_->close();
   }
   int descriptor() const override { return file_->descriptor(); }
+  std::unique_ptr<DirectFile> open_direct() override { return file_->open_direct(); }
 
  private:
   const std::unique_ptr<File> file_;

@@ -44,7 +44,7 @@ void print_report(Context& context, const repo::CheckReport& report, int share) 
   } else {
     context.say("structure only: --read-data also reads every byte");
   }
-  if (report.garbage_packs > 0) {
+  if (report.garbage_packs > 0 && report.points > 0) {
     context.say("{} ({}) belong to no point: 'holdfast prune' collects them", counted(report.garbage_packs, "pack"),
                 format_bytes(report.garbage_bytes));
   }
@@ -104,6 +104,8 @@ Result<void> run(Context& context, const CheckCommand& options) {
                       counted(objects.size(), "object"), objects.size() == 1 ? "is" : "are")
         .with_hint("'holdfast explain' lists the points and files that this touches");
   }
+  if (!unseen.empty() && report.packs > 0)
+    return make_error(ErrorCode::kIncomplete, "no damage found in what is there, but no recovery point is there");
   context.print("{}", unseen.empty() ? "no damage found" : "no damage found in what is there");
   return {};
 }

@@ -38,7 +38,6 @@ Result<std::optional<runbook::lint::StackFacts>> stack_facts(Context& context) {
 void report(Context& context, const LintOptions& options, const std::vector<Reviewed>& reviews) {
   if (options.format == "sarif") {
     context.options().json = false;  // the document is SARIF's: what else is to be said goes to standard error
-
     context.write(runbook::lint::sarif_report(reviews, kVersion));
   } else if (context.json() && reviews.size() == 1) {
     context.set_document("runbook-lint", runbook::lint::json_report(reviews[0].document, reviews[0].result));

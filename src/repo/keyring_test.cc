@@ -173,6 +173,20 @@ TEST_F(KeyringTest, ARotationIsNotUndoneInSilenceWhereItsKeyIsLostOrDamaged) {
   EXPECT_EQ(collect(*opened, {}, progress)->notes, std::vector<std::string>{});
 }
 
+// The key may be found again, and what its index says stands nowhere else.
+TEST_F(KeyringTest, TheIndexOfALostEpochStaysWhereItsPacksTellNothing) {
+  ASSERT_TRUE(rotate_epoch(*repository, false, progress).ok());
+  put(*repository, "after");
+  lose_epoch(2);
+  const auto opened = scratch.open().value();
+  ASSERT_EQ(rotate_epoch(*opened, false, progress).value().number, 3u);
+  const auto before = scratch.names("index/");
+  const auto rebuilt = rebuild_index(*opened, progress);
+  ASSERT_TRUE(rebuilt.ok()) << rebuilt.error().text();
+  EXPECT_EQ(rebuilt->skipped.size(), 1u);
+  for (const std::string& object : before) EXPECT_TRUE(scratch.store->stat(object).ok()) << object;
+}
+
 TEST_F(KeyringTest, SaysWhatALostEpochTakesFromTheIndex) {
   ASSERT_TRUE(rotate_epoch(*repository, false, progress).ok());
   const BlockId block = put(*repository, "after");

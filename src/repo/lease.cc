@@ -133,6 +133,7 @@ Result<LeaseState> list_leases(store::ObjectStore& store, const OnDamagedObject&
         bytes.ok() ? decode_lease(bytes.value(), object.name, name) : Result<LeaseInfo>(std::move(bytes).error());
     if (!lease.ok() && damaged) damaged(object.name, lease.error());
     state.newest[id] = lease.ok() ? std::move(lease).value() : unknown_lease(object, id);
+    state.newest[id].made = object.modified;
   }
   return state;
 }
@@ -142,6 +143,14 @@ Result<LeaseState> list_leases(store::ObjectStore& store, const OnDamagedObject&
 bool has_ended(const LeaseInfo& lease, Time now, Duration not_within) {
   if (lease.expires <= now) return lease.expires + not_within <= now;
   return is_proven_dead(static_cast<pid_t>(lease.pid), lease.process);
+}
+
+// A machine that can't tell that a writer was killed goes by its lease, as long as its listing of the
+// points may be older than what that writer has committed.
+bool may_be_swept(const LeaseInfo& lease, Time now, Duration ended_within) {
+  if (lease.expires > now && lease.kind == LeaseKind::kWriter && lease.made + Lease::kCommitMargin + ended_within > now)
+    return false;
+  return has_ended(lease, now, ended_within);
 }
 
 // What a person has to mend comes first: which repository, and what it is that it lacks.
@@ -251,6 +260,13 @@ Result<void> Lease::ensure_held(Duration margin) {
   return {};
 }
 
+Result<void> Lease::freshen() {
+  std::lock_guard lock(mutex_);
+  const Time now = TRY(environment_.store.server_time());
+  if (info_.expires - options_.term + kCommitMargin > now) return {};
+  return renew_locked();
+}
+
 Result<void> Lease::renew() {
   std::lock_guard lock(mutex_);
   return renew_locked();
@@ -291,12 +307,12 @@ Result<void> Lease::conclude(const std::string& point) {
   stop_renewing();
   std::lock_guard lock(mutex_);
   if (released_) return {};
+  released_ = true;
   info_.point = point;
   TRY(create_next(TRY(environment_.store.server_time())));
   objects_.pop_back();
   objects_.insert(objects_.begin(), doubtful_.begin(), doubtful_.end());
   TRY(remove_objects());
-  released_ = true;
   // Where nobody collects they would become more with each commit.
   TRY(sweep_leases(environment_.store, kVisibilityMargin));
   return {};
@@ -382,7 +398,7 @@ Result<uint64_t> sweep_leases(store::ObjectStore& store, Duration ended_within) 
   };
   for (const auto& [object, name] : state.objects) {
     const auto newest = state.newest.find(name.id);
-    if (newest != state.newest.end() && has_ended(newest->second, now, ended_within)) TRY(remove(object));
+    if (newest != state.newest.end() && may_be_swept(newest->second, now, ended_within)) TRY(remove(object));
   }
   for (const store::ObjectInfo& object : state.foreign) {
     if (object.modified + kDamagedTerm <= now) TRY(remove(object.name));

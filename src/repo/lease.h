@@ -33,6 +33,7 @@ struct LeaseInfo {
   std::string process;  // process_mark.h; "" when unknown
   Time since;           // when it was first taken: read before the object was made
   Time expires;
+  Time made;           // its newest object, by the store
   std::string object;  // its newest object's name
   std::string point;   // of a writer that has concluded: what it has committed, in hex; else ""
 };
@@ -63,14 +64,18 @@ class Lease {
   // is removed again).
   static constexpr Duration kCommitMargin = Duration::seconds(60);
   Result<void> ensure_held(Duration margin = {});
+  // Renews it unless it was within the last kCommitMargin: a committer calls it before the point
+  // is created, as what is left of one that is killed tells no later instant (sweep_leases()).
+  Result<void> freshen();
   // Creates the successor now. kLeaseLost when it came too late.
   Result<void> renew();
   // Removes the lease's objects. Later calls do nothing.
   Result<void> release();
   // For a writer that has committed `point`: ends the lease, and leaves a last object that says
   // when and what. Who sees a listing of the points that is older than the commit knows by it that
-  // there is one more. Removes those that others left so long ago that none looks for them. On
-  // failure the lease is held until it is released.
+  // there is one more. Removes those that others left so long ago that none looks for them. Where
+  // the last object can't be stored the lease stays as it is, until it expires. Later calls of
+  // release() do nothing.
   Result<void> conclude(const std::string& point);
 
   LeaseInfo info() const;
@@ -112,7 +117,9 @@ Result<std::vector<LeaseInfo>> recent_leases(store::ObjectStore& store, Duration
 // Whether a writer is at work that has not committed yet.
 Result<bool> is_being_written(Repository& repository);
 
-// Removes the objects of leases that have ended, and not within the last `ended_within`. Returns how many.
+// Removes the objects of leases that have ended, and not within the last `ended_within`; of a writer that
+// was killed nobody knows when it ended, but that it committed nothing later than Lease::kCommitMargin
+// after its newest object. Returns how many.
 Result<uint64_t> sweep_leases(store::ObjectStore& store, Duration ended_within);
 
 }  // namespace holdfast::repo

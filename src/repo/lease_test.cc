@@ -2,12 +2,15 @@
 // sweep, the background renewal) and tombstones (announce, settle, resurrect, remove,
 // damage of each object, the order of removal).
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <map>
 #include <thread>
 #include <utility>
 
 #include "repo/lease.h"
+#include "repo/process_mark.h"
 #include "repo/test_clock.h"
 #include "repo/tombstone.h"
 #include "repo/visibility.h"
@@ -40,6 +43,29 @@ class LeaseTest : public testing::Test {
     bytes[at % bytes.size()] ^= 1;
     ASSERT_TRUE(store_->remove(name).ok());
     ASSERT_TRUE(store_->create(name, bytes).ok());
+  }
+
+  // Of a lease that another process takes and never releases.
+  void store_what_a_killed_one_left(LeaseKind kind) {
+    random_->u64();
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto lease = take(kind);
+      const Bytes content = store_->read_all(lease->info().object).value();
+      const std::string left = lease->info().object + '\n' + std::string(as_text(content));
+      _exit(write(ends[1], left.data(), left.size()) == static_cast<ssize_t>(left.size()) ? 0 : 1);
+    }
+    close(ends[1]);
+    std::string left(8192, '\0');
+    const ssize_t got = read(ends[0], left.data(), left.size());
+    close(ends[0]);
+    int status = 0;
+    ASSERT_TRUE(waitpid(child, &status, 0) == child && status == 0 && got > 0);
+    left.resize(static_cast<size_t>(got));
+    const size_t line = left.find('\n');
+    ASSERT_TRUE(store_->create(left.substr(0, line), as_bytes(left.substr(line + 1))).ok());
   }
 
   TestClock clock_;
@@ -194,14 +220,40 @@ class FullStore : public store::PassingStore {
   }
 };
 
-TEST_F(LeaseTest, is_released_where_it_could_not_be_concluded) {
+TEST_F(LeaseTest, stays_until_it_expires_where_it_could_not_be_concluded) {
   FullStore store(*store_);
   Environment environment{store, clock_, *random_};
   auto lease = Lease::take(environment, {LeaseKind::kWriter, "test", Duration::hours(1), false}).value();
   store.full = true;
   EXPECT_EQ(lease->conclude("").error().code(), ErrorCode::kNoSpace);
   lease.reset();
-  EXPECT_TRUE(objects("leases/").empty());
+  ASSERT_EQ(live_leases(*store_).value().size(), 1u);
+  clock_.advance(Duration::hours(1));
+  EXPECT_TRUE(live_leases(*store_).value().empty());
+  EXPECT_EQ(sweep_leases(*store_, kVisibilityMargin).value(), 0u);
+  clock_.advance(kVisibilityMargin);
+  EXPECT_EQ(sweep_leases(*store_, kVisibilityMargin).value(), 1u);
+}
+
+// Its own machine knows at once, others see it by the lease alone.
+TEST_F(LeaseTest, of_a_killed_writer_stays_as_long_as_others_may_not_see_its_point) {
+  if (own_process_mark().empty()) GTEST_SKIP() << "/proc says nothing here";
+  for (const LeaseKind kind : {LeaseKind::kWriter, LeaseKind::kReader}) store_what_a_killed_one_left(kind);
+  EXPECT_TRUE(live_leases(*store_).value().empty());
+  EXPECT_EQ(sweep_leases(*store_, kVisibilityMargin).value(), 1u) << "the reader's";
+  clock_.advance(kVisibilityMargin);
+  EXPECT_EQ(sweep_leases(*store_, kVisibilityMargin).value(), 0u);
+  clock_.advance(Lease::kCommitMargin);
+  EXPECT_EQ(sweep_leases(*store_, kVisibilityMargin).value(), 1u);
+}
+
+TEST_F(LeaseTest, is_fresh_before_a_commit) {
+  auto lease = take(LeaseKind::kWriter);
+  ASSERT_TRUE(lease->freshen().ok());
+  EXPECT_EQ(lease->info().sequence, 0u);
+  clock_.advance(Lease::kCommitMargin);
+  ASSERT_TRUE(lease->freshen().ok());
+  EXPECT_EQ(lease->info().sequence, 1u);
 }
 
 TEST_F(LeaseTest, says_what_its_writer_has_committed) {

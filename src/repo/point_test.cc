@@ -338,6 +338,24 @@ TEST(Retention, a_point_with_faults_pushes_out_none_that_is_whole) {
   EXPECT_EQ(counted[5].reasons, (std::vector<std::string>{"newest", "last 2"}));
 }
 
+TEST(Retention, a_point_with_faults_goes_like_any_other_once_newer_ones_have_none) {
+  std::vector<Point> points;
+  for (int i = 0; i < 6; i++)
+    points.push_back(point_of(kNow - Duration::hours(5 - i), static_cast<uint64_t>(i), {"db", "data"}));
+  points[0].snapshots[1].faults = points[3].snapshots[0].faults = {"secret.txt: permission denied"};
+  RetentionPolicy policy;
+  policy.keep_last = 1;
+  auto decisions = decide(policy, points, {}, kNow);
+  for (size_t i = 0; i < 5; i++) EXPECT_FALSE(decisions[i].keep) << i;
+  EXPECT_EQ(decisions[5].logs_of, std::nullopt);
+  policy.keep_last = 3;
+  decisions = decide(policy, points, {}, kNow);
+  EXPECT_FALSE(decisions[1].keep);
+  EXPECT_EQ(decisions[2].reasons, std::vector<std::string>{"last 3"});
+  EXPECT_EQ(decisions[3].reasons, std::vector<std::string>{"last 3"});
+  EXPECT_EQ(decisions[3].logs_of, std::nullopt) << "the rule keeps it, and its log";
+}
+
 // A database's log would else be kept for ever for the sake of a file that nobody can read.
 TEST(Retention, what_is_kept_for_having_no_faults_needs_the_logs_of_the_faulty_alone) {
   std::vector<Point> points;

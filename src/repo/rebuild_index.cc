@@ -15,7 +15,8 @@ namespace {
 // from the packs themselves, and stores new index objects.
 class Rebuilder {
  public:
-  Rebuilder(RepositoryAccess& repository, Progress& progress) : repository_(repository), progress_(progress) {}
+  Rebuilder(RepositoryAccess& repository, Lease& lease, Progress& progress)
+      : repository_(repository), lease_(lease), progress_(progress) {}
 
   Result<RebuiltIndex> run() {
     progress_.phase = "rebuilding the index";
@@ -33,8 +34,15 @@ class Rebuilder {
     }));
     for (const auto& [digest, size_bytes] : missing) TRY(add_pack(digest, size_bytes));
     TRY(store_parts());
-    // Only now that everything stands elsewhere.
+    // Only now that everything stands elsewhere. What the key of an epoch opens may be found again,
+    // while what it says of packs that tell nothing stands nowhere else.
+    std::set<std::string> kept;
+    for (const Index::Unreadable& each : index->unreadable()) {
+      if (!rebuilt_.skipped.empty()) kept.insert(index_name(each.object));
+    }
+    TRY(lease_.ensure_held(Lease::kCommitMargin));
     for (const std::string& object : damaged) {
+      if (kept.contains(object)) continue;
       auto removed = repository_.store().remove(object);
       if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return std::move(removed).error();
     }
@@ -77,6 +85,7 @@ class Rebuilder {
   }
 
   Result<void> store_parts() {
+    TRY(lease_.ensure_held(Lease::kCommitMargin));
     TRY(write_index(repository_.store(), repository_.keys(), repository_.random(), parts_));
     parts_.clear();
     records_ = 0;
@@ -84,6 +93,7 @@ class Rebuilder {
   }
 
   RepositoryAccess& repository_;
+  Lease& lease_;
   Progress& progress_;
   std::vector<Index::Part> parts_;
   size_t records_ = 0;
@@ -98,7 +108,7 @@ Result<RebuiltIndex> rebuild_index(Repository& repository, Progress& progress) {
   // A collector forgets packs that it deletes: what we found of them must not come back after it.
   const auto lease =
       TRY(Lease::take(ours.environment(), {.kind = LeaseKind::kCollector, .purpose = "rebuilding the index"}));
-  return Rebuilder(ours, progress).run();
+  return Rebuilder(ours, *lease, progress).run();
 }
 
 }  // namespace holdfast::repo

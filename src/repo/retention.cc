@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -8,9 +9,9 @@
 #include "repo/missing.h"
 #include "repo/point_dates.h"
 
-// Rules count within a group: the points of one stack that hold the same components, and have
-// faults in the same ones (a point of the database alone must not push out one of everything,
-// nor one of which a part could not be read one that is whole).
+// Rules count within a group: the points of one stack that hold the same components (a point of
+// the database alone must not push out one of everything). They count once more among those
+// without faults alone: one of which a part could not be read must not push out one that is whole.
 //
 // Points carry the date of the machine that took them. One from a clock that was ahead must
 // not pass for the newest, nor fill a rule, or each right point would go as soon as it is
@@ -90,10 +91,9 @@ class Decider {
   }
 
  private:
-  static std::string group_of(const Point& point, bool faults_apart) {
+  static std::string group_of(const Point& point) {
     std::set<std::string> components;
-    for (const Snapshot& snapshot : point.snapshots)
-      components.insert(snapshot.component + (faults_apart && !snapshot.faults.empty() ? "\1" : ""));
+    for (const Snapshot& snapshot : point.snapshots) components.insert(snapshot.component);
     std::string group = point.stack;
     for (const std::string& component : components) group += '\0' + component;
     return group;
@@ -214,25 +214,32 @@ class Decider {
     if (!is_kept_as(point, reason)) keep(point, reason);
   }
 
-  // What the rules keep where faults do not count is kept whatever there is; they keep more, as
-  // points with faults are counted apart.
+  // What the rules keep where faults do not count is kept whatever there is.
   void keep_by_rules() {
-    std::set<PointId> kept;
-    apply_rules(false, [&](const Point& point, const std::string&) { kept.insert(point.id); });
-    ordinary_.insert(kept.begin(), kept.end());
-    apply_rules(true, [&](const Point& point, const std::string& reason) { note(point, reason); });
+    std::vector<const Point*> whole;
+    std::copy_if(by_age_.begin(), by_age_.end(), std::back_inserter(whole),
+                 [](const Point* point) { return !has_faults(*point); });
+    apply_rules(by_age_, [&](const Point& point, const std::string& reason) { keep(point, reason); });
+    apply_rules(whole, [&](const Point& point, const std::string& reason) {
+      if (!is_kept_as(point, reason)) note(point, reason);
+    });
+  }
+
+  static bool has_faults(const Point& point) {
+    return std::any_of(point.snapshots.begin(), point.snapshots.end(),
+                       [](const Snapshot& snapshot) { return !snapshot.faults.empty(); });
   }
 
   using Keep = std::function<void(const Point& point, const std::string& reason)>;
 
-  void apply_rules(bool faults_apart, const Keep& keep) const {
+  void apply_rules(const std::vector<const Point*>& counted, const Keep& keep) const {
     const Rule rules[] = {{policy_.keep_hourly, "hourly", hour_label},
                           {policy_.keep_daily, "daily", day_label},
                           {policy_.keep_weekly, "weekly", week_label},
                           {policy_.keep_monthly, "monthly", month_label},
                           {policy_.keep_yearly, "yearly", year_label}};
     std::map<std::string, std::vector<const Point*>> groups;
-    for (const Point* point : by_age_) groups[group_of(*point, faults_apart)].push_back(point);
+    for (const Point* point : counted) groups[group_of(*point)].push_back(point);
     for (const auto& [group, points] : groups) {
       for (size_t i = 0; i < points.size() && i < policy_.keep_last; i++) {
         keep(*points[i], fmt::format("last {}", policy_.keep_last));

@@ -122,6 +122,7 @@ class Session final : public WriteSession {
     TRY(flush());
     // 2. All that it refers to is still there, and what was taken over still ours to refer to.
     TRY(ensure_packs());
+    TRY(lease_->freshen());
     TRY(lease_->ensure_held(std::min(Lease::kCommitMargin, Duration{options_.lease.ns / 2})));
     // 3. The point; it goes again if the lease ended meanwhile.
     const PointId id = TRY(repository_.create_point(point));
@@ -133,7 +134,8 @@ class Session final : public WriteSession {
       const std::lock_guard lock(mutex_);
       stats_.stored_bytes += info->size_bytes;
     }
-    ignore(lease_->conclude(id.hex()), "the point is committed; the lease is released with us, or ends by itself");
+    if (const auto concluded = lease_->conclude(id.hex()); !concluded.ok())
+      log_warn("repo.lease.not_concluded", {{"lease", lease_->info().object}, {"error", concluded.error().text()}});
     return id;
   }
 

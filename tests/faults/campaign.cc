@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/direct_writer.h"
 #include "base/progress.h"
 #include "source/files/capture.h"
 #include "source/files/restore.h"
@@ -18,6 +19,7 @@ namespace {
 namespace stdfs = std::filesystem;
 
 constexpr int kShownDifferences = 5;
+constexpr size_t kLargeBytes = 5 * DirectWriter::kSmallest / 2 + 321;
 
 // Content that compresses about as well as a person's files, and repeats nowhere.
 Bytes content(uint64_t seed, size_t size) {
@@ -121,6 +123,7 @@ void Campaign::change_source(int state) {
     put(join_path(source_, fmt::format("deep/small-{}", i)), content(300 + seed * static_cast<uint64_t>(i % 2), 700));
   }
   put(join_path(source_, "deep/er/empty"), {});
+  if (has_large_file_) put(join_path(source_, "large"), content(400 + seed, kLargeBytes));  // another in every state
   CHECK(fs.symlink("../same", join_path(source_, "deep/link")).ok());
   CHECK(fs.hard_link(join_path(source_, "half"), join_path(source_, "deep/other name")).ok());
   int seconds = 0;

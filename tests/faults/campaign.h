@@ -76,6 +76,8 @@ class Campaign {
   const std::vector<Expected>& points() const { return points_; }
   const Description& source_content() const { return source_content_; }
 
+  // The source has a file from now on that restores write past the page cache.
+  void add_large_file() { has_large_file_ = true; }
   // Gives the source another state; the same one for the same number.
   void change_source(int state);
   // Makes copy() a fresh copy of pristine(), and target() an empty directory.
@@ -100,6 +102,7 @@ class Campaign {
   std::string base_, source_, pristine_, copy_, target_;
   std::vector<Expected> points_;
   Description source_content_;
+  bool has_large_file_ = false;
 };
 
 }  // namespace holdfast::faults

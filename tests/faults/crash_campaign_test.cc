@@ -454,6 +454,7 @@ class RebuildIndex final : public Workload {
 class Restore : public Workload {
  public:
   Restore() {
+    campaign.add_large_file();
     campaign.change_source(1);
     campaign.protect();
   }

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/check.h"
+
 namespace holdfast::faults {
 namespace {
 
@@ -17,6 +19,8 @@ std::string name_of(const std::string& path) {
 }
 
 }  // namespace
+
+class FaultFile;
 
 std::string_view fault_name(FaultKind kind) {
   switch (kind) {
@@ -35,6 +39,19 @@ std::string scratch_place() {
   return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 }
 
+// Takes whole pages alone, and passes them through the cache: whether the file system at hand
+// takes direct writes makes no difference to the model.
+class FaultDirectFile final : public DirectFile {
+ public:
+  explicit FaultDirectFile(FaultFile& file) : file_(file) {}
+  uint64_t alignment() const override { return kDirectAlignment; }
+  Result<std::optional<size_t>> write_at(uint64_t offset, ByteView data) override;
+  Result<void> close() override { return {}; }
+
+ private:
+  FaultFile& file_;
+};
+
 class FaultFile final : public File {
  public:
   FaultFile(FaultFileSystem& fs, std::unique_ptr<File> inner, std::string name)
@@ -45,9 +62,12 @@ class FaultFile final : public File {
     return inner_->read_at(offset, out);
   }
 
-  Result<void> write_at(uint64_t offset, ByteView data) override {
+  Result<void> write_at(uint64_t offset, ByteView data) override { return write("write", offset, data); }
+
+  Result<void> write(std::string_view how, uint64_t offset, ByteView data) {
     std::lock_guard lock(fs_.mutex_);
-    auto reached = fs_.step(fmt::format("write {} {}+{}", name_, offset, data.size()), FaultFileSystem::Needs::kSpace);
+    auto reached =
+        fs_.step(fmt::format("{} {} {}+{}", how, name_, offset, data.size()), FaultFileSystem::Needs::kSpace);
     if (!reached.ok()) {
       const bool here = fs_.count_ == fs_.plan_.at && fs_.plan_.torn;
       if (!here) return reached;
@@ -85,12 +105,19 @@ class FaultFile final : public File {
   }
 
   int descriptor() const override { return fs_.dead_ ? -1 : inner_->descriptor(); }
+  std::unique_ptr<DirectFile> open_direct() override { return std::make_unique<FaultDirectFile>(*this); }
 
  private:
   FaultFileSystem& fs_;
   const std::unique_ptr<File> inner_;
   const std::string name_;
 };
+
+Result<std::optional<size_t>> FaultDirectFile::write_at(uint64_t offset, ByteView data) {
+  CHECK(offset % kDirectAlignment == 0 && data.size() % kDirectAlignment == 0);
+  TRY(file_.write("write past the cache", offset, data));
+  return std::optional(data.size());
+}
 
 FaultFileSystem::FaultFileSystem(std::string root, const FaultPlan& plan, std::unique_ptr<VolatileDisk> disk)
     : root_(std::move(root)), plan_(plan), disk_(std::move(disk)) {}

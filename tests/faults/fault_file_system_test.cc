@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "base/direct_writer.h"
 #include "base/parallel.h"
 
 namespace holdfast::faults {
@@ -166,6 +167,31 @@ TEST_F(FaultFileSystemTest, UnsyncedContentMayBeLostOldOrNew) {
   EXPECT_TRUE(seen.contains("newer"));
   EXPECT_TRUE(seen.contains(std::string("old\0\0", 5)));  // the size without the content
   EXPECT_EQ(seen.size(), 3u);
+}
+
+TEST_F(FaultFileSystemTest, WhatPassesTheCacheIsLostLikeAnyOther) {
+  const std::string old(DirectWriter::kSmallest, 'o'), fresh(DirectWriter::kSmallest, 'n');
+  std::set<bool> survived;
+  for (const bool synced : {false, true}) {
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+      start({});
+      ASSERT_TRUE(put("file", old, true).ok());
+      again({FaultKind::kPowerLoss, 3 + (synced ? 1u : 0u), false, seed});
+      auto file = faulty_->open(path("file"), {.write = true}).value();
+      DirectWriter writer(*file, fresh.size());
+      ASSERT_TRUE(writer.is_direct());
+      ASSERT_TRUE(writer.write(0, as_bytes(fresh)).ok() && writer.finish().ok());
+      EXPECT_NE(faulty_->trace().back().find("write past the cache file 0+1048576"), std::string::npos);
+      if (synced) {
+        ASSERT_TRUE(file->sync().ok());
+      }
+      ASSERT_TRUE(faulty_->settle().ok());
+      const bool is_fresh = tree()["file"] == fresh;
+      EXPECT_TRUE(is_fresh || !synced);
+      if (!synced) survived.insert(is_fresh);
+    }
+  }
+  EXPECT_TRUE(survived.contains(false));
 }
 
 TEST_F(FaultFileSystemTest, ANewFileWhoseNameIsDurableMayBeEmptyOrGarbage) {

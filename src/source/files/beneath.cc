@@ -38,6 +38,7 @@ class NamedFile final : public File {
   Result<struct stat> stat() override { return place_.named(file_->stat()); }
   Result<void> close() override { return place_.named<void>(file_->close()); }
   int descriptor() const override { return file_->descriptor(); }
+  std::unique_ptr<DirectFile> open_direct() override { return file_->open_direct(); }
 
  private:
   const std::unique_ptr<File> file_;
@@ -112,7 +113,7 @@ Result<std::unique_ptr<File>> Beneath::open(const std::string& path, const OpenO
 Result<struct stat> Beneath::stat(const std::string& path) {
   const auto where = place(path);
   if (where.ok()) return where->named(inner_.stat(where->path()));
-  const bool is_no_directory = says(where.error(), ELOOP) || says(where.error(), ENOTDIR);
+  const bool is_no_directory = where.error().says(ELOOP) || where.error().says(ENOTDIR);
   return is_no_directory ? where.error().clone().with_code(ErrorCode::kNotFound) : where.error().clone();
 }
 

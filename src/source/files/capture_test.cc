@@ -640,6 +640,5 @@ TEST_F(CaptureTest, WhenNothingCanBeReadThereIsNoSnapshot) {
       << snapshot.error().text();
 }
 
-// As it is where the file system of a path is not mounted.
 }  // namespace
 }  // namespace holdfast::files

@@ -23,6 +23,7 @@ class ExistingFile final : public File {
   Result<struct stat> stat() override { return file_->stat(); }
   Result<void> close() override { return file_->close(); }
   int descriptor() const override { return file_->descriptor(); }
+  std::unique_ptr<DirectFile> open_direct() override { return file_->open_direct(); }
 
  private:
   const std::unique_ptr<File> file_;

@@ -64,6 +64,11 @@ Result<void> FileRestore::settle(const repo::Entry& entry, Result<void> outcome)
     faults_.add(entry.path, "not restored", outcome.error());
     return {};
   }
+  if (code == ErrorCode::kNoSpace)
+    return std::move(outcome)
+        .error()
+        .with_context(fmt::format("restoring '{}'", display_path(target_.path_of(entry.path))))
+        .with_hint("make room, then go on with --delta");
   if (code != ErrorCode::kDamaged && code != ErrorCode::kNotFound && code != ErrorCode::kInvalidData) return outcome;
   faults_.add(entry.path, "not restored", outcome.error());
   std::lock_guard lock(mutex_);

@@ -12,16 +12,12 @@ constexpr int kOfOneEntry[] = {EBUSY,  EINVAL,  EISDIR,    ELOOP, EMLINK,     EN
 
 bool concerns_one_entry(const Error& error) {
   if (error.code() == ErrorCode::kNotFound) return true;
-  if (error.code() == ErrorCode::kPermission) return !says(error, EROFS);
+  if (error.code() == ErrorCode::kPermission) return !error.says(EROFS);
   if (error.code() != ErrorCode::kIo) return false;
-  return std::any_of(std::begin(kOfOneEntry), std::end(kOfOneEntry), [&](int value) { return says(error, value); });
+  return std::any_of(std::begin(kOfOneEntry), std::end(kOfOneEntry), [&](int value) { return error.says(value); });
 }
 
 }  // namespace
-
-bool says(const Error& error, int errno_value) {
-  return error.message().ends_with(Error::from_errno(errno_value, "").message());
-}
 
 Error of_entry(Error error) {
   return concerns_one_entry(error) ? std::move(error).with_code(ErrorCode::kRefused) : std::move(error);

@@ -4,9 +4,6 @@
 
 namespace holdfast::files {
 
-// Whether the system said this, of an error that Error::from_errno() made.
-bool says(const Error& error, int errno_value);
-
 // kRefused in place of an error by which the system refuses one entry of the target (for
 // its name, its kind, the rights of its directory) while it may take others; else the
 // error itself.

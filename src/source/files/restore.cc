@@ -78,6 +78,15 @@ class Restorer {
  private:
   Result<void> round() {
     round_files_ = round_bytes_ = 0;
+    round_limit_ = kRoundBytes;
+    auto written = write_round();
+    // What is whole needs no second try, and makes room by what it replaces.
+    if (!written.ok() && written.error().code() == ErrorCode::kNoSpace) TRY(target_.publish(world_.threads, faults_));
+    TRY(std::move(written));
+    return target_.publish(world_.threads, faults_);
+  }
+
+  Result<void> write_round() {
     const auto work = [this](Task& task) -> Result<Unit> {
       if (task.large) TRY(files_.restore_region(*task.large, task.region, task.offset));
       for (const auto& entry : task.neighbours) TRY(files_.restore(entry));
@@ -85,8 +94,16 @@ class Restorer {
     };
     const auto sink = [](Unit) { return Result<void>(); };
     const size_t threads = writer_threads();
-    TRY((ordered_pipeline<Task, Unit>(threads, 2 * threads + 2, [this] { return next(); }, work, sink)));
-    return target_.publish(world_.threads, faults_);
+    return ordered_pipeline<Task, Unit>(threads, 2 * threads + 2, [this] { return next(); }, work, sink);
+  }
+
+  // Whether an entry is for the next round, as this one has as much as there is room for at once.
+  Result<bool> is_too_much(const repo::Entry& entry) {
+    if (round_files_ > 0) return round_bytes_ + entry.size_bytes > round_limit_;
+    if (!options_.delta) return false;
+    const std::string place = TRY(target_.existing_ancestor(parent_path(target_.path_of(entry.path))));
+    round_limit_ = std::min(kRoundBytes, TRY(target_.fs().free_bytes(place)));
+    return false;
   }
 
   // Small files wait for each other, not for the disk.
@@ -97,13 +114,17 @@ class Restorer {
 
   Result<std::optional<Task>> next() {
     if (large_) return next_region();
-    if (round_files_ >= kRoundFiles || round_bytes_ >= kRoundBytes) return std::optional<Task>();
+    if (round_files_ >= kRoundFiles || round_bytes_ >= round_limit_) return std::optional<Task>();
     Task task;
     uint64_t bytes = 0;
     while (task.neighbours.size() < kNeighbours && bytes < kNeighbourBytes) {
       auto entry = ahead_ ? std::exchange(ahead_, std::nullopt) : TRY(next_entry());
       if (!entry) {
         ended_ = true;
+        break;
+      }
+      if (TRY(is_too_much(*entry))) {
+        ahead_ = std::move(entry);
         break;
       }
       const bool is_large = entry->content.regions.size() > 1 && !TRY(may_be_kept(*entry));
@@ -266,7 +287,7 @@ class Restorer {
   std::optional<Selection> selection_;
   std::optional<repo::Entry> ahead_;
   bool ended_ = false;
-  uint64_t round_files_ = 0, round_bytes_ = 0;
+  uint64_t round_files_ = 0, round_bytes_ = 0, round_limit_ = kRoundBytes;
   std::set<std::string> made_;  // directories above what was asked for, where they were missing
   std::shared_ptr<FileRestore::Large> large_;
   std::vector<std::string> large_paths_;  // of this round

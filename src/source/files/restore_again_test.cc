@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 
 #include "source/files/restore.h"
 #include "source/files/target.h"
@@ -111,6 +112,58 @@ TEST_F(RestoreAgainTest, AFileOfTheTargetThatCanNotBeReadIsWrittenAnew) {
   put_back(snapshot, {.to = target, .delta = true});
   fs.read_error = nullptr;
   EXPECT_EQ(differences(snapshot, target), std::vector<std::string>());
+}
+
+// A disk with room for one of its ten files beside them.
+class RestoreOnAFullDiskTest : public FilesTest {
+ protected:
+  static constexpr size_t kFileBytes = 512 << 10;
+
+  void SetUp() override {
+    NEEDS_ROOT();
+    for (char name = 'a'; name <= 'j'; name++)
+      write_source(std::string(1, name), noise(kFileBytes, static_cast<uint64_t>(name)));
+    snapshot_ = take();
+    mkdir(target.c_str(), 0755);
+    if (mount("none", target.c_str(), "tmpfs", 0, "size=5760k") != 0) GTEST_SKIP() << "mounting is not allowed here";
+    mounted_ = true;
+    put_back(snapshot_);
+    for (char name = 'a'; name <= 'j'; name++) change(restored(std::string(1, name)));
+  }
+  void TearDown() override {
+    if (mounted_) umount(target.c_str());
+  }
+  static void change(const std::string& path) {
+    auto file = real_file_system().open(path, {.write = true}).value();
+    ASSERT_TRUE(file->write_at(kFileBytes / 2, as_bytes("changed")).ok());
+  }
+
+  repo::Snapshot snapshot_;
+  bool mounted_ = false;
+};
+
+TEST_F(RestoreOnAFullDiskTest, ARoundRewritesNoMoreThanThereIsRoomFor) {
+  put_back(snapshot_, {.to = target, .delta = true});
+  EXPECT_EQ(differences(snapshot_, target), std::vector<std::string>());
+}
+
+TEST_F(RestoreOnAFullDiskTest, WhatAFileGrowsByIsCounted) {
+  for (const char* name : {"a", "b", "c"}) ASSERT_EQ(truncate(restored(name).c_str(), 1), 0);
+  write(target + "/other", noise(3 * kFileBytes, 1));
+  const auto refused = try_put_back(snapshot_, {.to = target, .delta = true});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message().find("the restore needs"), std::string::npos) << refused.error().text();
+}
+
+TEST_F(RestoreOnAFullDiskTest, WhatWasWholeWhenItBecameFullIsKept) {
+  fs.free = 1ull << 40;  // what others take meanwhile
+  source::World w{fs, clock, progress, 1};
+  auto refused = restore(w, repository, snapshot_, {.to = target, .delta = true});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kNoSpace);
+  EXPECT_EQ(refused.error().context().front(), "restoring '" + restored("b") + "'");
+  EXPECT_EQ(refused.error().hint(), "make room, then go on with --delta");
+  EXPECT_EQ(read(restored("a")), read(source + "/a"));
 }
 
 }  // namespace

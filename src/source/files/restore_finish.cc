@@ -117,7 +117,7 @@ Result<void> RestoreFinish::make_link(const repo::Entry& entry) {
   }
   auto outcome = of_entry(link(target_.path_of(first), entry));
   if (outcome.ok() || outcome.error().code() != ErrorCode::kRefused) return outcome;
-  const auto said = [&](int reason) { return says(outcome.error(), reason); };
+  const auto said = [&](int reason) { return outcome.error().says(reason); };
   if (said(EXDEV) || said(EMLINK) || said(EOPNOTSUPP) || said(EPERM)) {
     auto copied = of_entry(copy_for_link(target_, first, entry.path, names_, faults_));
     if (copied.ok()) links_copied_++;

@@ -14,6 +14,23 @@ constexpr uint64_t kDiskBlockBytes = 4096;
 
 uint64_t on_disk(uint64_t bytes) { return (bytes + kDiskBlockBytes - 1) / kDiskBlockBytes * kDiskBlockBytes; }
 
+// What files of a restore take: of one that is there already, what it grows by, and for a while
+// all of it beside what is there. One that has other names leaves those what it had.
+class Room {
+ public:
+  void add(uint64_t bytes, const struct stat* existing) {
+    const uint64_t wanted = on_disk(bytes);
+    const bool makes_room = existing != nullptr && S_ISREG(existing->st_mode) && existing->st_nlink == 1;
+    const uint64_t freed = makes_room ? on_disk(static_cast<uint64_t>(existing->st_size)) : 0;
+    lasting_ += wanted - std::min(wanted, freed);
+    largest_rewrite_ = std::max(largest_rewrite_, std::min(wanted, freed));
+  }
+  uint64_t bytes() const { return lasting_ + largest_rewrite_; }
+
+ private:
+  uint64_t lasting_ = 0, largest_rewrite_ = 0;
+};
+
 class Planning {
  public:
   Planning(const Progress& progress, repo::Repository& repository, const RestoreOptions& options, const Choice& choice,
@@ -43,7 +60,7 @@ class Planning {
   Result<void> check_space(const repo::BlockId& root) {
     const std::string place = TRY(target_.existing_ancestor(target_.path_of("")));
     const uint64_t available = TRY(target_.fs().free_bytes(place));
-    uint64_t wanted = new_bytes_ + largest_rewrite_;
+    uint64_t wanted = room_.bytes();
     if (wanted <= available) return {};
     wanted = TRY(data_bytes(root));
     if (wanted <= available) return {};
@@ -81,7 +98,7 @@ class Planning {
 
   Result<void> note_missing(const Selected& selected) {
     const repo::Entry& entry = selected.entry;
-    if (entry.kind == repo::EntryKind::kFile) new_bytes_ += on_disk(entry.size_bytes);
+    if (entry.kind == repo::EntryKind::kFile) room_.add(entry.size_bytes, nullptr);
     if (options_.dry_run && !entry.path.empty())
       plan.changes.push_back(fmt::format("create {} {}", kind_name(entry.kind), display_path(entry.path)));
     return {};
@@ -112,7 +129,7 @@ class Planning {
             fmt::format("remove {} {}", kind_name(kind_of(status.st_mode)), display_path(entry.path)));
       return note_missing(selected);
     }
-    if (entry.kind == repo::EntryKind::kFile) largest_rewrite_ = std::max(largest_rewrite_, entry.size_bytes);
+    if (entry.kind == repo::EntryKind::kFile) room_.add(entry.size_bytes, &status);
     return options_.dry_run ? note_update(entry, path, status) : Result<void>();
   }
 
@@ -152,9 +169,8 @@ class Planning {
     return {};
   }
 
-  // What the new files take, and the one that needs most beside what is there of it.
   Result<uint64_t> data_bytes(const repo::BlockId& root) {
-    uint64_t bytes = 0, largest_rewrite = 0;
+    Room room;
     absent_.reset();
     auto selection = TRY(Selection::open(repository_, root, choice_));
     while (const auto selected = TRY(selection.next())) {
@@ -166,12 +182,9 @@ class Planning {
       while (const auto placed = TRY(extents.next())) {
         if (placed->extent.block) data += placed->extent.length_bytes;
       }
-      if (existing && !S_ISDIR(existing->st_mode))
-        largest_rewrite = std::max(largest_rewrite, on_disk(data));
-      else
-        bytes += on_disk(data);
+      room.add(data, existing ? &*existing : nullptr);
     }
-    return bytes + largest_rewrite;
+    return room.bytes();
   }
 
   const Progress& progress_;
@@ -182,7 +195,7 @@ class Planning {
   Target& target_;
   std::optional<struct stat> repository_place_;
   std::optional<std::string> absent_;  // directory known not to exist
-  uint64_t new_bytes_ = 0, largest_rewrite_ = 0;
+  Room room_;
 };
 
 }  // namespace

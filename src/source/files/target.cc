@@ -1,11 +1,6 @@
 #include "source/files/target.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <climits>
 
 #include "base/encoding.h"
@@ -38,7 +33,6 @@ Target::Target(FileSystem& fs, const std::string& directory, bool replace, const
 Target::~Target() {
   // Only after an error: nothing half done stays behind.
   for (const auto& tree_path : ready_) ignore(fs_.remove_file(temporary_of(tree_path)), "already failing");
-  if (locked_directory_ >= 0) ::close(locked_directory_);
 }
 
 std::string Target::path_of(std::string_view tree_path) const {
@@ -124,8 +118,10 @@ Result<void> Target::lock(const std::vector<std::string>& roots) {
   }
   if (in_place()) return {};
   const std::string path = path_of("");
-  locked_directory_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (locked_directory_ < 0 || ::flock(locked_directory_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return {};
+  if (auto lock = DirectoryLock::take(path)) {
+    directory_lock_.emplace(std::move(*lock));
+    return {};
+  }
   return refuse(path);
 }
 

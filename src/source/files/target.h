@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/directory_lock.h"
 #include "base/filesystem.h"
 #include "base/name_lock.h"
 #include "base/volume.h"
@@ -53,7 +54,8 @@ class Target {
 
   // Keeps other restores out of the target's directory, which exists, as long as the Target
   // lives: two would take each other's temporaries. Where things go to where they were, out of
-  // these roots. kLocked when another is there. Where the system has no locks there are none.
+  // these roots. kLocked when another of this account, or of root, is there. Where the system has no locks there are
+  // none.
   Result<void> lock(const std::vector<std::string>& roots);
 
   // Makes all that is ready durable, then visible. Without `replace` an existing
@@ -84,7 +86,7 @@ class Target {
   mutable std::mutex mutex_;
   std::vector<std::string> ready_;
   std::set<std::string> discarded_;
-  int locked_directory_ = -1;
+  std::optional<DirectoryLock> directory_lock_;
   std::vector<NameLock> locks_;
   std::map<dev_t, std::unique_ptr<Volume>> volumes_;  // each opened before it was written to
   std::string last_directory_;                        // that was asked for, and its volume

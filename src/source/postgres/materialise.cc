@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <mutex>
 #include <unordered_set>
 
@@ -33,8 +35,8 @@ struct TargetFile {
   std::string path;
   std::mutex mutex;
   std::unique_ptr<File> file;
-  bool fresh = true;    // nothing was there before
-  bool direct = false;  // written past the page cache
+  bool fresh = true;                 // nothing was there before
+  std::atomic<bool> direct = false;  // written past the page cache
 };
 
 struct WriteTask {
@@ -260,7 +262,6 @@ Result<std::optional<WriteTask>> Materialiser::next() {
 
 // Large files are written past the page cache: filling it with what nobody reads
 // soon costs more than all the rest of a restore, and evicts what is in use.
-// Where the file system can't, the writes go through the cache as usual.
 void write_past_cache(TargetFile& file) {
   const uint64_t size = file.entry.size_bytes;
   const int descriptor = file.file->descriptor();
@@ -269,6 +270,20 @@ void write_past_cache(TargetFile& file) {
     return;
   const int flags = ::fcntl(descriptor, F_GETFL);
   if (flags >= 0 && ::fcntl(descriptor, F_SETFL, flags | O_DIRECT) == 0) file.direct = true;
+}
+
+// Where the file system takes the flag and then refuses the writes they go through the cache, from the
+// first one on that is refused.
+Result<void> write_either_way(TargetFile& file, uint64_t offset, ByteView bytes) {
+  const bool was_direct = file.direct;
+  auto written = file.file->write_at(offset, bytes);
+  if (written.ok() || !was_direct || (!written.error().says(EINVAL) && !written.error().says(EOPNOTSUPP)))
+    return written;
+  const int descriptor = file.file->descriptor();
+  const int flags = ::fcntl(descriptor, F_GETFL);
+  if (flags < 0 || ::fcntl(descriptor, F_SETFL, flags & ~O_DIRECT) != 0) return written;
+  file.direct = false;
+  return file.file->write_at(offset, bytes);
 }
 
 // Each worker's bytes on their way to the disk, aligned as direct writes want them.
@@ -325,7 +340,7 @@ Result<uint64_t> Materialiser::write_fresh(TargetFile& file, uint64_t offset, co
   while (i < extents.size()) {
     uint64_t run = 0;
     for (; i < extents.size() && extents[i].block; i++) run += extents[i].length_bytes;
-    if (run > 0) TRY(file.file->write_at(offset + at, bytes.subspan(at, run)));
+    if (run > 0) TRY(write_either_way(file, offset + at, bytes.subspan(at, run)));
     at += run;
     written += run;
     for (; i < extents.size() && !extents[i].block; i++) at += extents[i].length_bytes;

@@ -1,8 +1,10 @@
 #include "source/postgres/materialise.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cerrno>
 #include <fstream>
 #include <regex>
 
@@ -257,6 +259,29 @@ TEST_F(Materialise, DeltaWritesThroughNoLink) {
       std::string_view::npos);
   ASSERT_OK(target.value()->start());
   ASSERT_OK(TestRig::wait_for_promotion(*target.value()));
+}
+
+// As on a file system that takes the flag, and then no such write.
+TEST_F(Materialise, WhatIsRefusedPastTheCacheGoesThroughIt) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  auto snapshot = rig_.capture(*made.value());
+  ASSERT_OK(snapshot);
+  auto target = TestCluster::prepare();
+  ASSERT_OK(target);
+  std::atomic<int> refused = 0;
+  fs_.before_write = [&](const std::string& path, int descriptor) -> Result<void> {
+    if ((fcntl(descriptor, F_GETFL) & O_DIRECT) == 0) return {};
+    refused++;
+    return Error::from_errno(EINVAL, "can't write " + path);
+  };
+  ASSERT_OK(rig_.materialise_into(*target.value(), snapshot.value()));
+  fs_.before_write = nullptr;
+  if (refused == 0) GTEST_SKIP() << "this file system takes no direct writes";
+  const std::string digest = made.value()->sql(kDigest).value();
+  ASSERT_OK(target.value()->start());
+  ASSERT_OK(TestRig::wait_for_promotion(*target.value()));
+  EXPECT_EQ(target.value()->sql(kDigest).value(), digest);
 }
 
 // A point that has a link where the server's own files should be.

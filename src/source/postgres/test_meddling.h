@@ -17,6 +17,8 @@ class MeddlingFileSystem : public FileSystem {
   std::function<void(const std::string& path, uint64_t offset, MutableByteView read)> after_read;
   // An error is returned instead of changing anything.
   std::function<Result<void>(const std::string& path)> before_change;
+  // Before each write to a file; an error is the write's.
+  std::function<Result<void>(const std::string& path, int descriptor)> before_write;
   // What is said to be free at a place; empty: what is.
   std::function<std::optional<uint64_t>(const std::string& path)> free;
   // Changes what is said of a place.
@@ -89,6 +91,7 @@ class MeddlingFileSystem : public FileSystem {
     }
     Result<void> write_at(uint64_t offset, ByteView data) override {
       TRY(fs_.change(path_));
+      if (fs_.before_write) TRY(fs_.before_write(path_, descriptor()));
       return file_->write_at(offset, data);
     }
     Result<void> truncate(uint64_t size_bytes) override {
