@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +71,21 @@ TEST_F(ScratchPlaceTest, RemovesWhatTheDeadHaveLeftAndNothingElse) {
   EXPECT_FALSE(there(dead));
   EXPECT_TRUE(there(being_made));
   EXPECT_TRUE(there(other));
+}
+
+// A removal that is cut off leaves what the next one knows for a dead process's.
+TEST_F(ScratchPlaceTest, RemovesTheLockLast) {
+  FileSystem& fs = real_file_system();
+  const std::string dead = leave_behind();
+  ASSERT_TRUE(write_file_durably(fs, dead + "/zz", as_bytes("")).ok());
+  const std::string held = dead + "/aa";
+  ASSERT_TRUE(make_directories(fs, held).ok());
+  if (::mount("none", held.c_str(), "tmpfs", 0, nullptr) != 0) GTEST_SKIP() << "a mount needs root";
+  ASSERT_FALSE(sweep_scratch_places(fs, system_clock(), root_));
+  EXPECT_TRUE(there(dead + "/lock"));
+  ASSERT_EQ(::umount(held.c_str()), 0);
+  EXPECT_TRUE(sweep_scratch_places(fs, system_clock(), root_));
+  EXPECT_FALSE(there(dead));
 }
 
 TEST_F(ScratchPlaceTest, EndsWhatWorksInWhatTheDeadHaveLeftAndNothingElse) {
