@@ -94,9 +94,18 @@ Result<void> WalPath::collect(Lsn from) {
   return {};
 }
 
-Result<Bytes> WalPath::content_of(const std::string& segment) const {
-  auto content = TRY(purpose_ == Purpose::kLook ? archive_->fetch_beginning(segment) : archive_->fetch(segment));
-  if (!content) return make_error(ErrorCode::kDamaged, "{} is listed but absent", segment);
+Result<Bytes> WalPath::content_of(uint32_t timeline, Lsn segment) const {
+  const std::string name = segment_at(timeline, segment);
+  if (purpose_ == Purpose::kLook) {
+    auto beginning = archive_->beginning_of(timeline, segment);
+    if (beginning.ok() && beginning->size() > 0) {
+      Bytes content(archive_->identity().segment_bytes);
+      std::copy(beginning->begin(), beginning->end(), content.begin());
+      return content;
+    }
+  }
+  auto content = TRY(archive_->fetch(name));
+  if (!content) return make_error(ErrorCode::kDamaged, "{} is listed but absent", name);
   return std::move(*content);
 }
 
@@ -104,7 +113,7 @@ Result<Bytes> WalPath::content_of(const std::string& segment) const {
 Result<WalSummary> WalPath::summary_of_cut(const Stretch& stretch) const {
   const uint64_t segment_bytes = archive_->identity().segment_bytes;
   const Lsn segment = segment_start(stretch.from, segment_bytes);
-  const Bytes content = TRY(content_of(segment_at(stretch.timeline, stretch.from)));
+  const Bytes content = TRY(content_of(stretch.timeline, segment));
   SegmentScanner scanner(segment, segment_bytes);
   if (stretch.from > segment) scanner.scan(content.view(0, stretch.from.value - segment.value));
   return scanner.scan(content.view(stretch.from.value - segment.value, stretch.to.value - stretch.from.value));
@@ -247,7 +256,7 @@ Result<void> WalPath::events(Lsn from, Lsn to, const std::function<bool(const Wa
         if (going && event.start >= from && event.start < to) going = visit(event);
       });
     }
-    const Bytes content = TRY(content_of(segment_at(first.timeline, segment)));
+    const Bytes content = TRY(content_of(first.timeline, segment));
     reader->feed(content.view(0, stored_to.value - segment.value));
   }
   return {};

@@ -58,7 +58,7 @@ class WalPath {
   Result<void> add_edges(Stretch& stretch);
   Result<void> prove();
   Result<WalSummary> summary_of_cut(const Stretch& stretch) const;
-  Result<Bytes> content_of(const std::string& segment) const;
+  Result<Bytes> content_of(uint32_t timeline, Lsn segment) const;
   std::string segment_at(uint32_t timeline, Lsn lsn) const;
 
   WalArchive* archive_;
