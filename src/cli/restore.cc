@@ -100,7 +100,6 @@ Result<void> refuse_target_of_standby(const RestoreCommand& command) {
                        : command.xid               ? "--xid"
                        : command.name              ? "--name"
                        : command.immediate         ? "--immediate"
-                       : command.timeline          ? "--timeline"
                                                    : nullptr;
   if (target == nullptr) return {};
   return make_error(ErrorCode::kUsage, "--standby and {} exclude each other: a standby replays all there is", target)

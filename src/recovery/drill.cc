@@ -17,6 +17,7 @@
 #include "recovery/stage.h"
 #include "repo/collect.h"
 #include "repo/host.h"
+#include "source/postgres/private_server.h"
 #include "source/scratch_place.h"
 
 namespace holdfast::recovery {
@@ -79,6 +80,7 @@ class Drill {
   Result<void> choose();
   Result<void> choose_at_random(RestoreRequest& restore);
   Result<void> make_places();
+  Result<void> check_scratch() const;
   Result<void> for_each(DrillPhase phase, const Work& work);
   Result<void> restore(Candidate& candidate);
   Result<void> destroy();
@@ -181,6 +183,19 @@ Result<void> Drill::make_places() {
     candidates_.push_back(std::move(candidate));
   }
   return {};
+}
+
+// Some of the programs that check a cluster are the server's account's: what they can't get at
+// would look like bad data.
+Result<void> Drill::check_scratch() const {
+  const auto& components = workspace_.stack().components;
+  const bool any = std::any_of(components.begin(), components.end(), [&](const ComponentConfig& component) {
+    const auto& wanted = request_.components;
+    return component.kind == "postgres" &&
+           (wanted.empty() || std::find(wanted.begin(), wanted.end(), component.name) != wanted.end());
+  });
+  if (!any) return {};
+  return postgres::check_way_into(workspace_.machine().fs, TRY(postgres::server_user(scratch_)), scratch_);
 }
 
 // A component that fails is left out from there on, and the reason is a failed check of it.
@@ -382,6 +397,7 @@ Result<DrillOutcome> Drill::run() {
   TRY(sweep_drills(fs, clock_, request_.registry));
   id_ = random_id(workspace_.machine().random);
   scratch_ = resolved_path(source::scratch_directory(request_.scratch_directory));
+  TRY(check_scratch());
   directory_ = join_path(scratch_, drill_directory_name(id_));
   began_ = clock_.now();
   marker_ = TRY(DrillMarker::create(fs, request_.registry, id_, directory_));

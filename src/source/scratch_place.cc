@@ -34,6 +34,13 @@ bool is_young(FileSystem& fs, Clock& clock, const std::string& path) {
   return !status.ok() || clock.now() - Time::from_unix_seconds(status.value().st_mtime) < kBeingMade;
 }
 
+// The lock goes last: by it the next one knows what was left by a removal that was cut off.
+Result<void> remove_place(FileSystem& fs, const std::string& path) {
+  for (const DirectoryEntry& entry : TRY(fs.list(path)))
+    if (entry.name != kLockName) TRY(remove_tree(fs, join_path(path, entry.name)));
+  return remove_tree(fs, path);
+}
+
 void remove_left_over(FileSystem& fs, Clock& clock, const std::string& path) {
   const auto status = fs.stat(path);
   if (!status.ok() || !S_ISDIR(status.value().st_mode) || status.value().st_uid != ::geteuid()) return;
@@ -42,7 +49,7 @@ void remove_left_over(FileSystem& fs, Clock& clock, const std::string& path) {
   const int lock = made ? try_lock(path, 0) : -1;
   if (made && lock < 0) return;
   auto removed = end_workers(fs, clock, path);
-  if (removed.ok()) removed = remove_tree(fs, path);
+  if (removed.ok()) removed = remove_place(fs, path);
   if (lock >= 0) ::close(lock);
   if (removed.ok())
     log_info("source.scratch.swept", {{"path", path}});
@@ -90,7 +97,7 @@ ScratchPlace::ScratchPlace(ScratchPlace&& other) noexcept
 
 ScratchPlace::~ScratchPlace() {
   if (!path_.empty()) {
-    const auto removed = remove_tree(*fs_, path_);
+    const auto removed = remove_place(*fs_, path_);
     if (!removed.ok()) log_warn("source.scratch.not_removed", {{"path", path_}, {"error", removed.error().text()}});
   }
   if (lock_ >= 0) ::close(lock_);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +71,30 @@ TEST_F(ScratchPlaceTest, RemovesWhatTheDeadHaveLeftAndNothingElse) {
   EXPECT_FALSE(there(dead));
   EXPECT_TRUE(there(being_made));
   EXPECT_TRUE(there(other));
+}
+
+// A removal that is cut off leaves what the next one knows for a dead process's. Here what can't be
+// removed was made before the lock and after it: one of them is listed behind it.
+TEST_F(ScratchPlaceTest, RemovesTheLockLast) {
+  FileSystem& fs = real_file_system();
+  const auto mount = [](const std::string& path) { return ::mount("none", path.c_str(), "tmpfs", 0, nullptr); };
+  if (mount(root_) != 0) GTEST_SKIP() << "a mount needs root";
+  const std::string before = root_ + "/holdfast-aside-before", after = root_ + "/holdfast-aside-after0";
+  for (const std::string& dead : {before, after}) {
+    const bool first = dead == before;
+    ASSERT_TRUE(make_directories(fs, dead + (first ? "/held" : "")).ok());
+    ASSERT_TRUE(write_file_durably(fs, dead + "/lock", as_bytes("")).ok());
+    ASSERT_TRUE(make_directories(fs, dead + "/held").ok());
+    ASSERT_EQ(mount(dead + "/held"), 0);
+  }
+  EXPECT_FALSE(sweep_scratch_places(fs, system_clock(), root_));
+  for (const std::string& dead : {before, after}) {
+    EXPECT_TRUE(there(dead + "/lock"));
+    ASSERT_EQ(::umount((dead + "/held").c_str()), 0);
+  }
+  EXPECT_TRUE(sweep_scratch_places(fs, system_clock(), root_));
+  EXPECT_FALSE(there(before) || there(after));
+  EXPECT_EQ(::umount(root_.c_str()), 0);
 }
 
 TEST_F(ScratchPlaceTest, EndsWhatWorksInWhatTheDeadHaveLeftAndNothingElse) {

@@ -367,7 +367,7 @@ class CommandLine(Case):
         self.refuse("prune", "--keep-within", "5", status=USAGE, says="--keep-within")
         self.refuse("restore", "--tablespace", "x", status=USAGE, says="OLD=NEW")
         self.refuse("restore", "--at", "latest", "--immediate", status=USAGE, says="exclude each other")
-        for target in (("--at", "1 minute ago"), ("--lsn", "0/3000000"), ("--xid", "800"), ("--name", "before"), ("--immediate",), ("--timeline", "2")):
+        for target in (("--at", "1 minute ago"), ("--lsn", "0/3000000"), ("--xid", "800"), ("--name", "before"), ("--immediate",)):
             self.refuse("restore", "--standby", *target, status=USAGE, says=f"--standby and {target[0]}", hint="leave --standby out")
         self.refuse("verify", "--boot", "--offline", status=USAGE, says="exclude each other")
         self.refuse("points", "--passphrase", "hunter2", status=USAGE, says="must be a reference")

@@ -416,6 +416,18 @@ class Postgres(Case):
         self.assertEqual(list(aside.iterdir()), [])
         wait_until("the end of its server", lambda: not Path(f"/proc/{pid}").exists())
 
+    @unittest.skipUnless(is_root(), "who is not root runs the server itself")
+    def test_a_scratch_directory_that_the_server_can_not_reach(self):
+        self.write_history()
+        closed = self.scratch / "closed"
+        closed.mkdir(mode=0o700)
+        for command in (["verify", "--boot"], ["drill"]):
+            outcome = self.holdfast(*command, "--scratch", closed, expect=PERMISSION)
+            self.assertIn(f"which can't get into {closed}\n", outcome.err)
+            self.assertIn("hint: let it through (chmod o+x on that directory), or name another with --scratch DIR\n", outcome.err)
+            self.assertEqual(list(closed.iterdir()), [])
+        self.assertNotIn("failed", self.holdfast("drill", "--list").out)
+
     def server_state(self):
         """A state directory of the server's account."""
         state = self.scratch / "state"

@@ -44,6 +44,7 @@ Result<void> BootedCluster::restore() {
     if (user_.uid && ::chown(path.c_str(), *user_.uid, *user_.gid) != 0) return Error::from_errno(errno, path);
   }
   if (user_.uid && ::chown(root.c_str(), *user_.uid, *user_.gid) != 0) return Error::from_errno(errno, root);
+  TRY(check_way_into(world_.fs, user_, root));
   MaterialiseOptions options;
   options.to = data_;
   // As root the server is another user's, who need not be able to read the repository.

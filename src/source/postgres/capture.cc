@@ -93,6 +93,7 @@ class Capture {
   std::unique_ptr<ServerSession> server_;
   ServerFacts facts_;
   std::string directory_;
+  std::optional<Lsn> beginning_to_;  // how far the beginning of its timeline was stored
   std::unique_ptr<PreviousSnapshot> previous_;
   std::optional<ChangedBlocks> changes_;  // since previous_, when the log tells
   EntrySpool entries_;
@@ -291,6 +292,7 @@ Result<void> Capture::keep_beginning_of_timeline() {
   auto archive = TRY(open_archive());
   auto stored = gather_beginning(world_, *archive, gather);
   if (!stored.ok()) log_warn("postgres.capture.beginning_not_stored", {{"problem", stored.error().text()}});
+  if (stored.ok() && *stored) beginning_to_ = gather.to;
   return {};
 }
 
@@ -303,6 +305,13 @@ Result<void> Capture::gather(const BackupEnd& end) {
   gather.to = end.stop;
   gather.in_recovery = facts_.in_recovery;
   gather.archives = facts_.archives;
+  if (beginning_to_ && end.label.timeline == facts_.timeline) {
+    GatherOptions between = gather;
+    between.from = *beginning_to_;
+    between.to = end.label.start;
+    auto stored = gather_between(world_, *archive, between);
+    if (!stored.ok()) log_warn("postgres.capture.beginning_not_stored", {{"problem", stored.error().text()}});
+  }
   return gather_wal(world_, *archive, gather);
 }
 

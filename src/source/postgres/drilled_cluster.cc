@@ -218,12 +218,19 @@ CommandOptions DrilledCluster::tool(std::vector<std::string> argv) const {
   return command;
 }
 
+// Why a program can't be run; "" when it can.
+std::string DrilledCluster::why_not(const std::string& program) const {
+  const std::string path = join_path(bin_directory_, program);
+  if (::access(path.c_str(), X_OK) == 0) return "";
+  if (errno == ENOENT) return program + " is not installed";
+  return Error::from_errno(errno, "can't run " + path).message();
+}
+
 Result<Check> DrilledCluster::amcheck() {
   if (source_.major < kFirstMajorWithAmcheck)
     return Check::skipped("amcheck", fmt::format("PostgreSQL {} has no pg_amcheck", source_.major));
   const std::vector<std::string> argv = amcheck_command(world_.threads);
-  if (::access(join_path(bin_directory_, argv[0]).c_str(), X_OK) != 0)
-    return Check::skipped("amcheck", "pg_amcheck is not installed");
+  if (const std::string problem = why_not(argv[0]); !problem.empty()) return Check::skipped("amcheck", problem);
   const CommandOutcome outcome = TRY(run_command(tool(argv)));
   Check check("amcheck");
   check.words = "pg_amcheck of all tables and B-tree indexes, each row against them";
@@ -236,8 +243,8 @@ Result<Check> DrilledCluster::amcheck() {
 Result<Check> DrilledCluster::page_checksums() {
   if (!source_.checksums) return Check::skipped("page checksums", "the cluster has none");
   TRY(stop());
-  if (::access(join_path(bin_directory_, "pg_checksums").c_str(), X_OK) != 0)
-    return Check::skipped("page checksums", "pg_checksums is not installed");
+  if (const std::string problem = why_not("pg_checksums"); !problem.empty())
+    return Check::skipped("page checksums", problem);
   const CommandOutcome outcome = TRY(run_command(tool({"pg_checksums", "--check", "-D", path("data")})));
   Check check("page checksums");
   check.words = "pg_checksums of all pages";

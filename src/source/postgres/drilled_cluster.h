@@ -60,6 +60,7 @@ class DrilledCluster {
   Result<void> make_directories_for_server();
   IsolationOptions server_command() const;
   Result<void> learn_of_server();
+  std::string why_not(const std::string& program) const;
   Result<source::Check> amcheck();
   Result<source::Check> page_checksums();
   CommandOptions tool(std::vector<std::string> argv) const;

@@ -537,7 +537,8 @@ Result<void> Materialiser::write_settings() {
         settings_emptied(options_.standby ? decltype(target_.settings)() : target_.settings, !options_.standby);
     if (!options_.restore_command.empty()) settings.emplace_back("restore_command", options_.restore_command);
     if (options_.standby) {
-      settings.emplace_back("recovery_target_timeline", "latest");
+      settings.emplace_back("recovery_target_timeline",
+                            target_.names_timeline ? std::to_string(target_.timeline) : "latest");
       if (!options_.primary_conninfo.empty()) settings.emplace_back("primary_conninfo", options_.primary_conninfo);
     } else {
       settings.insert(settings.end(), target_.settings.begin(), target_.settings.end());

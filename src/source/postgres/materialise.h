@@ -45,8 +45,8 @@ struct MaterialiseReport {
   std::vector<std::string> notes;
 };
 
-// Makes a data directory from a snapshot. Refuses a running target
-// (kTargetRunning), a non-empty one without `delta` (kTargetNotEmpty), a `delta`
+// Makes a data directory from a snapshot. Refuses a place that another restore is writing to
+// (kLocked), a running target (kTargetRunning), a non-empty one without `delta` (kTargetNotEmpty), a `delta`
 // over another cluster (kMismatch), tablespaces at places that a cluster uses
 // (kTargetNotEmpty, or kRefused where replay would make them), places inside of another
 // data directory (kRefused), too little space (kNoSpace), all before anything is

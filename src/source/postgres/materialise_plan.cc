@@ -8,9 +8,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <set>
 
+#include "base/encoding.h"
 #include "base/places.h"
 #include "base/units.h"
+#include "crypto/digest.h"
 #include "repo/tree.h"
 #include "source/postgres/capture.h"
 #include "source/postgres/file_list.h"
@@ -165,6 +168,14 @@ Result<void> refuse_running(FileSystem& fs, const std::string& data_directory) {
       .with_hint("stop it, or restore to another directory");
 }
 
+std::string MaterialisePlan::tablespaces_there() const {
+  if (source_.tablespaces.empty()) return "the snapshot has none";
+  std::string names;
+  for (const SnapshotTablespace& space : source_.tablespaces)
+    names += fmt::format("{}{} at {}", names.empty() ? "" : ", ", space.oid, space.location);
+  return "the snapshot has " + names;
+}
+
 Result<void> MaterialisePlan::place_tablespaces(const MaterialiseOptions& options) {
   std::map<std::string, std::string> unused = options.tablespaces;
   for (const SnapshotTablespace& space : source_.tablespaces) {
@@ -190,7 +201,24 @@ Result<void> MaterialisePlan::place_tablespaces(const MaterialiseOptions& option
   }
   if (!unused.empty()) {
     return make_error(ErrorCode::kUsage, "the snapshot has no tablespace '{}'", unused.begin()->first)
-        .with_hint("tablespaces are named by oid or by their old location");
+        .with_hint("tablespaces are named by oid or by their old location; " + tablespaces_there());
+  }
+  return {};
+}
+
+// Held for as long as the plan lives, under the names that every restore of a tree takes: the
+// data directory, where its old pg_wal leads, and each tablespace's place.
+Result<void> MaterialisePlan::lock(FileSystem& fs) {
+  std::set<std::string> places;
+  for (const std::string& root : roots()) places.insert(resolved_path(root));
+  const std::string wal = join_path(directory_, "pg_wal");
+  if (fs.read_link(wal).ok()) places.insert(resolved_path(wal));
+  for (const std::string& place : places) {
+    auto lock = NameLock::take("holdfast-restore-" + to_hex(crypto::sha256(as_bytes(place))));
+    if (!lock)
+      return make_error(ErrorCode::kLocked, "another restore is writing to {}", place)
+          .with_hint("wait for it to end, or end that process and then go on with --delta");
+    locks_.push_back(std::move(*lock));
   }
   return {};
 }
@@ -210,7 +238,7 @@ Result<void> MaterialisePlan::look_at_target(source::World& world, const Materia
     if (!identity.ok()) {
       return make_error(ErrorCode::kMismatch, "{} is not empty, and whose cluster it is can't be told: {}", directory_,
                         identity.error().text())
-          .with_hint("restore into an empty directory");
+          .with_hint(how_to_begin_anew());
     }
     there = identity.value().system_id;
   }
@@ -230,6 +258,13 @@ Result<void> MaterialisePlan::look_around(source::World& world) {
                                       : "choose a place outside of it with --tablespace OLD=DIR");
   }
   return {};
+}
+
+// Nothing of what is there can be reused then, and what its tablespaces hold is in the way, too.
+std::string MaterialisePlan::how_to_begin_anew() const {
+  std::string others;
+  for (const auto& [oid, location] : tablespaces_) others += fmt::format(", and {} (tablespace {})", location, oid);
+  return fmt::format("move {}{} aside, then restore without --delta", directory_, others);
 }
 
 // With --delta a tablespace's place is ours if the old data directory refers to it, or
@@ -389,6 +424,7 @@ Result<MaterialisePlan> MaterialisePlan::make(source::World& world, repo::Reposi
   plan.original_ = snapshot.source.value("data_directory", "");
   plan.in_place_ = !plan.original_.empty() && resolved_path(plan.original_) == resolved_path(plan.directory_);
   TRY(plan.place_tablespaces(options));
+  if (!options.dry_run) TRY(plan.lock(world.fs));
   TRY(plan.look_around(world));
   TRY(plan.look_at_target(world, options));
   TRY(plan.look_at_tablespaces(world, options));
@@ -397,6 +433,12 @@ Result<MaterialisePlan> MaterialisePlan::make(source::World& world, repo::Reposi
   TRY(plan.look_at_space(world));
   plan.choose_owner(options, world);
   plan.note_links(world.fs);
+  if (options.standby && target.names_timeline) {
+    plan.notes_.push_back(
+        fmt::format("the standby follows timeline {} alone (recovery_target_timeline), and no failover of its primary "
+                    "by itself: after one, set that to the new primary's timeline",
+                    target.timeline));
+  }
   return plan;
 }
 

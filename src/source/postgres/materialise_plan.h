@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/name_lock.h"
 #include "source/postgres/materialise.h"
 #include "source/postgres/snapshot_source.h"
 
@@ -20,7 +21,8 @@ std::string restore_marker(uint64_t system_id, const std::map<std::string, std::
 // Where a snapshot's files go, and the proof that they may.
 class MaterialisePlan {
  public:
-  // Looks at the target without changing anything. Refuses as materialise() says.
+  // Looks at the target without changing anything. Refuses as materialise() says. Unless it is a
+  // dry run, no other restore writes to the plan's places while the plan lives.
   static Result<MaterialisePlan> make(source::World& world, repo::Repository& repository,
                                       const repo::Snapshot& snapshot, const ResolvedTarget& target,
                                       const MaterialiseOptions& options);
@@ -43,10 +45,13 @@ class MaterialisePlan {
 
  private:
   Result<void> place_tablespaces(const MaterialiseOptions& options);
+  std::string tablespaces_there() const;
+  Result<void> lock(FileSystem& fs);
   Result<void> look_around(source::World& world);
   Result<void> look_at_target(source::World& world, const MaterialiseOptions& options);
   Result<void> look_at_tablespaces(source::World& world, const MaterialiseOptions& options);
   Result<void> look_at_replay(source::World& world, const ResolvedTarget& target);
+  std::string how_to_begin_anew() const;
   bool is_ours(FileSystem& fs, const std::string& oid, const std::string& location) const;
   Result<void> look_at_link(const repo::Entry& entry);
   void note_links(FileSystem& fs);
@@ -64,6 +69,7 @@ class MaterialisePlan {
   std::optional<uint32_t> uid_, gid_, captured_uid_, captured_gid_;
   bool over_old_ = false;
   std::vector<std::string> notes_;
+  std::vector<NameLock> locks_;
 };
 
 // kTargetRunning when a server runs on the directory: postmaster.pid names it, or, when

@@ -1,6 +1,7 @@
 #include "source/postgres/materialise.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -30,6 +31,13 @@ class Materialise : public ::testing::Test {
         "create table t as select g, md5(g::text) m from generate_series(1, 50000) g; create index on t (g)"));
     TRY(cluster->sql("vacuum freeze t"));
     return cluster;
+  }
+  // Its oid.
+  static std::string add_tablespace(TestCluster& cluster, const std::string& location) {
+    EXPECT_TRUE(real_file_system().make_directory(location, 0700).ok());
+    cluster.own(location);
+    EXPECT_TRUE(cluster.sql("create tablespace s location '" + location + "'").ok());
+    return cluster.sql("select oid from pg_tablespace where spcname = 's'").value();
   }
   Result<std::unique_ptr<TestCluster>> standby_of(TestCluster& primary, const repo::Snapshot& snapshot) {
     auto standby = TRY(TestCluster::prepare());
@@ -68,12 +76,9 @@ TEST_F(Materialise, TablespacesGoWhereTheyAreSent) {
   ASSERT_OK(made);
   TestCluster& cluster = *made.value();
   const std::string location = cluster.scratch() + "/space one";
-  ASSERT_OK(real_file_system().make_directory(location, 0700));
-  cluster.own(location);
-  ASSERT_OK(cluster.sql("create tablespace s location '" + location + "'"));
+  const std::string oid = add_tablespace(cluster, location);
   ASSERT_OK(cluster.sql("alter table t set tablespace s"));
   const std::string digest = cluster.sql(kDigest).value();
-  const std::string oid = cluster.sql("select oid from pg_tablespace where spcname = 's'").value();
   auto snapshot = rig_.capture(cluster);
   ASSERT_OK(snapshot);
   ASSERT_EQ(snapshot.value().source["tablespaces"],
@@ -93,6 +98,94 @@ TEST_F(Materialise, TablespacesGoWhereTheyAreSent) {
   EXPECT_EQ(restored.value()->sql("select pg_tablespace_location(" + oid + ")").value(), cluster.scratch() + "/moved");
 }
 
+// Case: a restore is begun again while the first is still at work: each would write over the other.
+TEST_F(Materialise, NoTwoRestoresWriteToOnePlace) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  const std::string location = cluster.scratch() + "/space";
+  const std::string oid = add_tablespace(cluster, location);
+  auto snapshot = rig_.capture(cluster);
+  ASSERT_OK(snapshot);
+  auto target = TestCluster::prepare(), elsewhere = TestCluster::prepare();
+  ASSERT_OK(target);
+  ASSERT_OK(elsewhere);
+  MaterialiseOptions first, same_directory, same_tablespace;
+  first.tablespaces[oid] = same_tablespace.tablespaces[oid] = cluster.scratch() + "/moved";
+  same_directory.tablespaces[oid] = cluster.scratch() + "/other";
+  same_directory.delta = true;
+  const auto expect_locked = [&](TestCluster& where, const MaterialiseOptions& options, const std::string& place) {
+    const auto second = rig_.materialise_into(where, snapshot.value(), options);
+    ASSERT_FALSE(second.ok());
+    EXPECT_EQ(second.error().code(), ErrorCode::kLocked);
+    EXPECT_EQ(second.error().message(), "another restore is writing to " + place);
+    EXPECT_EQ(second.error().hint(), "wait for it to end, or end that process and then go on with --delta");
+  };
+  bool asked = false;
+  first.check_place = [&](const std::string&) -> Result<void> {
+    if (std::exchange(asked, true)) return {};
+    expect_locked(**target, same_directory, resolved_path((*target)->data()));
+    expect_locked(**elsewhere, same_tablespace, resolved_path(first.tablespaces[oid]));
+    return {};
+  };
+  ASSERT_OK(rig_.materialise_into(**target, snapshot.value(), first));
+  EXPECT_TRUE(asked);
+  first.delta = true;
+  ASSERT_OK(rig_.materialise_into(**target, snapshot.value(), first));
+}
+
+TEST_F(Materialise, AStandbyKeepsToATimelineThatItIsTold) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  auto snapshot = rig_.capture(*made.value());
+  ASSERT_OK(snapshot);
+  ResolvedTarget target;
+  target.timeline = 3;
+  target.names_timeline = true;
+  MaterialiseOptions options;
+  options.standby = true;
+  const auto settings = [&](const std::string& to) {
+    options.to = made.value()->scratch() + to;
+    const auto report = materialise(rig_.world, rig_.repository(), snapshot.value(), target, options);
+    const bool told = report.ok() && !report->notes.empty() && report->notes.back().starts_with("the standby follows");
+    EXPECT_EQ(told, target.names_timeline);
+    return std::string(as_text(read_file(real_file_system(), options.to + "/postgresql.auto.conf").value()));
+  };
+  EXPECT_THAT(settings("/told"), testing::HasSubstr("recovery_target_timeline = '3'"));
+  target.names_timeline = false;
+  EXPECT_THAT(settings("/latest"), testing::HasSubstr("recovery_target_timeline = 'latest'"));
+}
+
+TEST_F(Materialise, SaysWhatToDoWhereTheControlFileIsLost) {
+  auto made = with_table();
+  ASSERT_OK(made);
+  TestCluster& cluster = *made.value();
+  const std::string location = cluster.scratch() + "/space";
+  const std::string oid = add_tablespace(cluster, location);
+  auto snapshot = rig_.capture(cluster);
+  ASSERT_OK(snapshot);
+  auto target = TestCluster::prepare();
+  ASSERT_OK(target);
+  MaterialiseOptions options;
+  options.tablespaces["/nowhere/ts2"] = cluster.scratch() + "/moved";
+  const auto unknown = rig_.materialise_into(**target, snapshot.value(), options);
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.error().message(), "the snapshot has no tablespace '/nowhere/ts2'");
+  EXPECT_EQ(unknown.error().hint(), fmt::format("tablespaces are named by oid or by their old location; the snapshot "
+                                                "has {} at {}",
+                                                oid, location));
+
+  options.tablespaces = {{location, cluster.scratch() + "/moved"}};
+  ASSERT_OK(rig_.materialise_into(**target, snapshot.value(), options));
+  ASSERT_OK(real_file_system().remove_file((*target)->data() + "/global/pg_control"));
+  options.delta = true;
+  const auto lost = rig_.materialise_into(**target, snapshot.value(), options);
+  ASSERT_FALSE(lost.ok());
+  EXPECT_EQ(lost.error().code(), ErrorCode::kMismatch);
+  EXPECT_EQ(lost.error().hint(), fmt::format("move {}, and {} (tablespace {}) aside, then restore without --delta",
+                                             (*target)->data(), cluster.scratch() + "/moved", oid));
+}
+
 // The original's directory is its own also while nothing is in it: a database would be made
 // there by both clusters under one OID.
 TEST_F(Materialise, AnEmptyTablespaceIsNotSharedWithTheOriginal) {
@@ -100,10 +193,7 @@ TEST_F(Materialise, AnEmptyTablespaceIsNotSharedWithTheOriginal) {
   ASSERT_OK(made);
   TestCluster& cluster = *made.value();
   const std::string location = cluster.scratch() + "/space";
-  ASSERT_OK(real_file_system().make_directory(location, 0700));
-  cluster.own(location);
-  ASSERT_OK(cluster.sql("create tablespace s location '" + location + "'"));
-  const std::string oid = cluster.sql("select oid from pg_tablespace where spcname = 's'").value();
+  const std::string oid = add_tablespace(cluster, location);
   auto snapshot = rig_.capture(cluster);
   ASSERT_OK(snapshot);
   snapshot->source["data_directory"] = cluster.data();  // as a backup notes it

@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <set>
 
-#include "base/filesystem.h"
 #include "base/subprocess.h"
 #include "base/tail.h"
 #include "source/postgres/aside.h"
@@ -96,6 +95,31 @@ Result<ServerUser> server_user(const std::string& path) {
   user.uid = entry->pw_uid;
   user.gid = entry->pw_gid;
   return user;
+}
+
+namespace {
+
+Result<bool> gets_into(const ServerUser& user, const std::string& directory) {
+  CommandOptions command;
+  command.argv = {"/bin/sh", "-c", "cd \"$0\"", directory};
+  command.working_directory = "/";
+  command.uid = user.uid;
+  command.gid = user.gid;
+  return TRY(run_command(command)).exit_status == 0;
+}
+
+}  // namespace
+
+Result<void> check_way_into(FileSystem& fs, const ServerUser& user, const std::string& scratch) {
+  if (!user.uid) return {};
+  std::string place = scratch;
+  while (place != "/" && !TRY(exists(fs, place))) place = parent_path(place);
+  if (TRY(gets_into(user, place))) return {};
+  while (place != "/" && !TRY(gets_into(user, parent_path(place)))) place = parent_path(place);
+  const struct passwd* entry = ::getpwuid(*user.uid);
+  return make_error(ErrorCode::kPermission, "the server will run as '{}', which can't get into {}",
+                    entry ? entry->pw_name : std::to_string(*user.uid), place)
+      .with_hint("let it through (chmod o+x on that directory), or name another with --scratch DIR");
 }
 
 PrivateServer::PrivateServer(Options options) : options_(std::move(options)) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/filesystem.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "source/postgres/connection.h"
@@ -26,6 +27,9 @@ struct ServerUser {
   std::optional<gid_t> gid;
 };
 Result<ServerUser> server_user(const std::string& path);
+// Whether that user gets into a scratch directory, or, while it is not there, to where it will be
+// made. kPermission names the first that it does not get into.
+Result<void> check_way_into(FileSystem& fs, const ServerUser& user, const std::string& scratch);
 
 // A PostgreSQL server on a data directory of ours: no TCP, a socket in a private
 // directory, stopped by the destructor whatever happens. It is spoken to as the superuser

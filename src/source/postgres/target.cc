@@ -148,12 +148,32 @@ class Resolver {
     return made;
   }
 
+  // PostgreSQL's latest timeline is the last of those whose histories it finds one after the
+  // other, whether or not they come of the one that it is on.
+  Result<bool> must_name_timeline(const Candidate& candidate, const WalPath& path) {
+    if (target_.timeline) return true;
+    uint32_t latest = candidate.source.timeline;
+    std::vector<TimelineSwitch> ancestors;
+    for (;; latest++) {
+      auto history = archive_.history(latest + 1);
+      if (!history.ok() && history.error().code() == ErrorCode::kNotFound) break;
+      if (!history.ok()) return true;
+      ancestors = std::move(*history);
+    }
+    if (latest == timeline_) return false;
+    // One of which nothing is stored yet: it goes on where the log ends.
+    const auto left = std::find_if(ancestors.begin(), ancestors.end(),
+                                   [&](const TimelineSwitch& each) { return each.timeline == timeline_; });
+    return left == ancestors.end() || left->left_at < path.end();
+  }
+
   Result<ResolvedTarget> outcome(const Candidate& candidate, const WalPath& path, Lsn replay_to, Time instant,
                                  const std::string& what) {
     const uint64_t segment_bytes = archive_.identity().segment_bytes;
     ResolvedTarget resolved;
     resolved.snapshot_index = candidate.index;
     resolved.timeline = timeline_;
+    resolved.names_timeline = TRY(must_name_timeline(candidate, path));
     resolved.replay_from = candidate.source.start;
     resolved.replay_to = std::max(replay_to, candidate.source.stop);
     resolved.instant = instant;

@@ -33,6 +33,9 @@ struct ResolvedTarget {
   // recovery_target_* settings as name, value; recovery_target_timeline is always
   // among them, and alone it means: replay all that is stored.
   std::vector<std::pair<std::string, std::string>> settings;
+  // For a standby: it has to be told `timeline`, since by what is stored PostgreSQL would take
+  // another for the latest, or since it was asked for.
+  bool names_timeline = false;
   Time instant;  // what the outcome will stand for, as far as known
   // Where the last record that is stored begins, when all that is stored is to be replayed: a
   // server ends such a recovery wherever it finds no more. Empty: it is told where to stop,

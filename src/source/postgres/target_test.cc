@@ -431,6 +431,53 @@ TEST_F(TargetTest, DoesNotFollowAStrayPromotion) {
   EXPECT_EQ(resolve(on_timeline(2)).value().instant, at(42));
 }
 
+// Case: the only backup of a promoted standby, with nobody who received its log.
+TEST_F(TargetTest, AGapOnAStrayTimelineKeepsNobodyFromTheOther) {
+  push_all();
+  TestWal stray = wal_.fork(2);
+  stray.commit(850, at(42));
+  push_timeline_2(stray, end_);
+  stray.fill_segment();
+  stray.switch_segment();
+  stray.commit(851, at(43));
+  stray.fill_segment();
+  stray.switch_segment();
+  ASSERT_TRUE(archive_->push(stray.segment_name(4), stray.segment(4)).ok());
+  commit(750, 60);
+  push_rest_of_timeline_1();
+  const auto latest = resolve({});
+  ASSERT_TRUE(latest.ok()) << latest.error().text();
+  EXPECT_EQ(latest->timeline, 1u);
+  EXPECT_THAT(latest->notes, ElementsAre(HasSubstr("of it WAL from ")));
+  EXPECT_TRUE(resolve(target_at(at(50))).ok());
+  EXPECT_TRUE(recovery_window(*archive_, snapshots_).ok());
+  EXPECT_THAT(problem(on_timeline(2)), HasSubstr("segment 000000020000000000000004"));
+}
+
+// A server that is to follow the latest timeline takes the last whose history it finds.
+TEST_F(TargetTest, AStandbyIsToldItsTimelineWhereAnotherWouldBeTheLatest) {
+  push_all();
+  EXPECT_FALSE(resolve({})->names_timeline);
+  EXPECT_TRUE(resolve(on_timeline(1))->names_timeline) << "asked for";
+  // A failover of which no WAL is stored yet goes on where this log ends.
+  const std::string onward = fmt::format("1\t{}\tno recovery target specified\n", end_.text());
+  ASSERT_TRUE(archive_->push("00000002.history", as_bytes(onward)).ok());
+  EXPECT_FALSE(resolve({})->names_timeline);
+  commit(750, 60);
+  push_rest_of_timeline_1();
+  EXPECT_EQ(resolve({})->timeline, 1u);
+  EXPECT_TRUE(resolve({})->names_timeline);
+}
+
+TEST_F(TargetTest, AStandbyFollowsWhatHasTakenOver) {
+  push_all();
+  TestWal promoted = wal_.fork(2);
+  promoted.commit(850, at(55));
+  push_timeline_2(promoted, end_);
+  EXPECT_EQ(resolve({})->timeline, 2u);
+  EXPECT_FALSE(resolve({})->names_timeline);
+}
+
 TEST_F(TargetTest, FollowsNoTimelineWhileTwoGoOn) {
   push_all();
   TestWal other = wal_.fork(2);

@@ -19,6 +19,7 @@ constexpr Duration kClocksDiffer = Duration::seconds(5);
 struct Life {
   bool any_wal = false;
   std::optional<Time> first, last;
+  std::optional<std::string> broken;
   void add(std::optional<Time> time) {
     if (!time) return;
     first = first ? std::min(*first, *time) : *time;
@@ -88,7 +89,8 @@ class Chooser {
     Life life = TRY(by_snapshots(timeline, behind));
     for (const WalMark& mark : TRY(archive_.marks()))
       if (mark.timeline == timeline && mark.lsn > behind) life.add(mark.time);
-    const WalPath path = TRY(WalPath::follow(archive_, timeline, behind));
+    const WalPath path = TRY(WalPath::follow(archive_, timeline, behind, WalPath::Purpose::kLook));
+    life.broken = path.broken();
     for (const WalPath::Stretch& stretch : path.stretches()) {
       if (stretch.to <= behind) continue;
       life.any_wal = true;
@@ -122,7 +124,7 @@ class Chooser {
     const Lsn parted = TRY(parting(chosen_, timeline));
     const Life theirs = TRY(life_of(timeline, parted));
     if (!theirs.any_wal && !theirs.last) return std::optional<OtherTimeline>();
-    OtherTimeline other{timeline, parted, theirs.first, theirs.last, false};
+    OtherTimeline other{timeline, parted, theirs.first, theirs.last, theirs.broken, false};
     const Life snapshots = TRY(by_snapshots(chosen_, parted));
     const bool older = !theirs.last || (snapshots.last && *snapshots.last >= *theirs.last);
     if (!older) {
@@ -165,9 +167,10 @@ Result<bool> leads_to(WalArchive& archive, const SnapshotSource& source, uint32_
 std::string describe(const OtherTimeline& other, uint32_t followed) {
   const std::string last =
       other.last ? "the last that is known of it is of " + format_rfc3339(*other.last) : "no commit is known of it";
-  return fmt::format("timeline {}, which parts from {} at {}, is left aside: {}{} (--timeline {} follows it)",
+  return fmt::format("timeline {}, which parts from {} at {}, is left aside: {}{} (--timeline {} follows it){}",
                      other.timeline, followed, other.parted.text(), last,
-                     other.newer ? ", later than of the one that is followed" : "", other.timeline);
+                     other.newer ? ", later than of the one that is followed" : "", other.timeline,
+                     other.broken ? "; of it " + *other.broken : "");
 }
 
 }  // namespace holdfast::postgres

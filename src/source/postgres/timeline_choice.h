@@ -19,7 +19,8 @@ struct OtherTimeline {
   Lsn parted;              // where the two ways part
   std::optional<Time> at;  // the first that is known of either behind that
   std::optional<Time> last;
-  bool newer = false;  // it was at work when the one that is followed was, and longer
+  std::optional<std::string> broken;  // more is stored of its log behind a place that nothing gets past
+  bool newer = false;                 // it was at work when the one that is followed was, and longer
 };
 
 struct TimelineChoice {

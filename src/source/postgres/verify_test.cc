@@ -1,11 +1,31 @@
 #include "source/postgres/verify.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "source/postgres/private_server.h"
 #include "source/postgres/test_rig.h"
 
 namespace holdfast::postgres {
 namespace {
+
+TEST(Verify, AScratchDirectoryMustBeOpenToTheServersAccount) {
+  if (::geteuid() != 0) GTEST_SKIP() << "nobody else runs the server";
+  FileSystem& fs = real_file_system();
+  const auto user = server_user("/");
+  ASSERT_OK(user);
+  std::string closed = "/tmp/holdfast-closed-XXXXXX";
+  ASSERT_NE(::mkdtemp(closed.data()), nullptr);
+  const auto refused = check_way_into(fs, *user, closed + "/scratch/below");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kPermission);
+  EXPECT_EQ(refused.error().message(), "the server will run as 'postgres', which can't get into " + closed);
+  EXPECT_EQ(::chmod(closed.c_str(), 0711), 0);
+  ASSERT_OK(check_way_into(fs, *user, closed + "/scratch/below"));
+  ASSERT_OK(remove_tree(fs, closed));
+}
 
 TEST(Verify, OfflineAndBootedAGoodSnapshotHasNoFindings) {
   SKIP_WITHOUT_SERVER();

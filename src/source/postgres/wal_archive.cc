@@ -53,6 +53,7 @@ class Archive final : public WalArchive {
   Result<void> mark(uint32_t timeline, Lsn end, Time server_time) override;
   Result<std::optional<Bytes>> fetch(const std::string& name) override;
   Result<std::optional<Bytes>> fetch_whole(const std::string& name) override;
+  Result<Bytes> beginning_of(uint32_t timeline, Lsn segment) override;
   Result<bool> is_empty() override;
   Result<std::vector<WalRange>> ranges() override;
   Result<std::vector<std::string>> gaps(uint32_t timeline, Lsn from, Lsn to) override;
@@ -85,7 +86,6 @@ class Archive final : public WalArchive {
   Result<void> check_segment(const std::string& name, ByteView content, bool whole) const;
   Result<void> check_against_parts(const std::string& name, const OwnParts& own, ByteView content);
   Result<void> check_against_ancestor(uint32_t timeline, Lsn start, ByteView content);
-  Result<Bytes> beginning_of(uint32_t timeline, Lsn segment);
   Result<Bytes> readable_beginning_of(uint32_t timeline, Lsn segment);
   OwnParts own_parts(const SegmentAddress& address);
   void retire(const std::string& name, const OwnParts& own);
@@ -441,7 +441,7 @@ Result<void> Archive::check_absence(const WalInventory& inventory, const Segment
   return make_error(ErrorCode::kDamaged, "WAL segment {} is not stored whole though {} behind it is: the log has a gap",
                     name, segment_name(address.timeline, later->first, identity_.segment_bytes))
       .with_data_loss()
-      .with_hint("push the segment if the server still has it, or restore from a snapshot that was taken later");
+      .with_hint("push it from the server, or restore a later point (--point ID) or another timeline (--timeline N)");
 }
 
 // Only a hole that stays is one: to PostgreSQL it is fatal.

@@ -92,6 +92,9 @@ class WalArchive {
   // The same, but a segment of which only parts are stored counts as absent, and
   // there is no proof of absence: for reading ahead.
   virtual Result<std::optional<Bytes>> fetch_whole(const std::string& name) = 0;
+  // What is stored of a segment from its beginning on, whatever is stored behind; nothing, when
+  // that is not: for looking at a log that nobody is about to replay.
+  virtual Result<Bytes> beginning_of(uint32_t timeline, Lsn segment) = 0;
   // Whether no record at all is stored of this cluster under this component.
   virtual Result<bool> is_empty() = 0;
 

@@ -174,8 +174,8 @@ TEST_F(WalArchiveTest, CallsAHoleInTheLogTroubleNotAbsence) {
   ASSERT_EQ(problem(archive_->push(wal.segment_name(2), wal.segment(2))), "");
   EXPECT_EQ(archive_->fetch(wal.segment_name(1)).error().text(),
             "WAL segment 000000010000000000000002 is not stored whole though 000000010000000000000003 behind it is: "
-            "the log has "
-            "a gap (push the segment if the server still has it, or restore from a snapshot that was taken later)");
+            "the log has a gap (push it from the server, or restore a later point (--point ID) or another timeline "
+            "(--timeline N))");
   EXPECT_FALSE(archive_->fetch(wal.segment_name(3)).value());
   EXPECT_THAT(archive_->gaps(1, Lsn{kSegment}, Lsn{4 * kSegment}).value(),
               ElementsAre("WAL from 0/200000 to 0/300000 is missing (segment 000000010000000000000002)"));

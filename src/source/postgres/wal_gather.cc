@@ -108,26 +108,33 @@ Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherO
       .with_hint("let the server keep WAL until it is stored: allow a replication slot, or raise wal_keep_size");
 }
 
-Result<void> gather_beginning(source::World& world, WalArchive& archive, const GatherOptions& options) {
-  if (options.timeline <= 1) return {};
+Result<bool> gather_beginning(source::World& world, WalArchive& archive, const GatherOptions& options) {
+  if (options.timeline <= 1) return false;
   TRY(store_history(world, archive, options));
   const auto ancestors = archive.history(options.timeline);
-  if (!ancestors.ok() || ancestors->empty()) return {};
+  if (!ancestors.ok() || ancestors->empty()) return false;
   const TimelineSwitch& left = ancestors->back();
   bool followed = false;
   for (const WalPiece& piece : TRY(archive.pieces())) {
-    if (piece.timeline == options.timeline) return {};
+    if (piece.timeline == options.timeline) return false;
     followed = followed || piece.timeline == left.timeline;
   }
-  if (!followed) return {};
+  if (!followed) return false;
   const uint64_t size = archive.identity().segment_bytes;
   const Lsn first = segment_start(left.left_at, size);
   // At a segment's end the next one need not be there yet.
   for (Lsn start = segment_start(Lsn{options.to.value - 1}, size);; start.value -= size) {
-    if (!TRY(exists(world.fs, path_of(options, segment_name(options.timeline, start, size))))) return {};
+    if (!TRY(exists(world.fs, path_of(options, segment_name(options.timeline, start, size))))) return false;
     if (start <= first) break;
   }
   for (Lsn start = first; start < options.to; start.value += size) TRY(store_segment(world, archive, options, start));
+  return true;
+}
+
+Result<void> gather_between(source::World& world, WalArchive& archive, const GatherOptions& options) {
+  const uint64_t size = archive.identity().segment_bytes;
+  for (Lsn start = segment_start(options.from, size); start < segment_start(options.to, size); start.value += size)
+    TRY(store_segment(world, archive, options, start));
   return {};
 }
 

@@ -31,7 +31,12 @@ Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherO
 // Of a timeline of which nobody has stored anything yet, though its ancestor was followed:
 // all from where it began to `to`, while pg_wal has it. The next checkpoint lets the server
 // remove it, no slot came along with what was restored or promoted, and a backup may be
-// faster than the receiver. Does nothing where that is not so.
-Result<void> gather_beginning(source::World& world, WalArchive& archive, const GatherOptions& options);
+// faster than the receiver. Does nothing where that is not so; whether it was.
+Result<bool> gather_beginning(source::World& world, WalArchive& archive, const GatherOptions& options);
+
+// The whole segments that have been filled since, from the one of `from` up to that of `to`: else
+// the log would have a hole where the beginning's last segment was not complete, and where the
+// server went on before the backup did.
+Result<void> gather_between(source::World& world, WalArchive& archive, const GatherOptions& options);
 
 }  // namespace holdfast::postgres

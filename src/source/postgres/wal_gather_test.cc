@@ -98,6 +98,22 @@ TEST_F(GatherBeginningTest, StoresATimelineFromWhereItBegan) {
   EXPECT_EQ(stored(), "0/200000 to 0/400384;");
 }
 
+// Case: a backup of a promoted standby switches to a new segment; the one before is never filled.
+TEST_F(GatherBeginningTest, StoresWhatWasFilledUntilTheBackupBegan) {
+  follow_ancestor();
+  gather();
+  ASSERT_EQ(stored(), "0/200000 to 0/400384;");
+  wal_.fill_segment();
+  wal_.switch_segment();
+  write(segment_name(2, Lsn{4 * kSegment}, kSegment), wal_.segment(2));
+  options_.from = options_.to;
+  options_.to = Lsn{5 * kSegment + 40};
+  options_.in_recovery = false;
+  const auto outcome = gather_between(world_, *archive_, options_);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_EQ(stored(), "0/200000 to 0/500000;");
+}
+
 TEST_F(GatherBeginningTest, StoresItWhereTheServerStandsAtASegmentsEnd) {
   follow_ancestor();
   options_.to = Lsn{5 * kSegment};

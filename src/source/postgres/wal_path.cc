@@ -30,13 +30,13 @@ std::string WalPath::segment_at(uint32_t timeline, Lsn lsn) const {
   return segment_name(timeline, lsn, archive_->identity().segment_bytes);
 }
 
-Result<WalPath> WalPath::follow(WalArchive& archive, uint32_t timeline, Lsn from) {
+Result<WalPath> WalPath::follow(WalArchive& archive, uint32_t timeline, Lsn from, Purpose purpose) {
   // What looks like a hole may be filled at this moment, and parts may go because their
   // segment is there whole now.
   constexpr int kLooks = 4;
   std::optional<std::string> hole;
   for (int look = 1;; look++) {
-    WalPath path(archive, timeline);
+    WalPath path(archive, timeline, purpose);
     auto outcome = path.read(from);
     const bool new_hole = outcome.ok() && path.hole_ && path.broken_ != hole;
     const bool gone = !outcome.ok() && outcome.error().code() == ErrorCode::kNotFound;
@@ -94,16 +94,29 @@ Result<void> WalPath::collect(Lsn from) {
   return {};
 }
 
+Result<Bytes> WalPath::content_of(uint32_t timeline, Lsn segment) const {
+  const std::string name = segment_at(timeline, segment);
+  if (purpose_ == Purpose::kLook) {
+    auto beginning = archive_->beginning_of(timeline, segment);
+    if (beginning.ok() && beginning->size() > 0) {
+      Bytes content(archive_->identity().segment_bytes);
+      std::copy(beginning->begin(), beginning->end(), content.begin());
+      return content;
+    }
+  }
+  auto content = TRY(archive_->fetch(name));
+  if (!content) return make_error(ErrorCode::kDamaged, "{} is listed but absent", name);
+  return std::move(*content);
+}
+
 // What a stretch holds up to where it is cut: read anew, since the stored summary tells of the rest too.
 Result<WalSummary> WalPath::summary_of_cut(const Stretch& stretch) const {
   const uint64_t segment_bytes = archive_->identity().segment_bytes;
   const Lsn segment = segment_start(stretch.from, segment_bytes);
-  const std::string name = segment_at(stretch.timeline, stretch.from);
-  const auto content = TRY(archive_->fetch(name));
-  if (!content) return make_error(ErrorCode::kDamaged, "{} is listed but absent", name);
+  const Bytes content = TRY(content_of(stretch.timeline, segment));
   SegmentScanner scanner(segment, segment_bytes);
-  if (stretch.from > segment) scanner.scan(content->view(0, stretch.from.value - segment.value));
-  return scanner.scan(content->view(stretch.from.value - segment.value, stretch.to.value - stretch.from.value));
+  if (stretch.from > segment) scanner.scan(content.view(0, stretch.from.value - segment.value));
+  return scanner.scan(content.view(stretch.from.value - segment.value, stretch.to.value - stretch.from.value));
 }
 
 Result<void> WalPath::summarise() {
@@ -243,10 +256,8 @@ Result<void> WalPath::events(Lsn from, Lsn to, const std::function<bool(const Wa
         if (going && event.start >= from && event.start < to) going = visit(event);
       });
     }
-    const std::string name = segment_at(first.timeline, segment);
-    const auto content = TRY(archive_->fetch(name));
-    if (!content) return make_error(ErrorCode::kDamaged, "{} is listed but absent", name);
-    reader->feed(content->view(0, stored_to.value - segment.value));
+    const Bytes content = TRY(content_of(first.timeline, segment));
+    reader->feed(content.view(0, stored_to.value - segment.value));
   }
   return {};
 }

@@ -24,7 +24,10 @@ class WalPath {
     WalSummary summary;  // of that, with a record that ends here though it began before
   };
 
-  static Result<WalPath> follow(WalArchive& archive, uint32_t timeline, Lsn from);
+  // A segment that is stored in part, with more behind it, is an error where it has to be read:
+  // no recovery gets through it. Who only looks, at a timeline that is not followed, sees what there is.
+  enum class Purpose { kReplay, kLook };
+  static Result<WalPath> follow(WalArchive& archive, uint32_t timeline, Lsn from, Purpose purpose = Purpose::kReplay);
 
   const std::vector<Stretch>& stretches() const { return stretches_; }
   Lsn end() const { return end_; }  // the log is stored and readable up to here
@@ -46,7 +49,8 @@ class WalPath {
                                        const std::function<bool(const WalEvent&)>& match) const;
 
  private:
-  WalPath(WalArchive& archive, uint32_t timeline) : archive_(&archive), timeline_(timeline) {}
+  WalPath(WalArchive& archive, uint32_t timeline, Purpose purpose)
+      : archive_(&archive), timeline_(timeline), purpose_(purpose) {}
   Result<void> read(Lsn from);
   Result<void> collect(Lsn from);
   Result<void> summarise();
@@ -54,10 +58,12 @@ class WalPath {
   Result<void> add_edges(Stretch& stretch);
   Result<void> prove();
   Result<WalSummary> summary_of_cut(const Stretch& stretch) const;
+  Result<Bytes> content_of(uint32_t timeline, Lsn segment) const;
   std::string segment_at(uint32_t timeline, Lsn lsn) const;
 
   WalArchive* archive_;
   uint32_t timeline_;
+  Purpose purpose_;
   std::vector<Stretch> stretches_;
   Lsn end_;
   std::optional<std::string> broken_;
