@@ -3,7 +3,7 @@ import os
 import signal
 import unittest
 
-from harness import INTERRUPTED, IO, NOT_FOUND, PROGRAM, UNAVAILABLE, Background, Case, Server, is_root, wait_until
+from harness import INCOMPLETE, INTERRUPTED, IO, NOT_FOUND, PROGRAM, UNAVAILABLE, Background, Case, Server, is_root, wait_until
 
 
 class Commands(Case):
@@ -203,8 +203,11 @@ class Commands(Case):
         wait_until("the first pack", lambda: backup.process.poll() is not None or (packs.exists() and any(packs.rglob("*/*"))))
         self.assertEqual(backup.end(signal.SIGINT), INTERRUPTED, (self.scratch / "log").read_text())
         self.assertEqual(self.holdfast("points", "--json").json()["points"], [])
-        self.holdfast("check", "--read-data")
+        # What is stored is right, and nothing can be restored from it.
+        stored = self.holdfast("check", "--read-data", expect=INCOMPLETE)
+        self.assertIn("no recovery point is visible, though there are", stored.err)
         self.holdfast("backup")
+        self.holdfast("check", "--read-data")
 
 
 if __name__ == "__main__":

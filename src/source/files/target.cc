@@ -9,6 +9,7 @@
 #include "crypto/digest.h"
 #include "source/files/refusal.h"
 #include "source/files/selection.h"
+#include "source/restore_lock.h"
 
 namespace holdfast::files {
 namespace {
@@ -106,15 +107,8 @@ bool Target::was_discarded(const std::string& tree_path) const {
 }
 
 Result<void> Target::lock(const std::vector<std::string>& roots) {
-  const auto refuse = [](const std::string& path) {
-    return make_error(ErrorCode::kLocked, "another restore is writing to '{}'", display_path(path))
-        .with_hint("wait for it to end, or end it, and then go on with --delta");
-  };
   for (const std::string& root : roots) {
-    const std::string path = path_of(root);
-    auto lock = NameLock::take("holdfast-restore-" + to_hex(crypto::sha256(as_bytes(path))));
-    if (!lock) return refuse(path);
-    locks_.push_back(std::move(*lock));
+    locks_.push_back(TRY(source::lock_restore_place(path_of(root))));
   }
   if (in_place()) return {};
   const std::string path = path_of("");
@@ -122,7 +116,7 @@ Result<void> Target::lock(const std::vector<std::string>& roots) {
     directory_lock_.emplace(std::move(*lock));
     return {};
   }
-  return refuse(path);
+  return source::restore_place_is_locked(path);
 }
 
 void Target::discard(const std::string& tree_path) {

@@ -10,13 +10,12 @@
 #include <cstdlib>
 #include <set>
 
-#include "base/encoding.h"
 #include "base/places.h"
 #include "base/units.h"
-#include "crypto/digest.h"
 #include "repo/tree.h"
 #include "source/postgres/capture.h"
 #include "source/postgres/file_list.h"
+#include "source/restore_lock.h"
 
 namespace holdfast::postgres {
 namespace {
@@ -214,11 +213,7 @@ Result<void> MaterialisePlan::lock(FileSystem& fs) {
   const std::string wal = join_path(directory_, "pg_wal");
   if (fs.read_link(wal).ok()) places.insert(resolved_path(wal));
   for (const std::string& place : places) {
-    auto lock = NameLock::take("holdfast-restore-" + to_hex(crypto::sha256(as_bytes(place))));
-    if (!lock)
-      return make_error(ErrorCode::kLocked, "another restore is writing to {}", place)
-          .with_hint("wait for it to end, or end that process and then go on with --delta");
-    locks_.push_back(std::move(*lock));
+    locks_.push_back(TRY(source::lock_restore_place(place)));
   }
   return {};
 }
