@@ -133,7 +133,9 @@ void Program::add_global_options() {
   text("--repository", options.overrides.repository, "DIR", "location of the repository, instead of the file's");
   text("--passphrase", options.overrides.passphrase, "REF",
        "where its passphrase is: file:PATH, env:NAME or exec:COMMAND");
-  root_.add_option("--threads", options.overrides.threads, "workers (default: as many as cores); a restore may use two threads for each")
+  root_
+      .add_option("--threads", options.overrides.threads,
+                  "workers (default: as many as cores); a restore may use two threads for each")
       ->type_name("N")
       ->check(CLI::Range(1, 256).description(""))
       ->group("Global options");
