@@ -12,5 +12,10 @@ TEST(Percent, EncodesAllButWhatUrisLeaveAlone) {
   EXPECT_EQ(percent_encoded(std::string_view("\0\n", 2)), "%00%0A");
 }
 
+TEST(Percent, DecodesWhatIsACodeAndLeavesTheRest) {
+  EXPECT_EQ(percent_decoded("a%20b%2f%25%C3%BC"), "a b/%\xc3\xbc");
+  for (const char* text : {"", "%", "%4", "%zz", "100% of", "%+1", "%-1"}) EXPECT_EQ(percent_decoded(text), text);
+}
+
 }  // namespace
 }  // namespace holdfast

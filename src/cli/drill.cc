@@ -150,7 +150,7 @@ Result<void> drill(Context& context, DrillCommand& command) {
         fmt::format("drill {} passed{}", id, is_stored ? "" : ", but of that there is no evidence"));
   }
   const std::string problem = evidence.body.value("problem", std::string());
-  if (done->not_stored) context.warn("there is no evidence of it: {}", done->not_stored->text());
+  if (done->not_stored) context.warn("{}{}", is_stored ? "" : "there is no evidence of it: ", done->not_stored->text());
   if (context.progress().stop) return make_error(ErrorCode::kInterrupted, "the drill was stopped: {}", problem);
   auto failed = make_error(ErrorCode::kVerifyFailed, "drill {} failed{}{}", id, problem.empty() ? "" : ": ", problem);
   if (!is_stored) return failed;

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
 
 #include "base/bytes.h"
+#include "base/percent.h"
 #include "base/utf8.h"
 #include "crypto/digest.h"
 #include "engine/launcher.h"
@@ -47,19 +47,6 @@ std::vector<std::string_view> passwords_of_urls(std::string_view text) {
     if (at != std::string_view::npos && colon < at) passwords.push_back(authority.substr(colon + 1, at - colon - 1));
   }
   return passwords;
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string decoded;
-  for (size_t place = 0; place < text.size(); place++) {
-    unsigned byte = 0;
-    const char* const digits = text.data() + place + 1;
-    const bool encoded = text[place] == '%' && place + 2 < text.size() &&
-                         std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2;
-    decoded += encoded ? static_cast<char>(byte) : text[place];
-    if (encoded) place += 2;
-  }
-  return decoded;
 }
 
 // A password that stands there itself, and no "$DB_PASSWORD" or "<password>".

@@ -3,9 +3,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
+#include "base/percent.h"
 #include "source/redis/replication.h"
 
 namespace holdfast::recovery {
@@ -17,20 +17,6 @@ constexpr const char* kPasswordVariable = "REDIS_PASSWORD";
 std::string variable(const EnvironmentLookup& environment, const char* name) {
   const char* text = environment(name);
   return text == nullptr ? "" : text;
-}
-
-// "a%40b" -> "a@b"; what is no two hex digits stays.
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    unsigned char code = 0;
-    const char* const digits = text.data() + 1;
-    const bool is_coded =
-        text[0] == '%' && text.size() > 2 && std::from_chars(digits, digits + 2, code, 16).ptr == digits + 2;
-    out += is_coded ? static_cast<char>(code) : text[0];
-    text.remove_prefix(is_coded ? 3 : 1);
-  }
-  return out;
 }
 
 // What programs put into REDIS_URL: redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?...],

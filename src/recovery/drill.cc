@@ -412,11 +412,11 @@ Result<DrillOutcome> Drill::run() {
   if (problem_ && candidates_.empty() && is_persons(*problem_)) return std::move(*problem_);
   EvidenceLog evidence(workspace_.repository(), fs, workspace_.stack().stack, request_.registry);
   DrillOutcome outcome;
-  auto stored = evidence.append(body());
+  outcome.evidence.body = body();
+  auto stored = evidence.append(outcome.evidence.body);
   log_info("recovery.drill.done", {{"drill", id_}, {"passed", passed()}, {"stored", stored.ok()}});
   if (!stored.ok()) {
     // What was measured is told all the same: it took hours, perhaps.
-    outcome.evidence.body = body();
     outcome.not_stored = std::move(stored).error();
     return outcome;
   }

@@ -38,6 +38,16 @@ class Materialise : public ::testing::Test {
     EXPECT_TRUE(cluster.sql("create tablespace s location '" + location + "'").ok());
     return cluster.sql("select oid from pg_tablespace where spcname = 's'").value();
   }
+  struct Spaced {
+    std::unique_ptr<TestCluster> cluster;
+    std::string location, oid;  // of a tablespace that holds nothing yet
+  };
+  Result<Spaced> with_tablespace() {
+    Spaced made{TRY(with_table()), "", ""};
+    made.location = made.cluster->scratch() + "/space";
+    made.oid = add_tablespace(*made.cluster, made.location);
+    return made;
+  }
   Result<std::unique_ptr<TestCluster>> standby_of(TestCluster& primary, const repo::Snapshot& snapshot) {
     auto standby = TRY(TestCluster::prepare());
     MaterialiseOptions options;
@@ -99,11 +109,10 @@ TEST_F(Materialise, TablespacesGoWhereTheyAreSent) {
 
 // Case: a restore is begun again while the first is still at work: each would write over the other.
 TEST_F(Materialise, NoTwoRestoresWriteToOnePlace) {
-  auto made = with_table();
+  auto made = with_tablespace();
   ASSERT_OK(made);
-  TestCluster& cluster = *made.value();
-  const std::string location = cluster.scratch() + "/space";
-  const std::string oid = add_tablespace(cluster, location);
+  TestCluster& cluster = *made->cluster;
+  const std::string &location = made->location, &oid = made->oid;
   auto snapshot = rig_.capture(cluster);
   ASSERT_OK(snapshot);
   auto target = TestCluster::prepare(), elsewhere = TestCluster::prepare();
@@ -156,11 +165,10 @@ TEST_F(Materialise, AStandbyKeepsToATimelineThatItIsTold) {
 }
 
 TEST_F(Materialise, SaysWhatToDoWhereTheControlFileIsLost) {
-  auto made = with_table();
+  auto made = with_tablespace();
   ASSERT_OK(made);
-  TestCluster& cluster = *made.value();
-  const std::string location = cluster.scratch() + "/space";
-  const std::string oid = add_tablespace(cluster, location);
+  TestCluster& cluster = *made->cluster;
+  const std::string &location = made->location, &oid = made->oid;
   auto snapshot = rig_.capture(cluster);
   ASSERT_OK(snapshot);
   auto target = TestCluster::prepare();
@@ -188,11 +196,10 @@ TEST_F(Materialise, SaysWhatToDoWhereTheControlFileIsLost) {
 // The original's directory is its own also while nothing is in it: a database would be made
 // there by both clusters under one OID.
 TEST_F(Materialise, AnEmptyTablespaceIsNotSharedWithTheOriginal) {
-  auto made = with_table();
+  auto made = with_tablespace();
   ASSERT_OK(made);
-  TestCluster& cluster = *made.value();
-  const std::string location = cluster.scratch() + "/space";
-  const std::string oid = add_tablespace(cluster, location);
+  TestCluster& cluster = *made->cluster;
+  const std::string &location = made->location, &oid = made->oid;
   auto snapshot = rig_.capture(cluster);
   ASSERT_OK(snapshot);
   snapshot->source["data_directory"] = cluster.data();  // as a backup notes it
