@@ -50,7 +50,8 @@ class Bench:
             shutil.rmtree(self.work)
         self.work.mkdir(parents=True)
         self.give(self.work)
-        print(f"{machine_description()}; {self.gigabytes:g} GB, {self.runs} runs of each row; in {self.work}", flush=True)
+        self.machine = machine_description(self.work)
+        print(f"{self.machine}; {self.gigabytes:g} GB, {self.runs} runs of each row; in {self.work}", flush=True)
 
     def at_end(self, action):
         self.ended.append(action)
@@ -160,10 +161,18 @@ def median(values):
     return statistics.median(values)
 
 
-def machine_description():
+def machine_description(work):
+    """Processor, memory, kernel, and the file system that holds `work`."""
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     memory = int(next(line.split()[1] for line in open("/proc/meminfo") if line.startswith("MemTotal"))) // 1024 // 1024
-    return f"{model}, {os.cpu_count()} cores, {memory} GB, Linux {platform.release()}"
+    file_system = subprocess.run(
+        ["findmnt", "--noheadings", "--output", "FSTYPE,OPTIONS", "--target", str(work)],
+        check=True, capture_output=True, text=True,
+    ).stdout.split()
+    return (
+        f"{model}, {os.cpu_count()} cores, {memory} GB, Linux {platform.release()},"
+        f" {file_system[0]} ({file_system[1]})"
+    )
 
 
 def write_speed_seconds(bench, source):

@@ -56,8 +56,9 @@ struct DirectoryEntry {
   uint8_t type;      // DT_*; DT_UNKNOWN when the file system does not say
 };
 
-// The file system, behind an interface that a fault model can replace: every
-// call by which holdfast changes a disk goes through it. Paths are bytes.
+// The file system, behind an interface that a fault model can replace. Repositories,
+// sources and what is restored are read and written through it
+// (docs/decisions/001-what-is-injected.md names what is not). Paths are bytes.
 // Errors name the path. Thread-safe.
 class FileSystem {
  public:

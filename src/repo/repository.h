@@ -120,6 +120,9 @@ class WriteSession {
   virtual Result<PointId> commit(Point& point) = 0;
   // Flushes packs and index without a point (repack, tests).
   virtual Result<void> flush() = 0;
+  // Begins to store the data that was put so far, for a caller that has something else to
+  // do before it puts more. What fails is told by what comes next. Nothing, for a part.
+  virtual void store_ahead() = 0;
 
   virtual Repository& repository() = 0;
   virtual WriteStats stats() const = 0;

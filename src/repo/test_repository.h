@@ -166,6 +166,7 @@ class TestSession : public WriteSession {
     return point.id;
   }
   Result<void> flush() override { return {}; }
+  void store_ahead() override {}
   Repository& repository() override { return repository_; }
   WriteStats stats() const override {
     std::lock_guard lock(mutex_);

@@ -117,6 +117,15 @@ class Session final : public WriteSession {
     return repository_.refresh();
   }
 
+  void store_ahead() override {
+    std::unique_ptr<PackBuilder> pack;
+    {
+      const std::lock_guard lock(mutex_);
+      pack = close(class_of(BlockKind::kData));
+    }
+    if (pack) uploader_.push(std::move(pack));
+  }
+
   Result<PointId> commit(Point& point) override {
     // 1. All blocks, then the index that finds them.
     TRY(flush());
@@ -194,16 +203,23 @@ class Session final : public WriteSession {
     if (full) uploader_.push(std::move(full));
   }
 
-  // With mutex_ held. Opens a pack in which such a record fits. Gives the one before
-  // when nobody writes into it any more; else its last writer pushes it.
+  // With mutex_ held. Closes the open pack, if there is one. Gives it when nobody writes
+  // into it any more; else its last writer pushes it.
+  std::unique_ptr<PackBuilder> close(size_t pack_class) {
+    std::shared_ptr<Filling>& open = open_[pack_class];
+    std::unique_ptr<PackBuilder> pack;
+    if (!open) return pack;
+    open->closed = true;
+    if (open->in_flight == 0) pack = std::move(open->builder);
+    open.reset();
+    return pack;
+  }
+
+  // With mutex_ held. Opens a pack in which such a record fits. Gives the one before, as close() does.
   std::unique_ptr<PackBuilder> make_room(size_t pack_class, size_t content_bytes) {
     std::shared_ptr<Filling>& open = open_[pack_class];
     std::unique_ptr<PackBuilder> full;
-    if (open && !open->builder->fits(content_bytes)) {
-      open->closed = true;
-      if (open->in_flight == 0) full = std::move(open->builder);
-      open.reset();
-    }
+    if (open && !open->builder->fits(content_bytes)) full = close(pack_class);
     if (!open) {
       const ObjectType type = pack_class == 0 ? ObjectType::kDataPack : ObjectType::kMetadataPack;
       const size_t capacity = pack_class == 0 ? options_.pack_bytes : std::min(options_.pack_bytes, kMetadataPackBytes);
@@ -319,6 +335,7 @@ class Part final : public WriteSession {
     return make_error(ErrorCode::kInternal, "a part of a session can't be committed alone");
   }
   Result<void> flush() override { return whole_.status(); }
+  void store_ahead() override {}
   Repository& repository() override { return whole_.repository(); }
   WriteStats stats() const override { return whole_.copy_of(stats_); }
 

@@ -129,6 +129,21 @@ TEST(WriteSession, StoresNothingWhenNothingIsNew) {
   EXPECT_EQ(w.scratch.names("points/").size(), 2u);
 }
 
+TEST(WriteSession, StoresAheadWhatWasPut) {
+  Written w;
+  const auto session = w.begin();
+  session->store_ahead();  // nothing yet
+  w.put(*session, 5000);
+  w.put(*session, 5000, BlockKind::kTreeChunk);
+  session->store_ahead();
+  while (w.scratch.names("packs/").empty()) std::this_thread::yield();
+  w.put(*session, 6000);
+  Point point = ScratchRepository::point();
+  ASSERT_TRUE(session->commit(point).ok());
+  EXPECT_EQ(w.scratch.names("packs/").size(), 3u);  // data, metadata, data
+  EXPECT_EQ(w.readable(*w.scratch.open().value()), 3u);
+}
+
 TEST(WriteSession, RefusesABlockThatIsTooLarge) {
   Written w;
   const auto session = w.begin();

@@ -345,6 +345,7 @@ Result<void> Capture::by_files() {
   faults_ = files.faults();
   totals_ = std::move(pipeline.totals());
   TRY(add_label(end));
+  session_.store_ahead();  // while the WAL is gathered
   return gather(end);
 }
 

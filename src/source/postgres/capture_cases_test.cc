@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <map>
 
@@ -224,6 +225,27 @@ TEST_F(CaptureCases, Case16BadPagesAreReportedByRelationAndBlockEachTime) {
   ASSERT_OK(verified);
   ASSERT_EQ(verified.value().findings.size(), 3u);
   EXPECT_EQ(verified.value().findings[1].object, "base/1/999999, block 7");
+}
+
+// Each page could be in the middle of being written; all of them can't be.
+TEST_F(CaptureCases, AFileOfBadPagesDoesNotHoldTheCaptureUp) {
+  constexpr uint32_t kPages = 300;
+  write_pages(kPages, kOldLsn, 'x');
+  std::fstream file(path(), std::ios::binary | std::ios::in | std::ios::out);
+  for (uint32_t block = 0; block < kPages; block++) {
+    file.seekp(static_cast<std::streamoff>(block * kPageBytes + 6000));
+    file << 'y';
+  }
+  file.close();
+  std::atomic<uint32_t> reads = 0;
+  fs_.after_read = [&](const std::string& reading, uint64_t, MutableByteView read) {
+    if (reading == path() && read.size() == kPageBytes) reads++;
+  };
+  auto snapshot = rig_->capture(*cluster_);
+  ASSERT_OK(snapshot);
+  EXPECT_EQ(snapshot.value().source["bad_pages"].size(), kPages);
+  EXPECT_LT(reads, 25u * 200 + kPages * 5);
+  EXPECT_GT(reads, 10u * 200) << "those that are first are waited for";
 }
 
 // Anchor case 17. A page caught in the middle of being written is read again.

@@ -26,6 +26,10 @@ constexpr uint64_t kSmallestRealLsn = 1 << 20;
 constexpr size_t kReadAgainTimes = 200;
 constexpr Duration kReadAgainPause = Duration::milliseconds(5);
 constexpr size_t kReadAgainFirst = 3;  // without a pause
+// Once so many pages have stayed as they were for all that time, what is found is damage, and
+// further pages are not waited for: thousands of them would hold the backup up for hours.
+constexpr size_t kMostWaitedFor = 20;
+constexpr size_t kReadAgainOfMany = 4;
 
 bool trusts_lsn(const RelationFile* relation) {
   // Maps of free space and visibility change without their LSN, an init fork is tiny.
@@ -138,7 +142,8 @@ Result<PageState> RegionCapture::examine(const Input& input, MutableByteView pag
   bool moved = !input.read_again;
   if (input.read_again) {
     const Bytes first = Bytes::copy_of(page);
-    for (size_t i = 0; i < kReadAgainTimes; i++) {
+    const size_t times = damaged_ < kMostWaitedFor ? kReadAgainTimes : kReadAgainOfMany;
+    for (size_t i = 0; i < times; i++) {
       if (i >= kReadAgainFirst) clock_.sleep(kReadAgainPause);
       const size_t got = TRY(input.read_again(offset, page));
       if (got < page.size()) return PageState::kZero;  // cut off meanwhile; replay cuts it off too
@@ -146,6 +151,7 @@ Result<PageState> RegionCapture::examine(const Input& input, MutableByteView pag
       if (state == PageState::kGood || state == PageState::kZero) return state;
       moved = moved || !equal(first, page);
     }
+    if (!moved) damaged_++;
   }
   // What is written while the capture runs is in the WAL as a whole page.
   const Lsn lsn = page_lsn(page.data());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -119,6 +120,7 @@ class RegionCapture {
   Clock& clock_;
   const PageRules rules_;
   PagePacker packer_;
+  std::atomic<size_t> damaged_{0};  // pages that stayed as they were, and wrong, however often they were read
 };
 
 }  // namespace holdfast::postgres
