@@ -238,6 +238,7 @@ class Checker : private WalkSink {
     progress_.phase = "checking logs";
     share_ = TRY(ReadShare::next(repository_, options_.read_data_percent));
     const auto logs = open_log_store(repository_);
+    TRY(add_up(*logs));
     const std::set<std::string> moving = TRY(moving_records());
     for (const std::string& stream : TRY(logs->streams())) {
       for (const LogStore::Info& record : TRY(logs->list(stream))) {
@@ -255,6 +256,22 @@ class Checker : private WalkSink {
         damage_.add(object, read.error());
       }
     }
+    return {};
+  }
+
+  // What will be read, before any of it is.
+  Result<void> add_up(LogStore& logs) {
+    if (options_.read_data_percent == 0) return {};
+    uint64_t bytes = 0;
+    for (const std::string& stream : TRY(logs.streams())) {
+      for (const LogStore::Info& record : TRY(logs.list(stream))) {
+        if (share_.takes(log_object_name(stream, record.name))) bytes += record.stored_bytes;
+      }
+    }
+    for (const auto& [digest, size_bytes] : stored_) {
+      if (share_.takes(digest)) bytes += size_bytes;
+    }
+    progress_.bytes_total = bytes;
     return {};
   }
 
@@ -301,9 +318,7 @@ class Checker : private WalkSink {
     progress_.phase = "reading data";
     std::vector<ObjectDigest> packs;
     for (const auto& [digest, size_bytes] : stored_) {
-      if (!share_.takes(digest)) continue;
-      packs.push_back(digest);
-      progress_.bytes_total += size_bytes;
+      if (share_.takes(digest)) packs.push_back(digest);
     }
     TRY(parallel_for(packs.size(), kThreads, [&](size_t i) { return check_pack(packs[i]); }));
     report_.bytes_read = bytes_read_;
