@@ -60,8 +60,14 @@ class Checker : private WalkSink {
       const auto digest = digest_of_name(damage.object);
       if (!digest.ok() || !stored_.contains(*digest)) continue;
       auto noted = note_damaged_pack(repository_.environment(), *digest);
+      if (noted.ok()) continue;
       // Where nothing may be written somebody else has to check.
-      if (!noted.ok() && noted.error().code() != ErrorCode::kPermission) return noted;
+      if (noted.error().code() == ErrorCode::kPermission) return {};
+      if (noted.error().code() != ErrorCode::kNoSpace) return noted;
+      report_.notes.emplace_back(
+          "the repository is full, and which packs are damaged could not be noted in it: make room and check again, so "
+          "that the next backup stores anew what it still has of them");
+      return {};
     }
     return {};
   }
@@ -322,7 +328,10 @@ class Checker : private WalkSink {
     }
     TRY(parallel_for(packs.size(), kThreads, [&](size_t i) { return check_pack(packs[i]); }));
     report_.bytes_read = bytes_read_;
-    return share_.finish(repository_);
+    auto finished = share_.finish(repository_);
+    if (finished.ok() || finished.error().code() != ErrorCode::kNoSpace) return finished;
+    report_.notes.emplace_back("the repository is full: the next check reads the same share of the data once more");
+    return {};
   }
 
   // The pack's bytes against its name, then every record, so that it is known which blocks are lost.
@@ -370,8 +379,14 @@ Result<CheckReport> check(Repository& repository, const CheckOptions& options, P
   RepositoryAccess& ours = access(repository);
   const auto lease = Lease::take(ours.environment(), {.kind = LeaseKind::kReader, .purpose = "check"});
   // Where nothing may be written nothing is collected either.
-  if (!lease.ok() && lease.error().code() != ErrorCode::kPermission) return lease.error().clone();
-  return Checker(ours, options, progress).run();
+  const bool is_full = !lease.ok() && lease.error().code() == ErrorCode::kNoSpace;
+  if (!lease.ok() && !is_full && lease.error().code() != ErrorCode::kPermission) return lease.error().clone();
+  CheckReport report = TRY(Checker(ours, options, progress).run());
+  if (is_full)
+    report.notes.emplace_back(
+        "the repository is full: there was no room for a lease. What a prune took away at the same time is told as "
+        "damage");
+  return report;
 }
 
 }  // namespace holdfast::repo
