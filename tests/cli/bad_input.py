@@ -350,6 +350,20 @@ class BadInput(Case):
         (fault,) = document["components"][0]["captured_faults"]
         self.assertIn("a.txt", fault)
 
+    @unittest.skipUnless(is_root(), "needs another account to be refused by")
+    def test_of_many_faults_a_backup_shows_the_first(self):
+        self.make_data()
+        self.write_config()
+        for path in (self.scratch, self.config, self.scratch / "pass"):
+            shutil.chown(path, "nobody")
+        for number in range(25):
+            (self.data / f"file{number:02}").touch(0)
+        self.holdfast("init", prefix=as_user("nobody"))
+        outcome = self.holdfast("backup", prefix=as_user("nobody"), expect=INCOMPLETE)
+        self.assertEqual(outcome.out.count("fault: data: "), 20)
+        self.assertIn("fault: data: and more: 'holdfast points --json' has the list", outcome.out)
+        self.assertEqual(len(self.holdfast("points", "--json").json()["points"][0]["components"][0]["faults"]), 25)
+
     @unittest.skipUnless(is_root(), "needs to mount a small file system")
     def test_disk_too_small(self):
         self.make_stack()
