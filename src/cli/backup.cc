@@ -21,10 +21,20 @@ std::string capture_text(const repo::Snapshot& snapshot) {
   return known_by.empty() ? "incremental" : fmt::format("incremental ({})", known_by);
 }
 
+constexpr size_t kFaultsShown = 20;
+
 std::vector<std::string> notes_of(const recovery::BackupReport& report) {
   std::vector<std::string> notes = recovery::left_out_of(report.point);
   notes.insert(notes.end(), report.notes.begin(), report.notes.end());
   return notes;
+}
+
+void print_faults(Context& context, const repo::Snapshot& snapshot) {
+  const std::vector<std::string>& faults = snapshot.faults;
+  const size_t shown = faults.size() > kFaultsShown ? kFaultsShown - 1 : faults.size();
+  for (size_t i = 0; i < shown; i++) context.print("fault: {}: {}", snapshot.component, printable(faults[i]));
+  if (shown < faults.size())
+    context.print("fault: {}: and more: 'holdfast points --json' has the list", snapshot.component);
 }
 
 void print_report(Context& context, const recovery::BackupReport& report) {
@@ -42,10 +52,7 @@ void print_report(Context& context, const recovery::BackupReport& report) {
                capture_text(snapshot)});
   }
   if (!context.quiet()) context.write(table.text());
-  for (const repo::Snapshot& snapshot : report.point.snapshots) {
-    for (const std::string& fault : snapshot.faults)
-      context.print("fault: {}: {}", snapshot.component, printable(fault));
-  }
+  for (const repo::Snapshot& snapshot : report.point.snapshots) print_faults(context, snapshot);
   for (const repo::MissingComponent& missing : repo::missing_components(report.point))
     context.print("missing: {}: {}", missing.component, printable(one_line(missing.problem)));
   for (const std::string& problem : report.problems) context.print("problem: {}", printable(one_line(problem)));

@@ -92,11 +92,13 @@ Result<void> run(Context& context, const CheckCommand& options) {
                        {"garbage_packs", report.garbage_packs},
                        {"garbage_bytes", report.garbage_bytes},
                        {"damage", damage}});
-  if (const std::string unseen = nothing_to_restore(report); !unseen.empty()) document["warnings"] = {unseen};
+  const std::string unseen = nothing_to_restore(report);
+  std::vector<std::string> warnings = report.notes;
+  if (!unseen.empty()) warnings.push_back(unseen);
+  if (!warnings.empty()) document["warnings"] = warnings;
   context.set_document("check", std::move(document));
   print_report(context, report, share);
-  const std::string unseen = nothing_to_restore(report);
-  if (!unseen.empty()) context.warn("{}", unseen);
+  for (const std::string& warning : warnings) context.warn("{}", warning);
   if (!report.damage.empty()) {
     std::set<std::string> objects;
     for (const repo::Damage& item : report.damage) objects.insert(item.object);

@@ -7,14 +7,11 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "base/log.h"
 #include "base/log_environment.h"
 #include "base/subprocess.h"
-#include "cli/drill.h"
 #include "cli/sentence.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
-#include "recovery/drill_registry.h"
 
 namespace holdfast::cli {
 
@@ -31,7 +28,9 @@ Result<recovery::StackConfig> Context::stack() {
 
 Result<std::unique_ptr<recovery::Workspace>> Context::open() {
   // With --json, too: they are of what runs the command, and not of its document.
-  if (const std::string problem = problem_of_log_environment(); !problem.empty()) write_warning(printable(problem));
+  if (const std::string problem = problem_of_log_environment(); !problem.empty() && !warned_of_log_)
+    write_warning(printable(problem));
+  warned_of_log_ = true;
   auto workspace = TRY(open_for_server());
   warn_of_passphrase(workspace->stack().passphrase);
   return workspace;
@@ -42,16 +41,13 @@ void Context::warn_of_passphrase(const std::string& reference) {
   if (warned_of_passphrase_ || !reference.starts_with("file:")) return;
   warned_of_passphrase_ = true;
   const std::string path = reference.substr(5);
-  const auto status = real_file_system().stat(path);
-  if (!status.ok() || !S_ISREG(status->st_mode) || (status->st_mode & S_IROTH) == 0) return;
+  struct stat status;  // of what a link leads to
+  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode) || (status.st_mode & S_IROTH) == 0) return;
   write_warning(fmt::format("every account of this machine can read the passphrase in {}:\n  chmod 600 {}",
                             printable(path), shell_quoted(path)));
 }
 
 Result<std::unique_ptr<recovery::Workspace>> Context::open_for_server() {
-  // What drills left that died goes first.
-  if (auto swept = recovery::sweep_drills(real_file_system(), system_clock(), drill_registry()); !swept.ok())
-    log_warn("drill.not_swept", {{"error", swept.error().text()}});
   return recovery::Workspace::open(TRY(stack()), machine());
 }
 

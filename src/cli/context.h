@@ -36,7 +36,7 @@ class Context {
   Progress& progress();
   recovery::Machine machine();
   Result<recovery::StackConfig> stack();
-  // The repository, after what commands that were killed left on this machine is gone.
+  // The repository.
   Result<std::unique_ptr<recovery::Workspace>> open();
   // The same for what a server runs for each of its segments: at once, and without warnings,
   // which would fill its log.
@@ -79,6 +79,7 @@ class Context {
   GlobalOptions options_;
   std::optional<Json> document_;
   bool compact_ = false;
+  bool warned_of_log_ = false;
   bool warned_of_passphrase_ = false;
 };
 

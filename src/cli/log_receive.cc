@@ -4,6 +4,7 @@
 #include "cli/present.h"
 #include "cli/program.h"
 #include "cli/receiver_words.h"
+#include "cli/terminal.h"
 #include "recovery/redis_component.h"
 
 namespace holdfast::cli {
@@ -16,8 +17,8 @@ constexpr Duration kReportInterval = Duration::seconds(60);
 // its standard output is a service's log.
 class Reporter {
  public:
-  Reporter(Context& context, Clock& clock, std::string component)
-      : context_(context), clock_(clock), component_(std::move(component)) {}
+  Reporter(Context& context, Clock& clock, std::string component, std::string repository)
+      : context_(context), clock_(clock), component_(std::move(component)), repository_(std::move(repository)) {}
 
   void on_state(const redis::ReceiverState& state) {
     const Duration now = clock_.monotonic();
@@ -26,14 +27,29 @@ class Reporter {
     if (state.snapshots != last_.snapshots) say("the server sent all its data: committed as a recovery point");
     if (state.gaps != last_.gaps)
       say("there is a gap in front of it ('holdfast log' names it): what came between is lost to recovery");
-    const bool changed = state.connected != last_.connected || state.trouble != last_.trouble;
+    const bool is_refused = !state.not_stored.empty(), was_refused = !last_.not_stored.empty();
+    if (was_refused && !is_refused) say("the repository takes commands again");
+    const bool changed = state.connected != last_.connected || state.trouble != last_.trouble ||
+                         is_refused != was_refused || state.store_is_full != last_.store_is_full;
     if (changed || now - said_at_ >= kReportInterval) say_how_far(state);
     last_ = state;
   }
   const redis::ReceiverState& last() const { return last_; }
 
  private:
+  // With --json and --quiet the events of the log say it (redis.log.not_stored).
+  void say_not_stored(const redis::ReceiverState& state) {
+    const char* const kept =
+        "the server keeps what comes in its backlog (repl-backlog-size), and what that loses is a gap";
+    if (state.store_is_full)
+      say("the disk of {} is full: nothing is stored beyond offset {}; {}. Make room on that disk, and it goes on by "
+          "itself",
+          printable(repository_), state.stored, kept);
+    else
+      say("nothing is stored beyond offset {}: {}; {}", state.stored, printable(one_line(state.not_stored)), kept);
+  }
   void say_how_far(const redis::ReceiverState& state) {
+    if (!state.not_stored.empty()) say_not_stored(state);
     if (!state.trouble.empty()) {
       tell_trouble(context_, format_local(clock_.now()), {component_, "redis", state.trouble});
     } else if (!state.connected) {
@@ -52,7 +68,7 @@ class Reporter {
 
   Context& context_;
   Clock& clock_;
-  const std::string component_;
+  const std::string component_, repository_;
   redis::ReceiverState last_;
   Duration said_at_{};
 };
@@ -80,7 +96,7 @@ Result<void> run(Context& context, const std::string& name) {
   context.say("receiving the commands of {} ({}) into {}", component->name, component->redis.connection,
               workspace->stack().repository);
   std::fflush(stdout);
-  Reporter reporter(context, context.machine().clock, component->name);
+  Reporter reporter(context, context.machine().clock, component->name, workspace->stack().repository);
   const auto received = recovery::receive_redis(*workspace, *component,
                                                 [&](const redis::ReceiverState& state) { reporter.on_state(state); });
   const redis::ReceiverState& state = reporter.last();

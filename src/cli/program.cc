@@ -20,6 +20,7 @@
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
+#include "recovery/drill_registry.h"
 #include "recovery/scratch_sweep.h"
 #include "recovery/stack.h"
 
@@ -107,6 +108,13 @@ bool is_urgent(const std::string& command) {
   for (const std::string_view word : {"restore", "runbook", "wal"})
     if (command == word || command.starts_with(std::string(word) + " ")) return true;
   return false;
+}
+
+// What commands that were killed left on this machine.
+void sweep_leftovers() {
+  recovery::sweep_scratch(real_file_system(), system_clock(), drill_registry());
+  if (const auto swept = recovery::sweep_drills(real_file_system(), system_clock(), drill_registry()); !swept.ok())
+    log_warn("drill.not_swept", {{"error", swept.error().text()}});
 }
 
 }  // namespace
@@ -295,7 +303,7 @@ int Program::run(int argc, char** argv) {
   stop_on_signals();
   CHECK(run_ != nullptr);
   try {
-    if (!is_urgent(path_of(*chosen()))) recovery::sweep_scratch(real_file_system(), system_clock(), drill_registry());
+    if (!is_urgent(path_of(*chosen()))) sweep_leftovers();
     return finish(run_(context_));
   } catch (const std::exception& exception) {
     // Nothing of ours throws: a library's exception got past its adapter.

@@ -40,13 +40,14 @@ std::string time_left(const ProgressFigures& figures) {
 std::string progress_line(const ProgressFigures& figures, size_t width, bool bar) {
   std::vector<std::string> parts;
   const bool sized = figures.bytes_total > 0;
-  const double share =
-      sized ? std::min(1.0, static_cast<double>(figures.bytes_done) / static_cast<double>(figures.bytes_total)) : 0;
+  // What comes while it is at work was in no total.
+  const uint64_t total = std::max(figures.bytes_total, figures.bytes_done);
+  const double share = sized ? static_cast<double>(figures.bytes_done) / static_cast<double>(total) : 0;
   parts.push_back(figures.phase.empty() ? "working" : figures.phase);
   if (sized) {
     if (bar) parts.push_back(drawn_bar(share));
     parts.push_back(fmt::format("{:3.0f}%", share * 100));
-    parts.push_back(fmt::format("{} of {}", format_bytes(figures.bytes_done), format_bytes(figures.bytes_total)));
+    parts.push_back(fmt::format("{} of {}", format_bytes(figures.bytes_done), format_bytes(total)));
   } else if (figures.bytes_done > 0) {
     parts.push_back(format_bytes(figures.bytes_done));
   } else if (figures.files_done > 0) {

@@ -3,6 +3,7 @@
 #include "cli/present.h"
 #include "cli/program.h"
 #include "cli/receiver_words.h"
+#include "cli/terminal.h"
 #include "cli/wal.h"
 #include "recovery/cluster.h"
 #include "source/postgres/receiver.h"
@@ -22,13 +23,20 @@ constexpr Duration kReportInterval = Duration::seconds(60);
 // its standard output is a service's log.
 class Reporter {
  public:
-  Reporter(Context& context, Clock& clock, std::string component)
-      : context_(context), clock_(clock), component_(std::move(component)) {}
+  Reporter(Context& context, Clock& clock, std::string component, std::string slot, std::string repository)
+      : context_(context),
+        clock_(clock),
+        component_(std::move(component)),
+        slot_(std::move(slot)),
+        repository_(std::move(repository)) {}
 
   void on_state(const postgres::ReceiverState& state) {
     const Duration now = clock_.monotonic();
-    const bool changed =
-        state.connected != last_.connected || state.trouble != last_.trouble || state.timeline != last_.timeline;
+    const bool is_refused = !state.not_stored.empty(), was_refused = !last_.not_stored.empty();
+    const bool changed = state.connected != last_.connected || state.trouble != last_.trouble ||
+                         state.timeline != last_.timeline || is_refused != was_refused ||
+                         state.store_is_full != last_.store_is_full;
+    if (was_refused && !is_refused) context_.say("{}  the repository takes WAL again", format_local(clock_.now()));
     if (changed || now - said_at_ >= kReportInterval) {
       say(state);
       said_at_ = now;
@@ -40,6 +48,7 @@ class Reporter {
  private:
   void say(const postgres::ReceiverState& state) {
     const std::string time = format_local(clock_.now());
+    if (!state.not_stored.empty()) say_not_stored(time, state);
     if (!state.trouble.empty()) {
       tell_trouble(context_, time, {component_, "postgres", state.trouble});
     } else if (!state.connected) {
@@ -52,9 +61,25 @@ class Reporter {
     std::fflush(stdout);
   }
 
+  // With --json and --quiet the events of the log say it (postgres.wal.not_stored).
+  void say_not_stored(const std::string& time, const postgres::ReceiverState& state) {
+    const std::string kept = fmt::format(
+        "the slot {} makes the server keep what comes (pg_wal grows: {} now), and loses it beyond "
+        "max_slot_wal_keep_size",
+        slot_, format_bytes(state.slot_kept_bytes));
+    if (state.store_is_full)
+      context_.say(
+          "{}  the disk of {} is full: no WAL is stored beyond {}; {}. Make room on that disk, and it goes on by "
+          "itself",
+          time, printable(repository_), state.stored.text(), kept);
+    else
+      context_.say("{}  no WAL is stored beyond {}: {}; {}", time, state.stored.text(),
+                   printable(one_line(state.not_stored)), kept);
+  }
+
   Context& context_;
   Clock& clock_;
-  const std::string component_;
+  const std::string component_, slot_, repository_;
   postgres::ReceiverState last_;
   Duration said_at_{};
 };
@@ -91,7 +116,7 @@ Result<void> run(Context& context, const ReceiveCommand& command) {
               options.synchronous ? fmt::format(", as synchronous standby '{}'", options.application_name) : "");
   std::fflush(stdout);
   Clock& clock = context.machine().clock;
-  Reporter reporter(context, clock, component->name);
+  Reporter reporter(context, clock, component->name, options.slot, workspace->stack().repository);
   const auto received = postgres::receive_wal(connection, *archive, clock, options, context.progress().stop,
                                               [&](const postgres::ReceiverState& state) { reporter.on_state(state); });
   const postgres::ReceiverState& state = reporter.last();

@@ -318,6 +318,12 @@ class Findings {
   std::string words_, hint_;
 };
 
+// Where bad pages are very many not each is named.
+size_t fault_count(const repo::Snapshot& snapshot) {
+  const auto count = snapshot.source.is_object() ? snapshot.source.value("bad_page_count", size_t{0}) : 0;
+  return std::max(snapshot.faults.size(), count);
+}
+
 }  // namespace
 
 Result<BackupReport> take_point(Workspace& workspace, const BackupOptions& options) {
@@ -331,7 +337,7 @@ Result<void> faults_of(const BackupReport& report) {
   const repo::Point& point = report.point;
   size_t pages = 0, files = 0;
   for (const repo::Snapshot& snapshot : point.snapshots) {
-    (snapshot.kind == "postgres" ? pages : files) += snapshot.faults.size();
+    (snapshot.kind == "postgres" ? pages : files) += fault_count(snapshot);
   }
   // The gravest first: its code is the error's.
   Findings findings;

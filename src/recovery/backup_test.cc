@@ -208,6 +208,10 @@ TEST(FaultsOf, APointSaysAllThatIsWrongWithIt) {
   EXPECT_EQ(faults.error().message(),
             "point aaaaaaaa was taken, but 2 pages of the database can't be trusted; without cache: it was away; with "
             "1 fault");
+  db.source = {{"bad_page_count", 2200}};
+  report.point.snapshots = {db};
+  EXPECT_EQ(faults_of(report).error().message(),
+            "point aaaaaaaa was taken, but 2200 pages of the database can't be trusted; without cache: it was away");
 }
 
 TEST_F(Backup, ACommandGetsAVariableWithASecretOnlyWhenItsWordsNameIt) {

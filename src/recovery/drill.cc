@@ -1,8 +1,10 @@
 #include "recovery/drill.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <map>
 
@@ -80,7 +82,8 @@ class Drill {
   Result<void> choose();
   Result<void> choose_at_random(RestoreRequest& restore);
   Result<void> make_places();
-  Result<void> check_scratch() const;
+  Result<void> check_way_of_server() const;
+  Result<void> prepare_scratch() const;
   Result<void> for_each(DrillPhase phase, const Work& work);
   Result<void> restore(Candidate& candidate);
   Result<void> destroy();
@@ -173,7 +176,6 @@ Result<void> Drill::choose() {
 
 Result<void> Drill::make_places() {
   FileSystem& fs = workspace_.machine().fs;
-  TRY(make_directories(fs, scratch_));
   TRY(fs.make_directory(directory_, 0755));
   for (const ComponentPlan& plan : plan_.components) {
     Candidate candidate;
@@ -187,7 +189,7 @@ Result<void> Drill::make_places() {
 
 // Some of the programs that check a cluster are the server's account's: what they can't get at
 // would look like bad data.
-Result<void> Drill::check_scratch() const {
+Result<void> Drill::check_way_of_server() const {
   const auto& components = workspace_.stack().components;
   const bool any = std::any_of(components.begin(), components.end(), [&](const ComponentConfig& component) {
     const auto& wanted = request_.components;
@@ -196,6 +198,16 @@ Result<void> Drill::check_scratch() const {
   });
   if (!any) return {};
   return postgres::check_way_into(workspace_.machine().fs, TRY(postgres::server_user(scratch_)), scratch_);
+}
+
+// Where nothing can be made nothing can be removed either: a marker would be there for ever.
+Result<void> Drill::prepare_scratch() const {
+  TRY(check_way_of_server());
+  auto made = make_directories(workspace_.machine().fs, scratch_);
+  if (made.ok() && ::faccessat(AT_FDCWD, scratch_.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    made = Error::from_errno(errno, fmt::format("can't make anything in {}", scratch_));
+  if (made.ok() || made.error().code() != ErrorCode::kPermission) return made;
+  return std::move(made).error().with_hint("name a directory that this account may write to: --scratch DIR");
 }
 
 // A component that fails is left out from there on, and the reason is a failed check of it.
@@ -397,7 +409,7 @@ Result<DrillOutcome> Drill::run() {
   TRY(sweep_drills(fs, clock_, request_.registry));
   id_ = random_id(workspace_.machine().random);
   scratch_ = resolved_path(source::scratch_directory(request_.scratch_directory));
-  TRY(check_scratch());
+  TRY(prepare_scratch());
   directory_ = join_path(scratch_, drill_directory_name(id_));
   began_ = clock_.now();
   marker_ = TRY(DrillMarker::create(fs, request_.registry, id_, directory_));

@@ -5,6 +5,7 @@
 #include "repo/log_store.h"
 #include "source/postgres/beside.h"
 #include "source/postgres/connection.h"
+#include "source/postgres/kept_wal.h"
 
 namespace holdfast::recovery {
 
@@ -78,6 +79,17 @@ void note_timeline_of_server(LogState& state) {
       state.slot->timeline, followed, state.slot->timeline));
 }
 
+// What the server still has, such as while the repository is full, is no loss yet.
+void note_what_will_come(LogState& state) {
+  if (!state.slot || !state.window.broken) return;
+  const auto restart = postgres::parse_lsn(state.slot->restart_lsn);
+  if (!restart.ok() || !postgres::is_kept_by_server(state.window.end, state.ranges, restart.value())) return;
+  state.window.notes.push_back(fmt::format(
+      "the server's slot still keeps the WAL from {} on: it is missing only until 'holdfast wal receive' has "
+      "stored it",
+      state.window.end.text()));
+}
+
 }  // namespace
 
 Result<std::vector<LogState>> log_states(Workspace& workspace, bool ask_server) {
@@ -92,6 +104,7 @@ Result<std::vector<LogState>> log_states(Workspace& workspace, bool ask_server) 
     LogState state = TRY_CONTEXT(state_of(workspace, *logs, points, stream, *name), "log {}", stream);
     if (ask_server && component != nullptr && component->kind == "postgres") state.slot = ask_slot(*component);
     note_timeline_of_server(state);
+    note_what_will_come(state);
     if (state.slot && state.slot->server_is_beside) state.window.notes.emplace_back(postgres::kStillBeside);
     states.push_back(std::move(state));
   }

@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 
+#include "base/inodes.h"
 #include "base/log.h"
 #include "recovery/apart.h"
 #include "recovery/redis_restore.h"
@@ -92,8 +93,8 @@ Result<void> rehearse_all(Workspace& workspace, const RestoreRequest& request, R
   return make_error(first->code(), "{}{}", first->clone().with_hint("").text(), further).with_hint(first->hint());
 }
 
-Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreRequest& request,
-                                            const ComponentPlan& plan) {
+Result<ComponentRestored> restore_by_kind(Workspace& workspace, const RestoreRequest& request,
+                                          const ComponentPlan& plan) {
   source::World world = workspace.world();
   const Duration began = world.clock.monotonic();
   ComponentRestored outcome;
@@ -119,6 +120,13 @@ Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreR
   outcome.took = world.clock.monotonic() - began;
   log_info("recovery.component.restored", {{"component", plan.component}, {"to", plan.to}, {"bytes", outcome.bytes}});
   return outcome;
+}
+
+Result<ComponentRestored> restore_component(Workspace& workspace, const RestoreRequest& request,
+                                            const ComponentPlan& plan) {
+  auto restored = restore_by_kind(workspace, request, plan);
+  if (restored.ok() || restored.error().code() != ErrorCode::kNoSpace || !is_out_of_inodes(plan.to)) return restored;
+  return std::move(restored).error().with_hint(hint_of_inodes(plan.to));
 }
 
 }  // namespace

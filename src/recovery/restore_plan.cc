@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "recovery/apart.h"
@@ -25,6 +26,22 @@ bool names_an_instant(const source::RestoreTarget& target) {
 // make a snapshot seem younger than its own time.
 int64_t whole_microseconds(Time time) { return time.ns / 1000; }
 bool not_after(Time instant, Time until) { return whole_microseconds(instant) <= whole_microseconds(until); }
+
+// What is there of the way to a directory must be directories.
+Result<void> check_no_file(const std::string& directory) {
+  std::string place = directory;
+  std::error_code ignored;
+  auto type = std::filesystem::status(place, ignored).type();
+  for (; type == std::filesystem::file_type::not_found && place != "/";
+       type = std::filesystem::status(place, ignored).type())
+    place = parent_path(place);
+  // What can't be looked at is left to the restore itself.
+  const bool is_other = std::filesystem::exists(std::filesystem::file_status(type)) &&
+                        type != std::filesystem::file_type::directory && type != std::filesystem::file_type::unknown;
+  if (!is_other) return {};
+  return make_error(ErrorCode::kRefused, "'{}' is no directory, and a restore goes into one", place)
+      .with_hint("name with --to a directory that is empty, or one that is not there yet");
+}
 
 // Plans one restore: PostgreSQL first, since its WAL may settle the instant that
 // the others are then chosen by.
@@ -318,6 +335,7 @@ class Planner {
     }
     if (!request_.to.empty()) {
       const std::string to = absolute_path(request_.to);
+      TRY(check_no_file(to));
       plan.to = components_.size() == 1 ? to : join_path(to, plan.component);
       return choose_archiving(plan);
     }

@@ -7,6 +7,7 @@
 #include "recovery/redis_component.h"
 #include "repo/point_dates.h"
 #include "source/postgres/beside.h"
+#include "source/postgres/kept_wal.h"
 #include "source/postgres/server_watch.h"
 #include "source/postgres/target.h"
 #include "source/redis/target.h"
@@ -91,9 +92,15 @@ Result<void> look_at_wal(Workspace& workspace, const std::vector<SnapshotRef>& r
     state.notes.push_back(
         fmt::format("its newest snapshot, of {}, is of timeline {}, which the server left; --point restores it",
                     format_local(newest.instant), facts.timeline));
-  if (window.broken)
-    state.notes.push_back(fmt::format("WAL is stored behind {} that can't be reached until there is a new point: {}",
-                                      format_local(*state.protected_until), *window.broken));
+  if (window.broken) {
+    auto archive = TRY(open_archive(workspace, newest.component, facts.system_id, facts.segment_bytes));
+    const bool will_come =
+        asked.ok() && postgres::is_kept_by_server(window.end, TRY(archive->ranges()), asked.value().slot_restart);
+    state.notes.push_back(fmt::format(
+        "WAL is stored behind {} that can't be reached until {}: {}", format_local(*state.protected_until),
+        will_come ? "the server's slot has given what is missing to 'holdfast wal receive'" : "there is a new point",
+        *window.broken));
+  }
   return {};
 }
 

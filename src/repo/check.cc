@@ -60,8 +60,14 @@ class Checker : private WalkSink {
       const auto digest = digest_of_name(damage.object);
       if (!digest.ok() || !stored_.contains(*digest)) continue;
       auto noted = note_damaged_pack(repository_.environment(), *digest);
+      if (noted.ok()) continue;
       // Where nothing may be written somebody else has to check.
-      if (!noted.ok() && noted.error().code() != ErrorCode::kPermission) return noted;
+      if (noted.error().code() == ErrorCode::kPermission) return {};
+      if (noted.error().code() != ErrorCode::kNoSpace) return noted;
+      report_.notes.emplace_back(
+          "the repository is full, and which packs are damaged could not be noted in it: make room and check again, so "
+          "that the next backup stores anew what it still has of them");
+      return {};
     }
     return {};
   }
@@ -238,6 +244,7 @@ class Checker : private WalkSink {
     progress_.phase = "checking logs";
     share_ = TRY(ReadShare::next(repository_, options_.read_data_percent));
     const auto logs = open_log_store(repository_);
+    TRY(add_up(*logs));
     const std::set<std::string> moving = TRY(moving_records());
     for (const std::string& stream : TRY(logs->streams())) {
       for (const LogStore::Info& record : TRY(logs->list(stream))) {
@@ -255,6 +262,22 @@ class Checker : private WalkSink {
         damage_.add(object, read.error());
       }
     }
+    return {};
+  }
+
+  // What will be read, before any of it is.
+  Result<void> add_up(LogStore& logs) {
+    if (options_.read_data_percent == 0) return {};
+    uint64_t bytes = 0;
+    for (const std::string& stream : TRY(logs.streams())) {
+      for (const LogStore::Info& record : TRY(logs.list(stream))) {
+        if (share_.takes(log_object_name(stream, record.name))) bytes += record.stored_bytes;
+      }
+    }
+    for (const auto& [digest, size_bytes] : stored_) {
+      if (share_.takes(digest)) bytes += size_bytes;
+    }
+    progress_.bytes_total = bytes;
     return {};
   }
 
@@ -301,13 +324,14 @@ class Checker : private WalkSink {
     progress_.phase = "reading data";
     std::vector<ObjectDigest> packs;
     for (const auto& [digest, size_bytes] : stored_) {
-      if (!share_.takes(digest)) continue;
-      packs.push_back(digest);
-      progress_.bytes_total += size_bytes;
+      if (share_.takes(digest)) packs.push_back(digest);
     }
     TRY(parallel_for(packs.size(), kThreads, [&](size_t i) { return check_pack(packs[i]); }));
     report_.bytes_read = bytes_read_;
-    return share_.finish(repository_);
+    auto finished = share_.finish(repository_);
+    if (finished.ok() || finished.error().code() != ErrorCode::kNoSpace) return finished;
+    report_.notes.emplace_back("the repository is full: the next check reads the same share of the data once more");
+    return {};
   }
 
   // The pack's bytes against its name, then every record, so that it is known which blocks are lost.
@@ -355,8 +379,14 @@ Result<CheckReport> check(Repository& repository, const CheckOptions& options, P
   RepositoryAccess& ours = access(repository);
   const auto lease = Lease::take(ours.environment(), {.kind = LeaseKind::kReader, .purpose = "check"});
   // Where nothing may be written nothing is collected either.
-  if (!lease.ok() && lease.error().code() != ErrorCode::kPermission) return lease.error().clone();
-  return Checker(ours, options, progress).run();
+  const bool is_full = !lease.ok() && lease.error().code() == ErrorCode::kNoSpace;
+  if (!lease.ok() && !is_full && lease.error().code() != ErrorCode::kPermission) return lease.error().clone();
+  CheckReport report = TRY(Checker(ours, options, progress).run());
+  if (is_full)
+    report.notes.emplace_back(
+        "the repository is full: there was no room for a lease. What a prune took away at the same time is told as "
+        "damage");
+  return report;
 }
 
 }  // namespace holdfast::repo

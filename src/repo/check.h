@@ -25,8 +25,9 @@ struct CheckReport {
   uint64_t objects = 0, packs = 0, blocks = 0, points = 0, records = 0;
   uint64_t bytes_read = 0;
   uint64_t garbage_packs = 0,
-           garbage_bytes = 0;  // referred to by no point: no error; 0 beside damage, when it can't be told
-  std::vector<Damage> damage;  // empty: clean
+           garbage_bytes = 0;      // referred to by no point: no error; 0 beside damage, when it can't be told
+  std::vector<Damage> damage;      // empty: clean
+  std::vector<std::string> notes;  // what could not be done where the store is full
 };
 
 Result<CheckReport> check(Repository& repository, const CheckOptions& options, Progress& progress);

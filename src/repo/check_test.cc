@@ -84,6 +84,17 @@ class CheckTest : public testing::Test {
   std::map<PointId, std::vector<TestFile>> files_;
 };
 
+TEST_F(CheckTest, what_is_read_is_what_was_added_up_before) {
+  fill();
+  Progress progress;
+  ASSERT_TRUE(check(*repository_, {.read_data_percent = 100}, progress).ok());
+  EXPECT_GT(progress.bytes_total, 50'000u);
+  EXPECT_EQ(progress.bytes_done, progress.bytes_total);
+  ASSERT_TRUE(explain(*repository_, "", progress).ok());
+  EXPECT_EQ(progress.bytes_total, 0u);
+  EXPECT_EQ(progress.bytes_done, 0u);
+}
+
 TEST_F(CheckTest, a_whole_repository_is_clean) {
   fill();
   for (const int percent : {0, 100}) {

@@ -181,6 +181,10 @@ void complete_keys(RepositoryAccess& repository, Lease& lease, CollectReport& re
     report.notes.push_back("the second copy of a key could not be made: " + completed.error().text());
 }
 
+bool is_not_writable(const Error& error) {
+  return error.code() == ErrorCode::kPermission || error.code() == ErrorCode::kNoSpace;
+}
+
 }  // namespace
 
 Result<CollectReport> collect(Repository& repository, const CollectOptions& options, Progress& progress) {
@@ -193,14 +197,23 @@ Result<CollectReport> collect(Repository& repository, const CollectOptions& opti
   LeaseOptions lease_options;
   lease_options.kind = options.dry_run ? LeaseKind::kReader : LeaseKind::kCollector;
   lease_options.purpose = options.dry_run ? "dry run of a collection" : "collection";
-  const auto lease = TRY(Lease::take(ours.environment(), lease_options));
-  CollectPlan plan = TRY(plan_collection(ours, options, visibility_margin, lease->info().id, progress));
+  std::unique_ptr<Lease> lease;
+  std::string no_lease;
+  if (auto taken = Lease::take(ours.environment(), lease_options); taken.ok()) {
+    lease = std::move(taken).value();
+  } else {
+    // A dry run takes nothing away: it may look where nothing can be written, too.
+    if (!options.dry_run || !is_not_writable(taken.error())) return std::move(taken).error();
+    no_lease = "a prune at the same time would not wait for this dry run: " + taken.error().message();
+  }
+  CollectPlan plan = TRY(plan_collection(ours, options, visibility_margin, lease ? lease->info().id : "", progress));
+  if (!lease) plan.report.notes.push_back(std::move(no_lease));
   if (!options.dry_run) {
     TRY(Collector(ours, *lease, plan, visibility_margin, progress).run());
     TRY(lease->ensure_held(Lease::kCommitMargin));
     complete_keys(ours, *lease, plan.report);
   }
-  TRY(lease->release());
+  if (lease) TRY(lease->release());
   log_info("repo.collected", {{"packs_deleted", plan.report.packs_deleted},
                               {"bytes_deleted", plan.report.bytes_deleted},
                               {"packs_tombstoned", plan.report.packs_tombstoned}});

@@ -340,7 +340,9 @@ Result<std::vector<Touched>> explain(Repository& repository, const std::string& 
     objects.clear();
     for (const Damage& damage : TRY(check(repository, {.read_data_percent = 100}, progress)).damage)
       objects.insert(damage.object);
+    progress.bytes_total = progress.bytes_done = 0;
   }
+  progress.phase = "finding what is touched";
   return Explainer(access(repository), progress).run(objects);
 }
 

@@ -211,8 +211,11 @@ Result<std::unique_ptr<Lease>> Lease::take(Environment& environment, const Lease
 }
 
 Lease::~Lease() {
+  const bool was_made = !info_.object.empty();
   const auto released = release();
-  if (!released.ok())
+  // Where nothing may be written nothing was made.
+  const bool is_nothing_left = !was_made && !released.ok() && released.error().code() == ErrorCode::kPermission;
+  if (!released.ok() && !is_nothing_left)
     log_warn("repo.lease.not_released", {{"lease", info_.object}, {"error", released.error().text()}});
 }
 

@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 
+#include "base/inodes.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "store/descriptor_cache.h"
@@ -117,6 +118,8 @@ class LocalStore final : public ObjectStore {
   // time that it gives to a new file.
   Result<Time> server_time() override {
     auto stamped = as_owner<Time>([&] { return stamp(); });
+    if (!stamped.ok() && stamped.error().code() == ErrorCode::kNoSpace)
+      stamped = as_owner<Time>([&] { return touch(); });
     if (stamped.ok()) return stamped;
     if (stamped.error().code() != ErrorCode::kPermission) return stamped;
     return system_clock().now();  // readable only: nobody can hold a lease here, the machine's clock will do
@@ -179,6 +182,7 @@ class LocalStore final : public ObjectStore {
     const bool is_full = error.code() == ErrorCode::kNoSpace;
     error = std::move(error).with_context(fmt::format("can't store object {}", name));
     if (!is_full) return error;
+    if (is_out_of_inodes(directory_)) return std::move(error).with_hint(hint_of_inodes(directory_));
     return std::move(error).with_hint(
         fmt::format("make room on the file system of '{}'; what is stored stays as it is", directory_));
   }
@@ -255,6 +259,13 @@ class LocalStore final : public ObjectStore {
     ignore(file->close(), "nothing was written");
     TRY(fs_.remove_file(path));
     return modified_of(TRY(std::move(status)));
+  }
+
+  // The same clock, where there is no room for a new file: nothing reads the directory's time.
+  Result<Time> touch() {
+    const auto directory = TRY(fs_.open(directory_, {}));
+    if (::futimens(directory->descriptor(), nullptr) != 0) return Error::from_errno(errno, directory_);
+    return modified_of(TRY(directory->stat()));
   }
 
   Result<std::shared_ptr<OpenObject>> open(std::string_view name, bool keep) {

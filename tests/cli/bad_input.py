@@ -1,12 +1,13 @@
 """Bad input: each a clear message and its exit status, and nothing changed."""
 import errno
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import unittest
 
-from harness import (ALREADY_EXISTS, CONFIG, INCOMPLETE, IO, NEWER_FORMAT, NO_REPOSITORY, NO_SPACE, NOT_FOUND, PERMISSION, REFUSED, TARGET_NOT_EMPTY,
+from harness import (ALREADY_EXISTS, CONFIG, DAMAGED, INCOMPLETE, IO, NEWER_FORMAT, NO_REPOSITORY, NO_SPACE, NOT_FOUND, PERMISSION, REFUSED, TARGET_NOT_EMPTY,
                      PROGRAM, UNREACHABLE, USAGE, WRONG_PASSPHRASE, Case, as_user, is_root)
 
 
@@ -262,6 +263,57 @@ class BadInput(Case):
         self.assertIn(f"warning: every account of this machine can read the passphrase in {path}: chmod 600 '{path}'", said)
         self.assertIn("warning: every account", self.holdfast("points", "--json").err)
 
+    def test_a_passphrase_for_everybody_behind_a_link_is_warned_of(self):
+        self.make_stack()
+        path = self.scratch / "pass"
+        path.rename(self.scratch / "elsewhere")
+        path.symlink_to("elsewhere")
+        self.assertEqual(self.holdfast("points").err, "")
+        path.chmod(0o644)
+        self.assertIn(f"warning: every account of this machine can read the passphrase in {path}: chmod 600 '{path}'",
+                      " ".join(self.holdfast("points").err.split()))
+
+    def test_a_restore_is_not_held_up_by_what_a_dead_drill_left(self):
+        self.make_stack()
+        left = self.scratch / "holdfast-drill-0123456789abcdef"
+        left.mkdir()
+        drills = self.scratch / "drills"
+        drills.mkdir(exist_ok=True)
+        (drills / "0123456789abcdef.lock").touch()
+        marker = drills / "0123456789abcdef.json"
+        marker.write_text(json.dumps({"directory": str(left), "phase": "restore", "processes": []}))
+        self.assertEqual(self.holdfast("restore", "--to", self.scratch / "out").err, "")
+        self.holdfast("wal", "get", "000000010000000000000001", "out", expect=None)
+        self.assertTrue(left.exists() and marker.exists())
+        self.holdfast("points")
+        self.assertFalse(left.exists() or marker.exists())
+
+    @unittest.skipUnless(is_root(), "needs another account to be refused by")
+    def test_a_drill_where_nothing_can_be_made_leaves_no_marker(self):
+        self.make_data()
+        self.write_config()
+        for path in (self.scratch, self.config, self.scratch / "pass"):
+            shutil.chown(path, "nobody")
+        self.holdfast("init", prefix=as_user("nobody"))
+        self.holdfast("backup", prefix=as_user("nobody"))
+        locked = self.scratch / "locked"
+        (locked / "scratch").mkdir(parents=True)
+        for place, mode in ((locked, 0o700), (locked / "scratch", 0o700), (locked, 0o755)):
+            locked.chmod(mode)
+            self.refuse("drill", "--scratch", place, status=PERMISSION, says="ermission denied", prefix=as_user("nobody"),
+                        hint="name a directory that this account may write to: --scratch DIR")
+            self.assertEqual(list((self.scratch / "drills").glob("*.lock")), [])
+            self.assertEqual(self.holdfast("points", prefix=as_user("nobody")).err, "")
+
+    def test_a_restore_to_a_file_says_so(self):
+        self.make_stack()
+        plain = self.scratch / "plain"
+        plain.touch()
+        for to in (plain, plain / "below"):
+            for more in ((), ("--dry-run",), ("--delta",)):
+                self.refuse("restore", "--to", to, *more, status=REFUSED, says=f"'{plain}' is no directory, and a restore goes into one",
+                            hint="name with --to a directory that is empty, or one that is not there yet")
+
     def test_a_log_level_that_is_none_is_warned_of(self):
         self.make_stack(backup=False)
         said = " ".join(self.holdfast("points", environment={"HOLDFAST_LOG": "nonsense"}).err.split())
@@ -298,6 +350,20 @@ class BadInput(Case):
         (fault,) = document["components"][0]["captured_faults"]
         self.assertIn("a.txt", fault)
 
+    @unittest.skipUnless(is_root(), "needs another account to be refused by")
+    def test_of_many_faults_a_backup_shows_the_first(self):
+        self.make_data()
+        self.write_config()
+        for path in (self.scratch, self.config, self.scratch / "pass"):
+            shutil.chown(path, "nobody")
+        for number in range(25):
+            (self.data / f"file{number:02}").touch(0)
+        self.holdfast("init", prefix=as_user("nobody"))
+        outcome = self.holdfast("backup", prefix=as_user("nobody"), expect=INCOMPLETE)
+        self.assertEqual(outcome.out.count("fault: data: "), 20)
+        self.assertIn("fault: data: and more: 'holdfast points --json' has the list", outcome.out)
+        self.assertEqual(len(self.holdfast("points", "--json").json()["points"][0]["components"][0]["faults"]), 25)
+
     @unittest.skipUnless(is_root(), "needs to mount a small file system")
     def test_disk_too_small(self):
         self.make_stack()
@@ -307,12 +373,14 @@ class BadInput(Case):
             self.skipTest("can't mount here")
         self.addCleanup(subprocess.run, ["umount", small], check=False)
         self.refuse("restore", "--to", small, status=NO_SPACE, says="space")
+        subprocess.run(["mount", "-o", "remount,size=16m,nr_inodes=2", small], check=True)
+        self.assertIn(f"hint: there is room for bytes, but the file system of '{small}' takes no more files: its inodes are used up (df -i)",
+                      self.holdfast("restore", "--to", small, expect=NO_SPACE).err)
 
-    @unittest.skipUnless(is_root(), "needs to mount a small file system")
-    def test_prune_on_a_full_disk_says_how_to_make_room(self):
+    def make_repository_on_small_disk(self):
         small = self.scratch / "small"
         small.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", small], capture_output=True, check=False).returncode != 0:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,nr_inodes=500", "tmpfs", small], capture_output=True, check=False).returncode != 0:
             self.skipTest("can't mount here")
         self.addCleanup(subprocess.run, ["umount", "--lazy", small], check=False)
         self.repository = small / "repository"
@@ -322,6 +390,9 @@ class BadInput(Case):
         for _ in range(4):
             (self.data / "large").write_bytes(os.urandom(2 << 20))
             self.holdfast("backup")
+        return small
+
+    def fill(self, small):
         ballast = small / "ballast"
         with open(ballast, "wb", buffering=0) as file:
             try:
@@ -329,6 +400,51 @@ class BadInput(Case):
                     pass
             except OSError as error:
                 self.assertEqual(error.errno, errno.ENOSPC)
+        return ballast
+
+    def use_up_inodes(self, small):
+        (small / "many").mkdir()
+        with self.assertRaises(OSError) as raised:
+            for number in range(1000):
+                (small / "many" / str(number)).touch()
+        self.assertEqual(raised.exception.errno, errno.ENOSPC)
+
+    @unittest.skipUnless(is_root(), "needs to mount a small file system")
+    def test_what_only_reads_does_so_on_a_full_disk_and_on_a_read_only_one(self):
+        small = self.make_repository_on_small_disk()
+
+        def read_all():
+            for words in (("points",), ("latest",), ("stats",), ("log",), ("restore", "--to", self.scratch / "out", "--dry-run"), ("drill", "--list")):
+                self.holdfast(*words)
+            checked = self.holdfast("check", "--read-data")
+            self.assertIn("no damage found", checked.out)
+            planned = self.holdfast("prune", "--dry-run")
+            self.assertIn("4 points: 3 would be removed, 1 kept", planned.out)
+            self.assertIn("note: a prune at the same time would not wait for this dry run: the repository at", " ".join(planned.out.split()))
+            return " ".join(checked.err.split())
+
+        self.fill(small)
+        self.use_up_inodes(small)
+        self.assertIn("warning: the repository is full: there was no room for a lease. "
+                      "What a prune took away at the same time is told as damage", read_all())
+        subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+        self.assertEqual(read_all(), "")
+
+    @unittest.skipUnless(is_root(), "needs to mount a small file system")
+    def test_damage_is_found_on_a_full_disk_and_said_to_be_not_noted(self):
+        small = self.make_repository_on_small_disk()
+        pack = max(self.repository.glob("packs/**/*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+        with open(pack, "r+b") as file:
+            file.seek(pack.stat().st_size // 2)
+            file.write(b"damage")
+        self.fill(small)
+        outcome = self.holdfast("check", "--read-data", expect=DAMAGED)
+        self.assertIn("which packs are damaged could not be noted in it: make room and check again", " ".join(outcome.err.split()))
+
+    @unittest.skipUnless(is_root(), "needs to mount a small file system")
+    def test_prune_on_a_full_disk_says_how_to_make_room(self):
+        small = self.make_repository_on_small_disk()
+        ballast = self.fill(small)
         newest = self.holdfast("latest").out
         outcome = self.holdfast("prune", "--grace", "0s", expect=NO_SPACE)
         self.assertIn("hint: what goes is marked before it is deleted, which takes a few hundred KiB: make that room on the repository's disk, "

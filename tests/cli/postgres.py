@@ -1,4 +1,5 @@
 """PostgreSQL through the command line, on a private cluster."""
+import errno
 import os
 import shutil
 import signal
@@ -693,6 +694,66 @@ class Postgres(Case):
         self.server.stop(mode="immediate")
         self.as_server("restore", "--to", self.scratch / "out")
         self.assertEqual(self.restored_value(self.scratch / "out", "select count(*) from t"), "1000")
+
+    def receive(self, log):
+        receiver = Background([*self.server.prefix, self.program(), "--config", self.config, "wal", "receive"], log)
+        self.addCleanup(receiver.process.kill)
+        wait_until("the slot", lambda: self.server.sql("select coalesce(bool_or(active), false) from pg_replication_slots") == "t")
+        return receiver
+
+    @unittest.skipUnless(is_root(), "needs to mount a small file system")
+    def test_a_full_repository_is_told_of_by_the_receiver_and_so_is_its_end(self):
+        small = self.scratch / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", small], capture_output=True, check=False).returncode != 0:
+            self.skipTest("can't mount here")
+        self.addCleanup(subprocess.run, ["umount", "--lazy", small], check=False)
+        subprocess.run(["cp", "-a", self.repository, small / "repository"], check=True)
+        self.config.write_text(self.config.read_text().replace(str(self.repository), str(small / "repository")))
+        self.server.sql("create table t (n int)")
+        self.as_server("backup")
+        log = self.scratch / "receive.log"
+        receiver = self.receive(log)
+        said = lambda: " ".join(log.read_text().split())
+        ballast = small / "ballast"
+        with open(ballast, "wb", buffering=0) as file:
+            try:
+                while file.write(b"x" * 4096):
+                    pass
+            except OSError as error:
+                self.assertEqual(error.errno, errno.ENOSPC)
+        self.server.sql("insert into t select generate_series(1, 100000)")
+        wait_until("the words", lambda: f"the disk of {small}/repository is full: no WAL is stored beyond " in said())
+        self.assertIn("the slot holdfast_db makes the server keep what comes (pg_wal grows: ", said())
+        self.assertIn("Make room on that disk, and it goes on by itself", said())
+        self.assertNotIn("takes WAL again", said())
+        for words in (("stats",), ("log",), ("check",)):
+            self.as_server(*words)
+        ballast.unlink()
+        wait_until("the end of it", lambda: "the repository takes WAL again" in said())
+        self.assertEqual(receiver.end(), 0, said())
+
+    def test_what_the_slot_still_keeps_is_not_called_lost(self):
+        self.server.sql("alter system set archive_command = 'false'")
+        self.server.sql("select pg_reload_conf()")
+        self.server.sql("create table t (n int)")
+        self.as_server("backup")
+        receiver = self.receive(self.scratch / "receive.log")
+        self.server.sql("insert into t values (1)")
+        self.assertEqual(receiver.end(), 0)
+        for number in range(3):
+            self.server.sql(f"insert into t values ({number})")
+            segment = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+            self.server.sql("select pg_switch_wal()")
+        self.as_server("wal", "push", self.server.data / "pg_wal" / segment)
+        log = self.as_server("log", "--json").json()["logs"][0]
+        self.assertEqual(len(log["window"]["gaps"]), 1)
+        self.assertRegex(log["window"]["notes"][-1], "the server's slot still keeps the WAL from [0-9A-F/]+ on: "
+                         "it is missing only until 'holdfast wal receive' has stored it")
+        notes = self.as_server("stats", "--json").json()["components"][0]["notes"]
+        self.assertIn("that can't be reached until the server's slot has given what is missing to 'holdfast wal receive': ", notes[-1])
+        self.server.sql("select pg_drop_replication_slot('holdfast_db')")
+        self.assertIn("until there is a new point: ", self.as_server("stats", "--json").json()["components"][0]["notes"][-1])
 
     def test_boot_runs_assertions(self):
         self.config.write_text(self.config.read_text().replace("rpo: 5m", 'assertions: [{name: enough rows, sql: "select count(*) > 10 from t"}]'))

@@ -1,4 +1,6 @@
 """Redis through the command line: points, the log and its receiver, on private servers."""
+import errno
+import os
 import shutil
 import signal
 import socket
@@ -8,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from harness import (CONFIG, NOT_FOUND, PERMISSION, PROGRAM, UNAVAILABLE, UNREACHABLE, USAGE, Background, Case,
-                     wait_until)
+                     is_root, wait_until)
 
 
 def free_port():
@@ -173,6 +175,34 @@ class Redis(Case):
         text = self.holdfast("log").out
         self.assertIn("cache (Redis):", text)
         self.assertIn("received late from", text)
+
+    @unittest.skipUnless(is_root(), "needs to mount a small file system")
+    def test_a_full_repository_is_told_of_by_the_receiver_and_so_is_its_end(self):
+        small = self.scratch / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", small], capture_output=True, check=False).returncode != 0:
+            self.skipTest("can't mount here")
+        self.addCleanup(subprocess.run, ["umount", "--lazy", small], check=False)
+        self.repository = small / "repository"
+        self.make_redis_stack()
+        self.holdfast("backup")
+        receiver = self.receive()
+        self.write_and_wait(("SET", "a", "1"))
+        ballast = small / "ballast"
+        with open(ballast, "wb", buffering=0) as file:
+            try:
+                while file.write(b"x" * 4096):
+                    pass
+            except OSError as error:
+                self.assertEqual(error.errno, errno.ENOSPC)
+        self.server.run("SET", "b", os.urandom(20000))
+        said = lambda: " ".join(receiver.log.read_text().split())
+        wait_until("the words", lambda: f"the disk of {self.repository} is full: nothing is stored beyond offset " in said())
+        self.assertIn("Make room on that disk, and it goes on by itself", said())
+        self.assertNotIn("takes commands again", said())
+        ballast.unlink()
+        wait_until("the end of it", lambda: "the repository takes commands again" in said())
+        self.assertEqual(receiver.end(), 0, said())
 
     def test_a_server_that_is_away_is_told_of_at_once(self):
         self.make_redis_stack()

@@ -170,7 +170,9 @@ class Runbooks(RunbookCase):
         self.holdfast("backup")
         self.runbook("run", "--target", "another-host", expect=REFUSED)
         self.assertEqual(self.effect("wipe"), [])
-        outcome = self.runbook("run", "--target", host)
+        # The repository is opened more than once; what is wrong with the environment is said once.
+        outcome = self.runbook("run", "--target", host, environment={"HOLDFAST_LOG": "nonsense"})
+        self.assertEqual(outcome.err.count("HOLDFAST_LOG is"), 1, outcome.err)
         self.assertIn("read whole and right", outcome.out)
         self.assertEqual(self.effect("wipe"), ["1"])
 

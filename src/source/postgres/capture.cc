@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/places.h"
 #include "source/postgres/backup_session.h"
+#include "source/postgres/bad_pages.h"
 #include "source/postgres/base_backup.h"
 #include "source/postgres/beside.h"
 #include "source/postgres/capture_files.h"
@@ -418,7 +419,7 @@ Result<repo::Snapshot> Capture::finish() {
   repo::TreeWriter tree(session_);
   TRY(entries_.drain([&](const repo::Entry& entry) { return tree.add(entry); }));
   source_.segment_pages = facts_.segment_pages;
-  source_.bad_pages = totals_.bad;
+  source_.bad_pages = named_of(totals_.bad);
   source_.torn_pages = totals_.torn;
   repo::Snapshot snapshot;
   snapshot.component = options_.component;
@@ -430,10 +431,9 @@ Result<repo::Snapshot> Capture::finish() {
   snapshot.files = totals_.files;
   snapshot.incremental = previous_ != nullptr;
   snapshot.faults = faults_;
-  for (const FilePageProblem& page : totals_.bad) {
-    snapshot.faults.push_back(fmt::format("bad page: {}, block {}: {}", page.path, page.page.block, page.page.problem));
-  }
+  for (std::string& fault : faults_of(totals_.bad)) snapshot.faults.push_back(std::move(fault));
   snapshot.source = to_json(source_);
+  snapshot.source["bad_page_count"] = totals_.bad.size();
   snapshot.took = world_.clock.monotonic() - began_monotonic_;
   return snapshot;
 }

@@ -218,6 +218,7 @@ TEST_F(CaptureCases, Case16BadPagesAreReportedByRelationAndBlockEachTime) {
                                       "bad page: base/1/999999, block 11: checksum is wrong"}));
   EXPECT_EQ(snapshot.value().source["bad_pages"][1],
             nlohmann::json({{"path", kName}, {"relation", 999999}, {"block", 7}, {"problem", "header is not valid"}}));
+  EXPECT_EQ(snapshot.value().source["bad_page_count"], 3);
   auto again = rig_->capture(*cluster_, &snapshot.value());
   ASSERT_OK(again);
   EXPECT_EQ(again.value().faults.size(), 3u);

@@ -566,6 +566,9 @@ void Receiver::report(bool now) {
   state_.parts = counts.parts;
   state_.segments = counts.segments;
   state_.store_retries = counts.retries;
+  const auto trouble = sink_.trouble();
+  state_.not_stored = trouble ? trouble->text() : "";
+  state_.store_is_full = trouble && trouble->code() == ErrorCode::kNoSpace;
   if (on_state_) on_state_(state_);
 }
 

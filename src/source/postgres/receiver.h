@@ -39,6 +39,8 @@ struct ReceiverState {
   std::string slot_status;
   std::string slot_warning;  // what the slot may do to the server, "" when nothing
   std::string trouble;       // "" when all is well
+  std::string not_stored;    // why what was received can't be stored now, "" when it can
+  bool store_is_full = false;
   uint64_t lag_bytes() const { return server_end > stored ? server_end.value - stored.value : 0; }
 };
 

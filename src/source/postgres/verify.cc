@@ -235,7 +235,7 @@ Result<source::VerifyReport> OfflineVerifier::run() {
   report_.details = {{"method", "offline"},
                      {"pages", pages_},
                      {"torn_pages", source_.torn_pages.size()},
-                     {"bad_pages_at_capture", source_.bad_pages.size()}};
+                     {"bad_pages_at_capture", snapshot_.source.value("bad_page_count", source_.bad_pages.size())}};
   return std::move(report_);
 }
 

@@ -140,6 +140,12 @@ std::optional<Error> WalSink::failure() const {
   return failure_->clone();
 }
 
+std::optional<Error> WalSink::trouble() const {
+  std::lock_guard lock(mutex_);
+  if (refused_.empty()) return std::nullopt;
+  return refused_.begin()->second.clone();
+}
+
 WalSink::Counts WalSink::counts() const {
   std::lock_guard lock(mutex_);
   return counts_;
@@ -194,6 +200,7 @@ void WalSink::store_until_done(Task& task, std::stop_token stop) {
       on_stored_();
       return;
     }
+    refused_.insert_or_assign(&task, std::move(stored).error());
     changed_.wait_for(lock, stop, std::chrono::nanoseconds(pause.ns), [] { return false; });
     if (stop.stop_requested()) return;
     pause = std::min(Duration{pause.ns * 2}, options_.retry_limit);
@@ -204,6 +211,7 @@ void WalSink::store_until_done(Task& task, std::stop_token stop) {
 void WalSink::finish(Task& task) {
   {
     std::lock_guard lock(mutex_);
+    refused_.erase(&task);
     task.done = true;
     (task.whole ? counts_.segments : counts_.parts)++;
     while (!tasks_.empty() && tasks_.front().done) {

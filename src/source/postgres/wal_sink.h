@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -53,6 +54,7 @@ class WalSink {
 
   Lsn stored() const;
   std::optional<Error> failure() const;  // storing more is of no use
+  std::optional<Error> trouble() const;  // why something was not stored at the last try
   struct Counts {
     uint64_t parts = 0, segments = 0, retries = 0;
   };
@@ -97,7 +99,8 @@ class WalSink {
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<Task> tasks_;  // in order of position
+  std::map<const Task*, Error> refused_;  // what could not be stored yet, and why
+  std::deque<Task> tasks_;                // in order of position
   Lsn stored_;
   std::optional<Error> failure_;
   Counts counts_;

@@ -106,6 +106,12 @@ std::optional<Error> LogSink::failure() const {
   return failure_->clone();
 }
 
+std::optional<Error> LogSink::trouble() const {
+  std::lock_guard lock(mutex_);
+  if (!trouble_) return std::nullopt;
+  return trouble_->clone();
+}
+
 LogSink::Counts LogSink::counts() const {
   std::lock_guard lock(mutex_);
   return counts_;
@@ -125,6 +131,7 @@ void LogSink::store_loop(std::stop_token stop) {
     {
       std::lock_guard lock(mutex_);
       stored_ = record->to;
+      trouble_.reset();
       counts_.covered_until = record->last;
       counts_.records++;
     }
@@ -149,6 +156,7 @@ bool LogSink::store_until_done(const CommandLog::Record& record, std::stop_token
       changed_.notify_all();
       return false;
     }
+    trouble_ = std::move(stored).error();
     changed_.wait_for(lock, stop, std::chrono::nanoseconds(pause.ns), [] { return false; });
     pause = std::min(Duration{pause.ns * 2}, options_.retry_limit);
   }

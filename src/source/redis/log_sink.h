@@ -24,7 +24,7 @@ struct LogSinkOptions {
 // What fails to be stored is tried again for as long as it takes, except where trying
 // again is of no use (failure()). Holds at most a few records: when full(), do not append.
 // The log is the thread's between begin() and the next drain() that succeeds.
-// All but stored(), failure() and counts() is for one thread.
+// All but stored(), failure(), trouble() and counts() is for one thread.
 class LogSink {
  public:
   LogSink(CommandLog& log, Clock& clock, const LogSinkOptions& options);
@@ -52,6 +52,7 @@ class LogSink {
 
   uint64_t stored() const;  // offset
   std::optional<Error> failure() const;
+  std::optional<Error> trouble() const;  // why what is due was not stored at the last try
   struct Counts {
     uint64_t records = 0;
     std::optional<Time> covered_until;
@@ -88,6 +89,7 @@ class LogSink {
   std::deque<CommandLog::Record> tasks_;  // the first is being stored
   uint64_t stored_ = 0;
   Counts counts_;
+  std::optional<Error> trouble_;
   std::optional<Error> failure_;
   std::jthread thread_;  // last: it uses the others
 };

@@ -499,6 +499,9 @@ void Receiver::report(bool now) {
   state_.stored = sink_.stored();
   state_.records = counts.records;
   state_.covered_until = counts.covered_until;
+  const auto trouble = sink_.trouble();
+  state_.not_stored = trouble ? trouble->text() : "";
+  state_.store_is_full = trouble && trouble->code() == ErrorCode::kNoSpace;
   on_state_(state_);
 }
 

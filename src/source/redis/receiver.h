@@ -34,6 +34,8 @@ struct ReceiverState {
   uint64_t snapshots = 0, links = 0, gaps = 0;
   std::optional<Time> covered_until;  // all that came by then is stored
   std::string trouble;                // "" when all is well
+  std::string not_stored;             // why what was received can't be stored now, "" when it can
+  bool store_is_full = false;
 };
 
 // Takes the RDB that comes behind a full answer and commits it as a recovery point.

@@ -1,0 +1,32 @@
+#include "base/inodes.h"
+
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+
+#include <cerrno>
+
+#include "base/filesystem.h"
+
+namespace holdfast {
+
+bool is_out_of_inodes(const std::string& path) {
+  std::string place = absolute_path(path);
+  struct statvfs figures;
+  int outcome = ::statvfs(place.c_str(), &figures);
+  while (outcome != 0 && errno == ENOENT && place != "/") {
+    place = parent_path(place);
+    outcome = ::statvfs(place.c_str(), &figures);
+  }
+  // A file system that makes inodes as it needs them tells of none at all.
+  return outcome == 0 && figures.f_files > 0 && figures.f_favail == 0 && figures.f_bavail > 0;
+}
+
+std::string hint_of_inodes(const std::string& path) {
+  return fmt::format(
+      "there is room for bytes, but the file system of '{}' takes no more files: its inodes are used up (df -i). "
+      "Remove "
+      "files there, or use another file system",
+      path);
+}
+
+}  // namespace holdfast
