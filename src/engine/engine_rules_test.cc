@@ -63,6 +63,30 @@ TEST(Rules, ThePointIsReadThatTheRestoreUses) {
   EXPECT_EQ(rig.proofs.wanted.point, "");
 }
 
+TEST(Rules, EachPointThatAStepReliesOnIsProven) {
+  Rig rig;
+  Step& wipe = destroying(rig);
+  wipe.component = "db";
+  wipe.point = "3f0a91c2";
+  WantedPoint also;
+  also.point = "77c1";
+  also.components = {"www"};
+  wipe.also_restored_from = {also};
+  rig.options.target_host = "db1";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.proofs.proofs, 2);
+  EXPECT_EQ(rig.proofs.wanted, also);
+  EXPECT_EQ(rig.log.told("point.verified").size(), 2u);
+  // And is not read again while it is known.
+  Rig second;
+  second.plan = rig.plan;
+  second.options.target_host = "db1";
+  second.runner.fates["wipe"] = {second.runner.ended(1)};
+  EXPECT_FALSE(second.drive().ok());
+  ASSERT_TRUE(second.drive().ok());
+  EXPECT_EQ(second.proofs.proofs, 2);
+}
+
 TEST(Rules, AnInstantThatMovesIsProvenAnew) {
   Rig rig;
   destroying(rig).at = "10 minutes ago";
