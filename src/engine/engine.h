@@ -78,6 +78,9 @@ class Engine {
   void begin_undoing();
   Result<void> check_settlements() const;
   Result<void> check_lost_attempts() const;
+  std::set<std::string> passed_over() const;
+  bool answer_may_be_lost(const Step& step) const;
+  std::string with_loss(const Step& step, std::string words) const;
   void take_up_lost_attempts();
   Result<void> settle_as_told(const std::string& id, const std::string& as);
   Result<void> give_up_orphan(const std::string& id, bool kill);

@@ -30,7 +30,7 @@ Result<bool> Engine::is_approved(const Step& step) {
   if (!state_.step(step.id).approved_by.empty()) return true;
   Question question{Question::Kind::kApprove,
                     &step,
-                    fmt::format("{} has to approve step {}: {}", step.approve, step.id, step.title),
+                    with_loss(step, fmt::format("{} has to approve step {}: {}", step.approve, step.id, step.title)),
                     {},
                     {"yes", "skip", "stop"}};
   if (!step.prose.empty()) question.details.push_back(step.prose);
@@ -49,7 +49,8 @@ Result<bool> Engine::is_approved(const Step& step) {
     return true;
   } else {
     stop_run("needs-person",
-             make_error(ErrorCode::kNeedsPerson, "step {} waits for the approval of {}", step.id, step.approve));
+             make_error(ErrorCode::kNeedsPerson, "{}",
+                        with_loss(step, fmt::format("step {} waits for the approval of {}", step.id, step.approve))));
   }
   return false;
 }
