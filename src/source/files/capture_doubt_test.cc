@@ -122,3 +122,5 @@ TEST_F(CaptureDoubtTest, TimesThatAnotherMachineGivesAreTrustedLater) {
 
 }  // namespace
 }  // namespace holdfast::files
+  ASSERT_EQ(symlink("/nowhere/at/all", (source + "/link").c_str()), 0);
+  EXPECT_EQ(clock_margin_of(source + "/link").ns, clock_margin_of(source).ns);  // not of what it leads to

@@ -43,6 +43,7 @@ Time changed_of(const struct stat& status);
 
 // Whether a file system of this type (statfs) takes its files' times from another machine's clock.
 bool has_times_of_another(uint64_t type);
+// Of a symbolic link it is the link itself.
 // How far the clock that gives an object its times may be behind ours: nothing where it is ours.
 Duration clock_margin_of(const std::string& path);
 
