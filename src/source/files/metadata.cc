@@ -244,10 +244,6 @@ Duration clock_margin_of(const std::string& path) {
   return has_times_of_another(static_cast<uint64_t>(status.f_type) & 0xffffffff) ? repo::kClockTolerance : Duration{};
 }
 
-bool is_device(repo::EntryKind kind) {
-  return kind == repo::EntryKind::kCharDevice || kind == repo::EntryKind::kBlockDevice;
-}
-
 Time modified_of(const struct stat& status) { return time_of(status.st_mtim); }
 Time changed_of(const struct stat& status) { return time_of(status.st_ctim); }
 
