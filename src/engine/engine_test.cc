@@ -90,36 +90,6 @@ TEST(Engine, AJournalThatHasLostEventsIsRefusedUntilAPersonSaysWhatBecomesOfTheS
   EXPECT_EQ(rig.durable.step("second").attempts, 2);
 }
 
-// A person skipped what had failed, and did a step by hand; then the journal lost all of that.
-TEST(Engine, WhatAPersonSaidBeforeTheJournalLostItIsAskedAgain) {
-  Rig rig;
-  for (const char* id : {"failed", "skipped", "manual", "lost", "after"}) rig.add(id);
-  rig.plan.steps[2].kind = StepKind::kManual;
-  rig.runner.fates["failed"] = {rig.runner.ended(1)};
-  EXPECT_EQ(code_of(rig.drive()), ErrorCode::kSubprocess);
-  rig.options.lost = {{"lost", 1, "steps/lost/1-a", rig.runner.ended(0).end, 0}};
-  rig.options.settle = {{"lost", "done"}};
-  const auto refused = rig.drive();
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().message(),
-            "the journal of run test has lost events: it knows nothing of failed (failed, and the run went on), "
-            "skipped (pending, and the run went on)");
-  EXPECT_THAT(rig.runner.ran, ElementsAre("failed"));
-  rig.options.skip = {{"failed", "by hand"}};
-  rig.options.settle["skipped"] = "done";
-  const auto unattended = rig.drive();
-  ASSERT_FALSE(unattended.ok());
-  const std::string why = "; the journal has lost events: if this was answered, the answer is among them";
-  EXPECT_EQ(unattended.error().message(), "step manual is done by a person" + why);
-  rig.options.lost.clear();
-  rig.options.settle.clear();
-  rig.options.skip.clear();
-  rig.person.answers = {{"done", ""}};
-  ASSERT_TRUE(rig.drive().ok());
-  EXPECT_EQ(rig.person.words.back(), "do this by hand: Do manual" + why);
-  EXPECT_THAT(rig.runner.ran, ElementsAre("failed", "after"));
-}
-
 TEST(Engine, ARunWhoseUndoingTheJournalHasLostIsUndoneToTheEnd) {
   for (const std::string as : {"done", "retry"}) {
     Rig rig;
