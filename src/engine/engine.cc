@@ -83,6 +83,40 @@ bool Engine::has_open_end(const std::string& id) const {
          (is_to_undo() && step.effect == Effect::kPossible);
 }
 
+// Steps behind which the run had gone on, as attempts tell that the journal has lost: what a person, or the
+// command line, said of them is lost, too. What is asked anyway, is asked again.
+std::set<std::string> Engine::passed_over() const {
+  std::set<std::string> passed;
+  if (is_to_undo()) return passed;
+  const auto is_lost = [&](const Step& step) {
+    return std::any_of(options_.lost.begin(), options_.lost.end(),
+                       [&](const auto& lost) { return lost.id == step.id; });
+  };
+  const auto& steps = state_.plan.steps;
+  const auto last = std::find_if(steps.rbegin(), steps.rend(), is_lost);
+  for (auto step = last; step != steps.rend(); ++step) {
+    const StepPhase phase = state_.step(step->id).phase;
+    const bool is_asked = phase == StepPhase::kPending && step->needs_person();
+    const bool is_open = phase == StepPhase::kPending || phase == StepPhase::kFailed;
+    const bool beside = !step->parallel.empty() && step->parallel == last->parallel;
+    if (is_open && !is_asked && !beside && step->skipped.empty() && !is_lost(*step)) passed.insert(step->id);
+  }
+  return passed;
+}
+
+bool Engine::answer_may_be_lost(const Step& step) const {
+  const auto& steps = state_.plan.steps;
+  const auto from = std::find_if(steps.begin(), steps.end(), [&](const Step& each) { return each.id == step.id; });
+  return std::any_of(from, steps.end(), [&](const Step& each) { return state_.step(each.id).lost; });
+}
+
+// For who wonders why they are asked again.
+std::string Engine::with_loss(const Step& step, std::string words) const {
+  if (answer_may_be_lost(step))
+    words += "; the journal has lost events: if this was answered, the answer is among them";
+  return words;
+}
+
 // Of what the journal has lost nobody but a person can say what became of it.
 Result<void> Engine::check_lost_attempts() const {
   std::vector<std::string> unsaid;
@@ -95,6 +129,10 @@ Result<void> Engine::check_lost_attempts() const {
     }
     if (options_.settle.contains(lost.id) || options_.skip.contains(lost.id)) continue;
     unsaid.push_back(fmt::format("{} ({}, {})", lost.id, lost.directory, lost.end ? end_words(*lost.end) : "no end"));
+  }
+  for (const std::string& id : passed_over()) {
+    if (options_.settle.contains(id) || options_.skip.contains(id)) continue;
+    unsaid.push_back(fmt::format("{} ({}, and the run went on)", id, phase_name(state_.step(id).phase)));
   }
   if (unsaid.empty()) return {};
   return make_error(ErrorCode::kInvalidData, "the journal of run {} has lost events: it knows nothing of {}", state_.id,
@@ -138,7 +176,7 @@ Result<void> Engine::check_settlements() const {
     const StepPhase phase = state_.step(id).phase;
     const bool lost =
         std::any_of(options_.lost.begin(), options_.lost.end(), [&](const auto& l) { return l.id == id; });
-    if (lost || phase == StepPhase::kRunning || has_open_end(id)) continue;
+    if (lost || phase == StepPhase::kRunning || has_open_end(id) || passed_over().contains(id)) continue;
     return make_error(ErrorCode::kRefused, "step {} is {}: there is nothing to settle", id, phase_name(phase));
   }
   return {};
@@ -173,7 +211,8 @@ Result<void> Engine::give_up_orphan(const std::string& id, bool kill) {
 Result<void> Engine::settle_as_told(const std::string& id, const std::string& as) {
   const bool done = as == "done";
   if (state_.step(id).phase == StepPhase::kRunning) TRY(give_up_orphan(id, !done));
-  if (!has_open_end(id)) return {};
+  const bool was_passed = done && state_.step(id).phase == StepPhase::kPending;
+  if (!has_open_end(id) && !was_passed) return {};
   const std::string who = world_.person.who();
   settle(id, as, who, "command line");
   if (!id.ends_with(kVerifySuffix)) return {};

@@ -78,6 +78,9 @@ class Engine {
   void begin_undoing();
   Result<void> check_settlements() const;
   Result<void> check_lost_attempts() const;
+  std::set<std::string> passed_over() const;
+  bool answer_may_be_lost(const Step& step) const;
+  std::string with_loss(const Step& step, std::string words) const;
   void take_up_lost_attempts();
   Result<void> settle_as_told(const std::string& id, const std::string& as);
   Result<void> give_up_orphan(const std::string& id, bool kill);
@@ -138,9 +141,9 @@ class Engine {
   Result<bool> may_start(const Step& step);
   Result<bool> condition_holds(const Step& step);
   Result<bool> is_approved(const Step& step);
-  bool is_proven_here(const Step& step);
+  bool is_proven_here(const WantedPoint& wanted);
   Result<bool> point_is_proven(const Step& step);
-  Result<bool> prove(const Step& waiting, const Step& step);
+  Result<bool> prove(const Step& waiting, const Step& step, const WantedPoint& wanted);
   Result<bool> restores_what_is_proven(const Step& step);
   bool go_on_meanwhile();
   Result<bool> target_is_asserted(const Step& step);
@@ -155,7 +158,8 @@ class Engine {
   std::optional<Stop> stopping_;
   std::optional<Time> wake_at_;  // for a retry's pause
   std::optional<Error> meanwhile_error_;
-  std::set<std::string> proven_anew_;  // steps before which this drive has proven an instant that moves
+  // Steps before which this drive has proven an instant that moves, and which one.
+  std::set<std::pair<std::string, std::string>> proven_anew_;
   bool detach_ = false;
   size_t durable_;  // how many of the events are
   size_t told_;     // how many the observer has seen

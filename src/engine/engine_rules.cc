@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "engine/engine.h"
@@ -29,7 +30,7 @@ Result<bool> Engine::is_approved(const Step& step) {
   if (!state_.step(step.id).approved_by.empty()) return true;
   Question question{Question::Kind::kApprove,
                     &step,
-                    fmt::format("{} has to approve step {}: {}", step.approve, step.id, step.title),
+                    with_loss(step, fmt::format("{} has to approve step {}: {}", step.approve, step.id, step.title)),
                     {},
                     {"yes", "skip", "stop"}};
   if (!step.prose.empty()) question.details.push_back(step.prose);
@@ -48,7 +49,8 @@ Result<bool> Engine::is_approved(const Step& step) {
     return true;
   } else {
     stop_run("needs-person",
-             make_error(ErrorCode::kNeedsPerson, "step {} waits for the approval of {}", step.id, step.approve));
+             make_error(ErrorCode::kNeedsPerson, "{}",
+                        with_loss(step, fmt::format("step {} waits for the approval of {}", step.id, step.approve))));
   }
   return false;
 }
@@ -71,20 +73,24 @@ bool Engine::go_on_meanwhile() {
 }
 
 // A proof is of one repository: a later drive may have been given another.
-bool Engine::is_proven_here(const Step& step) {
+bool Engine::is_proven_here(const WantedPoint& wanted) {
   if (state_.verified.empty()) return false;
   const auto repository = world_.proofs.repository();
   if (!repository.ok()) return false;  // why, the attempt to prove it says
-  const std::string which = which_point(step);
-  const std::string component = step.component.empty() ? "*" : step.component;
-  return state_.verified.contains(proof_key(component, which, *repository)) ||
-         state_.verified.contains(proof_key("*", which, *repository));
+  const auto is_verified = [&](const std::string& component) {
+    return state_.verified.contains(proof_key(component, which_point(wanted), *repository));
+  };
+  if (is_verified("*")) return true;
+  return !wanted.components.empty() && std::all_of(wanted.components.begin(), wanted.components.end(), is_verified);
 }
 
 Result<bool> Engine::point_is_proven(const Step& step) {
-  const bool settled_instant = !moves(step.at) || proven_anew_.contains(step.id);
-  if (settled_instant && is_proven_here(step)) return true;
-  return prove(step, step);
+  for (const WantedPoint& wanted : step.wanted_points()) {
+    const bool settled_instant = !moves(wanted.at) || proven_anew_.contains({step.id, which_point(wanted)});
+    if (settled_instant && is_proven_here(wanted)) continue;
+    if (!TRY(prove(step, step, wanted))) return false;
+  }
+  return true;
 }
 
 // What was destroyed on the strength of one repository is not restored unread from another.
@@ -93,21 +99,21 @@ Result<bool> Engine::restores_what_is_proven(const Step& step) {
     const StepState& now = state_.step(destroying.id);
     const bool relies_on_it = destroying.destructive() && destroying.restored_by == step.id && destroying.id != step.id;
     if (!relies_on_it || now.effect == Effect::kNone || !now.override_reason.empty()) continue;
-    if (!is_proven_here(destroying) && !TRY(prove(step, destroying))) return false;
+    for (const WantedPoint& wanted : destroying.wanted_points()) {
+      if (!is_proven_here(wanted) && !TRY(prove(step, destroying, wanted))) return false;
+    }
   }
   return true;
 }
 
 // For the step that destroys, or for the one that is about to restore what it destroyed.
-Result<bool> Engine::prove(const Step& waiting, const Step& step) {
-  const std::string which = which_point(step);
+Result<bool> Engine::prove(const Step& waiting, const Step& step, const WantedPoint& wanted) {
+  const std::string which = which_point(wanted);
   const bool destroys = waiting.id == step.id;
   TRY(commit());
-  world_.observer.on_work(state_, fmt::format("reading {} before step {} {}", point_words(step), waiting.id,
+  world_.observer.on_work(state_, fmt::format("reading {} before step {} {}", point_words(wanted), waiting.id,
                                               destroys ? "destroys" : "restores from it"));
   const Time before = world_.clock.now();
-  WantedPoint wanted{step, {}};
-  if (!step.component.empty()) wanted.components = {step.component};
   auto proven = world_.proofs.prove_point(wanted, [this] { return go_on_meanwhile(); });
   if (meanwhile_error_) return std::exchange(meanwhile_error_, std::nullopt)->clone();
   if (!proven.ok() && proven.error().code() == ErrorCode::kInterrupted) {
@@ -124,7 +130,7 @@ Result<bool> Engine::prove(const Step& waiting, const Step& step) {
     return false;
   }
   Json names = proven->components;
-  if (step.component.empty()) names.push_back("*");
+  if (wanted.components.empty()) names.push_back("*");
   append(kind::kPointVerified, step.id, 0,
          {{"point", proven->id},
           {"repository", proven->repository},
@@ -132,7 +138,7 @@ Result<bool> Engine::prove(const Step& waiting, const Step& step) {
           {"which", which},
           {"components", names},
           {"took_ms", (world_.clock.now() - before).in_milliseconds()}});
-  proven_anew_.insert(step.id);
+  proven_anew_.insert({step.id, which});
   return true;
 }
 

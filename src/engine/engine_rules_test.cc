@@ -63,6 +63,30 @@ TEST(Rules, ThePointIsReadThatTheRestoreUses) {
   EXPECT_EQ(rig.proofs.wanted.point, "");
 }
 
+TEST(Rules, EachPointThatAStepReliesOnIsProven) {
+  Rig rig;
+  Step& wipe = destroying(rig);
+  wipe.component = "db";
+  wipe.point = "3f0a91c2";
+  WantedPoint also;
+  also.point = "77c1";
+  also.components = {"www"};
+  wipe.also_restored_from = {also};
+  rig.options.target_host = "db1";
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.proofs.proofs, 2);
+  EXPECT_EQ(rig.proofs.wanted, also);
+  EXPECT_EQ(rig.log.told("point.verified").size(), 2u);
+  // And is not read again while it is known.
+  Rig second;
+  second.plan = rig.plan;
+  second.options.target_host = "db1";
+  second.runner.fates["wipe"] = {second.runner.ended(1)};
+  EXPECT_FALSE(second.drive().ok());
+  ASSERT_TRUE(second.drive().ok());
+  EXPECT_EQ(second.proofs.proofs, 2);
+}
+
 TEST(Rules, AnInstantThatMovesIsProvenAnew) {
   Rig rig;
   destroying(rig).at = "10 minutes ago";
@@ -270,6 +294,36 @@ TEST(Rules, ACommandAssertsTheTarget) {
   ASSERT_FALSE(done.ok());
   EXPECT_EQ(done.error().code(), ErrorCode::kRefused);
   EXPECT_THAT(rig.runner.ran, ElementsAre("wipe~target"));
+}
+
+// A person skipped what had failed, and did a step by hand; then the journal lost all of that.
+TEST(Rules, WhatAPersonSaidBeforeTheJournalLostItIsAskedAgain) {
+  Rig rig;
+  for (const char* id : {"failed", "skipped", "manual", "lost", "after"}) rig.add(id);
+  rig.plan.steps[2].kind = StepKind::kManual;
+  rig.runner.fates["failed"] = {rig.runner.ended(1)};
+  EXPECT_EQ(rig.drive().error().code(), ErrorCode::kSubprocess);
+  rig.options.lost = {{"lost", 1, "steps/lost/1-a", rig.runner.ended(0).end, 0}};
+  rig.options.settle = {{"lost", "done"}};
+  const auto refused = rig.drive();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message(),
+            "the journal of run test has lost events: it knows nothing of failed (failed, and the run went on), "
+            "skipped (pending, and the run went on)");
+  EXPECT_THAT(rig.runner.ran, ElementsAre("failed"));
+  rig.options.skip = {{"failed", "by hand"}};
+  rig.options.settle["skipped"] = "done";
+  const auto unattended = rig.drive();
+  ASSERT_FALSE(unattended.ok());
+  const std::string why = "; the journal has lost events: if this was answered, the answer is among them";
+  EXPECT_EQ(unattended.error().message(), "step manual is done by a person" + why);
+  rig.options.lost.clear();
+  rig.options.settle.clear();
+  rig.options.skip.clear();
+  rig.person.answers = {{"done", ""}};
+  ASSERT_TRUE(rig.drive().ok());
+  EXPECT_EQ(rig.person.words.back(), "do this by hand: Do manual" + why);
+  EXPECT_THAT(rig.runner.ran, ElementsAre("failed", "after"));
 }
 
 TEST(Rules, AnOverrideIsJournaledWithItsReason) {

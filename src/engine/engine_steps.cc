@@ -145,12 +145,13 @@ Result<void> Engine::begin(const Step& step) {
 
 Result<void> Engine::do_by_hand(const Step& step) {
   Question question{
-      Question::Kind::kManual, &step, fmt::format("do this by hand: {}", step.title), {}, {"done", "skip", "stop"}};
+      Question::Kind::kManual, &step, with_loss(step, "do this by hand: " + step.title), {}, {"done", "skip", "stop"}};
   if (!step.prose.empty()) question.details.push_back(step.prose);
   if (!step.script.empty()) question.details.push_back(step.script);
   const auto answer = TRY(ask(question));
   if (!answer) {
-    stop_run("needs-person", make_error(ErrorCode::kNeedsPerson, "step {} is done by a person", step.id)
+    stop_run("needs-person", make_error(ErrorCode::kNeedsPerson, "{}",
+                                        with_loss(step, fmt::format("step {} is done by a person", step.id)))
                                  .with_hint("run it attended, or give --skip " + step.id + "=REASON"));
   } else if (answer->key == "stop") {
     stop_run("interrupted", make_error(ErrorCode::kInterrupted, "stopped at step {}", step.id));

@@ -79,7 +79,10 @@ std::vector<std::string> explain(const Step& step) {
   if (!step.approve.empty()) words.push_back(step.approve + " has to approve it");
   if (!step.when.empty()) words.push_back("it is skipped unless this succeeds: " + step.when);
   if (step.destructive()) {
-    words.push_back(fmt::format("before, {} is read whole, and its target is asserted{}", point_words(step),
+    std::vector<std::string> points;
+    for (const WantedPoint& wanted : step.wanted_points()) points.push_back(point_words(wanted));
+    words.push_back(fmt::format("before, {} {} read whole, and its target is asserted{}", fmt::join(points, " and "),
+                                points.size() == 1 ? "is" : "are",
                                 step.target.empty() ? ": the host's name" : " by: " + step.target));
     if (!step.unknown.empty()) words.push_back(unknown_words(step));
   }

@@ -31,6 +31,49 @@ std::optional<Duration> duration_at(const Json& json, const char* key) {
   return Duration::milliseconds(whole_number<int64_t>(json, key));
 }
 
+void put(Json& json, const RestoreWords& words) {
+  put(json, "point", words.point);
+  put(json, "at", words.at);
+  put(json, "lsn", words.lsn);
+  put(json, "xid", words.xid);
+  put(json, "timeline", words.timeline);
+  put(json, "restore_point", words.restore_point);
+  put(json, "restore_config", words.config);
+  put(json, "restore_repository", words.repository);
+  if (words.immediate) json["immediate"] = true;
+  if (words.exclusive) json["exclusive"] = true;
+  if (!words.unknown.empty()) json["unknown"] = words.unknown;
+}
+
+void take(const Json& json, RestoreWords& words) {
+  const auto text = [&](const char* key) { return json.value(key, std::string()); };
+  words.point = text("point");
+  words.at = text("at");
+  words.lsn = text("lsn");
+  words.xid = text("xid");
+  words.timeline = text("timeline");
+  words.restore_point = text("restore_point");
+  words.config = text("restore_config");
+  words.repository = text("restore_repository");
+  words.immediate = json.value("immediate", false);
+  words.exclusive = json.value("exclusive", false);
+  words.unknown = json.value("unknown", std::vector<std::string>());
+}
+
+Json json_of(const WantedPoint& wanted) {
+  Json json = Json::object();
+  put(json, wanted);
+  if (!wanted.components.empty()) json["components"] = wanted.components;
+  return json;
+}
+
+WantedPoint wanted_of(const Json& json) {
+  WantedPoint wanted;
+  take(json, wanted);
+  wanted.components = json.value("components", std::vector<std::string>());
+  return wanted;
+}
+
 Json json_of(const Step& step) {
   Json json = {{"id", step.id}, {"title", step.title}, {"kind", step_kind_name(step.kind)}, {"line", step.line}};
   put(json, "number", step.number);
@@ -54,18 +97,9 @@ Json json_of(const Step& step) {
   put(json, "compensate", step.compensate);
   put(json, "target", step.target);
   put(json, "fence", step.fence);
-  put(json, "point", step.point);
-  put(json, "at", step.at);
-  put(json, "lsn", step.lsn);
-  put(json, "xid", step.xid);
-  put(json, "timeline", step.timeline);
-  put(json, "restore_point", step.restore_point);
-  put(json, "restore_config", step.config);
-  put(json, "restore_repository", step.repository);
+  put(json, step);
   put(json, "restored_by", step.restored_by);
-  if (step.immediate) json["immediate"] = true;
-  if (step.exclusive) json["exclusive"] = true;
-  if (!step.unknown.empty()) json["unknown"] = step.unknown;
+  for (const WantedPoint& wanted : step.also_restored_from) json["also_restored_from"].push_back(json_of(wanted));
   put(json, "skipped", step.skipped);
   if (step.other_option) json["other_option"] = true;
   if (!step.environment.empty()) json["environment"] = step.environment;
@@ -104,18 +138,10 @@ Step step_of(const Json& json) {
   step.compensate = text("compensate");
   step.target = text("target");
   step.fence = text("fence");
-  step.point = text("point");
-  step.at = text("at");
-  step.lsn = text("lsn");
-  step.xid = text("xid");
-  step.timeline = text("timeline");
-  step.restore_point = text("restore_point");
-  step.config = text("restore_config");
-  step.repository = text("restore_repository");
+  take(json, step);
   step.restored_by = text("restored_by");
-  step.immediate = json.value("immediate", false);
-  step.exclusive = json.value("exclusive", false);
-  step.unknown = json.value("unknown", std::vector<std::string>());
+  for (const Json& wanted : json.value("also_restored_from", Json::array()))
+    step.also_restored_from.push_back(wanted_of(wanted));
   step.skipped = text("skipped");
   step.other_option = json.value("other_option", false);
   if (json.contains("environment")) step.environment = json.at("environment").get<std::map<std::string, std::string>>();
@@ -156,6 +182,13 @@ bool RestoreWords::instant_is_known() const {
   if (unknown.empty()) return true;
   const bool says_instant = !at.empty() || !lsn.empty() || !xid.empty() || !restore_point.empty();
   return says_instant && unknown == std::vector<std::string>{"--point"};
+}
+
+std::vector<WantedPoint> Step::wanted_points() const {
+  std::vector<WantedPoint> wanted = {{*this, {}}};
+  if (!component.empty()) wanted.front().components = {component};
+  wanted.insert(wanted.end(), also_restored_from.begin(), also_restored_from.end());
+  return wanted;
 }
 
 bool Step::has(std::string_view hazard) const {

@@ -40,12 +40,19 @@ struct RestoreWords {
   bool operator==(const RestoreWords&) const = default;
 };
 
+// The recovery point that a step relies on.
+struct WantedPoint : RestoreWords {
+  std::vector<std::string> components;  // empty: all of the stack
+  bool operator==(const WantedPoint&) const = default;
+};
+
 // One step as it will be run: alternatives chosen, placeholders replaced. Strings
 // that are empty and optionals without a value: not said.
 // A step that destroys relies on the restore that it has these words of.
 struct Step : RestoreWords {
   std::string id, number, title;
-  std::string restored_by;  // the id of that restore's step: its own, or a later one
+  std::string restored_by;                      // the id of that restore's step: its own, or a later one
+  std::vector<WantedPoint> also_restored_from;  // by further restores there
   StepKind kind = StepKind::kManual;
   std::string language;  // of the block: "bash", "python", "sql"
   std::string script;    // kManual: what the person is to do
@@ -73,6 +80,8 @@ struct Step : RestoreWords {
   bool promotes() const { return has("promotes"); }
   // Starts only when it is proven, or said, that nothing else writes.
   bool fenced() const { return promotes() || !fence.empty(); }
+  // Of one that destroys: all that it relies on, the restore of its own words first.
+  std::vector<WantedPoint> wanted_points() const;
   bool needs_person() const { return kind == StepKind::kManual || !approve.empty(); }
 };
 

@@ -82,6 +82,28 @@ TEST(FrozenPlanTest, WhatDestroysReliesOnThePointOfTheNextRestore) {
   }));
 }
 
+TEST(FrozenPlanTest, WhatDestroysReliesOnEachOfSeveralRestores) {
+  const auto points = [](const std::string& text) {
+    const auto again = Plan::from_json(Json::parse(frozen("## Scenario 1: Lost\n\n" + text).to_json().dump()));
+    if (!again.ok()) return again.error().text();
+    std::string all;
+    for (const WantedPoint& wanted : again->steps[0].wanted_points()) all += point_words(wanted) + "; ";
+    return all;
+  };
+  EXPECT_EQ(points("```bash {id=wipe}\nrm -rf /srv/pg /srv/www\nholdfast restore --component db --at latest\n"
+                   "holdfast restore --component www --point 3f0a\nholdfast restore --component db --at latest\n```\n"),
+            "the recovery point of the stack for --at latest; the recovery point of www for --point 3f0a; ");
+  EXPECT_EQ(points("```bash {id=wipe component=db}\nrm -rf /srv/pg\n```\n\n```bash {id=restore}\n"
+                   "holdfast restore --component db --at latest --to /srv/pg\nholdfast restore --component www\n"
+                   "holdfast restore --component db --point 3f0a --to /srv/before\n```\n"),
+            "the recovery point of db for --at latest; the recovery point of db for --point 3f0a; ");
+  EXPECT_EQ(points("```bash {id=wipe component=db}\nrm -rf /srv/pg /srv/www\nholdfast restore --component db\n"
+                   "holdfast restore --component www\n```\n"),
+            "the newest recovery point of db; the newest recovery point of www; ");
+  EXPECT_EQ(points("```bash {id=wipe component=db}\nrm -rf /srv/pg\nholdfast restore\n```\n"),
+            "the newest recovery point of db; ");
+}
+
 TEST(FrozenPlanTest, WhatOnlyLooksRestoresNothing) {
   const Plan plan = frozen(
       "## Scenario 1: Lost\n\n```bash {id=wipe}\nrm -rf /srv/pg\nholdfast restore --dry-run --point 1111aaaa\n"

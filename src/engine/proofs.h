@@ -17,12 +17,6 @@ struct ProvenPoint {
   std::string repository;  // the id of that which holds it
 };
 
-// The recovery point that a step relies on.
-struct WantedPoint : RestoreWords {
-  std::vector<std::string> components;  // empty: all of the stack
-  bool operator==(const WantedPoint&) const = default;
-};
-
 // What has to be true before something is destroyed.
 class Proofs {
  public:

@@ -274,14 +274,16 @@ bool was_restored(const RunState& state, const Step& step) {
   return step.destructive() && done(step.id) && !step.restored_by.empty() && done(step.restored_by);
 }
 
-// The instant of the last proof that a step relied on: its own, else one of the same point.
-Result<Time> proven_instant(const RunState& state, const std::vector<Event>& events, const Step& step) {
+// The instant of the last proof of a point that a step relied on: its own, else one of the same point.
+Result<Time> proven_instant(const RunState& state, const std::vector<Event>& events, const Step& step,
+                            const WantedPoint& wanted) {
   const Event* proof = nullptr;
   for (const Event& event : events) {
-    if (event.kind != kind::kPointVerified || event.payload.value("which", "") != which_point(step)) continue;
+    if (event.kind != kind::kPointVerified || event.payload.value("which", "") != which_point(wanted)) continue;
     const auto of = event.payload.value("components", std::vector<std::string>());
     const bool covers = std::any_of(of.begin(), of.end(), [&](const std::string& component) {
-      return component == "*" || component == step.component;
+      return component == "*" ||
+             std::find(wanted.components.begin(), wanted.components.end(), component) != wanted.components.end();
     });
     if (covers && (event.step == step.id || proof == nullptr || proof->step != step.id)) proof = &event;
   }
@@ -299,10 +301,12 @@ Actuals actuals_of(const RunState& state, const std::vector<Event>& events) {
   bool all_known = true;
   for (const Step& step : state.plan.steps) {
     if (!was_restored(state, step)) continue;
-    const auto instant = proven_instant(state, events, step);
-    all_known = all_known && instant.ok() && step.instant_is_known();
-    // What is lost in the end is lost of the component that fell back furthest.
-    if (instant.ok()) worst = std::max(worst.value_or(Duration()), state.began - *instant);
+    for (const WantedPoint& wanted : step.wanted_points()) {
+      const auto instant = proven_instant(state, events, step, wanted);
+      all_known = all_known && instant.ok() && wanted.instant_is_known();
+      // What is lost in the end is lost of the component that fell back furthest.
+      if (instant.ok()) worst = std::max(worst.value_or(Duration()), state.began - *instant);
+    }
   }
   if (all_known) actuals.loss = worst;
   return actuals;

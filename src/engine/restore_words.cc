@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/filesystem.h"
+#include "engine/words.h"
 #include "runbook/shell/invocation.h"
 #include "runbook/shell/parser.h"
 
@@ -311,6 +312,27 @@ std::string other_stack_of(const RestoreWords& words, const StackInUse& stack, c
   return "";
 }
 
+// A restore beside the one that the step has the words of. What it restores from is proven, too, where
+// that is another point.
+void rely_also_on(const Restore& other, const Step& of, Step& step) {
+  const WantedPoint wanted{words_of(other), components_of(other, of)};
+  for (const std::string& option : wanted.unknown) {
+    if (std::find(step.unknown.begin(), step.unknown.end(), option) == step.unknown.end())
+      step.unknown.push_back(option);
+  }
+  const std::vector<WantedPoint> known = step.wanted_points();
+  const bool is_known = std::any_of(known.begin(), known.end(), [&](const WantedPoint& each) {
+    const auto is_of_it = [&](const std::string& component) {
+      return std::find(each.components.begin(), each.components.end(), component) != each.components.end();
+    };
+    const bool covers =
+        each.components.empty() ||
+        (!wanted.components.empty() && std::all_of(wanted.components.begin(), wanted.components.end(), is_of_it));
+    return covers && which_point(each) == which_point(wanted);
+  });
+  if (!is_known) step.also_restored_from.push_back(wanted);
+}
+
 }  // namespace
 
 void find_points(std::vector<Step>& steps, const Values& variables) {
@@ -324,15 +346,8 @@ void find_points(std::vector<Step>& steps, const Values& variables) {
     if (found == all.end()) continue;
     static_cast<RestoreWords&>(step) = words_of(*found);
     step.restored_by = steps[found->step].id;
-    for (const Restore& other : all) {
-      if (!is_relied_on(other, steps, step)) continue;
-      RestoreWords words;
-      take_stack_words(other, words);
-      for (const std::string& option : words.unknown) {
-        if (std::find(step.unknown.begin(), step.unknown.end(), option) == step.unknown.end())
-          step.unknown.push_back(option);
-      }
-    }
+    for (const Restore& other : all)
+      if (&other != &*found && is_relied_on(other, steps, step)) rely_also_on(other, steps[other.step], step);
   }
 }
 

@@ -96,6 +96,7 @@ void on_unknown(StepState& step, const Event& event) {
   // Of an attempt whose start the journal has lost.
   step.attempts = std::max(step.attempts, event.attempt);
   step.directory = event.payload.value("directory", step.directory);
+  step.lost = step.lost || event.payload.contains("directory");
   step.effect = std::max(step.effect, Effect::kPossible);
 }
 

@@ -41,6 +41,7 @@ struct StepState {
   int attempts = 0;  // number of the newest
   int failures = 0;  // since a person last said "again"
   Effect effect = Effect::kNone;
+  bool lost = false;  // the journal had lost the start of an attempt
   // Of the newest attempt:
   ProcessIdentity process;
   std::string directory;  // of its files, below the run's

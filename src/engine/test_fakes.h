@@ -128,6 +128,7 @@ class FakePerson : public Person {
     meanwhile();
     asked.push_back(std::string(question_name(question.kind)) + " " + question.step->id);
     details.push_back(question.details);
+    words.push_back(question.words);
     if (answers.empty()) return std::optional<Answer>();
     Answer answer = answers.front();
     answers.pop_front();
@@ -139,6 +140,7 @@ class FakePerson : public Person {
   std::deque<Answer> answers;
   std::vector<std::string> asked;
   std::vector<std::vector<std::string>> details;  // of each question
+  std::vector<std::string> words;                 // likewise
   Wish next_wish = Wish::kNothing;
   int quiet_turns = 1;  // before the wish: a step has begun by then
 };

@@ -85,25 +85,26 @@ std::string clock_text(Duration duration) {
   return fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
-std::string which_point(const Step& step) {
+std::string which_point(const RestoreWords& restore) {
   std::vector<std::string> words;
   const auto say = [&](const char* option, const std::string& value) {
     if (!value.empty()) words.push_back(fmt::format("{} {}", option, value));
   };
-  say("--point", step.point);
-  say("--at", step.at);
-  say("--lsn", step.lsn);
-  say("--xid", step.xid);
-  say("--name", step.restore_point);
-  say("--timeline", step.timeline);
-  if (step.immediate) words.emplace_back("--immediate");
-  if (step.exclusive) words.emplace_back("--exclusive");
+  say("--point", restore.point);
+  say("--at", restore.at);
+  say("--lsn", restore.lsn);
+  say("--xid", restore.xid);
+  say("--name", restore.restore_point);
+  say("--timeline", restore.timeline);
+  if (restore.immediate) words.emplace_back("--immediate");
+  if (restore.exclusive) words.emplace_back("--exclusive");
   return fmt::format("{}", fmt::join(words, " "));
 }
 
-std::string point_words(const Step& step) {
-  const std::string of = step.component.empty() ? "the stack" : step.component;
-  const std::string which = which_point(step);
+std::string point_words(const WantedPoint& wanted) {
+  const std::string of =
+      wanted.components.empty() ? "the stack" : fmt::format("{}", fmt::join(wanted.components, ", "));
+  const std::string which = which_point(wanted);
   return which.empty() ? "the newest recovery point of " + of
                        : fmt::format("the recovery point of {} for {}", of, which);
 }

@@ -20,9 +20,9 @@ std::string clock_text(Duration duration);
 
 // The options of the restore that a destructive step relies on, "--point 3f0a --at 12:00";
 // "" when it is the newest point.
-std::string which_point(const Step& step);
+std::string which_point(const RestoreWords& restore);
 // "the newest recovery point of db", "the recovery point of db for --at 12:00".
-std::string point_words(const Step& step);
+std::string point_words(const WantedPoint& wanted);
 // Of a step whose restore has unknown(): which, and what that means for its proof and for the loss.
 std::string unknown_words(const Step& step);
 

@@ -25,9 +25,8 @@ namespace holdfast::recovery {
 
 namespace {
 
-Result<repo::Snapshot> capture_files(Workspace& workspace, source::World& world, repo::WriteSession& session,
-                                     const ComponentConfig& component, const BackupOptions& options,
-                                     const repo::Snapshot* previous) {
+files::CaptureOptions files_options(const Workspace& workspace, const ComponentConfig& component,
+                                    const BackupOptions& options) {
   files::CaptureOptions capture;
   capture.paths = component.files.paths;
   capture.excludes = component.files.excludes;
@@ -35,7 +34,7 @@ Result<repo::Snapshot> capture_files(Workspace& workspace, source::World& world,
   capture.repository = workspace.stack().repository_directory();
   capture.force = options.full;
   capture.allow_empty = options.allow_empty;
-  return files::capture(world, session, capture, previous);
+  return capture;
 }
 
 // What is taken of another cluster becomes the newest, and retention goes on from there.
@@ -129,6 +128,7 @@ class PointTaker {
     Progress& whole = workspace_.machine().progress;
     if (!stack_.commands.before.empty()) whole.phase = "running commands";
     TRY(commands.run_before(whole.stop));
+    TRY(look_at_files());
     if (several()) shared_.emplace(whole);
     in_order(components_, stack_.parallel, [&](size_t component) { return capture(component); });
     shared_.reset();
@@ -138,6 +138,22 @@ class PointTaker {
         stack_.when_a_component_fails == WhenAComponentFails::kCommitDegraded && failed_ < components_.size();
     if (commit) return {};
     return std::move(*first_failure_);
+  }
+
+  // What one refuses at once need not wait until the others were read. Commands of a
+  // component may mount what is to be captured.
+  Result<void> look_at_files() {
+    const bool commands_follow = std::any_of(components_.begin(), components_.end(),
+                                             [](const auto* component) { return !component->commands.before.empty(); });
+    if (commands_follow || stack_.when_a_component_fails == WhenAComponentFails::kCommitDegraded) return {};
+    for (const ComponentConfig* component : components_) {
+      if (component->kind != "files") continue;
+      TRY_CONTEXT(files::look_before_capture(workspace_.machine().fs, workspace_.repository(),
+                                             files_options(workspace_, *component, options_),
+                                             snapshot_before(points_, *component)),
+                  "component {}", component->name);
+    }
+    return {};
   }
 
   // On any thread. False: nothing more has to begin.
@@ -182,7 +198,8 @@ class PointTaker {
     repo::WriteSession& session = part ? *part : *session_;
     source::World world{workspace_.machine().fs, clock, progress, stack_.effective_threads()};
     auto snapshot =
-        TRY(component.kind == "files"   ? capture_files(workspace_, world, session, component, options_, previous)
+        TRY(component.kind == "files"
+                ? files::capture(world, session, files_options(workspace_, component, options_), previous)
             : component.kind == "redis" ? capture_redis(world, session, component)
                                         : capture_postgres(workspace_, world, session, component, options_, previous));
     snapshot.component = component.name;

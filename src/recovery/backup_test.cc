@@ -71,6 +71,24 @@ TEST_F(Backup, WhenAComponentFailsNothingIsCommitted) {
   EXPECT_EQ(points(), 0u);
 }
 
+TEST_F(Backup, AnEmptyPathIsToldBeforeAnyComponentIsCaptured) {
+  add("a").commands.after = {shell("touch a-captured")};
+  add("b").after = {"a"};
+  ASSERT_TRUE(back_up().ok());
+  ASSERT_TRUE(fs_.remove_file(root_ + "/a-captured").ok());
+  ASSERT_TRUE(fs_.remove_file(root_ + "/b/file").ok());
+  const auto report = back_up();
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code(), ErrorCode::kRefused);
+  EXPECT_EQ(report.error().text().find("component b: '" + root_ + "/b' holds no file"), 0u) << report.error().text();
+  EXPECT_FALSE(present("a-captured"));
+  // Unless something may have to be mounted first.
+  stack_.components[1].commands.before = {shell("touch b/file")};
+  open_again();
+  EXPECT_TRUE(back_up().ok());
+  EXPECT_TRUE(present("a-captured"));
+}
+
 TEST_F(Backup, ADegradedPointSaysWhatItLacks) {
   add("a");
   add("b").files.paths = {root_ + "/nowhere"};

@@ -96,7 +96,7 @@ class DrilledRedis final : public DrilledComponent {
       options.bin_directory = config->redis.bin_directory;
     if (options.uid && ::chown(place.directory.c_str(), *options.uid, *options.gid) != 0)
       return Error::from_errno(errno, place.directory);
-    RedisLog log = TRY(open_redis_log(workspace, plan.component, {}));
+    RedisLog log = TRY(open_redis_log(workspace, plan.component));
     return std::unique_ptr<DrilledComponent>(new DrilledRedis(workspace, plan, std::move(log), options));
   }
 

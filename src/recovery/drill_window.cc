@@ -38,20 +38,21 @@ Result<std::vector<Stretch>> postgres_stretches(Workspace& workspace, const std:
 }
 
 // As far as its commands are stored.
-Result<std::vector<Stretch>> redis_stretches(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
-  const RedisLog opened = TRY(open_redis_log(workspace, refs.back().snapshot->component, refs));
+Result<std::vector<Stretch>> redis_stretches(Workspace& workspace, PointDates& dates,
+                                             const std::vector<SnapshotRef>& refs) {
+  const RedisLog opened = TRY(open_redis_log(workspace, refs.back().snapshot->component, refs, dates));
   std::vector<Stretch> stretches;
   for (const RedisWindow& window : TRY(find_windows(*opened.log, refs)))
     stretches.push_back({window.from, window.until});
   return stretches;
 }
 
-Result<ComponentWindow> window_of(Workspace& workspace, const std::vector<SnapshotRef>& refs) {
+Result<ComponentWindow> window_of(Workspace& workspace, PointDates& dates, const std::vector<SnapshotRef>& refs) {
   ComponentWindow window;
   window.newest = refs.back().snapshot->instant;
   window.has_log = refs.back().snapshot->kind != "files";
   if (refs.back().snapshot->kind == "redis") {
-    window.stretches = TRY(redis_stretches(workspace, refs));
+    window.stretches = TRY(redis_stretches(workspace, dates, refs));
   } else if (refs.back().snapshot->kind == "postgres") {
     window.stretches = TRY(postgres_stretches(workspace, refs));
   } else {
@@ -99,13 +100,13 @@ Error nothing_in_common(Time begins, Time ends) {
 Result<DrillWindow> drill_window(Workspace& workspace, const std::vector<std::string>& components) {
   const std::vector<repo::Point> points = TRY(stack_points(workspace));
   TRY(check_component_names(points, components));
+  PointDates dates(workspace);
   std::optional<std::vector<Stretch>> common;
   std::optional<Time> begins, ends, newest;  // the latest beginning, and the earliest end of a log
   for (const std::string& name : names_of(workspace, points, components)) {
     const std::string& kind = snapshots_of(points, name).back().snapshot->kind;
-    const auto refs =
-        kind == "redis" ? TRY(redis_snapshots(workspace, points, name)) : snapshots_of(points, name, kind);
-    const ComponentWindow window = TRY_CONTEXT(window_of(workspace, refs), "component {}", name);
+    const auto refs = kind == "redis" ? TRY(redis_snapshots(dates, points, name)) : snapshots_of(points, name, kind);
+    const ComponentWindow window = TRY_CONTEXT(window_of(workspace, dates, refs), "component {}", name);
     begins = std::max(begins.value_or(window.stretches.front().from), window.stretches.front().from);
     newest = std::max(newest.value_or(window.newest), window.newest);
     if (window.has_log) ends = std::min(ends.value_or(window.stretches.back().until), window.stretches.back().until);

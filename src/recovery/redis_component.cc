@@ -15,24 +15,6 @@ namespace holdfast::recovery {
 
 namespace {
 
-// What is known of when snapshots were taken, beside what they say.
-struct Dates {
-  Time now;
-  repo::StoredTimes stored;
-  Time stored_at(const SnapshotRef& ref) const {
-    const auto found = stored.find(ref.point->id);
-    return found == stored.end() ? now : found->second;
-  }
-  // By a clock that was ahead.
-  bool is_wrong(const SnapshotRef& ref) const {
-    return ref.snapshot->instant > std::min(now, stored_at(ref)) + repo::kClockTolerance;
-  }
-};
-
-Result<Dates> dates_of(Workspace& workspace) {
-  return Dates{workspace.machine().clock.now(), TRY(repo::stored_times(workspace.repository()))};
-}
-
 // What lies between the windows, and why.
 std::vector<RedisWindowGap> gaps_between(const std::vector<RedisWindow>& windows, const redis::CommandLog& log) {
   std::vector<RedisWindowGap> gaps;
@@ -46,12 +28,12 @@ std::vector<RedisWindowGap> gaps_between(const std::vector<RedisWindow>& windows
   return gaps;
 }
 
-Result<RedisLogState> state_of(Workspace& workspace, const std::vector<repo::Point>& points,
+Result<RedisLogState> state_of(Workspace& workspace, PointDates& dates, const std::vector<repo::Point>& points,
                                const std::string& component) {
   RedisLogState state;
   state.component = component;
-  const auto snapshots = TRY(redis_snapshots(workspace, points, component));
-  const RedisLog opened = TRY(open_redis_log(workspace, component, snapshots));
+  const auto snapshots = TRY(redis_snapshots(dates, points, component));
+  const RedisLog opened = TRY(open_redis_log(workspace, component, snapshots, dates));
   redis::CommandLog* log = opened.log.get();
   state.ranges = TRY(log->ranges());
   for (const redis::LogRange& range : state.ranges) {
@@ -114,10 +96,27 @@ bool lacks_users(const repo::Snapshot& snapshot) {
   return source.ok() && source->has_users;
 }
 
-Result<std::vector<SnapshotRef>> redis_snapshots(Workspace& workspace, const std::vector<repo::Point>& points,
+Result<void> PointDates::know() {
+  if (stored_) return {};
+  now_ = workspace_.machine().clock.now();
+  stored_ = TRY(repo::stored_times(workspace_.repository()));
+  return {};
+}
+
+Time PointDates::stored_at(const SnapshotRef& ref) const {
+  const auto found = stored_->find(ref.point->id);
+  return found == stored_->end() ? now_ : found->second;
+}
+
+bool PointDates::is_wrong(const SnapshotRef& ref) const {
+  return ref.snapshot->instant > std::min(now_, stored_at(ref)) + repo::kClockTolerance;
+}
+
+Result<std::vector<SnapshotRef>> redis_snapshots(PointDates& dates, const std::vector<repo::Point>& points,
                                                  const std::string& component) {
   auto snapshots = snapshots_of(points, component, "redis");
-  const Dates dates = TRY(dates_of(workspace));
+  if (snapshots.empty()) return snapshots;
+  TRY(dates.know());
   std::optional<Time> last_right;
   for (const SnapshotRef& ref : snapshots)
     if (!dates.is_wrong(ref)) last_right = std::max(last_right.value_or(dates.stored_at(ref)), dates.stored_at(ref));
@@ -129,16 +128,22 @@ Result<std::vector<SnapshotRef>> redis_snapshots(Workspace& workspace, const std
   return snapshots;
 }
 
-Result<RedisLog> open_redis_log(Workspace& workspace, const std::string& component,
-                                const std::vector<SnapshotRef>& snapshots) {
+Result<RedisLog> open_redis_log(Workspace& workspace, const std::string& component) {
   RedisLog opened;
   opened.store = repo::open_log_store(workspace.repository());
   opened.log = TRY(redis::CommandLog::open(*opened.store, component));
-  const Dates dates = TRY(dates_of(workspace));
+  return opened;
+}
+
+Result<RedisLog> open_redis_log(Workspace& workspace, const std::string& component,
+                                const std::vector<SnapshotRef>& snapshots, PointDates& dates) {
+  RedisLog opened = TRY(open_redis_log(workspace, component));
+  if (snapshots.empty()) return opened;
+  TRY(dates.know());
   std::vector<redis::SnapshotPlace> places;
   for (const SnapshotRef& ref : snapshots) {
     auto place = redis::snapshot_place(*ref.snapshot);
-    if (place.ok() && place->instant <= dates.now && !dates.is_wrong(ref)) places.push_back(std::move(place).value());
+    if (place.ok() && place->instant <= dates.now() && !dates.is_wrong(ref)) places.push_back(std::move(place).value());
   }
   opened.log->count_on(places);
   return opened;
@@ -186,9 +191,10 @@ Result<std::vector<RedisLogState>> redis_log_states(Workspace& workspace) {
     const auto id = redis::parse_stream(stream);
     if (id && workspace.stack().find(id->component) != nullptr) components.insert(id->component);
   }
+  PointDates dates(workspace);
   std::vector<RedisLogState> states;
   for (const std::string& component : components)
-    states.push_back(TRY_CONTEXT(state_of(workspace, points, component), "log of {}", component));
+    states.push_back(TRY_CONTEXT(state_of(workspace, dates, points, component), "log of {}", component));
   return states;
 }
 
@@ -199,7 +205,8 @@ Result<void> receive_redis(Workspace& workspace, const ComponentConfig& componen
   auto log = TRY(redis::CommandLog::open(*logs, component.name));
   std::optional<redis::SnapshotPlace> newest;
   const auto points = TRY(stack_points(workspace));
-  if (const auto snapshots = TRY(redis_snapshots(workspace, points, component.name)); !snapshots.empty())
+  PointDates dates(workspace);
+  if (const auto snapshots = TRY(redis_snapshots(dates, points, component.name)); !snapshots.empty())
     newest = TRY(redis::snapshot_place(*snapshots.back().snapshot));
   const redis::TakeSnapshot take = [&](redis::ReplicationSession& session, const redis::SyncAnswer& answer) {
     return commit_snapshot(workspace, component, session, answer);

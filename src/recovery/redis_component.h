@@ -10,6 +10,7 @@
 #include "recovery/workspace.h"
 #include "repo/log_store.h"
 #include "repo/point.h"
+#include "repo/point_dates.h"
 #include "source/redis/command_log.h"
 #include "source/redis/connection.h"
 #include "source/redis/receiver.h"
@@ -29,9 +30,26 @@ bool lacks_users(const repo::Snapshot& snapshot);
 Result<repo::Snapshot> capture_redis(source::World& world, repo::WriteSession& session,
                                      const ComponentConfig& component);
 
+// What is known of when points were taken, beside what they say. Listed once, when it is first
+// needed: one is made for a command, and passed. Not thread-safe.
+class PointDates {
+ public:
+  explicit PointDates(Workspace& workspace) : workspace_(workspace) {}
+  // The others may be called once this was.
+  Result<void> know();
+  Time now() const { return now_; }
+  Time stored_at(const SnapshotRef& ref) const;
+  bool is_wrong(const SnapshotRef& ref) const;  // dated by a clock that was ahead
+
+ private:
+  Workspace& workspace_;
+  Time now_;
+  std::optional<repo::StoredTimes> stored_;
+};
+
 // The component's snapshots of kind redis, by instant. Of those that were dated in the future when
 // they were stored, or still are, only what was stored after the last with a right date.
-Result<std::vector<SnapshotRef>> redis_snapshots(Workspace& workspace, const std::vector<repo::Point>& points,
+Result<std::vector<SnapshotRef>> redis_snapshots(PointDates& dates, const std::vector<repo::Point>& points,
                                                  const std::string& component);
 
 // The log of a Redis component, and the store that it reads.
@@ -42,7 +60,9 @@ struct RedisLog {
 // Counts on the snapshots that have right dates. Who asks for instants, or goes to one, gives all
 // that the component has, so that all find alike what can be reached.
 Result<RedisLog> open_redis_log(Workspace& workspace, const std::string& component,
-                                const std::vector<SnapshotRef>& snapshots);
+                                const std::vector<SnapshotRef>& snapshots, PointDates& dates);
+// The same counting on none, for who reads to a place that is settled.
+Result<RedisLog> open_redis_log(Workspace& workspace, const std::string& component);
 
 // Instants that can be restored to, without a gap between them. Of the list of snapshots
 // given (as indices): `begins` are the first, each with which it goes on along another

@@ -118,7 +118,7 @@ Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request,
     return {};
   }
   TRY(check_place(workspace, plan));
-  const RedisLog opened = TRY(open_redis_log(workspace, plan.component, {}));
+  const RedisLog opened = TRY(open_redis_log(workspace, plan.component));
   auto report = TRY(redis::materialise(world, workspace.repository(), *opened.log, plan.snapshot, *plan.redis_target,
                                        materialise_options(workspace, request, plan, true)));
   add_notes(plan, report.notes);
@@ -128,7 +128,7 @@ Result<void> rehearse_redis(Workspace& workspace, const RestoreRequest& request,
 Result<ComponentRestored> restore_redis(Workspace& workspace, const RestoreRequest& request,
                                         const ComponentPlan& plan) {
   TRY(check_place(workspace, plan));
-  const RedisLog opened = TRY(open_redis_log(workspace, plan.component, {}));
+  const RedisLog opened = TRY(open_redis_log(workspace, plan.component));
   if (plan.into_server) return load(workspace, request, plan, *opened.log);
   source::World world = workspace.world();
   auto report = TRY(redis::materialise(world, workspace.repository(), *opened.log, plan.snapshot, *plan.redis_target,
@@ -144,7 +144,7 @@ Result<ComponentRestored> restore_redis(Workspace& workspace, const RestoreReque
 
 Result<source::VerifyReport> verify_redis(Workspace& workspace, const VerifyRequest& request,
                                           const repo::Snapshot& snapshot) {
-  const RedisLog opened = TRY(open_redis_log(workspace, snapshot.component, {}));
+  const RedisLog opened = TRY(open_redis_log(workspace, snapshot.component));
   source::World world = workspace.world();
   if (request.mode == VerifyMode::kOffline)
     return redis::verify_offline(world, workspace.repository(), *opened.log, snapshot);

@@ -7,6 +7,9 @@
 
 #include "recovery/redis_component.h"
 #include "recovery/test_stack.h"
+#include "recovery/windows.h"
+#include "repo/point_dates.h"
+#include "source/files/test_support.h"
 #include "source/redis/command_log.h"
 #include "source/redis/connection.h"
 #include "source/redis/frame_codec.h"
@@ -168,6 +171,25 @@ TEST_F(RedisWindows, WhatIsShownIsWhatCanBeRestored) {
     }
   }
   EXPECT_GT(joined, 20) << "too few lives in which it is about something";
+}
+
+// On a slow store each listing of the points is waited for.
+TEST_F(RedisWindows, WhenPointsWereStoredIsAskedOnce) {
+  files::MeddlingFileSystem fs(real_file_system());
+  int listings = 0;
+  fs.on_list = [&](const std::string& path) { listings += path.ends_with("/points") ? 1 : 0; };
+  auto workspace = Workspace::create(stack_, {fs, clock_, system_random(), progress_}).value();
+  repo::Point point;
+  for (const char* component : {"cache", "sessions"}) {
+    point.snapshots.push_back(snapshot_at({{std::string(40, '0'), 100}, LifeOfAServer::at(0)}));
+    point.snapshots.back().component = component;
+  }
+  ASSERT_TRUE(repo::stored_times(workspace->repository()).ok());
+  const int of_one = listings;
+  listings = 0;
+  EXPECT_EQ(windows_of(*workspace, {point}).value().size(), 2u);
+  EXPECT_EQ(listings, of_one);
+  EXPECT_GT(of_one, 0);
 }
 
 }  // namespace

@@ -47,7 +47,8 @@ Result<void> check_no_file(const std::string& directory) {
 // the others are then chosen by.
 class Planner {
  public:
-  Planner(Workspace& workspace, const RestoreRequest& request) : workspace_(workspace), request_(request) {}
+  Planner(Workspace& workspace, const RestoreRequest& request)
+      : workspace_(workspace), request_(request), dates_(workspace) {}
 
   Result<RestorePlan> run() {
     plan_.now = workspace_.machine().clock.now();
@@ -228,15 +229,15 @@ class Planner {
   }
 
   Result<void> plan_redis(const std::string& component) {
-    const auto refs = TRY(redis_snapshots(workspace_, points_, component));
+    const auto refs = TRY(redis_snapshots(dates_, points_, component));
     std::vector<repo::Snapshot> snapshots;
     for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
     source::RestoreTarget target;
     target.time = TRY(instant_of_others());
     target.immediate = request_.target.immediate || (request_.point && !target.time && !request_.newest);
     // Also of one point alone the others tell how far the log is whole.
-    const auto all = TRY(redis_snapshots(workspace_, all_points_, component));
-    const RedisLog opened = TRY(open_redis_log(workspace_, component, all));
+    const auto all = TRY(redis_snapshots(dates_, all_points_, component));
+    const RedisLog opened = TRY(open_redis_log(workspace_, component, all, dates_));
     const redis::ResolvedTarget resolved = TRY(redis::resolve_target(*opened.log, snapshots, target));
     CHECK(resolved.snapshot_index < refs.size());
     ComponentPlan plan = plan_of(refs[resolved.snapshot_index]);
@@ -372,6 +373,7 @@ class Planner {
 
   Workspace& workspace_;
   const RestoreRequest& request_;
+  PointDates dates_;
   RestorePlan plan_;
   std::vector<repo::Point> all_points_, points_;  // of the stack; that may be restored
   std::optional<repo::Point> only_point_;

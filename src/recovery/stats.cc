@@ -104,9 +104,10 @@ Result<void> look_at_wal(Workspace& workspace, const std::vector<SnapshotRef>& r
   return {};
 }
 
-Result<void> look_at_commands(Workspace& workspace, const std::vector<repo::Point>& points, ObjectiveState& state) {
-  const auto refs = TRY(redis_snapshots(workspace, points, state.component));
-  const RedisLog opened = TRY(open_redis_log(workspace, state.component, refs));
+Result<void> look_at_commands(Workspace& workspace, PointDates& dates, const std::vector<repo::Point>& points,
+                              ObjectiveState& state) {
+  const auto refs = TRY(redis_snapshots(dates, points, state.component));
+  const RedisLog opened = TRY(open_redis_log(workspace, state.component, refs, dates));
   std::vector<repo::Snapshot> snapshots;
   for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
   state.protected_until = TRY(redis::recovery_window(*opened.log, snapshots)).until;
@@ -120,6 +121,7 @@ bool is_of_wrong_clock(Duration exposure) { return exposure < Duration{} - repo:
 
 Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool ask_server) {
   const auto points = TRY(stack_points(workspace));
+  PointDates dates(workspace);
   std::vector<ObjectiveState> states;
   for (const ComponentConfig& component : workspace.stack().components) {
     ObjectiveState state;
@@ -137,7 +139,7 @@ Result<std::vector<ObjectiveState>> objective_states(Workspace& workspace, bool 
         TRY_CONTEXT(look_at_wal(workspace, refs, ask_server ? &component : nullptr, state), "component {}",
                     component.name);
       if (component.kind == "redis")
-        TRY_CONTEXT(look_at_commands(workspace, points, state), "component {}", component.name);
+        TRY_CONTEXT(look_at_commands(workspace, dates, points, state), "component {}", component.name);
       state.exposure = workspace.machine().clock.now() - *state.protected_until;
     }
     if (state.rpo)

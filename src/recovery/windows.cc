@@ -52,10 +52,10 @@ Result<void> add_postgres_windows(Workspace& workspace, const std::vector<Snapsh
 }
 
 // Of each snapshot as far as the commands behind it go.
-Result<void> add_redis_windows(Workspace& workspace, const std::vector<SnapshotRef>& refs,
+Result<void> add_redis_windows(Workspace& workspace, PointDates& dates, const std::vector<SnapshotRef>& refs,
                                ComponentWindows& component) {
   component.every_instant = true;
-  const RedisLog opened = TRY(open_redis_log(workspace, component.component, refs));
+  const RedisLog opened = TRY(open_redis_log(workspace, component.component, refs, dates));
   for (const RedisWindow& window : TRY(find_windows(*opened.log, refs))) {
     component.windows.push_back({window.from, window.until, {}, 0});
     for (const size_t index : window.begins) component.windows.back().begins.push_back(refs[index].point->id);
@@ -78,24 +78,25 @@ std::map<std::string, std::string> kinds_of(const std::vector<repo::Point>& poin
   return kinds;
 }
 
-Result<void> add_windows(Workspace& workspace, const std::vector<repo::Point>& points, ComponentWindows& component) {
+Result<void> add_windows(Workspace& workspace, PointDates& dates, const std::vector<repo::Point>& points,
+                         ComponentWindows& component) {
   if (component.kind == "redis")
-    return add_redis_windows(workspace, TRY(redis_snapshots(workspace, points, component.component)), component);
+    return add_redis_windows(workspace, dates, TRY(redis_snapshots(dates, points, component.component)), component);
   const auto refs = snapshots_of(points, component.component, component.kind);
   if (component.kind == "postgres") return add_postgres_windows(workspace, refs, component);
   add_snapshots_window(refs, component);
   return {};
 }
 
-Result<void> add_astray(Workspace& workspace, const std::vector<repo::Point>& points, const std::string& component,
-                        SnapshotNames& astray) {
+Result<void> add_astray(Workspace& workspace, PointDates& dates, const std::vector<repo::Point>& points,
+                        const std::string& component, SnapshotNames& astray) {
   for (const OfCluster& cluster : TRY(clusters_of(workspace, snapshots_of(points, component, "postgres")))) {
     for (const size_t index : TRY(postgres::snapshots_astray(*cluster.archive, cluster.snapshots)))
       astray.insert({cluster.refs[index].point->id, component});
   }
-  const auto refs = TRY(redis_snapshots(workspace, points, component));
+  const auto refs = TRY(redis_snapshots(dates, points, component));
   if (refs.empty()) return {};
-  const RedisLog opened = TRY(open_redis_log(workspace, component, refs));
+  const RedisLog opened = TRY(open_redis_log(workspace, component, refs, dates));
   for (const RedisWindow& window : TRY(find_windows(*opened.log, refs))) {
     for (const size_t index : window.astray) astray.insert({refs[index].point->id, component});
   }
@@ -105,12 +106,13 @@ Result<void> add_astray(Workspace& workspace, const std::vector<repo::Point>& po
 }  // namespace
 
 Result<std::vector<ComponentWindows>> windows_of(Workspace& workspace, const std::vector<repo::Point>& points) {
+  PointDates dates(workspace);
   std::vector<ComponentWindows> all;
   for (const auto& [name, kind] : kinds_of(points)) {
     ComponentWindows component;
     component.component = name;
     component.kind = kind;
-    TRY_CONTEXT(add_windows(workspace, points, component), "component {}", name);
+    TRY_CONTEXT(add_windows(workspace, dates, points, component), "component {}", name);
     all.push_back(std::move(component));
   }
   return all;
@@ -138,9 +140,10 @@ SnapshotNames window_begins(const std::vector<ComponentWindows>& windows) {
 }
 
 Result<SnapshotNames> astray_snapshots(Workspace& workspace, const std::vector<repo::Point>& points) {
+  PointDates dates(workspace);
   SnapshotNames astray;
   for (const auto& [name, kind] : kinds_of(points))
-    TRY_CONTEXT(add_astray(workspace, points, name, astray), "component {}", name);
+    TRY_CONTEXT(add_astray(workspace, dates, points, name, astray), "component {}", name);
   return astray;
 }
 

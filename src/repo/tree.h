@@ -55,6 +55,7 @@ enum class EntryKind : uint8_t {
   kBlockDevice = 7,
   kSocket = 8,
 };
+constexpr bool is_device(EntryKind kind) { return kind == EntryKind::kCharDevice || kind == EntryKind::kBlockDevice; }
 
 struct Entry {
   std::string path;  // bytes, relative to the snapshot's root; no leading '/'; "" is the root itself

@@ -28,7 +28,6 @@ constexpr size_t kMaxSourceDataBytes = 4u << 20;
 constexpr uint64_t kMaxChunkPathBytes = 64u << 20;  // after expansion
 constexpr uint64_t kMaxPageRefs = 1u << 20;
 
-bool is_device(EntryKind kind) { return kind == EntryKind::kCharDevice || kind == EntryKind::kBlockDevice; }
 bool is_link(EntryKind kind) { return kind == EntryKind::kSymlink || kind == EntryKind::kHardLink; }
 
 // Times differ by anything: differences wrap around, as unsigned numbers do.

@@ -176,32 +176,95 @@ std::vector<std::string> mounts_of(const repo::Snapshot& snapshot) {
 }
 
 // Where a file system is not mounted its mount point is an empty directory: that must
-// not become the newest state either, which retention keeps while the real ones go.
+// not become the newest state, which retention keeps while the real ones go.
+Result<void> check_never_held_anything(repo::Repository& repository, const repo::Snapshot& previous,
+                                       const std::string& directory) {
+  const auto before = first_leaf_below(repository, previous.root, directory);
+  if (!before) return {};
+  return make_error(ErrorCode::kRefused, "'/{}' holds no file, and the point before has some of it: {}",
+                    directory.empty() ? "" : display_path(directory), display_path(*before))
+      .with_hint(
+          "a point of nothing was not taken; mount what belongs there, or say --allow-empty if it has to be empty");
+}
+
+// What holds nothing but directories, or nothing that is not excluded, is known only now.
 Result<void> check_nothing_went_away(const TreeSink& sink, const std::vector<std::string>& roots,
                                      repo::Repository& repository, const repo::Snapshot& previous) {
   for (const auto& directory : sink.empty_directories()) {
     const bool is_root = contains(roots, directory);
     // It is gone or excluded; or mounted, and empty or not to be entered.
     if (!is_root && (!sink.was_met(directory) || is_mount_point("/" + directory))) continue;
-    const auto before = first_leaf_below(repository, previous.root, directory);
-    if (!before) continue;
-    return make_error(ErrorCode::kRefused, "'/{}' holds no file, and the point before has some of it: {}",
-                      directory.empty() ? "" : display_path(directory), display_path(*before))
-        .with_hint(
-            "a point of nothing was not taken; mount what belongs there, or say --allow-empty if it has to be empty");
+    TRY(check_never_held_anything(repository, previous, directory));
   }
   return {};
 }
 
+// Whether a walk comes by this directory, if it is there.
+bool is_walked(const std::vector<std::string>& roots, const ExcludePatterns& excludes, std::string_view directory) {
+  for (const auto& root : roots) {
+    if (!is_at_or_below(directory, root)) continue;
+    if (directory == root) return true;
+    const size_t below_root = root.empty() ? 0 : root.size() + 1;
+    size_t end = below_root;
+    do {
+      end = directory.find('/', end + 1);
+      const std::string_view above = directory.substr(0, end);
+      if (excludes.excludes(above, above.substr(below_root), true)) return false;
+    } while (end != std::string_view::npos);
+    return true;
+  }
+  return false;
+}
+
+// What can't be looked at is for the walk to tell.
+bool is_bare(FileSystem& fs, const std::string& path) {
+  if (resolved_path(path) != path) return false;
+  const auto is_empty = is_empty_directory(fs, path);
+  return is_empty.ok() && *is_empty;
+}
+
+// What is bare needs no walk to be known, which may take hours.
+Result<void> check_nothing_is_bare(FileSystem& fs, const std::vector<std::string>& roots,
+                                   const ExcludePatterns& excludes, const CaptureOptions& options,
+                                   repo::Repository& repository, const repo::Snapshot& previous) {
+  for (const auto& root : roots) {
+    if (is_bare(fs, "/" + root)) TRY(check_never_held_anything(repository, previous, root));
+  }
+  if (options.one_file_system) return {};  // what is mounted below a root may not be met
+  for (const auto& mount : mounts_of(previous)) {
+    if (contains(roots, mount) || !is_bare(fs, "/" + mount) || is_mount_point("/" + mount)) continue;
+    if (is_walked(roots, excludes, mount)) TRY(check_never_held_anything(repository, previous, mount));
+  }
+  return {};
+}
+
+struct Places {
+  ExcludePatterns excludes;
+  std::vector<std::string> roots;
+};
+
+Result<Places> look_first(FileSystem& fs, repo::Repository& repository, const CaptureOptions& options,
+                          const repo::Snapshot* previous) {
+  if (options.paths.empty())
+    return make_error(ErrorCode::kConfig, "no paths to capture").with_hint("name them in 'paths'");
+  Places places{TRY(ExcludePatterns::create(options.excludes)), TRY(resolve_roots(options.paths))};
+  TRY(check_apart(fs, places.roots, options.repository));
+  if (previous && !options.allow_empty)
+    TRY(check_nothing_is_bare(fs, places.roots, places.excludes, options, repository, *previous));
+  return places;
+}
+
 }  // namespace
+
+Result<void> look_before_capture(FileSystem& fs, repo::Repository& repository, const CaptureOptions& options,
+                                 const repo::Snapshot* previous) {
+  TRY(look_first(fs, repository, options, previous));
+  return {};
+}
 
 Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options,
                                const repo::Snapshot* previous) {
-  if (options.paths.empty())
-    return make_error(ErrorCode::kConfig, "no paths to capture").with_hint("name them in 'paths'");
-  const ExcludePatterns excludes = TRY(ExcludePatterns::create(options.excludes));
-  const std::vector<std::string> roots = TRY(resolve_roots(options.paths));
-  TRY(check_apart(world.fs, roots, options.repository));
+  const auto [excludes, roots] = TRY(look_first(world.fs, session.repository(), options, previous));
 
   repo::Snapshot snapshot;
   snapshot.kind = "files";

@@ -30,13 +30,19 @@ struct CaptureOptions {
   bool allow_empty = false;     // a path of which `previous` has files may have none now
 };
 
+// What capture() would refuse before it reads: kConfig, and kRefused for a path, or for
+// what was a mount point in one, that is an empty directory.
+Result<void> look_before_capture(FileSystem& fs, repo::Repository& repository, const CaptureOptions& options,
+                                 const repo::Snapshot* previous);
+
 // Captures trees into `session`. `previous`: the last snapshot of this component, if
 // any: files whose size, mtime, ctime and inode are as they were (and whose mtime is
 // well before that capture read them) are taken over without being read. A file that
 // changes while it is read is read again (up to 3 times), then recorded as a fault.
 // kConfig for a path inside the repository's own directory; kIo when nothing but
 // directories could be read: that must not become the newest state of them; kRefused
-// likewise when a path holds nothing of what `previous` has, unless `allow_empty`.
+// likewise when a path holds nothing of what `previous` has, unless `allow_empty`: at
+// once where it is an empty directory.
 // The returned snapshot has no component name yet.
 Result<repo::Snapshot> capture(source::World& world, repo::WriteSession& session, const CaptureOptions& options,
                                const repo::Snapshot* previous);

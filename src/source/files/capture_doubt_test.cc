@@ -35,6 +35,27 @@ TEST_F(CaptureDoubtTest, APathThatHoldsNothingAnyMoreIsNoSnapshotWithoutAnExplic
   take(wanted, &emptied);  // never held anything
 }
 
+TEST_F(CaptureDoubtTest, AnEmptyPathIsRefusedBeforeAnythingIsRead) {
+  for (const char* name : {"/data", "/other"}) mkdir((source + name).c_str(), 0755);
+  for (const char* name : {"data/a", "other/b"}) write_source(name, "x");
+  CaptureOptions wanted;
+  wanted.paths = {source + "/data", source + "/other"};
+  const auto before = take(wanted);
+  write_source("data/new", "must not be read");
+  unlink((source + "/other/b").c_str());
+  const uint64_t opened = fs.opened;
+  const auto refused = try_capture(wanted, &before);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message(),
+            "'" + source + "/other' holds no file, and the point before has some of it: " + in_tree("other/b"));
+  EXPECT_EQ(fs.opened, opened);
+  const auto looked = look_before_capture(fs, repository, wanted, &before);
+  ASSERT_FALSE(looked.ok());
+  EXPECT_EQ(looked.error().message(), refused.error().message());
+  write_source("other/c", "x");
+  EXPECT_TRUE(look_before_capture(fs, repository, wanted, &before).ok());
+}
+
 TEST_F(CaptureDoubtTest, AFileWithTheNumberOfOneThatIsGoneIsNoLinkToIt) {
   write_source("a", "of a");
   ASSERT_EQ(link((source + "/a").c_str(), (source + "/b").c_str()), 0);
@@ -70,10 +91,13 @@ TEST_F(CaptureDoubtTest, AFileSystemThatIsNotMountedBelowAPathIsNoSnapshotWithou
   write(mount_point + "/inside", "x");
   const auto before = take();
   umount(mount_point.c_str());
+  write_source("new", "must not be read");
+  const uint64_t opened = fs.opened;
   const auto refused = try_capture(options(), &before);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), ErrorCode::kRefused);
   EXPECT_NE(refused.error().message().find("'" + mount_point + "' holds no file"), std::string::npos);
+  EXPECT_EQ(fs.opened, opened);
   auto without = options();
   without.excludes = {"mounted"};
   take(without, &before);
@@ -118,6 +142,8 @@ TEST_F(CaptureDoubtTest, TimesThatAnotherMachineGivesAreTrustedLater) {
   EXPECT_TRUE(has_times_of_another(NFS_SUPER_MAGIC));
   EXPECT_FALSE(has_times_of_another(EXT4_SUPER_MAGIC));
   EXPECT_EQ(clock_margin_of("/proc").ns, 0);
+  ASSERT_EQ(symlink("/nowhere/at/all", (source + "/link").c_str()), 0);
+  EXPECT_EQ(clock_margin_of(source + "/link").ns, clock_margin_of(source).ns);  // not of what it leads to
 }
 
 }  // namespace

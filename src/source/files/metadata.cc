@@ -235,13 +235,13 @@ bool has_times_of_another(uint64_t type) {
 }
 
 Duration clock_margin_of(const std::string& path) {
+  const int place = open_without_links(path);
+  if (place < 0) return repo::kClockTolerance;
   struct statfs status{};
-  if (::statfs(path.c_str(), &status) != 0) return repo::kClockTolerance;
+  const bool is_known = ::fstatfs(place, &status) == 0;
+  ::close(place);
+  if (!is_known) return repo::kClockTolerance;
   return has_times_of_another(static_cast<uint64_t>(status.f_type) & 0xffffffff) ? repo::kClockTolerance : Duration{};
-}
-
-bool is_device(repo::EntryKind kind) {
-  return kind == repo::EntryKind::kCharDevice || kind == repo::EntryKind::kBlockDevice;
 }
 
 Time modified_of(const struct stat& status) { return time_of(status.st_mtim); }

@@ -35,7 +35,6 @@ class OwnerNames {
 };
 
 repo::EntryKind kind_of(mode_t mode);
-bool is_device(repo::EntryKind kind);
 // What an entry can say; a file system may go further. What lies beyond becomes these.
 constexpr Time kEarliestTime = {INT64_MIN}, kLatestTime = {INT64_MAX};
 Time modified_of(const struct stat& status);
@@ -44,6 +43,7 @@ Time changed_of(const struct stat& status);
 // Whether a file system of this type (statfs) takes its files' times from another machine's clock.
 bool has_times_of_another(uint64_t type);
 // How far the clock that gives an object its times may be behind ours: nothing where it is ours.
+// Of a symbolic link it is the link itself.
 Duration clock_margin_of(const std::string& path);
 
 // Everything of an entry that lstat tells. No xattrs, link target or content.

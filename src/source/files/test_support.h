@@ -61,7 +61,7 @@ class MeddlingFileSystem : public FileSystem {
  public:
   explicit MeddlingFileSystem(FileSystem& real) : real_(real) {}
   std::function<void(const std::string&, uint64_t)> before_read;
-  std::function<void(const std::string&)> on_open;
+  std::function<void(const std::string&)> on_open, on_list;
   std::function<std::optional<Error>(const std::string&)> read_error;
   std::function<std::optional<struct stat>(const std::string&, const struct stat&)> on_stat;
   std::function<void(const std::string&, struct stat&)> on_open_stat;  // of an open file
@@ -88,7 +88,10 @@ class MeddlingFileSystem : public FileSystem {
     const std::string directory = path.substr(0, path.find('/', kDescriptors.size()));
     return real_file_system().read_link(directory).value() + path.substr(directory.size());
   }
-  Result<std::vector<DirectoryEntry>> list(const std::string& path) override { return real_.list(path); }
+  Result<std::vector<DirectoryEntry>> list(const std::string& path) override {
+    if (on_list) on_list(path);
+    return real_.list(path);
+  }
   Result<void> make_directory(const std::string& path, mode_t mode) override {
     return real_.make_directory(path, mode);
   }

@@ -87,7 +87,8 @@ class Receiver {
   Result<std::optional<Lsn>> ask_slot_restart();
   bool is_our_slot();
   Result<std::optional<bool>> ask_whether_physical();
-  Result<std::optional<StreamStart>> stream(const StreamStart& from);
+  Result<StreamStart> begin_sink(const StreamStart& from);
+  Result<std::optional<StreamStart>> stream(const StreamStart& planned);
   Result<bool> take_messages();
   Result<void> take(ByteView message);
   void note_proof();
@@ -247,7 +248,10 @@ Result<StreamStart> Receiver::by_way_of_ancestor(const StreamStart& from) {
   const Lsn before{from.position.value - segment_bytes};
   const uint32_t ancestor = std::prev(piece)->timeline;
   const bool may_be_had = before >= std::max(gone_before_, unproven_before_);
-  if (!may_be_had || !TRY(archive_.fetch_whole(segment_name(ancestor, before, segment_bytes)))) return from;
+  if (!may_be_had) return from;
+  const auto stored = archive_.fetch_whole(segment_name(ancestor, before, segment_bytes));
+  if (!stored.ok() && stored.error().code() != ErrorCode::kDamaged) return stored.error().clone();
+  if (stored.ok() && !*stored) return from;  // a damaged one is passed over by the proof
   return StreamStart{ancestor, from.position};
 }
 
@@ -362,8 +366,23 @@ Result<std::optional<bool>> Receiver::ask_whether_physical() {
 
 // ---- one stream
 
-Result<std::optional<StreamStart>> Receiver::stream(const StreamStart& from) {
-  TRY(sink_.begin(from.timeline, from.position));
+// Where what is stored of a segment in parts can't be read any more the whole of it is received
+// anew, and takes their place.
+Result<StreamStart> Receiver::begin_sink(const StreamStart& from) {
+  const StreamStart anew{from.timeline, segment_start(from.position, archive_.identity().segment_bytes)};
+  auto begun = sink_.begin(from.timeline, from.position);
+  if (begun.ok()) return from;
+  if (begun.error().code() != ErrorCode::kDamaged || anew.position == from.position) return std::move(begun).error();
+  log_error("postgres.receive.not_compared",
+            {{"segment", segment_name(from.timeline, from.position, archive_.identity().segment_bytes)},
+             {"problem", begun.error().text()},
+             {"advice", "it is received anew, from its beginning"}});
+  TRY(sink_.begin(anew.timeline, anew.position));
+  return anew;
+}
+
+Result<std::optional<StreamStart>> Receiver::stream(const StreamStart& planned) {
+  const StreamStart from = TRY(begin_sink(planned));
   proof_ = TRY(ResumeProof::create(archive_, from, std::max(gone_before_, unproven_before_)));
   if (auto started = session_->start(options_.slot, proof_->start()); !started.ok()) {
     note_refusal(started.error());

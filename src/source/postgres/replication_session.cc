@@ -118,7 +118,10 @@ Result<void> ReplicationSession::fetch_histories(WalArchive& archive, uint32_t t
   const auto ancestors = TRY(parse_history(as_bytes(content), timeline));
   // Oldest first: a history in the archive is worth something only with its ancestors' beside it.
   for (const TimelineSwitch& ancestor : ancestors) {
-    if (ancestor.timeline <= 1 || TRY(archive.fetch(history_name(ancestor.timeline)))) continue;
+    if (ancestor.timeline <= 1) continue;
+    const auto stored = archive.fetch(history_name(ancestor.timeline));
+    if (stored.ok() && *stored) continue;
+    if (!stored.ok() && stored.error().code() != ErrorCode::kDamaged) return stored.error().clone();
     auto fetched = fetch_histories(archive, ancestor.timeline);
     if (!fetched.ok()) log_warn("postgres.receive.history_missing", {{"problem", fetched.error().text()}});
   }

@@ -14,26 +14,31 @@ namespace holdfast::postgres {
 // when that was stored to its end, of the one before; and what comes must be what is stored.
 //
 // A segment that the server no longer has is not compared: the caller says so by
-// `gone_before`. Not thread-safe.
+// `gone_before`. Nor is one that is stored damaged, which must not end the protection of what
+// comes: it is passed over, the intact one before it is compared instead, and an event tells.
+// Not thread-safe.
 class ResumeProof {
  public:
-  // `resume`: where to go on, as plan_stream() says.
+  // `resume`: where to go on, as plan_stream() says. kDamaged: what is stored of the segment
+  // in its middle can't be read; the whole segment has to be received anew.
   static Result<ResumeProof> create(WalArchive& archive, const StreamStart& resume, Lsn gone_before);
 
   StreamStart start() const { return start_; }  // from where to ask for the stream
-  bool done() const { return taken_ == stored_.size(); }
+  bool done() const { return taken_ == length_; }
   // The next bytes of the stream. Returns those of them that lie behind what is compared.
   // kMismatch: the server's WAL is not what is stored.
   Result<ByteView> take(Lsn start, ByteView bytes);
 
  private:
-  ResumeProof(WalArchive& archive, const StreamStart& start, Bytes stored)
-      : archive_(&archive), start_(start), stored_(std::move(stored)) {}
+  ResumeProof(WalArchive& archive, const StreamStart& start, Bytes stored, Lsn end)
+      : archive_(&archive), start_(start), stored_(std::move(stored)), length_(end.value - start.position.value) {}
+  static Result<ResumeProof> by_segment_before(WalArchive& archive, const StreamStart& resume, Lsn gone_before);
 
   WalArchive* archive_;
   StreamStart start_;
-  Bytes stored_;      // from start_ to where the stream goes on
-  size_t taken_ = 0;  // of it, compared
+  Bytes stored_;         // from start_ on
+  uint64_t length_ = 0;  // from start_ to where the stream goes on; behind stored_ it is damaged
+  uint64_t taken_ = 0;   // of that
 };
 
 // kMismatch that says so: the server's end lies before what is stored of its timeline, and

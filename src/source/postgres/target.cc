@@ -182,6 +182,8 @@ class Resolver {
     resolved.description =
         fmt::format("{}, from the snapshot of {}, {} segment{} to replay on timeline {}", what,
                     format_rfc3339(candidate.source.stop_time), segments, segments == 1 ? "" : "s", path.timeline());
+    if (choice_.former && resolved.replay_to > choice_.former->parted)
+      resolved.notes.push_back(describe(*choice_.former, timeline_));
     for (const OtherTimeline& other : choice_.others) resolved.notes.push_back(describe(other, timeline_));
     resolved.settings.emplace_back("recovery_target_timeline", std::to_string(timeline_));
     resolved.tablespaces = TRY(tablespaces_on(path, resolved.replay_from, resolved.replay_to));

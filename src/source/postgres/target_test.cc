@@ -478,6 +478,24 @@ TEST_F(TargetTest, AStandbyFollowsWhatHasTakenOver) {
   EXPECT_FALSE(resolve({})->names_timeline);
 }
 
+// Case: a standby is promoted for a test, and its first segment is stored before what the server
+// that counts did meanwhile. Nothing tells it from a failover.
+TEST_F(TargetTest, SaysThatATimelineIsFollowedOnWhichNoPointIs) {
+  push_all();
+  TestWal promoted = wal_.fork(2);
+  promoted.commit(850, at(55));
+  push_timeline_2(promoted, end_);
+  EXPECT_THAT(resolve({})->notes,
+              ElementsAre(fmt::format(
+                  "timeline 2 is followed, though the newest point is of timeline 1: they part at {}, and all that is "
+                  "known of 2 came after all that is stored of 1 (--timeline 1 stays on that)",
+                  end_.text())));
+  EXPECT_THAT(resolve(target_at(at(35)))->notes, IsEmpty()) << "that is before they part";
+  EXPECT_THAT(resolve(on_timeline(1))->notes, IsEmpty());
+  snapshots_.push_back(snapshot(2, end_, promoted.position(), at(56)));
+  EXPECT_THAT(resolve({})->notes, IsEmpty());
+}
+
 TEST_F(TargetTest, FollowsNoTimelineWhileTwoGoOn) {
   push_all();
   TestWal other = wal_.fork(2);

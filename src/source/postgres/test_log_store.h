@@ -21,6 +21,7 @@ class TestLogStore : public repo::LogStore {
     auto& records = streams_[stream];
     const auto found = records.find(record.name);
     if (found != records.end()) {
+      if (damaged_.contains(record.name)) return make_error(ErrorCode::kDamaged, "record {} is damaged", record.name);
       if (equal(found->second.body, record.body)) return Outcome::kAlreadyThere;
       return make_error(ErrorCode::kMismatch, "{} exists with other content", record.name);
     }
@@ -67,6 +68,7 @@ class TestLogStore : public repo::LogStore {
     std::lock_guard lock(mutex_);
     if (broken_) return broken_->clone();
     if (streams_[stream].erase(name) == 0) return make_error(ErrorCode::kNotFound, "there is no record {}", name);
+    damaged_.erase(name);
     return {};
   }
 

@@ -37,7 +37,9 @@ class Chooser {
     const auto timelines = TRY(reachable());
     for (const uint32_t timeline : timelines)
       if (timeline != chosen_ && TRY(takes_over(timeline))) chosen_ = timeline;
-    TimelineChoice choice{chosen_, {}};
+    TimelineChoice choice{chosen_, std::nullopt, {}};
+    const uint32_t newest = snapshots_.back().timeline;
+    if (chosen_ != newest) choice.former = FormerTimeline{newest, TRY(parting(newest, chosen_))};
     for (const uint32_t timeline : timelines) {
       if (timeline == chosen_) continue;
       if (auto other = TRY(worth_a_word(timeline))) choice.others.push_back(*other);
@@ -171,6 +173,13 @@ std::string describe(const OtherTimeline& other, uint32_t followed) {
                      other.timeline, followed, other.parted.text(), last,
                      other.newer ? ", later than of the one that is followed" : "", other.timeline,
                      other.broken ? "; of it " + *other.broken : "");
+}
+
+std::string describe(const FormerTimeline& former, uint32_t followed) {
+  return fmt::format(
+      "timeline {} is followed, though the newest point is of timeline {}: they part at {}, and all that "
+      "is known of {} came after all that is stored of {} (--timeline {} stays on that)",
+      followed, former.timeline, former.parted.text(), followed, former.timeline, former.timeline);
 }
 
 }  // namespace holdfast::postgres

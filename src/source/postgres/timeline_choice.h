@@ -23,8 +23,15 @@ struct OtherTimeline {
   bool newer = false;                 // it was at work when the one that is followed was, and longer
 };
 
+// The timeline of the newest snapshot, from which another has taken over.
+struct FormerTimeline {
+  uint32_t timeline = 0;
+  Lsn parted;  // where the two ways part
+};
+
 struct TimelineChoice {
   uint32_t timeline = 0;
+  std::optional<FormerTimeline> former;
   std::vector<OtherTimeline> others;  // those worth a word
   // The one that makes it unclear what is the newest: a person has to choose.
   const OtherTimeline* rival() const;
@@ -46,5 +53,7 @@ Result<bool> leads_to(WalArchive& archive, const SnapshotSource& source, uint32_
 
 // "timeline 2, which parted from 1 at 0/5000000, is left aside; the last that is known of it is of ..."
 std::string describe(const OtherTimeline& other, uint32_t followed);
+// "timeline 2 is followed, though the newest point is of timeline 1: ..."
+std::string describe(const FormerTimeline& former, uint32_t followed);
 
 }  // namespace holdfast::postgres

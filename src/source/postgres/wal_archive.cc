@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "source/postgres/crc32c.h"
+#include "source/postgres/segment_check.h"
 #include "source/postgres/timeline.h"
 #include "source/postgres/wal_inventory.h"
 
@@ -31,6 +32,10 @@ Error faulty(const std::string& segment, const WalFault& fault) {
       .with_hint(
           "it is not stored, and not acknowledged: what the server sends is damaged, or goes on from another history "
           "than the one that is stored (docs/postgres.md, \"A server that was set back\")");
+}
+
+void tell_not_compared(const std::string& record, const Error& problem) {
+  log_warn("postgres.wal.not_compared", {{"record", record}, {"problem", problem.text()}});
 }
 
 uint32_t checksum(ByteView bytes) { return crc32c_finish(crc32c_update(kCrc32cStart, bytes)); }
@@ -82,8 +87,8 @@ class Archive final : public WalArchive {
   };
 
   Result<void> put(const std::string& name, Bytes header, ByteView body, bool in_haste = false);
+  Result<void> put_over_damaged(const std::string& name, const Bytes& header, ByteView content);
   Result<void> push_segment(const std::string& name, ByteView content, const PushOptions& options);
-  Result<void> check_segment(const std::string& name, ByteView content, bool whole) const;
   Result<void> check_against_parts(const std::string& name, const OwnParts& own, ByteView content);
   Result<void> check_against_ancestor(uint32_t timeline, Lsn start, ByteView content);
   Result<Bytes> readable_beginning_of(uint32_t timeline, Lsn segment);
@@ -141,35 +146,24 @@ Result<void> Archive::put(const std::string& name, Bytes header, ByteView body, 
   return {};
 }
 
-// Proves from its first page that the content is what its name says, of our cluster.
-Result<void> Archive::check_segment(const std::string& name, ByteView content, bool whole) const {
-  if (whole && content.size() != identity_.segment_bytes)
-    return make_error(ErrorCode::kMismatch, "WAL segment {} has {} bytes, but this cluster's segments have {}", name,
-                      content.size(), identity_.segment_bytes);
-  const SegmentAddress address = TRY(parse_segment_name(name.substr(0, 24), identity_.segment_bytes));
-  const WalPageHeader header = TRY_CONTEXT(parse_wal_segment_header(content), "WAL segment {}", name);
-  if (header.system_id != identity_.system_id)
-    return make_error(ErrorCode::kMismatch, "WAL segment {} is of the cluster with system identifier {}, not {}", name,
-                      header.system_id, identity_.system_id)
-        .with_hint("this is another cluster (or one made anew by initdb): give it its own component");
-  if (header.segment_bytes != identity_.segment_bytes)
-    return make_error(ErrorCode::kMismatch, "WAL segment {} is of a cluster with segments of {} bytes, not {}", name,
-                      header.segment_bytes, identity_.segment_bytes);
-  if (header.address != address.start)
-    return make_error(ErrorCode::kMismatch, "WAL segment {} holds the log from {} on, but its name says {}", name,
-                      header.address.text(), address.start.text());
-  // The first pages of a timeline's first segment were copied from its ancestor.
-  if (header.timeline == 0 || header.timeline > address.timeline)
-    return make_error(ErrorCode::kMismatch, "WAL segment {} holds the log of timeline {}, but its name says {}", name,
-                      header.timeline, address.timeline);
-  return {};
+// Of what a server gives again a damaged record would be in the way.
+Result<void> Archive::put_over_damaged(const std::string& name, const Bytes& header, ByteView content) {
+  auto stored = put(name, Bytes::copy_of(header), content);
+  if (stored.ok() || stored.error().code() != ErrorCode::kDamaged) return stored;
+  log_warn("postgres.wal.replaced", {{"record", name}, {"problem", stored.error().text()}});
+  TRY_CONTEXT(store_.remove(stream_, name), "making room for {}", name);
+  {
+    std::lock_guard lock(names_mutex_);
+    std::erase(names_, name);
+  }
+  return put(name, Bytes::copy_of(header), content);
 }
 
 Result<void> Archive::push(const std::string& name, ByteView content, const PushOptions& options) {
   if (is_segment_name(name)) return push_segment(name, content, options);
   const std::string_view text(name);
   if (text.size() == 32 && is_segment_name(text.substr(0, 24)) && text.ends_with(".partial")) {
-    TRY(check_segment(name, content, true));
+    TRY(check_segment(identity_, name, content, true));
     return put(name, {}, content);
   }
   const bool backup = text.size() == 40 && is_segment_name(text.substr(0, 24)) && text.ends_with(".backup");
@@ -182,11 +176,11 @@ Result<void> Archive::push(const std::string& name, ByteView content, const Push
     const uint32_t timeline = TRY(parse_history_name(name));
     TRY(parse_history(content, timeline));
   }
-  return put(name, {}, content);
+  return put_over_damaged(name, {}, content);
 }
 
 Result<void> Archive::push_segment(const std::string& name, ByteView content, const PushOptions& options) {
-  TRY(check_segment(name, content, true));
+  TRY(check_segment(identity_, name, content, true));
   const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
   const OwnParts own = own_parts(address);
   TRY(check_against_parts(name, own, content));
@@ -237,7 +231,8 @@ void Archive::retire(const std::string& name, const OwnParts& own) {
   std::erase_if(names_, [&](const std::string& other) { return gone.contains(other); });
 }
 
-// A segment must not differ from the parts of it that are stored.
+// A segment must not differ from the parts of it that are stored. It takes the place of those
+// that are damaged.
 Result<void> Archive::check_against_parts(const std::string& name, const OwnParts& own, ByteView content) {
   const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
   const auto differs = [&] {
@@ -260,8 +255,13 @@ Result<void> Archive::check_against_parts(const std::string& name, const OwnPart
       if (mine->second.checksum != checksum(ours)) return differs();
       continue;
     }
-    const auto stored = TRY(get(part.record));
-    if (stored && !equal(*stored, ours)) return differs();
+    const auto stored = get(part.record);
+    if (!stored.ok() && stored.error().code() == ErrorCode::kDamaged) {
+      tell_not_compared(part.record, stored.error());
+      continue;
+    }
+    if (!stored.ok()) return stored.error().clone();
+    if (*stored && !equal(**stored, ours)) return differs();
   }
   return {};
 }
@@ -283,8 +283,7 @@ Result<Bytes> Archive::readable_beginning_of(uint32_t timeline, Lsn segment) {
   if (stored.ok()) return stored;
   const ErrorCode code = stored.error().code();
   if (code != ErrorCode::kDamaged && code != ErrorCode::kMismatch) return stored;
-  log_warn("postgres.wal.not_compared",
-           {{"segment", segment_name(timeline, segment, identity_.segment_bytes)}, {"problem", stored.error().text()}});
+  tell_not_compared(segment_name(timeline, segment, identity_.segment_bytes), stored.error());
   return Bytes();
 }
 
@@ -295,7 +294,7 @@ Result<void> Archive::check_against_ancestor(uint32_t timeline, Lsn start, ByteV
   const auto ancestors = history(timeline);
   if (!ancestors.ok() && ancestors.error().code() == ErrorCode::kNotFound) return {};
   if (!ancestors.ok() && ancestors.error().code() == ErrorCode::kDamaged) {
-    log_warn("postgres.wal.not_compared", {{"history", history_name(timeline)}, {"problem", ancestors.error().text()}});
+    tell_not_compared(history_name(timeline), ancestors.error());
     return {};
   }
   if (!ancestors.ok()) return ancestors.error().clone();
@@ -349,7 +348,7 @@ Result<void> Archive::push_part(uint32_t timeline, Lsn start, ByteView content) 
   const std::string name = segment_name(timeline, start, identity_.segment_bytes);
   if (content.empty() || to > identity_.segment_bytes)
     return make_error(ErrorCode::kInvalidData, "a part of WAL segment {} covers bytes {} to {}", name, from, to);
-  if (from == 0 && content.size() >= kWalLongHeaderBytes) TRY(check_segment(name, content, false));
+  if (from == 0 && content.size() >= kWalLongHeaderBytes) TRY(check_segment(identity_, name, content, false));
   TRY(check_against_ancestor(timeline, start, content));
   std::lock_guard lock(open_mutex_);
   OpenSegment* open = TRY(open_segment(timeline, start));
@@ -359,7 +358,7 @@ Result<void> Archive::push_part(uint32_t timeline, Lsn start, ByteView content) 
     open_.erase(timeline);  // its scanner has gone on
     return faulty(name, *summary.fault);
   }
-  auto stored = put(part_name(name, from, to), encode_summary(summary, &map), content);
+  auto stored = put_over_damaged(part_name(name, from, to), encode_summary(summary, &map), content);
   if (!stored.ok()) {
     open_.erase(timeline);  // its scanner has gone on; the next try begins from what is stored
     return stored;

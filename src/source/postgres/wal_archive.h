@@ -67,6 +67,7 @@ class WalArchive {
   // Stores a whole segment, .history or .backup file under its own name. A
   // segment's header must carry our system id, its own address and segment size
   // (kMismatch). Same bytes again: accepted. Other bytes: kMismatch, nothing changed.
+  // What is stored damaged is not compared; a part and a history take its place.
   struct PushOptions {
     // A segment stored in haste is compressed quickly rather than well (docs/decisions/023).
     bool in_haste = false;

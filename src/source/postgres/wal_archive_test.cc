@@ -407,6 +407,45 @@ TEST_F(WalArchiveTest, ComparesNoTimelineWithAnUnreadableAncestor) {
   }
 }
 
+// Case: a part of a segment is damaged in the repository before the segment is full. Refusing the
+// whole would fill the server's disk, and leave the damage.
+TEST_F(WalArchiveTest, ADamagedPartIsNotComparedAndTheWholeTakesItsPlace) {
+  TestWal wal, clone;
+  for (TestWal* each : {&wal, &clone}) each->filler(3'000);
+  wal.commit(700, kNoon);
+  clone.commit(700, kNoon + Duration::seconds(1));
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment}, wal.bytes().first(1'000))), "");
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment + 1'000}, wal.bytes().subspan(1'000))), "");
+  store_.damage(wal.segment_name(0) + ".00000000-000003E8");
+  EXPECT_EQ(open()->push(clone.segment_name(0), clone.segment(0)).error().code(), ErrorCode::kMismatch)
+      << "the other part tells";
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(problem(open()->push(wal.segment_name(0), wal.segment(0))), "");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), ::testing::HasSubstr("postgres.wal.not_compared"));
+  EXPECT_TRUE(equal(*archive_->fetch(wal.segment_name(0)).value(), wal.segment(0)));
+}
+
+TEST_F(WalArchiveTest, WhatIsReceivedAgainTakesThePlaceOfADamagedRecord) {
+  TestWal wal;
+  wal.commit(700, kNoon);
+  const std::string history = "1\t0/100100\tno recovery target specified\n";
+  const auto store = [&](const std::string& described_as) {
+    SCOPED_TRACE(described_as);
+    const auto archive = open();
+    EXPECT_EQ(problem(archive->push_part(1, Lsn{kSegment}, wal.bytes())), "");
+    EXPECT_EQ(problem(archive->push("00000002.history", as_bytes(history))), "");
+  };
+  store("for the first time");
+  const auto stored = names();
+  for (const std::string& name : stored) store_.damage(name);
+  testing::internal::CaptureStderr();
+  store("again");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), ::testing::HasSubstr("postgres.wal.replaced"));
+  EXPECT_EQ(names(), stored);
+  EXPECT_TRUE(equal(open()->fetch(wal.segment_name(0)).value()->view(0, wal.bytes().size()), wal.bytes()));
+  EXPECT_EQ(as_text(*open()->fetch("00000002.history").value()), history);
+}
+
 TEST_F(WalArchiveTest, SaysWhatIsStoredAndHowFarItIsProven) {
   const TestWal wal = some_wal();
   for (size_t i = 0; i < 3; i++) ASSERT_EQ(problem(archive_->push(wal.segment_name(i), wal.segment(i))), "");

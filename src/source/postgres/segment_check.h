@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "source/postgres/wal_archive.h"
+
+namespace holdfast::postgres {
+
+// Proves from its first page that the content of a segment, or (`whole` false) of its
+// beginning, is what its name says, of this cluster: else kMismatch.
+Result<void> check_segment(const WalArchive::Identity& identity, const std::string& name, ByteView content, bool whole);
+
+}  // namespace holdfast::postgres
