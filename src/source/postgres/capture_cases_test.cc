@@ -286,6 +286,40 @@ TEST_F(CaptureCases, AServerThatStandsBeforeThePreviousSnapshotIsReadInFull) {
   EXPECT_FALSE(second.value().incremental);
 }
 
+TEST_F(CaptureCases, AServerThatWasPromotedIsReadInFull) {
+  auto first = rig_->capture(*cluster_);
+  ASSERT_OK(first);
+  ASSERT_OK(cluster_->stop());
+  ASSERT_OK(write_file_durably(fs_, path("standby.signal"), Bytes(), 0600));
+  cluster_->own(path("standby.signal"));
+  ASSERT_OK(cluster_->start());
+  ASSERT_OK(cluster_->sql("select pg_promote()"));
+  ASSERT_OK(TestRig::wait_for_promotion(*cluster_));
+  for (const CaptureMethod method : {CaptureMethod::kFiles, CaptureMethod::kProtocol}) {
+    auto second = rig_->capture(*cluster_, &first.value(), method);
+    ASSERT_OK(second);
+    EXPECT_EQ(second.value().source["timeline"], 2);
+    EXPECT_FALSE(second.value().incremental);
+    EXPECT_EQ(second.value().source["incremental"], "");
+  }
+}
+
+TEST_F(CaptureCases, AClusterWhoseChecksumsWereSwitchedIsReadInFull) {
+  auto before = rig_->capture(*cluster_);
+  ASSERT_OK(before);
+  for (const std::string change : {"--disable", "--enable"}) {
+    ASSERT_OK(cluster_->stop());
+    ASSERT_OK(cluster_->run({"pg_checksums", change, "-D", cluster_->data()}));
+    ASSERT_OK(cluster_->start());
+    auto after = rig_->capture(*cluster_, &before.value());
+    ASSERT_OK(after);
+    EXPECT_EQ(after.value().source["checksums"], change == "--enable");
+    EXPECT_FALSE(after.value().incremental);
+    EXPECT_EQ(after.value().source["incremental"], "");
+    before = std::move(after);
+  }
+}
+
 // Garbage comes over a connection as it is; it is no page that was being written.
 TEST_F(CaptureCases, GarbageIsNoTornPage) {
   write_pages(20, kOldLsn, 'x');
