@@ -286,6 +286,27 @@ TEST_F(CaptureCases, AServerThatStandsBeforeThePreviousSnapshotIsReadInFull) {
   EXPECT_FALSE(second.value().incremental);
 }
 
+// As in Debian, whose settings are in /etc.
+TEST_F(CaptureCases, SettingsOutsideOfTheDataDirectoryAreStoredOrNamed) {
+  const std::string hba = cluster_->scratch() + "/pg_hba.conf";
+  ASSERT_OK(run_program({"mv", path("pg_hba.conf"), hba}));
+  ASSERT_OK(cluster_->stop());
+  ASSERT_OK(cluster_->append_configuration("hba_file = '" + hba + "'\n"));
+  ASSERT_OK(cluster_->start());
+  auto by_files = rig_->capture(*cluster_);
+  ASSERT_OK(by_files);
+  EXPECT_TRUE(by_files.value().faults.empty());
+  EXPECT_EQ(by_files.value().source["settings_left_out"], nlohmann::json::array());
+  EXPECT_TRUE(entries(by_files.value()).contains(".holdfast/config/pg_hba.conf"));
+  auto restored = rig_->restore(by_files.value());
+  ASSERT_OK(restored);
+  EXPECT_TRUE(exists(real_file_system(), restored.value()->data() + "/pg_hba.conf").value());
+  auto by_protocol = rig_->capture(*cluster_, nullptr, CaptureMethod::kProtocol);
+  ASSERT_OK(by_protocol);
+  EXPECT_TRUE(by_protocol.value().faults.empty());
+  EXPECT_EQ(by_protocol.value().source["settings_left_out"], nlohmann::json({hba}));
+}
+
 TEST_F(CaptureCases, AServerThatWasPromotedIsReadInFull) {
   auto first = rig_->capture(*cluster_);
   ASSERT_OK(first);
