@@ -78,6 +78,7 @@ Result<void> BaseBackup::begin() {
 // The next bytes of the archive at hand; none at its end.
 Result<ByteView> BaseBackup::pull() {
   if (facts_.major >= 15) return pull_message();
+  if (!in_copy_) return ByteView();
   const auto message = TRY(server_->read_copy());
   if (message.state == ServerSession::CopyState::kEnd) {
     in_copy_ = false;
