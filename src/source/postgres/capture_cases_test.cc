@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <map>
 
@@ -111,8 +112,10 @@ TEST_F(CaptureCases, Case01ChangesWithinOneTimestampTickAreSeen) {
   const repo::Entry entry = entries(first.value())["base/1/999999_fsm"];
   // The snapshot's times are those on disk, yet the file is read again.
   ASSERT_EQ(entry.modified.ns, before.st_mtim.tv_sec * 1'000'000'000 + before.st_mtim.tv_nsec);
-  bool opened = false;
-  fs_.before_open = [&](const std::string& opening) { opened = opened || opening == path("base/1/999999_fsm"); };
+  std::atomic<bool> opened = false;
+  fs_.before_open = [&](const std::string& opening) {
+    if (opening == path("base/1/999999_fsm")) opened = true;
+  };
   auto second = rig_->capture(*cluster_, &first.value());
   ASSERT_OK(second);
   EXPECT_TRUE(opened);
@@ -128,8 +131,10 @@ TEST_F(CaptureCases, SettledFilesAreTakenOverUnread) {
     system_clock().sleep(Duration::milliseconds(50));
   auto first = rig_->capture(*cluster_);
   ASSERT_OK(first);
-  bool opened = false;
-  fs_.before_open = [&](const std::string& opening) { opened = opened || opening == path(); };
+  std::atomic<bool> opened = false;
+  fs_.before_open = [&](const std::string& opening) {
+    if (opening == path()) opened = true;
+  };
   auto second = rig_->capture(*cluster_, &first.value());
   ASSERT_OK(second);
   EXPECT_FALSE(opened);
@@ -229,7 +234,7 @@ TEST_F(CaptureCases, Case16BadPagesAreReportedByRelationAndBlockEachTime) {
 // Anchor case 17. A page caught in the middle of being written is read again.
 TEST_F(CaptureCases, Case17TornPagesAreReadAgainUntilTheyAreWhole) {
   write_pages(20, kOldLsn, 'x');
-  int torn_reads = 2;
+  std::atomic<int> torn_reads = 2;
   fs_.after_read = [&](const std::string& reading, uint64_t offset, MutableByteView read) {
     const uint64_t at = 5 * kPageBytes + 4096;
     if (reading != path() || offset > at || at >= offset + read.size() || torn_reads == 0) return;
@@ -257,7 +262,7 @@ TEST_F(CaptureCases, Case17APageThatKeepsChangingIsLeftToTheWalOnlyIfItIsNew) {
     EXPECT_TRUE(now.ok());
     if (now.ok()) write_pages(20, parse_lsn(now.value()).value().value, 'n', "base/1/999991");
   };
-  uint8_t count = 0;
+  std::atomic<uint8_t> count = 0;
   fs_.after_read = [&](const std::string& reading, uint64_t offset, MutableByteView read) {
     const uint64_t at = 5 * kPageBytes + 4096;
     if (offset > at || at >= offset + read.size()) return;
