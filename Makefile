@@ -50,8 +50,8 @@ sanitize:
 	@scripts/deps ensure build run test
 	@scripts/build asan unit_tests
 	@$(CTEST) --test-dir build-asan -j $(JOBS) -R '^unit\.'
-	@scripts/build tsan base_test store_test repo_test source_files_test
-	@$(CTEST) --test-dir build-tsan -j $(JOBS) -R '^unit\.(base|store|repo|source_files)$$'
+	@scripts/build tsan base_test store_test repo_test source_files_test source_postgres_test
+	@$(CTEST) --test-dir build-tsan -j $(JOBS) -L '^threads$$'
 
 bench:
 	@scripts/deps ensure build run bench

@@ -155,13 +155,14 @@ bool become_user(const CommandOptions& options) {
   ::dup2(error_output, STDERR_FILENO);
   mark_close_on_exec();
 
-  plain_signals();
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-
+  // The C library tells other threads of a new account by a signal whose handler has to be
+  // there still: under the thread sanitizer a child has such a thread.
   const std::string& directory = launch.options->working_directory;
   if (become_user(*launch.options) && (directory.empty() || ::chdir(directory.c_str()) == 0)) {
+    plain_signals();
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::execve(launch.program.c_str(), launch.argv.data(), launch.environment.data());
   }
   const int why = errno;

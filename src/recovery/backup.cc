@@ -20,6 +20,7 @@
 #include "repo/session_part.h"
 #include "source/files/capture.h"
 #include "source/postgres/capture.h"
+#include "source/postgres/snapshot_source.h"
 
 namespace holdfast::recovery {
 
@@ -387,6 +388,8 @@ Result<void> faults_of(const BackupReport& report) {
 std::vector<std::string> left_out_of(const repo::Point& point) {
   std::vector<std::string> notes;
   for (const repo::Snapshot& snapshot : point.snapshots) {
+    if (const std::string note = postgres::settings_note(snapshot); !note.empty())
+      notes.push_back(fmt::format("{}: {}: keep them in a files component", snapshot.component, note));
     if (!lacks_users(snapshot)) continue;
     notes.push_back(fmt::format(
         "{}: the users of the server's ACL are in no RDB: keep its users.acl or redis.conf in a files component",

@@ -8,6 +8,7 @@
 #include "recovery/points.h"
 #include "recovery/test_stack.h"
 #include "repo/missing.h"
+#include "source/postgres/snapshot_source.h"
 
 namespace holdfast::recovery {
 namespace {
@@ -230,6 +231,24 @@ TEST(FaultsOf, APointSaysAllThatIsWrongWithIt) {
   report.point.snapshots = {db};
   EXPECT_EQ(faults_of(report).error().message(),
             "point aaaaaaaa was taken, but 2200 pages of the database can't be trusted; without cache: it was away");
+}
+
+TEST(LeftOutOf, SettingsThatACaptureDidNotReachAreNamed) {
+  repo::Snapshot snapshot;
+  snapshot.component = "db";
+  snapshot.kind = "postgres";
+  postgres::SnapshotSource source;
+  source.major = 15;
+  snapshot.source = postgres::to_json(source);
+  repo::Point point;
+  point.snapshots = {snapshot};
+  EXPECT_TRUE(left_out_of(point).empty());
+  source.settings_left_out = {"/etc/postgresql/15/main/pg_hba.conf", "/etc/postgresql/15/main/postgresql.conf"};
+  point.snapshots[0].source = postgres::to_json(source);
+  EXPECT_EQ(left_out_of(point),
+            std::vector<std::string>({"db: settings outside of the data directory are not in the point "
+                                      "(/etc/postgresql/15/main/pg_hba.conf, /etc/postgresql/15/main/postgresql.conf): "
+                                      "keep them in a files component"}));
 }
 
 TEST_F(Backup, ACommandGetsAVariableWithASecretOnlyWhenItsWordsNameIt) {

@@ -13,6 +13,7 @@
 #include "repo/missing.h"
 #include "source/files/faults.h"
 #include "source/files/restore.h"
+#include "source/postgres/snapshot_source.h"
 
 namespace holdfast::recovery {
 
@@ -210,6 +211,7 @@ class Planner {
     plan.instant = resolved.instant;
     plan.description = resolved.description;
     plan.notes = resolved.notes;
+    if (std::string note = postgres::settings_note(plan.snapshot); !note.empty()) plan.notes.push_back(std::move(note));
     plan.restore_command = restore_command(workspace_.stack(), component, TRY(cluster_facts(*ref.snapshot)));
     settled_ = settled_ ? std::min(*settled_, resolved.instant) : resolved.instant;
     plan_.components.push_back(std::move(plan));

@@ -1,5 +1,6 @@
 """PostgreSQL through the command line, on a private cluster."""
 import errno
+import json
 import os
 import shutil
 import signal
@@ -8,7 +9,7 @@ import unittest
 from pathlib import Path
 
 from harness import (MISMATCH, NO_SPACE, PERMISSION, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, TIMEOUT, UNAVAILABLE, UNREACHABLE, USAGE,
-                     Background, Case, Server, contents, is_root, wait_until)
+                     VERIFY_FAILED, Background, Case, Server, contents, is_root, wait_until)
 
 
 @unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
@@ -602,10 +603,22 @@ class Postgres(Case):
         binaries.chmod(0o755)
         self.config.write_text(self.config.read_text().replace("rpo: 5m", f"bin_directory: {binaries}"))
         major = (self.server.data / "PG_VERSION").read_text().strip()
-        outcome = self.as_server("verify", "--boot", "--scratch", self.scratch, expect=MISMATCH)
-        self.assertIn(f"it needs the server programs of PostgreSQL {major}, and there are those of 11 alone in {binaries}\n", outcome.err)
-        self.assertIn(f"hint: install the package postgresql-{major} (Debian, Ubuntu) or postgresql{major}-server (Red Hat), or name the "
-                      "directory of its programs: bin_directory in holdfast.yaml, or HOLDFAST_PG_BIN\n", outcome.err)
+        problem = f"it needs the server programs of PostgreSQL {major}, and there are those of 11 alone in {binaries}"
+        hint = (f"hint: install the package postgresql-{major} (Debian, Ubuntu) or postgresql{major}-server (Red Hat), or name the "
+                "directory of its programs: bin_directory in holdfast.yaml, or HOLDFAST_PG_BIN\n")
+        databases = self.server.sql("select string_agg(datname, ',' order by 1) from pg_database")
+        for words in (["verify", "--boot", "--scratch", self.scratch],
+                      ["restore", "--database", "postgres", "--target-database", "then", "--scratch", self.scratch]):
+            with self.subTest(words=words):
+                outcome = self.as_server(*words, expect=MISMATCH)
+                self.assertIn(f"{problem}\n", outcome.err)
+                self.assertIn(hint, outcome.err)
+        self.assertEqual(self.server.sql("select string_agg(datname, ',' order by 1) from pg_database"), databases)
+        # A drill that can't be made is evidence, too.
+        outcome = self.as_server("drill", "--scratch", self.scratch, "--json", expect=VERIFY_FAILED)
+        evidence = outcome.json()["evidence"]
+        self.assertEqual((evidence["result"], evidence["destroyed"]), ("failed", True))
+        self.assertIn(problem, json.dumps(evidence))
 
     def test_server_that_is_away(self):
         self.server.stop()

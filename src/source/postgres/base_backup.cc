@@ -78,6 +78,7 @@ Result<void> BaseBackup::begin() {
 // The next bytes of the archive at hand; none at its end.
 Result<ByteView> BaseBackup::pull() {
   if (facts_.major >= 15) return pull_message();
+  if (!in_copy_) return ByteView();
   const auto message = TRY(server_->read_copy());
   if (message.state == ServerSession::CopyState::kEnd) {
     in_copy_ = false;
@@ -273,13 +274,15 @@ Result<void> BaseBackup::finish() {
   return add_roots();
 }
 
-Result<BaseBackup::Outcome> BaseBackup::run(const std::function<PageRules(Lsn start)>& rules,
-                                            PreviousSnapshot* previous, Time began) {
+Result<BaseBackup::Outcome> BaseBackup::run(const Watcher& watcher, PreviousSnapshot* previous, Time began) {
   previous_ = previous;
   began_ = began;
   TRY(begin());
-  CapturePipeline pipeline(world_, session_, rules(start_), entries_);
-  TRY(pipeline.run([this] { return next(); }));
+  CapturePipeline pipeline(world_, session_, watcher.begun(start_), entries_);
+  TRY(pipeline.run([&]() -> Result<std::optional<CaptureTask>> {
+    TRY(watcher.copying());
+    return next();
+  }));
   outcome_.totals = std::move(pipeline.totals());
   TRY(finish());
   return std::move(outcome_);

@@ -70,8 +70,11 @@ class BaseBackup {
     std::vector<SnapshotTablespace> tablespaces;
     std::set<std::string> sent;  // directories, and what may be settings: links the server leaves out unsaid
   };
-  // `rules` is asked once the backup has begun, with where.
-  Result<Outcome> run(const std::function<PageRules(Lsn start)>& rules, PreviousSnapshot* previous, Time began);
+  struct Watcher {
+    std::function<PageRules(Lsn start)> begun;  // asked once the backup has begun, with where
+    std::function<Result<void>()> copying;      // called before each region, by one thread at a time
+  };
+  Result<Outcome> run(const Watcher& watcher, PreviousSnapshot* previous, Time began);
 
  private:
   Result<void> begin();

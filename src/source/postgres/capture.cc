@@ -25,6 +25,8 @@ namespace {
 
 constexpr Duration kCheckpointDeadline = Duration::hours(1);
 constexpr int64_t kStartDifferenceSeconds = 3;
+constexpr size_t kMostSettingsLeftOut = 100;  // that are remembered, for people
+constexpr Duration kBetweenLooks = Duration::seconds(1);
 
 // Why the data directory can't be read here as that of the server; "" when it can.
 std::string reason_against_files(source::World& world, const std::string& directory, const ServerFacts& facts) {
@@ -76,9 +78,12 @@ class Capture {
   Result<void> by_protocol();
   Result<std::vector<std::string>> directories_wanted();
   Result<void> look_for_links(const std::vector<std::string>& wanted, const std::set<std::string>& sent);
+  void lacks_settings(std::string path);
   Result<void> capture_control_file();
   Result<void> check_checkpoint(Lsn start);
-  Result<void> count(BackupSession& backup);
+  Result<void> count(ServerSession& session);
+  Result<void> look_now_and_then();
+  Result<void> judge_counts(ServerSession& session, Lsn stop);
   void tell_bad_from_torn(Lsn stop);
   Result<void> add_label(const BackupEnd& end);
   Result<void> keep_beginning_of_timeline();
@@ -99,6 +104,8 @@ class Capture {
   std::optional<ChangedBlocks> changes_;  // since previous_, when the log tells
   EntrySpool entries_;
   SnapshotSource source_;
+  Stillness stillness_;
+  std::optional<Duration> looked_;
   CaptureTotals totals_;
   std::vector<std::string> faults_;
   Time began_;
@@ -214,11 +221,19 @@ Result<void> Capture::capture_control_file() {
   return add_small_file(session_, entries_, entry_of("global/pg_control", status), control.bytes);
 }
 
-Result<void> Capture::count(BackupSession& backup) {
-  const std::string before = TRY(transaction_horizon(backup.session()));
-  source_.counts = count_rows(*options_.connection, backup.session());
-  // Exact for the snapshot's end only if nothing was committed since.
-  if (before == TRY(transaction_horizon(backup.session()))) return {};
+Result<void> Capture::count(ServerSession& session) {
+  world_.progress.phase = "counting rows";
+  TRY(stillness_.look(session));
+  source_.counts = count_rows(*options_.connection, session);
+  return {};
+}
+
+// Once counted, and the backup has ended: exact for that end only if nothing was committed between the two.
+Result<void> Capture::judge_counts(ServerSession& session, Lsn stop) {
+  source_.counts_problem = why_none_is_exact(source_.counts);
+  const std::string moved = TRY(stillness_.why_not_beyond(session, stop));
+  if (moved.empty()) return {};
+  source_.counts_problem = moved;
   for (auto& [database, tables] : source_.counts.items()) {
     for (auto& [table, item] : tables.items()) item["exact"] = false;
   }
@@ -325,7 +340,8 @@ Result<void> Capture::by_files() {
   TRY(ask_the_log(backup->start_lsn()));
   world_.progress.phase = "copying";
   const std::vector<std::string> configuration = configuration_files(backup->session());
-  TRY(capture_outside_configuration(world_, session_, configuration, directory_, entries_));
+  for (std::string& path : TRY(capture_outside_configuration(world_, session_, configuration, directory_, entries_)))
+    lacks_settings(std::move(path));
   const std::string version_directory = fmt::format("PG_{}_{}", facts_.major, facts_.catalog_version);
   DirectorySource::Options options;
   options.previous = previous_.get();
@@ -338,8 +354,9 @@ Result<void> Capture::by_files() {
   CapturePipeline pipeline(world_, session_, rules(backup->start_lsn()), entries_, changes_ ? &*changes_ : nullptr);
   TRY(pipeline.run([&] { return files.next(); }));
   TRY(capture_control_file());
-  TRY(count(*backup));
+  TRY(count(backup->session()));
   const BackupEnd end = TRY(backup->stop());
+  TRY(judge_counts(backup->session(), end.stop));
   for (const auto& [oid, location] : files.tablespaces())
     source_.tablespaces.push_back({oid, location, "pg_tblspc/" + oid});
   source_.links = files.links();
@@ -369,6 +386,10 @@ Result<std::vector<std::string>> Capture::directories_wanted() {
   return wanted;
 }
 
+void Capture::lacks_settings(std::string path) {
+  if (source_.settings_left_out.size() < kMostSettingsLeftOut) source_.settings_left_out.push_back(std::move(path));
+}
+
 // Of links to elsewhere the server sends nothing. `wanted`: from before; databases that went meanwhile are no loss.
 Result<void> Capture::look_for_links(const std::vector<std::string>& wanted, const std::set<std::string>& sent) {
   const std::vector<std::string> still = TRY(directories_wanted());
@@ -386,7 +407,10 @@ Result<void> Capture::look_for_links(const std::vector<std::string>& wanted, con
   }
   if (facts_.data_directory.empty()) return {};
   for (const std::string& path : configuration_files(*server_)) {
-    if (!path.starts_with(facts_.data_directory + "/")) continue;
+    if (!path.starts_with(facts_.data_directory + "/")) {
+      if (!path.empty()) lacks_settings(path);
+      continue;
+    }
     const std::string name = path.substr(facts_.data_directory.size() + 1);
     if (may_be_settings(name) && !sent.contains(name))
       faults_.push_back(
@@ -395,20 +419,26 @@ Result<void> Capture::look_for_links(const std::vector<std::string>& wanted, con
   return {};
 }
 
+// The server ends the copy unasked. The later the last look before, the less may come between it and the count.
+Result<void> Capture::look_now_and_then() {
+  if (looked_ && world_.clock.monotonic() - *looked_ < kBetweenLooks) return {};
+  TRY(stillness_.look(*server_));
+  looked_ = world_.clock.monotonic();
+  return {};
+}
+
 Result<void> Capture::by_protocol() {
   const std::vector<std::string> wanted = TRY(directories_wanted());
   auto archive = TRY(open_archive());
   BaseBackup backup(world_, session_, *options_.connection, facts_, *archive, entries_);
-  if (auto counts = transaction_horizon(*server_); counts.ok()) {
-    source_.counts = count_rows(*options_.connection, *server_);
-    for (auto& [database, tables] : source_.counts.items()) {
-      for (auto& [table, item] : tables.items()) item["exact"] = false;
-    }
-  }
-  const auto begun = [&](Lsn start) { return rules(start); };
-  BaseBackup::Outcome outcome = TRY(backup.run(begun, previous_.get(), began_));
-  TRY(look_for_links(wanted, outcome.sent));
+  BaseBackup::Watcher watcher;
+  watcher.begun = [&](Lsn start) { return rules(start); };
+  watcher.copying = [&] { return look_now_and_then(); };
+  BaseBackup::Outcome outcome = TRY(backup.run(watcher, previous_.get(), began_));
   outcome.end.time = TRY(server_time(*server_));
+  TRY(look_for_links(wanted, outcome.sent));
+  TRY(count(*server_));
+  TRY(judge_counts(*server_, outcome.end.stop));
   totals_ = std::move(outcome.totals);
   source_.tablespaces = std::move(outcome.tablespaces);
   TRY(add_label(outcome.end));

@@ -112,8 +112,10 @@ TEST_F(CaptureCases, Case01ChangesWithinOneTimestampTickAreSeen) {
   const repo::Entry entry = entries(first.value())["base/1/999999_fsm"];
   // The snapshot's times are those on disk, yet the file is read again.
   ASSERT_EQ(entry.modified.ns, before.st_mtim.tv_sec * 1'000'000'000 + before.st_mtim.tv_nsec);
-  bool opened = false;
-  fs_.before_open = [&](const std::string& opening) { opened = opened || opening == path("base/1/999999_fsm"); };
+  std::atomic<bool> opened = false;
+  fs_.before_open = [&](const std::string& opening) {
+    if (opening == path("base/1/999999_fsm")) opened = true;
+  };
   auto second = rig_->capture(*cluster_, &first.value());
   ASSERT_OK(second);
   EXPECT_TRUE(opened);
@@ -129,8 +131,10 @@ TEST_F(CaptureCases, SettledFilesAreTakenOverUnread) {
     system_clock().sleep(Duration::milliseconds(50));
   auto first = rig_->capture(*cluster_);
   ASSERT_OK(first);
-  bool opened = false;
-  fs_.before_open = [&](const std::string& opening) { opened = opened || opening == path(); };
+  std::atomic<bool> opened = false;
+  fs_.before_open = [&](const std::string& opening) {
+    if (opening == path()) opened = true;
+  };
   auto second = rig_->capture(*cluster_, &first.value());
   ASSERT_OK(second);
   EXPECT_FALSE(opened);
@@ -252,7 +256,7 @@ TEST_F(CaptureCases, AFileOfBadPagesDoesNotHoldTheCaptureUp) {
 // Anchor case 17. A page caught in the middle of being written is read again.
 TEST_F(CaptureCases, Case17TornPagesAreReadAgainUntilTheyAreWhole) {
   write_pages(20, kOldLsn, 'x');
-  int torn_reads = 2;
+  std::atomic<int> torn_reads = 2;
   fs_.after_read = [&](const std::string& reading, uint64_t offset, MutableByteView read) {
     const uint64_t at = 5 * kPageBytes + 4096;
     if (reading != path() || offset > at || at >= offset + read.size() || torn_reads == 0) return;
@@ -280,7 +284,7 @@ TEST_F(CaptureCases, Case17APageThatKeepsChangingIsLeftToTheWalOnlyIfItIsNew) {
     EXPECT_TRUE(now.ok());
     if (now.ok()) write_pages(20, parse_lsn(now.value()).value().value, 'n', "base/1/999991");
   };
-  uint8_t count = 0;
+  std::atomic<uint8_t> count = 0;
   fs_.after_read = [&](const std::string& reading, uint64_t offset, MutableByteView read) {
     const uint64_t at = 5 * kPageBytes + 4096;
     if (offset > at || at >= offset + read.size()) return;
@@ -307,6 +311,61 @@ TEST_F(CaptureCases, AServerThatStandsBeforeThePreviousSnapshotIsReadInFull) {
   auto second = rig_->capture(*cluster_, &ahead);
   ASSERT_OK(second);
   EXPECT_FALSE(second.value().incremental);
+}
+
+// As in Debian, whose settings are in /etc.
+TEST_F(CaptureCases, SettingsOutsideOfTheDataDirectoryAreStoredOrNamed) {
+  const std::string hba = cluster_->scratch() + "/pg_hba.conf";
+  ASSERT_OK(run_program({"mv", path("pg_hba.conf"), hba}));
+  ASSERT_OK(cluster_->stop());
+  ASSERT_OK(cluster_->append_configuration("hba_file = '" + hba + "'\n"));
+  ASSERT_OK(cluster_->start());
+  auto by_files = rig_->capture(*cluster_);
+  ASSERT_OK(by_files);
+  EXPECT_TRUE(by_files.value().faults.empty());
+  EXPECT_EQ(by_files.value().source["settings_left_out"], nlohmann::json::array());
+  EXPECT_TRUE(entries(by_files.value()).contains(".holdfast/config/pg_hba.conf"));
+  auto restored = rig_->restore(by_files.value());
+  ASSERT_OK(restored);
+  EXPECT_TRUE(exists(real_file_system(), restored.value()->data() + "/pg_hba.conf").value());
+  auto by_protocol = rig_->capture(*cluster_, nullptr, CaptureMethod::kProtocol);
+  ASSERT_OK(by_protocol);
+  EXPECT_TRUE(by_protocol.value().faults.empty());
+  EXPECT_EQ(by_protocol.value().source["settings_left_out"], nlohmann::json({hba}));
+}
+
+TEST_F(CaptureCases, AServerThatWasPromotedIsReadInFull) {
+  auto first = rig_->capture(*cluster_);
+  ASSERT_OK(first);
+  ASSERT_OK(cluster_->stop());
+  ASSERT_OK(write_file_durably(fs_, path("standby.signal"), Bytes(), 0600));
+  cluster_->own(path("standby.signal"));
+  ASSERT_OK(cluster_->start());
+  ASSERT_OK(cluster_->sql("select pg_promote()"));
+  ASSERT_OK(TestRig::wait_for_promotion(*cluster_));
+  for (const CaptureMethod method : {CaptureMethod::kFiles, CaptureMethod::kProtocol}) {
+    auto second = rig_->capture(*cluster_, &first.value(), method);
+    ASSERT_OK(second);
+    EXPECT_EQ(second.value().source["timeline"], 2);
+    EXPECT_FALSE(second.value().incremental);
+    EXPECT_EQ(second.value().source["incremental"], "");
+  }
+}
+
+TEST_F(CaptureCases, AClusterWhoseChecksumsWereSwitchedIsReadInFull) {
+  auto before = rig_->capture(*cluster_);
+  ASSERT_OK(before);
+  for (const std::string change : {"--disable", "--enable"}) {
+    ASSERT_OK(cluster_->stop());
+    ASSERT_OK(cluster_->run({"pg_checksums", change, "-D", cluster_->data()}));
+    ASSERT_OK(cluster_->start());
+    auto after = rig_->capture(*cluster_, &before.value());
+    ASSERT_OK(after);
+    EXPECT_EQ(after.value().source["checksums"], change == "--enable");
+    EXPECT_FALSE(after.value().incremental);
+    EXPECT_EQ(after.value().source["incremental"], "");
+    before = std::move(after);
+  }
 }
 
 // Garbage comes over a connection as it is; it is no page that was being written.

@@ -134,16 +134,18 @@ std::vector<std::string> configuration_files(ServerSession& server) {
   return files;
 }
 
-Result<void> capture_outside_configuration(source::World& world, repo::WriteSession& session,
-                                           const std::vector<std::string>& files, const std::string& data_directory,
-                                           EntrySpool& entries) {
+Result<std::vector<std::string>> capture_outside_configuration(source::World& world, repo::WriteSession& session,
+                                                               const std::vector<std::string>& files,
+                                                               const std::string& data_directory, EntrySpool& entries) {
   std::set<std::string> names;
+  std::vector<std::string> not_read;
   for (const std::string& path : files) {
     if (path.empty() || path.starts_with(data_directory + "/")) continue;
     auto content = read_file(world.fs, path);
     auto status = world.fs.stat(path);
     if (!content.ok() || !status.ok()) {
       log_warn("postgres.capture.configuration_not_read", {{"path", path}});
+      not_read.push_back(path);
       continue;
     }
     // conf.d/x.conf keeps its folder, so that an include_dir still finds it.
@@ -152,7 +154,7 @@ Result<void> capture_outside_configuration(source::World& world, repo::WriteSess
     if (!names.insert(name).second) continue;
     TRY(add_small_file(session, entries, entry_of(kConfigPrefix + name, status.value()), content.value()));
   }
-  return {};
+  return not_read;
 }
 
 }  // namespace holdfast::postgres

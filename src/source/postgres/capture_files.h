@@ -57,10 +57,11 @@ Result<void> add_small_file(repo::WriteSession& session, EntrySpool& entries, re
 std::vector<std::string> configuration_files(ServerSession& server);
 
 // Where configuration files that live outside the data directory are kept in a
-// snapshot; not restored from there unless the data directory has none.
+// snapshot; not restored from there unless the data directory has none. Returns those
+// that can't be read.
 constexpr const char* kConfigPrefix = ".holdfast/config/";
-Result<void> capture_outside_configuration(source::World& world, repo::WriteSession& session,
-                                           const std::vector<std::string>& files, const std::string& data_directory,
-                                           EntrySpool& entries);
+Result<std::vector<std::string>> capture_outside_configuration(source::World& world, repo::WriteSession& session,
+                                                               const std::vector<std::string>& files,
+                                                               const std::string& data_directory, EntrySpool& entries);
 
 }  // namespace holdfast::postgres

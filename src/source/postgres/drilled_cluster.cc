@@ -258,7 +258,7 @@ Result<void> DrilledCluster::verify(std::vector<Check>& made) {
   ServerChecks checks(connection_, [this] { return left(); }, world_.progress.stop);
   world_.progress.phase = "comparing row counts";
   made.push_back(target_.as_captured
-                     ? checks.row_counts(source_.counts)
+                     ? checks.row_counts(source_)
                      : Check::skipped("row counts", "rows may have come and gone since they were counted at capture"));
   made.push_back(TRY(settled("relation files", checks.relation_files())));
   world_.progress.phase = "checking tables and indexes";

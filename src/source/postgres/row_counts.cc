@@ -47,6 +47,7 @@ Result<json> count_database(const Connection& connection, const std::string& dat
     json& item = counts[schema + "." + table];
     if (size > kLargestTableBytes || size > bytes_left || tables.at(i, 5) != "t") {
       item = {{"rows", std::max<int64_t>(to_number(tables.at(i, 2)), 0)}, {"exact", false}};
+      if (tables.at(i, 5) != "t") item["readable"] = false;
     } else {
       bytes_left -= size;
       const std::string name = TRY(session->quote_identifier(schema)) + "." + TRY(session->quote_identifier(table));
@@ -89,8 +90,49 @@ json count_rows(const Connection& connection, ServerSession& session) {
   return all;
 }
 
-Result<std::string> transaction_horizon(ServerSession& session) {
-  return session.value("select pg_current_snapshot()::text");
+std::string why_none_is_exact(const json& counts) {
+  if (counts.empty()) return "no database could be counted at capture";
+  size_t tables = 0, forbidden = 0;
+  for (const auto& [database, items] : counts.items()) {
+    for (const auto& [table, item] : items.items()) {
+      if (item.value("exact", false)) return "";
+      tables++;
+      if (!item.value("readable", true)) forbidden++;
+    }
+  }
+  if (tables == 0) return "there was no table to count at capture";
+  if (forbidden == 0) return "the tables are too large to be counted at capture";
+  return fmt::format("the account that took the point may not read {} of the {} tables (pg_read_all_data lets it)",
+                     forbidden, tables);
+}
+
+Result<void> Stillness::look(ServerSession& session) {
+  // The statement's snapshot is older than what it says of the log.
+  const Rows rows =
+      TRY(session.exec("select pg_current_snapshot()::text, pg_is_in_recovery(), case when pg_is_in_recovery() then"
+                       " pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end"));
+  if (rows.size() != 1 || rows.is_null(0, 2))
+    return make_error(ErrorCode::kServer, "the server did not say where its log ends");
+  const std::string horizon(rows.at(0, 0));
+  if (horizon == horizon_) return {};
+  horizon_ = horizon;
+  in_recovery_ = rows.at(0, 1) == "t";
+  since_ = TRY(parse_lsn(rows.at(0, 2)));
+  return {};
+}
+
+Result<std::string> Stillness::why_not_beyond(ServerSession& session, Lsn stop) {
+  // A commit is in the log before it is seen: for long, where it waits for a standby. Who
+  // holds the lock on its own transaction id has not been seen to end. A standby sees the
+  // end of a transaction as it replays it.
+  const std::string writing =
+      TRY(session.value("select count(*) from pg_locks where locktype = 'transactionid' and mode = 'ExclusiveLock' and"
+                        " granted and not pg_is_in_recovery()"));
+  if (writing != "0") return std::string("a transaction that writes was under way when the capture ended");
+  TRY(look(session));
+  // A primary's backup ends with a record of its own, behind all that was there before.
+  if (in_recovery_ ? since_ <= stop : since_ < stop) return std::string();
+  return std::string("the server was written to between the count at capture and the end of the capture");
 }
 
 }  // namespace holdfast::postgres

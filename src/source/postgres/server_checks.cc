@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "source/postgres/row_counts.h"
+#include "source/postgres/snapshot_source.h"
 
 namespace holdfast::postgres {
 
@@ -52,15 +53,16 @@ Result<std::unique_ptr<ServerSession>> ServerChecks::connect(const std::string& 
   return ServerSession::connect(connection_, options);
 }
 
-Check ServerChecks::row_counts(const nlohmann::json& counted) {
+Check ServerChecks::row_counts(const SnapshotSource& source) {
   Check check("row counts");
+  if (!source.counts_problem.empty()) return Check::skipped(check.name, source.counts_problem);
   auto session = ServerSession::connect(connection_);
   if (!session.ok()) {
     check.add("counts", session.error().text());
     return check;
   }
   const nlohmann::json now = count_rows(connection_, *session.value());
-  for (const auto& [database, tables] : counted.items()) {
+  for (const auto& [database, tables] : source.counts.items()) {
     if (!now.contains(database)) {
       const auto there = (*session)->value("select count(*) from pg_database where datname = $1", {database});
       check.add(database,
@@ -73,12 +75,13 @@ Check ServerChecks::row_counts(const nlohmann::json& counted) {
       if (now[database].contains(table)) {
         compare_table(check, object, then, now[database][table]);
       } else if (all && then.value("exact", false)) {
+        check.objects++;
         check.add(object, "the table is missing");
       }
     }
   }
   if (check.objects == 0 && check.findings_total == 0)
-    return Check::skipped(check.name, "no count made at capture is exact: rows came and went meanwhile");
+    return Check::skipped(check.name, "no count made at capture is exact");
   check.words =
       fmt::format("{} table{} compared with what was counted at capture", check.objects, check.objects == 1 ? "" : "s");
   return check;

@@ -15,6 +15,8 @@
 
 namespace holdfast::postgres {
 
+struct SnapshotSource;
+
 // Asks a server that was restored aside whether all is right in it. What is wrong is in
 // the checks; an error means that it could not be asked. Not thread-safe.
 class ServerChecks {
@@ -24,9 +26,10 @@ class ServerChecks {
   ServerChecks(const Connection& connection, std::function<Duration()> left, const std::atomic<bool>& stop)
       : connection_(connection), left_(std::move(left)), stop_(stop) {}
 
-  // Tables, against what count_rows() gave at capture. Only for a cluster that is as it
-  // was then: in any other, rows may rightly have come and gone.
-  source::Check row_counts(const nlohmann::json& counted);
+  // Tables, against what was counted at capture. Only for a cluster that is as it
+  // was then: in any other, rows may rightly have come and gone. Skipped, with the reason,
+  // where no count is exact.
+  source::Check row_counts(const SnapshotSource& source);
   // Every relation that should have a file on disk has it.
   Result<source::Check> relation_files();
   // No index is marked invalid or not ready.

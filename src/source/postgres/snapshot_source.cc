@@ -56,10 +56,20 @@ json to_json(const SnapshotSource& source) {
           {"incremental", source.incremental},
           {"tablespaces", std::move(tablespaces)},
           {"links", std::move(links)},
+          {"settings_left_out", source.settings_left_out},
           {"bad_pages", problems_to_json(source.bad_pages)},
           {"torn_pages", problems_to_json(source.torn_pages)},
           {"counts", source.counts},
+          {"counts_problem", source.counts_problem},
           {"data_directory", source.data_directory}};
+}
+
+std::string settings_note(const repo::Snapshot& snapshot) {
+  if (snapshot.kind != "postgres") return "";
+  const auto source = snapshot_source(snapshot);
+  if (!source.ok() || source->settings_left_out.empty()) return "";
+  return fmt::format("settings outside of the data directory are not in the point ({})",
+                     fmt::join(source->settings_left_out, ", "));
 }
 
 Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
@@ -90,9 +100,11 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
     }
     for (const json& item : from.value("links", json::array()))
       source.links.push_back({item.at("path").get<std::string>(), item.at("target").get<std::string>()});
+    source.settings_left_out = from.value("settings_left_out", std::vector<std::string>());
     source.bad_pages = problems_from_json(from.value("bad_pages", json::array()));
     source.torn_pages = problems_from_json(from.value("torn_pages", json::array()));
     source.counts = from.value("counts", json::object());
+    source.counts_problem = from.value("counts_problem", "");
     source.data_directory = from.value("data_directory", "");
   } catch (const json::exception& error) {
     return make_error(ErrorCode::kInvalidData, "the snapshot of '{}' does not describe a PostgreSQL cluster: {}",

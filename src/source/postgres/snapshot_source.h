@@ -40,13 +40,18 @@ struct SnapshotSource {
   std::string incremental;  // how it knew what has changed: "wal" | "pages"; "": a full one
   std::vector<SnapshotTablespace> tablespaces;
   std::vector<SnapshotLink> links;
+  std::vector<std::string> settings_left_out;  // files outside of the data directory; the first of them
   std::vector<FilePageProblem> bad_pages;
   std::vector<FilePageProblem> torn_pages;  // right after replay; not before
   nlohmann::json counts = nlohmann::json::object();
+  std::string counts_problem;  // why none of them is exact for the snapshot's end; "": some are
   // Where the cluster was, which a restore after total loss has nobody else to ask; "": unknown.
   std::string data_directory;
 };
 nlohmann::json to_json(const SnapshotSource& source);
+// A note on the settings files outside of the data directory that the snapshot lacks; "" when
+// it lacks none, or is not of PostgreSQL.
+std::string settings_note(const repo::Snapshot& snapshot);
 // kInvalidData names what is missing or wrong.
 Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot);
 

@@ -31,7 +31,7 @@ class TestRig {
     auto session = TRY(repo::WriteSession::begin(*repository_, {}));
     CaptureOptions options;
     options.component = "db";
-    options.connection = &cluster.connection();
+    options.connection = connection ? connection : &cluster.connection();
     options.method = method;
     options.prove = prove;
     repo::Point point;
@@ -118,7 +118,8 @@ class TestRig {
   std::unique_ptr<repo::Repository> repository_;
 
  public:
-  bool prove = false;  // captures prove what they leave unread
+  bool prove = false;                      // captures prove what they leave unread
+  const Connection* connection = nullptr;  // by which captures go; null: the cluster's superuser
   Progress progress;
   source::World world;
 };
