@@ -238,6 +238,7 @@ Result<void> ClusterLife::go_back() {
   TRY(rig_->stop_following());
   TRY(rig_->restore_in_place(words));
   instants_.resize(chosen + 1);
+  if (words.front() == "--xid") instants_.back().on_the_way = false;  // it stopped before the restore point
   std::erase_if(moments_, [&](const Moment& moment) { return moment.instants_before > chosen; });
   workload_.return_to(instants_[chosen]);
   TRY(rig_->server().start_and_promote());
@@ -249,10 +250,13 @@ Result<void> ClusterLife::go_back() {
 std::vector<std::string> ClusterLife::target_words(const Instant& instant) {
   switch (draw(6)) {
     case 0: return {"--lsn", instant.lsn};
-    case 1: return {"--name", instant.name};
+    case 1:
+      if (!instant.on_the_way) break;
+      return {"--name", instant.name};
     case 2: return {"--xid", instant.xid};
-    default: return {"--at", instant.time};
+    default: break;
   }
+  return {"--at", instant.time};
 }
 
 Result<void> ClusterLife::recover_and_compare() {
