@@ -13,6 +13,7 @@
 #include "repo/open_repository.h"
 #include "repo/scratch_repository.h"
 #include "repo/session_part.h"
+#include "repo/test_clock.h"
 #include "repo/test_outcome.h"
 #include "repo/tombstone.h"
 #include "repo/write_session.h"
@@ -349,6 +350,31 @@ TEST(WriteSession, DoesNotCommitWithoutItsLease) {
   if (!committed.ok()) {
     EXPECT_EQ(committed.error().code(), ErrorCode::kLeaseLost);
     EXPECT_TRUE(w.scratch.names("points/").empty());
+  }
+}
+
+// Nobody renewed the lease meanwhile, and a collector may have taken what the session builds on.
+TEST(WriteSession, OfAMachineThatWasSuspendedForLongerThanItsLeaseCommitsNothing) {
+  TestClock clock;
+  ScratchRepository scratch(1, clock);
+  const auto repository = scratch.init();
+  const auto content = seeded_random(99);
+  const Bytes plain = ScratchRepository::text(*content, 1000);
+  for (const bool suspended : {true, false}) {
+    const auto session = WriteSession::begin(*repository, {}).value();
+    const auto id = session->put(BlockKind::kData, plain.view());
+    ASSERT_TRUE(id.ok());
+    if (suspended) clock.advance(Duration::hours(10));
+    Point point = ScratchRepository::point();
+    const auto committed = session->commit(point);
+    EXPECT_EQ(committed.ok(), !suspended);
+    EXPECT_EQ(scratch.names("points/").size(), suspended ? 0u : 1u);
+    if (suspended) {
+      EXPECT_EQ(committed.error().code(), ErrorCode::kLeaseLost);
+      continue;
+    }
+    ASSERT_TRUE(repository->refresh().ok());
+    EXPECT_TRUE(equal((*repository->read_block(*id))->view(), plain.view()));
   }
 }
 

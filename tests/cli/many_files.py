@@ -1,5 +1,6 @@
 """Memory does not grow with the number of files: a hundred thousand tiny ones through all that
-looks at each, held against a bound. HOLDFAST_MANY_FILES=N takes another number."""
+looks at each, held against a bound. HOLDFAST_MANY_FILES=N takes another number, and
+HOLDFAST_FILES_IN_ONE_DIRECTORY=N another number in each directory."""
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 from harness import PROGRAM, Background, Case, wait_until
 
 COUNT = int(os.environ.get("HOLDFAST_MANY_FILES", "100000"))
-IN_ONE_DIRECTORY = 5000
+IN_ONE_DIRECTORY = int(os.environ.get("HOLDFAST_FILES_IN_ONE_DIRECTORY", "5000"))
 # What a command that opens a repository needs at least, most of it to derive the key.
 ROOM_MIB = 24
 

@@ -1,5 +1,6 @@
 """PostgreSQL through the command line, on a private cluster."""
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -649,6 +650,48 @@ class Postgres(Case):
         hanging.unlink()
         wait_until("archiving", lambda: self.server.sql("select last_archived_wal from pg_stat_archiver") >= segment)
         self.assertEqual(self.as_server("log", "--json").json()["logs"][0].get("gaps", []), [])
+
+    def test_a_get_that_hangs_is_trouble_and_no_absence(self):
+        self.write_history()
+        log = self.as_server("log", "--json").json()["logs"][0]
+        name = self.server.sql("select last_archived_wal from pg_stat_archiver")
+        words = ["wal", "get", "--component", "db", "--system-id", log["system_id"], "--segment-size", 16 << 20]
+        hanging, program = self.scratch / "hanging", self.scratch / "passphrase-when-it-does-not-hang"
+        program.write_text(f"#!/bin/sh\nwhile test -e {hanging}; do sleep 0.05; done\ncat {self.scratch}/pass\n")
+        program.chmod(0o755)
+        self.config.write_text(self.config.read_text().replace(f"file:{self.scratch}/pass", f"exec:{program}"))
+        hanging.touch()
+        for wanted in (name, "0000000100000F0000000001", "00000009.history"):
+            outcome = self.holdfast(*words, "--timeout", "200ms", wanted, self.scratch / "got", expect=126)
+            self.assertEqual(outcome.err, f"holdfast: fetching {wanted} has not ended within 0.20 s\n")
+            self.assertFalse((self.scratch / "got").exists())
+        self.holdfast(*words, "--timeout", "soon", name, self.scratch / "got", expect=126)
+        hanging.unlink()
+        self.holdfast(*words, "--timeout", "10m", name, self.scratch / "got")
+        self.assertEqual((self.scratch / "got").stat().st_size, 16 << 20)
+        self.holdfast(*words, "--timeout", "10m", "00000009.history", self.scratch / "none", expect=1)
+
+    def test_reading_ahead_that_hangs_takes_nothing_back(self):
+        self.write_history()
+        log = self.as_server("log", "--json").json()["logs"][0]
+        words = ["wal", "get", "--component", "db", "--system-id", log["system_id"], "--segment-size", 16 << 20]
+        first, following = sorted(path for path in (self.repository / "log").rglob("*") if len(path.name) == 24)[:2]
+        # Whoever opens a file under a lease waits until that is given up.
+        self.addCleanup(signal.signal, signal.SIGIO, signal.signal(signal.SIGIO, signal.SIG_IGN))
+        for seconds in (1, 2, 4, 8, 16, 32):
+            with open(following, "rb") as leased:
+                try:
+                    fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+                except OSError:
+                    self.skipTest("no leases on this file system")
+                done = subprocess.run([self.program(), "--config", self.config, *map(str, words), "--timeout", f"{seconds}s", first.name, self.scratch / "got"],
+                                      capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                break
+            # A slow machine: it was not there yet.
+            self.assertEqual((done.returncode, (self.scratch / "got").exists()), (126, False), done.stderr)
+        self.assertRegex(done.stderr, rf"^holdfast: reading ahead of {first.name} has not ended within {seconds}\b.*s\n$")
+        self.assertEqual((done.returncode, (self.scratch / "got").stat().st_size), (0, 16 << 20))
 
     def test_wal_push_and_get(self):
         self.write_history()

@@ -16,10 +16,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <set>
 
 #include "base/log.h"
 #include "faults/campaign.h"
+#include "faults/sampled_operations.h"
+#include "faults/small_cluster.h"
 #include "servers/private_postgres.h"
 #include "servers/scratch.h"
 #include "source/postgres/capture.h"
@@ -34,16 +35,11 @@ namespace {
 namespace stdfs = std::filesystem;
 using servers::PrivatePostgres;
 
-constexpr uint64_t kEdge = 60;     // operations of the beginning and of the end: all of them
-constexpr uint64_t kSampled = 12;  // of those in between, for each variant
-constexpr uint64_t kBeyondTheEnd = 2;
+constexpr Sample kSample = {.edge = 60, .by_chance = 12};
 constexpr uint64_t kSeed = 20240517;
 constexpr size_t kStarted = 4;  // servers tried, of what a fault left and of what a second run left
 constexpr size_t kShownFailures = 8;
 constexpr uint64_t kRoomInMemory = 1 << 30;
-constexpr const char* kDigest =
-    "select (select count(*) || ':' || sum(hashtext(t::text)::bigint) from public.t) || '/' ||"
-    "       (select count(*) || ':' || sum(hashtext(s::text)::bigint) from public.s)";
 
 struct Variant {
   FaultKind kind;
@@ -158,7 +154,7 @@ class Restore {
     const auto server = PrivatePostgres::adopt(cluster_);
     if (!server.ok()) return server.error().text();
     if (const auto started = (*server)->start_and_promote(); !started.ok()) return started.error().text();
-    const auto found = (*server)->value(kDigest);
+    const auto found = (*server)->value(kRowsOfSmallCluster);
     if (!found.ok()) return found.error().text();
     return *found == rows_ ? "" : "the rows are " + *found + ", should be " + rows_;
   }
@@ -177,22 +173,8 @@ class Restore {
     TRY(servers::make_server_directory(disk_));
     TRY(servers::make_server_directory(space_));
     TRY(servers::make_server_directory(wal_));
-    servers::PostgresOptions options;
-    options.wal_segment_mib = 1;  // what --delta meets is copied for every run
-    auto server = TRY(PrivatePostgres::create(cluster_, options));
-    TRY(server->start());
-    // One database is enough, and makes a run short.
-    TRY(server->exec("update pg_database set datistemplate = false, datallowconn = true"));
-    for (const char* name : {"template0", "template1"})
-      TRY(server->exec(fmt::format("drop database {} with (force)", name)));
-    TRY(server->exec("create tablespace aside location '" + space_ + "'"));
-    TRY(server->exec("create table public.t as select g, md5(g::text) m from generate_series(1, 20000) g"));
-    TRY(server->exec("create index on public.t (g)"));
-    TRY(server->exec(
-        "create table public.s tablespace aside as select g, md5(g::text) m from generate_series(1, 3000) g"));
-    TRY(server->exec("vacuum freeze"));
-    TRY(server->exec("checkpoint"));
-    rows_ = TRY(server->value(kDigest));
+    auto server = TRY(make_small_cluster(cluster_, space_));
+    rows_ = TRY(server->value(kRowsOfSmallCluster));
     TRY(capture(*server));
     TRY(export_wal());
     // What --delta meets: other rows, a table more, and one table less.
@@ -271,29 +253,6 @@ std::string try_plan(Restore& restore, const FaultPlan& plan, bool start, std::s
   return wrong.empty() ? "" : told + "started after running again: " + wrong;
 }
 
-// "write cluster/base": what an operation does, and in which part of the target.
-std::string region_of(const std::string& operation) {
-  const std::string what = operation.substr(operation.find(' ') + 1);
-  const size_t first = what.find('/');
-  return what.substr(0, first == std::string::npos ? first : what.find('/', first + 1));
-}
-
-// The operations to break: the beginning and the end, each kind in each region, and
-// others by chance.
-std::set<uint64_t> chosen(const std::vector<std::string>& trace, Random& random) {
-  const uint64_t end = trace.size() + kBeyondTheEnd;
-  const bool all = std::getenv("HOLDFAST_ALL_POINTS") != nullptr;
-  std::set<uint64_t> points;
-  std::set<std::string> seen;
-  for (uint64_t at = 1; at <= end; at++) {
-    const bool edge = at <= kEdge || at + kEdge > trace.size();
-    const bool first = at <= trace.size() && seen.insert(region_of(trace[at - 1])).second;
-    if (all || edge || first) points.insert(at);
-  }
-  for (uint64_t i = 0; i < kSampled; i++) points.insert(1 + random.below(end));
-  return points;
-}
-
 void break_everywhere(bool over) {
   if (!servers::find_postgres(15)) GTEST_SKIP() << "no PostgreSQL 15 server programs here: install postgresql-15";
   const auto room = real_file_system().free_bytes(scratch_place());
@@ -316,7 +275,7 @@ void break_everywhere(bool over) {
   std::vector<std::string> failures;
   uint64_t runs = 0, started = 0;
   for (const Variant& variant : kVariants) {
-    const auto points = chosen(trace, *random);
+    const auto points = sampled_operations(trace, kSample, *random);
     const uint64_t every = points.size() / kStarted;
     for (const uint64_t at : points) {
       const FaultPlan plan{variant.kind, at, variant.torn, kSeed + runs};

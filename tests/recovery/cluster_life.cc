@@ -4,14 +4,14 @@
 
 namespace holdfast::servers {
 
-Result<std::unique_ptr<ClusterLife>> ClusterLife::begin(int major, uint64_t seed) {
-  std::mt19937_64 random(seed);
+Result<std::unique_ptr<ClusterLife>> ClusterLife::begin(int major, const Kind& kind, uint64_t seed) {
   RigOptions options;
   options.postgres.major = major;
-  options.postgres.checksums = random() % 4 != 0;
-  options.postgres.wal_segment_mib = random() % 2 == 0 ? 16 : 1;
-  options.streaming = random() % 3 != 0;
+  options.postgres.checksums = kind.checksums;
+  options.postgres.wal_segment_mib = kind.wal_segment_mib;
+  options.streaming = kind.streaming;
   options.postgres.settings["full_page_writes"] = "on";
+  options.postgres.settings["track_commit_timestamp"] = "on";
   auto rig = TRY(Rig::create(options));
   std::unique_ptr<ClusterLife> life(new ClusterLife(std::move(rig), seed));
   life->wrote(fmt::format("cluster of PostgreSQL {}, checksums {}, segments of {} MiB, WAL by {}", major,
@@ -60,9 +60,10 @@ Result<void> ClusterLife::live_a_while() {
   for (size_t left = 3 + draw(5); left > 0; left--) {
     TRY((this->*acts[draw(acts.size())])());
     TRY(workload_.let_commit(static_cast<int64_t>(1 + draw(20))));
-    if (draw(2) == 0) TRY(note());
+    TRY(draw(2) == 0 ? note() : note_under_load());
   }
   TRY(note());
+  TRY(note_under_load());
   return rig_->wait_until_stored();
 }
 
@@ -90,6 +91,13 @@ Result<void> ClusterLife::note() {
   const std::string name = fmt::format("instant-{}", instants_made_++);
   instants_.push_back(TRY(workload_.note_instant(name)));
   wrote(fmt::format("{} noted: {} {}", name, instants_.back().time, instants_.back().lsn));
+  return {};
+}
+
+Result<void> ClusterLife::note_under_load() {
+  moments_.push_back(TRY(note_moment(rig_->server(), workload_, random_)));
+  moments_.back().instants_before = instants_.size();
+  wrote(fmt::format("a moment under load noted: {}", moments_.back().text()));
   return {};
 }
 
@@ -230,6 +238,8 @@ Result<void> ClusterLife::go_back() {
   TRY(rig_->stop_following());
   TRY(rig_->restore_in_place(words));
   instants_.resize(chosen + 1);
+  if (words.front() == "--xid") instants_.back().on_the_way = false;  // it stopped before the restore point
+  std::erase_if(moments_, [&](const Moment& moment) { return moment.instants_before > chosen; });
   workload_.return_to(instants_[chosen]);
   TRY(rig_->server().start_and_promote());
   TRY(compare(rig_->server(), instants_[chosen]));
@@ -240,10 +250,13 @@ Result<void> ClusterLife::go_back() {
 std::vector<std::string> ClusterLife::target_words(const Instant& instant) {
   switch (draw(6)) {
     case 0: return {"--lsn", instant.lsn};
-    case 1: return {"--name", instant.name};
+    case 1:
+      if (!instant.on_the_way) break;
+      return {"--name", instant.name};
     case 2: return {"--xid", instant.xid};
-    default: return {"--at", instant.time};
+    default: break;
   }
+  return {"--at", instant.time};
 }
 
 Result<void> ClusterLife::recover_and_compare() {
@@ -253,9 +266,27 @@ Result<void> ClusterLife::recover_and_compare() {
   auto restored = TRY(rig_->restore_aside(words));
   TRY(restored->start_and_promote());
   TRY(compare(*restored, instant));
-  const std::string damage = TRY(restored->amcheck());
-  if (!damage.empty()) return make_error(ErrorCode::kVerifyFailed, "pg_amcheck: {}", damage);
+  TRY(check_pages(*restored));
   return rig_->remove_aside(std::move(restored));
+}
+
+Result<void> ClusterLife::recover_under_load_and_compare() {
+  const Moment& moment = moments_[draw(moments_.size())];
+  const bool inclusive = draw(2) == 0;
+  std::vector<std::string> words = {"--at", moment.time};
+  if (!inclusive) words.emplace_back("--exclusive");
+  wrote(fmt::format("restore beside to a moment under load by {}", fmt::join(words, " ")));
+  auto restored = TRY(rig_->restore_aside(words));
+  TRY(restored->start_and_promote());
+  TRY(compare_moment(*restored, moment, inclusive));
+  TRY(check_pages(*restored));
+  return rig_->remove_aside(std::move(restored));
+}
+
+Result<void> ClusterLife::check_pages(PrivatePostgres& restored) {
+  const std::string damage = TRY(restored.amcheck());
+  if (damage.empty()) return {};
+  return make_error(ErrorCode::kVerifyFailed, "pg_amcheck: {}", damage);
 }
 
 Result<void> ClusterLife::compare(PrivatePostgres& restored, const Instant& instant) {

@@ -6,25 +6,35 @@
 #include <vector>
 
 #include "base/result.h"
+#include "recovery/moment.h"
 #include "recovery/rig.h"
 #include "recovery/workload.h"
 
 namespace holdfast::servers {
+
+// How a life's cluster is made and protected.
+struct Kind {
+  bool streaming = true;  // WAL by `wal receive`, otherwise by `wal push`
+  bool checksums = true;
+  int wal_segment_mib = 16;
+};
 
 // The life of one cluster under a load: what happens to it is drawn from a seed.
 // Every act is written down in words, for whoever has to find out why a recovery
 // differs. Not thread-safe.
 class ClusterLife {
  public:
-  // Draws how the cluster is made and protected, and takes the first point.
-  static Result<std::unique_ptr<ClusterLife>> begin(int major, uint64_t seed);
+  // Makes and protects the cluster, and takes the first point.
+  static Result<std::unique_ptr<ClusterLife>> begin(int major, const Kind& kind, uint64_t seed);
   ~ClusterLife();
 
   // Between three and seven acts, then waits until all WAL is stored.
   Result<void> live_a_while();
-  // Restores beside the cluster to an instant drawn from those noted, by a name drawn
+  // Restores beside the cluster to a quiet instant drawn from those noted, by a name drawn
   // from those it has, and compares. The error says what differs.
   Result<void> recover_and_compare();
+  // The same, to a moment between commits under load, which stops just after or just before it.
+  Result<void> recover_under_load_and_compare();
 
   const std::vector<std::string>& history() const { return history_; }
   // Incrementals that read what the log named.
@@ -44,6 +54,7 @@ class ClusterLife {
 
   Result<void> write();
   Result<void> note();
+  Result<void> note_under_load();
   Result<void> capture();
   Result<void> capture_under_changes();
   Result<void> create_table();
@@ -62,11 +73,13 @@ class ClusterLife {
   Result<void> start_again();
   std::vector<std::string> target_words(const Instant& instant);
   Result<void> compare(PrivatePostgres& restored, const Instant& instant);
+  Result<void> check_pages(PrivatePostgres& restored);
 
   std::unique_ptr<Rig> rig_;
   Workload workload_;
   std::mt19937_64 random_;
   std::vector<Instant> instants_;  // of the history that leads to the present, each after a point
+  std::vector<Moment> moments_;    // likewise
   std::vector<std::string> history_;
   int tables_made_ = 0;
   int captures_by_log_ = 0;

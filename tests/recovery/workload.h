@@ -23,7 +23,8 @@ constexpr size_t kWriters = 2;
 struct Instant {
   std::string time;                          // RFC 3339, of the server
   std::string lsn;                           // the next record begins here
-  std::string name;                          // of a restore point
+  std::string name;                          // of a restore point behind that transaction
+  bool on_the_way = true;                    // the restore point is part of the present history
   std::string xid;                           // of the last transaction that committed
   std::array<int64_t, kWriters> last_seq{};  // the ledger: every commit acknowledged until then
   std::string contents;                      // digest of every relation

@@ -9,8 +9,9 @@
 
 namespace holdfast::wal_test {
 
-// A store that is slow without failing (WAL is stored only once the test lets a put through), or
-// that refuses one segment while it takes the others.
+// A store that is slow without failing (WAL is stored only once the test lets a put through, what is
+// asked is answered only once the test lets reads go on), or that refuses one segment while it takes
+// the others, or gives up on what it was asked.
 class TroubledLogStore : public repo::LogStore {
  public:
   explicit TroubledLogStore(repo::LogStore& under) : under_(under) {}
@@ -26,6 +27,22 @@ class TroubledLogStore : public repo::LogStore {
   size_t marks_waiting() {
     std::lock_guard lock(mutex_);
     return marks_waiting_;
+  }
+  // Whatever is asked of it from now on waits; some may have been answered before.
+  void hold_reads_after(size_t answered) {
+    std::lock_guard lock(mutex_);
+    reads_held_ = true;
+    reads_allowed_ = answered;
+  }
+  size_t reads_waiting() {
+    std::lock_guard lock(mutex_);
+    return reads_waiting_;
+  }
+  // Those that wait come to nothing, and so does what comes after them.
+  void fail_reads() {
+    std::lock_guard lock(mutex_);
+    reads_fail_ = true;
+    changed_.notify_all();
   }
   // Lets one put through that waits, or the next that comes.
   void let_one_through() {
@@ -43,7 +60,7 @@ class TroubledLogStore : public repo::LogStore {
   }
   void mend() {
     std::lock_guard lock(mutex_);
-    held_ = marks_held_ = false;
+    held_ = marks_held_ = reads_held_ = reads_fail_ = false;
     refused_.clear();
     changed_.notify_all();
   }
@@ -56,12 +73,15 @@ class TroubledLogStore : public repo::LogStore {
     return under_.put(stream, record);
   }
   Result<repo::LogRecord> get(const std::string& stream, const std::string& name) override {
+    TRY(wait_to_read());
     return under_.get(stream, name);
   }
   Result<Bytes> get_header(const std::string& stream, const std::string& name) override {
+    TRY(wait_to_read());
     return under_.get_header(stream, name);
   }
   Result<std::vector<Info>> list(const std::string& stream, const std::string& from) override {
+    TRY(wait_to_read());
     return under_.list(stream, from);
   }
   Result<std::vector<std::string>> streams() override { return under_.streams(); }
@@ -70,6 +90,19 @@ class TroubledLogStore : public repo::LogStore {
   }
 
  private:
+  Result<void> wait_to_read() {
+    std::unique_lock lock(mutex_);
+    if (reads_held_ && reads_allowed_ > 0) {
+      reads_allowed_--;
+      return {};
+    }
+    reads_waiting_++;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return !reads_held_ || reads_fail_; });
+    reads_waiting_--;
+    if (!reads_fail_) return {};
+    return make_error(ErrorCode::kTimeout, "the store has not answered").with_retryable();
+  }
   void wait_with_marks() {
     std::unique_lock lock(mutex_);
     marks_waiting_++;
@@ -90,8 +123,8 @@ class TroubledLogStore : public repo::LogStore {
   repo::LogStore& under_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool held_ = false, marks_held_ = false;
-  size_t marks_waiting_ = 0;
+  bool held_ = false, marks_held_ = false, reads_held_ = false, reads_fail_ = false;
+  size_t marks_waiting_ = 0, reads_waiting_ = 0, reads_allowed_ = 0;
   size_t allowed_ = 0, passed_ = 0;
   std::string refused_;
 };

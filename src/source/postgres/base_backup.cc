@@ -78,6 +78,7 @@ Result<void> BaseBackup::begin() {
 // The next bytes of the archive at hand; none at its end.
 Result<ByteView> BaseBackup::pull() {
   if (facts_.major >= 15) return pull_message();
+  // Before 15 a tar has no marks of its end: whoever reads it has seen that of the copy.
   if (!in_copy_) return ByteView();
   const auto message = TRY(server_->read_copy());
   if (message.state == ServerSession::CopyState::kEnd) {

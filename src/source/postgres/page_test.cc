@@ -33,7 +33,7 @@ TEST(Page, ChecksumDependsOnEveryByteAndOnTheBlockNumber) {
   }
 }
 
-// Anchor case 16: a page with an invalid header, or with checksum 0, counted as good.
+// Case 16: a page with an invalid header, or with checksum 0, counted as good.
 TEST(Page, ChecksumZeroIsNeverGood) {
   Bytes page = empty_page(0);
   set16(page, 8, 0);

@@ -34,20 +34,6 @@ T at(ByteView bytes, size_t offset) {
   return value;
 }
 
-// The catalogs that a server needs before it can look anything up are found through a map.
-Result<uint32_t> authid_file(FileSystem& fs, const std::string& global) {
-  constexpr uint32_t kMagic = 0x592717;
-  const std::string path = join_path(global, "pg_filenode.map");
-  const Bytes map = TRY(read_file(fs, path));
-  if (map.size() < 8 || at<uint32_t>(map, 0) != kMagic)
-    return make_error(ErrorCode::kInvalidData, "{} is not a map of relations", path);
-  const uint32_t count = at<uint32_t>(map, 4);
-  for (size_t i = 0, offset = 8; i < count && offset + 8 <= map.size(); i++, offset += 8) {
-    if (at<uint32_t>(map, offset) == kAuthidOid) return at<uint32_t>(map, offset + 4);
-  }
-  return make_error(ErrorCode::kInvalidData, "{} does not name pg_authid", path);
-}
-
 struct Choice {
   std::string name;
   int rank = 0;  // the higher, the better
@@ -79,13 +65,30 @@ void consider_page(ByteView page, Choice& best) {
 
 }  // namespace
 
-Result<std::string> login_superuser(FileSystem& fs, const std::string& data_directory) {
-  const std::string global = join_path(data_directory, "global");
-  const Bytes pages = TRY(read_file(fs, join_path(global, std::to_string(TRY(authid_file(fs, global))))));
+// The catalogs that a server needs before it can look anything up are found through a map.
+Result<uint32_t> authid_file(ByteView map) {
+  constexpr uint32_t kMagic = 0x592717;
+  if (map.size() < 8 || at<uint32_t>(map, 0) != kMagic)
+    return make_error(ErrorCode::kInvalidData, "it is not a map of relations");
+  const uint32_t count = at<uint32_t>(map, 4);
+  for (size_t i = 0, offset = 8; i < count && offset + 8 <= map.size(); i++, offset += 8) {
+    if (at<uint32_t>(map, offset) == kAuthidOid) return at<uint32_t>(map, offset + 4);
+  }
+  return make_error(ErrorCode::kInvalidData, "it does not name pg_authid");
+}
+
+std::string login_superuser_in(ByteView pages) {
   Choice best;
   for (size_t offset = 0; offset + kPageBytes <= pages.size(); offset += kPageBytes)
-    consider_page(pages.view().subspan(offset, kPageBytes), best);
-  if (best.rank > 0) return best.name;
+    consider_page(pages.subspan(offset, kPageBytes), best);
+  return best.name;
+}
+
+Result<std::string> login_superuser(FileSystem& fs, const std::string& data_directory) {
+  const std::string global = join_path(data_directory, "global"), map = join_path(global, "pg_filenode.map");
+  const uint32_t file = TRY_CONTEXT(authid_file(TRY(read_file(fs, map))), "{}", map);
+  std::string name = login_superuser_in(TRY(read_file(fs, join_path(global, std::to_string(file)))));
+  if (!name.empty()) return name;
   return make_error(ErrorCode::kNotFound, "the cluster in {} has no superuser that may log in", data_directory)
       .with_hint("make one before the next backup: create role NAME superuser login");
 }

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
+#include "base/bytes.h"
 #include "base/filesystem.h"
 #include "base/result.h"
 
@@ -13,5 +15,10 @@ namespace holdfast::postgres {
 // that no server works on. kNotFound when there is none, kInvalidData when the files are
 // not what they should be.
 Result<std::string> login_superuser(FileSystem& fs, const std::string& data_directory);
+
+// Its two parts: the number of pg_authid's file, from the content of global/pg_filenode.map
+// (kInvalidData when it has none), and the role, from the pages of that file ("" when there is none).
+Result<uint32_t> authid_file(ByteView map);
+std::string login_superuser_in(ByteView pages);
 
 }  // namespace holdfast::postgres

@@ -165,6 +165,21 @@ TEST_F(TargetTest, ATimeNeedsALaterCommit) {
       << "PostgreSQL counts microseconds; the commit is before the instant";
 }
 
+// A commit's time is taken before its record is put into the log: among concurrent ones an earlier
+// time may come behind a later one, and PostgreSQL has stopped by then.
+TEST_F(TargetTest, ATimeStopsBeforeTheFirstLaterCommitWhereTimesFallAlongTheLog) {
+  const Lsn later = wal_.commit(750, at(60));
+  const Lsn earlier = wal_.commit(751, at(50));
+  wal_.filler(10);
+  push_all();
+  for (const bool inclusive : {true, false}) {
+    const auto resolved = resolve(target_at(at(inclusive ? 59 : 60), inclusive)).value();
+    EXPECT_EQ(resolved.settings[1].first, "recovery_target_time");
+    EXPECT_GT(resolved.replay_to, later);
+    EXPECT_LE(resolved.replay_to, earlier);
+  }
+}
+
 TEST_F(TargetTest, ATimeBehindTheLastCommitNeedsAMark) {
   push_all();
   EXPECT_EQ(

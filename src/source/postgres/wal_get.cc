@@ -137,25 +137,6 @@ std::string following(const std::string& name, uint64_t count, uint64_t segment_
                       segment_bytes);
 }
 
-// Fetches what will be asked for next. Whatever goes wrong here comes up again, and
-// is told, when it is asked for.
-void read_ahead(WalArchive& archive, Spool& spool, const WalGetOptions& options) {
-  const uint64_t segment_bytes = options.identity.segment_bytes;
-  const size_t count = std::min(options.look_ahead, kMaxLookAhead);
-  spool.keep_only(following(options.name, 1, segment_bytes), following(options.name, count, segment_bytes));
-  auto outcome = spool.make();
-  if (outcome.ok())
-    outcome = parallel_for(count, options.threads, [&](size_t i) -> Result<void> {
-      const std::string name = following(options.name, i + 1, segment_bytes);
-      if (spool.has(name)) return {};
-      // Only whole segments: parts may be followed by more when they are asked for.
-      const auto content = TRY(archive.fetch_whole(name));
-      if (!content) return make_error(ErrorCode::kNotFound, "{} is not stored whole", name);
-      return spool.put(name, *content);
-    });
-  if (!outcome.ok()) log_debug("postgres.wal_get.look_ahead", {{"problem", outcome.error().text()}});
-}
-
 Result<WalGetOutcome> get(FileSystem& fs, const WalGetOptions& options,
                           const std::function<Result<WalArchive*>()>& open, bool* from_spool) {
   Spool spool(fs, options);
@@ -182,7 +163,6 @@ Result<WalGetOutcome> get(FileSystem& fs, const WalGetOptions& options,
     return WalGetOutcome::kAbsent;
   }
   TRY(place(fs, options.destination, *content));
-  if (segment && options.look_ahead > 0) read_ahead(*archive, spool, options);
   return WalGetOutcome::kFound;
 }
 
@@ -196,6 +176,25 @@ WalGetReport wal_get(FileSystem& fs, const WalGetOptions& options, const std::fu
   else
     report.error = std::move(outcome).error().with_context(fmt::format("fetching {}", options.name));
   return report;
+}
+
+void wal_look_ahead(FileSystem& fs, const WalGetOptions& options, WalArchive& archive) {
+  if (!is_segment_name(options.name) || options.look_ahead == 0) return;
+  const uint64_t segment_bytes = options.identity.segment_bytes;
+  const size_t count = std::min(options.look_ahead, kMaxLookAhead);
+  Spool spool(fs, options);
+  spool.keep_only(following(options.name, 1, segment_bytes), following(options.name, count, segment_bytes));
+  auto outcome = spool.make();
+  if (outcome.ok())
+    outcome = parallel_for(count, options.threads, [&](size_t i) -> Result<void> {
+      const std::string name = following(options.name, i + 1, segment_bytes);
+      if (spool.has(name)) return {};
+      // Only whole segments: parts may be followed by more when they are asked for.
+      const auto content = TRY(archive.fetch_whole(name));
+      if (!content) return make_error(ErrorCode::kNotFound, "{} is not stored whole", name);
+      return spool.put(name, *content);
+    });
+  if (!outcome.ok()) log_debug("postgres.wal_get.look_ahead", {{"problem", outcome.error().text()}});
 }
 
 }  // namespace holdfast::postgres

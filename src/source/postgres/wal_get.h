@@ -11,11 +11,11 @@
 namespace holdfast::postgres {
 
 struct WalGetOptions {
-  std::string name;         // %f
-  std::string destination;  // %p
-  std::string spool;        // "": <directory of the destination>/holdfast.spool
-  size_t look_ahead = 8;    // segments fetched beyond the one asked for; 0: none
-  size_t threads = 2;
+  std::string name;               // %f
+  std::string destination;        // %p
+  std::string spool;              // "": <directory of the destination>/holdfast.spool
+  size_t look_ahead = 8;          // segments that wal_look_ahead() fetches; 0: none
+  size_t threads = 2;             // for that
   WalArchive::Identity identity;  // whose WAL is wanted
 };
 
@@ -32,12 +32,15 @@ struct WalGetReport {
 
 // What restore_command wants: puts the file `name` at `destination`, whole or not
 // at all. `open` gives the archive; it is not called when an earlier call has
-// fetched the segment already, into the spool. After a segment the next ones of its
-// timeline are fetched there, so that most calls need neither keys nor store. A
-// spooled file is used only when its own checksum, size, place, timeline and
-// cluster are right; otherwise it is fetched again. The spool is removed when
-// something is absent, which is how a recovery ends. Look-ahead never changes the
-// outcome of what was asked for. The archive outlives the call.
+// fetched the segment already, into the spool. A spooled file is used only when its
+// own checksum, size, place, timeline and cluster are right; otherwise it is fetched
+// again. The spool is removed when something is absent, which is how a recovery ends.
+// The archive outlives the call.
 WalGetReport wal_get(FileSystem& fs, const WalGetOptions& options, const std::function<Result<WalArchive*>()>& open);
+
+// After a segment was found in the archive: fetches the next ones of its timeline into
+// the spool, so that most calls need neither keys nor store. Whatever goes wrong here
+// comes up again, and is told, when it is asked for.
+void wal_look_ahead(FileSystem& fs, const WalGetOptions& options, WalArchive& archive);
 
 }  // namespace holdfast::postgres

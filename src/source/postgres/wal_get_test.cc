@@ -42,11 +42,13 @@ class WalGetTest : public ::testing::Test {
     options.look_ahead = 3;
     options.identity = {"db", TestWal::kSystemId, kSegment};
     opened_ = false;
-    return wal_get(fs_, options, [&]() -> Result<WalArchive*> {
+    auto report = wal_get(fs_, options, [&]() -> Result<WalArchive*> {
       opened_ = true;
       if (closed_) return closed_->clone();
       return archive_.get();
     });
+    if (report.outcome == WalGetOutcome::kFound && opened_) wal_look_ahead(fs_, options, *archive_);
+    return report;
   }
   std::string destination() const { return directory_ + "/pg_wal/RECOVERYXLOG"; }
   void expect_segment(size_t number) {
