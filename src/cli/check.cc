@@ -9,6 +9,7 @@
 #include "cli/program.h"
 #include "cli/progress_view.h"
 #include "cli/terminal.h"
+#include "recovery/missing_wal.h"
 
 namespace holdfast::cli {
 
@@ -48,6 +49,26 @@ void print_report(Context& context, const repo::CheckReport& report, int share) 
     context.say("{} ({}) belong to no point: 'holdfast prune' collects them", counted(report.garbage_packs, "pack"),
                 format_bytes(report.garbage_bytes));
   }
+}
+
+// Each object may be whole, and yet a point lack the log that makes its cluster whole.
+Json told_of_missing_wal(Context& context, const std::vector<recovery::MissingWal>& missing) {
+  Json documents = Json::array();
+  for (const recovery::MissingWal& each : missing) {
+    documents.push_back({{"point", each.point.hex()}, {"component", each.component}, {"problem", each.problem}});
+    context.print("incomplete: point {} of {}: {}: {}", short_id(each.point), format_local(each.point_time),
+                  printable(each.component), printable(each.problem));
+  }
+  return documents;
+}
+
+Error incomplete(const std::vector<recovery::MissingWal>& missing) {
+  std::set<repo::PointId> points;
+  for (const recovery::MissingWal& each : missing) points.insert(each.point);
+  return make_error(ErrorCode::kIncomplete,
+                    "{} can't be restored whole: WAL between the beginning and the end of a backup is not stored",
+                    counted(points.size(), "point"))
+      .with_hint("push the missing segments ('holdfast wal push') if they still exist, or take a new backup");
 }
 
 // Each object that is there may be whole, and yet there be nothing to restore.
@@ -96,8 +117,11 @@ Result<void> run(Context& context, const CheckCommand& options) {
   std::vector<std::string> warnings = report.notes;
   if (!unseen.empty()) warnings.push_back(unseen);
   if (!warnings.empty()) document["warnings"] = warnings;
-  context.set_document("check", std::move(document));
+  auto missing = recovery::missing_wal(*workspace);
+  if (!missing.ok() && report.damage.empty()) return std::move(missing).error();
   print_report(context, report, share);
+  document["incomplete"] = missing.ok() ? told_of_missing_wal(context, *missing) : Json::array();
+  context.set_document("check", std::move(document));
   for (const std::string& warning : warnings) context.warn("{}", warning);
   if (!report.damage.empty()) {
     std::set<std::string> objects;
@@ -108,6 +132,7 @@ Result<void> run(Context& context, const CheckCommand& options) {
   }
   if (!unseen.empty() && report.packs > 0)
     return make_error(ErrorCode::kIncomplete, "no damage found in what is there, but no recovery point is there");
+  if (!missing->empty()) return incomplete(*missing);
   context.print("{}", unseen.empty() ? "no damage found" : "no damage found in what is there");
   return {};
 }

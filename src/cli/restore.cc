@@ -179,7 +179,10 @@ Json document_of(const recovery::RestorePlan& plan) {
     }
     if (!component.snapshot.faults.empty()) json["captured_faults"] = component.snapshot.faults;
     if (!component.notes.empty()) json["notes"] = component.notes;
-    if (!component.changes.empty()) json["changes"] = component.changes;
+    if (!component.changes.empty()) {
+      json["changes"] = component.changes.lines();
+      for (const auto& [name, kind] : component.changes.kinds()) json["change_counts"][name] = kind.count;
+    }
     if (!component.obstacle.empty()) json["obstacle"] = component.obstacle;
     components.push_back(std::move(json));
   }
@@ -226,22 +229,18 @@ void print_plan(Context& context, const recovery::RestorePlan& plan, bool exclus
 }
 
 // A tree has thousands of files: some of each kind of change stand for the rest.
-void print_changes(Context& context, const std::vector<std::string>& changes) {
+void print_changes(Context& context, const files::Changes& changes) {
   constexpr size_t kExamples = 3;
-  std::map<std::string, std::vector<std::string>> by_kind;  // "create file"
-  for (const std::string& change : changes) {
-    const size_t space = change.find(' ', change.find(' ') + 1);
-    by_kind[change.substr(0, space)].push_back(change);
-  }
   bool left_out = false;
-  for (const auto& [kind, of_kind] : by_kind) {
-    const bool all = context.options().verbose || of_kind.size() <= kExamples;
-    for (size_t i = 0; i < (all ? of_kind.size() : kExamples); i++) context.print("would {}", printable(of_kind[i]));
-    if (all) continue;
-    context.print("would {}: {} more", kind, format_count(of_kind.size() - kExamples));
-    left_out = true;
+  for (const auto& [name, kind] : changes.kinds()) {
+    const bool all = context.options().verbose || kind.count <= kExamples;
+    const size_t told = all ? kind.told.size() : kExamples;
+    for (size_t i = 0; i < told; i++) context.print("would {}", printable(changes.lines()[kind.told[i]]));
+    if (told < kind.count) context.print("would {}: {} more", name, format_count(kind.count - told));
+    left_out |= !all;
   }
-  if (left_out) context.say("-v or --json lists them all");
+  if (left_out)
+    context.say("-v or --json lists them, up to {} of each kind", format_count(files::Changes::kToldOfEachKind));
 }
 
 Json whole_document_of(const recovery::RestorePlan& plan, bool dry_run) {

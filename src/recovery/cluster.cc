@@ -36,6 +36,7 @@ Result<ClusterFacts> cluster_facts(const repo::Snapshot& snapshot) {
   facts.major = source.major;
   facts.timeline = source.timeline;
   facts.start = source.start;
+  facts.stop = source.stop;
   facts.data_directory = source.data_directory;
   return facts;
 }

@@ -17,7 +17,7 @@ struct ClusterFacts {
   uint64_t segment_bytes = 16u << 20;
   int major = 0;
   uint32_t timeline = 1;
-  postgres::Lsn start;         // WAL from here on is needed to restore it
+  postgres::Lsn start, stop;   // it is whole with the WAL of [start, stop)
   std::string data_directory;  // where the cluster was
 };
 // kInvalidData when the snapshot does not say what it must.

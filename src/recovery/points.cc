@@ -7,10 +7,14 @@
 
 namespace holdfast::recovery {
 
-Result<std::vector<repo::Point>> stack_points(Workspace& workspace) {
-  auto points = TRY(workspace.repository().points([](const std::string& object, const Error& error) {
+Result<std::vector<repo::Point>> readable_points(Workspace& workspace) {
+  return workspace.repository().points([](const std::string& object, const Error& error) {
     log_warn("recovery.point.damaged", {{"object", object}, {"error", error.text()}});
-  }));
+  });
+}
+
+Result<std::vector<repo::Point>> stack_points(Workspace& workspace) {
+  auto points = TRY(readable_points(workspace));
   const std::string& stack = workspace.stack().stack;
   if (!stack.empty()) std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
   return points;

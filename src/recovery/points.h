@@ -12,6 +12,8 @@ namespace holdfast::recovery {
 // workspace without a configured stack sees all of them. Damaged points are left
 // out and logged: what is damaged must not hide what is whole.
 Result<std::vector<repo::Point>> stack_points(Workspace& workspace);
+// The same of all stacks.
+Result<std::vector<repo::Point>> readable_points(Workspace& workspace);
 
 // One snapshot and the point that holds it. The points must outlive it.
 struct SnapshotRef {

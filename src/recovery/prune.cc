@@ -28,20 +28,16 @@ bool is_damage(const Error& error) {
   return error.code() == ErrorCode::kDamaged || error.code() == ErrorCode::kInvalidData;
 }
 
-// Points that stay only because they have no faults, and the components of whose logs they keep
-// what they need: of the others a newer snapshot without faults is there.
+// Points that stay only because they have no faults, and the components whose logs they keep from
+// there on. Of the others a newer snapshot without faults is there: theirs stay what they are,
+// whole, but lead no further.
 using Spared = std::map<repo::PointId, std::set<std::string>>;
 
 bool has_log(const repo::Snapshot& snapshot) { return snapshot.kind == "postgres" || snapshot.kind == "redis"; }
 
-void leave_needed(std::vector<repo::Point>& points, const Spared& spared) {
-  for (repo::Point& point : points) {
-    const auto found = spared.find(point.id);
-    if (found == spared.end()) continue;
-    std::erase_if(point.snapshots, [&](const repo::Snapshot& snapshot) {
-      return has_log(snapshot) && !found->second.contains(snapshot.component);
-    });
-  }
+bool leads_further(const repo::Point& point, const repo::Snapshot& snapshot, const Spared& spared) {
+  const auto found = spared.find(point.id);
+  return found == spared.end() || !has_log(snapshot) || found->second.contains(snapshot.component);
 }
 
 // Expires the WAL and commands that no kept point needs, stream by stream. A stream is of a cluster,
@@ -123,7 +119,6 @@ class LogKeeper {
     std::erase_if(kept_, [&](const repo::Point& point) {
       return std::find(dropped_.begin(), dropped_.end(), point.id) != dropped_.end();
     });
-    leave_needed(kept_, spared_);
     return {};
   }
 
@@ -140,19 +135,28 @@ class LogKeeper {
   Result<LogExpiry> expire(const std::string& stream, const StreamName& name) {
     LogExpiry expiry;
     expiry.stream = stream;
-    std::optional<ClusterFacts> oldest;
+    postgres::WalNeed needed;
+    std::optional<postgres::Lsn> oldest, newest_alone;
+    uint64_t segment_bytes = 0;
     for (const SnapshotRef& ref : snapshots_of(kept_, name.component, "postgres")) {
       const ClusterFacts facts = TRY(cluster_facts(*ref.snapshot));
       if (facts.system_id != name.system_id) continue;
-      if (!oldest || facts.start < oldest->start) oldest = facts;
+      segment_bytes = facts.segment_bytes;
+      needed.bases.push_back({facts.start, facts.stop});
+      if (leads_further(*ref.point, *ref.snapshot, spared_))
+        oldest = std::min(oldest.value_or(facts.start), facts.start);
+      else
+        newest_alone = std::max(newest_alone.value_or(facts.start), facts.start);
     }
-    if (!oldest) {
+    if (needed.bases.empty()) {
       TRY(expire_left_behind(name, expiry));
       return expiry;
     }
-    expiry.before = oldest->start.text();
-    auto archive = TRY(open_archive(workspace_, name.component, name.system_id, oldest->segment_bytes));
-    expiry.records = TRY(archive->expire_before(oldest->start, options_.dry_run));
+    // Of a cluster that was left, the last snapshot keeps what leads on from it: it grows no more.
+    needed.from = oldest ? *oldest : *newest_alone;
+    expiry.before = needed.from.text();
+    auto archive = TRY(open_archive(workspace_, name.component, name.system_id, segment_bytes));
+    expiry.records = TRY(archive->expire(needed, options_.dry_run));
     return expiry;
   }
 
@@ -195,13 +199,15 @@ class LogKeeper {
     return {};
   }
 
-  // The same for the commands of a Redis component, all its histories together.
+  // The same for the commands of a Redis component, all its histories together. A snapshot of
+  // Redis is whole without them.
   Result<LogExpiry> expire_commands(repo::LogStore& logs, const std::string& component) {
     LogExpiry expiry;
     expiry.stream = component;
     std::vector<redis::Position> needed;
     const repo::Snapshot* oldest = nullptr;
     for (const SnapshotRef& ref : snapshots_of(kept_, component, "redis")) {
+      if (!leads_further(*ref.point, *ref.snapshot, spared_)) continue;
       needed.push_back(TRY(redis::snapshot_source(*ref.snapshot)).position);
       if (oldest == nullptr || ref.snapshot->instant < oldest->instant) oldest = ref.snapshot;
     }
@@ -219,7 +225,7 @@ class LogKeeper {
   const PruneOptions& options_;
   const std::vector<repo::PointId>& dropped_;
   const Spared& spared_;
-  std::vector<repo::Point> kept_;  // less the snapshots that need no log
+  std::vector<repo::Point> kept_;
   std::vector<repo::PointId> just_committed_;
 };
 
@@ -239,7 +245,6 @@ class Retention {
     TRY(decide());
     // 3. Points, then logs.
     TRY(drop_points());
-    leave_needed(kept_, spared_);
     if (!kept_.empty()) report_.logs = TRY(LogKeeper(workspace_, options_, kept_, dropped_, spared_).run());
     if (lease_) TRY(lease_->release());
     tell_windows();
@@ -291,14 +296,15 @@ class Retention {
     std::vector<std::string> without_log;
     for (const repo::Point& point : points) {
       for (const repo::Snapshot& snapshot : point.snapshots) {
-        if (point.id == decision.id && has_log(snapshot) && !decision.logs_of->contains(snapshot.component))
+        if (point.id == decision.id && !leads_further(point, snapshot, spared_))
           without_log.push_back(snapshot.component);
       }
     }
     std::string note =
         fmt::format("point {} stays only because newer ones have faults", decision.id.hex().substr(0, 8));
     if (!without_log.empty())
-      note += fmt::format(": what it needs of the log of {} is not kept for it", fmt::join(without_log, ", "));
+      note +=
+          fmt::format(": of the log of {} only what its own state needs is kept for it", fmt::join(without_log, ", "));
     report_.notes.push_back(std::move(note));
   }
 
@@ -343,7 +349,7 @@ class Retention {
   // What is gone is gone: that the windows can't be told is no reason to say nothing of it,
   // or to leave what is garbage now.
   void tell_windows() {
-    auto windows = windows_of(workspace_, of_stack(kept_));
+    auto windows = windows_left();
     if (windows.ok()) {
       report_.windows = std::move(windows).value();
       return;
@@ -351,6 +357,42 @@ class Retention {
     const std::string problem = windows.error().text();
     log_warn("recovery.prune.windows", {{"error", problem}});
     report_.notes.push_back("what can be restored to is not known: " + problem);
+  }
+
+  // Those of the snapshots that lead further, so that a dry run, which finds the log as it was,
+  // says the same; the others add their own instants.
+  Result<std::vector<ComponentWindows>> windows_left() {
+    const std::vector<repo::Point> points = of_stack(kept_);
+    std::vector<repo::Point> leading = points;
+    for (repo::Point& point : leading) {
+      std::erase_if(point.snapshots,
+                    [&](const repo::Snapshot& snapshot) { return !leads_further(point, snapshot, spared_); });
+    }
+    auto windows = TRY(windows_of(workspace_, leading));
+    for (const repo::Point& point : points) {
+      for (const repo::Snapshot& snapshot : point.snapshots) {
+        if (!leads_further(point, snapshot, spared_)) TRY(add_instant(windows, point, snapshot));
+      }
+    }
+    return windows;
+  }
+
+  static Result<void> add_instant(std::vector<ComponentWindows>& windows, const repo::Point& point,
+                                  const repo::Snapshot& snapshot) {
+    const auto component = std::find_if(windows.begin(), windows.end(), [&](const ComponentWindows& each) {
+      return each.component == snapshot.component && each.kind == snapshot.kind;
+    });
+    if (component == windows.end()) return {};
+    Window own{snapshot.instant, snapshot.instant, {point.id}, 0};
+    if (snapshot.kind == "postgres") own.system_id = TRY(cluster_facts(snapshot)).system_id;
+    auto& all = component->windows;
+    const bool is_covered = std::any_of(all.begin(), all.end(), [&](const Window& window) {
+      return window.system_id == own.system_id && window.from <= own.from && own.until <= window.until;
+    });
+    const auto later =
+        std::find_if(all.begin(), all.end(), [&](const Window& window) { return window.from > own.from; });
+    if (!is_covered) all.insert(later, std::move(own));
+    return {};
   }
 
   Result<void> drop_points() {

@@ -7,6 +7,7 @@
 
 #include "recovery/workspace.h"
 #include "repo/point.h"
+#include "source/files/changes.h"
 #include "source/postgres/materialise.h"
 #include "source/postgres/target.h"
 #include "source/redis/target.h"
@@ -50,7 +51,7 @@ struct ComponentPlan {
   Time instant;                 // what will exist afterwards
   std::string description;      // for people
   uint64_t bytes = 0;
-  std::vector<std::string> changes;  // what a dry run of the component said
+  files::Changes changes;  // files: what a dry run said
   std::vector<std::string> notes;
   std::string obstacle;  // why it can't be restored so; "" when nothing is known to be in the way
 };

@@ -52,8 +52,13 @@ Error not_opened(Error error, const StackConfig& stack) {
 }  // namespace
 
 Result<std::unique_ptr<Workspace>> Workspace::open(const StackConfig& stack, Machine machine) {
+  return open(stack, machine, TRY(open_store(machine, stack.repository, true)));
+}
+
+Result<std::unique_ptr<Workspace>> Workspace::open(const StackConfig& stack, Machine machine,
+                                                   std::unique_ptr<store::ObjectStore> store) {
   std::unique_ptr<Workspace> workspace(new Workspace(stack, machine));
-  workspace->store_ = TRY(open_store(machine, stack.repository, true));
+  workspace->store_ = std::move(store);
   workspace->environment_ =
       std::make_unique<repo::Environment>(repo::Environment{*workspace->store_, machine.clock, machine.random});
   const Secret passphrase = TRY(passphrase_of(stack));

@@ -28,6 +28,9 @@ class Workspace {
   // kNoRepository, kWrongPassphrase, kNewerFormat, kUnsupported (a location that
   // this version can't reach), and what resolve_secret() says.
   static Result<std::unique_ptr<Workspace>> open(const StackConfig& stack, Machine machine);
+  // The same in a store that is open.
+  static Result<std::unique_ptr<Workspace>> open(const StackConfig& stack, Machine machine,
+                                                 std::unique_ptr<store::ObjectStore> store);
   // Makes the repository: kAlreadyExists, kTargetNotEmpty.
   static Result<std::unique_ptr<Workspace>> create(const StackConfig& stack, Machine machine);
 

@@ -72,8 +72,12 @@ class Files(Case):
         told = self.holdfast("restore", "--to", self.scratch / "out", "--dry-run").out
         self.assertRegex(told, r"(?m)^would create file: \d+ more$")
         self.assertLess(told.count("would create file /"), 10)
-        self.assertIn("-v or --json lists them all", told)
+        self.assertIn("-v or --json lists them, up to 10,000 of each kind", told)
         self.assertGreater(self.holdfast("restore", "--to", self.scratch / "out", "--dry-run", "-v").out.count("would create file "), 20)
+        component = self.holdfast("restore", "--to", self.scratch / "out", "--dry-run", "--json").json()["components"][0]
+        files = [change for change in component["changes"] if change.startswith("create file ")]
+        self.assertEqual(component["change_counts"]["create file"], len(files))
+        self.assertEqual(len(files), 22)
         outcome = self.holdfast("restore", "--dry-run", expect=TARGET_NOT_EMPTY)
         self.assertIn("will be as at", outcome.out)
         self.assertIn("component data: ", outcome.err)

@@ -61,7 +61,10 @@ class ManyFiles(Case):
         peaks["backup again"] = self.peak_mib("backup")
         # FUSE keeps something of each name that the kernel remembers.
         peaks["mount"] = self.listing_peak_mib() - COUNT * 200 // (1 << 20)
-        for name, words in {"check": ["check", "--read-data"], "verify": ["verify"], "restore": ["restore", "--to", out],
+        for name, words in {"check": ["check", "--read-data"], "verify": ["verify"],
+                            "dry run into nothing": ["restore", "--to", out, "--dry-run"],
+                            "dry run into nothing as JSON": ["restore", "--to", out, "--dry-run", "--json"],
+                            "restore": ["restore", "--to", out],
                             "restore over": ["restore", "--to", out, "--delta", "--remove-extra"],
                             "dry run": ["restore", "--to", out, "--delta", "--remove-extra", "--dry-run", "--json"],
                             "prune": ["prune", "--grace", "0s"], "prune again": ["prune", "--grace", "0s"]}.items():

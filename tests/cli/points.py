@@ -1,6 +1,7 @@
 """One point of a database and files: order, commands around it, failures in both
 modes, one instant for all, what retention keeps of points and logs together."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -280,6 +281,52 @@ class Points(Case):
         self.assertEqual([point["id"] for point in self.points()], ids[-1:])
         self.holdfast("check", "--read-data")
         self.holdfast("restore", "--component", "db", "--to", self.scratch / "out", *owner)
+
+    def test_a_point_that_stays_for_a_file_keeps_what_its_database_needs(self):
+        if is_root():
+            for path in (self.scratch, *self.scratch.rglob("*")):
+                shutil.chown(path, "postgres", "postgres")
+        as_server = lambda *words, **options: self.holdfast(*words, prefix=self.server.prefix, **options)
+        as_server("backup")
+        first = self.points()[0]["id"]
+        as_server("verify")
+        self.lose_a_segment()
+        between = self.server.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+        (self.data / "a.txt").chmod(0)
+        for _ in range(2):
+            self.lose_a_segment()
+            as_server("backup", expect=INCOMPLETE)
+        as_server("verify")  # the first is the last verified no more
+
+        words = ("prune", "--keep-last", 1, "--grace", "0s", "--json")
+        plan, done = as_server(*words, "--dry-run").json(), as_server(*words).json()
+        self.assertEqual([point["id"] for point in self.points()], [first, done["points"][0]["id"]])
+        self.assertIn(f"point {first[:8]} stays only because newer ones have faults: of the log of db only what its own state needs "
+                      "is kept for it", done["notes"])
+        self.assertGreater(done["logs"][0]["records"], 0)
+        for report in (plan, done):
+            windows = next(each["windows"] for each in report["windows"] if each["component"] == "db")
+            self.assertEqual(len(windows), 2, report)
+            self.assertEqual(windows[0]["from"], windows[0]["until"])
+        as_server("check", "--read-data")
+        outcome = as_server("restore", "--component", "db", "--at", between, "--to", self.scratch / "out", expect=UNREACHABLE)
+        windows = re.findall(r"(20\S+Z) to (20\S+Z)", outcome.err.replace("\n", " "))
+        self.assertEqual(len(windows), 2, outcome)
+        self.assertFalse(any(instant(begin) <= instant(between) <= instant(end) for begin, end in windows), outcome)
+        as_server("restore", "--point", first, "--component", "db", "--to", self.scratch / "out")
+        as_server("verify", "--point", first)
+
+        # Where it is lost all the same, check says so.
+        stored = sorted((self.repository / "log").rglob("0000000100000000000000??"))
+        self.assertGreater(len(stored), 1, stored)
+        stored[0].unlink()
+        outcome = as_server("check", expect=INCOMPLETE)
+        self.assertRegex(outcome.out, rf"(?m)^incomplete: point {first[:8]} of .*: db: WAL from \S+ to \S+ is missing \(segment {stored[0].name}")
+        self.assertIn("1 point can't be restored whole", outcome.err)
+        incomplete, = as_server("check", "--json", expect=INCOMPLETE).json()["incomplete"]
+        self.assertEqual((incomplete["point"], incomplete["component"]), (first, "db"))
+        outcome = as_server("restore", "--point", first, "--component", "db", "--to", self.scratch / "out2", expect=UNREACHABLE)
+        self.assertNotIn("the recovery window is", outcome.err)
 
 
 class Parts(Case):

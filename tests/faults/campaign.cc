@@ -145,7 +145,7 @@ void Campaign::refresh() {
   CHECK(fs.make_directory(target_, 0700).ok());
 }
 
-Result<repo::PointId> Campaign::backup(repo::Repository& repository, const std::function<void()>& before_commit) {
+Result<repo::PointId> Campaign::backup(repo::Repository& repository, const BeforeCommit& before_commit) {
   Progress progress;
   source::World world{real_file_system(), system_clock(), progress, 2};
   const auto earlier = TRY(repository.points());
@@ -160,11 +160,11 @@ Result<repo::PointId> Campaign::backup(repo::Repository& repository, const std::
   point.stack = "demo";
   point.host = "host";
   point.version = "test";
-  if (before_commit) before_commit();
+  if (before_commit) before_commit(point);
   return session->commit(point);
 }
 
-void Campaign::protect(const std::function<void()>& before_commit) {
+void Campaign::protect(const BeforeCommit& before_commit) {
   const auto open = open_at(real_file_system(), pristine_, kPassphrase);
   CHECK_MSG(open.ok(), open.ok() ? "" : open.error().text().c_str());
   const auto id = backup(*open->repository, before_commit);

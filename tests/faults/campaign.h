@@ -83,10 +83,12 @@ class Campaign {
   // Makes copy() a fresh copy of pristine(), and target() an empty directory.
   void refresh();
 
-  // Captures the source into a repository and commits; `before_commit` is called in between.
-  Result<repo::PointId> backup(repo::Repository& repository, const std::function<void()>& before_commit = nullptr);
+  // Captures the source into a repository and commits; `before_commit` is called in between, and
+  // may add to the point.
+  using BeforeCommit = std::function<void(repo::Point& point)>;
+  Result<repo::PointId> backup(repo::Repository& repository, const BeforeCommit& before_commit = nullptr);
   // backup() into pristine(), remembered in points().
-  void protect(const std::function<void()>& before_commit = nullptr);
+  void protect(const BeforeCommit& before_commit = nullptr);
   // The newest point was removed from pristine().
   void forget_newest() { points_.pop_back(); }
   // Looks at the source again, after a test changed something in it.

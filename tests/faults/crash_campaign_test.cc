@@ -15,12 +15,18 @@
 
 #include "base/log.h"
 #include "faults/campaign.h"
+#include "recovery/prune.h"
+#include "recovery/workspace.h"
 #include "repo/check.h"
 #include "repo/collect.h"
+#include "repo/hold.h"
 #include "repo/keyring.h"
 #include "repo/log_store.h"
 #include "repo/visibility.h"
 #include "source/files/restore.h"
+#include "source/postgres/snapshot_source.h"
+#include "source/postgres/test_wal.h"
+#include "source/postgres/wal_archive.h"
 #include "store/local_store.h"
 
 namespace holdfast::faults {
@@ -235,7 +241,7 @@ class Resurrect final : public Workload {
     }
     const repo::PointId removed = campaign.points().back().id;
     campaign.forget_newest();
-    campaign.protect([&] { remove_and_mark(campaign, removed); });
+    campaign.protect([&](repo::Point&) { remove_and_mark(campaign, removed); });
   }
   Result<void> run(FileSystem& fs, Duration ahead) override {
     const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
@@ -259,55 +265,126 @@ void store_log(Campaign& campaign) {
   for (const char* name : kRecords) CHECK(log->put("db", record(name)).ok());
 }
 
-// What is wrong with the records from `first` on, which nobody has removed.
-std::string log_trouble(Campaign& campaign, size_t first) {
+// What is wrong with the records, which nobody has removed.
+std::string log_trouble(Campaign& campaign) {
   const auto open = open_at(real_file_system(), campaign.copy(), Campaign::kPassphrase);
   const auto log = repo::open_log_store(*open->repository);
-  for (size_t i = first; i < kRecords.size(); i++) {
-    const auto got = log->get("db", kRecords[i]);
+  for (const char* name : kRecords) {
+    const auto got = log->get("db", name);
     if (!got.ok()) return got.error().text();
-    const repo::LogRecord stored = record(kRecords[i]);
+    const repo::LogRecord stored = record(name);
     if (!equal(got->body, stored.body) || !equal(got->header, stored.header))
-      return fmt::format("record {} is not as it was", kRecords[i]);
+      return fmt::format("record {} is not as it was", name);
   }
   return "";
 }
 
-// Removes the middle one of three points, and the log that only older ones needed. Part of its
-// pack is still needed.
+// The machine's clock, put forward like the store's.
+class ShiftedClock final : public Clock {
+ public:
+  explicit ShiftedClock(Duration ahead) : ahead_(ahead) {}
+  Time now() override { return system_clock().now() + ahead_; }
+  Duration monotonic() override { return system_clock().monotonic(); }
+  void sleep(Duration duration) override { system_clock().sleep(duration); }
+
+ private:
+  const Duration ahead_;
+};
+
+// Retention, the log and collection, as the command has them. Of four points of files and a cluster
+// the first goes; of the second, the newest without faults, only its own WAL stays; the third is
+// held; the fourth is the newest. Each has a segment for itself, and behind that is another.
 class Prune final : public Workload {
  public:
   Prune() {
-    for (const int state : {1, 2, 3}) {
-      campaign.change_source(state);
-      campaign.protect();
+    lay_out_wal();
+    for (int i = 0; i < 4; i++) {
+      campaign.change_source(i + 1);
+      campaign.protect([&](repo::Point& point) {
+        if (i >= 2) point.snapshots[0].faults = {"secret: permission denied"};
+        point.snapshots.push_back(of_cluster(point, bases_[static_cast<size_t>(i)]));
+      });
     }
-    store_log(campaign);
+    const auto open = open_at(real_file_system(), campaign.pristine(), Campaign::kPassphrase);
+    CHECK(repo::place_hold(*open->repository, campaign.points()[2].id, "audit", system_clock().now()).ok());
+    const auto archive = wal_of(*open->repository);
+    for (size_t i = 0; i < kSegments; i++) CHECK(archive->push(wal_.segment_name(i), wal_.segment(i)).ok());
+
+    stack_.stack = "demo";
+    stack_.repository = campaign.copy();
+    const std::string passphrase = join_path(parent_path(campaign.copy()), "pass");
+    CHECK(write_file_durably(real_file_system(), passphrase, as_bytes(Campaign::kPassphrase)).ok());
+    stack_.passphrase = "file:" + passphrase;
+    stack_.threads = 1;
+    options_.policy.keep_last = 1;
+    options_.grace = options_.visibility_margin = {};
   }
   Result<void> run(FileSystem& fs, Duration ahead) override {
-    const auto open = TRY(open_at(fs, campaign.copy(), Campaign::kPassphrase, ahead));
-    auto removed = open.repository->remove_point(campaign.points()[1].id);
-    if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound) return removed;
-    const auto log = repo::open_log_store(*open.repository);
-    for (size_t i = 0; i < kExpired; i++) {
-      auto gone = log->remove("db", kRecords[i]);
-      if (!gone.ok() && gone.error().code() != ErrorCode::kNotFound) return gone;
-    }
-    return collect_at_once(*open.repository);
+    Progress progress;
+    ShiftedClock clock(ahead);
+    auto store = std::make_unique<ShiftedStore>(TRY(store::open_local_store(fs, campaign.copy(), true)), ahead);
+    const auto workspace =
+        TRY(recovery::Workspace::open(stack_, {fs, clock, system_random(), progress}, std::move(store)));
+    // The first marks, the second deletes what the first has marked.
+    for (int round = 0; round < 2; round++) TRY(recovery::prune(*workspace, options_));
+    return {};
   }
   std::string judge(bool done) override {
-    std::string wrong =
-        repository_trouble(campaign, Campaign::kPassphrase, {campaign.points()[0], campaign.points()[2]});
-    if (wrong.empty()) wrong = log_trouble(campaign, kExpired);
-    if (!wrong.empty() || !done) return wrong;
+    const auto& points = campaign.points();
+    std::string wrong = repository_trouble(campaign, Campaign::kPassphrase, {points[1], points[2], points[3]});
+    if (!wrong.empty()) return wrong;
     const auto open = open_at(real_file_system(), campaign.copy(), Campaign::kPassphrase);
-    const auto listed = repo::open_log_store(*open->repository)->list("db");
-    if (!listed.ok() || listed->size() != kRecords.size() - kExpired) return "expired records are back";
-    return open->repository->find_point(campaign.points()[1].id.hex()).ok() ? "the removed point is back" : "";
+    if (repo::all_holds(*open->repository)->size() != 1) return "the hold is gone";
+    const auto archive = wal_of(*open->repository);
+    const auto missing = [&](Lsn from, Lsn to) { return !archive->gaps(1, from, to)->empty(); };
+    if (missing(bases_[1].from, bases_[1].to)) return "WAL of the point without faults is gone";
+    if (missing(bases_[2].from, end_)) return "WAL from the held point on is gone";
+    if (!done) return "";
+    if (!missing(bases_[0].from, bases_[0].to)) return "WAL of the removed point is there";
+    if (!missing(bases_[1].to, bases_[2].from)) return "WAL that leads on from the point without faults is there";
+    return open->repository->find_point(points[0].id.hex()).ok() ? "the removed point is back" : "";
   }
 
  private:
-  static constexpr size_t kExpired = 2;
+  using Lsn = postgres::Lsn;
+  using TestWal = postgres::TestWal;
+  static constexpr size_t kSegments = 8;
+
+  void lay_out_wal() {
+    for (size_t i = 0; i < kSegments; i++) {
+      const Lsn start = wal_.position();
+      wal_.commit(700 + static_cast<uint32_t>(i), system_clock().now());
+      if (i % 2 == 0) bases_.push_back({start, wal_.position()});
+      end_ = wal_.position();
+      wal_.switch_segment();
+    }
+  }
+  static repo::Snapshot of_cluster(const repo::Point& point, const postgres::WalSpan& base) {
+    postgres::SnapshotSource source;
+    source.system_id = TestWal::kSystemId;
+    source.major = 15;
+    source.segment_bytes = TestWal::kSegmentBytes;
+    source.timeline = 1;
+    source.start = source.checkpoint = base.from;
+    source.stop = base.to;
+    source.stop_time = point.time;
+    repo::Snapshot snapshot;
+    snapshot.component = "db";
+    snapshot.kind = "postgres";
+    snapshot.root = point.snapshots[0].root;
+    snapshot.instant = point.time;
+    snapshot.source = postgres::to_json(source);
+    return snapshot;
+  }
+  static std::unique_ptr<postgres::WalArchive> wal_of(repo::Repository& repository) {
+    return postgres::WalArchive::open(repository, {"db", TestWal::kSystemId, TestWal::kSegmentBytes}).value();
+  }
+
+  TestWal wal_;
+  std::vector<postgres::WalSpan> bases_;  // of the points' snapshots
+  Lsn end_;
+  recovery::StackConfig stack_;
+  recovery::PruneOptions options_;
 };
 
 class Rotate final : public Workload {
@@ -327,7 +404,7 @@ class Rotate final : public Workload {
   }
   std::string judge(bool) override {
     const std::string wrong = repository_trouble(campaign, Campaign::kPassphrase, campaign.points());
-    return wrong.empty() ? log_trouble(campaign, 0) : wrong;
+    return wrong.empty() ? log_trouble(campaign) : wrong;
   }
 };
 

@@ -37,19 +37,19 @@ Result<bool> Removal::remove(const std::string& tree_path, dev_t device) {
     leave(tree_path, reason);
     return false;
   }
-  const size_t told = changes_.size();
   if (S_ISDIR(status.st_mode)) {
+    const Changes::Mark before = changes_.mark();
     bool empty = true;
     for (const auto& [name, type] : TRY(target_.fs().list(path))) {
       if (!TRY(remove(join_path(tree_path, name), device))) empty = false;
     }
     if (!empty) return false;
-    changes_.resize(told);
+    changes_.take_back(before);
     if (!dry_run_) TRY(target_.fs().remove_directory(path));
   } else if (!dry_run_) {
     TRY(target_.fs().remove_file(path));
   }
-  changes_.push_back(fmt::format("remove {} {}", kind_name(kind_of(status.st_mode)), display_path(tree_path)));
+  changes_.add("remove", kind_of(status.st_mode), tree_path);
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "source/files/changes.h"
 #include "source/files/spared.h"
 #include "source/files/target.h"
 
@@ -27,8 +28,8 @@ class Removal {
   // Counts a path as left in place.
   void leave(const std::string& tree_path, const char* reason);
 
-  // "remove file srv/x", one for each tree that went as a whole.
-  std::vector<std::string> take_changes() { return std::move(changes_); }
+  // One for each tree that went as a whole.
+  const Changes& changes() const { return changes_; }
   // What was left in place and why, in one line; none when nothing was.
   std::vector<std::string> notes() const;
   // The first path that was left in place, with the reason.
@@ -42,7 +43,7 @@ class Removal {
   Target& target_;
   const Spared& spared_;
   const bool dry_run_;
-  std::vector<std::string> changes_;
+  Changes changes_;
   uint64_t left_ = 0;
   std::vector<std::string> examples_;
 };

@@ -342,7 +342,7 @@ Result<RestoreReport> restore(source::World& world, repo::Repository& repository
   if (options.dry_run) {
     TRY(finish.run(snapshot.root, choice, {}));
     report.changes = std::move(plan.changes);
-    for (auto& change : finish.take_changes()) report.changes.push_back(std::move(change));
+    report.changes.add(finish.removed());
     report.notes = finish.notes();
     if (plan.avoided > 0) report.notes.push_back(avoided_note(plan.avoided, options.repository));
     for (const std::string& left_out : faults.take()) report.notes.push_back(left_out);

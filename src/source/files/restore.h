@@ -5,6 +5,7 @@
 
 #include "repo/point.h"
 #include "repo/repository.h"
+#include "source/files/changes.h"
 #include "source/source.h"
 
 namespace holdfast::files {
@@ -22,11 +23,11 @@ struct RestoreOptions {
 
 struct RestoreReport {
   uint64_t files = 0, directories = 0, others = 0;
-  uint64_t bytes = 0;                // of content in place now
-  uint64_t bytes_written = 0;        // of it, written by this restore
-  std::vector<std::string> changes;  // dry run: one line for each thing that would be done
-  std::vector<std::string> faults;   // "srv/x: mode 0644 not set: permission denied"
-  std::vector<std::string> notes;    // what is as it has to be, yet worth a word
+  uint64_t bytes = 0;               // of content in place now
+  uint64_t bytes_written = 0;       // of it, written by this restore
+  Changes changes;                  // dry run: the things that would be done
+  std::vector<std::string> faults;  // "srv/x: mode 0644 not set: permission denied"
+  std::vector<std::string> notes;   // what is as it has to be, yet worth a word
 };
 
 // Each file appears whole or not at all (temporary beside it, fsync, rename).

@@ -29,8 +29,8 @@ class RestoreFinish {
   // `made`: directories that this restore made, of those that it would otherwise
   // leave as they are (the ones above what was asked for).
   Result<void> run(const repo::BlockId& root, const Choice& choice, const std::set<std::string>& made);
-  // What was removed, or in a dry run would be: "remove file srv/x".
-  std::vector<std::string> take_changes() { return removal_.take_changes(); }
+  // What was removed, or in a dry run would be.
+  const Changes& removed() const { return removal_.changes(); }
   // What the snapshot does not have and was left in place all the same.
   std::vector<std::string> notes() const { return removal_.notes(); }
   // Hard links that the target can't hold, and that are files of their own there.

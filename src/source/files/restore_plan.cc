@@ -99,8 +99,7 @@ class Planning {
   Result<void> note_missing(const Selected& selected) {
     const repo::Entry& entry = selected.entry;
     if (entry.kind == repo::EntryKind::kFile) room_.add(entry.size_bytes, nullptr);
-    if (options_.dry_run && !entry.path.empty())
-      plan.changes.push_back(fmt::format("create {} {}", kind_name(entry.kind), display_path(entry.path)));
+    if (options_.dry_run && !entry.path.empty()) plan.changes.add("create", entry.kind, entry.path);
     return {};
   }
 
@@ -124,9 +123,7 @@ class Planning {
                           display_path(path), kind_name(kind_of(status.st_mode)), kind_name(entry.kind))
             .with_hint("remove it, or let the restore remove what the snapshot does not have");
       if (!is_directory) TRY(check_way(entry, path));
-      if (options_.dry_run)
-        plan.changes.push_back(
-            fmt::format("remove {} {}", kind_name(kind_of(status.st_mode)), display_path(entry.path)));
+      if (options_.dry_run) plan.changes.add("remove", kind_of(status.st_mode), entry.path);
       return note_missing(selected);
     }
     if (entry.kind == repo::EntryKind::kFile) room_.add(entry.size_bytes, &status);
@@ -165,7 +162,7 @@ class Planning {
     } else if (same_kind && is_device(entry.kind)) {
       differs = status.st_rdev != entry.device_number;
     }
-    if (differs) plan.changes.push_back(fmt::format("replace {} {}", kind_name(entry.kind), display_path(entry.path)));
+    if (differs) plan.changes.add("replace", entry.kind, entry.path);
     return {};
   }
 
@@ -199,20 +196,6 @@ class Planning {
 };
 
 }  // namespace
-
-const char* kind_name(repo::EntryKind kind) {
-  switch (kind) {
-    case repo::EntryKind::kFile: return "file";
-    case repo::EntryKind::kDirectory: return "directory";
-    case repo::EntryKind::kSymlink: return "symbolic link";
-    case repo::EntryKind::kHardLink: return "hard link";
-    case repo::EntryKind::kFifo: return "FIFO";
-    case repo::EntryKind::kCharDevice: return "character device";
-    case repo::EntryKind::kBlockDevice: return "block device";
-    case repo::EntryKind::kSocket: return "socket";
-  }
-  return "unknown object";
-}
 
 Result<RestorePlan> plan_restore(const Progress& progress, repo::Repository& repository, const repo::BlockId& root,
                                  const Choice& choice, const RestoreOptions& options, const Spared& spared,

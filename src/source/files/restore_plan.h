@@ -25,7 +25,7 @@ struct RestorePlan {
   uint64_t files = 0;
   uint64_t bytes = 0;                        // of content
   std::map<std::string, Detached> detached;  // by path
-  std::vector<std::string> changes;          // of a dry run
+  Changes changes;                           // of a dry run
   uint64_t avoided = 0;                      // entries that lie where the repository is
 };
 
@@ -35,8 +35,5 @@ struct RestorePlan {
 Result<RestorePlan> plan_restore(const Progress& progress, repo::Repository& repository, const repo::BlockId& root,
                                  const Choice& choice, const RestoreOptions& options, const Spared& spared,
                                  Target& target);
-
-// What stands at `path`, for people: "directory", "symbolic link", ...
-const char* kind_name(repo::EntryKind kind);
 
 }  // namespace holdfast::files

@@ -259,14 +259,15 @@ TEST_F(RestoreTest, CaseDryRunChangesNothing) {
   const auto snapshot = take();
   auto report = put_back(snapshot, {.dry_run = true});
   EXPECT_FALSE(present(target));
-  ASSERT_GE(report.changes.size(), 3u);
-  EXPECT_EQ(report.changes[report.changes.size() - 2], "create file " + in_tree("a"));
-  EXPECT_EQ(report.changes.back(), "create directory " + in_tree("d"));
+  const auto& lines = report.changes.lines();
+  ASSERT_GE(lines.size(), 3u);
+  EXPECT_EQ(lines[lines.size() - 2], "create file " + in_tree("a"));
+  EXPECT_EQ(lines.back(), "create directory " + in_tree("d"));
   put_back(snapshot);
   write(restored("a"), "A");
   write(restored("extra"), "x");
   report = put_back(snapshot, {.delta = true, .remove_extra = true, .dry_run = true});
-  EXPECT_EQ(report.changes,
+  EXPECT_EQ(report.changes.lines(),
             (std::vector<std::string>{"replace file " + in_tree("a"), "remove file " + in_tree("extra")}));
   EXPECT_EQ(read(restored("a")), "A");
 }

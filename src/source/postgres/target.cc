@@ -39,6 +39,16 @@ Result<TimelineChoice> choice_of(WalArchive& archive, const std::vector<Candidat
   return choose_timeline(archive, sources);
 }
 
+// recovery_stretches(), by the records themselves: as much of the log as there is is read.
+Result<std::vector<RecoveryStretch>> proven_stretches(WalArchive& archive,
+                                                      const std::vector<repo::Snapshot>& snapshots);
+
+bool is_within(const std::vector<RecoveryStretch>& stretches, Time instant) {
+  return std::any_of(stretches.begin(), stretches.end(), [&](const RecoveryStretch& stretch) {
+    return stretch.from <= instant && instant <= stretch.until;
+  });
+}
+
 class Resolver {
  public:
   Resolver(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots, const source::RestoreTarget& target)
@@ -57,8 +67,11 @@ class Resolver {
   }
 
  private:
-  Error unreachable(const std::string& why) const {
-    const auto stretches = recovery_stretches(archive_, snapshots_);
+  // The windows by names, which are cheap; where these hold what is refused, they are read.
+  Error unreachable(const std::string& why, std::optional<Time> refused = std::nullopt) const {
+    auto stretches = recovery_stretches(archive_, snapshots_);
+    if (stretches.ok() && refused && is_within(*stretches, *refused))
+      stretches = proven_stretches(archive_, snapshots_);
     const std::string words = stretches.ok() ? describe(*stretches) : "";
     std::string others;
     for (const OtherTimeline& other : choice_.others) others += "; " + describe(other, timeline_);
@@ -121,7 +134,8 @@ class Resolver {
     if (path.end() >= candidate.source.stop) return path;
     return unreachable(fmt::format("the snapshot of {} needs the WAL from {} to {}, but {}",
                                    format_rfc3339(candidate.source.stop_time), candidate.source.start.text(),
-                                   candidate.source.stop.text(), why_it_ends(path)));
+                                   candidate.source.stop.text(), why_it_ends(path)),
+                       target_.time.value_or(candidate.source.stop_time));
   }
 
   std::string why_it_ends(const WalPath& path) const {
@@ -257,7 +271,7 @@ class Resolver {
         return resolved;
       }
       if (end_instant(*candidate, path) < time)
-        return unreachable(fmt::format("{} is not covered: {}", format_rfc3339(time), why_it_ends(path)));
+        return unreachable(fmt::format("{} is not covered: {}", format_rfc3339(time), why_it_ends(path)), time);
       ResolvedTarget resolved = TRY(outcome(*candidate, path, path.end(), time, what));
       stop_at_end(resolved, *candidate, path);
       return resolved;
@@ -423,24 +437,60 @@ Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<re
   return window;
 }
 
+namespace {
+
+// Of a stretch whose newest snapshot this is.
+Result<void> end_stretch(WalArchive& archive, uint32_t timeline, const Candidate& newest,
+                         std::vector<RecoveryStretch>& stretches) {
+  RecoveryStretch& stretch = stretches.back();
+  const WalPath path = TRY(WalPath::follow(archive, timeline, newest.source.start));
+  const bool is_whole = path.end() >= newest.source.stop;
+  if (!is_whole && stretch.snapshot_index == newest.index) {
+    stretches.pop_back();
+    return {};
+  }
+  const Time least = is_whole ? newest.source.stop_time : stretch.from;
+  stretch.until = std::max(least, path.proven_until().value_or(least));
+  return {};
+}
+
+Result<std::vector<RecoveryStretch>> proven_stretches(WalArchive& archive,
+                                                      const std::vector<repo::Snapshot>& snapshots) {
+  const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
+  std::vector<RecoveryStretch> stretches;
+  for (size_t i = 0; i < way.snapshots.size(); i++) {
+    const Candidate& first = way.snapshots[i];
+    const WalPath path = TRY(WalPath::follow(archive, way.timeline, first.source.start));
+    if (path.end() < first.source.stop) continue;
+    while (i + 1 < way.snapshots.size() && way.snapshots[i + 1].source.stop <= path.end()) i++;
+    const Time least = way.snapshots[i].source.stop_time;
+    stretches.push_back({first.source.stop_time, std::max(least, path.proven_until().value_or(least)), first.index});
+  }
+  return stretches;
+}
+
+}  // namespace
+
 Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
                                                         const std::vector<repo::Snapshot>& snapshots) {
   const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
   std::vector<RecoveryStretch> stretches;
-  bool ended = true;
+  const Candidate* newest = nullptr;  // of a stretch that has not ended
   // Names tell where something is missing; the log itself is read from the last snapshot
   // before a gap only, to see how far that one goes.
   for (size_t i = 0; i < way.snapshots.size(); i++) {
     const Candidate& snapshot = way.snapshots[i];
-    const bool last = i + 1 == way.snapshots.size();
-    if (ended) stretches.push_back({snapshot.source.stop_time, {}, snapshot.index});
-    const bool broken =
-        !last && !TRY(archive.gaps(way.timeline, snapshot.source.start, way.snapshots[i + 1].source.start)).empty();
-    ended = last || broken;
-    if (!ended) continue;
-    const WalPath path = TRY(WalPath::follow(archive, way.timeline, snapshot.source.start));
-    stretches.back().until =
-        std::max(snapshot.source.stop_time, path.proven_until().value_or(snapshot.source.stop_time));
+    const auto [start, stop] = std::pair(snapshot.source.start, snapshot.source.stop);
+    const bool is_last = i + 1 == way.snapshots.size();
+    const bool leads_on =
+        !is_last && TRY(archive.gaps(way.timeline, start, std::max(stop, way.snapshots[i + 1].source.start))).empty();
+    if (leads_on || TRY(archive.gaps(way.timeline, start, stop)).empty()) {
+      if (newest == nullptr) stretches.push_back({snapshot.source.stop_time, {}, snapshot.index});
+      newest = &snapshot;
+    }
+    if (leads_on || newest == nullptr) continue;
+    TRY(end_stretch(archive, way.timeline, *newest, stretches));
+    newest = nullptr;
   }
   return stretches;
 }

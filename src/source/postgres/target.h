@@ -62,7 +62,8 @@ Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<rep
 Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);
 
 // The same instants, divided: one stretch of them ends where the log is broken, and the
-// next begins with the first snapshot behind. Along the timeline that is followed, oldest first.
+// next begins with the first snapshot behind. One without the WAL that makes it whole begins none. Along the timeline
+// that is followed, oldest first.
 struct RecoveryStretch {
   Time from, until;
   size_t snapshot_index = 0;  // its first snapshot, in the list given

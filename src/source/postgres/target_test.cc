@@ -13,6 +13,7 @@ namespace holdfast::postgres {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
@@ -367,6 +368,36 @@ TEST_F(TargetTest, RefusesASnapshotWhoseOwnWalIsMissing) {
               HasSubstr("the snapshot of 2027-01-15T08:00:00.000000Z needs the WAL from 0/100000 to 0/300064, but WAL "
                         "from 0/200000 on is missing (segment 000000010000000000000002)"));
   EXPECT_THAT(problem(target_immediate()), HasSubstr("segment 000000010000000000000002"));
+}
+
+TEST_F(TargetTest, ASnapshotWithoutItsOwnWalBeginsNoWindow) {
+  snapshots_[0] = snapshot(1, start_, Lsn{2 * kSegment + 100}, at(0));
+  push(0);
+  push(2);
+  push(3);
+  EXPECT_TRUE(recovery_stretches(*archive_, snapshots_)->empty());
+  snapshots_.push_back(snapshot(1, commits_[730], commits_[740], at(35)));
+  const auto stretches = recovery_stretches(*archive_, snapshots_).value();
+  ASSERT_EQ(stretches.size(), 1u);
+  EXPECT_EQ(stretches[0].from, at(35));
+  EXPECT_EQ(stretches[0].until, at(40));
+  EXPECT_EQ(stretches[0].snapshot_index, 1u);
+  EXPECT_THAT(problem(target_at(at(5))), EndsWith("; the recovery window is 2027-01-15T08:00:35.000000Z to "
+                                                  "2027-01-15T08:00:40.000000Z"));
+}
+
+TEST_F(TargetTest, NoWindowThatIsToldHoldsWhatIsRefused) {
+  snapshots_.push_back(snapshot(1, commits_[730], commits_[740], at(35)));
+  Bytes bad = wal_.segment(1);
+  bad[300'000] ^= 1;
+  push(0);
+  ASSERT_TRUE(archive_->push(wal_.segment_name(1), bad).ok());
+  push(2);
+  push(3);
+  EXPECT_EQ(recovery_stretches(*archive_, snapshots_)->size(), 1u) << "by their names all are there";
+  EXPECT_THAT(problem(target_at(at(30))),
+              EndsWith("; the recovery windows are 2027-01-15T08:00:00.000000Z to 2027-01-15T08:00:26.000000Z and "
+                       "2027-01-15T08:00:35.000000Z to 2027-01-15T08:00:40.000000Z"));
 }
 
 TEST_F(TargetTest, RefusesToReplayPastDamage) {

@@ -69,7 +69,7 @@ class Archive final : public WalArchive {
   Result<std::optional<BlockMap>> block_map(const std::string& record) override;
   Result<std::vector<WalMark>> marks() override;
   void await_stores() override { clock_.sleep(kBetweenLooks); }
-  Result<std::vector<std::string>> expire_before(Lsn lsn, bool dry_run) override;
+  Result<std::vector<std::string>> expire(const WalNeed& needed, bool dry_run) override;
 
  private:
   // Parts that this process stored itself, by where they begin, so that they need
@@ -603,52 +603,31 @@ Result<std::vector<WalRange>> Archive::ranges() {
 
 Result<std::vector<std::string>> Archive::gaps(uint32_t timeline, Lsn from, Lsn to) {
   const auto path = path_to(timeline, TRY(history(timeline)));
-  const WalInventory known = TRY(inventory());
-  const auto ranges = known.ranges(identity_.segment_bytes);
-  std::vector<std::string> lines;
-  Lsn position = from;
-  for (size_t i = 0; i < path.size() && position < to; i++) {
-    const Lsn end = std::min(to, path[i].to);
-    while (position < end) {
-      // The segment in which a timeline was left is stored again under its successor's name.
-      Lsn covered = position, next = end;
-      for (const WalRange& range : ranges) {
-        const bool on_path =
-            std::any_of(path.begin() + i, path.end(), [&](const auto& p) { return p.timeline == range.timeline; });
-        if (!on_path) continue;
-        if (range.from <= position && range.to > covered) covered = range.to;
-        if (range.from > position && range.from < next) next = range.from;
-      }
-      if (covered > position) {
-        position = covered;
-        continue;
-      }
-      const std::string first = segment_name(path[i].timeline, position, identity_.segment_bytes);
-      const std::string last = segment_name(path[i].timeline, Lsn{next.value - 1}, identity_.segment_bytes);
-      lines.push_back(fmt::format("WAL from {} to {} is missing (segment {}{})", position.text(), next.text(), first,
-                                  first == last ? "" : " to " + last));
-      position = next;
-    }
-  }
-  return lines;
+  return gaps_along(path, TRY(inventory()).ranges(identity_.segment_bytes), {from, to}, identity_.segment_bytes);
 }
 
 // ---- expiry
 
-Result<std::vector<std::string>> Archive::expire_before(Lsn lsn, bool dry_run) {
+bool is_needed(Lsn segment, uint64_t segment_bytes, const WalNeed& needed) {
+  const Lsn end{segment.value + segment_bytes};
+  const auto overlaps = [&](const WalSpan& base) { return segment < base.to && base.from < end; };
+  return end > needed.from || std::any_of(needed.bases.begin(), needed.bases.end(), overlaps);
+}
+
+Result<std::vector<std::string>> Archive::expire(const WalNeed& needed, bool dry_run) {
   const WalInventory known = TRY(inventory());
   std::vector<std::string> names;
   for (const auto& [timeline, segments] : known.timelines) {
     for (const auto& [start, segment] : segments) {
-      const bool before = start.value + identity_.segment_bytes <= lsn.value;
-      if (before && segment.whole) names.push_back(segment_name(timeline, start, identity_.segment_bytes));
+      const bool goes = !is_needed(start, identity_.segment_bytes, needed);
+      if (goes && segment.whole) names.push_back(segment_name(timeline, start, identity_.segment_bytes));
       for (const auto& part : segment.parts)
-        if (before || segment.whole) names.push_back(part.record);
+        if (goes || segment.whole) names.push_back(part.record);
     }
   }
   for (const std::string& name : known.others) {
     const auto address = parse_segment_name(std::string_view(name).substr(0, 24), identity_.segment_bytes);
-    if (address.ok() && address.value().start.value + identity_.segment_bytes <= lsn.value) names.push_back(name);
+    if (address.ok() && !is_needed(address.value().start, identity_.segment_bytes, needed)) names.push_back(name);
   }
   // Of the marks at one position only the newest says anything.
   std::map<std::pair<uint32_t, Lsn>, Time> newest;
@@ -657,7 +636,7 @@ Result<std::vector<std::string>> Archive::expire_before(Lsn lsn, bool dry_run) {
     time = std::max(time, mark.time);
   }
   for (const WalMark& mark : known.marks)
-    if (mark.lsn < lsn || mark.time < newest[{mark.timeline, mark.lsn}]) names.push_back(mark_name(mark));
+    if (mark.lsn < needed.from || mark.time < newest[{mark.timeline, mark.lsn}]) names.push_back(mark_name(mark));
   if (dry_run) return names;
   for (const std::string& name : names) {
     auto removed = store_.remove(stream_, name);

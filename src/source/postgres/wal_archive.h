@@ -42,6 +42,16 @@ struct WalMark {
   Time time;
 };
 
+struct WalSpan {
+  Lsn from, to;  // [from, to)
+};
+
+// What points need of a cluster's WAL.
+struct WalNeed {
+  Lsn from;                    // all from here on
+  std::vector<WalSpan> bases;  // and before it what makes these snapshots whole
+};
+
 // The WAL of one cluster in the repository: whole segments, parts of segments
 // (what a streaming receiver flushed before its segment was full), timeline
 // histories, and marks ("at server time T the end of WAL was X and all before it
@@ -120,9 +130,10 @@ class WalArchive {
   // Waits for as long as a segment that is being stored may take to be seen.
   virtual void await_stores() = 0;
 
-  // Removes records that lie wholly before `lsn` on every timeline, and parts whose
-  // whole segment is stored. Returns the names (dry_run: what would go).
-  virtual Result<std::vector<std::string>> expire_before(Lsn lsn, bool dry_run) = 0;
+  // Removes records that lie wholly before `needed.from` on every timeline, but for the segments
+  // of `needed.bases`, and parts whose whole segment is stored. Histories stay. Returns the names
+  // (dry_run: what would go).
+  virtual Result<std::vector<std::string>> expire(const WalNeed& needed, bool dry_run) = 0;
 };
 
 }  // namespace holdfast::postgres

@@ -484,11 +484,33 @@ TEST_F(WalArchiveTest, ExpiresWhatLiesWhollyBeforeAPosition) {
   ASSERT_EQ(problem(archive_->mark(1, Lsn{4 * kSegment}, kNoon)), "");
   ASSERT_EQ(problem(archive_->mark(1, Lsn{4 * kSegment}, kNoon + Duration::seconds(10))), "");
   const auto all = names();
-  const auto would_go = archive_->expire_before(Lsn{2 * kSegment + 100}, true).value();
+  const WalNeed needed{Lsn{2 * kSegment + 100}, {}};
+  const auto would_go = archive_->expire(needed, true).value();
   EXPECT_EQ(names(), all);
-  const auto gone = archive_->expire_before(Lsn{2 * kSegment + 100}, false).value();
+  const auto gone = archive_->expire(needed, false).value();
   EXPECT_EQ(gone, would_go);
   EXPECT_THAT(names(), ElementsAre("000000010000000000000002", "000000010000000000000003", all.back()));
+}
+
+TEST_F(WalArchiveTest, WhatMakesASnapshotWholeStaysBeforeThat) {
+  const TestWal wal = some_wal();
+  for (size_t i = 0; i < 3; i++) ASSERT_EQ(problem(archive_->push(wal.segment_name(i), wal.segment(i))), "");
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(0) + ".00000028.backup", as_bytes("x"))), "");
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(1) + ".00000028.backup", as_bytes("x"))), "");
+  // The first segment is the cluster's second. A stop at its end needs nothing of the next.
+  const WalNeed needed{Lsn{4 * kSegment}, {{Lsn{kSegment + 40}, Lsn{2 * kSegment}}}};
+  EXPECT_THAT(archive_->expire(needed, false).value(),
+              ElementsAre(wal.segment_name(1), wal.segment_name(2), wal.segment_name(1) + ".00000028.backup"));
+  EXPECT_THAT(names(), ElementsAre(wal.segment_name(0), wal.segment_name(0) + ".00000028.backup"));
+}
+
+TEST_F(WalArchiveTest, PartsThatMakeASnapshotWholeStayBeforeThat) {
+  const TestWal wal = some_wal();
+  ASSERT_EQ(problem(archive_->push_part(1, Lsn{kSegment}, wal.bytes().subspan(0, 50'000))), "");
+  ASSERT_EQ(problem(archive_->push(wal.segment_name(1), wal.segment(1))), "");
+  const WalNeed needed{Lsn{4 * kSegment}, {{Lsn{kSegment + 40}, Lsn{kSegment + 400}}}};
+  EXPECT_THAT(archive_->expire(needed, false).value(), ElementsAre(wal.segment_name(1)));
+  EXPECT_EQ(names().size(), 1u);
 }
 
 }  // namespace

@@ -197,7 +197,7 @@ TEST_F(WalGetTest, UsesNoSpooledFileOfAnotherPlaceTimelineOrCluster) {
 
 TEST_F(WalGetTest, LooksAheadPastNothing) {
   // One failing segment must not hide behind those that are read ahead, nor fail them.
-  ASSERT_TRUE(archive_->expire_before(Lsn{2 * kSegment}, false).ok());
+  ASSERT_TRUE(archive_->expire({.from = Lsn{2 * kSegment}, .bases = {}}, false).ok());
   EXPECT_EQ(get(wal_.segment_name(0)).outcome, WalGetOutcome::kAbsent);
   ASSERT_TRUE(store_.remove(fmt::format("db.{}", TestWal::kSystemId), wal_.segment_name(2)).ok());
   EXPECT_EQ(get(wal_.segment_name(1)).outcome, WalGetOutcome::kFound);

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "source/postgres/timeline.h"
-
 namespace holdfast::postgres {
 
 namespace {
@@ -123,6 +121,36 @@ std::vector<WalRange> WalInventory::ranges(uint64_t segment_bytes) const {
     }
   }
   return ranges;
+}
+
+std::vector<std::string> gaps_along(const std::vector<TimelinePiece>& path, const std::vector<WalRange>& ranges,
+                                    const WalSpan& span, uint64_t segment_bytes) {
+  std::vector<std::string> lines;
+  Lsn position = span.from;
+  for (size_t i = 0; i < path.size() && position < span.to; i++) {
+    const Lsn end = std::min(span.to, path[i].to);
+    while (position < end) {
+      // The segment in which a timeline was left is stored again under its successor's name.
+      Lsn covered = position, next = end;
+      for (const WalRange& range : ranges) {
+        const bool on_path =
+            std::any_of(path.begin() + i, path.end(), [&](const auto& p) { return p.timeline == range.timeline; });
+        if (!on_path) continue;
+        if (range.from <= position && range.to > covered) covered = range.to;
+        if (range.from > position && range.from < next) next = range.from;
+      }
+      if (covered > position) {
+        position = covered;
+        continue;
+      }
+      const std::string first = segment_name(path[i].timeline, position, segment_bytes);
+      const std::string last = segment_name(path[i].timeline, Lsn{next.value - 1}, segment_bytes);
+      lines.push_back(fmt::format("WAL from {} to {} is missing (segment {}{})", position.text(), next.text(), first,
+                                  first == last ? "" : " to " + last));
+      position = next;
+    }
+  }
+  return lines;
 }
 
 }  // namespace holdfast::postgres

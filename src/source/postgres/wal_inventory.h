@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "source/postgres/timeline.h"
 #include "source/postgres/wal_archive.h"
 
 namespace holdfast::postgres {
@@ -35,6 +36,10 @@ struct WalInventory {
   // Stretches without a gap; commit times and marks are not filled in.
   std::vector<WalRange> ranges(uint64_t segment_bytes) const;
 };
+
+// Empty when the ranges have all of the span along the path, else one line for each gap.
+std::vector<std::string> gaps_along(const std::vector<TimelinePiece>& path, const std::vector<WalRange>& ranges,
+                                    const WalSpan& span, uint64_t segment_bytes);
 
 std::string part_name(const std::string& segment, uint64_t from, uint64_t to);
 std::string mark_name(const WalMark& mark);
