@@ -62,7 +62,7 @@ void BootVerifier::take(source::Check check) {
 // Only where recovery ends is where the rows were counted.
 void BootVerifier::compare_counts(ServerChecks& checks) {
   source::Check check =
-      options_.compare_counts && target_.as_captured
+      target_.as_captured
           ? checks.row_counts(source_)
           : source::Check::skipped("row counts", "rows may have come and gone since they were counted at capture");
   report_.details["counts_compared"] = check.objects > 0;

@@ -112,7 +112,7 @@ TEST_F(Materialise, NoTwoRestoresWriteToOnePlace) {
   auto made = with_tablespace();
   ASSERT_OK(made);
   TestCluster& cluster = *made->cluster;
-  const std::string &location = made->location, &oid = made->oid;
+  const std::string& oid = made->oid;
   auto snapshot = rig_.capture(cluster);
   ASSERT_OK(snapshot);
   auto target = TestCluster::prepare(), elsewhere = TestCluster::prepare();

@@ -26,7 +26,6 @@ struct BootOptions {
   std::string scratch_directory;  // a private directory is made and removed below it
   std::vector<Assertion> assertions;
   bool amcheck = true;
-  bool compare_counts = true;
   std::string restore_command;  // how the scratch server fetches WAL
   Duration deadline = Duration::hours(1);
 };
