@@ -121,6 +121,7 @@ std::vector<std::pair<std::string, std::string>> settings_aside(int major, const
       // be no smaller than they were (max_connections and the like) stay.
       {"shared_buffers", "128MB"},
       {"huge_pages", "off"},
+      {"dynamic_shared_memory_type", "mmap"},  // in files that go with the directory, also when it is killed
       {"wal_buffers", "-1"},
       {"temp_buffers", "8MB"},
       {"work_mem", "16MB"},

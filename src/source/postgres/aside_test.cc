@@ -25,6 +25,7 @@ TEST(SettingsAside, AreThoseThatTheMajorKnows) {
     EXPECT_EQ(newest.at(command), "") << command;
   }
   EXPECT_EQ(newest.at("max_logical_replication_workers"), "0");
+  EXPECT_EQ(newest.at("dynamic_shared_memory_type"), "mmap") << "a server that is killed leaves nothing behind";
   EXPECT_FALSE(oldest.contains("min_dynamic_shared_memory"));
   EXPECT_EQ(aside(14).at("min_dynamic_shared_memory"), "0");
   EXPECT_EQ(oldest.at("stats_temp_directory"), "pg_stat_tmp");

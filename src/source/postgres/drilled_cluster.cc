@@ -161,8 +161,6 @@ IsolationOptions DrilledCluster::server_command() const {
   auto settings = settings_aside(source_.major, path("data"), options_.directory);
   // A recovery is timed as it would be.
   std::erase_if(settings, [](const auto& setting) { return setting.first == "fsync"; });
-  // Shared memory in files goes with the directory.
-  settings.emplace_back("dynamic_shared_memory_type", "mmap");
   for (const auto& [name, value] : settings) {
     command.argv.emplace_back("-c");
     command.argv.push_back(name + "=" + value);
