@@ -314,7 +314,7 @@ class Points(Case):
         self.assertEqual(len(windows), 2, outcome)
         self.assertFalse(any(instant(begin) <= instant(between) <= instant(end) for begin, end in windows), outcome)
         as_server("restore", "--point", first, "--component", "db", "--to", self.scratch / "out")
-        as_server("verify", "--point", first)
+        as_server("verify", "--boot", "--point", first)
 
         # Where it is lost all the same, check says so.
         stored = sorted((self.repository / "log").rglob("0000000100000000000000??"))

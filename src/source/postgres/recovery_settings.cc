@@ -42,9 +42,9 @@ std::string comment_out_settings(std::string_view text, bool (*matches)(std::str
 bool is_target_setting(std::string_view name) { return name.starts_with("recovery_target"); }
 
 bool is_recovery_setting(std::string_view name) {
-  static constexpr std::array<std::string_view, 6> kNames = {"restore_command",      "archive_cleanup_command",
-                                                             "recovery_end_command", "primary_conninfo",
-                                                             "primary_slot_name",    "promote_trigger_file"};
+  static constexpr std::array<std::string_view, 7> kNames = {
+      "restore_command",   "archive_cleanup_command", "recovery_end_command", "primary_conninfo",
+      "primary_slot_name", "promote_trigger_file",    "recovery_prefetch"};
   return is_target_setting(name) || std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 

@@ -18,6 +18,8 @@ namespace holdfast::postgres {
 
 namespace {
 
+constexpr int kFirstMajorThatLooksAhead = 15;  // recovery_prefetch
+
 struct Candidate {
   size_t index = 0;
   SnapshotSource source;
@@ -200,6 +202,10 @@ class Resolver {
       resolved.notes.push_back(describe(*choice_.former, timeline_));
     for (const OtherTimeline& other : choice_.others) resolved.notes.push_back(describe(other, timeline_));
     resolved.settings.emplace_back("recovery_target_timeline", std::to_string(timeline_));
+    // A server that looks ahead of what it replays asks for the missing segment before it has got to
+    // its target, and ends there.
+    if (path.broken() && candidate.source.major >= kFirstMajorThatLooksAhead)
+      resolved.settings.emplace_back("recovery_prefetch", "off");
     resolved.tablespaces = TRY(tablespaces_on(path, resolved.replay_from, resolved.replay_to));
     return resolved;
   }

@@ -323,7 +323,7 @@ TEST_F(TargetTest, RefusesAGapAndNamesTheSegment) {
             "the readable log ends, or push what is missing)");
   EXPECT_THAT(problem(target_at(at(20))), HasSubstr("segment 000000010000000000000002"));
   EXPECT_THAT(problem(target_name("release")), HasSubstr("segment 000000010000000000000002"));
-  EXPECT_TRUE(resolve(target_at(at(5))).ok());
+  EXPECT_THAT(resolve(target_at(at(5))).value().settings, testing::Contains(Pair("recovery_prefetch", "off")));
   EXPECT_TRUE(resolve(target_lsn("0/200000")).ok());
   const auto window = recovery_window(*archive_, snapshots_).value();
   EXPECT_EQ(window.from, at(0));
