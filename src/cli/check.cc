@@ -68,7 +68,9 @@ Error incomplete(const std::vector<recovery::MissingWal>& missing) {
   return make_error(ErrorCode::kIncomplete,
                     "{} can't be restored whole: WAL between the beginning and the end of a backup is not stored",
                     counted(points.size(), "point"))
-      .with_hint("push the missing segments ('holdfast wal push') if they still exist, or take a new backup");
+      .with_hint(
+          "push the missing segments ('holdfast wal push') if they still exist. A point without them is of no use for "
+          "its cluster: this is told until retention removes it");
 }
 
 // Each object that is there may be whole, and yet there be nothing to restore.
@@ -117,10 +119,9 @@ Result<void> run(Context& context, const CheckCommand& options) {
   std::vector<std::string> warnings = report.notes;
   if (!unseen.empty()) warnings.push_back(unseen);
   if (!warnings.empty()) document["warnings"] = warnings;
-  auto missing = recovery::missing_wal(*workspace);
-  if (!missing.ok() && report.damage.empty()) return std::move(missing).error();
   print_report(context, report, share);
-  document["incomplete"] = missing.ok() ? told_of_missing_wal(context, *missing) : Json::array();
+  auto missing = recovery::missing_wal(*workspace);
+  if (missing.ok()) document["incomplete"] = told_of_missing_wal(context, *missing);
   context.set_document("check", std::move(document));
   for (const std::string& warning : warnings) context.warn("{}", warning);
   if (!report.damage.empty()) {
@@ -132,6 +133,7 @@ Result<void> run(Context& context, const CheckCommand& options) {
   }
   if (!unseen.empty() && report.packs > 0)
     return make_error(ErrorCode::kIncomplete, "no damage found in what is there, but no recovery point is there");
+  if (!missing.ok()) return std::move(missing).error().with_context("looking for the WAL of each point");
   if (!missing->empty()) return incomplete(*missing);
   context.print("{}", unseen.empty() ? "no damage found" : "no damage found in what is there");
   return {};

@@ -6,6 +6,7 @@
 #include "cli/terminal.h"
 #include "cli/wal.h"
 #include "recovery/cluster.h"
+#include "recovery/missing_wal.h"
 #include "source/postgres/receiver.h"
 
 namespace holdfast::cli {
@@ -110,6 +111,7 @@ Result<void> run(Context& context, const ReceiveCommand& command) {
   postgres::ReceiverOptions options;
   options.slot = component->postgres.slot;
   options.application_name = component->postgres.slot;
+  options.expired_until = [&] { return recovery::wal_expired_until(*workspace, *archive); };
   options.synchronous = command.synchronous || component->postgres.synchronous;
   context.say("receiving the WAL of {} (PostgreSQL {}) into {} through slot {}{}", component->name, identity.major,
               workspace->stack().repository, options.slot,

@@ -83,7 +83,9 @@ void note_timeline_of_server(LogState& state) {
 void note_what_will_come(LogState& state) {
   if (!state.slot || !state.window.broken) return;
   const auto restart = postgres::parse_lsn(state.slot->restart_lsn);
-  if (!restart.ok() || !postgres::is_kept_by_server(state.window.end, state.ranges, restart.value())) return;
+  if (!restart.ok() ||
+      !postgres::is_kept_by_server(state.window.timeline, state.window.end, state.ranges, restart.value()))
+    return;
   state.window.notes.push_back(fmt::format(
       "the server's slot still keeps the WAL from {} on: it is missing only until 'holdfast wal receive' has "
       "stored it",

@@ -2,10 +2,12 @@
 
 #include <map>
 
+#include "base/log.h"
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "repo/access.h"
 #include "repo/log_store.h"
+#include "source/postgres/kept_wal.h"
 #include "source/postgres/timeline.h"
 #include "source/postgres/wal_inventory.h"
 
@@ -88,6 +90,23 @@ Result<std::vector<MissingWal>> missing_wal(Workspace& workspace) {
     }
   }
   return missing;
+}
+
+postgres::Lsn wal_expired_until(Workspace& workspace, postgres::WalArchive& archive) {
+  const postgres::WalArchive::Identity& identity = archive.identity();
+  const auto look = [&]() -> Result<postgres::Lsn> {
+    std::vector<postgres::WalSpan> bases;
+    const auto points = TRY(readable_points(workspace));
+    for (const SnapshotRef& ref : snapshots_of(points, identity.component, "postgres")) {
+      const auto facts = cluster_facts(*ref.snapshot);
+      if (facts.ok() && facts->system_id == identity.system_id) bases.push_back({facts->start, facts->stop});
+    }
+    return postgres::expired_until(TRY(archive.pieces()), bases, identity.segment_bytes);
+  };
+  auto until = look();
+  if (until.ok()) return *until;
+  log_warn("recovery.wal.expired_unknown", {{"component", identity.component}, {"error", until.error().text()}});
+  return {};
 }
 
 }  // namespace holdfast::recovery

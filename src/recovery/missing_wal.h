@@ -5,6 +5,8 @@
 
 #include "recovery/workspace.h"
 #include "repo/point.h"
+#include "source/postgres/lsn.h"
+#include "source/postgres/wal_archive.h"
 
 namespace holdfast::recovery {
 
@@ -20,5 +22,9 @@ struct MissingWal {
 // Looks at every point in the repository that can be read, of other stacks too. Goes by the names
 // of the logs' records and by histories: what a record holds is for a check that reads data.
 Result<std::vector<MissingWal>> missing_wal(Workspace& workspace);
+
+// Where the log of a cluster goes on behind what `prune` has taken out of it (postgres::expired_until);
+// Lsn{} also where that can't be told.
+postgres::Lsn wal_expired_until(Workspace& workspace, postgres::WalArchive& archive);
 
 }  // namespace holdfast::recovery

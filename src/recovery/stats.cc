@@ -94,8 +94,10 @@ Result<void> look_at_wal(Workspace& workspace, const std::vector<SnapshotRef>& r
                     format_local(newest.instant), facts.timeline));
   if (window.broken) {
     auto archive = TRY(open_archive(workspace, newest.component, facts.system_id, facts.segment_bytes));
+    const auto ranges = archive->ranges();  // where they can't be read, nobody knows
     const bool will_come =
-        asked.ok() && postgres::is_kept_by_server(window.end, TRY(archive->ranges()), asked.value().slot_restart);
+        asked.ok() && ranges.ok() &&
+        postgres::is_kept_by_server(window.timeline, window.end, ranges.value(), asked.value().slot_restart);
     state.notes.push_back(fmt::format(
         "WAL is stored behind {} that can't be reached until {}: {}", format_local(*state.protected_until),
         will_come ? "the server's slot has given what is missing to 'holdfast wal receive'" : "there is a new point",

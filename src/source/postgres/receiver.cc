@@ -121,7 +121,7 @@ class Receiver {
   Lsn unproven_before_;               // the server has not what lies before, and need not: it is stored
 
   ReceiverState state_;
-  Lsn gone_before_;          // the server has removed the WAL before this
+  Lsn gone_before_;          // the server has removed the WAL before this, or we have
   std::optional<Lsn> lost_;  // what it was asked for then, until the gap is told
   bool is_try_ = false;      // streaming from before what the slot keeps, and nothing has come yet
   bool reply_now_ = false;
@@ -221,6 +221,7 @@ Result<StreamStart> Receiver::plan() {
   if (!slot_restart) slot_restart = TRY(ask_slot_restart());
   TRY(session_->fetch_histories(archive_, session_->timeline()));
   TRY(check_not_set_back());
+  if (options_.expired_until) gone_before_ = std::max(gone_before_, options_.expired_until());
   const StreamStart from =
       TRY(plan_stream(archive_, session_->timeline(), slot_restart, session_->end(), gone_before_));
   is_try_ = slot_restart && from.position < segment_start(*slot_restart, archive_.identity().segment_bytes);

@@ -22,6 +22,8 @@ struct ReceiverOptions {
   Duration mark_interval = Duration::seconds(10);
   Duration status_interval = Duration::seconds(5);  // of telling the server, when nothing changes
   size_t storers = 2;
+  // Asked before each stream: what is missing before this place is not sought, unless the slot keeps it.
+  std::function<Lsn()> expired_until;
   Duration longest_pause = Duration::seconds(5);   // between tries to connect
   Duration stop_patience = Duration::seconds(30);  // for storing what is in memory at the end
 };

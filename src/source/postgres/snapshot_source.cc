@@ -102,6 +102,7 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
       source.links.push_back({item.at("path").get<std::string>(), item.at("target").get<std::string>()});
     source.settings_left_out = from.value("settings_left_out", std::vector<std::string>());
     source.bad_pages = problems_from_json(from.value("bad_pages", json::array()));
+    whole_number_or<uint64_t>(from, "bad_page_count", 0);  // who tells of it may rely on that
     source.torn_pages = problems_from_json(from.value("torn_pages", json::array()));
     source.counts = from.value("counts", json::object());
     source.counts_problem = from.value("counts_problem", "");
