@@ -1,5 +1,6 @@
 """One point of a database and files: order, commands around it, failures in both
 modes, one instant for all, what retention keeps of points and logs together."""
+import json
 import os
 import re
 import shutil
@@ -159,8 +160,8 @@ class Points(Case):
             "select count(*) from pg_stat_activity where backend_type in ('client backend', 'walsender') and pid <> pg_backend_pid()") == "0")
         self.holdfast("check", "--read-data")
 
-    def receive(self):
-        receiver = Background([PROGRAM, "--config", self.config, "wal", "receive"], self.scratch / "receive.log")
+    def receive(self, *words, prefix=()):
+        receiver = Background([*prefix, PROGRAM, "--config", self.config, "wal", "receive", *words], self.scratch / "receive.log")
         self.addCleanup(receiver.process.kill)
         wait_until("the slot", lambda: self.server.sql("select active from pg_replication_slots where slot_name = 'holdfast_db'") == "t")
         return receiver
@@ -315,6 +316,13 @@ class Points(Case):
         self.assertFalse(any(instant(begin) <= instant(between) <= instant(end) for begin, end in windows), outcome)
         as_server("restore", "--point", first, "--component", "db", "--to", self.scratch / "out")
         as_server("verify", "--boot", "--point", first)
+
+        # A receiver does not ask for what was taken out.
+        receiver = self.receive("--json", prefix=self.server.prefix)
+        self.wait_for_log()
+        self.assertEqual(receiver.end(), 0, (self.scratch / "receive.log").read_text())
+        said = (self.scratch / "receive.log").read_text()
+        self.assertEqual(json.loads(said[said.index("{"):said.rindex("}") + 1])["gaps"], 0, said)
 
         # Where it is lost all the same, check says so.
         stored = sorted((self.repository / "log").rglob("0000000100000000000000??"))
