@@ -29,7 +29,7 @@ Result<ExtractPlan> plan_extract(Workspace& workspace, ExtractRequest& request) 
   request.instant.components = {component};
   // What is restored of the cluster lies in the scratch directory for a while.
   request.options.scratch_directory = source::scratch_directory(request.options.scratch_directory);
-  request.instant.to = join_path(request.options.scratch_directory, "holdfast");
+  request.instant.to = join_path(request.options.scratch_directory, "holdfast-aside");
   RestorePlan plan = TRY(plan_restore(workspace, request.instant));
   CHECK(plan.components.size() == 1);
   ExtractPlan result{plan.now, std::move(plan.components.front())};

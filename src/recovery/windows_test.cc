@@ -193,8 +193,8 @@ TEST_F(Windows, APlanNamesTheNewerPointThatLacksAComponentOfAnyKind) {
   for (const auto& [component, point] : {std::pair("db", without_db), std::pair("cache", without_cache)}) {
     const auto planned = plan(component);
     ASSERT_TRUE(planned.ok()) << planned.error().text();
-    ASSERT_EQ(planned->components[0].notes.size(), 1u) << component;
-    EXPECT_EQ(planned->components[0].notes[0],
+    ASSERT_FALSE(planned->components[0].notes.empty()) << component;
+    EXPECT_EQ(planned->components[0].notes.back(),
               fmt::format("point {} of {} is degraded: {} could not be captured for it (it was away)",
                           point.hex().substr(0, 8), format_local(component == std::string("db") ? ago(20) : ago(10)),
                           component));
