@@ -7,7 +7,6 @@
 #include <memory>
 
 #include "base/filesystem.h"
-#include "base/subprocess.h"
 #include "servers/wait.h"
 #include "source/postgres/timeline.h"
 #include "source/postgres/wal_get.h"
@@ -73,23 +72,6 @@ class ReceiverTest : public ::testing::Test {
     LiveReceiver receiver(*server_, receiver_options());
     ASSERT_TRUE(wait_until_stored(server_->flushed())) << receiver.state().trouble;
     ASSERT_EQ(receiver.stop(), "");
-  }
-  // A copy of the stopped server; set_back() puts it in the server's place.
-  void keep_copy() {
-    ASSERT_TRUE(server_->server().stop().ok());
-    copy(server_->server().data_directory(), server_->scratch().file("kept"));
-    ASSERT_TRUE(server_->server().start().ok());
-  }
-  void set_back() {
-    server_->server().kill();
-    ASSERT_TRUE(remove_tree(real_file_system(), server_->server().data_directory()).ok());
-    copy(server_->scratch().file("kept"), server_->server().data_directory());
-    ASSERT_TRUE(server_->server().start().ok());
-  }
-  static void copy(const std::string& from, const std::string& to) {
-    CommandOptions command;
-    command.argv = {"cp", "-a", from, to};
-    ASSERT_TRUE(run_command_checked(command).ok()) << from;
   }
   std::string outcome_of_receiving() {
     LiveReceiver receiver(*server_, receiver_options());
@@ -510,11 +492,11 @@ TEST_F(ReceiverTest, RefusesAServerThatWasSetBack) {
   start();
   insert(100);
   receive_all();
-  keep_copy();
+  server_->keep_copy();
   insert(400);
   receive_all();
   const Lsn end = stored_end(server_->archive(), 1);
-  set_back();
+  server_->set_back();
   const auto records = server_->archive().pieces().value().size();
   const std::string outcome = outcome_of_receiving();
   EXPECT_THAT(outcome, HasSubstr("component db: the server's WAL ends at "));
@@ -532,13 +514,13 @@ class SetBackTest : public ReceiverTest {
     start();
     insert(100);
     receive_all();
-    keep_copy();
+    server_->keep_copy();
     insert(400);
     if (between_segments) server_->sql("SELECT pg_switch_wal()");
     receive_all();
     const Lsn end = stored_end(server_->archive(), 1);
     ASSERT_EQ(end.value % server_->identity().segment_bytes == 0, between_segments);
-    set_back();
+    server_->set_back();
     while (server_->flushed() <= end) insert(50);
     const std::string outcome = outcome_of_receiving();
     EXPECT_THAT(outcome, HasSubstr(fmt::format("is not what is stored up to {}: the server was set back", end.text())));
@@ -558,12 +540,12 @@ class SetBackAndPromotedTest : public ReceiverTest {
     start();
     insert(100);
     receive_all();
-    keep_copy();
+    server_->keep_copy();
     insert(400);
     server_->sql("SELECT pg_switch_wal()");
     insert(10);
     receive_all();
-    set_back();
+    server_->set_back();
     insert(50);
     if (between_segments) server_->sql("SELECT pg_switch_wal()");
     server_->server().kill();

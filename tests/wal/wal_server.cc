@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/filesystem.h"
+#include "base/subprocess.h"
 #include "source/postgres/dump.h"
 #include "source/postgres/replication_session.h"
 #include "source/postgres/wal_path.h"
@@ -10,6 +11,14 @@
 namespace holdfast::wal_test {
 
 using namespace postgres;
+
+namespace {
+void copy(const std::string& from, const std::string& to) {
+  CommandOptions command;
+  command.argv = {"cp", "-a", from, to};
+  ASSERT_TRUE(run_command_checked(command).ok()) << from;
+}
+}  // namespace
 
 Result<std::unique_ptr<WalServer>> WalServer::create(int major, int wal_segment_mib,
                                                      const std::map<std::string, std::string>& settings) {
@@ -37,6 +46,19 @@ std::unique_ptr<WalArchive> WalServer::another_archive(repo::LogStore& store) {
 
 void WalServer::connect_as(const std::string& role) {
   connection_.conninfo = conninfo_with(connection_.conninfo, "user", role);
+}
+
+void WalServer::keep_copy() {
+  ASSERT_TRUE(server_->stop().ok());
+  copy(server_->data_directory(), scratch_.file("kept"));
+  ASSERT_TRUE(server_->start().ok());
+}
+
+void WalServer::set_back() {
+  server_->kill();
+  ASSERT_TRUE(remove_tree(real_file_system(), server_->data_directory()).ok());
+  copy(scratch_.file("kept"), server_->data_directory());
+  ASSERT_TRUE(server_->start().ok());
 }
 
 std::string WalServer::sql(const std::string& statement) {

@@ -35,6 +35,10 @@ class WalServer {
   std::unique_ptr<postgres::WalArchive> another_archive();
   std::unique_ptr<postgres::WalArchive> another_archive(repo::LogStore& store);
 
+  // A copy of the stopped server; set_back() puts it in the server's place.
+  void keep_copy();
+  void set_back();
+
   std::string sql(const std::string& statement);  // the first value; fails the test on an error
   postgres::Lsn flushed();                        // the server's end of WAL
   // What the server has in pg_wal under that name.

@@ -367,17 +367,20 @@ Result<std::optional<bool>> Receiver::ask_whether_physical() {
 
 // ---- one stream
 
-// Where what is stored of a segment in parts can't be read any more the whole of it is received
-// anew, and takes their place.
+// Where what is stored of a segment in parts can't be read to its end it is received anew from
+// there. Nothing is removed before: while the server has not sent it again the damage is all
+// that tells how far the log went.
 Result<StreamStart> Receiver::begin_sink(const StreamStart& from) {
-  const StreamStart anew{from.timeline, segment_start(from.position, archive_.identity().segment_bytes)};
+  const Lsn segment = segment_start(from.position, archive_.identity().segment_bytes);
   auto begun = sink_.begin(from.timeline, from.position);
   if (begun.ok()) return from;
-  if (begun.error().code() != ErrorCode::kDamaged || anew.position == from.position) return std::move(begun).error();
+  if (begun.error().code() != ErrorCode::kDamaged || segment == from.position) return std::move(begun).error();
+  const uint64_t intact = TRY(archive_.intact_beginning_of(from.timeline, segment)).size();
+  const StreamStart anew{from.timeline, std::min(from.position, Lsn{segment.value + intact})};
   log_error("postgres.receive.not_compared",
             {{"segment", segment_name(from.timeline, from.position, archive_.identity().segment_bytes)},
              {"problem", begun.error().text()},
-             {"advice", "it is received anew, from its beginning"}});
+             {"advice", fmt::format("it is received anew from {} on", anew.position.text())}});
   TRY(sink_.begin(anew.timeline, anew.position));
   return anew;
 }

@@ -30,11 +30,7 @@ Result<ResumeProof> ResumeProof::create(WalArchive& archive, const StreamStart& 
   const uint64_t segment_bytes = archive.identity().segment_bytes;
   const StreamStart start{resume.timeline, segment_start(resume.position, segment_bytes)};
   if (start.position == resume.position) return by_segment_before(archive, resume, gone_before);
-  const std::string name = segment_name(start.timeline, start.position, segment_bytes);
-  auto stored = TRY(archive.fetch(name));
-  if (!stored) return make_error(ErrorCode::kInvalidData, "the beginning of WAL segment {} is not stored", name);
-  stored->resize(resume.position.value - start.position.value);
-  return ResumeProof(archive, start, std::move(*stored), resume.position);
+  return ResumeProof(archive, start, TRY(archive.stored_before(resume.timeline, resume.position)), resume.position);
 }
 
 Result<ResumeProof> ResumeProof::by_segment_before(WalArchive& archive, const StreamStart& resume, Lsn gone_before) {

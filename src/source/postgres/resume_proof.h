@@ -19,8 +19,8 @@ namespace holdfast::postgres {
 // Not thread-safe.
 class ResumeProof {
  public:
-  // `resume`: where to go on, as plan_stream() says. kDamaged: what is stored of the segment
-  // in its middle can't be read; the whole segment has to be received anew.
+  // `resume`: where to go on, as plan_stream() says. kDamaged: what is stored of its segment
+  // before it can't be read.
   static Result<ResumeProof> create(WalArchive& archive, const StreamStart& resume, Lsn gone_before);
 
   StreamStart start() const { return start_; }  // from where to ask for the stream

@@ -4,6 +4,14 @@
 
 namespace holdfast::postgres {
 
+Error faulty(const std::string& segment, const WalFault& fault) {
+  return make_error(ErrorCode::kMismatch, "WAL segment {} can't be read from {} on: {}", segment, fault.at.text(),
+                    fault.problem)
+      .with_hint(
+          "it is not stored, and not acknowledged: what the server sends is damaged, or goes on from another history "
+          "than the one that is stored (docs/postgres.md, \"A server that was set back\")");
+}
+
 Result<void> check_segment(const WalArchive::Identity& identity, const std::string& name, ByteView content,
                            bool whole) {
   if (whole && content.size() != identity.segment_bytes)

@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "source/postgres/crc32c.h"
 #include "source/postgres/segment_check.h"
+#include "source/postgres/segment_parts.h"
 #include "source/postgres/timeline.h"
+#include "source/postgres/wal_expiry.h"
 #include "source/postgres/wal_inventory.h"
 
 namespace holdfast::postgres {
@@ -25,14 +27,6 @@ constexpr Duration kBetweenLooks = Duration::milliseconds(300);
 constexpr size_t kMaxCachedSummaries = 65'536;
 constexpr int kQuickLevel = 1;                   // of zstd
 constexpr size_t kMaxTextFileBytes = 16u << 20;  // of .history and .backup files
-
-Error faulty(const std::string& segment, const WalFault& fault) {
-  return make_error(ErrorCode::kMismatch, "WAL segment {} can't be read from {} on: {}", segment, fault.at.text(),
-                    fault.problem)
-      .with_hint(
-          "it is not stored, and not acknowledged: what the server sends is damaged, or goes on from another history "
-          "than the one that is stored (docs/postgres.md, \"A server that was set back\")");
-}
 
 void tell_not_compared(const std::string& record, const Error& problem) {
   log_warn("postgres.wal.not_compared", {{"record", record}, {"problem", problem.text()}});
@@ -59,6 +53,8 @@ class Archive final : public WalArchive {
   Result<std::optional<Bytes>> fetch(const std::string& name) override;
   Result<std::optional<Bytes>> fetch_whole(const std::string& name) override;
   Result<Bytes> beginning_of(uint32_t timeline, Lsn segment) override;
+  Result<Bytes> intact_beginning_of(uint32_t timeline, Lsn segment) override;
+  Result<Bytes> stored_before(uint32_t timeline, Lsn position) override;
   Result<bool> is_empty() override;
   Result<std::vector<WalRange>> ranges() override;
   Result<std::vector<std::string>> gaps(uint32_t timeline, Lsn from, Lsn to) override;
@@ -79,25 +75,45 @@ class Archive final : public WalArchive {
     uint32_t checksum = 0;
   };
   using OwnParts = std::map<uint64_t, OwnPart>;
+  // A part that was scanned and could not be stored: it will be given again. What is stored
+  // before it need not be readable for that.
+  struct Prepared {
+    Lsn start;
+    uint64_t bytes = 0;
+    uint32_t checksum = 0;
+    Bytes header;
+    bool is(Lsn at, ByteView content) const {
+      return at == start && content.size() == bytes && postgres::checksum(content) == checksum;
+    }
+  };
   // The segment that this process stores in parts at the moment, one for each timeline.
   struct OpenSegment {
     Lsn start;
-    std::unique_ptr<SegmentScanner> scanner;
+    std::unique_ptr<SegmentScanner> scanner;  // behind `prepared`
     OwnParts own;
+    std::optional<Prepared> prepared;
+    bool expects(Lsn at, ByteView content) const {
+      return prepared ? prepared->is(at, content) : scanner->position() == at;
+    }
   };
 
   Result<void> put(const std::string& name, Bytes header, ByteView body, bool in_haste = false);
   Result<void> put_over_damaged(const std::string& name, const Bytes& header, ByteView content);
+  Result<void> replace_damaged(const std::string& name, const Error& problem, Bytes header, ByteView content,
+                               bool in_haste = false);
   Result<void> push_segment(const std::string& name, ByteView content, const PushOptions& options);
-  Result<void> check_against_parts(const std::string& name, const OwnParts& own, ByteView content);
+  Result<void> check_against_parts(const std::string& name, const OwnParts& own, ByteView content,
+                                   bool beside_whole = false);
   Result<void> check_against_ancestor(uint32_t timeline, Lsn start, ByteView content);
   Result<Bytes> readable_beginning_of(uint32_t timeline, Lsn segment);
   OwnParts own_parts(const SegmentAddress& address);
   void retire(const std::string& name, const OwnParts& own);
-  Result<OpenSegment*> open_segment(uint32_t timeline, Lsn start);
+  Result<OpenSegment*> open_segment(uint32_t timeline, Lsn start, ByteView content);
+  Result<void> prepare(OpenSegment& open, const std::string& name, Lsn start, ByteView content);
   Result<std::vector<std::string>> names(Duration max_age);
   Result<WalInventory> inventory();
   Result<std::optional<Bytes>> get(const std::string& name);
+  Result<SegmentBeginning> read_parts(const std::string& name, const WalInventory::Segment& segment);
   Result<Bytes> assemble(const std::string& name, const WalInventory::Segment& segment);
   Result<std::optional<Bytes>> fetch_segment(const std::string& name);
   Result<std::optional<Bytes>> look_for_segment(const std::string& name);
@@ -150,13 +166,20 @@ Result<void> Archive::put(const std::string& name, Bytes header, ByteView body, 
 Result<void> Archive::put_over_damaged(const std::string& name, const Bytes& header, ByteView content) {
   auto stored = put(name, Bytes::copy_of(header), content);
   if (stored.ok() || stored.error().code() != ErrorCode::kDamaged) return stored;
-  log_warn("postgres.wal.replaced", {{"record", name}, {"problem", stored.error().text()}});
-  TRY_CONTEXT(store_.remove(stream_, name), "making room for {}", name);
+  return replace_damaged(name, stored.error(), Bytes::copy_of(header), content);
+}
+
+Result<void> Archive::replace_damaged(const std::string& name, const Error& problem, Bytes header, ByteView content,
+                                      bool in_haste) {
+  log_warn("postgres.wal.replaced", {{"record", name}, {"problem", problem.text()}});
+  const auto removed = store_.remove(stream_, name);
+  if (!removed.ok() && removed.error().code() != ErrorCode::kNotFound)
+    return removed.error().clone().with_context(fmt::format("making room for {}", name));
   {
     std::lock_guard lock(names_mutex_);
     std::erase(names_, name);
   }
-  return put(name, Bytes::copy_of(header), content);
+  return put(name, std::move(header), content, in_haste);
 }
 
 Result<void> Archive::push(const std::string& name, ByteView content, const PushOptions& options) {
@@ -193,7 +216,13 @@ Result<void> Archive::push_segment(const std::string& name, ByteView content, co
   if (summary.fault)
     log_warn("postgres.wal.fault",
              {{"segment", name}, {"at", summary.fault->at.text()}, {"problem", summary.fault->problem}});
-  TRY(put(name, encode_summary(summary, &map), content, options.in_haste));
+  const Bytes header = encode_summary(summary, &map);
+  auto stored = put(name, Bytes::copy_of(header), content, options.in_haste);
+  if (!stored.ok() && stored.error().code() == ErrorCode::kDamaged) {
+    TRY(check_against_parts(name, own, content, true));
+    stored = replace_damaged(name, stored.error(), Bytes::copy_of(header), content, options.in_haste);
+  }
+  TRY(std::move(stored));
   {
     std::lock_guard lock(open_mutex_);
     const auto open = open_.find(address.timeline);
@@ -232,8 +261,9 @@ void Archive::retire(const std::string& name, const OwnParts& own) {
 }
 
 // A segment must not differ from the parts of it that are stored. It takes the place of those
-// that are damaged.
-Result<void> Archive::check_against_parts(const std::string& name, const OwnParts& own, ByteView content) {
+// that are damaged. Where it is stored whole that tells, unless (`beside_whole`) it is damaged.
+Result<void> Archive::check_against_parts(const std::string& name, const OwnParts& own, ByteView content,
+                                          bool beside_whole) {
   const SegmentAddress address = TRY(parse_segment_name(name, identity_.segment_bytes));
   const auto differs = [&] {
     return make_error(ErrorCode::kMismatch, "WAL segment {} differs from the part of it that is stored already", name)
@@ -247,7 +277,7 @@ Result<void> Archive::check_against_parts(const std::string& name, const OwnPart
   const auto timeline = known.timelines.find(address.timeline);
   if (timeline == known.timelines.end()) return {};
   const auto segment = timeline->second.find(address.start);
-  if (segment == timeline->second.end() || segment->second.whole) return {};
+  if (segment == timeline->second.end() || (segment->second.whole && !beside_whole)) return {};
   for (const auto& part : segment->second.parts) {
     const ByteView ours = content.subspan(part.from, part.to - part.from);
     const auto mine = own.find(part.from);
@@ -276,15 +306,43 @@ Result<Bytes> Archive::beginning_of(uint32_t timeline, Lsn segment) {
   return assemble(name, segments->second.at(segment));
 }
 
-// Nothing, too, where it is damaged or contradicts itself: what the server has is not to be
-// refused, and its disk filled, because of that.
+Result<Bytes> Archive::intact_beginning_of(uint32_t timeline, Lsn segment) {
+  const WalInventory known = TRY(inventory());
+  const auto segments = known.timelines.find(timeline);
+  if (segments == known.timelines.end() || !segments->second.contains(segment)) return Bytes();
+  const std::string name = segment_name(timeline, segment, identity_.segment_bytes);
+  return std::move(TRY(read_parts(name, segments->second.at(segment))).content);
+}
+
+Result<Bytes> Archive::stored_before(uint32_t timeline, Lsn position) {
+  const Lsn segment = segment_start(position, identity_.segment_bytes);
+  const std::string name = segment_name(timeline, position, identity_.segment_bytes);
+  auto fetched = fetch(name);
+  if (fetched.ok() && !*fetched)
+    return make_error(ErrorCode::kInvalidData, "the beginning of WAL segment {} is not stored", name);
+  Bytes stored;
+  if (fetched.ok())
+    stored = std::move(**fetched);
+  else if (fetched.error().code() == ErrorCode::kDamaged)
+    stored = TRY(intact_beginning_of(timeline, segment));
+  const uint64_t wanted = position.value - segment.value;
+  if (stored.size() < wanted) return std::move(fetched).error();
+  stored.resize(wanted);
+  return stored;
+}
+
+// Only what is readable, and nothing where it contradicts itself: what the server has is not to
+// be refused, and its disk filled, because of that.
 Result<Bytes> Archive::readable_beginning_of(uint32_t timeline, Lsn segment) {
   auto stored = beginning_of(timeline, segment);
   if (stored.ok()) return stored;
   const ErrorCode code = stored.error().code();
   if (code != ErrorCode::kDamaged && code != ErrorCode::kMismatch) return stored;
   tell_not_compared(segment_name(timeline, segment, identity_.segment_bytes), stored.error());
-  return Bytes();
+  if (code == ErrorCode::kMismatch) return Bytes();
+  auto intact = intact_beginning_of(timeline, segment);
+  if (!intact.ok() && intact.error().code() == ErrorCode::kMismatch) return Bytes();
+  return intact;
 }
 
 // Where a timeline begins within a segment, what stands before in it is its ancestor's. A
@@ -318,28 +376,32 @@ Result<void> Archive::check_against_ancestor(uint32_t timeline, Lsn start, ByteV
   return {};
 }
 
-// The open segment of a timeline, its scanner at `start`: made anew from what is
-// stored when this process did not store the bytes before.
-Result<Archive::OpenSegment*> Archive::open_segment(uint32_t timeline, Lsn start) {
+// The open segment of a timeline, which expects that part: made anew from what is stored when
+// this process did not store the bytes before.
+Result<Archive::OpenSegment*> Archive::open_segment(uint32_t timeline, Lsn start, ByteView content) {
   const Lsn segment = segment_start(start, identity_.segment_bytes);
   const auto known = open_.find(timeline);
-  if (known != open_.end() && known->second.start == segment && known->second.scanner->position() == start)
+  if (known != open_.end() && known->second.start == segment && known->second.expects(start, content))
     return &known->second;
-  OpenSegment fresh{segment, std::make_unique<SegmentScanner>(segment, identity_.segment_bytes), {}};
+  OpenSegment fresh{segment, std::make_unique<SegmentScanner>(segment, identity_.segment_bytes), {}, {}};
   if (start > segment) {
-    const std::string name = segment_name(timeline, start, identity_.segment_bytes);
-    const WalInventory stored = TRY(inventory());
-    const auto segments = stored.timelines.find(timeline);
-    Bytes before;
-    if (segments != stored.timelines.end() && segments->second.contains(segment))
-      before = TRY(assemble(name, segments->second.at(segment)));
+    const Bytes before = TRY(intact_beginning_of(timeline, segment));
     if (before.size() != start.value - segment.value)
       return make_error(ErrorCode::kInvalidData, "a part of WAL segment {} begins at byte {} but {} bytes are stored",
-                        name, start.value - segment.value, before.size());
+                        segment_name(timeline, start, identity_.segment_bytes), start.value - segment.value,
+                        before.size());
     fresh.scanner->scan(before);  // its summary is stored with it already
   }
   open_.insert_or_assign(timeline, std::move(fresh));
   return &open_.at(timeline);
+}
+
+Result<void> Archive::prepare(OpenSegment& open, const std::string& name, Lsn start, ByteView content) {
+  const WalSummary summary = open.scanner->scan(content);
+  const BlockMap map = open.scanner->take_map();
+  if (summary.fault) return faulty(name, *summary.fault);
+  open.prepared = Prepared{start, content.size(), checksum(content), encode_summary(summary, &map)};
+  return {};
 }
 
 Result<void> Archive::push_part(uint32_t timeline, Lsn start, ByteView content) {
@@ -351,19 +413,17 @@ Result<void> Archive::push_part(uint32_t timeline, Lsn start, ByteView content) 
   if (from == 0 && content.size() >= kWalLongHeaderBytes) TRY(check_segment(identity_, name, content, false));
   TRY(check_against_ancestor(timeline, start, content));
   std::lock_guard lock(open_mutex_);
-  OpenSegment* open = TRY(open_segment(timeline, start));
-  const WalSummary summary = open->scanner->scan(content);
-  const BlockMap map = open->scanner->take_map();
-  if (summary.fault) {
-    open_.erase(timeline);  // its scanner has gone on
-    return faulty(name, *summary.fault);
+  OpenSegment* open = TRY(open_segment(timeline, start, content));
+  if (!open->prepared) {
+    auto prepared = prepare(*open, name, start, content);
+    if (!prepared.ok()) {
+      open_.erase(timeline);  // its scanner has gone on
+      return prepared;
+    }
   }
-  auto stored = put_over_damaged(part_name(name, from, to), encode_summary(summary, &map), content);
-  if (!stored.ok()) {
-    open_.erase(timeline);  // its scanner has gone on; the next try begins from what is stored
-    return stored;
-  }
-  open->own[from] = {to, checksum(content)};
+  TRY(put_over_damaged(part_name(name, from, to), open->prepared->header, content));
+  open->own[from] = {to, open->prepared->checksum};
+  open->prepared.reset();
   return {};
 }
 
@@ -400,26 +460,15 @@ Result<std::optional<Bytes>> Archive::get(const std::string& name) {
   return std::move(record).error().with_context(fmt::format("reading {}", name));
 }
 
-// The gapless beginning of a segment, from its parts. Where parts overlap (two
-// receivers have run) they must agree.
+Result<SegmentBeginning> Archive::read_parts(const std::string& name, const WalInventory::Segment& segment) {
+  return beginning_of_parts(name, segment, identity_.segment_bytes,
+                            [this](const std::string& record) { return get(record); });
+}
+
 Result<Bytes> Archive::assemble(const std::string& name, const WalInventory::Segment& segment) {
-  Bytes content(identity_.segment_bytes);
-  uint64_t end = 0;
-  for (const auto& part : segment.gapless()) {
-    const auto body = TRY(get(part.record));
-    if (!body || body->size() != part.to - part.from)
-      return make_error(ErrorCode::kDamaged, "{} has {} bytes but its name says {}", part.record,
-                        body ? body->size() : 0, part.to - part.from);
-    const uint64_t overlap = end - part.from;
-    if (!equal(body->view(0, overlap), ByteView(content).subspan(part.from, overlap)))
-      return make_error(ErrorCode::kMismatch, "the stored parts of WAL segment {} contradict each other in {}", name,
-                        part.record)
-          .with_hint("two servers have written to one archive: remove the parts of the one that is not wanted");
-    std::copy(body->begin() + overlap, body->end(), content.begin() + end);
-    end = part.to;
-  }
-  content.resize(end);
-  return content;
+  SegmentBeginning found = TRY(read_parts(name, segment));
+  if (found.damage) return std::move(*found.damage);
+  return std::move(found.content);
 }
 
 // A hole in the log, not its end: to call it absent would end a recovery early and in silence.
@@ -608,35 +657,8 @@ Result<std::vector<std::string>> Archive::gaps(uint32_t timeline, Lsn from, Lsn 
 
 // ---- expiry
 
-bool is_needed(Lsn segment, uint64_t segment_bytes, const WalNeed& needed) {
-  const Lsn end{segment.value + segment_bytes};
-  const auto overlaps = [&](const WalSpan& base) { return segment < base.to && base.from < end; };
-  return end > needed.from || std::any_of(needed.bases.begin(), needed.bases.end(), overlaps);
-}
-
 Result<std::vector<std::string>> Archive::expire(const WalNeed& needed, bool dry_run) {
-  const WalInventory known = TRY(inventory());
-  std::vector<std::string> names;
-  for (const auto& [timeline, segments] : known.timelines) {
-    for (const auto& [start, segment] : segments) {
-      const bool goes = !is_needed(start, identity_.segment_bytes, needed);
-      if (goes && segment.whole) names.push_back(segment_name(timeline, start, identity_.segment_bytes));
-      for (const auto& part : segment.parts)
-        if (goes || segment.whole) names.push_back(part.record);
-    }
-  }
-  for (const std::string& name : known.others) {
-    const auto address = parse_segment_name(std::string_view(name).substr(0, 24), identity_.segment_bytes);
-    if (address.ok() && !is_needed(address.value().start, identity_.segment_bytes, needed)) names.push_back(name);
-  }
-  // Of the marks at one position only the newest says anything.
-  std::map<std::pair<uint32_t, Lsn>, Time> newest;
-  for (const WalMark& mark : known.marks) {
-    Time& time = newest[{mark.timeline, mark.lsn}];
-    time = std::max(time, mark.time);
-  }
-  for (const WalMark& mark : known.marks)
-    if (mark.lsn < needed.from || mark.time < newest[{mark.timeline, mark.lsn}]) names.push_back(mark_name(mark));
+  const auto names = expirable_records(TRY(inventory()), identity_.segment_bytes, needed);
   if (dry_run) return names;
   for (const std::string& name : names) {
     auto removed = store_.remove(stream_, name);

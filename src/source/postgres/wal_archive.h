@@ -77,7 +77,7 @@ class WalArchive {
   // Stores a whole segment, .history or .backup file under its own name. A
   // segment's header must carry our system id, its own address and segment size
   // (kMismatch). Same bytes again: accepted. Other bytes: kMismatch, nothing changed.
-  // What is stored damaged is not compared; a part and a history take its place.
+  // What is stored damaged is not compared: the bytes that are given take its place.
   struct PushOptions {
     // A segment stored in haste is compressed quickly rather than well (docs/decisions/023).
     bool in_haste = false;
@@ -89,7 +89,8 @@ class WalArchive {
   Result<void> push(const std::string& name, ByteView content) { return push(name, content, PushOptions()); }
 
   // Stores [offset, offset + bytes) of a segment before it is full. Ranges pushed
-  // for one segment follow each other without gap or overlap. kMismatch, nothing stored:
+  // for one segment follow each other without gap or overlap; what could not be stored is
+  // pushed again as it was. kMismatch, nothing stored:
   // the records do not hold together with those stored before.
   virtual Result<void> push_part(uint32_t timeline, Lsn start, ByteView content) = 0;
 
@@ -106,6 +107,11 @@ class WalArchive {
   // What is stored of a segment from its beginning on, whatever is stored behind; nothing, when
   // that is not: for looking at a log that nobody is about to replay.
   virtual Result<Bytes> beginning_of(uint32_t timeline, Lsn segment) = 0;
+  // What can be read of a segment's parts, from its beginning up to the first of which it can't.
+  virtual Result<Bytes> intact_beginning_of(uint32_t timeline, Lsn segment) = 0;
+  // What is stored of `position`'s segment before it, whatever is damaged behind. kDamaged: that
+  // can't be read.
+  virtual Result<Bytes> stored_before(uint32_t timeline, Lsn position) = 0;
   // Whether no record at all is stored of this cluster under this component.
   virtual Result<bool> is_empty() = 0;
 

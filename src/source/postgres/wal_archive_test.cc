@@ -425,6 +425,97 @@ TEST_F(WalArchiveTest, ADamagedPartIsNotComparedAndTheWholeTakesItsPlace) {
   EXPECT_TRUE(equal(*archive_->fetch(wal.segment_name(0)).value(), wal.segment(0)));
 }
 
+// Case: a segment that the archiver has stored rots, and the receiver completes it; or the other
+// way round. Refusing it for ever would fill the server's disk.
+TEST_F(WalArchiveTest, AWholeSegmentTakesThePlaceOfADamagedOne) {
+  TestWal wal, clone;
+  for (TestWal* each : {&wal, &clone}) each->filler(3'000);
+  wal.commit(700, kNoon);
+  clone.commit(700, kNoon + Duration::seconds(1));
+  const std::string name = wal.segment_name(0);
+  const WalArchive::PushOptions of_receiver = {.in_haste = true, .refuse_faults = true};
+  for (const WalArchive::PushOptions& options : {WalArchive::PushOptions(), of_receiver}) {
+    store_.wipe();
+    ASSERT_EQ(problem(open()->push_part(1, Lsn{kSegment}, wal.bytes())), "");
+    ASSERT_EQ(problem(open()->push(name, wal.segment(0))), "");
+    const auto stored = names();
+    store_.damage(name);
+    const auto archive = open();
+    EXPECT_EQ(archive->push(name, clone.segment(0), options).error().code(), ErrorCode::kMismatch) << "its part tells";
+    EXPECT_EQ(open()->fetch(name).error().code(), ErrorCode::kDamaged) << "nothing is overwritten";
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(problem(archive->push(name, wal.segment(0), options)), "");
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), ::testing::HasSubstr("postgres.wal.replaced"));
+    EXPECT_TRUE(equal(*open()->fetch(name).value(), wal.segment(0)));
+    EXPECT_EQ(names(), stored);
+    EXPECT_EQ(archive->push(name, clone.segment(0), options).error().code(), ErrorCode::kMismatch) << "it is intact";
+  }
+}
+
+// Of a segment the part from byte 4,000 to 9,000 is damaged, and the one behind it is not.
+class DamagedPartTest : public WalArchiveTest {
+ protected:
+  void SetUp() override {
+    wal_.filler(30'000);
+    push(*archive_, 0, 4'000);
+    push(*archive_, 4'000, 9'000);
+    push(*archive_, 9'000, 10'000);
+    store_.damage(name_ + ".00000FA0-00002328");
+    archive_ = open();
+  }
+  void push(WalArchive& archive, size_t from, size_t to) {
+    EXPECT_EQ(problem(archive.push_part(1, Lsn{kSegment + from}, wal_.bytes().subspan(from, to - from))), "");
+  }
+  void expect_stored(size_t bytes) {
+    const auto fetched = open()->fetch(name_);
+    ASSERT_TRUE(fetched.ok()) << fetched.error().text();
+    EXPECT_TRUE(equal(fetched.value()->view(0, bytes), wal_.bytes().first(bytes)));
+    EXPECT_TRUE(all_zero(fetched.value()->view(bytes, kSegment - bytes)));
+  }
+
+  TestWal wal_;
+  const std::string name_ = wal_.segment_name(0);
+};
+
+TEST_F(DamagedPartTest, WhatIsBeforeItCanBeHad) {
+  EXPECT_EQ(archive_->fetch(name_).error().code(), ErrorCode::kDamaged);
+  EXPECT_TRUE(equal(archive_->intact_beginning_of(1, Lsn{kSegment}).value(), wal_.bytes().first(4'000)));
+  EXPECT_TRUE(equal(archive_->stored_before(1, Lsn{kSegment + 4'000}).value(), wal_.bytes().first(4'000)));
+  EXPECT_EQ(archive_->stored_before(1, Lsn{kSegment + 4'001}).error().code(), ErrorCode::kDamaged);
+}
+
+TEST_F(DamagedPartTest, OthersThatHoldTheSameAreReadInItsPlace) {
+  push(*archive_, 4'000, 6'000);
+  EXPECT_EQ(open()->fetch(name_).error().code(), ErrorCode::kDamaged) << "the log went further";
+  push(*archive_, 6'000, 8'000);
+  push(*archive_, 8'000, 9'500);
+  expect_stored(10'000);
+  push(*archive_, 9'500, 12'000);
+  expect_stored(12'000);
+}
+
+// Case: the store refuses a part of what is received anew.
+TEST_F(DamagedPartTest, ARefusedPutDoesNotEndIt) {
+  const auto refused_at_first = [&](size_t from, size_t to) {
+    store_.break_down(make_error(ErrorCode::kUnavailable, "the store is away").with_retryable());
+    const auto refused = archive_->push_part(1, Lsn{kSegment + from}, wal_.bytes().subspan(from, to - from));
+    EXPECT_EQ(refused.error().code(), ErrorCode::kUnavailable);
+    store_.mend();
+    push(*archive_, from, to);
+  };
+  push(*archive_, 4'000, 6'000);
+  refused_at_first(6'000, 9'500);
+  refused_at_first(9'500, 9'800);
+  expect_stored(10'000);
+  EXPECT_EQ(archive_->summary(name_ + ".0000251C-00002648").value()->from, Lsn{kSegment + 9'500});
+  // What was refused is not taken as stored by what lies behind it.
+  store_.break_down(make_error(ErrorCode::kUnavailable, "the store is away").with_retryable());
+  EXPECT_FALSE(archive_->push_part(1, Lsn{kSegment + 9'800}, wal_.bytes().subspan(9'800, 100)).ok());
+  store_.mend();
+  EXPECT_EQ(archive_->push_part(1, Lsn{kSegment + 9'900}, wal_.bytes().subspan(9'900, 100)).error().code(),
+            ErrorCode::kInvalidData);
+}
+
 TEST_F(WalArchiveTest, WhatIsReceivedAgainTakesThePlaceOfADamagedRecord) {
   TestWal wal;
   wal.commit(700, kNoon);

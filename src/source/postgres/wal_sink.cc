@@ -42,10 +42,8 @@ Result<void> WalSink::begin(uint32_t timeline, Lsn position) {
   submitted_ = position.value - segment_->start.value;
   if (submitted_ > 0) {
     // The whole segment will be stored once it is full, so its beginning is needed.
-    const std::string name = segment_name(timeline, position, segment_bytes_);
-    const auto stored = TRY(archive_.fetch(name));
-    if (!stored) return make_error(ErrorCode::kInvalidData, "the beginning of WAL segment {} is not stored", name);
-    std::copy_n(stored->begin(), submitted_, segment_->content.begin());
+    const Bytes stored = TRY(archive_.stored_before(timeline, position));
+    std::copy(stored.begin(), stored.end(), segment_->content.begin());
   }
   std::lock_guard lock(mutex_);
   stored_ = position;
