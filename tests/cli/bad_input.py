@@ -367,22 +367,14 @@ class BadInput(Case):
     @unittest.skipUnless(is_root(), "needs to mount a small file system")
     def test_disk_too_small(self):
         self.make_stack()
-        small = self.scratch / "small"
-        small.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", small], capture_output=True, check=False).returncode != 0:
-            self.skipTest("can't mount here")
-        self.addCleanup(subprocess.run, ["umount", small], check=False)
+        small = self.small_disk("size=128k")
         self.refuse("restore", "--to", small, status=NO_SPACE, says="space")
         subprocess.run(["mount", "-o", "remount,size=16m,nr_inodes=2", small], check=True)
         self.assertIn(f"hint: there is room for bytes, but the file system of '{small}' takes no more files: its inodes are used up (df -i)",
                       self.holdfast("restore", "--to", small, expect=NO_SPACE).err)
 
     def make_repository_on_small_disk(self):
-        small = self.scratch / "small"
-        small.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,nr_inodes=500", "tmpfs", small], capture_output=True, check=False).returncode != 0:
-            self.skipTest("can't mount here")
-        self.addCleanup(subprocess.run, ["umount", "--lazy", small], check=False)
+        small = self.small_disk("size=16m,nr_inodes=500")
         self.repository = small / "repository"
         self.make_data()
         self.write_config(extra="retention: {keep_last: 1}\n")
@@ -391,16 +383,6 @@ class BadInput(Case):
             (self.data / "large").write_bytes(os.urandom(2 << 20))
             self.holdfast("backup")
         return small
-
-    def fill(self, small):
-        ballast = small / "ballast"
-        with open(ballast, "wb", buffering=0) as file:
-            try:
-                while file.write(b"x" * 4096):
-                    pass
-            except OSError as error:
-                self.assertEqual(error.errno, errno.ENOSPC)
-        return ballast
 
     def use_up_inodes(self, small):
         (small / "many").mkdir()

@@ -1,5 +1,6 @@
 """What the suites of the command line share: a scratch directory, the program, a
 private PostgreSQL."""
+import errno
 import hashlib
 import json
 import os
@@ -80,6 +81,25 @@ class Case(unittest.TestCase):
         self.config = self.scratch / "holdfast.yaml"
         self.repository = self.scratch / "repository"
         self.data = self.scratch / "data"
+
+    def small_disk(self, options):
+        """A file system of its own, with the options of a tmpfs; skips where none can be mounted."""
+        small = self.scratch / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", small], capture_output=True, check=False).returncode != 0:
+            self.skipTest("can't mount here")
+        self.addCleanup(subprocess.run, ["umount", "--lazy", small], check=False)
+        return small
+
+    def fill(self, small):
+        ballast = small / "ballast"
+        with open(ballast, "wb", buffering=0) as file:
+            try:
+                while file.write(b"x" * 4096):
+                    pass
+            except OSError as error:
+                self.assertEqual(error.errno, errno.ENOSPC)
+        return ballast
 
     def holdfast(self, *words, expect=0, environment=None, prefix=(), config=True, cwd=None, stdin=subprocess.DEVNULL, program=PROGRAM):
         argv = [*prefix, str(program), *(["--config", str(self.config)] if config else []), *map(str, words)]

@@ -1,5 +1,4 @@
 """PostgreSQL through the command line, on a private cluster."""
-import errno
 import fcntl
 import json
 import os
@@ -759,11 +758,7 @@ class Postgres(Case):
 
     @unittest.skipUnless(is_root(), "needs to mount a small file system")
     def test_a_full_repository_is_told_of_by_the_receiver_and_so_is_its_end(self):
-        small = self.scratch / "small"
-        small.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", small], capture_output=True, check=False).returncode != 0:
-            self.skipTest("can't mount here")
-        self.addCleanup(subprocess.run, ["umount", "--lazy", small], check=False)
+        small = self.small_disk("size=64m")
         subprocess.run(["cp", "-a", self.repository, small / "repository"], check=True)
         self.config.write_text(self.config.read_text().replace(str(self.repository), str(small / "repository")))
         self.server.sql("create table t (n int)")
@@ -771,13 +766,7 @@ class Postgres(Case):
         log = self.scratch / "receive.log"
         receiver = self.receive(log)
         said = lambda: " ".join(log.read_text().split())
-        ballast = small / "ballast"
-        with open(ballast, "wb", buffering=0) as file:
-            try:
-                while file.write(b"x" * 4096):
-                    pass
-            except OSError as error:
-                self.assertEqual(error.errno, errno.ENOSPC)
+        ballast = self.fill(small)
         self.server.sql("insert into t select generate_series(1, 100000)")
         wait_until("the words", lambda: f"the disk of {small}/repository is full: no WAL is stored beyond " in said())
         self.assertIn("the slot holdfast_db makes the server keep what comes (pg_wal grows: ", said())

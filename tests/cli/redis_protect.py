@@ -1,5 +1,4 @@
 """Redis through the command line: points, the log and its receiver, on private servers."""
-import errno
 import os
 import shutil
 import signal
@@ -178,23 +177,13 @@ class Redis(Case):
 
     @unittest.skipUnless(is_root(), "needs to mount a small file system")
     def test_a_full_repository_is_told_of_by_the_receiver_and_so_is_its_end(self):
-        small = self.scratch / "small"
-        small.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", small], capture_output=True, check=False).returncode != 0:
-            self.skipTest("can't mount here")
-        self.addCleanup(subprocess.run, ["umount", "--lazy", small], check=False)
+        small = self.small_disk("size=16m")
         self.repository = small / "repository"
         self.make_redis_stack()
         self.holdfast("backup")
         receiver = self.receive()
         self.write_and_wait(("SET", "a", "1"))
-        ballast = small / "ballast"
-        with open(ballast, "wb", buffering=0) as file:
-            try:
-                while file.write(b"x" * 4096):
-                    pass
-            except OSError as error:
-                self.assertEqual(error.errno, errno.ENOSPC)
+        ballast = self.fill(small)
         self.server.run("SET", "b", os.urandom(20000))
         said = lambda: " ".join(receiver.log.read_text().split())
         wait_until("the words", lambda: f"the disk of {self.repository} is full: nothing is stored beyond offset " in said())
