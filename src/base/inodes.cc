@@ -3,22 +3,16 @@
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 
-#include <cerrno>
-
-#include "base/filesystem.h"
+#include "base/places.h"
 
 namespace holdfast {
 
 bool is_out_of_inodes(const std::string& path) {
-  std::string place = absolute_path(path);
+  const std::string place = existing_part(real_file_system(), absolute_path(path));
   struct statvfs figures;
-  int outcome = ::statvfs(place.c_str(), &figures);
-  while (outcome != 0 && errno == ENOENT && place != "/") {
-    place = parent_path(place);
-    outcome = ::statvfs(place.c_str(), &figures);
-  }
+  if (::statvfs(place.c_str(), &figures) != 0) return false;
   // A file system that makes inodes as it needs them tells of none at all.
-  return outcome == 0 && figures.f_files > 0 && figures.f_favail == 0 && figures.f_bavail > 0;
+  return figures.f_files > 0 && figures.f_favail == 0 && figures.f_bavail > 0;
 }
 
 std::string hint_of_inodes(const std::string& path) {

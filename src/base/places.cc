@@ -26,6 +26,15 @@ std::string resolved_path(std::string_view path) {
   }
 }
 
+std::string existing_part(FileSystem& fs, std::string path) {
+  while (path != "/" && path != ".") {
+    const auto found = exists(fs, path);
+    if (found.ok() && found.value()) break;
+    path = parent_path(path);
+  }
+  return path;
+}
+
 bool lies_in(FileSystem& fs, std::string_view path, std::string_view directory) {
   const std::string place = resolved_path(directory);
   std::string at = resolved_path(path);

@@ -9,6 +9,8 @@ namespace holdfast {
 
 // Absolute, with the symbolic links resolved of what exists of it. Never fails.
 std::string resolved_path(std::string_view path);
+// The nearest part of a path, the path itself or a directory above it, that exists and may be looked at.
+std::string existing_part(FileSystem& fs, std::string path);
 // Whether `path`, which need not exist, is `directory` or inside it, whatever symbolic
 // links lead there, or mounts of the directory itself elsewhere.
 bool lies_in(FileSystem& fs, std::string_view path, std::string_view directory);

@@ -118,10 +118,13 @@ Result<void> run(Context& context, const CheckCommand& options) {
   const std::string unseen = nothing_to_restore(report);
   std::vector<std::string> warnings = report.notes;
   if (!unseen.empty()) warnings.push_back(unseen);
-  if (!warnings.empty()) document["warnings"] = warnings;
   print_report(context, report, share);
   auto missing = recovery::missing_wal(*workspace);
-  if (missing.ok()) document["incomplete"] = told_of_missing_wal(context, *missing);
+  if (missing.ok())
+    document["incomplete"] = told_of_missing_wal(context, *missing);
+  else if (!report.damage.empty())
+    warnings.push_back("whether each point has the WAL that it needs is not known: " + missing.error().text());
+  if (!warnings.empty()) document["warnings"] = warnings;
   context.set_document("check", std::move(document));
   for (const std::string& warning : warnings) context.warn("{}", warning);
   if (!report.damage.empty()) {

@@ -6,7 +6,6 @@
 #include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "repo/access.h"
-#include "repo/log_store.h"
 #include "source/postgres/kept_wal.h"
 #include "source/postgres/timeline.h"
 #include "source/postgres/wal_inventory.h"
@@ -25,6 +24,14 @@ struct OfPoint {
   ClusterFacts facts;
 };
 
+// By the records' names alone: what can't be read of one is no matter here.
+Result<std::vector<postgres::WalRange>> ranges_by_names(postgres::WalArchive& archive) {
+  std::vector<std::string> names;
+  for (postgres::WalPiece& piece : TRY(archive.pieces())) names.push_back(std::move(piece.record));
+  const uint64_t segment_bytes = archive.identity().segment_bytes;
+  return postgres::WalInventory::of(names, segment_bytes).ranges(segment_bytes);
+}
+
 // One cluster's log, of which the names are listed once for all its snapshots.
 class Log {
  public:
@@ -32,11 +39,7 @@ class Log {
     Log log;
     log.segment_bytes_ = facts.segment_bytes;
     log.archive_ = TRY(open_archive(workspace, component, facts.system_id, facts.segment_bytes));
-    std::vector<std::string> names;
-    const std::string stream = fmt::format("{}.{}", component, facts.system_id);
-    for (auto& record : TRY(repo::open_log_store(workspace.repository())->list(stream)))
-      names.push_back(std::move(record.name));
-    log.ranges_ = postgres::WalInventory::of(names, facts.segment_bytes).ranges(facts.segment_bytes);
+    log.ranges_ = TRY(ranges_by_names(*log.archive_));
     return log;
   }
 
@@ -101,7 +104,7 @@ postgres::Lsn wal_expired_until(Workspace& workspace, postgres::WalArchive& arch
       const auto facts = cluster_facts(*ref.snapshot);
       if (facts.ok() && facts->system_id == identity.system_id) bases.push_back({facts->start, facts->stop});
     }
-    return postgres::expired_until(TRY(archive.pieces()), bases, identity.segment_bytes);
+    return postgres::expired_until(TRY(ranges_by_names(archive)), bases, identity.segment_bytes);
   };
   auto until = look();
   if (until.ok()) return *until;

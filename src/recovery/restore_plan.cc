@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <filesystem>
 #include <set>
 
+#include "base/places.h"
 #include "recovery/apart.h"
 #include "recovery/clocks.h"
 #include "recovery/cluster.h"
@@ -29,17 +29,11 @@ int64_t whole_microseconds(Time time) { return time.ns / 1000; }
 bool not_after(Time instant, Time until) { return whole_microseconds(instant) <= whole_microseconds(until); }
 
 // What is there of the way to a directory must be directories.
-Result<void> check_no_file(const std::string& directory) {
-  std::string place = directory;
-  std::error_code ignored;
-  auto type = std::filesystem::status(place, ignored).type();
-  for (; type == std::filesystem::file_type::not_found && place != "/";
-       type = std::filesystem::status(place, ignored).type())
-    place = parent_path(place);
+Result<void> check_no_file(FileSystem& fs, const std::string& directory) {
+  const std::string place = existing_part(fs, directory);
+  const auto status = fs.stat(resolved_path(place));
   // What can't be looked at is left to the restore itself.
-  const bool is_other = std::filesystem::exists(std::filesystem::file_status(type)) &&
-                        type != std::filesystem::file_type::directory && type != std::filesystem::file_type::unknown;
-  if (!is_other) return {};
+  if (!status.ok() || S_ISDIR(status->st_mode)) return {};
   return make_error(ErrorCode::kRefused, "'{}' is no directory, and a restore goes into one", place)
       .with_hint("name with --to a directory that is empty, or one that is not there yet");
 }
@@ -338,7 +332,7 @@ class Planner {
     }
     if (!request_.to.empty()) {
       const std::string to = absolute_path(request_.to);
-      TRY(check_no_file(to));
+      TRY(check_no_file(workspace_.machine().fs, to));
       plan.to = components_.size() == 1 ? to : join_path(to, plan.component);
       return choose_archiving(plan);
     }

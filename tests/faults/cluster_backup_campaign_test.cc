@@ -201,15 +201,11 @@ class Backup {
 // One faulty run, the restart, and a second run; "" when all is as it should be.
 std::string try_plan(Backup& work, const FaultPlan& plan, bool start, std::string& operation) {
   work.refresh();
-  auto faulty = FaultFileSystem::create(work.disk(), plan).value();
-  const auto outcome = work.run(*faulty, {});
-  const auto trace = faulty->trace();
-  operation = plan.at <= trace.size() ? trace[plan.at - 1] : fmt::format("{} after the end", plan.at);
-  if (const auto settled = faulty->settle(); !settled.ok()) return settled.error().text();
-  faulty.reset();
-
-  const std::string told = outcome.ok() ? "run succeeded; " : "run failed (" + outcome.error().text() + "); ";
-  if (const std::string wrong = work.judge(outcome.ok(), start); !wrong.empty()) return told + wrong;
+  const auto run = run_faulty(work.disk(), plan, [&](FileSystem& fs) { return work.run(fs, {}); });
+  if (!run.ok()) return run.error().text();
+  operation = run->operation;
+  const std::string& told = run->told;
+  if (const std::string wrong = work.judge(run->ok, start); !wrong.empty()) return told + wrong;
   const auto again = work.run(real_file_system(), Duration::hours(48));
   if (!again.ok()) return told + "running again: " + again.error().text();
   const std::string wrong = work.judge(true, start);
@@ -244,8 +240,7 @@ void break_everywhere(bool incremental) {
       const std::string wrong = try_plan(work, plan, runs % every == every / 2, operation);
       runs++;
       if (wrong.empty()) continue;
-      failures.push_back(fmt::format("{} at {}{}, seed {}: {}", fault_name(plan.kind), operation,
-                                     plan.torn ? ", torn" : "", plan.seed, wrong));
+      failures.push_back(failure_words(plan, operation, wrong));
     }
   }
   std::cout << fmt::format("{} operations, {} runs, seed {}, {} failures\n", trace.size(), runs, kSeed,

@@ -68,15 +68,11 @@ constexpr Variant kVariants[] = {
 std::string try_plan(Workload& work, const FaultPlan& plan, std::string& operation) {
   work.campaign.refresh();
   work.prepare();
-  auto faulty = FaultFileSystem::create(work.disk(), plan).value();
-  const auto outcome = work.run(*faulty, {});
-  const auto trace = faulty->trace();
-  operation = plan.at <= trace.size() ? trace[plan.at - 1] : fmt::format("{} after the end", plan.at);
-  if (const auto settled = faulty->settle(); !settled.ok()) return settled.error().text();
-  faulty.reset();
-
-  const std::string told = outcome.ok() ? "run succeeded; " : "run failed (" + outcome.error().text() + "); ";
-  if (const std::string wrong = work.judge(outcome.ok()); !wrong.empty()) return told + wrong;
+  const auto run = run_faulty(work.disk(), plan, [&](FileSystem& fs) { return work.run(fs, {}); });
+  if (!run.ok()) return run.error().text();
+  operation = run->operation;
+  const std::string& told = run->told;
+  if (const std::string wrong = work.judge(run->ok); !wrong.empty()) return told + wrong;
   const auto again = work.run(real_file_system(), Duration::hours(48));
   if (!again.ok()) return told + "running again: " + again.error().text();
   if (const std::string wrong = work.judge(true); !wrong.empty()) return told + "after running again: " + wrong;
@@ -106,8 +102,7 @@ void crash_everywhere(Workload& work) {
       const std::string wrong = try_plan(work, plan, operation);
       runs++;
       if (wrong.empty()) continue;
-      failures.push_back(fmt::format("{} at {}{}, seed {}: {}", fault_name(plan.kind), operation,
-                                     plan.torn ? ", torn" : "", plan.seed, wrong));
+      failures.push_back(failure_words(plan, operation, wrong));
     }
   }
   std::cout << operations << " operations, " << runs << " runs, " << failures.size() << " failures\n";

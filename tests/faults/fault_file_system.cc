@@ -290,4 +290,22 @@ Result<void> FaultFileSystem::sync_all(const std::string& path) {
   });
 }
 
+Result<FaultyRun> run_faulty(const std::string& disk, const FaultPlan& plan,
+                             const std::function<Result<void>(FileSystem&)>& work) {
+  auto faulty = TRY(FaultFileSystem::create(disk, plan));
+  const auto outcome = work(*faulty);
+  const auto trace = faulty->trace();
+  FaultyRun run;
+  run.ok = outcome.ok();
+  run.told = outcome.ok() ? "run succeeded; " : "run failed (" + outcome.error().text() + "); ";
+  run.operation = plan.at <= trace.size() ? trace[plan.at - 1] : fmt::format("{} after the end", plan.at);
+  TRY(faulty->settle());
+  return run;
+}
+
+std::string failure_words(const FaultPlan& plan, const std::string& operation, const std::string& wrong) {
+  return fmt::format("{} at {}{}, seed {}: {}", fault_name(plan.kind), operation, plan.torn ? ", torn" : "", plan.seed,
+                     wrong);
+}
+
 }  // namespace holdfast::faults

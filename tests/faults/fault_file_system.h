@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -124,5 +125,16 @@ class FaultFileSystem final : public FileSystem {
   std::atomic<uint64_t> count_{0};
   std::atomic<bool> fired_{false}, dead_{false};
 };
+
+// Work on a disk that fails as planned, and the restart of its machine.
+struct FaultyRun {
+  bool ok = false;        // the work's own outcome,
+  std::string told;       // and in words
+  std::string operation;  // that failed, or was the one to fail
+};
+Result<FaultyRun> run_faulty(const std::string& disk, const FaultPlan& plan,
+                             const std::function<Result<void>(FileSystem&)>& work);
+// What a campaign shows of a run behind which something was wrong.
+std::string failure_words(const FaultPlan& plan, const std::string& operation, const std::string& wrong);
 
 }  // namespace holdfast::faults

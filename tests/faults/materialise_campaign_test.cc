@@ -236,15 +236,11 @@ class Restore {
 // One faulty run, the restart, and a second run; "" when all is as it should be.
 std::string try_plan(Restore& restore, const FaultPlan& plan, bool start, std::string& operation) {
   restore.refresh();
-  auto faulty = FaultFileSystem::create(restore.disk(), plan).value();
-  const auto outcome = restore.run(*faulty, false);
-  const auto trace = faulty->trace();
-  operation = plan.at <= trace.size() ? trace[plan.at - 1] : fmt::format("{} after the end", plan.at);
-  if (const auto settled = faulty->settle(); !settled.ok()) return settled.error().text();
-  faulty.reset();
-
-  const std::string told = outcome.ok() ? "run succeeded; " : "run failed (" + outcome.error().text() + "); ";
-  if (const std::string wrong = restore.judge(outcome.ok()); !wrong.empty()) return told + wrong;
+  const auto run = run_faulty(restore.disk(), plan, [&](FileSystem& fs) { return restore.run(fs, false); });
+  if (!run.ok()) return run.error().text();
+  operation = run->operation;
+  const std::string& told = run->told;
+  if (const std::string wrong = restore.judge(run->ok); !wrong.empty()) return told + wrong;
   if (start && !restore.has_control() && restore.starts()) return told + "a server started on it";
   const auto again = restore.run(real_file_system(), true);
   if (!again.ok()) return told + "running again: " + again.error().text();
@@ -286,8 +282,7 @@ void break_everywhere(bool over) {
       runs++;
       started += start;
       if (wrong.empty()) continue;
-      failures.push_back(fmt::format("{} at {}{}, seed {}: {}", fault_name(plan.kind), operation,
-                                     plan.torn ? ", torn" : "", plan.seed, wrong));
+      failures.push_back(failure_words(plan, operation, wrong));
     }
   }
   std::cout << fmt::format("{} operations, {} runs, {} of them started, seed {}, {} failures\n", trace.size(), runs,

@@ -15,7 +15,7 @@ bool is_kept_by_server(uint32_t timeline, Lsn end, const std::vector<WalRange>& 
 
 // Where the log goes on behind the last hole that expiry has left: one that begins where the WAL of a
 // kept snapshot's own (`bases`) ends, and ends before the newest of them begins. Nobody is to fill it.
-// Lsn{} when there is none. `pieces` as WalArchive::pieces() gives them.
-Lsn expired_until(const std::vector<WalPiece>& pieces, const std::vector<WalSpan>& bases, uint64_t segment_bytes);
+// Lsn{} when there is none. `stored`: by timeline and position.
+Lsn expired_until(const std::vector<WalRange>& stored, const std::vector<WalSpan>& bases, uint64_t segment_bytes);
 
 }  // namespace holdfast::postgres

@@ -21,16 +21,16 @@ TEST(KeptWal, OnlyWhatIsNotStoredAndTheSlotKeepsIsStillToCome) {
 // Segments of 100 bytes; snapshots of [120, 180), [520, 560) and [820, 850).
 TEST(KeptWal, WhatExpiryLeftOutIsNotSought) {
   const std::vector<WalSpan> bases = {{Lsn{120}, Lsn{180}}, {Lsn{520}, Lsn{560}}, {Lsn{820}, Lsn{850}}};
-  const auto piece = [](uint64_t from, uint64_t to, uint32_t timeline = 1) {
-    return WalPiece{"", timeline, Lsn{from}, Lsn{to}, true};
+  const auto range = [](uint64_t from, uint64_t to, uint32_t timeline = 1) {
+    return WalRange{timeline, Lsn{from}, Lsn{to}, {}, {}, {}};
   };
-  EXPECT_EQ(expired_until({piece(100, 200), piece(500, 600), piece(600, 900)}, bases, 100), Lsn{500});
-  EXPECT_EQ(expired_until({piece(100, 200), piece(500, 600), piece(800, 900)}, bases, 100), Lsn{800});
+  EXPECT_EQ(expired_until({range(100, 200), range(500, 900)}, bases, 100), Lsn{500});
+  EXPECT_EQ(expired_until({range(100, 200), range(500, 600), range(800, 900)}, bases, 100), Lsn{800});
   // The log went on behind the snapshot, and stopped later: a receiver that was away.
-  EXPECT_EQ(expired_until({piece(100, 200), piece(200, 300), piece(500, 900)}, bases, 100), Lsn{});
+  EXPECT_EQ(expired_until({range(100, 300), range(500, 900)}, bases, 100), Lsn{});
   // Behind the newest snapshot everything is sought, and on another timeline nothing is filled.
-  EXPECT_EQ(expired_until({piece(800, 900), piece(1000, 1100)}, bases, 100), Lsn{});
-  EXPECT_EQ(expired_until({piece(100, 200), piece(500, 900), piece(200, 500, 2)}, bases, 100), Lsn{500});
+  EXPECT_EQ(expired_until({range(800, 900), range(1000, 1100)}, bases, 100), Lsn{});
+  EXPECT_EQ(expired_until({range(100, 200), range(500, 900), range(200, 500, 2)}, bases, 100), Lsn{500});
   EXPECT_EQ(expired_until({}, bases, 100), Lsn{});
 }
 

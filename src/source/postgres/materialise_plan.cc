@@ -26,16 +26,6 @@ constexpr uint64_t kMaxMarkerBytes = 1 << 20;
 constexpr size_t kMostLinksNamed = 10;
 const std::string kTablespacePrefix = "pg_tblspc/";
 
-// The nearest directory that exists.
-std::string existing_part(FileSystem& fs, std::string path) {
-  while (path != "/" && path != ".") {
-    const auto found = exists(fs, path);
-    if (found.ok() && found.value()) break;
-    path = parent_path(path);
-  }
-  return path;
-}
-
 Result<bool> is_absent_or_empty(FileSystem& fs, const std::string& path) {
   if (!TRY(exists(fs, path))) return true;
   return is_empty_directory(fs, path);

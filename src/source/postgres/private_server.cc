@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "base/places.h"
 #include "base/subprocess.h"
 #include "base/tail.h"
 #include "source/postgres/aside.h"
@@ -112,8 +113,7 @@ Result<bool> gets_into(const ServerUser& user, const std::string& directory) {
 
 Result<void> check_way_into(FileSystem& fs, const ServerUser& user, const std::string& scratch) {
   if (!user.uid) return {};
-  std::string place = scratch;
-  while (place != "/" && !TRY(exists(fs, place))) place = parent_path(place);
+  std::string place = existing_part(fs, scratch);
   if (TRY(gets_into(user, place))) return {};
   while (place != "/" && !TRY(gets_into(user, parent_path(place)))) place = parent_path(place);
   const struct passwd* entry = ::getpwuid(*user.uid);

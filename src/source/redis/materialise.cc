@@ -143,8 +143,7 @@ class Materialiser {
   }
 
   Result<void> check_space() {
-    std::string nearest = directory_;
-    while (nearest != "/" && !TRY(exists(fs_, nearest))) nearest = parent_path(nearest);
+    const std::string nearest = existing_part(fs_, directory_);
     const bool replay = target_.replay_bytes() > 0;
     const uint64_t copies = 1 + (replay ? 1 : 0) + (source_.rdb_version < kFirstPartsRdb ? 1 : 0);
     const uint64_t need = snapshot_.source_bytes * copies + 2 * target_.replay_bytes() + kSpareBytes;
