@@ -374,9 +374,11 @@ class KillBinary(Case):
     def nothing_is_left(self):
         """Leases of the killed hold nothing up, and go; so does what they left in the repository."""
         self.prune()
-        # What a killed process was writing goes once it is older than anything that is being written.
-        for path in (self.repository / "tmp").iterdir():
-            os.utime(path, (time.time() - 7200,) * 2)
+        # What a killed process was writing goes once it is older than anything that is being written, and a
+        # writer's lease once nobody elsewhere can take its writer for alive.
+        for folder in ("leases", "tmp"):
+            for path in (self.repository / folder).iterdir():
+                os.utime(path, (time.time() - 7200,) * 2)
         collection = self.prune()
         self.assertEqual((collection["leases_live"], collection["bytes_tombstoned"]), (0, 0))
         for folder in ("leases", "tmp"):
