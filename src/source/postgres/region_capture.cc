@@ -16,9 +16,10 @@ constexpr size_t kPagesOfBlock = kBlockBytes / kPageBytes;
 // A stretch of this size in which this share of the pages is new is stored whole:
 // a few more bytes now for far fewer pieces when it is read back.
 constexpr size_t kWholeShareNumerator = 3, kWholeShareDenominator = 4;
-// A region whose pages lie in more blocks than this is stored anew, whole: a restore
-// reads at most about three times its bytes. docs/decisions/021.
-constexpr size_t kMostBlocks = 32;
+// A region whose pages lie in more blocks than its bound is stored anew, whole: a restore reads
+// at most about three times its bytes. The bounds differ, from kLeastBound to kMostBound, as regions
+// that change alike would all reach one in the same incremental. docs/decisions/021.
+constexpr size_t kLeastBound = 30, kMostBound = 46;
 // LSNs that no record has: pages written past the WAL carry them (index builds).
 constexpr uint64_t kSmallestRealLsn = 1 << 20;
 // The writing of a page takes microseconds, but whoever writes may be held up in the
@@ -30,6 +31,10 @@ constexpr size_t kReadAgainFirst = 3;  // without a pause
 // further pages are not waited for: thousands of them would hold the backup up for hours.
 constexpr size_t kMostWaitedFor = 20;
 constexpr size_t kReadAgainOfMany = 4;
+
+size_t most_blocks(const RelationFile& relation, uint64_t offset) {
+  return kLeastBound + (offset / kRegionBytes + relation.relation) % (kMostBound - kLeastBound + 1);
+}
 
 bool trusts_lsn(const RelationFile* relation) {
   // Maps of free space and visibility change without their LSN, an init fork is tiny.
@@ -241,7 +246,7 @@ Result<void> RegionCapture::capture_pages(const Input& input, MutableByteView by
     outcome.taken_over = *before.region;
     return {};
   }
-  if (before.pages.empty() || count_blocks(pages) > kMostBlocks) {
+  if (before.pages.empty() || count_blocks(pages) > most_blocks(*input.relation, input.offset)) {
     outcome.stored_pages = pages.size();
     return store_whole(bytes, outcome.extents);
   }
@@ -253,7 +258,8 @@ Result<void> RegionCapture::capture_pages(const Input& input, MutableByteView by
 // What becomes of each page; adds to those that are wanted. A page that was zeros may
 // be one whose first content was logged before that snapshot and written after it had
 // passed: index builds write past the buffers. False: read the region whole.
-Result<bool> RegionCapture::plan_changed(const Before& before, ChangedBlocks::Pages& wanted, std::vector<Page>& pages) {
+Result<bool> RegionCapture::plan_changed(const Input& input, const Before& before, ChangedBlocks::Pages& wanted,
+                                         std::vector<Page>& pages) {
   std::unordered_map<repo::BlockId, bool> reusable;
   for (size_t i = 0; i < pages.size(); i++) {
     if (i >= before.pages.size() || !before.pages[i] || !before.pages[i]->block) wanted.set(i);
@@ -264,7 +270,7 @@ Result<bool> RegionCapture::plan_changed(const Before& before, ChangedBlocks::Pa
     if (known == reusable.end()) known = reusable.emplace(*extent.block, TRY(session_.reuse(*extent.block))).first;
     if (!known->second) return false;  // about to be collected
   }
-  if (count_blocks(pages) > kMostBlocks) return false;
+  if (count_blocks(pages) > most_blocks(*input.relation, input.offset)) return false;
   for (size_t first = 0; first < pages.size(); first += kPagesOfBlock) {
     if (!is_mostly_new(pages, first)) continue;
     for (size_t i = first; i < std::min(first + kPagesOfBlock, pages.size()); i++) {
@@ -336,7 +342,7 @@ Result<std::optional<RegionOutcome>> RegionCapture::capture_changed(const Input&
   for (size_t i = 0; i < pages.size(); i++) wanted[i] = changed[i] || i >= old_pages;
   if (wanted.count() * 2 > pages.size()) return read_it_whole;
   const Before before = TRY(look_before(input));
-  if (before.pages.empty() || !TRY(plan_changed(before, wanted, pages))) return read_it_whole;
+  if (before.pages.empty() || !TRY(plan_changed(input, before, wanted, pages))) return read_it_whole;
   if (rules_.prove) TRY(prove_unread(input, wanted, read, buffer.size()));
   const bool all_before = wanted.none() && before.region && before.region->length_bytes == buffer.size();
   if (all_before && TRY(session_.reuse(before.region->id))) {

@@ -106,7 +106,8 @@ class RegionCapture {
   Result<void> read_before(const Input& input, Before& before);
   static size_t count_blocks(const std::vector<Page>& pages);
   static bool is_mostly_new(const std::vector<Page>& pages, size_t first);
-  Result<bool> plan_changed(const Before& before, ChangedBlocks::Pages& wanted, std::vector<Page>& pages);
+  Result<bool> plan_changed(const Input& input, const Before& before, ChangedBlocks::Pages& wanted,
+                            std::vector<Page>& pages);
   Result<void> prove_unread(const Input& input, const ChangedBlocks::Pages& wanted, const Read& read, size_t bytes);
   Result<bool> read_changed(const Input& input, const ChangedBlocks::Pages& wanted, const Read& read,
                             MutableByteView buffer, RegionOutcome& outcome);
