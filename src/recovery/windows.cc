@@ -124,7 +124,7 @@ Result<std::vector<std::string>> timelines_left_aside(Workspace& workspace, cons
   if (refs.empty()) return std::vector<std::string>();
   const uint64_t newest = TRY(cluster_facts(*refs.back().snapshot)).system_id;
   for (const OfCluster& cluster : TRY(clusters_of(workspace, refs)))
-    if (cluster.system_id == newest) return TRY(postgres::recovery_window(*cluster.archive, cluster.snapshots)).notes;
+    if (cluster.system_id == newest) return postgres::timelines_left_aside(*cluster.archive, cluster.snapshots);
   return std::vector<std::string>();
 }
 

@@ -31,22 +31,21 @@ class StoredLogs final : public LogStore {
  public:
   StoredLogs(RepositoryAccess& repository, int level) : repository_(repository), level_(level) {}
 
-  Result<Outcome> put(const std::string& stream, const LogRecord& record) override {
+  Result<Outcome> put(const std::string& stream, const LogRecordView& record) override {
     TRY(check_names(stream, record.name));
     // A record that is just being re-sealed is there, though its name may be free.
     const bool moving = TRY(exists(log_moving_name(stream, record.name)));
     if (!moving) {
       // A receiver runs for months: what it stores after a rotation is sealed under the new key.
       TRY(repository_.keys().ensure_newest_known(repository_.store()));
-      const Bytes object =
-          TRY(encode_log_record(repository_.keys(), repository_.random(), log_context(stream, record.name),
-                                record.header.view(), record.body.view(), level_));
+      const Bytes object = TRY(encode_log_record(repository_.keys(), repository_.random(),
+                                                 log_context(stream, record.name), record.header, record.body, level_));
       auto created = repository_.store().create(log_object_name(stream, record.name), object.view());
       if (created.ok()) return keep_unless_moving(stream, record);
       if (created.error().code() != ErrorCode::kAlreadyExists) return std::move(created).error();
     }
     const LogRecord existing = TRY_CONTEXT(get(stream, record.name), "can't compare with the record that is there");
-    if (equal(existing.body.view(), record.body.view())) return Outcome::kAlreadyThere;
+    if (equal(existing.body.view(), record.body)) return Outcome::kAlreadyThere;
     return other_bytes(stream, record.name);
   }
 
@@ -77,14 +76,23 @@ class StoredLogs final : public LogStore {
   Result<std::vector<Info>> list(const std::string& stream, const std::string& from) override {
     TRY(check_part("log", stream));
     std::map<std::string, Info> found;
-    TRY(list_at(log_object_name(stream, ""), from, found));
-    const size_t before = found.size();
-    TRY(list_at(log_moving_name(stream, ""), from, found));
-    if (found.size() > before || repository_.keys().epochs().size() > 1)
-      TRY(list_at(log_object_name(stream, ""), from, found));
+    TRY(look_everywhere(stream, found, [&](const std::string& prefix) { return list_at(prefix, from, found); }));
     std::vector<Info> infos;
     for (auto& [name, info] : found) infos.push_back(std::move(info));
     return infos;
+  }
+
+  Result<std::vector<std::string>> names(const std::string& stream) override {
+    TRY(check_part("log", stream));
+    std::set<std::string> found;
+    TRY(look_everywhere(stream, found, [&](const std::string& prefix) {
+      return repository_.store().list_names(prefix, [&](const std::string& object) -> Result<void> {
+        std::string name = object.substr(prefix.size());
+        if (name.find('/') == std::string::npos) found.insert(std::move(name));
+        return {};
+      });
+    }));
+    return std::vector<std::string>(found.begin(), found.end());
   }
 
   Result<std::vector<std::string>> streams() override {
@@ -119,12 +127,12 @@ class StoredLogs final : public LogStore {
   // A record that we have just made under a name that was free. It was free perhaps because the
   // record that has it is being re-sealed since we looked: then its copy is there until the move
   // ends, which ours does not let happen.
-  Result<Outcome> keep_unless_moving(const std::string& stream, const LogRecord& record) {
+  Result<Outcome> keep_unless_moving(const std::string& stream, const LogRecordView& record) {
     const std::string copy_name = log_moving_name(stream, record.name);
     if (!TRY(exists(copy_name))) return Outcome::kStored;
     const auto existing = read_record(stream, record.name, copy_name);
     if (!existing.ok() && existing.error().code() == ErrorCode::kNotFound) return Outcome::kStored;
-    if (existing.ok() && equal(existing->body.view(), record.body.view())) return Outcome::kAlreadyThere;
+    if (existing.ok() && equal(existing->body.view(), record.body)) return Outcome::kAlreadyThere;
     TRY_CONTEXT(repository_.store().remove(log_object_name(stream, record.name)),
                 "taking back what was stored in place of a record that is being re-sealed");
     if (!existing.ok()) return existing.error().clone();
@@ -171,6 +179,16 @@ class StoredLogs final : public LogStore {
   Result<void> know_epoch(ByteView object, const std::string& object_name) {
     const ObjectHeader header = TRY(parse_object_header(object, ObjectType::kLogRecord, object_name));
     TRY(repository_.keys().knows_epoch(repository_.store(), header.epoch));
+    return {};
+  }
+
+  // What is found in one place only may be on its way to the other.
+  template <typename Found, typename Look>
+  Result<void> look_everywhere(const std::string& stream, const Found& found, const Look& look) {
+    TRY(look(log_object_name(stream, "")));
+    const size_t before = found.size();
+    TRY(look(log_moving_name(stream, "")));
+    if (found.size() > before || repository_.keys().epochs().size() > 1) TRY(look(log_object_name(stream, "")));
     return {};
   }
 

@@ -21,6 +21,7 @@ class PackBuilder {
 
   // Whether a record of that content fits beside what is reserved. True for the first.
   bool fits(size_t content_bytes) const;
+  size_t used_bytes() const { return used_; }
   bool empty() const { return records_.empty(); }
   ObjectType type() const { return key_.header().type; }
   uint32_t epoch() const { return key_.header().epoch; }

@@ -121,7 +121,8 @@ class WriteSession {
   // Flushes packs and index without a point (repack, tests).
   virtual Result<void> flush() = 0;
   // Begins to store the data that was put so far, for a caller that has something else to
-  // do before it puts more. What fails is told by what comes next. Nothing, for a part.
+  // do before it puts more. What fails is told by what comes next. Nothing, for a part, and
+  // where it would make a small pack.
   virtual void store_ahead() = 0;
 
   virtual Repository& repository() = 0;

@@ -26,6 +26,7 @@ namespace holdfast::repo {
 namespace {
 
 constexpr size_t kMetadataPackBytes = 8u << 20;    // at most; they are read back in small pieces
+constexpr size_t kLeastAhead = 1u << 20;           // of a pack that is stored before it is full
 constexpr size_t kIndexBatchRecords = 256 * 1024;  // a first backup of terabytes does not hold its whole index
 constexpr size_t kStatLimit = 64;                  // more packs than this are looked up by one listing
 
@@ -121,7 +122,8 @@ class Session final : public WriteSession {
     std::unique_ptr<PackBuilder> pack;
     {
       const std::lock_guard lock(mutex_);
-      pack = close(class_of(BlockKind::kData));
+      const size_t data = class_of(BlockKind::kData);
+      if (open_[data] && open_[data]->builder->used_bytes() >= kLeastAhead) pack = close(data);
     }
     if (pack) uploader_.push(std::move(pack));
   }

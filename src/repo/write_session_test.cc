@@ -135,6 +135,12 @@ TEST(WriteSession, StoresAheadWhatWasPut) {
   const auto session = w.begin();
   session->store_ahead();  // nothing yet
   w.put(*session, 5000);
+  session->store_ahead();  // not worth a pack
+  Bytes noise(2u << 20);
+  w.content->fill(noise.mutable_view());
+  const auto id = session->put(BlockKind::kData, noise.view());
+  ASSERT_TRUE(id.ok());
+  w.blocks.emplace_back(*id, std::move(noise));
   w.put(*session, 5000, BlockKind::kTreeChunk);
   session->store_ahead();
   while (w.scratch.names("packs/").empty()) std::this_thread::yield();
@@ -142,7 +148,7 @@ TEST(WriteSession, StoresAheadWhatWasPut) {
   Point point = ScratchRepository::point();
   ASSERT_TRUE(session->commit(point).ok());
   EXPECT_EQ(w.scratch.names("packs/").size(), 3u);  // data, metadata, data
-  EXPECT_EQ(w.readable(*w.scratch.open().value()), 3u);
+  EXPECT_EQ(w.readable(*w.scratch.open().value()), 4u);
 }
 
 TEST(WriteSession, RefusesABlockThatIsTooLarge) {

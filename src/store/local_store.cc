@@ -101,6 +101,17 @@ class LocalStore final : public ObjectStore {
 
   Result<void> list(std::string_view prefix, const std::function<Result<void>(const ObjectInfo&)>& visit) override {
     TRY(check_prefix(prefix));
+    return list_directory(std::string(prefix), [&](const std::string& name) -> Result<void> {
+      const auto status = fs_.stat(join_path(directory_, name));
+      if (!status.ok() && status.error().code() == ErrorCode::kNotFound) return {};  // removed meanwhile
+      if (!status.ok()) return status.error().clone();
+      return visit({name, static_cast<uint64_t>(status->st_size), modified_of(*status)});
+    });
+  }
+
+  Result<void> list_names(std::string_view prefix,
+                          const std::function<Result<void>(const std::string&)>& visit) override {
+    TRY(check_prefix(prefix));
     return list_directory(std::string(prefix), visit);
   }
 
@@ -368,7 +379,7 @@ class LocalStore final : public ObjectStore {
     return true;
   }
 
-  Result<void> list_directory(const std::string& prefix, const std::function<Result<void>(const ObjectInfo&)>& visit) {
+  Result<void> list_directory(const std::string& prefix, const std::function<Result<void>(const std::string&)>& visit) {
     auto entries = fs_.list(prefix.empty() ? directory_ : join_path(directory_, prefix.substr(0, prefix.size() - 1)));
     if (!entries.ok()) {
       if (entries.error().code() != ErrorCode::kNotFound) return std::move(entries).error();
@@ -389,10 +400,7 @@ class LocalStore final : public ObjectStore {
           TRY(list_directory(name, visit));
         continue;
       }
-      const auto status = fs_.stat(join_path(directory_, name));
-      if (!status.ok() && status.error().code() == ErrorCode::kNotFound) continue;  // removed meanwhile
-      if (!status.ok()) return status.error().clone();
-      TRY(visit({name, static_cast<uint64_t>(status->st_size), modified_of(*status)}));
+      TRY(visit(name));
     }
     return {};
   }

@@ -46,6 +46,11 @@ class ObjectStore {
   // empty), in the byte order of names. Objects that come or go meanwhile may be
   // missed; all others are seen.
   virtual Result<void> list(std::string_view prefix, const std::function<Result<void>(const ObjectInfo&)>& visit) = 0;
+  // Their names only, which may be had for less.
+  virtual Result<void> list_names(std::string_view prefix,
+                                  const std::function<Result<void>(const std::string&)>& visit) {
+    return list(prefix, [&](const ObjectInfo& info) { return visit(info.name); });
+  }
 
   // Removes the object; absent is kNotFound. Durable when it returns.
   virtual Result<void> remove(std::string_view name) = 0;

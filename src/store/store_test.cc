@@ -72,6 +72,13 @@ TEST(LocalStore, HidesLeftoversOfACrashButLetsThemBeRemoved) {
   ASSERT_TRUE(store->list("", collect(all)).ok());
   ASSERT_TRUE(store->list("tmp/", collect(temporary)).ok());
   EXPECT_EQ(all, (std::vector<std::string>{"a"}));
+  std::vector<std::string> names;
+  const auto keep = [&](const std::string& name) -> Result<void> {
+    names.push_back(name);
+    return {};
+  };
+  ASSERT_TRUE(store->list_names("", keep).ok());
+  EXPECT_EQ(names, all);
   EXPECT_EQ(temporary, (std::vector<std::string>{"tmp/half"}));
   EXPECT_TRUE(store->remove("tmp/half").ok());
   EXPECT_EQ(store->create("tmp/x", {}).error().code(), ErrorCode::kInvalidData);

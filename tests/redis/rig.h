@@ -28,7 +28,7 @@ namespace holdfast::redis_test {
 class StubbornLogs : public repo::LogStore {
  public:
   explicit StubbornLogs(std::unique_ptr<repo::LogStore> inner) : inner_(std::move(inner)) {}
-  Result<Outcome> put(const std::string& stream, const repo::LogRecord& record) override {
+  Result<Outcome> put(const std::string& stream, const repo::LogRecordView& record) override {
     if (refuses) refused++;
     if (refuses) return make_error(ErrorCode::kNoSpace, "the test's disk is full");
     return inner_->put(stream, record);

@@ -431,7 +431,7 @@ TEST_F(ReceiverTest, ASegmentThatFailsIsNotPassedOverByThoseBehindIt) {
     server_->sql("SELECT pg_switch_wal()");
   }
   const auto is_stored = [&](const std::string& name) {
-    const auto names = server_->store().names(fmt::format("db.{}", server_->identity().system_id));
+    const auto names = server_->store().record_names(fmt::format("db.{}", server_->identity().system_id));
     return std::find(names.begin(), names.end(), name) != names.end();
   };
   ASSERT_TRUE(wait_until([&] { return is_stored(behind); }));

@@ -65,7 +65,7 @@ class TroubledLogStore : public repo::LogStore {
     changed_.notify_all();
   }
 
-  Result<Outcome> put(const std::string& stream, const repo::LogRecord& record) override {
+  Result<Outcome> put(const std::string& stream, const repo::LogRecordView& record) override {
     if (record.name.starts_with("mark."))
       wait_with_marks();
     else

@@ -90,7 +90,7 @@ class Capture {
   Result<void> gather(const BackupEnd& end);
   Result<repo::Snapshot> finish();
   PageRules rules(Lsn start) const;
-  Result<std::unique_ptr<WalArchive>> open_archive();
+  Result<WalArchive*> archive();
 
   source::World& world_;
   repo::WriteSession& session_;
@@ -98,6 +98,7 @@ class Capture {
   const repo::Snapshot* given_previous_;
   std::unique_ptr<ServerSession> server_;
   ServerFacts facts_;
+  std::unique_ptr<WalArchive> archive_;
   std::string directory_;
   std::optional<Lsn> beginning_to_;  // how far the beginning of its timeline was stored
   std::unique_ptr<PreviousSnapshot> previous_;
@@ -183,9 +184,9 @@ Result<void> Capture::ask_the_log(Lsn start) {
   const bool regions_fit = facts_.segment_pages % ChangedBlocks::kRegionPages == 0;
   if (!previous_ || facts_.page_bytes != kPageBytes || !regions_fit) return {};
   world_.progress.phase = "asking the log what has changed";
-  auto archive = TRY(open_archive());
-  TRY(await_last_segment(*archive, start));
-  auto changes = read_changes(world_, *archive, {facts_.timeline, previous_->start(), start, directory_});
+  WalArchive& archive = *TRY(this->archive());
+  TRY(await_last_segment(archive, start));
+  auto changes = read_changes(world_, archive, {facts_.timeline, previous_->start(), start, directory_});
   if (!changes.ok() && changes.error().code() == ErrorCode::kInterrupted) return std::move(changes).error();
   if (!changes.ok()) {
     log_info("postgres.capture.by_pages", {{"component", options_.component}, {"reason", changes.error().text()}});
@@ -289,12 +290,15 @@ Result<void> Capture::add_label(const BackupEnd& end) {
   return add_small_file(session_, entries_, entry, as_bytes(end.tablespace_map_text));
 }
 
-Result<std::unique_ptr<WalArchive>> Capture::open_archive() {
+// One for the whole capture: it remembers what the log holds.
+Result<WalArchive*> Capture::archive() {
+  if (archive_) return archive_.get();
   WalArchive::Identity identity;
   identity.component = options_.component;
   identity.system_id = facts_.system_id;
   identity.segment_bytes = facts_.segment_bytes;
-  return WalArchive::open(session_.repository(), identity, options_.compression_level);
+  archive_ = TRY(WalArchive::open(session_.repository(), identity, options_.compression_level));
+  return archive_.get();
 }
 
 // Before the checkpoint of the backup: it lets the server remove what is older.
@@ -305,15 +309,15 @@ Result<void> Capture::keep_beginning_of_timeline() {
   gather.timeline = facts_.timeline;
   gather.to = TRY(parse_lsn(TRY(server_->value("select pg_current_wal_flush_lsn()"))));
   gather.in_recovery = true;  // its last segment is not complete
-  auto archive = TRY(open_archive());
-  auto stored = gather_beginning(world_, *archive, gather);
+  WalArchive& archive = *TRY(this->archive());
+  auto stored = gather_beginning(world_, archive, gather);
   if (!stored.ok()) log_warn("postgres.capture.beginning_not_stored", {{"problem", stored.error().text()}});
   if (stored.ok() && *stored) beginning_to_ = gather.to;
   return {};
 }
 
 Result<void> Capture::gather(const BackupEnd& end) {
-  auto archive = TRY(open_archive());
+  WalArchive& archive = *TRY(this->archive());
   GatherOptions gather;
   gather.data_directory = directory_;
   gather.timeline = end.label.timeline;
@@ -325,10 +329,10 @@ Result<void> Capture::gather(const BackupEnd& end) {
     GatherOptions between = gather;
     between.from = *beginning_to_;
     between.to = end.label.start;
-    auto stored = gather_between(world_, *archive, between);
+    auto stored = gather_between(world_, archive, between);
     if (!stored.ok()) log_warn("postgres.capture.beginning_not_stored", {{"problem", stored.error().text()}});
   }
-  return gather_wal(world_, *archive, gather);
+  return gather_wal(world_, archive, gather);
 }
 
 Result<void> Capture::by_files() {
@@ -353,6 +357,7 @@ Result<void> Capture::by_files() {
   DirectorySource files(world_, directory_, version_directory, options);
   CapturePipeline pipeline(world_, session_, rules(backup->start_lsn()), entries_, changes_ ? &*changes_ : nullptr);
   TRY(pipeline.run([&] { return files.next(); }));
+  session_.store_ahead();  // while the backup ends and its WAL is gathered
   TRY(capture_control_file());
   TRY(count(backup->session()));
   const BackupEnd end = TRY(backup->stop());
@@ -363,7 +368,6 @@ Result<void> Capture::by_files() {
   faults_ = files.faults();
   totals_ = std::move(pipeline.totals());
   TRY(add_label(end));
-  session_.store_ahead();  // while the WAL is gathered
   return gather(end);
 }
 
@@ -429,8 +433,8 @@ Result<void> Capture::look_now_and_then() {
 
 Result<void> Capture::by_protocol() {
   const std::vector<std::string> wanted = TRY(directories_wanted());
-  auto archive = TRY(open_archive());
-  BaseBackup backup(world_, session_, *options_.connection, facts_, *archive, entries_);
+  WalArchive& archive = *TRY(this->archive());
+  BaseBackup backup(world_, session_, *options_.connection, facts_, archive, entries_);
   BaseBackup::Watcher watcher;
   watcher.begun = [&](Lsn start) { return rules(start); };
   watcher.copying = [&] { return look_now_and_then(); };

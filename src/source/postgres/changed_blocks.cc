@@ -18,6 +18,9 @@ constexpr uint64_t kMostBytesRead = 1u << 30;
 constexpr size_t kBatch = 64;
 // How far behind the end of the stretch the first record of the last segment is looked for.
 constexpr uint64_t kLookBehind = 64u << 10;
+constexpr size_t kAtOnce = 64u << 10;  // of a segment in which one record is looked for
+// Whoever asks has just waited for the log to be stored.
+constexpr Duration kListedWithin = Duration::seconds(60);
 
 Error not_known(std::string why) { return make_error(ErrorCode::kUnsupported, "{}", why); }
 
@@ -133,7 +136,7 @@ class ChainReader {
 };
 
 Result<void> ChainReader::list_pieces() {
-  for (WalPiece& piece : TRY(archive_.pieces())) {
+  for (WalPiece& piece : TRY(archive_.pieces(kListedWithin))) {
     if (piece.timeline != stretch_.timeline || piece.to <= segment_start(stretch_.from, segment_bytes_)) continue;
     pieces_[segment_start(piece.from, segment_bytes_)].push_back(std::move(piece));
   }
@@ -264,7 +267,8 @@ bool ChainReader::has_time(Lsn segment, ByteView content) const {
   WalReader reader(segment, segment_bytes_, [&](const WalEvent& event) {
     found = found || (event.start >= stretch_.from && event.time != Time());
   });
-  reader.feed(content);
+  for (size_t at = 0; !found && at < content.size(); at += kAtOnce)
+    reader.feed(content.subspan(at, std::min(kAtOnce, content.size() - at)));
   return found;
 }
 

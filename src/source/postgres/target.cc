@@ -423,13 +423,24 @@ Result<OnTheWay> snapshots_on_the_way(WalArchive& archive, const std::vector<rep
   return way;
 }
 
+std::vector<std::string> notes_of(const OnTheWay& way) {
+  std::vector<std::string> notes;
+  for (const OtherTimeline& other : way.others) notes.push_back(describe(other, way.timeline));
+  return notes;
+}
+
 }  // namespace
+
+Result<std::vector<std::string>> timelines_left_aside(WalArchive& archive,
+                                                      const std::vector<repo::Snapshot>& snapshots) {
+  return notes_of(TRY(snapshots_on_the_way(archive, snapshots)));
+}
 
 Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
   RecoveryWindow window;
   const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
   window.timeline = way.timeline;
-  for (const OtherTimeline& other : way.others) window.notes.push_back(describe(other, way.timeline));
+  window.notes = notes_of(way);
   if (way.snapshots.empty()) return window;
   const SnapshotSource& oldest = way.snapshots.front().source;
   const SnapshotSource& newest = way.snapshots.back().source;

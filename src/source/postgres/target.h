@@ -60,6 +60,9 @@ struct ResolvedTarget {
 Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
                                       const source::RestoreTarget& target);
 Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);
+// The notes of that window, without reading the log where it has one timeline only.
+Result<std::vector<std::string>> timelines_left_aside(WalArchive& archive,
+                                                      const std::vector<repo::Snapshot>& snapshots);
 
 // The same instants, divided: one stretch of them ends where the log is broken, and the
 // next begins with the first snapshot behind. One without the WAL that makes it whole begins none. Along the timeline

@@ -474,6 +474,7 @@ TEST_F(TargetTest, DoesNotFollowAStrayPromotion) {
   EXPECT_EQ(window.timeline, 1u);
   EXPECT_EQ(window.until, at(70));
   EXPECT_THAT(window.notes, ElementsAre(note));
+  EXPECT_EQ(timelines_left_aside(*archive_, snapshots_).value(), window.notes);
   EXPECT_EQ(resolve(on_timeline(2)).value().instant, at(42));
 }
 

@@ -15,7 +15,7 @@ namespace holdfast::postgres {
 // Log records in a map, for tests. Thread-safe. It can be broken on demand.
 class TestLogStore : public repo::LogStore {
  public:
-  Result<Outcome> put(const std::string& stream, const repo::LogRecord& record) override {
+  Result<Outcome> put(const std::string& stream, const repo::LogRecordView& record) override {
     std::lock_guard lock(mutex_);
     if (broken_) return broken_->clone();
     auto& records = streams_[stream];
@@ -47,10 +47,13 @@ class TestLogStore : public repo::LogStore {
   Result<std::vector<Info>> list(const std::string& stream, const std::string& from) override {
     std::lock_guard lock(mutex_);
     if (broken_) return broken_->clone();
+    lists_++;
     std::vector<Info> infos;
     auto& records = streams_[stream];
-    for (auto it = records.lower_bound(from); it != records.end(); ++it)
-      infos.push_back({it->first, it->second.body.size(), Time{}});
+    for (auto it = records.lower_bound(from); it != records.end(); ++it) {
+      if (!stored_after_listing_.contains(it->first)) infos.push_back({it->first, it->second.body.size(), Time{}});
+    }
+    stored_after_listing_.clear();
     return infos;
   }
   Result<std::vector<std::string>> streams() override {
@@ -87,23 +90,32 @@ class TestLogStore : public repo::LogStore {
     std::lock_guard lock(mutex_);
     damaged_.insert(name);
   }
-  std::vector<std::string> names(const std::string& stream) {
+  std::vector<std::string> record_names(const std::string& stream) {
     std::lock_guard lock(mutex_);
     std::vector<std::string> all;
     for (const auto& [name, record] : streams_[stream]) all.push_back(name);
     return all;
   }
+  // The next listing leaves it out, as if it were stored right after that.
+  void stored_after_listing(const std::string& name) {
+    std::lock_guard lock(mutex_);
+    stored_after_listing_.insert(name);
+  }
   uint64_t gets() {
     std::lock_guard lock(mutex_);
     return gets_;
+  }
+  uint64_t lists() {
+    std::lock_guard lock(mutex_);
+    return lists_;
   }
 
  private:
   std::mutex mutex_;
   std::map<std::string, std::map<std::string, repo::LogRecord>> streams_;
   std::optional<Error> broken_;
-  std::set<std::string> damaged_;
-  uint64_t gets_ = 0;
+  std::set<std::string> damaged_, stored_after_listing_;
+  uint64_t gets_ = 0, lists_ = 0;
 };
 
 }  // namespace holdfast::postgres

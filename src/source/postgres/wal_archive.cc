@@ -57,10 +57,10 @@ class Archive final : public WalArchive {
   Result<Bytes> stored_before(uint32_t timeline, Lsn position) override;
   Result<bool> is_empty() override;
   Result<std::vector<WalRange>> ranges() override;
-  Result<std::vector<std::string>> gaps(uint32_t timeline, Lsn from, Lsn to) override;
+  Result<std::vector<std::string>> gaps(uint32_t timeline, Lsn from, Lsn to, Duration listed_within) override;
   Result<uint32_t> newest_descendant(uint32_t timeline, Lsn lsn) override;
   Result<std::vector<TimelineSwitch>> history(uint32_t timeline) override;
-  Result<std::vector<WalPiece>> pieces() override;
+  Result<std::vector<WalPiece>> pieces(Duration listed_within) override;
   Result<std::shared_ptr<const WalSummary>> summary(const std::string& record) override;
   Result<std::optional<BlockMap>> block_map(const std::string& record) override;
   Result<std::vector<WalMark>> marks() override;
@@ -97,9 +97,9 @@ class Archive final : public WalArchive {
     }
   };
 
-  Result<void> put(const std::string& name, Bytes header, ByteView body, bool in_haste = false);
+  Result<void> put(const std::string& name, ByteView header, ByteView body, bool in_haste = false);
   Result<void> put_over_damaged(const std::string& name, const Bytes& header, ByteView content);
-  Result<void> replace_damaged(const std::string& name, const Error& problem, Bytes header, ByteView content,
+  Result<void> replace_damaged(const std::string& name, const Error& problem, ByteView header, ByteView content,
                                bool in_haste = false);
   Result<void> push_segment(const std::string& name, ByteView content, const PushOptions& options);
   Result<void> check_against_parts(const std::string& name, const OwnParts& own, ByteView content,
@@ -111,7 +111,7 @@ class Archive final : public WalArchive {
   Result<OpenSegment*> open_segment(uint32_t timeline, Lsn start, ByteView content);
   Result<void> prepare(OpenSegment& open, const std::string& name, Lsn start, ByteView content);
   Result<std::vector<std::string>> names(Duration max_age);
-  Result<WalInventory> inventory();
+  Result<WalInventory> inventory(Duration listed_within = {});
   Result<std::optional<Bytes>> get(const std::string& name);
   Result<SegmentBeginning> read_parts(const std::string& name, const WalInventory::Segment& segment);
   Result<Bytes> assemble(const std::string& name, const WalInventory::Segment& segment);
@@ -147,10 +147,9 @@ class Archive final : public WalArchive {
 
 // ---- storing
 
-Result<void> Archive::put(const std::string& name, Bytes header, ByteView body, bool in_haste) {
-  repo::LogRecord record{name, std::move(header), Bytes::copy_of(body)};
+Result<void> Archive::put(const std::string& name, ByteView header, ByteView body, bool in_haste) {
   repo::LogStore& store = in_haste ? quick_ : store_;
-  auto stored = store.put(stream_, record);
+  auto stored = store.put(stream_, {name, header, body});
   if (!stored.ok() && stored.error().code() == ErrorCode::kMismatch)
     return make_error(ErrorCode::kMismatch, "{} is stored already, with other content", name)
         .with_hint(
@@ -164,12 +163,12 @@ Result<void> Archive::put(const std::string& name, Bytes header, ByteView body, 
 
 // Of what a server gives again a damaged record would be in the way.
 Result<void> Archive::put_over_damaged(const std::string& name, const Bytes& header, ByteView content) {
-  auto stored = put(name, Bytes::copy_of(header), content);
+  auto stored = put(name, header, content);
   if (stored.ok() || stored.error().code() != ErrorCode::kDamaged) return stored;
-  return replace_damaged(name, stored.error(), Bytes::copy_of(header), content);
+  return replace_damaged(name, stored.error(), header, content);
 }
 
-Result<void> Archive::replace_damaged(const std::string& name, const Error& problem, Bytes header, ByteView content,
+Result<void> Archive::replace_damaged(const std::string& name, const Error& problem, ByteView header, ByteView content,
                                       bool in_haste) {
   log_warn("postgres.wal.replaced", {{"record", name}, {"problem", problem.text()}});
   const auto removed = store_.remove(stream_, name);
@@ -179,7 +178,7 @@ Result<void> Archive::replace_damaged(const std::string& name, const Error& prob
     std::lock_guard lock(names_mutex_);
     std::erase(names_, name);
   }
-  return put(name, std::move(header), content, in_haste);
+  return put(name, header, content, in_haste);
 }
 
 Result<void> Archive::push(const std::string& name, ByteView content, const PushOptions& options) {
@@ -217,10 +216,10 @@ Result<void> Archive::push_segment(const std::string& name, ByteView content, co
     log_warn("postgres.wal.fault",
              {{"segment", name}, {"at", summary.fault->at.text()}, {"problem", summary.fault->problem}});
   const Bytes header = encode_summary(summary, &map);
-  auto stored = put(name, Bytes::copy_of(header), content, options.in_haste);
+  auto stored = put(name, header, content, options.in_haste);
   if (!stored.ok() && stored.error().code() == ErrorCode::kDamaged) {
     TRY(check_against_parts(name, own, content, true));
-    stored = replace_damaged(name, stored.error(), Bytes::copy_of(header), content, options.in_haste);
+    stored = replace_damaged(name, stored.error(), header, content, options.in_haste);
   }
   TRY(std::move(stored));
   {
@@ -440,8 +439,7 @@ Result<std::vector<std::string>> Archive::names(Duration max_age) {
     std::lock_guard lock(names_mutex_);
     if (names_read_at_ && max_age > Duration{} && now - *names_read_at_ <= max_age) return names_;
   }
-  std::vector<std::string> names;
-  for (auto& info : TRY(store_.list(stream_))) names.push_back(std::move(info.name));
+  std::vector<std::string> names = TRY(store_.names(stream_));
   std::lock_guard lock(names_mutex_);
   names_ = names;
   names_read_at_ = now;
@@ -451,7 +449,9 @@ Result<std::vector<std::string>> Archive::names(Duration max_age) {
 // A history may stay where all WAL was removed.
 Result<bool> Archive::is_empty() { return TRY(inventory()).timelines.empty(); }
 
-Result<WalInventory> Archive::inventory() { return WalInventory::of(TRY(names(Duration{})), identity_.segment_bytes); }
+Result<WalInventory> Archive::inventory(Duration listed_within) {
+  return WalInventory::of(TRY(names(listed_within)), identity_.segment_bytes);
+}
 
 Result<std::optional<Bytes>> Archive::get(const std::string& name) {
   auto record = store_.get(stream_, name);
@@ -600,7 +600,7 @@ std::vector<WalPiece> Archive::pieces_of(const WalInventory& known) const {
   return pieces;
 }
 
-Result<std::vector<WalPiece>> Archive::pieces() { return pieces_of(TRY(inventory())); }
+Result<std::vector<WalPiece>> Archive::pieces(Duration age) { return pieces_of(TRY(inventory(age))); }
 
 Result<std::vector<WalMark>> Archive::marks() { return std::move(TRY(inventory()).marks); }
 
@@ -650,9 +650,10 @@ Result<std::vector<WalRange>> Archive::ranges() {
   return ranges;
 }
 
-Result<std::vector<std::string>> Archive::gaps(uint32_t timeline, Lsn from, Lsn to) {
+Result<std::vector<std::string>> Archive::gaps(uint32_t timeline, Lsn from, Lsn to, Duration listed_within) {
   const auto path = path_to(timeline, TRY(history(timeline)));
-  return gaps_along(path, TRY(inventory()).ranges(identity_.segment_bytes), {from, to}, identity_.segment_bytes);
+  const WalInventory known = TRY(inventory(listed_within));
+  return gaps_along(path, known.ranges(identity_.segment_bytes), {from, to}, identity_.segment_bytes);
 }
 
 // ---- expiry

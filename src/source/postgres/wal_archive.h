@@ -118,16 +118,19 @@ class WalArchive {
   // All stretches, by timeline and position.
   virtual Result<std::vector<WalRange>> ranges() = 0;
   // Empty when [from, to) along `timeline` (through its ancestors) is stored
-  // whole, else one line for each gap.
-  virtual Result<std::vector<std::string>> gaps(uint32_t timeline, Lsn from, Lsn to) = 0;
+  // whole, else one line for each gap. By a listing of the log that is at most `listed_within`
+  // old, and what was pushed here since.
+  virtual Result<std::vector<std::string>> gaps(uint32_t timeline, Lsn from, Lsn to, Duration listed_within) = 0;
+  Result<std::vector<std::string>> gaps(uint32_t timeline, Lsn from, Lsn to) { return gaps(timeline, from, to, {}); }
   // The newest timeline known here that `timeline` at `lsn` leads to.
   virtual Result<uint32_t> newest_descendant(uint32_t timeline, Lsn lsn) = 0;
   virtual Result<std::vector<TimelineSwitch>> history(uint32_t timeline) = 0;
 
   // What is stored, by timeline and position. Of a segment stored in parts those
   // that make up its gapless beginning, and then any that lie beyond a gap. Parts
-  // whose whole segment is stored are left out.
-  virtual Result<std::vector<WalPiece>> pieces() = 0;
+  // whose whole segment is stored are left out. `listed_within`: as with gaps.
+  virtual Result<std::vector<WalPiece>> pieces(Duration listed_within) = 0;
+  Result<std::vector<WalPiece>> pieces() { return pieces(Duration()); }
   virtual Result<std::shared_ptr<const WalSummary>> summary(const std::string& record) = 0;
   // Which blocks the WAL of a record refers to; empty when it was stored without that.
   virtual Result<std::optional<BlockMap>> block_map(const std::string& record) = 0;

@@ -25,7 +25,7 @@ class WalArchiveTest : public ::testing::Test {
   std::unique_ptr<WalArchive> open() {
     return WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
   }
-  std::vector<std::string> names() { return store_.names(fmt::format("db.{}", TestWal::kSystemId)); }
+  std::vector<std::string> names() { return store_.record_names(fmt::format("db.{}", TestWal::kSystemId)); }
   static std::string problem(const Result<void>& result) { return result.ok() ? "" : result.error().text(); }
 
   // Three segments and the beginning of a fourth, with commits 700 to 703.

@@ -9,6 +9,8 @@ namespace {
 
 constexpr Duration kArchiverStart = Duration::seconds(2);
 constexpr Duration kPollInterval = Duration::milliseconds(50);
+// What was stored then is stored now: retention keeps all WAL from the newest point on.
+constexpr Duration kListedWithin = Duration::seconds(60);
 
 // How far the archive reaches from `from` on.
 Result<Lsn> covered_until(WalArchive& archive, uint32_t timeline, Lsn from) {
@@ -23,6 +25,10 @@ std::string path_of(const GatherOptions& options, const std::string& name) {
   return join_path(join_path(options.data_directory, "pg_wal"), name);
 }
 
+bool is_complete(const GatherOptions& options, Lsn start, uint64_t size) {
+  return !options.in_recovery || start.value + size <= options.to.value;
+}
+
 Result<void> store_segment(source::World& world, WalArchive& archive, const GatherOptions& options, Lsn start) {
   const uint64_t size = archive.identity().segment_bytes;
   const std::string name = segment_name(options.timeline, start, size);
@@ -31,10 +37,9 @@ Result<void> store_segment(source::World& world, WalArchive& archive, const Gath
   if (content.size() != size) {
     return make_error(ErrorCode::kMismatch, "{} has {} bytes, not a segment's {}", path, content.size(), size);
   }
-  const bool complete = !options.in_recovery || start.value + size <= options.to.value;
   // The last one is pushed while whoever called waits for the end.
   const bool is_last = start.value + size >= options.to.value;
-  if (complete) return archive.push(name, content, {.in_haste = is_last});
+  if (is_complete(options, start, size)) return archive.push(name, content, {.in_haste = is_last});
   const Lsn have = TRY(covered_until(archive, options.timeline, start));
   if (have >= options.to) return {};
   return archive.push_part(options.timeline, have,
@@ -93,15 +98,21 @@ Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherO
   if (gaps.empty()) return check_beginning(world, archive, options);
   const uint64_t size = archive.identity().segment_bytes;
   std::string failure;
+  bool beginning_compared = false;  // as storing does
   for (Lsn start{options.from.value / size * size}; start < options.to; start.value += size) {
     if (world.progress.stop) return make_error(ErrorCode::kInterrupted, "the capture was stopped");
     const Lsn from{std::max(start.value, options.from.value)}, to{std::min(start.value + size, options.to.value)};
-    if (TRY(archive.gaps(options.timeline, from, to)).empty()) continue;
+    if (TRY(archive.gaps(options.timeline, from, to, kListedWithin)).empty()) continue;
     auto stored = store_segment(world, archive, options, start);
     if (!stored.ok() && stored.error().code() == ErrorCode::kMismatch) return std::move(stored).error();
     if (!stored.ok() && failure.empty()) failure = stored.error().text();
+    beginning_compared =
+        beginning_compared || (stored.ok() && from == options.from && is_complete(options, start, size));
   }
-  gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
+  gaps = TRY(archive.gaps(options.timeline, options.from, options.to, kListedWithin));
+  // What others have stored at the same time is not in that listing.
+  if (!gaps.empty()) gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
+  if (gaps.empty() && beginning_compared) return {};
   if (gaps.empty()) return check_beginning(world, archive, options);
   return make_error(ErrorCode::kIncomplete, "WAL that the copy needs is not in the repository: {}{}{}", gaps.front(),
                     failure.empty() ? "" : "; ", failure)

@@ -92,6 +92,30 @@ TEST_F(GatherBeginningTest, AcceptsItsOwnWalThatIsStoredAlready) {
   EXPECT_TRUE(gather_wal(world_, *archive_, options_).ok());
 }
 
+TEST_F(GatherBeginningTest, ListsTheLogNoMoreOftenForManySegments) {
+  wal_.fill_segment();
+  wal_.switch_segment();
+  write(segment_name(2, Lsn{4 * kSegment}, kSegment), wal_.segment(2));
+  options_.from = Lsn{2 * kSegment + 100};
+  options_.to = Lsn{4 * kSegment + 50'000};
+  options_.in_recovery = false;
+  const auto outcome = gather_wal(world_, *archive_, options_);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_EQ(store_.lists(), 2u);  // for the gaps, and for the ancestor's part of the first segment
+  EXPECT_EQ(stored(), "0/200000 to 0/500000;");
+}
+
+TEST_F(GatherBeginningTest, SeesWhatAnotherHasStoredAtTheSameTime) {
+  const std::string name = segment_name(2, Lsn{2 * kSegment}, kSegment);
+  ASSERT_TRUE(archive_->push(name, wal_.segment(0)).ok());
+  store_.stored_after_listing(name);
+  options_.from = Lsn{2 * kSegment};
+  options_.to = Lsn{2 * kSegment + 50'000};
+  options_.in_recovery = false;
+  const auto outcome = gather_wal(world_, *archive_, options_);
+  EXPECT_TRUE(outcome.ok()) << outcome.error().text();
+}
+
 TEST_F(GatherBeginningTest, StoresATimelineFromWhereItBegan) {
   follow_ancestor();
   gather();

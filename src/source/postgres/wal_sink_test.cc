@@ -107,8 +107,9 @@ TEST_F(WalSinkTest, StoresInHasteWhileMoreWaits) {
   feed(*sink, 0, 4 * kSegment, 100'000, Lsn{5 * kSegment});  // the server has four segments, and no more
   EXPECT_TRUE(sink->drain(kPatience));
   const std::string stream = fmt::format("db.{}", TestWal::kSystemId);
-  EXPECT_EQ(quick.names(stream), (std::vector{wal_.segment_name(0), wal_.segment_name(1), wal_.segment_name(2)}));
-  EXPECT_EQ(store_.names(stream), std::vector{wal_.segment_name(3)}) << "nothing waits behind the last";
+  EXPECT_EQ(quick.record_names(stream),
+            (std::vector{wal_.segment_name(0), wal_.segment_name(1), wal_.segment_name(2)}));
+  EXPECT_EQ(store_.record_names(stream), std::vector{wal_.segment_name(3)}) << "nothing waits behind the last";
 }
 
 // What does not hold together with what came before is not stored, so it is not acknowledged.

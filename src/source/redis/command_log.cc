@@ -84,7 +84,7 @@ class StoredCommandLog final : public CommandLog {
   Result<void> load_other(const std::string& replid, const std::string& name);
   Result<Bytes> body_of(const std::string& replid, const std::string& name);
   Result<RecordHeader> header_of(const std::string& replid, const Piece& piece);
-  Result<void> put(const std::string& replid, const std::string& name, Bytes header, const Bytes& body);
+  Result<void> put(const std::string& replid, const std::string& name, ByteView header, ByteView body);
   Result<void> put_beside_others(const Record& record);
   Result<void> add_range(const std::string& replid, std::vector<LogRange>& ranges);
   Result<std::optional<Time>> ended_at(Position place);
@@ -433,10 +433,8 @@ Result<LogEnd> StoredCommandLog::find_position(const Position& from, Time time) 
 
 // ---- writing
 
-Result<void> StoredCommandLog::put(const std::string& replid, const std::string& name, Bytes header,
-                                   const Bytes& body) {
-  const repo::LogRecord record{name, std::move(header), Bytes::copy_of(body)};
-  TRY(store_.put(stream(replid), record));
+Result<void> StoredCommandLog::put(const std::string& replid, const std::string& name, ByteView header, ByteView body) {
+  TRY(store_.put(stream(replid), {name, header, body}));
   return {};
 }
 
