@@ -265,6 +265,15 @@ Result<void> Lease::ensure_held(Duration margin) {
 
 Result<void> Lease::freshen() {
   std::lock_guard lock(mutex_);
+  if (lost_ || released_) return lost_error();
+  const auto there = environment_.store.stat(info_.object);
+  if (!there.ok() && there.error().code() == ErrorCode::kNotFound) {
+    lost_ = true;  // a collection may have seen nobody since
+    return make_error(ErrorCode::kLeaseLost, "{}, the lease for \"{}\", was removed before the work ended",
+                      info_.object, info_.purpose)
+        .with_hint("nothing was committed; run it again");
+  }
+  if (!there.ok()) return there.error().clone();
   const Time now = TRY(environment_.store.server_time());
   if (info_.expires - options_.term + kCommitMargin > now) return {};
   return renew_locked();

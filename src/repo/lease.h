@@ -66,6 +66,7 @@ class Lease {
   Result<void> ensure_held(Duration margin = {});
   // Renews it unless it was within the last kCommitMargin: a committer calls it before the point
   // is created, as what is left of one that is killed tells no later instant (sweep_leases()).
+  // kLeaseLost also when somebody has removed its object.
   Result<void> freshen();
   // Creates the successor now. kLeaseLost when it came too late.
   Result<void> renew();

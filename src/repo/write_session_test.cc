@@ -353,10 +353,10 @@ TEST(WriteSession, DoesNotCommitWithoutItsLease) {
   for (const std::string& name : w.scratch.names("leases/")) ASSERT_TRUE(w.scratch.store->remove(name).ok());
   Point point = ScratchRepository::point();
   const auto committed = session->commit(point);
-  if (!committed.ok()) {
-    EXPECT_EQ(committed.error().code(), ErrorCode::kLeaseLost);
-    EXPECT_TRUE(w.scratch.names("points/").empty());
-  }
+  ASSERT_FALSE(committed.ok());
+  EXPECT_EQ(committed.error().code(), ErrorCode::kLeaseLost);
+  EXPECT_TRUE(committed.error().message().ends_with("was removed before the work ended")) << committed.error().text();
+  EXPECT_TRUE(w.scratch.names("points/").empty());
 }
 
 // Nobody renewed the lease meanwhile, and a collector may have taken what the session builds on.
