@@ -107,9 +107,9 @@ TEST_F(Windows, AHistoryThatNothingProvesLeftEndsTheOneBefore) {
 }
 
 TEST_F(Windows, ObjectivesSayWhatIsStoredBehindAGap) {
-  auto [archive, wal, start, stop] = with_a_commit();
   add("db").kind = "postgres";
   open_again();
+  auto [archive, wal, start, stop] = with_a_commit();
   commit(of_cluster(1, start, stop, ago(180)));
   EXPECT_EQ(notes("db"), Notes{});
   wal.filler(2 * TestWal::kSegmentBytes);
