@@ -19,8 +19,6 @@ constexpr size_t kBatch = 64;
 // How far behind the end of the stretch the first record of the last segment is looked for.
 constexpr uint64_t kLookBehind = 64u << 10;
 constexpr size_t kAtOnce = 64u << 10;  // of a segment in which one record is looked for
-// Whoever asks has just waited for the log to be stored.
-constexpr Duration kListedWithin = Duration::seconds(60);
 
 Error not_known(std::string why) { return make_error(ErrorCode::kUnsupported, "{}", why); }
 
@@ -136,7 +134,8 @@ class ChainReader {
 };
 
 Result<void> ChainReader::list_pieces() {
-  for (WalPiece& piece : TRY(archive_.pieces(kListedWithin))) {
+  // Whoever asks has just waited for the log to be stored.
+  for (WalPiece& piece : TRY(archive_.pieces(WalArchive::kListedLately))) {
     if (piece.timeline != stretch_.timeline || piece.to <= segment_start(stretch_.from, segment_bytes_)) continue;
     pieces_[segment_start(piece.from, segment_bytes_)].push_back(std::move(piece));
   }

@@ -18,8 +18,6 @@ namespace holdfast::postgres {
 
 namespace {
 
-// How long a listing of the log serves for finding parts that others stored.
-constexpr Duration kListingAge = Duration::seconds(60);
 constexpr Duration kRetirement = Duration::seconds(120);  // of parts whose segment is stored whole
 // A hole may be a segment that is being stored: later ones can be there before it.
 constexpr int kLooksAtHole = 10;
@@ -98,7 +96,7 @@ class Archive final : public WalArchive {
   };
 
   Result<void> put(const std::string& name, ByteView header, ByteView body, bool in_haste = false);
-  Result<void> put_over_damaged(const std::string& name, const Bytes& header, ByteView content);
+  Result<void> put_over_damaged(const std::string& name, ByteView header, ByteView content);
   Result<void> replace_damaged(const std::string& name, const Error& problem, ByteView header, ByteView content,
                                bool in_haste = false);
   Result<void> push_segment(const std::string& name, ByteView content, const PushOptions& options);
@@ -162,7 +160,7 @@ Result<void> Archive::put(const std::string& name, ByteView header, ByteView bod
 }
 
 // Of what a server gives again a damaged record would be in the way.
-Result<void> Archive::put_over_damaged(const std::string& name, const Bytes& header, ByteView content) {
+Result<void> Archive::put_over_damaged(const std::string& name, ByteView header, ByteView content) {
   auto stored = put(name, header, content);
   if (stored.ok() || stored.error().code() != ErrorCode::kDamaged) return stored;
   return replace_damaged(name, stored.error(), header, content);
@@ -270,7 +268,7 @@ Result<void> Archive::check_against_parts(const std::string& name, const OwnPart
             "two servers may be writing to one archive (a clone, or a machine that was rolled back): "
             "give each its own component");
   };
-  auto of_segment = TRY(names(kListingAge));
+  auto of_segment = TRY(names(kListedLately));
   std::erase_if(of_segment, [&](const std::string& other) { return !other.starts_with(name); });
   const WalInventory known = WalInventory::of(of_segment, identity_.segment_bytes);
   const auto timeline = known.timelines.find(address.timeline);

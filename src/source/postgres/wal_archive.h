@@ -72,6 +72,9 @@ class WalArchive {
   static Result<std::unique_ptr<WalArchive>> open(repo::LogStore& store, Clock& clock, const Identity& identity,
                                                   repo::LogStore* quick = nullptr);
   virtual ~WalArchive() = default;
+  // How old a listing of the log may be for who minds nothing that others have stored since. What
+  // was stored then is stored now: retention keeps all WAL from the newest point on.
+  static constexpr Duration kListedLately = Duration::seconds(60);
   virtual const Identity& identity() const = 0;
 
   // Stores a whole segment, .history or .backup file under its own name. A

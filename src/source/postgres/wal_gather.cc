@@ -9,8 +9,6 @@ namespace {
 
 constexpr Duration kArchiverStart = Duration::seconds(2);
 constexpr Duration kPollInterval = Duration::milliseconds(50);
-// What was stored then is stored now: retention keeps all WAL from the newest point on.
-constexpr Duration kListedWithin = Duration::seconds(60);
 
 // How far the archive reaches from `from` on.
 Result<Lsn> covered_until(WalArchive& archive, uint32_t timeline, Lsn from) {
@@ -102,14 +100,14 @@ Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherO
   for (Lsn start{options.from.value / size * size}; start < options.to; start.value += size) {
     if (world.progress.stop) return make_error(ErrorCode::kInterrupted, "the capture was stopped");
     const Lsn from{std::max(start.value, options.from.value)}, to{std::min(start.value + size, options.to.value)};
-    if (TRY(archive.gaps(options.timeline, from, to, kListedWithin)).empty()) continue;
+    if (TRY(archive.gaps(options.timeline, from, to, WalArchive::kListedLately)).empty()) continue;
     auto stored = store_segment(world, archive, options, start);
     if (!stored.ok() && stored.error().code() == ErrorCode::kMismatch) return std::move(stored).error();
     if (!stored.ok() && failure.empty()) failure = stored.error().text();
     beginning_compared =
         beginning_compared || (stored.ok() && from == options.from && is_complete(options, start, size));
   }
-  gaps = TRY(archive.gaps(options.timeline, options.from, options.to, kListedWithin));
+  gaps = TRY(archive.gaps(options.timeline, options.from, options.to, WalArchive::kListedLately));
   // What others have stored at the same time is not in that listing.
   if (!gaps.empty()) gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
   if (gaps.empty() && beginning_compared) return {};
