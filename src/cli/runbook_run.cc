@@ -84,6 +84,7 @@ Result<Json> created_payload(Context& context, const RunOptions& options, const 
                              const ResolvedScenario& resolved, const std::string& config) {
   Json left_out = Json::array();
   for (const auto& [step, reason] : TRY(reasons(options.skip, "--skip"))) left_out.push_back(step);
+  const auto passphrase = TRY(named_passphrase(context));
   Json created = {{"plan", plan.to_json()},
                   {"scenario", options.procedure},
                   {"drill", options.drill},
@@ -96,7 +97,7 @@ Result<Json> created_payload(Context& context, const RunOptions& options, const 
                   {"working_directory", absolute_path(options.workdir.empty() ? "." : options.workdir)},
                   {"config", config},
                   {"repository", named_repository(context)},
-                  {"passphrase", TRY(named_passphrase(context))},
+                  {"passphrase", passphrase},
                   {"who", engine::who_is_there()},
                   {"version", kVersion}};
   if (!options.began.empty()) created["began_us"] = TRY(beginning_of(options.began)).ns / 1000;

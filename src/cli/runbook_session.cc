@@ -60,8 +60,10 @@ Result<Settled> settle(Context& context, engine::RunState& state) {
   settings.sql = TRY(sql_targets(context, state.plan));
   settings.config = context.options().overrides.config.value_or("");
   settings.repository = context.options().overrides.repository.value_or("");
-  if (const auto& passphrase = context.options().overrides.passphrase)
-    settings.secrets.push_back({"HOLDFAST_PASSPHRASE", TRY_CONTEXT(resolve_secret(*passphrase), "--passphrase")});
+  if (const auto& reference = context.options().overrides.passphrase) {
+    Secret passphrase = TRY_CONTEXT(resolve_secret(*reference), "--passphrase");
+    settings.secrets.push_back({"HOLDFAST_PASSPHRASE", std::move(passphrase)});
+  }
   std::vector<engine::NamedSecret> all;
   for (const auto& secret : settings.secrets) all.push_back({secret.name, secret.value.clone()});
   for (const auto& secret : settings.inherited) all.push_back({secret.name, secret.value.clone()});

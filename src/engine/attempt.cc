@@ -109,7 +109,8 @@ Result<AttemptOrder> AttemptOrder::decode(std::string_view text) {
   }
   for (uint64_t left = TRY(reader.varint_at_most(kMaxWords, "secrets")); left > 0; left--) {
     std::string name(TRY(reader.string()));
-    order.secrets.push_back({std::move(name), Secret(Bytes::copy_of(TRY(reader.bytes())))});
+    const ByteView value = TRY(reader.bytes());
+    order.secrets.push_back({std::move(name), Secret(Bytes::copy_of(value))});
   }
   order.working_directory = TRY(reader.string());
   order.file_mask = static_cast<mode_t>(TRY(reader.varint_at_most(0777, "umask")));

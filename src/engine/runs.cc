@@ -65,14 +65,13 @@ Result<OpenRun> create_run(const std::string& runs, const Json& created, std::st
   const std::string directory = join_path(runs, id);
   TRY(fs.rename_exclusive(aside, directory));
   TRY(fs.sync_directory(runs));
-  return OpenRun{directory, std::move(lock), TRY(Journal::open(journal_path(directory))), {}};
+  auto journal = TRY(Journal::open(journal_path(directory)));
+  return OpenRun{directory, std::move(lock), std::move(journal), {}};
 }
 
 Result<OpenRun> open_run(const std::string& directory, const std::string& who) {
-  OpenRun run{directory,
-              TRY_CONTEXT(RunLock::take(join_path(directory, "lock"), who), "run {}", base_name(directory)),
-              nullptr,
-              {}};
+  auto lock = TRY_CONTEXT(RunLock::take(join_path(directory, "lock"), who), "run {}", base_name(directory));
+  OpenRun run{directory, std::move(lock), nullptr, {}};
   run.journal = TRY(Journal::open(journal_path(directory)));
   run.lost = TRY(find_lost_attempts(directory, TRY(fold(run.journal->events())), run.journal->events()));
   return run;

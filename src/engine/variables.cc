@@ -168,7 +168,8 @@ void take_document_values(Variables& variables, const runbook::Plan& plan) {
 Result<std::vector<NamedSecret>> resolve_secrets(const Variables& variables) {
   std::vector<NamedSecret> secrets;
   for (const auto& [name, reference] : variables.secret) {
-    secrets.push_back({name, TRY_CONTEXT(resolve_secret(reference), "variable {}", name)});
+    Secret value = TRY_CONTEXT(resolve_secret(reference), "variable {}", name);
+    secrets.push_back({name, std::move(value)});
     if (secrets.back().value.empty()) return make_error(ErrorCode::kUsage, "variable {}: {} is empty", name, reference);
   }
   return secrets;

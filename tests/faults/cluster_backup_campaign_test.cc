@@ -52,7 +52,8 @@ class Backup {
  public:
   // With `incremental` the repository has a point of the cluster already, and the cluster has changed.
   static Result<std::unique_ptr<Backup>> create(bool incremental) {
-    std::unique_ptr<Backup> made(new Backup(TRY(servers::ScratchDirectory::create())));
+    auto scratch = TRY(servers::ScratchDirectory::create());
+    std::unique_ptr<Backup> made(new Backup(std::move(scratch)));
     TRY(made->make(incremental));
     return made;
   }

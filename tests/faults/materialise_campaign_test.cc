@@ -83,7 +83,8 @@ class Restore {
  public:
   // Below `over` lies an older life of the cluster, or nothing.
   static Result<std::unique_ptr<Restore>> create(bool over) {
-    std::unique_ptr<Restore> made(new Restore(TRY(servers::ScratchDirectory::create()), over));
+    auto scratch = TRY(servers::ScratchDirectory::create());
+    std::unique_ptr<Restore> made(new Restore(std::move(scratch), over));
     TRY(made->make_cluster());
     return made;
   }

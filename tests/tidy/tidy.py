@@ -125,6 +125,17 @@ def check_sleeps():
     return problems
 
 
+def check_try_in_new():
+    """`new X(TRY(...))` has allocated before TRY returns the error, and nobody frees it."""
+    pattern = re.compile(r"\bnew\s+[\w:]+(<[^;()]*>)?\s*[({][^;]*?\bTRY(_CONTEXT)?\(")
+    problems = []
+    for path in code_files():
+        text = blank_literals(path.read_text())
+        for found in pattern.finditer(text):
+            problems.append(f"{at(path, text.count(chr(10), 0, found.start()) + 1)}: TRY within new; try before it")
+    return problems
+
+
 def check_todos():
     """Work that is left is an issue with a number, or it is done."""
     pattern = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b(?!\(#\d+\))")

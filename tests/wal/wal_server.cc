@@ -22,7 +22,8 @@ void copy(const std::string& from, const std::string& to) {
 
 Result<std::unique_ptr<WalServer>> WalServer::create(int major, int wal_segment_mib,
                                                      const std::map<std::string, std::string>& settings) {
-  std::unique_ptr<WalServer> made(new WalServer(TRY(servers::ScratchDirectory::create())));
+  auto scratch = TRY(servers::ScratchDirectory::create());
+  std::unique_ptr<WalServer> made(new WalServer(std::move(scratch)));
   servers::PostgresOptions options;
   options.major = major;
   options.wal_segment_mib = wal_segment_mib;

@@ -247,7 +247,9 @@ Result<Places> look_first(FileSystem& fs, repo::Repository& repository, const Ca
                           const repo::Snapshot* previous) {
   if (options.paths.empty())
     return make_error(ErrorCode::kConfig, "no paths to capture").with_hint("name them in 'paths'");
-  Places places{TRY(ExcludePatterns::create(options.excludes)), TRY(resolve_roots(options.paths))};
+  auto excludes = TRY(ExcludePatterns::create(options.excludes));
+  auto roots = TRY(resolve_roots(options.paths));
+  Places places{std::move(excludes), std::move(roots)};
   TRY(check_apart(fs, places.roots, options.repository));
   if (previous && !options.allow_empty)
     TRY(check_nothing_is_bare(fs, places.roots, places.excludes, options, repository, *previous));

@@ -96,7 +96,8 @@ class Extraction {
   }
 
   Result<DumpProgram> program() const {
-    return DumpProgram{programs_, world_.threads, TRY(left()), &world_.progress.stop};
+    const Duration deadline = TRY(left());
+    return DumpProgram{programs_, world_.threads, deadline, &world_.progress.stop};
   }
 
   // ---- 2. the live server

@@ -108,7 +108,8 @@ class TablePlacer {
       const std::string away = TRY(free_name(part.schema, part.name, ending_));
       TRY(change(part.kind, {part.schema, part.name}, " rename to ", away));
     }
-    const TableName kept{old.schema, TRY(free_name(old.schema, old.name, ending_))};
+    const std::string free = TRY(free_name(old.schema, old.name, ending_));
+    const TableName kept{old.schema, free};
     TRY(tell_references(name, kept));
     kept_numbers_ += (kept_numbers_.empty() ? "" : ",") + TRY(session_.value("select $1::regclass::oid", {name}));
     TRY(change("table", old, " rename to ", kept.name));

@@ -60,10 +60,10 @@ Result<std::unique_ptr<ReplicationSession>> ReplicationSession::connect(const Co
   options.application_name = application_name;
   options.deadline = Duration::seconds(60);
   options.stop = &stop;
-  std::unique_ptr<ReplicationSession> session(
-      new ReplicationSession(TRY(ServerSession::connect(connection, options)), identity.system_id));
-  TRY(session->identify());
-  return session;
+  auto session = TRY(ServerSession::connect(connection, options));
+  std::unique_ptr<ReplicationSession> made(new ReplicationSession(std::move(session), identity.system_id));
+  TRY(made->identify());
+  return made;
 }
 
 Result<void> ReplicationSession::identify() {

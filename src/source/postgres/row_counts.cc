@@ -51,7 +51,8 @@ Result<json> count_database(const Connection& connection, const std::string& dat
     } else {
       bytes_left -= size;
       const std::string name = TRY(session->quote_identifier(schema)) + "." + TRY(session->quote_identifier(table));
-      item = {{"rows", to_number(TRY(session->value("select count(*) from " + name)))}, {"exact", true}};
+      const int64_t rows = to_number(TRY(session->value("select count(*) from " + name)));
+      item = {{"rows", rows}, {"exact", true}};
     }
     item["definition"] = tables.at(i, 4);
   }

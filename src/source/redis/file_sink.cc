@@ -34,7 +34,8 @@ Result<void> FileSink::finish() {
 
 Result<std::unique_ptr<FileSource>> FileSource::open(FileSystem& fs, const std::string& path) {
   OpenOptions options;
-  return std::unique_ptr<FileSource>(new FileSource(TRY(fs.open(path, options))));
+  auto file = TRY(fs.open(path, options));
+  return std::unique_ptr<FileSource>(new FileSource(std::move(file)));
 }
 
 Result<size_t> FileSource::read(MutableByteView out) {

@@ -90,7 +90,8 @@ Result<std::unique_ptr<ReplicationSession>> ReplicationSession::connect(const Co
                                                                         const std::atomic<bool>* stop) {
   SessionOptions options;
   options.stop = stop;
-  std::unique_ptr<ReplicationSession> made(new ReplicationSession(TRY(ServerSession::connect(connection, options))));
+  auto session = TRY(ServerSession::connect(connection, options));
+  std::unique_ptr<ReplicationSession> made(new ReplicationSession(std::move(session)));
   const Reply info = TRY(made->session_->command({"INFO"}));
   made->facts_ = TRY_CONTEXT(parse_info(info.text), "at {}", connection.text());
   // Who logs in as a user of its own is one; a right to ask for others is wanted of nobody.
