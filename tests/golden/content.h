@@ -15,6 +15,7 @@ namespace holdfast::golden {
 inline constexpr std::string_view kFirstPassphrase = "golden one";
 inline constexpr std::string_view kSecondPassphrase = "golden two";
 inline constexpr int64_t kTimeSeconds = 1'750'000'000;
+inline constexpr std::string_view kHoldReason = "audit \xc3\xbc";
 
 // `size` bytes that depend on `seed` and compress somewhat.
 inline Bytes content(uint32_t seed, size_t size) {

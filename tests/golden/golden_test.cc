@@ -8,8 +8,12 @@
 #include "content.h"
 #include "repo/access.h"
 #include "repo/check.h"
+#include "repo/collect.h"
+#include "repo/damaged_packs.h"
+#include "repo/hold.h"
 #include "repo/keyring.h"
 #include "repo/log_store.h"
+#include "repo/tombstone.h"
 #include "store/local_store.h"
 
 namespace holdfast::golden {
@@ -94,7 +98,42 @@ TEST_P(GoldenTest, ListsItsKeys) {
               }).ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryVersion, GoldenTest, testing::Values("v1"),
+// Holds, verifications, and a tombstone of a pack that is noted as damaged: in the second.
+struct GoldenMarks : GoldenTest {};
+
+TEST_P(GoldenMarks, GivesBackWhatIsNotedOfPointsAndPacks) {
+  const auto repository = repo::open_repository(environment, Secret::from_text(kFirstPassphrase)).value();
+  const auto points = repository->points().value();
+  ASSERT_EQ(points.size(), 2u);
+  const auto holds = repo::all_holds(*repository).value();
+  ASSERT_EQ(holds.size(), 1u);
+  EXPECT_EQ(holds[0].point, points[0].id);
+  EXPECT_EQ(holds[0].reason, kHoldReason);
+  EXPECT_EQ(holds[0].time, Time::from_unix_seconds(kTimeSeconds));
+  EXPECT_EQ(repo::verified_points(*repository).value(), std::vector{points[1].id});
+  const auto tombstones = repo::load_tombstones(*store).value();
+  ASSERT_EQ(tombstones.size(), 1u);
+  EXPECT_FALSE(tombstones[0].damaged);
+  EXPECT_TRUE(tombstones[0].settled.has_value());
+  EXPECT_FALSE(tombstones[0].packs.empty());
+  EXPECT_EQ(repo::tombstoned_packs(*store).value(), tombstones[0].packs);
+  const auto noted = repo::noted_damaged_packs(*store).value();
+  EXPECT_EQ(noted, std::set{*tombstones[0].packs.begin()});
+  for (const auto& pack : tombstones[0].packs) EXPECT_TRUE(store->stat(repo::pack_name(pack)).ok());
+}
+
+TEST_P(GoldenMarks, HoldNoDamage) {
+  const auto repository = repo::open_repository(environment, Secret::from_text(kFirstPassphrase)).value();
+  Progress progress;
+  const auto report = repo::check(*repository, {.read_data_percent = 100}, progress);
+  ASSERT_TRUE(report.ok()) << report.error().text();
+  for (const repo::Damage& damage : report->damage) ADD_FAILURE() << damage.object << ": " << damage.problem;
+  EXPECT_GT(report->garbage_packs, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryVersion, GoldenMarks, testing::Values("v1_marks"),
+                         [](const auto& version) { return version.param; });
+INSTANTIATE_TEST_SUITE_P(EveryVersion, GoldenTest, testing::Values("v1", "v1_marks"),
                          [](const auto& version) { return version.param; });
 
 }  // namespace

@@ -1,13 +1,19 @@
 // Writes a golden repository: make_golden DIRECTORY. Run once for each version of the
-// format; what it wrote is kept for ever. Seeded, so that a run can be repeated.
+// format; what it wrote is kept for ever. Seeded, so that a run can be repeated, up to the
+// store's times. v1 was written before it made marks.
 
 #include <cstdio>
 
 #include "base/filesystem.h"
 #include "base/random.h"
 #include "content.h"
+#include "repo/check.h"
+#include "repo/collect.h"
+#include "repo/damaged_packs.h"
+#include "repo/hold.h"
 #include "repo/keyring.h"
 #include "repo/log_store.h"
+#include "repo/tombstone.h"
 #include "store/local_store.h"
 
 namespace holdfast::golden {
@@ -61,7 +67,7 @@ Result<repo::BlockId> put_tree(repo::WriteSession& session, int round) {
   return tree.finish();
 }
 
-Result<void> commit_round(repo::Repository& repository, int round) {
+Result<repo::PointId> commit_round(repo::Repository& repository, int round) {
   const auto session = TRY(repo::WriteSession::begin(repository, {}));
   repo::Snapshot snapshot;
   snapshot.component = "data";
@@ -74,10 +80,26 @@ Result<void> commit_round(repo::Repository& repository, int round) {
   point.host = "host";
   point.version = "0.1.0";
   point.snapshots.push_back(std::move(snapshot));
-  TRY(session->commit(point));
+  const repo::PointId id = TRY(session->commit(point));
   const auto logs = repo::open_log_store(repository);
   TRY(logs->put("db", {fmt::format("{:08d}", round), Bytes::copy_of(as_bytes("header")),
                        content(100u + static_cast<uint32_t>(round), 5000)}));
+  return id;
+}
+
+// What is noted of the points and packs: a pack that is about to go is noted as damaged.
+Result<void> make_marks(repo::Repository& repository, FixedClock& clock, const repo::PointId& held,
+                        const repo::PointId& verified) {
+  const Time now = clock.now();
+  TRY(repo::place_hold(repository, held, std::string(kHoldReason), now));
+  TRY(repo::record_verified(repository, verified, now));
+  repo::Environment& environment = repository.environment();
+  TRY(repository.remove_point(TRY(commit_round(repository, 2))));
+  Progress progress;
+  TRY(repo::check(repository, {.read_data_percent = 40}, progress));
+  TRY(repo::collect(repository, {.repack_below = 0}, progress));
+  for (const repo::Tombstone& tombstone : TRY(repo::load_tombstones(environment.store)))
+    TRY(repo::note_damaged_pack(environment, *tombstone.packs.begin()));
   return {};
 }
 
@@ -88,10 +110,10 @@ Result<void> make(const std::string& directory) {
   const auto repository =
       TRY(repo::init_repository({*store, clock, *random}, Secret::from_text(kFirstPassphrase), {8192, 1}));
   TRY(repo::add_key(*repository, Secret::from_text(kSecondPassphrase), "second"));
-  TRY(commit_round(*repository, 0));
+  const repo::PointId first = TRY(commit_round(*repository, 0));
   Progress progress;
   TRY(repo::rotate_epoch(*repository, false, progress));
-  return commit_round(*repository, 1);
+  return make_marks(*repository, clock, first, TRY(commit_round(*repository, 1)));
 }
 
 }  // namespace
