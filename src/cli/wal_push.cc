@@ -37,7 +37,8 @@ Result<postgres::ClusterIdentity> identify(FileSystem& fs, const std::string& pa
       .with_hint("archive_command runs in the data directory: there 'wal push %p' is enough");
 }
 
-Result<void> store(Context& context, const PushOptions& options) {
+// The document of what was stored. It is told where no deadline runs, which reads it, too.
+Result<Json> store(Context& context, const PushOptions& options) {
   FileSystem& fs = real_file_system();
   const std::string name = base_name(options.path);
   const Bytes content = TRY(read_file(fs, options.path, 2 * kGiB));
@@ -46,15 +47,21 @@ Result<void> store(Context& context, const PushOptions& options) {
   const auto* component = TRY(wal_component(workspace->stack(), options.component));
   auto archive = TRY(recovery::open_archive(*workspace, component->name, cluster.system_id, cluster.segment_bytes));
   TRY(archive->push(name, content.view()));
-  context.set_document("wal-push", {{"component", component->name}, {"name", name}, {"bytes", content.size()}});
-  context.say("stored {}", name);
-  return {};
+  return Json{{"component", component->name}, {"name", name}, {"bytes", content.size()}};
 }
 
 Result<void> run(Program& program, Context& context, const PushOptions& options) {
   Duration limit = kUsualLimit;
   if (options.limit) limit = TRY_CONTEXT(parse_duration(*options.limit), "--timeout");
-  return program.within(limit, "storing " + base_name(options.path), [&] { return store(context, options); });
+  const std::string name = base_name(options.path);
+  Json stored;
+  TRY(program.within(limit, "storing " + name, [&]() -> Result<void> {
+    stored = TRY(store(context, options));
+    return {};
+  }));
+  context.set_document("wal-push", std::move(stored));
+  context.say("stored {}", name);
+  return {};
 }
 
 }  // namespace
