@@ -285,7 +285,7 @@ TEST_P(CollectCommit, no_order_of_the_two_loses_a_block) {
   // Where there is a pause not all: others for each step of the backup.
   size_t stride = circumstances.paused_turn == 0 ? 1 : circumstances.points_are_seen_late ? 7 : 3;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  stride = 7;  // what a sanitizer can see is the same in most orders, and takes it much longer
+  stride = 31;  // what a sanitizer can see is the same in most orders, and takes it much longer
 #endif
   for (size_t backup = 0; backup <= alone.backup_steps && !HasFailure(); backup++) {
     for (size_t collector = backup % stride; collector <= alone.collector_steps && !HasFailure(); collector += stride) {
