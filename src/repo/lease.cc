@@ -246,6 +246,11 @@ Result<void> Lease::create_next(Time expires) {
 
 Error Lease::lost_error() {
   lost_ = true;
+  if (!removed_.empty()) {
+    return make_error(ErrorCode::kLeaseLost, "{}, the lease for \"{}\", was removed before the work ended", removed_,
+                      info_.purpose)
+        .with_hint("nothing was committed; run it again");
+  }
   return make_error(ErrorCode::kLeaseLost, "the lease for \"{}\" ended at {}, before the work did", info_.purpose,
                     format_rfc3339(info_.expires))
       .with_hint("nothing was committed; run it again");
@@ -263,17 +268,20 @@ Result<void> Lease::ensure_held(Duration margin) {
   return {};
 }
 
+// A collection may have seen nobody since it went. A store that is mounted elsewhere may be seen
+// as it was about a minute ago.
+Result<void> Lease::ensure_there(const std::string& object) {
+  const auto there = environment_.store.stat(object);
+  if (there.ok()) return {};
+  if (there.error().code() != ErrorCode::kNotFound) return there.error().clone();
+  removed_ = object;
+  return lost_error();
+}
+
 Result<void> Lease::freshen() {
   std::lock_guard lock(mutex_);
   if (lost_ || released_) return lost_error();
-  const auto there = environment_.store.stat(info_.object);
-  if (!there.ok() && there.error().code() == ErrorCode::kNotFound) {
-    lost_ = true;  // a collection may have seen nobody since
-    return make_error(ErrorCode::kLeaseLost, "{}, the lease for \"{}\", was removed before the work ended",
-                      info_.object, info_.purpose)
-        .with_hint("nothing was committed; run it again");
-  }
-  if (!there.ok()) return there.error().clone();
+  TRY(ensure_there(info_.object));
   const Time now = TRY(environment_.store.server_time());
   if (info_.expires - options_.term + kCommitMargin > now) return {};
   return renew_locked();
@@ -284,7 +292,7 @@ Result<void> Lease::renew() {
   return renew_locked();
 }
 
-// The successor must be there for all to see before the predecessor ends, or a
+// The successor must be there for all to see before the predecessor ends or is removed, or a
 // collector may have looked in between and seen nobody.
 Result<void> Lease::renew_locked() {
   if (lost_ || released_) return lost_error();
@@ -294,6 +302,7 @@ Result<void> Lease::renew_locked() {
   TRY(create_next(before + options_.term));
   // Until it is known that it came in time the old end counts: a store that hung may have let that pass.
   LeaseInfo next = std::exchange(info_, held);
+  TRY(ensure_there(held.object));
   if (TRY(environment_.store.server_time()) >= held.expires) return lost_error();
   info_ = std::move(next);
   while (objects_.size() > 2) {

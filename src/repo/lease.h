@@ -68,7 +68,7 @@ class Lease {
   // is created, as what is left of one that is killed tells no later instant (sweep_leases()).
   // kLeaseLost also when somebody has removed its object.
   Result<void> freshen();
-  // Creates the successor now. kLeaseLost when it came too late.
+  // Creates the successor now. kLeaseLost when it came too late, or somebody has removed the object.
   Result<void> renew();
   // Removes the lease's objects. Later calls do nothing.
   Result<void> release();
@@ -85,6 +85,7 @@ class Lease {
   Lease(Environment& environment, const LeaseOptions& options);
   Result<void> create_next(Time expires);
   Result<void> renew_locked();
+  Result<void> ensure_there(const std::string& object);
   Result<void> ensure_alone();
   void stop_renewing();
   Result<void> remove_objects();
@@ -99,6 +100,7 @@ class Lease {
   std::vector<std::string> doubtful_;  // create() failed, so nobody knows
   uint32_t next_sequence_ = 0;
   bool lost_ = false;
+  std::string removed_;  // the object that somebody has removed
   bool released_ = false;
   std::condition_variable_any stopping_;
   std::jthread renewer_;

@@ -117,6 +117,20 @@ TEST_F(LeaseTest, is_lost_for_good_once_it_ended) {
   EXPECT_EQ(lease->ensure_held().error().code(), ErrorCode::kLeaseLost);
 }
 
+TEST_F(LeaseTest, that_was_removed_is_not_renewed) {
+  auto lease = take(LeaseKind::kWriter, "backup");
+  const std::string name = objects("leases/")[0];
+  ASSERT_TRUE(store_->remove(name).ok());
+  const std::string lost = name + ", the lease for \"backup\", was removed before the work ended";
+  const auto renewed = lease->renew();
+  EXPECT_EQ(renewed.error().code(), ErrorCode::kLeaseLost);
+  EXPECT_EQ(renewed.error().message(), lost);
+  EXPECT_EQ(lease->ensure_held().error().message(), lost);
+  EXPECT_EQ(lease->freshen().error().message(), lost);
+  EXPECT_TRUE(lease->release().ok());
+  EXPECT_TRUE(objects("leases/").empty());
+}
+
 TEST_F(LeaseTest, a_margin_renews_it_first) {
   auto lease = take(LeaseKind::kWriter);
   clock_.advance(Duration::seconds(3590));

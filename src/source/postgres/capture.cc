@@ -357,7 +357,7 @@ Result<void> Capture::by_files() {
   DirectorySource files(world_, directory_, version_directory, options);
   CapturePipeline pipeline(world_, session_, rules(backup->start_lsn()), entries_, changes_ ? &*changes_ : nullptr);
   TRY(pipeline.run([&] { return files.next(); }));
-  session_.store_ahead();  // while the backup ends and its WAL is gathered
+  session_.store_ahead();  // while the backup ends and its WAL is gathered; a few KB of data follow
   TRY(capture_control_file());
   TRY(count(backup->session()));
   const BackupEnd end = TRY(backup->stop());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <memory>
 
 namespace holdfast::postgres {
 namespace {
@@ -21,6 +22,28 @@ struct Interval {
 bool overlaps(const std::vector<Interval>& taken, uint64_t from, uint64_t to) {
   return std::any_of(taken.begin(), taken.end(), [&](const Interval& i) { return from < i.to && i.from < to; });
 }
+
+// Blocks whose pages lie apart, with those of many others between: each is read once, and held from
+// its first use to its last, whatever else the repository's cache has to serve meanwhile.
+class HeldBlocks {
+ public:
+  explicit HeldBlocks(repo::Repository& repository) : repository_(repository) {}
+  // Once for each use that follows.
+  void announce(const repo::BlockId& id) { held_[id].uses++; }
+  Result<std::shared_ptr<const Bytes>> use(const repo::BlockId& id) {
+    Held& held = held_[id];
+    if (!held.block) held.block = TRY(repository_.read_block(id));
+    return --held.uses == 0 ? std::move(held.block) : held.block;
+  }
+
+ private:
+  struct Held {
+    size_t uses = 0;
+    std::shared_ptr<const Bytes> block;
+  };
+  repo::Repository& repository_;
+  std::map<repo::BlockId, Held> held_;
+};
 
 }  // namespace
 
@@ -45,13 +68,22 @@ Result<void> RegionReader::read(const std::vector<repo::Extent>& extents, Mutabl
     taken.push_back({placement.at, placement.at + size});
     direct[placement] = true;
   }
+  const auto is_there = [&](const repo::Extent& extent) {
+    return extent.block_offset <= at && direct.contains({*extent.block, at - extent.block_offset});
+  };
+  HeldBlocks held(repository_);
+  at = 0;
+  for (const repo::Extent& extent : extents) {
+    if (extent.block && !is_there(extent)) held.announce(*extent.block);
+    at += extent.length_bytes;
+  }
   at = 0;
   for (const repo::Extent& extent : extents) {
     const MutableByteView part = out.subspan(at, extent.length_bytes);
     if (!extent.block) {
       if (!part.empty()) std::memset(part.data(), 0, part.size());
-    } else if (extent.block_offset > at || !direct.contains({*extent.block, at - extent.block_offset})) {
-      const auto block = TRY(repository_.read_block(*extent.block));
+    } else if (!is_there(extent)) {
+      const auto block = TRY(held.use(*extent.block));
       if (extent.block_offset + extent.length_bytes > block->size()) {
         return make_error(ErrorCode::kInvalidData, "an extent reaches past the end of block {}", extent.block->hex());
       }

@@ -73,7 +73,7 @@ class WalArchive {
                                                   repo::LogStore* quick = nullptr);
   virtual ~WalArchive() = default;
   // How old a listing of the log may be for who minds nothing that others have stored since. What
-  // was stored then is stored now: retention keeps all WAL from the newest point on.
+  // was stored then is stored now, while a writer's lease that was taken before retention looked lives.
   static constexpr Duration kListedLately = Duration::seconds(60);
   virtual const Identity& identity() const = 0;
 

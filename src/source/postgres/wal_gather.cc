@@ -107,9 +107,8 @@ Result<void> gather_wal(source::World& world, WalArchive& archive, const GatherO
     beginning_compared =
         beginning_compared || (stored.ok() && from == options.from && is_complete(options, start, size));
   }
-  gaps = TRY(archive.gaps(options.timeline, options.from, options.to, WalArchive::kListedLately));
-  // What others have stored at the same time is not in that listing.
-  if (!gaps.empty()) gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
+  // The copy rests on what is there now: others store, and retention may go by an older state.
+  gaps = TRY(archive.gaps(options.timeline, options.from, options.to));
   if (gaps.empty() && beginning_compared) return {};
   if (gaps.empty()) return check_beginning(world, archive, options);
   return make_error(ErrorCode::kIncomplete, "WAL that the copy needs is not in the repository: {}{}{}", gaps.front(),
@@ -141,6 +140,7 @@ Result<bool> gather_beginning(source::World& world, WalArchive& archive, const G
 }
 
 Result<void> gather_between(source::World& world, WalArchive& archive, const GatherOptions& options) {
+  TRY(archive.gaps(options.timeline, options.from, options.to));  // lists parts that others have stored since
   const uint64_t size = archive.identity().segment_bytes;
   for (Lsn start = segment_start(options.from, size); start < segment_start(options.to, size); start.value += size)
     TRY(store_segment(world, archive, options, start));
