@@ -7,7 +7,6 @@
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 
-#include <atomic>
 #include <cstdlib>
 #include <thread>
 
@@ -327,9 +326,9 @@ TEST_F(CaptureTest, AHoleCostsNothingHoweverLargeItIs) {
   EXPECT_EQ(data_ranges(*restored_file.value(), {0, kSize}, true), islands);
   EXPECT_TRUE(differences(first, target).empty());
   // As one that changes while it is read, so that it is read as a whole.
-  std::atomic<bool> meddled = false;  // pieces of it are read by several threads
+  bool meddled = false;
   fs.before_read = [&](const std::string& path, uint64_t) {
-    if (path != source + "/sparse" || meddled.exchange(true)) return;
+    if (path != source + "/sparse" || std::exchange(meddled, true)) return;
     set_times(path, 1'000'000'000);
   };
   auto wanted = options();

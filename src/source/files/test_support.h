@@ -56,7 +56,7 @@ class TestClock : public Clock {
 
 // Passes everything on but syncing, which would wait for the whole machine and is
 // only counted among the `events` (names of calls, in order); and calls `before_read(path, offset)` before each read
-// and `on_open(path)` before each open: there a test can interfere.
+// (one after the other, whichever thread reads) and `on_open(path)` before each open: there a test can interfere.
 class MeddlingFileSystem : public FileSystem {
  public:
   explicit MeddlingFileSystem(FileSystem& real) : real_(real) {}
@@ -142,6 +142,7 @@ class MeddlingFileSystem : public FileSystem {
 
  private:
   mutable std::mutex mutex_;
+  std::mutex before_read_mutex_;
   std::vector<std::string> events_, synced_;
 
   class MeddlingFile : public File {
@@ -149,7 +150,10 @@ class MeddlingFileSystem : public FileSystem {
     MeddlingFile(MeddlingFileSystem& owner, std::unique_ptr<File> file, std::string path)
         : owner_(owner), file_(std::move(file)), path_(std::move(path)) {}
     Result<size_t> read_at(uint64_t offset, MutableByteView out) override {
-      if (owner_.before_read) owner_.before_read(path_, offset);
+      if (owner_.before_read) {
+        const std::lock_guard lock(owner_.before_read_mutex_);
+        owner_.before_read(path_, offset);
+      }
       if (owner_.read_error) {
         if (auto error = owner_.read_error(path_)) return std::move(*error);
       }
