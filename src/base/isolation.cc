@@ -39,6 +39,7 @@ namespace holdfast {
 namespace {
 
 constexpr Duration kPollInterval = Duration::milliseconds(20);
+constexpr Duration kPatienceWithQuit = Duration::seconds(5);
 
 constexpr std::array kSystemDirectories = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"};
 constexpr std::array kDevices = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
@@ -375,8 +376,18 @@ Result<std::unique_ptr<IsolatedProcess>> IsolatedProcess::start(FileSystem& fs, 
 
 IsolatedProcess::~IsolatedProcess() {
   if (!running()) return;
+  // A PostgreSQL that is killed leaves its shared memory to the machine, unless that goes with a namespace.
+  if (level_ == IsolationLevel::kSealed) {
+    kill_and_reap();
+    return;
+  }
+  ignore(end(SIGQUIT, kPatienceWithQuit, system_clock()), "it is killed when it does not quit");
+}
+
+void IsolatedProcess::kill_and_reap() {
   ::kill(pid_, SIGKILL);
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+  ended_ = true;
 }
 
 bool IsolatedProcess::running() {
@@ -389,9 +400,7 @@ Result<void> IsolatedProcess::end(int signal, Duration deadline, Clock& clock) {
   if (running()) ::kill(pid_, signal);
   while (running()) {
     if (clock.monotonic() > until) {
-      ::kill(pid_, SIGKILL);
-      while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
-      ended_ = true;
+      kill_and_reap();
       return make_error(ErrorCode::kTimeout, "process {} did not end within {}", pid_, format_duration(deadline));
     }
     clock.sleep(kPollInterval);

@@ -42,7 +42,8 @@ class IsolatedProcess {
  public:
   // Errors are those of the program's own start; a level that the system denies is none.
   static Result<std::unique_ptr<IsolatedProcess>> start(FileSystem& fs, const IsolationOptions& options);
-  // Kills it, and in a sealed one all that it started.
+  // Kills it, and in a sealed one all that it started. Otherwise asks it by SIGQUIT first,
+  // for up to 5 seconds.
   ~IsolatedProcess();
   IsolatedProcess(const IsolatedProcess&) = delete;
   IsolatedProcess& operator=(const IsolatedProcess&) = delete;
@@ -58,6 +59,7 @@ class IsolatedProcess {
 
  private:
   IsolatedProcess(pid_t pid, IsolationLevel level, std::string why) : pid_(pid), level_(level), why_not_more_(why) {}
+  void kill_and_reap();
 
   pid_t pid_;
   IsolationLevel level_;

@@ -101,6 +101,14 @@ TEST_F(IsolationTest, IsToldToEndAndKilledWhenItDoesNot) {
   EXPECT_FALSE((*started)->running());
 }
 
+TEST_F(IsolationTest, IsAskedToQuitBeforeItIsThrownAway) {
+  auto started = start("trap 'echo quit; exit' QUIT; echo ready; while :; do sleep 0.01; done", IsolationLevel::kNone);
+  ASSERT_TRUE(started.ok()) << started.error().text();
+  while (log() != "ready\n") system_clock().sleep(Duration::milliseconds(5));
+  started->reset();
+  EXPECT_EQ(log(), "ready\nquit\n");
+}
+
 TEST_F(IsolationTest, AProgramThatIsNotThereIsAnError) {
   IsolationOptions options;
   options.argv = {"/nowhere/program"};

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/log.h"
 #include "base/workers.h"
@@ -20,6 +21,7 @@ namespace {
 constexpr std::string_view kLockSuffix = ".lock";
 constexpr const char* kDirectoryPrefix = "holdfast-drill-";
 constexpr uint64_t kMaxMarkerBytes = 1 << 20;
+constexpr Duration kPatience = Duration::seconds(5);  // with SIGQUIT
 constexpr Duration kDeathDeadline = Duration::seconds(30);
 constexpr Duration kPollInterval = Duration::milliseconds(10);
 
@@ -48,15 +50,19 @@ class Lock {
 };
 
 // A number without a mark proves nothing, and those up to 1 are no server's: kill(2) takes
-// 0 and less for all processes that it may reach.
+// 0 and less for all processes that it may reach. A PostgreSQL that is killed before it has
+// quit leaves its shared memory to the machine.
 Result<void> end_process(Clock& clock, pid_t process, const std::string& mark) {
   if (process <= 1 || mark.empty()) return {};
-  const Duration until = clock.monotonic() + kDeathDeadline;
+  const Duration began = clock.monotonic();
+  bool asked = false;
   while (!repo::is_proven_dead(process, mark)) {
     // Another boot or PID namespace: it is not one that we can see.
     if (repo::process_mark_of(process) != mark) return {};
-    ::kill(process, SIGKILL);
-    if (clock.monotonic() > until) return make_error(ErrorCode::kTimeout, "process {} does not end", process);
+    const Duration passed = clock.monotonic() - began;
+    if (passed > kDeathDeadline) return make_error(ErrorCode::kTimeout, "process {} does not end", process);
+    if (passed > kPatience) ::kill(process, SIGKILL);
+    if (!std::exchange(asked, true)) ::kill(process, SIGQUIT);
     clock.sleep(kPollInterval);
   }
   return {};
