@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from compare.harness import BenchError
+from demo.shared_memory import SharedMemory
 
 
 class Server:
@@ -42,10 +43,13 @@ class Server:
         postmaster = int((self.data / "postmaster.pid").read_text().splitlines()[0])
         os.kill(postmaster, signal.SIGSTOP)  # it must not start others while its children are counted
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        for pid in [postmaster, *map(int, children)]:
+        victims = [postmaster, *map(int, children)]
+        shared = SharedMemory(victims)
+        for pid in victims:
             os.kill(pid, signal.SIGKILL)
         while Path(f"/proc/{postmaster}").exists():  # until init has reaped it, its lock of the socket counts
             time.sleep(0.05)
+        shared.free()
         shutil.rmtree(self.data, ignore_errors=True)
 
     def continue_from(self, data):

@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from demo.shared_memory import SharedMemory
+
 
 class DemoError(Exception):
     pass
@@ -275,9 +277,11 @@ class Machine:
         postmaster = self.postmaster(data)
         os.kill(postmaster, signal.SIGSTOP)
         victims = [postmaster, *children(postmaster)]
+        shared = SharedMemory(victims)
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
         wait_until("the server to be dead", lambda: not any(self._still_runs(pid) for pid in victims))
+        shared.free()
         self.state["clusters"].remove(str(data))
         self._note()
 

@@ -13,6 +13,7 @@
 #include "base/filesystem.h"
 #include "base/process_stat.h"
 #include "servers/scratch.h"
+#include "servers/shared_memory.h"
 #include "servers/wait.h"
 
 namespace holdfast::servers {
@@ -229,6 +230,9 @@ void PrivatePostgres::kill() {
   const pid_t postmaster = pid_;
   ::kill(postmaster, SIGSTOP);  // it must not start others while its children are counted
   const std::vector<pid_t> children = children_of(postmaster);
+  std::vector<pid_t> all = children;
+  all.push_back(postmaster);
+  const SharedMemory shared = SharedMemory::of(all);
   ::kill(postmaster, SIGKILL);
   for (const pid_t child : children) ::kill(child, SIGKILL);
   waitpid(postmaster, nullptr, 0);
@@ -236,6 +240,7 @@ void PrivatePostgres::kill() {
   for (const pid_t child : children) {
     wait_until([&] { return is_gone(child); }, Duration::seconds(10));
   }
+  shared.free();
 }
 
 std::string PrivatePostgres::conninfo(const std::string& database) const {

@@ -50,7 +50,8 @@ class PrivatePostgres {
   Result<void> start_and_promote(Duration deadline = Duration::seconds(300));
   Result<void> stop();          // fast shutdown, with a checkpoint
   Result<void> stop_at_once();  // immediate shutdown: no checkpoint
-  // SIGKILL to the postmaster and every child; returns when all are gone.
+  // SIGKILL to the postmaster and every child; returns when all are gone, and their shared
+  // memory, which a machine's end would have taken as well.
   void kill();
   bool running();
   // Waits until the server ends by itself; false at the deadline.

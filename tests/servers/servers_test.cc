@@ -4,6 +4,7 @@
 
 #include "servers/private_postgres.h"
 #include "servers/scratch.h"
+#include "servers/shared_memory.h"
 #include "servers/wait.h"
 
 namespace holdfast::servers {
@@ -24,8 +25,11 @@ TEST_P(EachMajor, StartsIsKilledRecoversAndStops) {
   ASSERT_TRUE(started.ok()) << started.error().text();
   auto made = server.exec("create table public.t as select generate_series(1, 1000) as i");
   ASSERT_TRUE(made.ok()) << made.error().text();
+  const SharedMemory shared = SharedMemory::of({server.pid()});
+  EXPECT_GT(shared.left(), 0U);
   server.kill();
   EXPECT_FALSE(server.running());
+  EXPECT_EQ(shared.left(), 0U) << "it would stay when the directory goes";
 
   started = server.start();
   ASSERT_TRUE(started.ok()) << started.error().text();
