@@ -1,5 +1,6 @@
 #include "recovery/cluster.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <optional>
@@ -11,6 +12,8 @@
 namespace holdfast::recovery {
 
 namespace {
+
+constexpr std::string_view kVariable = "env:";
 
 // PostgreSQL replaces %f and %p, and takes %% for a percent sign.
 std::string quoted(const std::string& text) {
@@ -24,6 +27,12 @@ std::string own_program() {
   std::error_code problem;
   const auto path = std::filesystem::read_symlink("/proc/self/exe", problem);
   return problem ? "holdfast" : path.string();
+}
+
+// The reference that a restored server is given.
+const std::string& server_passphrase(const StackConfig& stack) {
+  const bool of_variable = stack.passphrase.starts_with(kVariable);
+  return of_variable && !stack.of_file.passphrase.empty() ? stack.of_file.passphrase : stack.passphrase;
 }
 
 }  // namespace
@@ -74,13 +83,32 @@ std::optional<StreamName> parse_stream_name(const std::string& stream) {
 
 std::string restore_command(const StackConfig& stack, const std::string& component, const ClusterFacts& facts) {
   std::string command = quoted(own_program());
-  if (!stack.path.empty()) {
-    command += " --config " + quoted(stack.path);
-  } else {
-    command += " --repository " + quoted(stack.repository) + " --passphrase " + quoted(stack.passphrase);
-  }
+  if (!stack.path.empty()) command += " --config " + quoted(stack.path);
+  if (stack.repository != stack.of_file.repository) command += " --repository " + quoted(stack.repository);
+  const std::string passphrase = server_passphrase(stack);
+  if (passphrase != stack.of_file.passphrase) command += " --passphrase " + quoted(passphrase);
   return command + fmt::format(" wal get --component {} --system-id {} --segment-size {} \"%f\" \"%p\"", component,
                                facts.system_id, facts.segment_bytes);
+}
+
+std::string server_passphrase_note(const StackConfig& stack) {
+  if (!stack.passphrase.starts_with(kVariable)) return {};
+  const std::string variable = stack.passphrase.substr(kVariable.size());
+  const std::string advice = "or restore with --passphrase file:PATH";
+  const std::string& of_server = server_passphrase(stack);
+  if (of_server == stack.passphrase) {
+    return fmt::format("the restored server fetches its WAL with the passphrase in {}: start it where that is set, {}",
+                       variable, advice);
+  }
+  const auto used = resolve_secret(stack.passphrase);
+  const auto found = resolve_secret(of_server);
+  if (used.ok() && found.ok() && std::ranges::equal(used->reveal(), found->reveal())) return {};
+  const std::string problem =
+      found.ok() ? fmt::format("{} holds another than {}", of_server, variable) : found.error().text();
+  return fmt::format(
+      "the restored server fetches its WAL with the passphrase of {}, and not with the one used here: {}; unless that "
+      "opens the repository too, correct it, start the server where {} is set, {}",
+      stack.path, problem, variable, advice);
 }
 
 }  // namespace holdfast::recovery

@@ -24,9 +24,8 @@ Result<int> number_of(const EnvironmentLookup& environment, const char* name, in
 }
 
 Result<std::string> as_secret_reference(const std::string& reference, const char* from) {
-  for (const char* scheme : {"env:", "file:", "exec:"}) {
-    if (reference.starts_with(scheme)) return reference;
-  }
+  if (reference.starts_with("file:")) return "file:" + absolute_path(reference.substr(5));
+  if (reference.starts_with("env:") || reference.starts_with("exec:")) return reference;
   return make_error(ErrorCode::kUsage,
                     "{} must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself", from);
 }
@@ -119,6 +118,7 @@ Result<StackConfig> settle_stack(FileSystem& fs, const Overrides& overrides, con
   StackConfig config;
   const std::string path = TRY(find_stack_file(fs, overrides, environment));
   if (!path.empty()) config = TRY(load_stack(path));
+  config.of_file = {config.repository, config.passphrase};
   TRY(apply_environment(config, environment));
   if (overrides.repository) config.repository = *overrides.repository;
   if (overrides.passphrase) config.passphrase = TRY(as_secret_reference(*overrides.passphrase, "--passphrase"));

@@ -70,6 +70,12 @@ struct StackConfig {
   std::string stack;
   std::string repository;  // location
   std::string passphrase;  // secret reference
+  // The same two as the file says them, whatever flags and variables say; "" without a file.
+  struct OfFile {
+    std::string repository;
+    std::string passphrase;
+  };
+  OfFile of_file;
   int compression_level = 3;
   unsigned threads = 0;  // 0: as many as cores
   std::vector<ComponentConfig> components;

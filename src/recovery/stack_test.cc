@@ -1,7 +1,11 @@
 #include "recovery/stack.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
+#include "recovery/cluster.h"
 #include "recovery/settings.h"
 
 namespace holdfast::recovery {
@@ -223,6 +227,54 @@ TEST_F(SettingsFile, FlagBeatsVariableBeatsFile) {
   EXPECT_EQ(config.value().threads, 9u);
   EXPECT_EQ(config.value().repository, "/from/flag");
   EXPECT_EQ(config.value().passphrase, "file:/flag");
+}
+
+TEST_F(SettingsFile, ARestoredServerFetchesFromWhereItWasRestoredFrom) {
+  const auto command = [&](const Overrides& flags) {
+    const std::string whole = restore_command(settle(flags).value(), "db", {});
+    return whole.substr(whole.find(' '), whole.find(" wal get") - whole.find(' '));
+  };
+  Overrides flags;
+  flags.config = file_;
+  EXPECT_EQ(command(flags), " --config '" + file_ + "'");
+  environment_["HOLDFAST_REPOSITORY"] = "/from/variable";
+  EXPECT_EQ(command(flags), " --config '" + file_ + "' --repository '/from/variable'");
+  flags.repository = "from/flag";
+  flags.passphrase = "file:pass";
+  EXPECT_EQ(command(flags), fmt::format(" --config '{}' --repository '{}' --passphrase 'file:{}'", file_,
+                                        absolute_path("from/flag"), absolute_path("pass")));
+  flags.config.reset();
+  EXPECT_EQ(command(flags), fmt::format(" --repository '{}' --passphrase 'file:{}'", absolute_path("from/flag"),
+                                        absolute_path("pass")));
+}
+
+TEST_F(SettingsFile, ThePassphraseOfAVariableIsLeftToTheServersFileOrNamed) {
+  const std::string reference = "file:" + directory_ + "/pass";
+  ASSERT_TRUE(write_file_durably(real_file_system(), directory_ + "/pass", as_bytes("right\n")).ok());
+  StackConfig config;
+  config.repository = config.of_file.repository = "/r";
+  config.passphrase = config.of_file.passphrase = reference;
+  config.path = file_;
+  EXPECT_EQ(server_passphrase_note(config), "");
+
+  ASSERT_EQ(0, ::setenv("HOLDFAST_TEST_PASSPHRASE", "right", 1));
+  config.passphrase = "env:HOLDFAST_TEST_PASSPHRASE";
+  EXPECT_EQ(server_passphrase_note(config), "");
+  EXPECT_EQ(restore_command(config, "db", {}).find("--passphrase"), std::string::npos);
+  ASSERT_EQ(0, ::setenv("HOLDFAST_TEST_PASSPHRASE", "other", 1));
+  EXPECT_EQ(
+      server_passphrase_note(config),
+      fmt::format("the restored server fetches its WAL with the passphrase of {}, and not with the one used here: "
+                  "{} holds another than HOLDFAST_TEST_PASSPHRASE; unless that opens the repository too, correct "
+                  "it, start the server where HOLDFAST_TEST_PASSPHRASE is set, or restore with --passphrase "
+                  "file:PATH",
+                  file_, reference));
+  config.of_file = {};
+  EXPECT_THAT(restore_command(config, "db", {}), testing::HasSubstr(" --passphrase 'env:HOLDFAST_TEST_PASSPHRASE' "));
+  EXPECT_EQ(server_passphrase_note(config),
+            "the restored server fetches its WAL with the passphrase in HOLDFAST_TEST_PASSPHRASE: start it where that "
+            "is set, or restore with --passphrase file:PATH");
+  ::unsetenv("HOLDFAST_TEST_PASSPHRASE");
 }
 
 TEST_F(SettingsFile, DatabaseVariablesReachTheOnlyPostgresComponent) {

@@ -551,6 +551,23 @@ class Postgres(Case):
         self.holdfast("restore", "--to", out, program=program)
         self.assertEqual(self.restored_value(out, "select count(*) from t"), "3")
 
+    def test_a_restored_server_fetches_from_where_it_was_restored_from(self):
+        self.write_history()
+        self.server.stop()
+        moved = self.scratch / "moved"
+        self.repository.rename(moved)
+        out = self.scratch / "out"
+        self.as_server("--repository", moved, "restore", "--to", out)
+        self.assertEqual(self.restored_value(out, "select count(*) from t"), "3")
+        (self.scratch / "pass").rename(self.scratch / "kept")
+        words = ["--repository", moved, "restore", "--to", self.scratch / "again"]
+        outcome = self.as_server(*words, "--dry-run", environment={"HOLDFAST_PASSPHRASE": "a passphrase"})
+        said = " ".join(outcome.out.split())
+        self.assertIn(f"can't open {self.scratch / 'pass'}: no such file or directory; unless that opens the repository too", said)
+        self.assertIn("start the server where HOLDFAST_PASSPHRASE is set, or restore with --passphrase file:PATH", said)
+        self.as_server("--passphrase", f"file:{self.scratch / 'kept'}", *words)
+        self.assertEqual(self.restored_value(self.scratch / "again", "select count(*) from t"), "3")
+
     def test_an_idle_server_loses_nothing(self):
         self.config.write_text(self.config.read_text().replace("rpo: 5m", "rpo: 1s"))
         self.server.sql("create table t (n int)")
