@@ -1,5 +1,6 @@
 """Redis restored through the command line: to a directory, into a running server, to an instant."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import unittest
 from datetime import datetime, timezone
 from pathlib import Path
 
-from harness import (PERMISSION, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, UNREACHABLE, USAGE, Background, Case,
+from harness import (PERMISSION, PROGRAM, REFUSED, SOURCE, TARGET_NOT_EMPTY, TARGET_RUNNING, UNREACHABLE, USAGE, Background, Case,
                      wait_until)
 
 SERVER = shutil.which("redis-server")
@@ -159,6 +160,22 @@ class RedisRestore(Case):
         self.holdfast(*into, "--replace", **password)
         self.assertEqual([ask("GET", "during"), ask("GET", "mine")], ["2", "stays"])
         self.refuse("restore", "--replace", "--to", self.scratch / "x", status=USAGE, says="--replace needs --database or --into")
+
+    def test_the_rights_that_a_load_needs_are_the_guides(self):
+        guide = (SOURCE / "docs" / "redis.md").read_text()
+        user = re.search("^user (holdfast .*)$", guide, re.MULTILINE)[1].replace(">secret", ">s3cret").split()
+        more = re.search("^ACL SETUSER (holdfast .*)$", guide, re.MULTILINE)[1].split()
+        self.assertEqual(self.server.ask("ACL", "SETUSER", *user), "OK")
+        self.write_config(f"  - {{name: cache, kind: redis, connection: '{self.server.address}', user: holdfast, password: env:CACHE_PASSWORD}}\n")
+        password = {"environment": {"CACHE_PASSWORD": "s3cret"}}
+        self.holdfast("backup", **password)
+        into = ["restore", "--component", "cache", "--into", self.server.address, "--replace"]
+        refused = self.holdfast(*into, expect=PERMISSION, **password)
+        self.assertIn('hint: docs/redis.md, "Into a running server", lists the rights that a load needs', refused.err)
+        self.server.ask("DEL", "before")
+        self.assertEqual(self.server.ask("ACL", "SETUSER", *more), "OK")
+        self.holdfast(*into, **password)
+        self.assertEqual(self.server.ask("GET", "before"), "1")
 
     def test_verify(self):
         outcome = self.holdfast("verify")

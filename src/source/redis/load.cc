@@ -142,6 +142,10 @@ Result<void> check_fits(ServerSession& session, const RdbSurvey& survey, const L
         .with_hint(fmt::format("raise {} there, or restore to a directory", name));
   }
   const Reply selected = TRY(session.ask({"SELECT", std::to_string(survey.largest_db)}));
+  if (selected.is_error() && selected.text.starts_with("NOPERM")) {
+    return server_error("SELECT", selected.text)
+        .with_hint("docs/redis.md, \"Into a running server\", lists the rights that a load needs");
+  }
   if (selected.is_error()) {
     return make_error(ErrorCode::kMismatch, "{} has no database {}: {}", address(options), survey.largest_db,
                       selected.text)
