@@ -146,7 +146,8 @@ std::string command_reference(const CLI::App& app) {
       "Times are shown in the local zone with its offset; times are given as RFC 3339 with a zone, or like `10 minutes "
       "ago`. "
       "Results go to standard output, everything else to standard error. SIGINT and SIGTERM end a command cleanly "
-      "(exit status 33); a second one ends it at once.\n\n```sh\n" +
+      "(exit status 33; `wal receive` and `log receive`, when all that they have is stored: 0); a second one ends it "
+      "at once.\n\n```sh\n" +
       root.examples + "\n```\n\n## Global options\n";
   return out + markdown_options("option", global_options(app)) + markdown_command(root);
 }

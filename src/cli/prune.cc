@@ -207,7 +207,8 @@ void add_prune(Program& program) {
       ->type_name("DURATION");
   command->add_option("--keep-tag", options->tags, "hold points with this tag (may be repeated)")->type_name("TAG");
   command
-      ->add_option("--grace", options->grace, "wait this long before unused packs go (default: collection_grace, 24h)")
+      ->add_option("--grace", options->grace,
+                   "delete packs that were marked as unused this long ago (default: collection_grace, 24h)")
       ->type_name("DURATION");
   command->add_option("--visibility-margin", options->margin, "of tests")->type_name("DURATION")->group("");
   program.examples(command,

@@ -380,7 +380,7 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
       ->type_name("PATH");
   command->add_flag("--delta", request.delta,
                     "over what is there: keep what is right, rewrite what is not; of PostgreSQL's own files those "
-                    "that the point does not have go");
+                    "that the point does not have go (not Redis: its directory must be empty)");
   command->add_flag(
       "--remove-extra", request.remove_extra,
       "with --delta: remove files that the point does not have (not what was excluded or could not be read, "
@@ -427,7 +427,7 @@ void add_restore(Program& program) {
                    "holdfast restore --at '10 minutes ago' --database shop --replace\n"
                    "holdfast restore --database shop --target-database shop_restored\n"
                    "holdfast restore --database shop --table orders --target-table orders_old\n"
-                   "# refused: a running target (23), one with data unless --delta (22),\n"
+                   "# refused: a running target (23), one with data unless --delta (22; of Redis always),\n"
                    "# an instant that can't be reached (24)");
   program.on(command, [options, command](Context& context) -> Result<void> {
     TRY(refuse_empty(*command));

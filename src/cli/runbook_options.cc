@@ -84,7 +84,10 @@ Result<void> ask_next(const runbook::Plan& plan, const AskWords& ask, RunbookOpt
 }  // namespace
 
 void add_runs_option(CLI::App* command, std::string& runs) {
-  command->add_option("--runs", runs, "where runs are kept (default: $HOLDFAST_RUNS, /var/lib/holdfast/runs for root)")
+  command
+      ->add_option("--runs", runs,
+                   "where runs are kept (default: $HOLDFAST_RUNS, /var/lib/holdfast/runs for root, else "
+                   "~/.local/state/holdfast/runs)")
       ->type_name("DIR");
 }
 

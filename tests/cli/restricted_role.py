@@ -33,7 +33,7 @@ class Role(Case):
         self.major = major_of(self.BIN)
         if self.major < 15:
             sql = re.sub(r"pg_backup_start\(.*\), pg_backup_stop\(.*\)(?= to)", ", ".join(OLD_FUNCTIONS.search(GUIDE).groups()), sql)
-        self.statements = [line for line in sql.splitlines() if line]
+        self.statements = [line for line in sql.splitlines() if line and not line.startswith("--")]
         hba, ident = access.split("# pg_ident.conf\n")
         if not is_root():
             ident = re.sub(r"^(holdfast +)postgres ", lambda found: found[1] + getpass.getuser() + " ", ident)
