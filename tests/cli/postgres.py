@@ -568,6 +568,33 @@ class Postgres(Case):
         self.as_server("--passphrase", f"file:{self.scratch / 'kept'}", *words)
         self.assertEqual(self.restored_value(self.scratch / "again", "select count(*) from t"), "3")
 
+    def test_an_instant_before_a_restore_to_the_past_is_as_it_was_then(self):
+        def store(row):
+            self.server.sql(f"insert into t values ({row})")
+            segment = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
+            self.server.sql("select pg_switch_wal()")
+            wait_until("archiving", lambda: self.server.sql("select last_archived_wal from pg_stat_archiver") >= segment)
+
+        past = self.write_history()
+        then = self.server.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+        store(4)
+        self.server.stop()
+        shutil.rmtree(self.server.data)
+        self.as_server("restore", "--at", past, "--keep-archiving")
+        self.server.start()
+        self.addCleanup(self.server.stop, mode="immediate")
+        wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
+        store(5)
+        self.as_server("backup")
+        store(6)
+        self.server.stop()
+        for words, rows in ((["--at", then], "1,2,3"), (["--at", then, "--timeline", 2], "1,2"), (["--at", "latest"], "1,2,5,6")):
+            with self.subTest(words):
+                out = self.scratch / f"out{rows}"
+                said = " ".join(self.as_server("restore", "--to", out, *words).out.split())
+                self.assertEqual("at that instant timeline 1 was at work: timeline 2," in said, rows == "1,2,3")
+                self.assertEqual(self.restored_value(out, "select string_agg(n::text, ',' order by n) from t"), rows)
+
     def test_an_idle_server_loses_nothing(self):
         self.config.write_text(self.config.read_text().replace("rpo: 5m", "rpo: 1s"))
         self.server.sql("create table t (n int)")

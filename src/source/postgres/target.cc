@@ -1,6 +1,7 @@
 #include "source/postgres/target.h"
 
 #include <algorithm>
+#include <set>
 
 #include "source/postgres/snapshot_source.h"
 #include "source/postgres/timeline_choice.h"
@@ -76,7 +77,8 @@ class Resolver {
       stretches = proven_stretches(archive_, snapshots_);
     const std::string words = stretches.ok() ? describe(*stretches) : "";
     std::string others;
-    for (const OtherTimeline& other : choice_.others) others += "; " + describe(other, timeline_);
+    for (const OtherTimeline& other : choice_.others) others += "; " + describe(other, choice_.timeline);
+    if (earlier_) others += "; " + *earlier_;
     return make_error(ErrorCode::kUnreachableTarget, "{}{}{}{}", why, words.empty() ? "" : "; ", words, others);
   }
 
@@ -116,6 +118,12 @@ class Resolver {
       choice_ = TRY(choice_of(archive_, all_));
     }
     timeline_ = choice_.timeline;
+    return choose_candidates();
+  }
+
+  // The snapshots that lead to the timeline.
+  Result<void> choose_candidates() {
+    candidates_.clear();
     for (const Candidate& candidate : all_) {
       auto leads = leads_to(archive_, candidate.source, timeline_);
       if (!leads.ok() && leads.error().code() == ErrorCode::kNotFound)
@@ -128,6 +136,23 @@ class Resolver {
         fmt::format("no snapshot leads to timeline {}: the newest was taken on timeline {} and ends at {}, which "
                     "is not on the way to it",
                     timeline_, newest.timeline, newest.stop.text()));
+  }
+
+  // A restore to the past leaves behind what was committed after its target. Whoever asks for an
+  // instant of that time means the state of then, and not what the new timeline has in common with it.
+  Result<void> go_back_to(Time time) {
+    if (target_.timeline) return {};
+    std::vector<SnapshotSource> sources;
+    for (const Candidate& candidate : all_) sources.push_back(candidate.source);
+    for (std::set<uint32_t> seen; seen.insert(timeline_).second;) {
+      std::optional<EarlierTimeline> at_work;
+      for (const EarlierTimeline& earlier : TRY(earlier_timelines(archive_, sources, timeline_)))
+        if (earlier.was_at_work(time) && (!at_work || at_work->first <= earlier.first)) at_work = earlier;
+      if (!at_work) return {};
+      earlier_ = describe(*at_work, choice_.timeline);
+      timeline_ = at_work->timeline;
+    }
+    return {};
   }
 
   // The log from a snapshot on; fails when it does not even make the snapshot whole.
@@ -198,9 +223,10 @@ class Resolver {
     resolved.description =
         fmt::format("{}, from the snapshot of {}, {} segment{} to replay on timeline {}", what,
                     format_rfc3339(candidate.source.stop_time), segments, segments == 1 ? "" : "s", path.timeline());
-    if (choice_.former && resolved.replay_to > choice_.former->parted)
+    if (choice_.former && !earlier_ && resolved.replay_to > choice_.former->parted)
       resolved.notes.push_back(describe(*choice_.former, timeline_));
-    for (const OtherTimeline& other : choice_.others) resolved.notes.push_back(describe(other, timeline_));
+    for (const OtherTimeline& other : choice_.others) resolved.notes.push_back(describe(other, choice_.timeline));
+    if (earlier_) resolved.notes.push_back(*earlier_);
     resolved.settings.emplace_back("recovery_target_timeline", std::to_string(timeline_));
     // A server that looks ahead of what it replays asks for the missing segment before it has got to
     // its target, and ends there.
@@ -257,6 +283,8 @@ class Resolver {
 
   Result<ResolvedTarget> by_time() {
     const Time time = whole_microseconds(*target_.time);
+    TRY(go_back_to(time));
+    if (earlier_) TRY(choose_candidates());
     const bool beyond_fraction = !target_.inclusive && time != *target_.time;  // a commit at `time` still counts
     const bool inclusive = target_.inclusive || beyond_fraction;
     const auto stops = [&](Time at) { return inclusive ? at > time : at >= time; };
@@ -380,6 +408,7 @@ class Resolver {
   std::vector<Candidate> all_, candidates_;
   TimelineChoice choice_;
   uint32_t timeline_ = 0;
+  std::optional<std::string> earlier_;  // why it is not the one that was chosen
 };
 
 }  // namespace
@@ -508,6 +537,35 @@ Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
     if (leads_on || newest == nullptr) continue;
     TRY(end_stretch(archive, way.timeline, *newest, stretches));
     newest = nullptr;
+  }
+  return stretches;
+}
+
+Result<std::vector<RecoveryStretch>> reachable_stretches(WalArchive& archive,
+                                                         const std::vector<repo::Snapshot>& snapshots) {
+  std::vector<SnapshotSource> sources;
+  for (const repo::Snapshot& snapshot : snapshots) {
+    if (snapshot.kind != "postgres") continue;
+    SnapshotSource source = TRY(snapshot_source(snapshot));
+    if (source.system_id == archive.identity().system_id) sources.push_back(std::move(source));
+  }
+  std::vector<RecoveryStretch> stretches = TRY(recovery_stretches(archive, snapshots));
+  if (stretches.empty()) return stretches;
+  std::stable_sort(sources.begin(), sources.end(),
+                   [](const auto& a, const auto& b) { return a.stop_time < b.stop_time; });
+  const uint32_t followed = TRY(choose_timeline(archive, sources)).timeline;
+  for (const EarlierTimeline& earlier : TRY(earlier_timelines(archive, sources, followed))) {
+    std::vector<RecoveryStretch> parts;
+    for (const RecoveryStretch& stretch : stretches) {
+      const Time until = earlier.until.value_or(stretch.until);
+      if (stretch.until <= earlier.last || stretch.from >= until) {
+        parts.push_back(stretch);
+        continue;
+      }
+      if (stretch.from <= earlier.last) parts.push_back({stretch.from, earlier.last, stretch.snapshot_index});
+      if (earlier.until && until <= stretch.until) parts.push_back({until, stretch.until, stretch.snapshot_index});
+    }
+    stretches = std::move(parts);
   }
   return stretches;
 }

@@ -55,8 +55,9 @@ struct ResolvedTarget {
 // commit but is proven covered by a mark, the last stored record becomes the
 // target: no commit is missed, PostgreSQL need not find a later one, and WAL that
 // arrives meanwhile changes nothing. Without a timeline the target's is chosen
-// (timeline_choice.h); where it is not clear which one is the newest, and the target depends
-// on it, kUnreachableTarget names both. Errors of reading the archive pass through.
+// (timeline_choice.h), for a time the one that was at work then; where it is not clear which one
+// is the newest, and the target depends on it, kUnreachableTarget names both. Errors of reading the archive pass
+// through.
 Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
                                       const source::RestoreTarget& target);
 Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);
@@ -73,6 +74,10 @@ struct RecoveryStretch {
 };
 Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
                                                         const std::vector<repo::Snapshot>& snapshots);
+// The same without the instants that resolve_target() refuses although the log goes on: between
+// the last that is known of a timeline and the first of the one that a restore to the past began.
+Result<std::vector<RecoveryStretch>> reachable_stretches(WalArchive& archive,
+                                                         const std::vector<repo::Snapshot>& snapshots);
 // Those of the list given (as indices) that do not lead to the timeline that is followed: a restore
 // to an instant before their end went another way. Read from the histories alone.
 Result<std::vector<size_t>> snapshots_astray(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);

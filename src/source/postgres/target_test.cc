@@ -563,6 +563,63 @@ TEST_F(TargetTest, FollowsNoTimelineWhileTwoGoOn) {
   EXPECT_EQ(resolve(on_timeline(2)).value().instant, at(80));
 }
 
+// Case: a restore to the past was the wrong one, and the cluster has been backed up since.
+TEST_F(TargetTest, AnInstantBeforeARestoreToThePastIsRestoredAsItWasThen) {
+  push_all();
+  TestWal restored = wal_.fork(2);
+  commit(750, 50);
+  commit(760, 60);
+  push_rest_of_timeline_1();
+  restored.commit(850, at(90));
+  const Lsn stop = restored.position();
+  restored.commit(860, at(100));
+  push_timeline_2(restored, end_);
+  snapshots_.push_back(snapshot(2, end_, stop, at(95)));
+  EXPECT_EQ(resolve({})->timeline, 2u);
+  for (const int seconds : {50, 55, 60}) {
+    const auto then = resolve(target_at(at(seconds)));
+    ASSERT_TRUE(then.ok()) << then.error().text();
+    EXPECT_EQ(then->timeline, 1u);
+    EXPECT_EQ(then->replay_to, wal_.position());
+    EXPECT_THAT(then->notes, ElementsAre(fmt::format(
+                                 "at that instant timeline 1 was at work: timeline 2, which goes on without what was "
+                                 "committed on 1 behind {}, began at 2027-01-15T08:01:30.000000Z (--timeline 2 goes "
+                                 "along that)",
+                                 end_.text())));
+    EXPECT_EQ(resolve(on_timeline(2, target_at(at(seconds))))->timeline, 2u);
+  }
+  EXPECT_THAT(problem(target_at(at(75))), HasSubstr("at that instant timeline 1 was at work"))
+      << "it may have gone on until then";
+  const auto stretches = reachable_stretches(*archive_, snapshots_).value();
+  ASSERT_EQ(stretches.size(), 2u);
+  EXPECT_EQ(stretches[0].until, at(60));
+  EXPECT_EQ(stretches[1].from, at(90));
+  EXPECT_EQ(stretches[1].until, at(100));
+  for (const int seconds : {35, 45, 92}) {
+    EXPECT_EQ(resolve(target_at(at(seconds)))->timeline, 2u);
+    EXPECT_THAT(resolve(target_at(at(seconds)))->notes, IsEmpty());
+  }
+}
+
+// The copy that has taken over was itself a restore of a restore.
+TEST_F(TargetTest, EachInstantIsOfTheTimelineThatWasAtWork) {
+  push_all();
+  TestWal second = wal_.fork(2);
+  commit(750, 50);
+  push_rest_of_timeline_1();
+  second.commit(850, at(60));
+  const Lsn left_at = second.position();
+  TestWal third = second.fork(3);
+  second.commit(860, at(70));
+  third.commit(950, at(80));
+  push_timeline_2(second, end_);
+  const std::string history = fmt::format("1\t{}\tx\n2\t{}\tx\n", end_.text(), left_at.text());
+  ASSERT_TRUE(archive_->push("00000003.history", as_bytes(history)).ok());
+  ASSERT_TRUE(archive_->push_part(3, Lsn{4 * kSegment}, third.bytes().subspan(3 * kSegment)).ok());
+  for (const auto& [seconds, timeline] : std::map<int, uint32_t>{{40, 3}, {50, 1}, {60, 3}, {65, 3}, {70, 2}, {80, 3}})
+    EXPECT_EQ(resolve(target_at(at(seconds)))->timeline, timeline) << seconds;
+}
+
 TEST_F(TargetTest, RefusesASnapshotThatIsNotOnTheTimeline) {
   commit(750, 50);
   const Lsn late_start = wal_.position();

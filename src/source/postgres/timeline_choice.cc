@@ -47,6 +47,24 @@ class Chooser {
     return choice;
   }
 
+  Result<std::vector<EarlierTimeline>> earlier(uint32_t followed) {
+    std::vector<EarlierTimeline> found;
+    for (const uint32_t timeline : TRY(reachable())) {
+      if (timeline == followed) continue;
+      const Lsn parted = TRY(parting(followed, timeline));
+      if (!TRY(switches_at(followed, parted))) continue;  // it was at work all along
+      const WalPath path = TRY(WalPath::follow(archive_, timeline, parted, WalPath::Purpose::kLook));
+      const auto commit = TRY(path.find(
+          parted, path.end(), [](const WalSummary& summary) { return summary.commits > 0; },
+          [](const WalEvent& event) { return event.kind == WalEventKind::kCommit; }));
+      if (!commit) continue;
+      const Life life = TRY(life_of(timeline, parted));
+      found.push_back({timeline, parted, commit->time, std::max(commit->time, life.last.value_or(commit->time)),
+                       TRY(beginning_of(followed, parted))});
+    }
+    return found;
+  }
+
  private:
   // Those of which something is stored and that a snapshot leads to.
   Result<std::set<uint32_t>> reachable() {
@@ -76,6 +94,23 @@ class Chooser {
       if (first[i].to != second[i].to) break;
     }
     return parted;
+  }
+
+  Result<bool> switches_at(uint32_t timeline, Lsn lsn) {
+    const auto path = path_to(timeline, TRY(archive_.history(timeline)));
+    return std::any_of(path.begin(), path.end(), [&](const TimelinePiece& piece) { return piece.to == lsn; });
+  }
+
+  // The first that is known of a timeline behind a position: also the record that ends the
+  // recovery by which it began.
+  Result<std::optional<Time>> beginning_of(uint32_t timeline, Lsn behind) {
+    std::optional<Time> first = TRY(life_of(timeline, behind)).first;
+    const WalPath path = TRY(WalPath::follow(archive_, timeline, behind, WalPath::Purpose::kLook));
+    const auto event = TRY(path.find(
+        behind, path.end(), [](const WalSummary&) { return true; },
+        [](const WalEvent& each) { return each.time != Time(); }));
+    if (event) first = first ? std::min(*first, event->time) : event->time;
+    return first;
   }
 
   Result<Life> by_snapshots(uint32_t timeline, Lsn behind) {
@@ -158,6 +193,12 @@ Result<TimelineChoice> choose_timeline(WalArchive& archive, const std::vector<Sn
   return Chooser(archive, snapshots).run();
 }
 
+Result<std::vector<EarlierTimeline>> earlier_timelines(WalArchive& archive,
+                                                       const std::vector<SnapshotSource>& snapshots,
+                                                       uint32_t followed) {
+  return Chooser(archive, snapshots).earlier(followed);
+}
+
 Result<bool> leads_to(WalArchive& archive, const SnapshotSource& source, uint32_t timeline) {
   if (source.timeline == timeline) return true;
   if (source.timeline > timeline) return false;
@@ -180,6 +221,14 @@ std::string describe(const FormerTimeline& former, uint32_t followed) {
       "timeline {} is followed, though the newest point is of timeline {}: they part at {}, and all that "
       "is known of {} came after all that is stored of {} (--timeline {} stays on that)",
       followed, former.timeline, former.parted.text(), followed, former.timeline, former.timeline);
+}
+
+std::string describe(const EarlierTimeline& earlier, uint32_t followed) {
+  const std::string since = earlier.until ? "began at " + format_rfc3339(*earlier.until) : "began later";
+  return fmt::format(
+      "at that instant timeline {} was at work: timeline {}, which goes on without what was committed on {} behind "
+      "{}, {} (--timeline {} goes along that)",
+      earlier.timeline, followed, earlier.timeline, earlier.parted.text(), since, followed);
 }
 
 }  // namespace holdfast::postgres

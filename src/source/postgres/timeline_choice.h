@@ -47,6 +47,21 @@ struct TimelineChoice {
 // `snapshots` are those of the cluster, oldest first, at least one.
 Result<TimelineChoice> choose_timeline(WalArchive& archive, const std::vector<SnapshotSource>& snapshots);
 
+// A timeline that `followed` parted from, and on which commits are stored behind that place:
+// the cluster's life before a restore to the past, or of a primary before a failover.
+struct EarlierTimeline {
+  uint32_t timeline = 0;
+  Lsn parted;
+  Time first, last;           // its first commit behind that place, and the last that is known of it
+  std::optional<Time> until;  // the first that is known of `followed` behind it
+  // Whether the cluster's state at that instant is this timeline's, and not the followed one's.
+  bool was_at_work(Time instant) const { return first <= instant && (!until || instant < *until); }
+};
+// Those of `followed`, by number. One that is left aside beside the timeline that goes on (a
+// promotion for a test) is none.
+Result<std::vector<EarlierTimeline>> earlier_timelines(WalArchive& archive,
+                                                       const std::vector<SnapshotSource>& snapshots, uint32_t followed);
+
 // A snapshot leads to a timeline when its own end lies before the way to that timeline
 // leaves the snapshot's.
 Result<bool> leads_to(WalArchive& archive, const SnapshotSource& source, uint32_t timeline);
@@ -55,5 +70,7 @@ Result<bool> leads_to(WalArchive& archive, const SnapshotSource& source, uint32_
 std::string describe(const OtherTimeline& other, uint32_t followed);
 // "timeline 2 is followed, though the newest point is of timeline 1: ..."
 std::string describe(const FormerTimeline& former, uint32_t followed);
+// "at that instant timeline 1 was at work: timeline 2, ..., parts from it at 0/5000000, and begins at ..."
+std::string describe(const EarlierTimeline& earlier, uint32_t followed);
 
 }  // namespace holdfast::postgres
