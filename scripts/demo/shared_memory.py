@@ -16,7 +16,11 @@ class SharedMemory:
         for pid in processes:
             # proc(5): address, permissions, offset, device, inode, path. The inode of a
             # System V segment is its identifier.
-            for words in map(str.split, Path(f"/proc/{pid}/maps").read_text().splitlines()):
+            try:
+                maps = Path(f"/proc/{pid}/maps").read_text()
+            except OSError:  # it has ended by itself
+                continue
+            for words in map(str.split, maps.splitlines()):
                 if len(words) > 5 and words[5].startswith("/SYSV"):
                     self.segments.add(words[4])
                 elif len(words) > 5 and words[5].startswith("/dev/shm/PostgreSQL."):
@@ -24,6 +28,6 @@ class SharedMemory:
 
     def free(self):
         for segment in self.segments:
-            subprocess.run(["ipcrm", "-m", segment], check=True)
+            subprocess.run(["ipcrm", "-m", segment], check=False, stderr=subprocess.DEVNULL)  # or it is gone
         for file in self.files:
             Path(file).unlink(missing_ok=True)

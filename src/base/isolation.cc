@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,6 +24,7 @@
 
 #include "base/places.h"
 #include "base/subprocess.h"
+#include "base/workers.h"
 
 // How a sealed process comes to its own view of the files. In new namespaces, still with
 // the right to mount, it makes an empty file system in memory, binds into it the
@@ -39,7 +41,6 @@ namespace holdfast {
 namespace {
 
 constexpr Duration kPollInterval = Duration::milliseconds(20);
-constexpr Duration kPatienceWithQuit = Duration::seconds(5);
 
 constexpr std::array kSystemDirectories = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"};
 constexpr std::array kDevices = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
@@ -179,13 +180,20 @@ bool loopback_up() {
   return up;
 }
 
+// A dump would hold the data, unencrypted, where nobody removes it: SIGQUIT makes Redis leave one.
+// core(5): a limit of 1 keeps it from a program that takes dumps by a pipe, too.
+bool leave_no_core_dump() {
+  const struct rlimit none{1, 1}, nothing{0, 0};  // where the limit is 0 already, it can't be raised
+  return ::setrlimit(RLIMIT_CORE, &none) == 0 || ::setrlimit(RLIMIT_CORE, &nothing) == 0;
+}
+
 bool become_account(const IsolationOptions& options) {
   if (options.uid || options.gid) {
     if (::setgroups(0, nullptr) != 0) return false;
     if (options.gid && ::setresgid(*options.gid, *options.gid, *options.gid) != 0) return false;
     if (options.uid && ::setresuid(*options.uid, *options.uid, *options.uid) != 0) return false;
   }
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+  return leave_no_core_dump() && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
 // The first process of a namespace takes all others with it. Otherwise a server that is
@@ -381,7 +389,7 @@ IsolatedProcess::~IsolatedProcess() {
     kill_and_reap();
     return;
   }
-  ignore(end(SIGQUIT, kPatienceWithQuit, system_clock()), "it is killed when it does not quit");
+  ignore(end(SIGQUIT, kQuitPatience, system_clock()), "it is killed when it does not quit");
 }
 
 void IsolatedProcess::kill_and_reap() {

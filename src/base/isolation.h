@@ -43,7 +43,7 @@ class IsolatedProcess {
   // Errors are those of the program's own start; a level that the system denies is none.
   static Result<std::unique_ptr<IsolatedProcess>> start(FileSystem& fs, const IsolationOptions& options);
   // Kills it, and in a sealed one all that it started. Otherwise asks it by SIGQUIT first,
-  // for up to 5 seconds.
+  // for kQuitPatience (workers.h).
   ~IsolatedProcess();
   IsolatedProcess(const IsolatedProcess&) = delete;
   IsolatedProcess& operator=(const IsolatedProcess&) = delete;

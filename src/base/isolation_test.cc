@@ -109,6 +109,14 @@ TEST_F(IsolationTest, IsAskedToQuitBeforeItIsThrownAway) {
   EXPECT_EQ(log(), "ready\nquit\n");
 }
 
+TEST_F(IsolationTest, LeavesNoCoreDump) {
+  auto started = start("ulimit -Hc; ulimit -Sc", IsolationLevel::kNone);
+  ASSERT_TRUE(started.ok()) << started.error().text();
+  wait_for(**started);
+  // In blocks of 512 bytes, of which a limit of one byte is none.
+  EXPECT_EQ(log(), "0\n0\n");
+}
+
 TEST_F(IsolationTest, AProgramThatIsNotThereIsAnError) {
   IsolationOptions options;
   options.argv = {"/nowhere/program"};

@@ -9,7 +9,6 @@
 namespace holdfast {
 namespace {
 
-constexpr Duration kPatience = Duration::seconds(5);  // with SIGQUIT
 constexpr Duration kDeadline = Duration::seconds(30);
 constexpr Duration kPoll = Duration::milliseconds(10);
 
@@ -45,8 +44,8 @@ Result<void> end_workers(FileSystem& fs, Clock& clock, const std::string& direct
       return make_error(ErrorCode::kTimeout, "process {} works in {} and does not end", workers.front(), directory);
     for (const pid_t process : workers) {
       const bool again = std::find(asked.begin(), asked.end(), process) != asked.end();
-      if (passed > kPatience) ::kill(process, SIGKILL);
-      if (passed > kPatience || again) continue;
+      if (passed > kQuitPatience) ::kill(process, SIGKILL);
+      if (passed > kQuitPatience || again) continue;
       ::kill(process, SIGQUIT);
       asked.push_back(process);
     }

@@ -11,6 +11,10 @@
 
 namespace holdfast {
 
+// What a PostgreSQL may take to quit by SIGQUIT: it kills a child that hangs after 5 seconds, and
+// takes its shared memory with it only then.
+constexpr Duration kQuitPatience = Duration::seconds(10);
+
 // The processes, other than ours, whose working directory is `directory` or below, as far
 // as this account may see it.
 std::vector<pid_t> workers_in(FileSystem& fs, const std::string& directory);

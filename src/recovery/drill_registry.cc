@@ -21,7 +21,6 @@ namespace {
 constexpr std::string_view kLockSuffix = ".lock";
 constexpr const char* kDirectoryPrefix = "holdfast-drill-";
 constexpr uint64_t kMaxMarkerBytes = 1 << 20;
-constexpr Duration kPatience = Duration::seconds(5);  // with SIGQUIT
 constexpr Duration kDeathDeadline = Duration::seconds(30);
 constexpr Duration kPollInterval = Duration::milliseconds(10);
 
@@ -61,7 +60,7 @@ Result<void> end_process(Clock& clock, pid_t process, const std::string& mark) {
     if (repo::process_mark_of(process) != mark) return {};
     const Duration passed = clock.monotonic() - began;
     if (passed > kDeathDeadline) return make_error(ErrorCode::kTimeout, "process {} does not end", process);
-    if (passed > kPatience) ::kill(process, SIGKILL);
+    if (passed > kQuitPatience) ::kill(process, SIGKILL);
     if (!std::exchange(asked, true)) ::kill(process, SIGQUIT);
     clock.sleep(kPollInterval);
   }
