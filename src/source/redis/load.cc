@@ -18,6 +18,10 @@ constexpr std::pair<const char*, uint64_t> kLimits[] = {{"proto-max-bulk-len", 5
                                                         {"client-query-buffer-limit", 1ull << 30}};
 constexpr Duration kCommandDeadline = Duration::seconds(300);  // a large value takes its time
 
+constexpr const char* kRightsHint = "docs/redis.md, \"Into a running server\", lists the rights that a load needs";
+
+bool lacks_rights(const Reply& reply) { return reply.is_error() && reply.text.starts_with("NOPERM"); }
+
 Result<std::unique_ptr<ServerSession>> connect(source::World& world, const LoadOptions& options) {
   SessionOptions session;
   session.deadline = kCommandDeadline;
@@ -77,9 +81,12 @@ class Loader : public RdbVisitor {
 
  private:
   Error refused(const std::string& what, const Reply& reply) const {
-    return make_error(ErrorCode::kServer, "the server refused {}: {}; keys loaded before it: {}", what, reply.text,
-                      format_count(report_.keys))
-        .with_hint("they stay; with --replace the load can be repeated over them");
+    const bool rights = lacks_rights(reply);
+    Error error = make_error(rights ? ErrorCode::kPermission : ErrorCode::kServer,
+                             "the server refused {}: {}; keys loaded before it: {}", what, reply.text,
+                             format_count(report_.keys));
+    if (rights) return std::move(error).with_hint(kRightsHint);
+    return std::move(error).with_hint("they stay; with --replace the load can be repeated over them");
   }
 
   Pipeline::OnReply expect(std::string what) {
@@ -105,6 +112,7 @@ Result<void> check_empty(ServerSession& session, const LoadOptions& options) {
   uint64_t keys = 0;
   for (const DatabaseSize& database : parse_keyspace(keyspace)) keys += database.keys;
   const Reply libraries = TRY(session.ask({"FUNCTION", "LIST"}));  // an error before Redis 7
+  if (lacks_rights(libraries)) return server_error("FUNCTION LIST", libraries.text).with_hint(kRightsHint);
   if (keys == 0 && libraries.elements.empty()) return {};
   return make_error(ErrorCode::kTargetNotEmpty, "{} is not empty: it holds {}{} and {} {}", address(options),
                     format_count(keys), keys == 1 ? " key" : " keys", libraries.elements.size(),
@@ -142,10 +150,7 @@ Result<void> check_fits(ServerSession& session, const RdbSurvey& survey, const L
         .with_hint(fmt::format("raise {} there, or restore to a directory", name));
   }
   const Reply selected = TRY(session.ask({"SELECT", std::to_string(survey.largest_db)}));
-  if (selected.is_error() && selected.text.starts_with("NOPERM")) {
-    return server_error("SELECT", selected.text)
-        .with_hint("docs/redis.md, \"Into a running server\", lists the rights that a load needs");
-  }
+  if (lacks_rights(selected)) return server_error("SELECT", selected.text).with_hint(kRightsHint);
   if (selected.is_error()) {
     return make_error(ErrorCode::kMismatch, "{} has no database {}: {}", address(options), survey.largest_db,
                       selected.text)
