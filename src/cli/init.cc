@@ -8,6 +8,7 @@
 #include "cli/terminal.h"
 #include "recovery/discover.h"
 #include "recovery/log_state.h"
+#include "recovery/settings.h"
 
 namespace holdfast::cli {
 
@@ -110,7 +111,7 @@ class Initialiser {
                        : location != nullptr && *location != '\0' ? location
                                                                   : default_location(directory, fresh.stack);
     if (fresh.repository.find("://") == std::string::npos) fresh.repository = absolute_path(fresh.repository);
-    fresh.passphrase = passphrase_reference(directory);
+    fresh.passphrase = TRY(passphrase_reference(directory));
     fresh.servers = servers_;
     fresh.redis = redis_;
     for (const std::string& path : options_.paths) {
@@ -128,9 +129,9 @@ class Initialiser {
     return system_wide ? "/var/lib/holdfast/" + stack : join_path(directory, "holdfast-repository");
   }
 
-  std::string passphrase_reference(const std::string& directory) {
+  Result<std::string> passphrase_reference(const std::string& directory) {
     const auto& given = context_.options().overrides.passphrase;
-    if (given) return *given;
+    if (given) return recovery::as_secret_reference(*given, "--passphrase");
     for (const char* variable : {"HOLDFAST_PASSPHRASE", "BACKUP_ENCRYPTION_KEY"}) {
       const char* value = environment(variable);
       if (value != nullptr && *value != '\0') return std::string("env:") + variable;

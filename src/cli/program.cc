@@ -141,6 +141,8 @@ void Program::add_global_options() {
   text("--repository", options.overrides.repository, "DIR", "location of the repository, instead of the file's");
   text("--passphrase", options.overrides.passphrase, "REF",
        "where its passphrase is: file:PATH, env:NAME or exec:COMMAND");
+  text("--stack", options.overrides.stack, "NAME",
+       "without a file: whose points, where the repository has several stacks'");
   root_
       .add_option("--threads", options.overrides.threads,
                   "workers (default: as many as cores); a restore may use two threads for each")

@@ -208,7 +208,8 @@ void add_prune(Program& program) {
   command->add_option("--keep-tag", options->tags, "hold points with this tag (may be repeated)")->type_name("TAG");
   command
       ->add_option("--grace", options->grace,
-                   "delete packs that were marked as unused this long ago (default: collection_grace, 24h)")
+                   "delete packs that were marked as unused at least this long ago, never less than 2m (default: "
+                   "collection_grace, 24h)")
       ->type_name("DURATION");
   command->add_option("--visibility-margin", options->margin, "of tests")->type_name("DURATION")->group("");
   program.examples(command,

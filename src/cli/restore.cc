@@ -16,6 +16,7 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "cli/unreachable.h"
+#include "recovery/cluster.h"
 #include "recovery/points.h"
 #include "source/postgres/beside.h"
 #include "source/postgres/connection.h"
@@ -268,8 +269,7 @@ void print_outcome(Context& context, const recovery::RestorePlan& plan,
       context.say("start the server on {}", plan.components[i].to);
     if (plan.components[i].kind == "postgres") {
       context.say("start the server on {} to replay its WAL", plan.components[i].to);
-      if (stack.passphrase.starts_with("env:"))
-        context.say("its environment must hold {}, for its restore_command", stack.passphrase.substr(4));
+      if (const std::string note = recovery::restore_command_note(stack); !note.empty()) context.say("{}", note);
     }
   }
 }

@@ -15,6 +15,7 @@
 #include "engine/variables.h"
 #include "engine/words.h"
 #include "recovery/cluster.h"
+#include "recovery/settings.h"
 
 namespace holdfast::cli {
 namespace {
@@ -164,13 +165,8 @@ std::string named_repository(Context& context) {
 }
 
 Result<std::string> named_passphrase(Context& context) {
-  constexpr std::string_view kFile = "file:";
   const std::string reference = context.options().overrides.passphrase.value_or("");
-  if (!reference.empty() && !engine::is_secret_reference(reference)) {
-    return make_error(ErrorCode::kUsage,
-                      "--passphrase must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself");
-  }
-  return reference.starts_with(kFile) ? std::string(kFile) + absolute_path(reference.substr(kFile.size())) : reference;
+  return reference.empty() ? reference : TRY(recovery::as_secret_reference(reference, "--passphrase"));
 }
 
 bool is_attended(const Context& context, bool unattended) {

@@ -1,6 +1,5 @@
 #include "recovery/cluster.h"
 
-#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <optional>
@@ -29,10 +28,9 @@ std::string own_program() {
   return problem ? "holdfast" : path.string();
 }
 
-// The reference that a restored server is given.
-const std::string& server_passphrase(const StackConfig& stack) {
-  const bool of_variable = stack.passphrase.starts_with(kVariable);
-  return of_variable && !stack.of_file.passphrase.empty() ? stack.of_file.passphrase : stack.passphrase;
+// The reference that restore_command names; "" where it leaves that to the file.
+std::string named_passphrase(const StackConfig& stack) {
+  return stack.path.empty() || stack.passphrase_given ? stack.passphrase : "";
 }
 
 }  // namespace
@@ -83,32 +81,25 @@ std::optional<StreamName> parse_stream_name(const std::string& stream) {
 
 std::string restore_command(const StackConfig& stack, const std::string& component, const ClusterFacts& facts) {
   std::string command = quoted(own_program());
-  if (!stack.path.empty()) command += " --config " + quoted(stack.path);
-  if (stack.repository != stack.of_file.repository) command += " --repository " + quoted(stack.repository);
-  const std::string passphrase = server_passphrase(stack);
-  if (passphrase != stack.of_file.passphrase) command += " --passphrase " + quoted(passphrase);
+  command += " --config " + quoted(stack.path);  // an empty one: no file is looked for
+  if (stack.path.empty() || stack.repository_given) command += " --repository " + quoted(stack.repository);
+  if (const std::string named = named_passphrase(stack); !named.empty()) command += " --passphrase " + quoted(named);
   return command + fmt::format(" wal get --component {} --system-id {} --segment-size {} \"%f\" \"%p\"", component,
                                facts.system_id, facts.segment_bytes);
 }
 
-std::string server_passphrase_note(const StackConfig& stack) {
-  if (!stack.passphrase.starts_with(kVariable)) return {};
+std::string restore_command_variable(const StackConfig& stack) {
+  const std::string named = named_passphrase(stack);
+  return named.starts_with(kVariable) ? named.substr(kVariable.size()) : "";
+}
+
+std::string restore_command_note(const StackConfig& stack) {
+  if (!stack.passphrase.starts_with(kVariable)) return "";
   const std::string variable = stack.passphrase.substr(kVariable.size());
-  const std::string advice = "or restore with --passphrase file:PATH";
-  const std::string& of_server = server_passphrase(stack);
-  if (of_server == stack.passphrase) {
-    return fmt::format("the restored server fetches its WAL with the passphrase in {}: start it where that is set, {}",
-                       variable, advice);
-  }
-  const auto used = resolve_secret(stack.passphrase);
-  const auto found = resolve_secret(of_server);
-  if (used.ok() && found.ok() && std::ranges::equal(used->reveal(), found->reveal())) return {};
-  const std::string problem =
-      found.ok() ? fmt::format("{} holds another than {}", of_server, variable) : found.error().text();
-  return fmt::format(
-      "the restored server fetches its WAL with the passphrase of {}, and not with the one used here: {}; unless that "
-      "opens the repository too, correct it, start the server where {} is set, {}",
-      stack.path, problem, variable, advice);
+  if (!restore_command_variable(stack).empty())
+    return fmt::format("its environment must hold {}, for its restore_command", variable);
+  return fmt::format("its restore_command takes the passphrase from {} ({}) where {} is not in its environment",
+                     stack.file_passphrase, stack.path, variable);
 }
 
 }  // namespace holdfast::recovery

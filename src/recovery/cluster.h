@@ -37,14 +37,14 @@ struct StreamName {
 // Empty when the stream is not a PostgreSQL log.
 std::optional<StreamName> parse_stream_name(const std::string& stream);
 
-// The restore_command by which a restored server fetches WAL through this very
-// program and configuration: the stack's file, and the location and the reference of the
-// passphrase where a flag or a variable says others. A variable is not written where the
-// file has a reference: a server is seldom started where it is set.
+// The restore_command by which a restored server fetches WAL through this very program and
+// configuration: the stack's file, and the location and the reference of the passphrase where a
+// flag gave them; the location, too, where a variable did. A passphrase that stands in a variable
+// is left to the file's reference: a server is seldom started where that is set.
 std::string restore_command(const StackConfig& stack, const std::string& component, const ClusterFacts& facts);
-// What to know of the passphrase that restore_command() leads to when the one that opened
-// the repository stands in a variable: that it must be set where the server is started.
-// "" when the file's reference leads to the same one, or no variable was used.
-std::string server_passphrase_note(const StackConfig& stack);
+// The variable that it refers to, which the server's environment must hold; "" when there is none.
+std::string restore_command_variable(const StackConfig& stack);
+// What a person has to know of it, when the passphrase that was used stands in a variable; else "".
+std::string restore_command_note(const StackConfig& stack);
 
 }  // namespace holdfast::recovery

@@ -16,8 +16,16 @@ Result<std::vector<repo::Point>> readable_points(Workspace& workspace) {
 Result<std::vector<repo::Point>> stack_points(Workspace& workspace) {
   auto points = TRY(readable_points(workspace));
   const std::string& stack = workspace.stack().stack;
-  if (!stack.empty()) std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
-  return points;
+  if (!stack.empty()) {
+    std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
+    return points;
+  }
+  std::set<std::string> stacks;
+  for (const repo::Point& point : points) stacks.insert(point.stack);
+  if (stacks.size() <= 1) return points;
+  return make_error(ErrorCode::kUsage, "the repository at {} has points of {} stacks: {}", workspace.stack().repository,
+                    stacks.size(), fmt::join(stacks, ", "))
+      .with_hint("say which is meant: --stack NAME, or --config with its file");
 }
 
 const repo::Snapshot* find_snapshot(const repo::Point& point, const std::string& component) {

@@ -8,8 +8,8 @@
 
 namespace holdfast::recovery {
 
-// The stack's points, oldest first. Several stacks may share a repository; a
-// workspace without a configured stack sees all of them. Damaged points are left
+// The stack's points, oldest first. Several stacks may share a repository: kUsage names them
+// where the workspace has no stack to say which is meant. Damaged points are left
 // out and logged: what is damaged must not hide what is whole.
 Result<std::vector<repo::Point>> stack_points(Workspace& workspace);
 // The same of all stacks.

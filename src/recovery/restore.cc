@@ -28,7 +28,7 @@ postgres::MaterialiseOptions materialise_options(Workspace& workspace, const Res
   options.restore_command = plan.restore_command;
   options.archiving_off = plan.archiving_off;
   options.check_account = [&workspace, &plan](uint32_t uid, uint32_t gid) {
-    return check_server_account(workspace.machine().fs, plan, uid, gid);
+    return check_server_account(workspace.machine().fs, workspace.stack(), plan, uid, gid);
   };
   options.check_place = [&workspace](const std::string& directory) {
     return check_apart(workspace.machine().fs, directory, true, workspace.stack().repository_directory());

@@ -206,8 +206,6 @@ class Planner {
     plan.description = resolved.description;
     plan.notes = resolved.notes;
     if (std::string note = postgres::settings_note(plan.snapshot); !note.empty()) plan.notes.push_back(std::move(note));
-    if (std::string note = server_passphrase_note(workspace_.stack()); !note.empty())
-      plan.notes.push_back(std::move(note));
     plan.restore_command = restore_command(workspace_.stack(), component, TRY(cluster_facts(*ref.snapshot)));
     settled_ = settled_ ? std::min(*settled_, resolved.instant) : resolved.instant;
     plan_.components.push_back(std::move(plan));

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/subprocess.h"
 #include "recovery/cluster.h"
+#include "source/postgres/private_server.h"
 
 namespace holdfast::recovery {
 
@@ -41,8 +42,8 @@ std::string complaint(const CommandOutcome& outcome) {
   return text.empty() ? fmt::format("exit status {}", outcome.exit_status) : std::string(text);
 }
 
-Result<CommandOutcome> try_command(const ComponentPlan& plan, const std::string& directory, uint32_t uid,
-                                   uint32_t gid) {
+Result<CommandOutcome> try_command(const StackConfig& stack, const ComponentPlan& plan, const std::string& directory,
+                                   uint32_t uid, uint32_t gid) {
   const ClusterFacts facts = TRY(cluster_facts(plan.snapshot));
   // Of a segment in which a timeline begins the log may have but the newer name.
   const std::string name = postgres::segment_name(facts.timeline, facts.start, facts.segment_bytes);
@@ -50,7 +51,7 @@ Result<CommandOutcome> try_command(const ComponentPlan& plan, const std::string&
   command.argv = {"/bin/sh", "-c",
                   filled_in(plan.restore_command, name, join_path(directory, "segment")) + " --look-ahead 0"};
   command.working_directory = directory;
-  command.with_secret_variables = true;
+  command.with_secret_variables = !restore_command_variable(stack).empty();
   command.deadline = kTryDeadline;
   command.uid = uid;
   command.gid = gid;
@@ -64,15 +65,22 @@ std::string account_name(uid_t uid) {
   return entry ? entry->pw_name : std::to_string(uid);
 }
 
-Result<void> check_server_account(FileSystem& fs, const ComponentPlan& plan, uint32_t uid, uint32_t gid) {
+Result<void> check_server_account(FileSystem& fs, const StackConfig& stack, const ComponentPlan& plan, uint32_t uid,
+                                  uint32_t gid) {
   if (plan.restore_command.empty() || uid == ::geteuid()) return {};
+  const postgres::ServerUser server{uid, gid};
+  if (auto way = postgres::check_way_into(fs, server, plan.to); !way.ok())
+    return std::move(way).error().with_hint(
+        "let it through (chmod o+x on that directory), or restore to another place");
+  // root's own may be closed to others.
   const char* temporary = ::getenv("TMPDIR");
-  std::string directory = join_path(temporary && *temporary ? temporary : "/tmp", "holdfast-try-XXXXXX");
+  const bool fits = temporary && *temporary && postgres::check_way_into(fs, server, temporary).ok();
+  std::string directory = join_path(fits ? temporary : "/tmp", "holdfast-try-XXXXXX");
   if (!::mkdtemp(directory.data()))
     return Error::from_errno(errno, "making a directory below " + parent_path(directory));
   auto outcome = [&]() -> Result<CommandOutcome> {
     if (::chown(directory.c_str(), uid, gid) != 0) return Error::from_errno(errno, directory);
-    return try_command(plan, directory, uid, gid);
+    return try_command(stack, plan, directory, uid, gid);
   }();
   if (auto removed = remove_tree(fs, directory); !removed.ok())
     log_warn("recovery.try.not_removed", {{"path", directory}, {"error", removed.error().text()}});

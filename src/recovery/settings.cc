@@ -23,13 +23,6 @@ Result<int> number_of(const EnvironmentLookup& environment, const char* name, in
   return number;
 }
 
-Result<std::string> as_secret_reference(const std::string& reference, const char* from) {
-  if (reference.starts_with("file:")) return "file:" + absolute_path(reference.substr(5));
-  if (reference.starts_with("env:") || reference.starts_with("exec:")) return reference;
-  return make_error(ErrorCode::kUsage,
-                    "{} must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself", from);
-}
-
 // The only PostgreSQL component of the stack: DB_* says nothing about which one
 // is meant, so it is used where there is no choice.
 ComponentConfig* single_postgres(StackConfig& config) {
@@ -65,6 +58,7 @@ Result<void> apply_environment(StackConfig& config, const EnvironmentLookup& env
   apply_database_variables(config, environment);
   const std::string location = value_of(environment, "HOLDFAST_REPOSITORY");
   if (!location.empty()) config.repository = location;
+  config.repository_given = !location.empty();
   if (!value_of(environment, "HOLDFAST_PASSPHRASE").empty()) config.passphrase = "env:HOLDFAST_PASSPHRASE";
   if (environment("HOLDFAST_THREADS") != nullptr) {
     config.threads = static_cast<unsigned>(TRY(number_of(environment, "HOLDFAST_THREADS", 0, 256)));
@@ -89,6 +83,13 @@ std::string percent_encoded(const std::string& text) {
 
 }  // namespace
 
+Result<std::string> as_secret_reference(const std::string& reference, const char* from) {
+  if (reference.starts_with("file:")) return "file:" + absolute_path(reference.substr(5));
+  if (reference.starts_with("env:") || reference.starts_with("exec:")) return reference;
+  return make_error(ErrorCode::kUsage,
+                    "{} must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself", from);
+}
+
 std::string with_connection_keyword(const std::string& connection, const std::string& keyword,
                                     const std::string& value) {
   // libpq takes the last of several values of one keyword, in both forms.
@@ -109,7 +110,10 @@ Result<std::string> find_stack_file(FileSystem& fs, const Overrides& overrides, 
   const std::string named = value_of(environment, "HOLDFAST_CONFIG");
   if (!named.empty()) return named;
   for (const char* path : {"holdfast.yaml", "/etc/holdfast/holdfast.yaml"}) {
-    if (TRY(exists(fs, path))) return std::string(path);
+    auto there = exists(fs, path);
+    // As with `sudo -u postgres` in a directory of somebody else's: what can't be seen is not there.
+    if (!there.ok() && there.error().code() == ErrorCode::kPermission) continue;
+    if (TRY(std::move(there))) return std::string(path);
   }
   return std::string();
 }
@@ -118,9 +122,16 @@ Result<StackConfig> settle_stack(FileSystem& fs, const Overrides& overrides, con
   StackConfig config;
   const std::string path = TRY(find_stack_file(fs, overrides, environment));
   if (!path.empty()) config = TRY(load_stack(path));
-  config.of_file = {config.repository, config.passphrase};
+  config.file_passphrase = config.passphrase;
   TRY(apply_environment(config, environment));
   if (overrides.repository) config.repository = *overrides.repository;
+  config.repository_given |= overrides.repository.has_value();
+  config.passphrase_given = overrides.passphrase.has_value();
+  if (overrides.stack && !path.empty() && config.stack != *overrides.stack) {
+    return make_error(ErrorCode::kUsage, "{} is of the stack {}, not of {}", path, config.stack, *overrides.stack)
+        .with_hint("leave out --stack, or name the other stack's file; --config '' reads none");
+  }
+  if (overrides.stack) config.stack = *overrides.stack;
   if (overrides.passphrase) config.passphrase = TRY(as_secret_reference(*overrides.passphrase, "--passphrase"));
   if (overrides.threads) config.threads = *overrides.threads;
   if (overrides.compression_level) config.compression_level = *overrides.compression_level;

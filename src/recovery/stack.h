@@ -68,14 +68,11 @@ struct ComponentConfig {
 struct StackConfig {
   std::string path;  // of the file it came from, absolute; "" when there is none
   std::string stack;
-  std::string repository;  // location
-  std::string passphrase;  // secret reference
-  // The same two as the file says them, whatever flags and variables say; "" without a file.
-  struct OfFile {
-    std::string repository;
-    std::string passphrase;
-  };
-  OfFile of_file;
+  std::string repository;         // location
+  std::string passphrase;         // secret reference
+  bool repository_given = false;  // by a flag or a variable, whatever the file says
+  bool passphrase_given = false;  // by a flag
+  std::string file_passphrase;    // the file's, whatever flags and variables say; "" without a file
   int compression_level = 3;
   unsigned threads = 0;  // 0: as many as cores
   std::vector<ComponentConfig> components;

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "recovery/cluster.h"
 #include "recovery/settings.h"
 
@@ -244,37 +242,32 @@ TEST_F(SettingsFile, ARestoredServerFetchesFromWhereItWasRestoredFrom) {
   EXPECT_EQ(command(flags), fmt::format(" --config '{}' --repository '{}' --passphrase 'file:{}'", file_,
                                         absolute_path("from/flag"), absolute_path("pass")));
   flags.config.reset();
-  EXPECT_EQ(command(flags), fmt::format(" --repository '{}' --passphrase 'file:{}'", absolute_path("from/flag"),
-                                        absolute_path("pass")));
+  EXPECT_EQ(command(flags), fmt::format(" --config '' --repository '{}' --passphrase 'file:{}'",
+                                        absolute_path("from/flag"), absolute_path("pass")));
 }
 
-TEST_F(SettingsFile, ThePassphraseOfAVariableIsLeftToTheServersFileOrNamed) {
-  const std::string reference = "file:" + directory_ + "/pass";
-  ASSERT_TRUE(write_file_durably(real_file_system(), directory_ + "/pass", as_bytes("right\n")).ok());
-  StackConfig config;
-  config.repository = config.of_file.repository = "/r";
-  config.passphrase = config.of_file.passphrase = reference;
-  config.path = file_;
-  EXPECT_EQ(server_passphrase_note(config), "");
-
-  ASSERT_EQ(0, ::setenv("HOLDFAST_TEST_PASSPHRASE", "right", 1));
-  config.passphrase = "env:HOLDFAST_TEST_PASSPHRASE";
-  EXPECT_EQ(server_passphrase_note(config), "");
-  EXPECT_EQ(restore_command(config, "db", {}).find("--passphrase"), std::string::npos);
-  ASSERT_EQ(0, ::setenv("HOLDFAST_TEST_PASSPHRASE", "other", 1));
-  EXPECT_EQ(
-      server_passphrase_note(config),
-      fmt::format("the restored server fetches its WAL with the passphrase of {}, and not with the one used here: "
-                  "{} holds another than HOLDFAST_TEST_PASSPHRASE; unless that opens the repository too, correct "
-                  "it, start the server where HOLDFAST_TEST_PASSPHRASE is set, or restore with --passphrase "
-                  "file:PATH",
-                  file_, reference));
-  config.of_file = {};
-  EXPECT_THAT(restore_command(config, "db", {}), testing::HasSubstr(" --passphrase 'env:HOLDFAST_TEST_PASSPHRASE' "));
-  EXPECT_EQ(server_passphrase_note(config),
-            "the restored server fetches its WAL with the passphrase in HOLDFAST_TEST_PASSPHRASE: start it where that "
-            "is set, or restore with --passphrase file:PATH");
-  ::unsetenv("HOLDFAST_TEST_PASSPHRASE");
+TEST_F(SettingsFile, ThePassphraseOfAVariableIsLeftToTheServersFile) {
+  Overrides flags;
+  flags.config = file_;
+  EXPECT_EQ(restore_command_note(settle(flags).value()), "");
+  for (const char* variable : {"BACKUP_ENCRYPTION_KEY", "HOLDFAST_PASSPHRASE"}) {
+    environment_[variable] = "x";
+    const StackConfig config = settle(flags).value();
+    EXPECT_EQ(restore_command(config, "db", {}).find("--passphrase"), std::string::npos);
+    EXPECT_EQ(restore_command_variable(config), "");
+    EXPECT_EQ(restore_command_note(config),
+              fmt::format("its restore_command takes the passphrase from file:{}/demo.pass ({}) where {} is not in its "
+                          "environment",
+                          directory_, file_, variable));
+  }
+  // A flag is written out as it was given, also where the file says the same.
+  flags.passphrase = "env:OTHER";
+  EXPECT_THAT(restore_command(settle(flags).value(), "db", {}), testing::HasSubstr(" --passphrase 'env:OTHER' "));
+  EXPECT_EQ(restore_command_variable(settle(flags).value()), "OTHER");
+  EXPECT_EQ(restore_command_note(settle(flags).value()), "its environment must hold OTHER, for its restore_command");
+  flags.passphrase = "file:" + directory_ + "/demo.pass";
+  EXPECT_THAT(restore_command(settle(flags).value(), "db", {}), testing::HasSubstr(*flags.passphrase));
+  EXPECT_EQ(restore_command_note(settle(flags).value()), "");
 }
 
 TEST_F(SettingsFile, DatabaseVariablesReachTheOnlyPostgresComponent) {
@@ -293,6 +286,16 @@ TEST_F(SettingsFile, MissingFileAndBadNumbersAreConfigErrors) {
   flags.config = file_;
   environment_["HOLDFAST_THREADS"] = "x";
   EXPECT_EQ(settle(flags).error().text(), "HOLDFAST_THREADS must be a whole number from 0 to 256, not 'x'");
+}
+
+TEST_F(SettingsFile, AnEmptyNameIsNoFile) {
+  environment_["HOLDFAST_CONFIG"] = file_;
+  Overrides flags;
+  flags.repository = "/r";
+  flags.passphrase = "env:X";
+  EXPECT_EQ(settle(flags).value().path, file_);
+  flags.config = "";
+  EXPECT_EQ(settle(flags).value().path, "");
 }
 
 TEST_F(SettingsFile, ALocationAndAPassphraseAreEnoughWithoutAFile) {

@@ -29,6 +29,22 @@ class BadInput(Case):
             file.write("---\nretention: {keep_last: 1}\n")
         self.refuse("points", status=CONFIG, says=f"{self.config}: there are 2 YAML documents in it", hint="remove what stands after")
 
+    def test_without_a_file_the_stack_is_named_where_there_are_several(self):
+        self.make_stack()
+        access = ["--repository", self.repository, "--passphrase", f"file:{self.scratch}/pass"]
+        self.holdfast(*access, "latest", config=False, cwd="/")
+        other = self.scratch / "other"
+        other.mkdir()
+        (other / "b.txt").write_text("of the other\n")
+        self.config.write_text(self.config.read_text().replace("stack: test", "stack: shop").replace(str(self.data), str(other)))
+        self.holdfast("backup")
+        for words in (["restore", "--to", self.scratch / "out"], ["latest"], ["points"], ["verify"], ["stats"], ["log"], ["drill"]):
+            refused = self.refuse(*access, *words, status=USAGE, config=False, cwd="/", hint="say which is meant: --stack NAME, or --config with its file")
+            self.assertIn(f"the repository at {self.repository} has points of 2 stacks: shop, test", refused.err)
+        self.holdfast(*access, "--stack", "test", "restore", "--to", self.scratch / "out", config=False, cwd="/")
+        self.assertEqual([path.name for path in (self.scratch / "out").rglob("*.txt")], ["a.txt"])
+        self.refuse("--stack", "test", "points", status=USAGE, says=f"{self.config} is of the stack shop, not of test")
+
     def test_output_that_is_lost(self):
         self.make_stack()
         with open("/dev/full", "wb") as full:

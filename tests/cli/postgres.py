@@ -13,6 +13,9 @@ from harness import (MISMATCH, NO_SPACE, PERMISSION, PROGRAM, REFUSED, TARGET_NO
                      VERIFY_FAILED, Background, Case, Server, contents, is_root, wait_until)
 
 
+UMASK_077 = ["sh", "-c", 'umask 077; exec "$@"', "sh"]
+
+
 @unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
 class Postgres(Case):
     def setUp(self):
@@ -548,7 +551,16 @@ class Postgres(Case):
             self.assertIn("hint: let that account run holdfast and read its configuration, the passphrase and the repository", outcome.err)
             self.assertFalse(out.exists())
         shutil.chown(self.scratch / "pass", "postgres", "postgres")
-        self.holdfast("restore", "--to", out, program=program)
+        closed = self.scratch / "closed"
+        closed.mkdir(mode=0o700)
+        outcome = self.holdfast("restore", "--to", closed / "below" / "out", program=program, expect=PERMISSION)
+        self.assertIn(f"the server will run as 'postgres', which can't get into {closed}", outcome.err)
+        self.assertEqual(list(closed.iterdir()), [])
+        # A TMPDIR of root's own; and a umask that closes what is made on the way.
+        out = self.scratch / "new" / "place" / "out"
+        self.holdfast("restore", "--to", out, program=program, prefix=UMASK_077, environment={"TMPDIR": str(closed)})
+        self.assertEqual([path.stat().st_mode & 0o777 for path in (out.parent.parent, out.parent, out)], [0o755, 0o755, 0o700])
+        shutil.chown(out.parent, "postgres", "postgres")  # for the server's log
         self.assertEqual(self.restored_value(out, "select count(*) from t"), "3")
 
     def test_a_restored_server_fetches_from_where_it_was_restored_from(self):
@@ -559,12 +571,17 @@ class Postgres(Case):
         out = self.scratch / "out"
         self.as_server("--repository", moved, "restore", "--to", out)
         self.assertEqual(self.restored_value(out, "select count(*) from t"), "3")
+        # The original's passphrase in a variable, and elsewhere; the file's is gone.
         (self.scratch / "pass").rename(self.scratch / "kept")
         words = ["--repository", moved, "restore", "--to", self.scratch / "again"]
-        outcome = self.as_server(*words, "--dry-run", environment={"HOLDFAST_PASSPHRASE": "a passphrase"})
-        said = " ".join(outcome.out.split())
-        self.assertIn(f"can't open {self.scratch / 'pass'}: no such file or directory; unless that opens the repository too", said)
-        self.assertIn("start the server where HOLDFAST_PASSPHRASE is set, or restore with --passphrase file:PATH", said)
+        variable = {"environment": {"HOLDFAST_PASSPHRASE": "a passphrase"}}
+        if is_root():
+            program = self.program()
+            outcome = self.holdfast(*words, program=program, expect=PERMISSION, **variable)
+            self.assertIn(f"can't open {self.scratch / 'pass'}: no such file or directory", outcome.err)
+        outcome = self.as_server("--repository", moved, "restore", "--to", self.scratch / "third", **variable)
+        self.assertIn(f"its restore_command takes the passphrase from file:{self.scratch / 'pass'} ({self.config}) "
+                      "where HOLDFAST_PASSPHRASE is not in its environment", outcome.err + outcome.out)
         self.as_server("--passphrase", f"file:{self.scratch / 'kept'}", *words)
         self.assertEqual(self.restored_value(self.scratch / "again", "select count(*) from t"), "3")
 

@@ -133,6 +133,16 @@ Error of_file(const repo::Entry& entry, Error error) {
       "does not, with --point");
 }
 
+// mkdir -p; what is made lets everybody through, whatever the umask: the server's account has to.
+Result<void> make_way(FileSystem& fs, const std::string& path) {
+  std::vector<std::string> missing;
+  for (std::string at = path; !TRY(exists(fs, at)); at = parent_path(at)) missing.push_back(at);
+  TRY(make_directories(fs, path, 0755));
+  for (const std::string& made : missing)
+    if (::chmod(made.c_str(), 0755) != 0) return Error::from_errno(errno, "setting the mode of " + made);
+  return {};
+}
+
 Result<void> Materialiser::own(const std::string& path, int descriptor, uint32_t mode) {
   const auto uid = plan_.uid();
   const auto gid = plan_.gid();
@@ -180,7 +190,7 @@ Result<void> Materialiser::make_link(const std::string& target, const std::strin
 // itself, and a server can't start without pg_control.
 Result<void> Materialiser::prepare() {
   for (const std::string& root : plan_.roots()) {
-    if (!TRY(exists(world_.fs, parent_path(root)))) TRY(make_directories(world_.fs, parent_path(root), 0755));
+    TRY(make_way(world_.fs, parent_path(root)));
     TRY(make_directory(root, 0700));
     // Before anything is written: else a failed write may be told to others alone.
     volumes_.push_back(TRY(open_volume(world_.fs, root)));
