@@ -427,8 +427,8 @@ void add_restore(Program& program) {
                    "holdfast restore --at '10 minutes ago' --database shop --replace\n"
                    "holdfast restore --database shop --target-database shop_restored\n"
                    "holdfast restore --database shop --table orders --target-table orders_old\n"
-                   "# refused: a running target (23), one with data unless --delta (22; of Redis always),\n"
-                   "# an instant that can't be reached (24)");
+                   "# refused: a running target (23), one with data unless --delta (22;\n"
+                   "# of Redis always), an instant that can't be reached (24)");
   program.on(command, [options, command](Context& context) -> Result<void> {
     TRY(refuse_empty(*command));
     TRY(check_one_database(*command, options->one));
