@@ -33,6 +33,12 @@ class Redis:
         done = subprocess.run(["redis-cli", "-s", str(self.socket), "-n", str(db), *words], capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
+    def ask_one_by_one(self, *lines):
+        """What one client is answered, line by line."""
+        done = subprocess.run(["redis-cli", "-s", str(self.socket)], input="\n".join(lines) + "\n", capture_output=True, text=True,
+                              check=False)
+        return done.stdout.split("\n")[:-1]
+
     @property
     def address(self):
         return f"unix://{self.socket}"
@@ -64,17 +70,16 @@ class RedisRestore(Case):
         wait_until("the receiver", lambda: "slave0:" in self.server.ask("INFO", "replication"), 60)
         return receiver
 
-    def confirmed(self):
-        """Waits until what was written is stored; an instant by which it was."""
-        self.assertEqual(self.server.ask("WAIT", "1", "60000"), "1")
+    def write_confirmed(self, command):
+        """Waits until what was written is stored; an instant by which it was. WAIT waits for its own client's writes alone."""
+        said = self.server.ask_one_by_one(command, "WAIT 1 60000")
+        self.assertEqual(said[-1], "1", said)
         return datetime.now(timezone.utc).isoformat()
 
     def write_history(self):
         receiver = self.receive()
-        self.server.ask("SET", "during", "2")
-        instant = self.confirmed()
-        self.server.ask("FLUSHALL")
-        self.confirmed()
+        instant = self.write_confirmed("SET during 2")
+        self.write_confirmed("FLUSHALL")
         self.assertEqual(receiver.end(), 0)
         return instant
 
