@@ -12,6 +12,7 @@ namespace holdfast {
 namespace {
 
 constexpr uint64_t kSecretLimitBytes = 64 << 10;
+constexpr std::string_view kFile = "file:";
 
 void wipe(Bytes& bytes) {
   if (bytes.capacity()) explicit_bzero(bytes.data(), bytes.capacity());
@@ -56,6 +57,17 @@ Secret& Secret::operator=(Secret&& other) noexcept {
 }
 
 Secret::~Secret() { wipe(bytes_); }
+
+bool is_secret_reference(std::string_view text) {
+  return text.starts_with("env:") || text.starts_with(kFile) || text.starts_with("exec:");
+}
+
+std::string anchored_reference(const std::string& reference, const std::string& directory) {
+  if (!reference.starts_with(kFile)) return reference;
+  const std::string path = reference.substr(kFile.size());
+  return std::string(kFile) +
+         absolute_path(path.starts_with('/') || directory.empty() ? path : join_path(directory, path));
+}
 
 Result<Secret> resolve_secret(std::string_view reference) {
   const size_t colon = reference.find(':');

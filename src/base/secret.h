@@ -34,4 +34,10 @@ class Secret {
 // kConfig, whatever the cause, and name the reference, never the value.
 Result<Secret> resolve_secret(std::string_view reference);
 
+// Whether it is one of those three, and no bare value.
+bool is_secret_reference(std::string_view text);
+// The same reference, meaning the same wherever it is resolved: a file's path that is relative
+// is taken from `directory`, or from the working directory where that is "". Commands stay as they are.
+std::string anchored_reference(const std::string& reference, const std::string& directory);
+
 }  // namespace holdfast

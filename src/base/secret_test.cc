@@ -27,6 +27,17 @@ TEST(Secret, ComesFromTheEnvironment) {
             "error: secret env:HOLDFAST_TEST_SECRET: the environment variable HOLDFAST_TEST_SECRET is not set");
 }
 
+TEST(Secret, AReferenceMeansTheSameEverywhere) {
+  for (const char* reference : {"env:NAME", "file:a", "exec:cat a"}) EXPECT_TRUE(is_secret_reference(reference));
+  for (const char* value : {"", "hunter2", "environment:x", "FILE:a"}) EXPECT_FALSE(is_secret_reference(value));
+  EXPECT_EQ(anchored_reference("file:pass", "/etc/holdfast"), "file:/etc/holdfast/pass");
+  EXPECT_EQ(anchored_reference("file:../pass", "/etc/holdfast"), "file:/etc/pass");
+  EXPECT_EQ(anchored_reference("file:/run/pass", "/etc/holdfast"), "file:/run/pass");
+  EXPECT_EQ(anchored_reference("file:pass", ""), "file:" + absolute_path("pass"));
+  EXPECT_EQ(anchored_reference("env:NAME", "/etc"), "env:NAME");
+  EXPECT_EQ(anchored_reference("exec:./show", "/etc"), "exec:./show");
+}
+
 TEST(Secret, ComesFromAFileWithoutItsNewline) {
   const std::string path = testing::TempDir() + "holdfast-secret-" + std::to_string(::getpid());
   ASSERT_TRUE(write_file_durably(real_file_system(), path, as_bytes("two\nlines\n\n")).ok());

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/filesystem.h"
+#include "base/secret.h"
 #include "cli/own_environment.h"
 #include "engine/launcher.h"
 #include "engine/runs.h"
@@ -72,7 +73,7 @@ Result<void> ask_next(const runbook::Plan& plan, const AskWords& ask, RunbookOpt
   if (const runbook::Input* input = first_unknown(plan.inputs)) {
     const std::string what = input->secret ? " (a secret: env:NAME, file:PATH or exec:COMMAND)" : "";
     const std::string value = TRY(ask(fmt::format("{}{}", input->name, what), {}));
-    if (input->secret && !engine::is_secret_reference(value)) {
+    if (input->secret && !is_secret_reference(value)) {
       return make_error(ErrorCode::kRefused, "{} is a secret: what was typed is no reference to it", input->name)
           .with_hint(fmt::format("--set {0}=env:{0}, or file:PATH, or exec:COMMAND", input->name));
     }

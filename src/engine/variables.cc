@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/percent.h"
+#include "base/secret.h"
 #include "base/utf8.h"
 #include "crypto/digest.h"
 #include "engine/launcher.h"
@@ -65,10 +66,6 @@ std::string variable_for(const runbook::Input& input) {
 }
 
 }  // namespace
-
-bool is_secret_reference(const std::string& value) {
-  return value.starts_with("env:") || value.starts_with("file:") || value.starts_with("exec:");
-}
 
 Result<void> set_variable(Variables& variables, const std::string& assignment) {
   const size_t equals = assignment.find('=');

@@ -25,8 +25,6 @@ struct Variables {
 // kUsage for what is no assignment.
 Result<void> set_variable(Variables& variables, const std::string& assignment);
 
-bool is_secret_reference(const std::string& value);
-
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
 // Takes over what the environment has of a plan's secret inputs, as env: references, and

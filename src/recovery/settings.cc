@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/log.h"
+#include "base/secret.h"
 
 namespace holdfast::recovery {
 
@@ -84,8 +85,7 @@ std::string percent_encoded(const std::string& text) {
 }  // namespace
 
 Result<std::string> as_secret_reference(const std::string& reference, const char* from) {
-  if (reference.starts_with("file:")) return "file:" + absolute_path(reference.substr(5));
-  if (reference.starts_with("env:") || reference.starts_with("exec:")) return reference;
+  if (is_secret_reference(reference)) return anchored_reference(reference, "");
   return make_error(ErrorCode::kUsage,
                     "{} must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself", from);
 }

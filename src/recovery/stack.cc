@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/filesystem.h"
+#include "base/secret.h"
 #include "recovery/yaml_reader.h"
 #include "source/postgres/connection.h"
 #include "source/redis/connection.h"
@@ -115,17 +116,13 @@ class StackParser {
   }
   Result<void> read_secret(const YAML::Node& node, const char* key, std::string& out) {
     const std::string reference = TRY(yaml_.text(node, key));
-    if (reference.starts_with("file:")) {
-      out = "file:" + resolve(reference.substr(5));
-    } else if (reference.starts_with("env:") || reference.starts_with("exec:")) {
-      out = reference;
-    } else {
-      // The value may be the secret itself: it is not repeated.
-      return yaml_.error(
-          node,
-          fmt::format("'{}' must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself", key));
+    if (is_secret_reference(reference)) {
+      out = anchored_reference(reference, directory_);
+      return {};
     }
-    return {};
+    // The value may be the secret itself: it is not repeated.
+    return yaml_.error(
+        node, fmt::format("'{}' must be a reference: file:PATH, env:NAME or exec:COMMAND, not the secret itself", key));
   }
 
   std::string resolve(const std::string& path) const {
