@@ -52,8 +52,7 @@ Result<redis::LoadOptions> load_options(Workspace& workspace, const RestoreReque
 
 // The component's own server is known with its password; of another one it has to be given.
 Error with_password_hint(const RestoreRequest& request, Error refused) {
-  const bool lacks_rights = refused.message().find("NOPERM") != std::string::npos;
-  if (refused.code() != ErrorCode::kPermission || lacks_rights || !request.into_password.empty()) return refused;
+  if (!redis::is_refused_login(refused) || !request.into_password.empty()) return refused;
   return std::move(refused).with_hint("give its password with --into-password env:NAME, file:PATH or exec:COMMAND");
 }
 

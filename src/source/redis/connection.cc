@@ -3,8 +3,10 @@
 #include <hiredis/hiredis.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
+#include <iterator>
 
 #include "source/redis/transport.h"
 
@@ -294,17 +296,32 @@ std::string info_value(std::string_view info, std::string_view name) {
   return "";
 }
 
+namespace {
+
+constexpr std::string_view kLoginRefusals[] = {"NOAUTH", "WRONGPASS", "ERR invalid password", "ERR Client sent AUTH",
+                                               "ERR AUTH"};
+
+}  // namespace
+
+bool is_refused_login(const Error& error) {
+  if (error.code() != ErrorCode::kPermission) return false;
+  return std::any_of(std::begin(kLoginRefusals), std::end(kLoginRefusals), [&](std::string_view refusal) {
+    return error.message().find(fmt::format(": {}", refusal)) != std::string::npos;
+  });
+}
+
 Error server_error(std::string_view what, std::string_view text) {
-  const auto begins = [&](std::initializer_list<std::string_view> words) {
-    return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return text.starts_with(word); });
+  const auto begins = [&](const auto& words) {
+    return std::any_of(std::begin(words), std::end(words),
+                       [&](std::string_view word) { return text.starts_with(word); });
   };
-  if (begins({"NOAUTH", "WRONGPASS", "NOPERM", "ERR invalid password", "ERR Client sent AUTH", "ERR AUTH"})) {
+  if (begins(kLoginRefusals) || text.starts_with("NOPERM")) {
     return make_error(ErrorCode::kPermission, "the Redis server refuses {}: {}", what, text)
         .with_hint(
             "see docs/redis.md for the rights that are needed: ACL SETUSER holdfast ... +psync +replconf +ping "
             "+info");
   }
-  if (begins({"LOADING", "BUSY", "MASTERDOWN", "NOMASTERLINK", "TRYAGAIN"})) {
+  if (begins(std::array<std::string_view, 5>{"LOADING", "BUSY", "MASTERDOWN", "NOMASTERLINK", "TRYAGAIN"})) {
     return make_error(ErrorCode::kUnavailable, "the Redis server can't do {} now: {}", what, text)
         .with_retryable()
         .with_hint("try again when it has loaded its data and, as a replica, is connected to its master");

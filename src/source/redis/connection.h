@@ -88,6 +88,8 @@ std::string info_value(std::string_view info, std::string_view name);
 
 // The Error for an error reply of the server, to a command called `what`.
 Error server_error(std::string_view what, std::string_view text);
+// Whether it is such an error, and of the login: not that a user lacks the right to a command.
+bool is_refused_login(const Error& error);
 
 // A command as the bytes of the protocol.
 Bytes encode_command(const std::vector<std::string_view>& words);

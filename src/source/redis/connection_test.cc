@@ -54,6 +54,20 @@ TEST(Info, TellsValuesAndDatabases) {
             ErrorCode::kUnsupported);
 }
 
+// Whoever lacks the right to a command is not helped by a password.
+TEST(ServerError, TellsTheLoginFromRights) {
+  for (const char* text : {"NOAUTH Authentication required.", "WRONGPASS invalid username-password pair",
+                           "ERR invalid password", "ERR Client sent AUTH, but no password is set"}) {
+    const Error refused = server_error("AUTH", text).with_context("loading 'cache'");
+    EXPECT_EQ(refused.code(), ErrorCode::kPermission);
+    EXPECT_TRUE(is_refused_login(refused)) << text;
+  }
+  const Error rights = server_error("RESTORE", "NOPERM this user has no permissions to run the 'restore' command");
+  EXPECT_EQ(rights.code(), ErrorCode::kPermission);
+  EXPECT_FALSE(is_refused_login(rights));
+  EXPECT_FALSE(is_refused_login(server_error("PING", "ERR unknown command")));
+}
+
 TEST(Crc64, IsThatOfRedis) {
   EXPECT_EQ(crc64(0, as_bytes("123456789")), 0xe9c6d914c4b8d9caULL);
   const std::string text = "This is a test of the emergency broadcast system, in pieces of every size.";
