@@ -88,7 +88,8 @@ void print_state(Context& context, const recovery::LogState& state) {
   }
   if (!table.empty() && !context.json()) context.write(table.text());
   for (const postgres::RecoveryStretch& stretch : state.stretches)
-    context.print("  window {} to {}", format_local(stretch.from), format_local(stretch.until));
+    context.print("  window {} to {}{}", format_local(stretch.from), format_local(stretch.until),
+                  stretch.snapshot_index ? "" : " (after a change of timeline)");
   if (state.stretches.empty()) context.print("  no recovery window yet: there is no point of this cluster");
   for (const std::string& gap : state.window.gaps) context.print("  gap: {}", gap);
   for (const std::string& note : state.window.notes) {

@@ -30,7 +30,7 @@ Result<std::vector<Stretch>> postgres_stretches(Workspace& workspace, const std:
   for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
   auto archive = TRY(open_archive(workspace, refs.back().snapshot->component, facts.system_id, facts.segment_bytes));
   std::vector<Stretch> stretches;
-  for (const auto& stretch : TRY(postgres::reachable_stretches(*archive, snapshots)))
+  for (const auto& stretch : TRY(postgres::recovery_stretches(*archive, snapshots)))
     stretches.push_back({stretch.from, stretch.until});
   if (stretches.empty())
     return make_error(ErrorCode::kUnreachableTarget, "no snapshot of it leads to the newest timeline");

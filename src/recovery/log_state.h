@@ -36,7 +36,7 @@ struct LogState {
   uint64_t records = 0, stored_bytes = 0;
   std::vector<postgres::WalRange> ranges;
   postgres::RecoveryWindow window;
-  std::vector<postgres::RecoveryStretch> stretches;  // the window, divided where the log is broken
+  std::vector<postgres::RecoveryStretch> stretches;  // what of the window can be restored to
   std::optional<SlotState> slot;                     // of the cluster that is connected, if any
 };
 

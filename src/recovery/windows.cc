@@ -42,9 +42,11 @@ Result<void> add_postgres_windows(Workspace& workspace, const std::vector<Snapsh
                                   ComponentWindows& component) {
   component.every_instant = true;
   for (const OfCluster& cluster : TRY(clusters_of(workspace, refs))) {
-    for (const auto& stretch : TRY(postgres::recovery_stretches(*cluster.archive, cluster.snapshots)))
-      component.windows.push_back(
-          {stretch.from, stretch.until, {cluster.refs[stretch.snapshot_index].point->id}, cluster.system_id});
+    for (const auto& stretch : TRY(postgres::recovery_stretches(*cluster.archive, cluster.snapshots))) {
+      Window window{stretch.from, stretch.until, {}, cluster.system_id};
+      if (stretch.snapshot_index) window.begins.push_back(cluster.refs[*stretch.snapshot_index].point->id);
+      component.windows.push_back(std::move(window));
+    }
   }
   std::stable_sort(component.windows.begin(), component.windows.end(),
                    [](const Window& a, const Window& b) { return a.from < b.from; });
@@ -134,7 +136,8 @@ SnapshotNames window_begins(const std::vector<ComponentWindows>& windows) {
     for (const Window& window : component.windows) {
       for (const repo::PointId& point : window.begins) begins.insert({point, component.component});
     }
-    if (!component.windows.empty()) begins.erase({component.windows[0].begins[0], component.component});
+    if (!component.windows.empty() && !component.windows[0].begins.empty())
+      begins.erase({component.windows[0].begins[0], component.component});
   }
   return begins;
 }

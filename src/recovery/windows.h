@@ -14,7 +14,7 @@ namespace holdfast::recovery {
 struct Window {
   Time from, until;
   // The points whose snapshots it begins with: its first one, and where it goes on along
-  // another history of Redis, the first of that.
+  // another history of Redis, the first of that. None where a log leads to it from the window before.
   std::vector<repo::PointId> begins;
   uint64_t system_id = 0;  // of the PostgreSQL cluster that the component was then
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "source/postgres/snapshot_source.h"
 #include "source/postgres/timeline_choice.h"
@@ -36,10 +37,23 @@ std::string setting_time(Time time) {
 
 Time whole_microseconds(Time time) { return Time{time.ns - ((time.ns % 1000) + 1000) % 1000}; }
 
-Result<TimelineChoice> choice_of(WalArchive& archive, const std::vector<Candidate>& oldest_first) {
+// The snapshots of the archive's cluster, oldest first.
+Result<std::vector<Candidate>> candidates_of(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
+  std::vector<Candidate> all;
+  for (size_t i = 0; i < snapshots.size(); i++) {
+    if (snapshots[i].kind != "postgres") continue;
+    SnapshotSource source = TRY_CONTEXT(snapshot_source(snapshots[i]), "snapshot {} of {}", i, snapshots[i].component);
+    if (source.system_id == archive.identity().system_id) all.push_back({i, std::move(source)});
+  }
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& a, const auto& b) { return a.source.stop_time < b.source.stop_time; });
+  return all;
+}
+
+std::vector<SnapshotSource> sources_of(const std::vector<Candidate>& candidates) {
   std::vector<SnapshotSource> sources;
-  for (const Candidate& candidate : oldest_first) sources.push_back(candidate.source);
-  return choose_timeline(archive, sources);
+  for (const Candidate& candidate : candidates) sources.push_back(candidate.source);
+  return sources;
 }
 
 // recovery_stretches(), by the records themselves: as much of the log as there is is read.
@@ -95,17 +109,9 @@ class Resolver {
         .with_hint(fmt::format("choose with --timeline {} or --timeline {}", timeline_, rival->timeline));
   }
 
-  // The snapshots of this cluster, in the order given (oldest first).
   Result<void> collect() {
-    for (size_t i = 0; i < snapshots_.size(); i++) {
-      if (snapshots_[i].kind != "postgres") continue;
-      Candidate candidate{i,
-                          TRY_CONTEXT(snapshot_source(snapshots_[i]), "snapshot {} of {}", i, snapshots_[i].component)};
-      if (candidate.source.system_id == archive_.identity().system_id) all_.push_back(std::move(candidate));
-    }
+    all_ = TRY(candidates_of(archive_, snapshots_));
     if (all_.empty()) return make_error(ErrorCode::kUnreachableTarget, "there is no snapshot of this cluster");
-    std::stable_sort(all_.begin(), all_.end(),
-                     [](const auto& a, const auto& b) { return a.source.stop_time < b.source.stop_time; });
     return {};
   }
 
@@ -115,7 +121,7 @@ class Resolver {
     } else if (target_.immediate) {
       choice_.timeline = all_.back().source.timeline;
     } else {
-      choice_ = TRY(choice_of(archive_, all_));
+      choice_ = TRY(choose_timeline(archive_, sources_of(all_)));
     }
     timeline_ = choice_.timeline;
     return choose_candidates();
@@ -142,8 +148,7 @@ class Resolver {
   // instant of that time means the state of then, and not what the new timeline has in common with it.
   Result<void> go_back_to(Time time) {
     if (target_.timeline) return {};
-    std::vector<SnapshotSource> sources;
-    for (const Candidate& candidate : all_) sources.push_back(candidate.source);
+    const std::vector<SnapshotSource> sources = sources_of(all_);
     for (std::set<uint32_t> seen; seen.insert(timeline_).second;) {
       std::optional<EarlierTimeline> at_work;
       for (const EarlierTimeline& earlier : TRY(earlier_timelines(archive_, sources, timeline_)))
@@ -420,26 +425,21 @@ Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<rep
 
 namespace {
 
-// The snapshots that lead to the timeline that is followed, oldest first.
+// The timeline that is followed.
 struct OnTheWay {
   uint32_t timeline = 0;
-  std::vector<Candidate> snapshots;
-  std::vector<size_t> astray;  // all others of the cluster
+  std::vector<Candidate> snapshots;  // that lead to it, oldest first
+  std::vector<size_t> astray;        // all others of the cluster
+  std::vector<SnapshotSource> all;   // oldest first
   std::vector<OtherTimeline> others;
 };
 
 Result<OnTheWay> snapshots_on_the_way(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
   OnTheWay way;
-  std::vector<Candidate> all;
-  for (size_t i = 0; i < snapshots.size(); i++) {
-    if (snapshots[i].kind != "postgres") continue;
-    SnapshotSource source = TRY(snapshot_source(snapshots[i]));
-    if (source.system_id == archive.identity().system_id) all.push_back({i, std::move(source)});
-  }
+  std::vector<Candidate> all = TRY(candidates_of(archive, snapshots));
   if (all.empty()) return way;
-  std::stable_sort(all.begin(), all.end(),
-                   [](const auto& a, const auto& b) { return a.source.stop_time < b.source.stop_time; });
-  TimelineChoice choice = TRY(choice_of(archive, all));
+  way.all = sources_of(all);
+  TimelineChoice choice = TRY(choose_timeline(archive, way.all));
   way.timeline = choice.timeline;
   way.others = std::move(choice.others);
   for (Candidate& candidate : all) {
@@ -485,6 +485,30 @@ Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<re
 
 namespace {
 
+// Without the instants that resolve_target() refuses although the log goes on: between the last that
+// is known of a timeline and the first of the one that a restore to the past began.
+Result<std::vector<RecoveryStretch>> reachable_of(WalArchive& archive, const OnTheWay& way,
+                                                  std::vector<RecoveryStretch> stretches) {
+  if (stretches.empty()) return stretches;
+  for (const EarlierTimeline& earlier : TRY(earlier_timelines(archive, way.all, way.timeline))) {
+    std::vector<RecoveryStretch> parts;
+    for (const RecoveryStretch& stretch : stretches) {
+      const Time until = earlier.until.value_or(stretch.until);
+      // An old primary may have gone on for longer than it took the new one to begin.
+      const bool no_hole = earlier.until && until <= earlier.last;
+      if (no_hole || stretch.until <= earlier.last || stretch.from >= until) {
+        parts.push_back(stretch);
+        continue;
+      }
+      std::optional<size_t> first = stretch.snapshot_index;
+      if (stretch.from <= earlier.last) parts.push_back({stretch.from, earlier.last, std::exchange(first, {})});
+      if (earlier.until && until <= stretch.until) parts.push_back({until, stretch.until, first});
+    }
+    stretches = std::move(parts);
+  }
+  return stretches;
+}
+
 // Of a stretch whose newest snapshot this is.
 Result<void> end_stretch(WalArchive& archive, uint32_t timeline, const Candidate& newest,
                          std::vector<RecoveryStretch>& stretches) {
@@ -512,7 +536,7 @@ Result<std::vector<RecoveryStretch>> proven_stretches(WalArchive& archive,
     const Time least = way.snapshots[i].source.stop_time;
     stretches.push_back({first.source.stop_time, std::max(least, path.proven_until().value_or(least)), first.index});
   }
-  return stretches;
+  return reachable_of(archive, way, std::move(stretches));
 }
 
 }  // namespace
@@ -538,36 +562,7 @@ Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
     TRY(end_stretch(archive, way.timeline, *newest, stretches));
     newest = nullptr;
   }
-  return stretches;
-}
-
-Result<std::vector<RecoveryStretch>> reachable_stretches(WalArchive& archive,
-                                                         const std::vector<repo::Snapshot>& snapshots) {
-  std::vector<SnapshotSource> sources;
-  for (const repo::Snapshot& snapshot : snapshots) {
-    if (snapshot.kind != "postgres") continue;
-    SnapshotSource source = TRY(snapshot_source(snapshot));
-    if (source.system_id == archive.identity().system_id) sources.push_back(std::move(source));
-  }
-  std::vector<RecoveryStretch> stretches = TRY(recovery_stretches(archive, snapshots));
-  if (stretches.empty()) return stretches;
-  std::stable_sort(sources.begin(), sources.end(),
-                   [](const auto& a, const auto& b) { return a.stop_time < b.stop_time; });
-  const uint32_t followed = TRY(choose_timeline(archive, sources)).timeline;
-  for (const EarlierTimeline& earlier : TRY(earlier_timelines(archive, sources, followed))) {
-    std::vector<RecoveryStretch> parts;
-    for (const RecoveryStretch& stretch : stretches) {
-      const Time until = earlier.until.value_or(stretch.until);
-      if (stretch.until <= earlier.last || stretch.from >= until) {
-        parts.push_back(stretch);
-        continue;
-      }
-      if (stretch.from <= earlier.last) parts.push_back({stretch.from, earlier.last, stretch.snapshot_index});
-      if (earlier.until && until <= stretch.until) parts.push_back({until, stretch.until, stretch.snapshot_index});
-    }
-    stretches = std::move(parts);
-  }
-  return stretches;
+  return reachable_of(archive, way, std::move(stretches));
 }
 
 Result<std::vector<size_t>> snapshots_astray(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {

@@ -67,17 +67,16 @@ Result<std::vector<std::string>> timelines_left_aside(WalArchive& archive,
 
 // The same instants, divided: one stretch of them ends where the log is broken, and the
 // next begins with the first snapshot behind. One without the WAL that makes it whole begins none. Along the timeline
-// that is followed, oldest first.
+// that is followed, oldest first. Without the instants that resolve_target() refuses although the log
+// goes on, between the last that is known of a timeline and the first of the one that a restore to
+// the past began.
 struct RecoveryStretch {
   Time from, until;
-  size_t snapshot_index = 0;  // its first snapshot, in the list given
+  // The snapshot that it begins with, in the list given; none where the log leads to it from the one before.
+  std::optional<size_t> snapshot_index;
 };
 Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
                                                         const std::vector<repo::Snapshot>& snapshots);
-// The same without the instants that resolve_target() refuses although the log goes on: between
-// the last that is known of a timeline and the first of the one that a restore to the past began.
-Result<std::vector<RecoveryStretch>> reachable_stretches(WalArchive& archive,
-                                                         const std::vector<repo::Snapshot>& snapshots);
 // Those of the list given (as indices) that do not lead to the timeline that is followed: a restore
 // to an instant before their end went another way. Read from the histories alone.
 Result<std::vector<size_t>> snapshots_astray(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);

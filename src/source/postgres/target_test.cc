@@ -590,15 +590,37 @@ TEST_F(TargetTest, AnInstantBeforeARestoreToThePastIsRestoredAsItWasThen) {
   }
   EXPECT_THAT(problem(target_at(at(75))), HasSubstr("at that instant timeline 1 was at work"))
       << "it may have gone on until then";
-  const auto stretches = reachable_stretches(*archive_, snapshots_).value();
+  const auto stretches = recovery_stretches(*archive_, snapshots_).value();
   ASSERT_EQ(stretches.size(), 2u);
   EXPECT_EQ(stretches[0].until, at(60));
   EXPECT_EQ(stretches[1].from, at(90));
   EXPECT_EQ(stretches[1].until, at(100));
+  EXPECT_EQ(stretches[0].snapshot_index, 0u);
+  EXPECT_EQ(stretches[1].snapshot_index, std::nullopt) << "the log leads to it";
   for (const int seconds : {35, 45, 92}) {
     EXPECT_EQ(resolve(target_at(at(seconds)))->timeline, 2u);
     EXPECT_THAT(resolve(target_at(at(seconds)))->notes, IsEmpty());
   }
+}
+
+// Case: an old primary that went on committing for a while beside the one that had taken over.
+TEST_F(TargetTest, AFailoverThatOverlapsLeavesNoHole) {
+  push_all();
+  TestWal promoted = wal_.fork(2);
+  commit(750, 50);
+  commit(760, 65);
+  push_rest_of_timeline_1();
+  promoted.commit(850, at(60));
+  const Lsn stop = promoted.position();
+  promoted.commit(860, at(100));
+  push_timeline_2(promoted, end_);
+  snapshots_.push_back(snapshot(2, end_, stop, at(62)));
+  const auto stretches = recovery_stretches(*archive_, snapshots_).value();
+  ASSERT_EQ(stretches.size(), 1u);
+  EXPECT_EQ(stretches[0].from, at(0));
+  EXPECT_EQ(stretches[0].until, at(100));
+  for (const auto& [seconds, timeline] : std::map<int, uint32_t>{{55, 1}, {60, 2}, {63, 2}, {90, 2}})
+    EXPECT_EQ(resolve(target_at(at(seconds)))->timeline, timeline) << seconds;
 }
 
 // The copy that has taken over was itself a restore of a restore.
