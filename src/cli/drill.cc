@@ -15,6 +15,7 @@
 #include "engine/person.h"
 #include "recovery/drill.h"
 #include "recovery/drill_registry.h"
+#include "recovery/points.h"
 
 namespace holdfast::cli {
 
@@ -134,6 +135,7 @@ Result<void> drill(Context& context, DrillCommand& command) {
   command.request.registry = drill_registry();
   command.request.who = engine::who_is_there();
   auto workspace = TRY(context.open());
+  TRY(recovery::name_only_stack(*workspace));
   Result<recovery::DrillOutcome> done = [&] {
     ProgressView view(context);
     return recovery::run_drill(*workspace, command.request);
@@ -165,6 +167,7 @@ Result<void> broken(const EvidenceChain& chain) {
 
 Result<EvidenceChain> read_chain(Context& context) {
   auto workspace = TRY(context.open());
+  TRY(recovery::name_only_stack(*workspace));
   recovery::EvidenceLog evidence(workspace->repository(), real_file_system(), workspace->stack().stack,
                                  drill_registry());
   return evidence.read();

@@ -1,12 +1,13 @@
 #include "recovery/restore.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <map>
 
+#include "base/accounts.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/one_database.h"
@@ -67,19 +68,41 @@ Result<void> settle_target(RestoreCommand& command, Time now) {
   return {};
 }
 
+// What a container's files belong to need not have a name outside of it.
+std::optional<uint32_t> as_number(const std::string& text) {
+  uint32_t number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem != std::errc() || end != text.data() + text.size() || number == UINT32_MAX) return std::nullopt;
+  return number;
+}
+
 Result<void> settle_owner(RestoreCommand& command) {
   if (!command.owner) return {};
   const size_t colon = command.owner->find(':');
   const std::string user = command.owner->substr(0, colon);
-  const struct passwd* entry = getpwnam(user.c_str());
-  if (entry == nullptr) return make_error(ErrorCode::kNotFound, "there is no user '{}'", user);
-  command.request.uid = entry->pw_uid;
-  command.request.gid = entry->pw_gid;
-  if (colon == std::string::npos) return {};
-  const std::string group = command.owner->substr(colon + 1);
-  const struct group* group_entry = getgrnam(group.c_str());
-  if (group_entry == nullptr) return make_error(ErrorCode::kNotFound, "there is no group '{}'", group);
-  command.request.gid = group_entry->gr_gid;
+  auto account = find_account(user);
+  if (const auto uid = account ? std::nullopt : as_number(user)) {
+    account = find_account(account_name(*uid));
+    if (!account && colon == std::string::npos)
+      return make_error(ErrorCode::kUsage, "--owner: account {} has no name on this machine, and so no group", user)
+          .with_hint(fmt::format("name that, too: --owner {0}:{0}", user));
+    if (!account) account = Account{*uid, 0};
+  }
+  if (!account) return make_error(ErrorCode::kNotFound, "--owner: there is no account '{}' on this machine", user);
+  if (colon != std::string::npos) {
+    const std::string group = command.owner->substr(colon + 1);
+    auto known = find_group(group);
+    if (!known) known = as_number(group);
+    if (!known) return make_error(ErrorCode::kNotFound, "--owner: there is no group '{}' on this machine", group);
+    account->gid = *known;
+  }
+  if (::geteuid() != 0 && (account->uid != ::geteuid() || account->gid != ::getegid())) {
+    return make_error(ErrorCode::kPermission, "--owner: only root can give files to another account, '{}'",
+                      *command.owner)
+        .with_hint("run as root, or as that account");
+  }
+  command.request.uid = account->uid;
+  command.request.gid = account->gid;
   return {};
 }
 
@@ -177,6 +200,7 @@ Json document_of(const recovery::RestorePlan& plan) {
       json["archiving_off"] = component.archiving_off;
       if (component.archiving_off) json["to_take_its_place"] = postgres::command_to_take_place(component.to);
       json["system_id"] = system_id_of(component.snapshot);
+      if (!component.owner.empty()) json["owner"] = component.owner;
     }
     if (!component.snapshot.faults.empty()) json["captured_faults"] = component.snapshot.faults;
     if (!component.notes.empty()) json["notes"] = component.notes;
@@ -213,6 +237,7 @@ void print_plan(Context& context, const recovery::RestorePlan& plan, bool exclus
     row("to", component.kind == "files" && component.to == "/" ? "where the files were"
               : component.to.empty()                           ? "nobody has said: --to DIR or --into ADDRESS"
                                                                : component.to);
+    if (!component.owner.empty()) row("owner", component.owner);
     if (component.archiving_off) {
       row("archiving",
           "will be off (archive_mode in postgresql.auto.conf), as the original may live on; with "
@@ -268,7 +293,8 @@ void print_outcome(Context& context, const recovery::RestorePlan& plan,
     if (plan.components[i].kind == "redis" && !plan.components[i].into_server)
       context.say("start the server on {}", plan.components[i].to);
     if (plan.components[i].kind == "postgres") {
-      context.say("start the server on {} to replay its WAL", plan.components[i].to);
+      context.say("start the server on {}{} to replay its WAL", plan.components[i].to,
+                  outcome.owner.empty() ? "" : fmt::format(" as '{}'", outcome.owner));
       if (const std::string note = recovery::restore_command_note(stack); !note.empty()) context.say("{}", note);
     }
   }
@@ -304,6 +330,7 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
   for (size_t i = 0; i < outcomes->size(); i++) {
     const recovery::ComponentRestored& outcome = (*outcomes)[i];
     faults += outcome.faults.size();
+    if (!outcome.owner.empty()) document["components"][i]["owner"] = outcome.owner;
     document["components"][i]["restored"] = {{"files", outcome.files},
                                              {"bytes", outcome.bytes},
                                              {"bytes_written", outcome.bytes_written},
@@ -386,7 +413,9 @@ void add_place_options(CLI::App* command, RestoreCommand& options) {
       "with --delta: remove files that the point does not have (not what was excluded or could not be read, "
       "nor other file systems)");
   command->add_flag("--numeric-ids", request.numeric_ids, "owners by number, not by name");
-  command->add_option("--owner", options.owner, "owner of a restored cluster (default: as it was)")
+  command
+      ->add_option("--owner", options.owner,
+                   "owner of a restored cluster, by name or number (default: the account of the name that it had)")
       ->type_name("USER[:GROUP]");
   command
       ->add_option("--tablespace", options.tablespaces,

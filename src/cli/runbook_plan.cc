@@ -14,6 +14,7 @@
 #include "engine/repository_proofs.h"
 #include "engine/restore_words.h"
 #include "recovery/evidence.h"
+#include "recovery/points.h"
 #include "recovery/restore.h"
 
 namespace holdfast::cli {
@@ -53,6 +54,7 @@ Basis basis_of(Context& context, std::vector<engine::WantedPoint> restores) {
   const auto find = [&]() -> Result<void> {
     auto workspace = TRY(context.open());
     TRY(workspace->hold_for_reading("runbook plan"));
+    TRY(recovery::name_only_stack(*workspace));
     recovery::EvidenceLog evidence(workspace->repository(), real_file_system(), workspace->stack().stack,
                                    drill_registry());
     // An expectation that can't be read keeps nobody from a plan.

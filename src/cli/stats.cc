@@ -8,6 +8,7 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "recovery/evidence.h"
+#include "recovery/points.h"
 
 namespace holdfast::cli {
 
@@ -49,6 +50,7 @@ Json last_drill(const recovery::Evidence& evidence) {
 
 Result<void> run(Context& context, bool ask_server) {
   auto workspace = TRY(context.open());
+  TRY(recovery::name_only_stack(*workspace));
   const auto stats = TRY(recovery::repository_stats(*workspace));
   const auto objectives = TRY(recovery::objective_states(*workspace, ask_server));
   recovery::EvidenceLog evidence(workspace->repository(), real_file_system(), workspace->stack().stack,

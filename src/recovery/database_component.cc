@@ -1,16 +1,31 @@
 #include "recovery/database_component.h"
 
+#include <set>
+
+#include "recovery/points.h"
+
 namespace holdfast::recovery {
 
-Result<std::string> database_component(const StackConfig& stack, const std::vector<std::string>& named) {
+Result<std::string> database_component(Workspace& workspace, const std::vector<std::string>& named) {
   if (named.size() == 1) return named.front();
   if (named.size() > 1)
     return make_error(ErrorCode::kUsage, "a database is in one component: name one with --component");
-  std::vector<std::string> found;
-  for (const ComponentConfig& component : stack.components) {
-    if (component.kind == "postgres") found.push_back(component.name);
+  std::set<std::string> found;
+  for (const ComponentConfig& component : workspace.stack().components) {
+    if (component.kind == "postgres") found.insert(component.name);
   }
-  if (found.size() == 1) return found.front();
+  if (workspace.stack().path.empty()) {
+    for (const repo::Point& point : TRY(stack_points(workspace)))
+      for (const repo::Snapshot& snapshot : point.snapshots)
+        if (snapshot.kind == "postgres") found.insert(snapshot.component);
+  }
+  if (found.size() == 1) return *found.begin();
+  if (found.empty() && workspace.stack().path.empty()) {
+    const std::string& stack = workspace.stack().stack;
+    return make_error(ErrorCode::kNotFound, "no recovery point{} has a PostgreSQL component",
+                      stack.empty() ? "" : fmt::format(" of stack '{}'", stack))
+        .with_hint("'holdfast points' lists them");
+  }
   if (found.empty()) return make_error(ErrorCode::kUsage, "the stack has no PostgreSQL component");
   return make_error(ErrorCode::kUsage, "the stack has several PostgreSQL components: {}", fmt::join(found, ", "))
       .with_hint("name the one with --component");

@@ -3,12 +3,12 @@
 #include <string>
 #include <vector>
 
-#include "recovery/stack.h"
+#include "recovery/workspace.h"
 
 namespace holdfast::recovery {
 
-// The component that a database is in: the one named, or the stack's only PostgreSQL.
-// kUsage when it is not clear which.
-Result<std::string> database_component(const StackConfig& stack, const std::vector<std::string>& named);
+// The component that a database is in: the one named, or the stack's only PostgreSQL. Without a
+// file the points tell which those are. kUsage when it is not clear which, kNotFound when no point has one.
+Result<std::string> database_component(Workspace& workspace, const std::vector<std::string>& named);
 
 }  // namespace holdfast::recovery

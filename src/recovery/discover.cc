@@ -1,12 +1,13 @@
 #include "recovery/discover.h"
 
-#include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <set>
 #include <sstream>
+
+#include "base/accounts.h"
 
 namespace holdfast::recovery {
 
@@ -16,11 +17,6 @@ struct Place {
   std::string host, port;
   bool operator==(const Place&) const = default;
 };
-
-std::string current_user() {
-  const struct passwd* entry = getpwuid(geteuid());
-  return entry == nullptr ? "" : entry->pw_name;
-}
 
 bool all_digits(const std::string& text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c); });
@@ -92,8 +88,8 @@ class Discoverer {
   void ask(const Place& place) {
     const bool from_seeds = !value("DB_HOST").empty() || !value("DB_PORT").empty();
     std::vector<std::string> users;
-    for (const std::string& user :
-         {from_seeds ? value("DB_USER") : std::string(), value("PGUSER"), std::string("postgres"), current_user()}) {
+    for (const std::string& user : {from_seeds ? value("DB_USER") : std::string(), value("PGUSER"),
+                                    std::string("postgres"), account_name(::geteuid())}) {
       if (!user.empty() && std::find(users.begin(), users.end(), user) == users.end()) users.push_back(user);
     }
     std::string database = from_seeds ? value("DB_NAME") : "";

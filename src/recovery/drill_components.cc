@@ -1,12 +1,11 @@
 #include "recovery/drill_components.h"
 
-#include <pwd.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "base/accounts.h"
 #include "recovery/redis_restore.h"
-#include "recovery/server_account.h"
 #include "source/files/restore.h"
 #include "source/postgres/drilled_cluster.h"
 #include "source/redis/drilled_server.h"
@@ -42,7 +41,7 @@ class DrilledPostgres final : public DrilledComponent {
     auto cluster = TRY(postgres::DrilledCluster::create(workspace.world(), workspace.repository(), plan.snapshot,
                                                         *plan.target, options));
     const uid_t account = options.user.uid.value_or(::geteuid());
-    return std::unique_ptr<DrilledComponent>(new DrilledPostgres(std::move(cluster), account_name(account)));
+    return std::unique_ptr<DrilledComponent>(new DrilledPostgres(std::move(cluster), account_label(account)));
   }
 
   Result<void> restore() override { return cluster_->restore(); }
@@ -76,11 +75,11 @@ class DrilledPostgres final : public DrilledComponent {
 // The account of its server: that of the package, where there is one.
 void choose_redis_account(redis::DrillOptions& options) {
   if (::geteuid() != 0) return;
-  const struct passwd* entry = ::getpwnam("redis");
-  if (entry == nullptr) entry = ::getpwnam("nobody");
-  if (entry == nullptr) return;
-  options.uid = entry->pw_uid;
-  options.gid = entry->pw_gid;
+  auto account = find_account("redis");
+  if (!account) account = find_account("nobody");
+  if (!account) return;
+  options.uid = account->uid;
+  options.gid = account->gid;
 }
 
 class DrilledRedis final : public DrilledComponent {
@@ -117,7 +116,7 @@ class DrilledRedis final : public DrilledComponent {
 
  private:
   DrilledRedis(Workspace& workspace, const ComponentPlan& plan, RedisLog log, const redis::DrillOptions& options)
-      : account_(account_name(options.uid.value_or(::geteuid()))),
+      : account_(account_label(options.uid.value_or(::geteuid()))),
         log_(std::move(log)),
         server_(workspace.world(), workspace.repository(), *log_.log, plan.snapshot, *plan.redis_target, options) {}
 

@@ -25,7 +25,7 @@ Result<postgres::Connection> connection_to(Workspace& workspace, const ExtractRe
 }  // namespace
 
 Result<ExtractPlan> plan_extract(Workspace& workspace, ExtractRequest& request) {
-  const std::string component = TRY(database_component(workspace.stack(), request.instant.components));
+  const std::string component = TRY(database_component(workspace, request.instant.components));
   request.instant.components = {component};
   // What is restored of the cluster lies in the scratch directory for a while.
   request.options.scratch_directory = source::scratch_directory(request.options.scratch_directory);

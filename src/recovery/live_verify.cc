@@ -60,8 +60,11 @@ Result<postgres::LogEnd> log_end(Workspace& workspace, postgres::WalArchive& arc
 Result<LiveVerifyOutcome> verify_live_database(Workspace& workspace, const LiveVerifyRequest& request) {
   TRY(workspace.hold_for_reading("verify"));
   LiveVerifyOutcome outcome;
-  outcome.component = TRY(database_component(workspace.stack(), request.components));
+  outcome.component = TRY(database_component(workspace, request.components));
   const ComponentConfig* config = workspace.stack().find(outcome.component);
+  if (config == nullptr && workspace.stack().path.empty())
+    return make_error(ErrorCode::kConfig, "no file says where the server of component '{}' is", outcome.component)
+        .with_hint("name the stack's file with --config; --boot verifies without the server");
   if (config == nullptr || config->kind != "postgres")
     return make_error(ErrorCode::kNotFound, "the stack has no PostgreSQL component '{}'", outcome.component);
   outcome.point = TRY(choose_point(workspace, request, outcome.component));

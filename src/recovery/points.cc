@@ -13,19 +13,35 @@ Result<std::vector<repo::Point>> readable_points(Workspace& workspace) {
   });
 }
 
-Result<std::vector<repo::Point>> stack_points(Workspace& workspace) {
-  auto points = TRY(readable_points(workspace));
-  const std::string& stack = workspace.stack().stack;
-  if (!stack.empty()) {
-    std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
-    return points;
-  }
+namespace {
+
+// "" without any point.
+Result<std::string> only_stack(Workspace& workspace, const std::vector<repo::Point>& points) {
   std::set<std::string> stacks;
   for (const repo::Point& point : points) stacks.insert(point.stack);
-  if (stacks.size() <= 1) return points;
+  if (stacks.size() <= 1) return stacks.empty() ? "" : *stacks.begin();
   return make_error(ErrorCode::kUsage, "the repository at {} has points of {} stacks: {}", workspace.stack().repository,
                     stacks.size(), fmt::join(stacks, ", "))
       .with_hint("say which is meant: --stack NAME, or --config with its file");
+}
+
+}  // namespace
+
+Result<std::vector<repo::Point>> stack_points(Workspace& workspace) {
+  auto points = TRY(readable_points(workspace));
+  const std::string& stack = workspace.stack().stack;
+  if (stack.empty()) {
+    TRY(only_stack(workspace, points));
+  } else {
+    std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
+  }
+  return points;
+}
+
+Result<void> name_only_stack(Workspace& workspace) {
+  if (!workspace.stack().stack.empty()) return {};
+  workspace.name_stack(TRY(only_stack(workspace, TRY(readable_points(workspace)))));
+  return {};
 }
 
 const repo::Snapshot* find_snapshot(const repo::Point& point, const std::string& component) {

@@ -12,7 +12,10 @@ namespace holdfast::recovery {
 // where the workspace has no stack to say which is meant. Damaged points are left
 // out and logged: what is damaged must not hide what is whole.
 Result<std::vector<repo::Point>> stack_points(Workspace& workspace);
-// The same of all stacks.
+// Where the workspace has no stack, it is the one that the repository has points of: what is kept
+// under the stack's name is then found. kUsage as above.
+Result<void> name_only_stack(Workspace& workspace);
+// Points as above, of all stacks.
 Result<std::vector<repo::Point>> readable_points(Workspace& workspace);
 
 // One snapshot and the point that holds it. The points must outlive it.

@@ -27,7 +27,7 @@ postgres::MaterialiseOptions materialise_options(Workspace& workspace, const Res
   options.action = request.action;
   options.restore_command = plan.restore_command;
   options.archiving_off = plan.archiving_off;
-  options.check_account = [&workspace, &plan](uint32_t uid, uint32_t gid) {
+  options.check_account = [&workspace, &plan](std::optional<uint32_t> uid, std::optional<uint32_t> gid) {
     return check_server_account(workspace.machine().fs, workspace.stack(), plan, uid, gid);
   };
   options.check_place = [&workspace](const std::string& directory) {
@@ -62,6 +62,7 @@ Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, Compo
     auto report = TRY(postgres::materialise(world, workspace.repository(), plan.snapshot, *plan.target,
                                             materialise_options(workspace, request, plan, true)));
     add_notes(plan, report.notes);
+    plan.owner = report.owner;
     for (const std::string& tablespace : report.tablespaces) plan.notes.push_back("tablespace " + tablespace);
     return {};
   }
@@ -105,6 +106,7 @@ Result<ComponentRestored> restore_by_kind(Workspace& workspace, const RestoreReq
     outcome.bytes = report.bytes;
     outcome.bytes_written = report.bytes_written;
     outcome.notes = std::move(report.notes);
+    outcome.owner = std::move(report.owner);
   } else if (plan.kind == "redis") {
     outcome = TRY(restore_redis(workspace, request, plan));
   } else {

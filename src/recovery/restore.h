@@ -46,6 +46,7 @@ struct ComponentPlan {
   std::optional<redis::ResolvedTarget> redis_target;
   std::string restore_command;  // postgres
   std::string to;               // a directory, or the server's address
+  std::string owner;            // postgres: whom the files will belong to; "": us. Known once rehearsed
   bool into_server = false;     // redis: what is loaded is a running server
   bool archiving_off = false;   // postgres: not where it was, so that the original may live on
   Time instant;                 // what will exist afterwards
@@ -83,6 +84,7 @@ struct ComponentRestored {
   uint64_t files = 0, bytes = 0, bytes_written = 0;
   Duration took;
   std::vector<std::string> faults, notes;
+  std::string owner;  // as in the plan
 };
 
 // Carries a plan out, after rehearsing it whole: a component that can't be

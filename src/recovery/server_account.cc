@@ -1,11 +1,11 @@
 #include "recovery/server_account.h"
 
-#include <pwd.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "base/accounts.h"
 #include "base/log.h"
 #include "base/subprocess.h"
 #include "recovery/cluster.h"
@@ -43,7 +43,7 @@ std::string complaint(const CommandOutcome& outcome) {
 }
 
 Result<CommandOutcome> try_command(const StackConfig& stack, const ComponentPlan& plan, const std::string& directory,
-                                   uint32_t uid, uint32_t gid) {
+                                   const postgres::ServerUser& server) {
   const ClusterFacts facts = TRY(cluster_facts(plan.snapshot));
   // Of a segment in which a timeline begins the log may have but the newer name.
   const std::string name = postgres::segment_name(facts.timeline, facts.start, facts.segment_bytes);
@@ -51,47 +51,57 @@ Result<CommandOutcome> try_command(const StackConfig& stack, const ComponentPlan
   command.argv = {"/bin/sh", "-c",
                   filled_in(plan.restore_command, name, join_path(directory, "segment")) + " --look-ahead 0"};
   command.working_directory = directory;
-  command.with_secret_variables = !restore_command_variable(stack).empty();
+  // We may start the server ourselves, with our variables; another account lacks them.
+  command.with_secret_variables = !server.uid || !restore_command_variable(stack).empty();
   command.deadline = kTryDeadline;
-  command.uid = uid;
-  command.gid = gid;
+  command.uid = server.uid;
+  command.gid = server.gid;
   return run_command(command);
+}
+
+// In TMPDIR, unless that is closed to the account, as root's own may be, or can't be written to.
+Result<std::string> make_place_to_try(FileSystem& fs, const postgres::ServerUser& server) {
+  const char* temporary = ::getenv("TMPDIR");
+  if (temporary && *temporary && postgres::check_way_into(fs, server, temporary).ok()) {
+    std::string directory = join_path(temporary, "holdfast-try-XXXXXX");
+    if (::mkdtemp(directory.data())) return directory;
+  }
+  std::string directory = "/tmp/holdfast-try-XXXXXX";
+  if (!::mkdtemp(directory.data())) return Error::from_errno(errno, "making a directory in /tmp");
+  return directory;
 }
 
 }  // namespace
 
-std::string account_name(uid_t uid) {
-  const struct passwd* entry = ::getpwuid(uid);
-  return entry ? entry->pw_name : std::to_string(uid);
-}
-
-Result<void> check_server_account(FileSystem& fs, const StackConfig& stack, const ComponentPlan& plan, uint32_t uid,
-                                  uint32_t gid) {
-  if (plan.restore_command.empty() || uid == ::geteuid()) return {};
-  const postgres::ServerUser server{uid, gid};
+Result<std::string> check_server_account(FileSystem& fs, const StackConfig& stack, const ComponentPlan& plan,
+                                         std::optional<uint32_t> uid, std::optional<uint32_t> gid) {
+  const uid_t account = uid.value_or(::geteuid());
+  if (plan.restore_command.empty() || account == 0) return "";
+  const bool is_ours = account == ::geteuid();
+  postgres::ServerUser server;
+  if (!is_ours) server = {uid, gid};
   if (auto way = postgres::check_way_into(fs, server, plan.to); !way.ok())
     return std::move(way).error().with_hint(
         "let it through (chmod o+x on that directory), or restore to another place");
-  // root's own may be closed to others.
-  const char* temporary = ::getenv("TMPDIR");
-  const bool fits = temporary && *temporary && postgres::check_way_into(fs, server, temporary).ok();
-  std::string directory = join_path(fits ? temporary : "/tmp", "holdfast-try-XXXXXX");
-  if (!::mkdtemp(directory.data()))
-    return Error::from_errno(errno, "making a directory below " + parent_path(directory));
+  const std::string directory = TRY(make_place_to_try(fs, server));
   auto outcome = [&]() -> Result<CommandOutcome> {
-    if (::chown(directory.c_str(), uid, gid) != 0) return Error::from_errno(errno, directory);
-    return try_command(stack, plan, directory, uid, gid);
+    if (server.uid && ::chown(directory.c_str(), *server.uid, *server.gid) != 0)
+      return Error::from_errno(errno, directory);
+    return try_command(stack, plan, directory, server);
   }();
   if (auto removed = remove_tree(fs, directory); !removed.ok())
     log_warn("recovery.try.not_removed", {{"path", directory}, {"error", removed.error().text()}});
   // 1: the segment is proven to be stored under another timeline's name alone.
-  if (outcome.ok() && (outcome.value().exit_status == 0 || outcome.value().exit_status == 1)) return {};
+  if (outcome.ok() && (outcome.value().exit_status == 0 || outcome.value().exit_status == 1)) return "";
   const std::string problem = outcome.ok() ? complaint(outcome.value()) : outcome.error().text();
+  if (is_ours)
+    return fmt::format(
+        "its restore_command, run as the server will run it, in a directory of its own, can't fetch WAL: {}", problem);
   return make_error(ErrorCode::kPermission, "the server will run as '{}', which can't fetch its WAL: {}",
-                    account_name(uid), problem)
+                    account_label(account), problem)
       .with_hint(fmt::format("let that account run holdfast and read its configuration, the passphrase and the "
                              "repository (for example: setfacl -R -m u:{}:rX DIR), or choose another with --owner",
-                             account_name(uid)));
+                             account_label(account)));
 }
 
 }  // namespace holdfast::recovery

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/progress.h"
 #include "base/random.h"
@@ -41,6 +42,8 @@ class Workspace {
   Result<void> hold_for_reading(const std::string& purpose);
 
   const StackConfig& stack() const { return stack_; }
+  // For one that was opened without a name.
+  void name_stack(std::string name) { stack_.stack = std::move(name); }
   repo::Repository& repository() { return *repository_; }
   Machine& machine() { return machine_; }
   source::World world() { return {machine_.fs, machine_.clock, machine_.progress, stack_.effective_threads()}; }

@@ -1,6 +1,5 @@
 #include "repo/lease.h"
 
-#include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <chrono>
 #include <map>
 
+#include "base/accounts.h"
 #include "base/log.h"
 #include "repo/access.h"
 #include "repo/checked_json.h"
@@ -38,15 +38,6 @@ std::optional<LeaseName> parse_lease_name(std::string_view name) {
   uint32_t number = 0;
   for (const uint8_t byte : sequence) number = number << 8 | byte;
   return LeaseName{std::string(name.substr(0, 16)), number};
-}
-
-std::string user_name() {
-  std::array<char, 4096> buffer;
-  struct passwd entry;
-  struct passwd* found = nullptr;
-  if (getpwuid_r(geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || !found)
-    return std::to_string(geteuid());
-  return found->pw_name;
 }
 
 nlohmann::json to_json(const LeaseInfo& lease) {
@@ -158,10 +149,10 @@ Error not_writable(Error error, const store::ObjectStore& store) {
   const ErrorCode code = error.code();
   const bool permission = code == ErrorCode::kPermission, full = code == ErrorCode::kNoSpace;
   const std::string hint = !error.hint().empty() ? error.hint()
-                           : permission
-                               ? fmt::format("give account {} write access to it, or mount it for writing", user_name())
-                           : full ? "make room on its disk: without some even 'holdfast prune' can't free any"
-                                  : "";
+                           : permission ? fmt::format("give account {} write access to it, or mount it for writing",
+                                                      account_label(::geteuid()))
+                           : full       ? "make room on its disk: without some even 'holdfast prune' can't free any"
+                                        : "";
   const bool retryable = error.retryable();
   Error told = make_error(code, "the repository at {} {}: {}", store.location(),
                           permission ? "is not writable"
@@ -189,7 +180,7 @@ Lease::Lease(Environment& environment, const LeaseOptions& options) : environmen
   info_.id = to_hex(id);
   info_.kind = options.kind;
   info_.host = host_name();
-  info_.user = user_name();
+  info_.user = account_label(::geteuid());
   info_.pid = getpid();
   info_.process = own_process_mark();
   info_.purpose = options.purpose;

@@ -1,77 +1,20 @@
 """PostgreSQL through the command line, on a private cluster."""
 import fcntl
-import json
-import os
 import re
 import shutil
 import signal
 import subprocess
 import unittest
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from archiving import ArchivingCase
 from harness import (MISMATCH, NO_SPACE, PERMISSION, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, TIMEOUT, UNAVAILABLE, UNREACHABLE, USAGE,
-                     VERIFY_FAILED, Background, Case, Server, contents, is_root, wait_until)
-
-
-UMASK_077 = ["sh", "-c", 'umask 077; exec "$@"', "sh"]
+                     Background, Server, contents, is_root, wait_until)
 
 
 @unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
-class Postgres(Case):
-    def setUp(self):
-        super().setUp()
-        # The server's account reads configuration, passphrase and repository.
-        self.server = Server(self.scratch / "server", ["archive_mode = on", f"archive_command = '{self.program()} --config {self.config} wal push %p'"])
-        self.addCleanup(self.server.remove)
-        self.write_config(f"  - {{name: db, kind: postgres, connection: {self.server.connection}, rpo: 5m, rto: 1h}}\n")
-        self.give_to_server(self.scratch, self.config, self.scratch / "pass")
-        self.as_server("init")
-        self.server.start()
-        self.addCleanup(self.server.stop, mode="immediate")
-
-    def program(self):
-        """The program where the server's account can run it."""
-        copy = self.scratch / "holdfast"
-        if not copy.exists():
-            shutil.copy2(PROGRAM, copy)
-            copy.chmod(0o755)
-        return copy
-
-    def give_to_server(self, *paths):
-        if self.server.prefix:
-            for path in paths:
-                shutil.chown(path, "postgres", "postgres")
-
-    def as_server(self, *words, expect=0, **options):
-        argv = [*self.server.prefix]
-        outcome = self.holdfast(*words, prefix=argv, expect=expect, **options)
-        return outcome
-
-    def refuse_restore(self, *words, status, says=""):
-        """Refused, and the target, the repository and all else are as they were; the server is stopped."""
-        return self.refuse("restore", *words, status=status, says=says, prefix=self.server.prefix)
-
-    def restored_value(self, directory, query):
-        self.server.start(directory)
-        try:
-            wait_until("the end of recovery", lambda: self.server.sql("select pg_is_in_recovery()") == "f")
-            return self.server.sql(query)
-        finally:
-            self.server.stop(directory)
-
-    def write_history(self):
-        """A point, then one row each before and after two instants, all archived."""
-        self.server.sql("create table t (n int); insert into t values (1)")
-        self.as_server("backup")
-        self.server.sql("insert into t values (2)")
-        instant = self.server.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
-        self.server.sql("select pg_create_restore_point('here')")
-        self.server.sql("insert into t values (3)")
-        segment = self.server.sql("select pg_walfile_name(pg_current_wal_lsn())")
-        self.server.sql("select pg_switch_wal()")
-        wait_until("archiving", lambda: self.server.sql("select last_archived_wal from pg_stat_archiver") >= segment)
-        return instant
-
+class Postgres(ArchivingCase):
     def test_every_target(self):
         instant = self.write_history()
         self.server.stop()
@@ -536,55 +479,6 @@ class Postgres(Case):
         self.as_server("restore", "--point", "latest")
         self.assertEqual(self.restored_value(self.server.data, "select count(*) from pg_tablespace where spcname = 's'"), "1")
 
-    @unittest.skipUnless(is_root(), "only root restores for another account")
-    def test_the_servers_account_must_be_able_to_fetch_wal(self):
-        self.write_history()
-        self.server.stop()
-        (self.scratch / "pass").chmod(0o600)
-        shutil.chown(self.scratch / "pass", "root", "root")
-        out = self.scratch / "out"
-        program = self.program()
-        for words in (["--dry-run"], []):
-            outcome = self.holdfast("restore", "--to", out, *words, program=program, expect=PERMISSION)
-            self.assertIn("the server will run as 'postgres', which can't fetch its WAL: ", outcome.err)
-            self.assertIn(str(self.scratch / "pass"), outcome.err)
-            self.assertIn("hint: let that account run holdfast and read its configuration, the passphrase and the repository", outcome.err)
-            self.assertFalse(out.exists())
-        shutil.chown(self.scratch / "pass", "postgres", "postgres")
-        closed = self.scratch / "closed"
-        closed.mkdir(mode=0o700)
-        outcome = self.holdfast("restore", "--to", closed / "below" / "out", program=program, expect=PERMISSION)
-        self.assertIn(f"the server will run as 'postgres', which can't get into {closed}", outcome.err)
-        self.assertEqual(list(closed.iterdir()), [])
-        # A TMPDIR of root's own; and a umask that closes what is made on the way.
-        out = self.scratch / "new" / "place" / "out"
-        self.holdfast("restore", "--to", out, program=program, prefix=UMASK_077, environment={"TMPDIR": str(closed)})
-        self.assertEqual([path.stat().st_mode & 0o777 for path in (out.parent.parent, out.parent, out)], [0o755, 0o755, 0o700])
-        shutil.chown(out.parent, "postgres", "postgres")  # for the server's log
-        self.assertEqual(self.restored_value(out, "select count(*) from t"), "3")
-
-    def test_a_restored_server_fetches_from_where_it_was_restored_from(self):
-        self.write_history()
-        self.server.stop()
-        moved = self.scratch / "moved"
-        self.repository.rename(moved)
-        out = self.scratch / "out"
-        self.as_server("--repository", moved, "restore", "--to", out)
-        self.assertEqual(self.restored_value(out, "select count(*) from t"), "3")
-        # The original's passphrase in a variable, and elsewhere; the file's is gone.
-        (self.scratch / "pass").rename(self.scratch / "kept")
-        words = ["--repository", moved, "restore", "--to", self.scratch / "again"]
-        variable = {"environment": {"HOLDFAST_PASSPHRASE": "a passphrase"}}
-        if is_root():
-            program = self.program()
-            outcome = self.holdfast(*words, program=program, expect=PERMISSION, **variable)
-            self.assertIn(f"can't open {self.scratch / 'pass'}: no such file or directory", outcome.err)
-        outcome = self.as_server("--repository", moved, "restore", "--to", self.scratch / "third", **variable)
-        self.assertIn(f"its restore_command takes the passphrase from file:{self.scratch / 'pass'} ({self.config}) "
-                      "where HOLDFAST_PASSPHRASE is not in its environment", outcome.err + outcome.out)
-        self.as_server("--passphrase", f"file:{self.scratch / 'kept'}", *words)
-        self.assertEqual(self.restored_value(self.scratch / "again", "select count(*) from t"), "3")
-
     def test_an_instant_before_a_restore_to_the_past_is_as_it_was_then(self):
         def store(row):
             self.server.sql(f"insert into t values ({row})")
@@ -611,6 +505,15 @@ class Postgres(Case):
                 said = " ".join(self.as_server("restore", "--to", out, *words).out.split())
                 self.assertEqual("at that instant timeline 1 was at work: timeline 2," in said, rows == "1,2,3")
                 self.assertEqual(self.restored_value(out, "select string_agg(n::text, ',' order by n) from t"), rows)
+        # Between the two nobody knows of anything.
+        state = self.as_server("log", "--json").json()["logs"][0]
+        self.assertEqual((len(state["windows"]), state["window"]["gaps"]), (2, []), state)
+        ends, begins = state["windows"][0]["until"], state["windows"][1]["from"]
+        self.assertLess(ends, begins)
+        said = self.as_server("log").out
+        self.assertEqual(said.count(" (after a change of timeline)\n"), 1, said)
+        between = datetime.fromisoformat(ends.replace("Z", "+00:00")) + timedelta(microseconds=1)
+        self.refuse_restore("--at", between.isoformat(), "--to", self.scratch / "never", status=UNREACHABLE, says="at that instant timeline 1 was at work")
 
     def test_an_idle_server_loses_nothing(self):
         self.config.write_text(self.config.read_text().replace("rpo: 5m", "rpo: 1s"))
@@ -654,33 +557,6 @@ class Postgres(Case):
         shutil.copy(self.server.data / "PG_VERSION", mixed.parent)
         shutil.copy(wal, mixed)
         self.holdfast("wal", "push", mixed / wal.name, expect=MISMATCH)
-
-    def test_another_major_version(self):
-        self.write_history()
-        binaries = self.scratch / "bin"
-        binaries.mkdir()
-        for name in ("postgres", "pg_ctl", "pg_amcheck", "initdb"):
-            (binaries / name).write_text("#!/bin/sh\necho \"$(basename $0) (PostgreSQL) 11.22\"\n")
-            (binaries / name).chmod(0o755)
-        binaries.chmod(0o755)
-        self.config.write_text(self.config.read_text().replace("rpo: 5m", f"bin_directory: {binaries}"))
-        major = (self.server.data / "PG_VERSION").read_text().strip()
-        problem = f"it needs the server programs of PostgreSQL {major}, and there are those of 11 alone in {binaries}"
-        hint = (f"hint: install the package postgresql-{major} (Debian, Ubuntu) or postgresql{major}-server (Red Hat), or name the "
-                "directory of its programs: bin_directory in holdfast.yaml, or HOLDFAST_PG_BIN\n")
-        databases = self.server.sql("select string_agg(datname, ',' order by 1) from pg_database")
-        for words in (["verify", "--boot", "--scratch", self.scratch],
-                      ["restore", "--database", "postgres", "--target-database", "then", "--scratch", self.scratch]):
-            with self.subTest(words=words):
-                outcome = self.as_server(*words, expect=MISMATCH)
-                self.assertIn(f"{problem}\n", outcome.err)
-                self.assertIn(hint, outcome.err)
-        self.assertEqual(self.server.sql("select string_agg(datname, ',' order by 1) from pg_database"), databases)
-        # A drill that can't be made is evidence, too.
-        outcome = self.as_server("drill", "--scratch", self.scratch, "--json", expect=VERIFY_FAILED)
-        evidence = outcome.json()["evidence"]
-        self.assertEqual((evidence["result"], evidence["destroyed"]), ("failed", True))
-        self.assertIn(problem, json.dumps(evidence))
 
     def test_server_that_is_away(self):
         self.server.stop()

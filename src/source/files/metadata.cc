@@ -1,9 +1,7 @@
 #include "source/files/metadata.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/magic.h>
-#include <pwd.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -11,13 +9,12 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/accounts.h"
 #include "base/places.h"
 #include "repo/point_dates.h"
 
 namespace holdfast::files {
 namespace {
-
-constexpr size_t kLookupBytes = 64u << 10;
 
 // Of statfs(2); the kernel keeps these four to itself.
 constexpr uint64_t kCifs = 0xff534d42, kGfs2 = 0x01161970, kLustre = 0x0bd00bd0, kVirtualBox = 0x786f4256;
@@ -179,31 +176,20 @@ void set_times(const repo::Entry& entry, const Handle& handle, Faults& faults) {
 std::string OwnerNames::user(uid_t uid) {
   std::lock_guard lock(mutex_);
   if (auto known = users_.find(uid); known != users_.end()) return known->second;
-  std::string buffer(kLookupBytes, '\0');
-  struct passwd record{}, *found = nullptr;
-  const bool ok = getpwuid_r(uid, &record, buffer.data(), buffer.size(), &found) == 0 && found;
-  return users_[uid] = ok ? found->pw_name : "";
+  return users_[uid] = account_name(uid);
 }
 
 std::string OwnerNames::group(gid_t gid) {
   std::lock_guard lock(mutex_);
   if (auto known = groups_.find(gid); known != groups_.end()) return known->second;
-  std::string buffer(kLookupBytes, '\0');
-  struct group record{}, *found = nullptr;
-  const bool ok = getgrgid_r(gid, &record, buffer.data(), buffer.size(), &found) == 0 && found;
-  return groups_[gid] = ok ? found->gr_name : "";
+  return groups_[gid] = group_name(gid);
 }
 
 uid_t OwnerNames::uid_of(const std::string& name, uid_t fallback) {
   if (name.empty()) return fallback;
   std::lock_guard lock(mutex_);
   auto [known, fresh] = uids_.try_emplace(name);
-  if (fresh) {
-    std::string buffer(kLookupBytes, '\0');
-    struct passwd record{}, *found = nullptr;
-    if (getpwnam_r(name.c_str(), &record, buffer.data(), buffer.size(), &found) == 0 && found)
-      known->second = found->pw_uid;
-  }
+  if (const auto account = fresh ? find_account(name) : std::nullopt) known->second = account->uid;
   return known->second.value_or(fallback);
 }
 
@@ -211,12 +197,7 @@ gid_t OwnerNames::gid_of(const std::string& name, gid_t fallback) {
   if (name.empty()) return fallback;
   std::lock_guard lock(mutex_);
   auto [known, fresh] = gids_.try_emplace(name);
-  if (fresh) {
-    std::string buffer(kLookupBytes, '\0');
-    struct group record{}, *found = nullptr;
-    if (getgrnam_r(name.c_str(), &record, buffer.data(), buffer.size(), &found) == 0 && found)
-      known->second = found->gr_gid;
-  }
+  if (fresh) known->second = find_group(name);
   return known->second.value_or(fallback);
 }
 

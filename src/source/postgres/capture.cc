@@ -7,6 +7,7 @@
 #include <iterator>
 #include <set>
 
+#include "base/accounts.h"
 #include "base/log.h"
 #include "base/places.h"
 #include "source/postgres/backup_session.h"
@@ -71,6 +72,7 @@ class Capture {
  private:
   Result<void> connect();
   Result<void> choose_method();
+  void note_owner();
   Result<void> open_previous();
   Result<void> await_last_segment(WalArchive& archive, Lsn start);
   Result<void> ask_the_log(Lsn start);
@@ -146,6 +148,15 @@ Result<void> Capture::choose_method() {
   }
   log_info("postgres.capture.by_protocol", {{"reason", reason}});
   return {};
+}
+
+// Of what is proven to be the server's: on another machine the same path is somebody else's.
+void Capture::note_owner() {
+  if (!reason_against_files(world_, directory_, facts_).empty()) return;
+  const auto status = world_.fs.stat(resolved_path(directory_));
+  if (!status.ok()) return;
+  source_.owner = account_name(status.value().st_uid);
+  source_.owner_group = group_name(status.value().st_gid);
 }
 
 Result<void> Capture::open_previous() {
@@ -479,6 +490,7 @@ Result<repo::Snapshot> Capture::run() {
   world_.progress.phase = "connecting";
   TRY(connect());
   TRY(choose_method());
+  note_owner();
   TRY(open_previous());
   // For the eyes only: a role that may not know leaves the total unknown.
   const auto size = server_->value("select sum(pg_tablespace_size(oid)) from pg_tablespace");

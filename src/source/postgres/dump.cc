@@ -48,9 +48,8 @@ std::string conninfo_with(const std::string& conninfo, const std::string& keywor
 }
 
 Result<std::string> find_dump_programs(int major, const std::string& preferred) {
-  auto found = find_bin_directory(major, preferred);
-  if (!found.ok() && !preferred.empty()) found = find_bin_directory(major);
-  const std::string directory = TRY(std::move(found));
+  // That directory is for the cluster's major version, which the live server's need not be.
+  const std::string directory = TRY(find_bin_directory(major, preferred, false));
   for (const char* name : {"pg_dump", "pg_restore"}) {
     if (::access(join_path(directory, name).c_str(), X_OK) == 0) continue;
     return make_error(ErrorCode::kNotFound, "there is no {} in {}", name, directory)

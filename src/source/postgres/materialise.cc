@@ -9,6 +9,7 @@
 #include <mutex>
 #include <unordered_set>
 
+#include "base/accounts.h"
 #include "base/direct_writer.h"
 #include "base/parallel.h"
 #include "base/volume.h"
@@ -630,18 +631,22 @@ Result<MaterialiseReport> materialise(source::World& world, repo::Repository& re
   for (const std::string& root : plan.roots()) {
     if (options.check_place) TRY_CONTEXT(options.check_place(root), "restoring '{}'", snapshot.component);
   }
-  if (options.check_account && plan.uid())
-    TRY_CONTEXT(options.check_account(*plan.uid(), *plan.gid()), "restoring '{}'", snapshot.component);
+  MaterialiseReport said;
+  said.notes = plan.notes();
+  if (plan.uid()) said.owner = account_label(*plan.uid());
+  if (options.check_account) {
+    std::string doubt =
+        TRY_CONTEXT(options.check_account(plan.uid(), plan.gid()), "restoring '{}'", snapshot.component);
+    if (!doubt.empty()) said.notes.push_back(std::move(doubt));
+  }
   if (options.dry_run) {
-    MaterialiseReport report;
-    report.files = plan.files();
-    report.bytes = plan.bytes();
-    for (const auto& [oid, location] : plan.tablespaces()) report.tablespaces.push_back(oid + " -> " + location);
-    report.notes = plan.notes();
-    return report;
+    said.files = plan.files();
+    said.bytes = plan.bytes();
+    for (const auto& [oid, location] : plan.tablespaces()) said.tablespaces.push_back(oid + " -> " + location);
+    return said;
   }
   Materialiser materialiser(world, repository, snapshot, target, options, plan);
-  materialiser.report().notes = plan.notes();
+  materialiser.report() = std::move(said);
   TRY_CONTEXT(materialiser.run(), "restoring '{}' to {}", snapshot.component, plan.data_directory());
   return std::move(materialiser.report());
 }

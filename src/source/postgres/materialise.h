@@ -31,9 +31,9 @@ struct MaterialiseOptions {
   bool archiving_off = false;
   // Asked before anything is written, of the data directory and each tablespace's place.
   std::function<Result<void>(const std::string& directory)> check_place;
-  // Asked before anything is written, with the account that the server will run under
-  // when that is not ours (only root can give files away).
-  std::function<Result<void>(uint32_t uid, uint32_t gid)> check_account;
+  // Asked before anything is written, with the account that the server will run under;
+  // none: ours (only root can give files away). Says what speaks against it without forbidding it; "": nothing.
+  std::function<Result<std::string>(std::optional<uint32_t> uid, std::optional<uint32_t> gid)> check_account;
   bool dry_run = false;
   std::optional<uint32_t> uid, gid;  // owner of what is written, when root
 };
@@ -43,6 +43,7 @@ struct MaterialiseReport {
   uint64_t bytes = 0, bytes_written = 0;
   std::vector<std::string> tablespaces;  // "16385 -> /path"
   std::vector<std::string> notes;
+  std::string owner;  // whom the files belong to; "": us
 };
 
 // Makes a data directory from a snapshot. Refuses a place that another restore is writing to

@@ -1,6 +1,5 @@
 #include "source/postgres/materialise_plan.h"
 
-#include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "base/accounts.h"
 #include "base/places.h"
 #include "base/units.h"
 #include "repo/tree.h"
@@ -25,6 +25,7 @@ constexpr uint64_t kSpareBytes = 64 << 20;
 constexpr uint64_t kMaxMarkerBytes = 1 << 20;
 constexpr size_t kMostLinksNamed = 10;
 const std::string kTablespacePrefix = "pg_tblspc/";
+const std::string kUsualOwner = "postgres";
 
 Result<bool> is_absent_or_empty(FileSystem& fs, const std::string& path) {
   if (!TRY(exists(fs, path))) return true;
@@ -383,8 +384,19 @@ Result<void> MaterialisePlan::look_at_space(source::World& world) {
   return {};
 }
 
-// Only root can give files away. Then: who was named, else who owns the directory
-// that was made ready, else who owned the cluster, else the user postgres.
+// Whose it was, where no account here has that name; "" where that is not worth a word.
+std::string MaterialisePlan::former_owner() const {
+  if (!source_.owner.empty()) return fmt::format("'{}', an account that is not here", source_.owner);
+  if (captured_uid_.value_or(0) == 0) return "";
+  const std::string name = account_name(*captured_uid_);
+  if (name == kUsualOwner) return "";
+  return fmt::format("account {} of the machine that it was on ({})", *captured_uid_,
+                     name.empty() ? "nobody's here" : fmt::format("'{}' here", name));
+}
+
+// Only root can give files away. Then: who was named, else who owns the directory that was made
+// ready, else who owned the cluster by name, else the account postgres. Another machine may have
+// given the number to somebody else: it counts alone where neither name is known.
 void MaterialisePlan::choose_owner(const MaterialiseOptions& options, source::World& world) {
   if (::geteuid() != 0) return;
   const auto take = [&](uint32_t uid, uint32_t gid) {
@@ -392,11 +404,25 @@ void MaterialisePlan::choose_owner(const MaterialiseOptions& options, source::Wo
     gid_ = gid;
   };
   if (options.uid) return take(*options.uid, options.gid.value_or(*options.uid));
-  const auto status = world.fs.stat(directory_);
+  const auto status = world.fs.stat(resolved_path(directory_));
   if (status.ok() && status.value().st_uid != 0) return take(status.value().st_uid, status.value().st_gid);
-  if (captured_uid_ && *captured_uid_ != 0 && ::getpwuid(*captured_uid_))
+  if (const auto owner = source_.owner.empty() ? std::nullopt : find_account(source_.owner)) {
+    const auto group = source_.owner_group.empty() ? std::nullopt : find_group(source_.owner_group);
+    return take(owner->uid, group.value_or(owner->gid));
+  }
+  const std::string former = former_owner();
+  const std::string was = former.empty() ? "" : fmt::format("it belonged to {}: ", former);
+  if (const auto account = find_account(kUsualOwner)) {
+    if (!was.empty())
+      notes_.push_back(fmt::format("{}it will belong to '{}' (--owner says otherwise)", was, kUsualOwner));
+    return take(account->uid, account->gid);
+  }
+  if (source_.owner.empty() && captured_uid_.value_or(0) != 0 && !account_name(*captured_uid_).empty())
     return take(*captured_uid_, captured_gid_.value_or(*captured_uid_));
-  if (const struct passwd* entry = ::getpwnam("postgres")) return take(entry->pw_uid, entry->pw_gid);
+  notes_.push_back(fmt::format(
+      "{}it will belong to root, whom PostgreSQL refuses: there is no account '{}'. Make the server's account first, "
+      "or name another with --owner",
+      was, kUsualOwner));
 }
 
 Result<MaterialisePlan> MaterialisePlan::make(source::World& world, repo::Repository& repository,

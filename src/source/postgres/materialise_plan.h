@@ -57,6 +57,7 @@ class MaterialisePlan {
   void note_links(FileSystem& fs);
   Result<void> measure(repo::Repository& repository, const repo::Snapshot& snapshot);
   Result<void> look_at_space(source::World& world);
+  std::string former_owner() const;
   void choose_owner(const MaterialiseOptions& options, source::World& world);
 
   SnapshotSource source_;

@@ -1,6 +1,5 @@
 #include "source/postgres/private_server.h"
 
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,6 +7,8 @@
 #include <cstdlib>
 #include <set>
 
+#include "base/accounts.h"
+#include "base/log.h"
 #include "base/places.h"
 #include "base/subprocess.h"
 #include "base/tail.h"
@@ -31,9 +32,10 @@ int major_of(const std::string& bin_directory) {
   return space == std::string::npos ? 0 : std::atoi(outcome.value().output.c_str() + space + 12);
 }
 
-std::vector<std::string> candidate_directories() {
+std::vector<std::string> candidate_directories(const std::string& preferred) {
   std::vector<std::string> found;
-  if (const char* chosen = std::getenv("HOLDFAST_PG_BIN")) found.emplace_back(chosen);
+  if (const char* chosen = std::getenv("HOLDFAST_PG_BIN"); chosen && *chosen) found.emplace_back(chosen);
+  if (!preferred.empty()) found.push_back(preferred);
   std::vector<std::pair<int, std::string>> installed;
   if (auto versions = real_file_system().list("/usr/lib/postgresql"); versions.ok()) {
     for (const DirectoryEntry& entry : versions.value()) {
@@ -57,22 +59,25 @@ bool is_executable(const std::string& path) { return access(path.c_str(), X_OK) 
 
 }  // namespace
 
-Result<std::string> find_bin_directory(int major, const std::string& preferred) {
-  std::vector<std::string> candidates = candidate_directories();
-  if (!preferred.empty()) candidates = {preferred};
+Result<std::string> find_bin_directory(int major, const std::string& preferred, bool should_be_there) {
   std::set<int> others;
-  for (const std::string& directory : candidates) {
-    if (!is_executable(join_path(directory, "postgres")) || !is_executable(join_path(directory, "pg_ctl"))) continue;
-    const int found = major_of(directory);
-    if (major == 0 || found == major) return directory;
-    others.insert(found);
+  bool passed_over = false;
+  for (const std::string& directory : candidate_directories(preferred)) {
+    const bool complete =
+        is_executable(join_path(directory, "postgres")) && is_executable(join_path(directory, "pg_ctl"));
+    const int found = complete ? major_of(directory) : 0;
+    if (complete && (major == 0 || found == major)) {
+      if (passed_over && should_be_there)
+        log_warn("postgres.programs.elsewhere", {{"bin_directory", preferred}, {"lacks", major}, {"used", directory}});
+      return directory;
+    }
+    if (complete) others.insert(found);
+    passed_over |= directory == preferred;
   }
-  const std::string where = preferred.empty() ? "here" : "in " + preferred;
+  const std::string where = passed_over ? fmt::format("here, in bin_directory ({}) or elsewhere", preferred) : "here";
   if (major == 0) return make_error(ErrorCode::kNotFound, "there are no server programs of PostgreSQL {}", where);
-  return make_error(
-             ErrorCode::kMismatch, "it needs the server programs of PostgreSQL {}, and {} {}", major,
-             others.empty() ? "there are none" : fmt::format("there are those of {} alone", fmt::join(others, ", ")),
-             where)
+  return make_error(ErrorCode::kMismatch, "it needs the server programs of PostgreSQL {}, and there are {} {}", major,
+                    others.empty() ? "none" : fmt::format("those of {} alone", fmt::join(others, ", ")), where)
       .with_hint(
           fmt::format("install the package postgresql-{0} (Debian, Ubuntu) or postgresql{0}-server (Red Hat), or "
                       "name the directory of its programs: bin_directory in holdfast.yaml, or HOLDFAST_PG_BIN",
@@ -88,13 +93,13 @@ Result<ServerUser> server_user(const std::string& path) {
     user.gid = status.st_gid;
     return user;
   }
-  const struct passwd* entry = getpwnam("postgres");
-  if (!entry) {
+  const auto account = find_account("postgres");
+  if (!account) {
     return make_error(ErrorCode::kNotFound, "a PostgreSQL server can't run as root, and there is no user 'postgres'")
         .with_hint("run holdfast as the user that owns the data directory");
   }
-  user.uid = entry->pw_uid;
-  user.gid = entry->pw_gid;
+  user.uid = account->uid;
+  user.gid = account->gid;
   return user;
 }
 
@@ -116,9 +121,8 @@ Result<void> check_way_into(FileSystem& fs, const ServerUser& user, const std::s
   std::string place = existing_part(fs, scratch);
   if (TRY(gets_into(user, place))) return {};
   while (place != "/" && !TRY(gets_into(user, parent_path(place)))) place = parent_path(place);
-  const struct passwd* entry = ::getpwuid(*user.uid);
   return make_error(ErrorCode::kPermission, "the server will run as '{}', which can't get into {}",
-                    entry ? entry->pw_name : std::to_string(*user.uid), place)
+                    account_label(*user.uid), place)
       .with_hint("let it through (chmod o+x on that directory), or name another with --scratch DIR");
 }
 

@@ -15,10 +15,11 @@
 
 namespace holdfast::postgres {
 
-// The directory of the server programs of this major version: `preferred`, else
-// HOLDFAST_PG_BIN, else Debian's and Red Hat's places, else PATH. `major` 0: the
-// newest. kMismatch with what to install or set; kNotFound when `major` is 0.
-Result<std::string> find_bin_directory(int major, const std::string& preferred = "");
+// The directory of the server programs of this major version: HOLDFAST_PG_BIN, else `preferred`,
+// else Debian's and Red Hat's places, else PATH. `major` 0: the newest. That `preferred`, which
+// may tell of another machine, has none of it is logged if it `should_be_there`. kMismatch with what
+// to install or set; kNotFound when `major` is 0.
+Result<std::string> find_bin_directory(int major, const std::string& preferred = "", bool should_be_there = true);
 
 // Whom server programs run as: nobody special unless we are root, then the owner
 // of `path` when that is not root, else the user "postgres". kNotFound if neither.

@@ -39,6 +39,9 @@ json to_json(const SnapshotSource& source) {
   }
   json links = json::array();
   for (const SnapshotLink& link : source.links) links.push_back({{"path", link.path}, {"target", link.target}});
+  json owner = json::object();
+  if (!source.owner.empty()) owner["user"] = source.owner;
+  if (!source.owner_group.empty()) owner["group"] = source.owner_group;
   return {{"system_id", std::to_string(source.system_id)},
           {"major", source.major},
           {"server_version", source.server_version},
@@ -61,7 +64,8 @@ json to_json(const SnapshotSource& source) {
           {"torn_pages", problems_to_json(source.torn_pages)},
           {"counts", source.counts},
           {"counts_problem", source.counts_problem},
-          {"data_directory", source.data_directory}};
+          {"data_directory", source.data_directory},
+          {"owner", std::move(owner)}};
 }
 
 std::string settings_note(const repo::Snapshot& snapshot) {
@@ -107,6 +111,9 @@ Result<SnapshotSource> snapshot_source(const repo::Snapshot& snapshot) {
     source.counts = from.value("counts", json::object());
     source.counts_problem = from.value("counts_problem", "");
     source.data_directory = from.value("data_directory", "");
+    const json owner = from.value("owner", json::object());
+    source.owner = owner.value("user", "");
+    source.owner_group = owner.value("group", "");
   } catch (const json::exception& error) {
     return make_error(ErrorCode::kInvalidData, "the snapshot of '{}' does not describe a PostgreSQL cluster: {}",
                       snapshot.component, error.what());

@@ -47,6 +47,8 @@ struct SnapshotSource {
   std::string counts_problem;  // why none of them is exact for the snapshot's end; "": some are
   // Where the cluster was, which a restore after total loss has nobody else to ask; "": unknown.
   std::string data_directory;
+  // Names of the account that it belonged to; "" where the machine that captured could not tell.
+  std::string owner, owner_group;
 };
 nlohmann::json to_json(const SnapshotSource& source);
 // A note on the settings files outside of the data directory that the snapshot lacks; "" when

@@ -1,7 +1,6 @@
 #include "source/redis/materialise.h"
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/accounts.h"
 #include "base/filesystem.h"
 #include "base/places.h"
 #include "base/units.h"
@@ -165,9 +165,9 @@ class Materialiser {
       uid_ = status.value().st_uid;
       gid_ = status.value().st_gid;
     }
-    if (const struct passwd* entry = uid_ ? nullptr : ::getpwnam("redis")) {
-      uid_ = entry->pw_uid;
-      gid_ = entry->pw_gid;
+    if (const auto account = uid_ ? std::nullopt : find_account("redis")) {
+      uid_ = account->uid;
+      gid_ = account->gid;
     }
     if (!uid_) report_.notes.push_back("what is written belongs to root: give it to the server's account (--owner)");
   }

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "base/filesystem.h"
 #include "base/log.h"
@@ -25,6 +26,9 @@ constexpr const char* kProgram = "redis-server";
 constexpr const char* kSocket = "redis.sock";
 constexpr const char* kLog = "server.log";
 constexpr size_t kLogTailBytes = 1500;
+constexpr const char* kHowToHaveOne =
+    "install the package redis-server (Debian, Ubuntu) or redis (Red Hat), or name its directory: bin_directory in "
+    "holdfast.yaml, or HOLDFAST_REDIS_BIN";
 constexpr int kOldestMajor = 7;  // PEXPIRETIME, an AOF in parts, counts of errors by kind
 constexpr Duration kPoll = Duration::milliseconds(20);
 constexpr Duration kUnbounded = Duration::hours(24 * 365);  // a server that has ended closes its connections
@@ -69,6 +73,13 @@ Result<ServerProgram> ask_version(const std::string& path) {
   return program;
 }
 
+Result<ServerProgram> check_version(ServerProgram program, const RdbSummary& rdb) {
+  if (program.major >= kOldestMajor && program.newest_rdb_version >= rdb.version) return program;
+  return make_error(ErrorCode::kMismatch, "{} is version {}, and RDB version {} wants {} or later", program.path,
+                    program.version, rdb.version, rdb.version > newest_rdb_of(kOldestMajor, 0) ? "7.2" : "7.0")
+      .with_hint("name the directory of a newer one: bin_directory in holdfast.yaml, or HOLDFAST_REDIS_BIN");
+}
+
 // In the child: nothing here may allocate.
 [[noreturn]] void become_server(char* const* argv, char* const* environment, int directory, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -89,32 +100,45 @@ Result<ServerProgram> ask_version(const std::string& path) {
 
 }  // namespace
 
-Result<ServerProgram> find_server_program(const std::string& preferred) {
-  const char* configured = std::getenv("HOLDFAST_REDIS_BIN");
-  const std::string directory = !preferred.empty() ? preferred : configured != nullptr ? configured : "";
-  const std::string path = directory.empty() ? look_in_path() : join_path(directory, kProgram);
-  if (path.empty() || !is_program(path)) {
-    return make_error(ErrorCode::kNotFound, "there is no {} {}", kProgram,
-                      directory.empty() ? "in PATH" : "in " + directory)
-        .with_hint(
-            "install the package redis-server (Debian, Ubuntu) or redis (Red Hat), or name its directory: "
-            "bin_directory in holdfast.yaml, or HOLDFAST_REDIS_BIN");
-  }
-  return ask_version(path);
+namespace {
+
+// Where to look, in order; of those after the first only when that has not what is needed.
+std::vector<std::string> candidate_programs(const std::string& preferred) {
+  const char* chosen = std::getenv("HOLDFAST_REDIS_BIN");
+  if (chosen != nullptr && *chosen != '\0') return {join_path(chosen, kProgram)};
+  std::vector<std::string> found;
+  if (!preferred.empty()) found.push_back(join_path(preferred, kProgram));
+  if (std::string path = look_in_path(); !path.empty()) found.push_back(std::move(path));
+  return found;
 }
 
+Result<ServerProgram> find_program(const std::string& preferred, const RdbSummary* rdb) {
+  std::optional<Error> first;
+  for (const std::string& path : candidate_programs(preferred)) {
+    auto program = is_program(path)
+                       ? ask_version(path)
+                       : make_error(ErrorCode::kNotFound, "there is no {} in {}", kProgram, parent_path(path))
+                             .with_hint(kHowToHaveOne);
+    if (program.ok() && rdb != nullptr) program = check_version(std::move(program).value(), *rdb);
+    if (program.ok()) {
+      if (first) log_warn("redis.programs.elsewhere", {{"problem", first->message()}, {"used", path}});
+      return program;
+    }
+    if (!first) first = std::move(program).error();
+  }
+  if (first) return std::move(*first);
+  return make_error(ErrorCode::kNotFound, "there is no {} in PATH", kProgram).with_hint(kHowToHaveOne);
+}
+
+}  // namespace
+
+Result<ServerProgram> find_server_program(const std::string& preferred) { return find_program(preferred, nullptr); }
+
 Result<ServerProgram> find_program_for(const RdbSummary& rdb, const std::string& preferred) {
-  ServerProgram program = TRY(find_server_program(preferred));
-  if (program.major < kOldestMajor || program.newest_rdb_version < rdb.version) {
-    return make_error(ErrorCode::kMismatch, "{} is version {}, and RDB version {} wants {} or later", program.path,
-                      program.version, rdb.version, rdb.version > newest_rdb_of(kOldestMajor, 0) ? "7.2" : "7.0")
-        .with_hint("name the directory of a newer one: bin_directory in holdfast.yaml, or HOLDFAST_REDIS_BIN");
-  }
-  if (!rdb.modules.empty()) {
-    return make_error(ErrorCode::kMismatch, "it holds data of the {} {}, which a private {} does not load",
-                      rdb.modules.size() == 1 ? "module" : "modules", fmt::join(rdb.modules, ", "), kProgram);
-  }
-  return program;
+  ServerProgram program = TRY(find_program(preferred, &rdb));
+  if (rdb.modules.empty()) return program;
+  return make_error(ErrorCode::kMismatch, "it holds data of the {} {}, which a private {} does not load",
+                    rdb.modules.size() == 1 ? "module" : "modules", fmt::join(rdb.modules, ", "), kProgram);
 }
 
 std::vector<std::string> values_of_any_size() {

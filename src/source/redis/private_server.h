@@ -23,11 +23,12 @@ struct ServerProgram {
   int newest_rdb_version = 0;  // that it loads
 };
 
-// redis-server in `preferred`, else in HOLDFAST_REDIS_BIN, else in PATH. kNotFound with
-// what to install or set.
+// redis-server in HOLDFAST_REDIS_BIN where that is set, and nowhere else; else in `preferred`, else in
+// PATH. That the first, which may tell of another machine, has none is logged. kNotFound with what
+// to install or set.
 Result<ServerProgram> find_server_program(const std::string& preferred);
-// The same, and one that can load this RDB and has what is asked of private servers:
-// kMismatch when it is older than the RDB or than Redis 7.0, or the RDB holds data of
+// The first of these that can load this RDB and has what is asked of private servers:
+// kMismatch when all are older than the RDB or than Redis 7.0, or the RDB holds data of
 // modules, which private servers do not load.
 Result<ServerProgram> find_program_for(const RdbSummary& rdb, const std::string& preferred);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "source/redis/test_restore_rig.h"
 
@@ -65,7 +66,35 @@ TEST(PrivateServerTest, SaysWhyItDidNotStart) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), ErrorCode::kServer);
   EXPECT_THAT(refused.error().text(), HasSubstr("its log ends with"));
-  const auto absent = find_server_program("/nowhere");
+}
+
+// The variable says where to look; the file's directory may be one of another machine.
+TEST(PrivateServerTest, LooksForItsProgram) {
+  const auto usual = find_server_program("");
+  ASSERT_TRUE(usual.ok()) << usual.error().text();
+  const auto elsewhere = find_server_program("/nowhere");
+  ASSERT_TRUE(elsewhere.ok()) << elsewhere.error().text();
+  EXPECT_EQ(elsewhere->path, usual->path);
+
+  RestoreRig rig;
+  const std::string directory = rig.path("old"), old = directory + "/redis-server";
+  ASSERT_TRUE(make_directories(rig.world.fs, directory).ok());
+  ASSERT_TRUE(
+      write_file_durably(rig.world.fs, old, as_bytes("#!/bin/sh\necho Redis server v=6.0.16 sha=0\n"), 0755).ok());
+  RdbSummary rdb;
+  rdb.version = 10;
+  const auto newer = find_program_for(rdb, directory);
+  ASSERT_TRUE(newer.ok()) << newer.error().text();
+  EXPECT_EQ(newer->path, usual->path);
+
+  ::setenv("HOLDFAST_REDIS_BIN", directory.c_str(), 1);
+  EXPECT_EQ(find_server_program("/nowhere").value().path, old);
+  EXPECT_EQ(find_program_for(rdb, "").error().code(), ErrorCode::kMismatch);
+  ::setenv("HOLDFAST_REDIS_BIN", "", 1);
+  EXPECT_EQ(find_server_program("").value().path, usual->path);
+  ::setenv("HOLDFAST_REDIS_BIN", "/nowhere", 1);
+  const auto absent = find_server_program("");
+  ::unsetenv("HOLDFAST_REDIS_BIN");
   ASSERT_FALSE(absent.ok());
   EXPECT_EQ(
       absent.error().text(),
