@@ -47,7 +47,8 @@ class Server:
         shared = SharedMemory(victims)
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
-        while Path(f"/proc/{postmaster}").exists():  # until init has reaped it, its lock of the socket counts
+        # Until init has reaped them: its lock of the socket counts, and what they map is not theirs alone.
+        while any(Path(f"/proc/{pid}").exists() for pid in victims):
             time.sleep(0.05)
         shared.free()
         shutil.rmtree(self.data, ignore_errors=True)

@@ -249,6 +249,21 @@ class BadInput(Case):
         self.holdfast("key", "remove", slot[:12], "--even-in-use")
         self.holdfast("points", expect=WRONG_PASSPHRASE)
 
+    @unittest.skipUnless(is_root(), "needs another account, which is shut out")
+    def test_a_file_where_one_may_not_look_is_none(self):
+        self.write_passphrase("a passphrase\n")
+        (self.scratch / "pass").chmod(0o644)
+        self.scratch.chmod(0o755)
+        closed = self.scratch / "closed"
+        closed.mkdir(mode=0o700)
+        (closed / "holdfast.yaml").write_text("neither: [read nor YAML")
+        words = ["--repository", self.repository, "--passphrase", f"file:{self.scratch / 'pass'}", "latest"]
+        outcome = self.holdfast(*words, config=False, cwd=closed, prefix=as_user("nobody"), expect=NO_REPOSITORY)
+        self.assertNotIn("holdfast.yaml", outcome.err)
+        # An empty name reads none either, also where one is there.
+        self.holdfast("--config", "", *words, config=False, cwd=closed, expect=NO_REPOSITORY)
+        self.holdfast(*words, config=False, cwd=closed, expect=CONFIG)
+
     @unittest.skipUnless(is_root(), "needs another account to be refused by")
     def test_no_permission(self):
         self.make_stack()
