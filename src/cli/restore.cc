@@ -293,8 +293,10 @@ void print_outcome(Context& context, const recovery::RestorePlan& plan,
     if (plan.components[i].kind == "redis" && !plan.components[i].into_server)
       context.say("start the server on {}", plan.components[i].to);
     if (plan.components[i].kind == "postgres") {
+      if (outcome.owner == "root")
+        context.say("it belongs to root, whom PostgreSQL refuses: give it to the server's account first (chown -R)");
       context.say("start the server on {}{} to replay its WAL", plan.components[i].to,
-                  outcome.owner.empty() ? "" : fmt::format(" as '{}'", outcome.owner));
+                  outcome.owner.empty() || outcome.owner == "root" ? "" : fmt::format(" as '{}'", outcome.owner));
       if (const std::string note = recovery::restore_command_note(stack); !note.empty()) context.say("{}", note);
     }
   }

@@ -20,12 +20,9 @@ Result<std::string> database_component(Workspace& workspace, const std::vector<s
         if (snapshot.kind == "postgres") found.insert(snapshot.component);
   }
   if (found.size() == 1) return *found.begin();
-  if (found.empty() && workspace.stack().path.empty()) {
-    const std::string& stack = workspace.stack().stack;
-    return make_error(ErrorCode::kNotFound, "no recovery point{} has a PostgreSQL component",
-                      stack.empty() ? "" : fmt::format(" of stack '{}'", stack))
+  if (found.empty() && workspace.stack().path.empty())
+    return make_error(ErrorCode::kNotFound, "no recovery point has a PostgreSQL component")
         .with_hint("'holdfast points' lists them");
-  }
   if (found.empty()) return make_error(ErrorCode::kUsage, "the stack has no PostgreSQL component");
   return make_error(ErrorCode::kUsage, "the stack has several PostgreSQL components: {}", fmt::join(found, ", "))
       .with_hint("name the one with --component");

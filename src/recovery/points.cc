@@ -15,10 +15,15 @@ Result<std::vector<repo::Point>> readable_points(Workspace& workspace) {
 
 namespace {
 
-// "" without any point.
-Result<std::string> only_stack(Workspace& workspace, const std::vector<repo::Point>& points) {
+std::set<std::string> stacks_of(const std::vector<repo::Point>& points) {
   std::set<std::string> stacks;
   for (const repo::Point& point : points) stacks.insert(point.stack);
+  return stacks;
+}
+
+// "" without any point.
+Result<std::string> only_stack(Workspace& workspace, const std::vector<repo::Point>& points) {
+  const std::set<std::string> stacks = stacks_of(points);
   if (stacks.size() <= 1) return stacks.empty() ? "" : *stacks.begin();
   return make_error(ErrorCode::kUsage, "the repository at {} has points of {} stacks: {}", workspace.stack().repository,
                     stacks.size(), fmt::join(stacks, ", "))
@@ -32,15 +37,21 @@ Result<std::vector<repo::Point>> stack_points(Workspace& workspace) {
   const std::string& stack = workspace.stack().stack;
   if (stack.empty()) {
     TRY(only_stack(workspace, points));
-  } else {
-    std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
+    return points;
   }
-  return points;
+  const std::set<std::string> stacks = stacks_of(points);
+  std::erase_if(points, [&](const repo::Point& point) { return point.stack != stack; });
+  // Of a file it may be a stack that shares the repository and has no point yet.
+  if (!points.empty() || stacks.empty() || !workspace.stack().path.empty()) return points;
+  return make_error(ErrorCode::kNotFound, "the repository at {} has no point of the stack '{}', but of: {}",
+                    workspace.stack().repository, stack, fmt::join(stacks, ", "))
+      .with_hint("say which is meant: --stack NAME, or --config with its file");
 }
 
 Result<void> name_only_stack(Workspace& workspace) {
-  if (!workspace.stack().stack.empty()) return {};
-  workspace.name_stack(TRY(only_stack(workspace, TRY(readable_points(workspace)))));
+  if (!workspace.stack().path.empty()) return {};
+  const auto points = TRY(stack_points(workspace));
+  if (workspace.stack().stack.empty()) workspace.name_stack(TRY(only_stack(workspace, points)));
   return {};
 }
 

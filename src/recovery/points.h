@@ -9,11 +9,12 @@
 namespace holdfast::recovery {
 
 // The stack's points, oldest first. Several stacks may share a repository: kUsage names them
-// where the workspace has no stack to say which is meant. Damaged points are left
+// where the workspace has no stack to say which is meant, kNotFound where it has none of the one that
+// was named without a file. Damaged points are left
 // out and logged: what is damaged must not hide what is whole.
 Result<std::vector<repo::Point>> stack_points(Workspace& workspace);
 // Where the workspace has no stack, it is the one that the repository has points of: what is kept
-// under the stack's name is then found. kUsage as above.
+// under the stack's name is then found. Errors as above.
 Result<void> name_only_stack(Workspace& workspace);
 // Points as above, of all stacks.
 Result<std::vector<repo::Point>> readable_points(Workspace& workspace);

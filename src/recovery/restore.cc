@@ -27,8 +27,9 @@ postgres::MaterialiseOptions materialise_options(Workspace& workspace, const Res
   options.action = request.action;
   options.restore_command = plan.restore_command;
   options.archiving_off = plan.archiving_off;
-  options.check_account = [&workspace, &plan](std::optional<uint32_t> uid, std::optional<uint32_t> gid) {
-    return check_server_account(workspace.machine().fs, workspace.stack(), plan, uid, gid);
+  options.check_account = [&workspace, &plan](const std::vector<std::string>& places, std::optional<uint32_t> uid,
+                                              std::optional<uint32_t> gid) {
+    return check_server_account(workspace.machine().fs, workspace.stack(), plan, places, uid, gid);
   };
   options.check_place = [&workspace](const std::string& directory) {
     return check_apart(workspace.machine().fs, directory, true, workspace.stack().repository_directory());

@@ -7,7 +7,9 @@
 
 #include "base/accounts.h"
 #include "base/log.h"
+#include "base/places.h"
 #include "base/subprocess.h"
+#include "base/units.h"
 #include "recovery/cluster.h"
 #include "source/postgres/private_server.h"
 
@@ -16,6 +18,7 @@ namespace holdfast::recovery {
 namespace {
 
 constexpr Duration kTryDeadline = Duration::seconds(60);
+constexpr uint64_t kSpareBytes = 1 << 20;
 
 // As PostgreSQL does: %f is the segment's name, %p where it goes, %% a percent sign.
 std::string filled_in(const std::string& command, const std::string& name, const std::string& path) {
@@ -42,9 +45,8 @@ std::string complaint(const CommandOutcome& outcome) {
   return text.empty() ? fmt::format("exit status {}", outcome.exit_status) : std::string(text);
 }
 
-Result<CommandOutcome> try_command(const StackConfig& stack, const ComponentPlan& plan, const std::string& directory,
-                                   const postgres::ServerUser& server) {
-  const ClusterFacts facts = TRY(cluster_facts(plan.snapshot));
+Result<CommandOutcome> try_command(const StackConfig& stack, const ComponentPlan& plan, const ClusterFacts& facts,
+                                   const std::string& directory, const postgres::ServerUser& server) {
   // Of a segment in which a timeline begins the log may have but the newer name.
   const std::string name = postgres::segment_name(facts.timeline, facts.start, facts.segment_bytes);
   CommandOptions command;
@@ -59,35 +61,46 @@ Result<CommandOutcome> try_command(const StackConfig& stack, const ComponentPlan
   return run_command(command);
 }
 
-// In TMPDIR, unless that is closed to the account, as root's own may be, or can't be written to.
-Result<std::string> make_place_to_try(FileSystem& fs, const postgres::ServerUser& server) {
+// A directory of ours with room for a segment, where the account gets to: root's TMPDIR may be closed to
+// it, and /tmp full. "" where there is none.
+std::string make_place_to_try(FileSystem& fs, const postgres::ServerUser& server, const std::string& target,
+                              uint64_t segment_bytes) {
   const char* temporary = ::getenv("TMPDIR");
-  if (temporary && *temporary && postgres::check_way_into(fs, server, temporary).ok()) {
-    std::string directory = join_path(temporary, "holdfast-try-XXXXXX");
+  for (const std::string& place : {std::string(temporary ? temporary : ""), std::string("/tmp"),
+                                   std::string("/var/tmp"), existing_part(fs, parent_path(target))}) {
+    if (place.empty() || !postgres::check_way_into(fs, server, place).ok()) continue;
+    const auto free = fs.free_bytes(place);
+    if (!free.ok() || *free < segment_bytes + kSpareBytes) continue;
+    std::string directory = join_path(place, "holdfast-try-XXXXXX");
     if (::mkdtemp(directory.data())) return directory;
   }
-  std::string directory = "/tmp/holdfast-try-XXXXXX";
-  if (!::mkdtemp(directory.data())) return Error::from_errno(errno, "making a directory in /tmp");
-  return directory;
+  return "";
 }
 
 }  // namespace
 
 Result<std::string> check_server_account(FileSystem& fs, const StackConfig& stack, const ComponentPlan& plan,
-                                         std::optional<uint32_t> uid, std::optional<uint32_t> gid) {
+                                         const std::vector<std::string>& places, std::optional<uint32_t> uid,
+                                         std::optional<uint32_t> gid) {
   const uid_t account = uid.value_or(::geteuid());
   if (plan.restore_command.empty() || account == 0) return "";
   const bool is_ours = account == ::geteuid();
   postgres::ServerUser server;
   if (!is_ours) server = {uid, gid};
-  if (auto way = postgres::check_way_into(fs, server, plan.to); !way.ok())
-    return std::move(way).error().with_hint(
-        "let it through (chmod o+x on that directory), or restore to another place");
-  const std::string directory = TRY(make_place_to_try(fs, server));
+  for (const std::string& place : places) {
+    if (auto way = postgres::check_way_into(fs, server, place); !way.ok())
+      return std::move(way).error().with_hint(
+          "let it through (chmod o+x on that directory), or restore to another place");
+  }
+  const ClusterFacts facts = TRY(cluster_facts(plan.snapshot));
+  const std::string directory = make_place_to_try(fs, server, plan.to, facts.segment_bytes);
+  if (directory.empty())
+    return fmt::format("its restore_command was not tried: nowhere is room for a WAL segment ({}) that '{}' gets to",
+                       format_bytes(facts.segment_bytes), account_label(account));
   auto outcome = [&]() -> Result<CommandOutcome> {
     if (server.uid && ::chown(directory.c_str(), *server.uid, *server.gid) != 0)
       return Error::from_errno(errno, directory);
-    return try_command(stack, plan, directory, server);
+    return try_command(stack, plan, facts, directory, server);
   }();
   if (auto removed = remove_tree(fs, directory); !removed.ok())
     log_warn("recovery.try.not_removed", {{"path", directory}, {"error", removed.error().text()}});

@@ -11,7 +11,7 @@ UMASK_077 = ["sh", "-c", 'umask 077; exec "$@"', "sh"]
 NO_PROGRAMS = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /usr/lib/postgresql && exec "$@"', "sh"]
 
 
-def may_hide_programs():
+def may_mount():
     return is_root() and subprocess.run([*NO_PROGRAMS, "true"], capture_output=True, check=False).returncode == 0
 
 
@@ -111,6 +111,29 @@ class NewMachine(ArchivingCase):
         self.assertIn(f"start the server on {self.scratch / 'other'} as 'postgres' to replay its WAL", " ".join(said.split()))
         self.assertEqual((status.st_uid, status.st_gid), (70001, 70002))
 
+    @unittest.skipUnless(may_mount(), "needs root, and to mount")
+    def test_where_it_can_not_be_tried(self):
+        self.write_history()
+        program = self.program()
+        # A directory for what is temporary can be made in TMPDIR, and a segment has no room there.
+        place, full = self.scratch / "place", self.scratch / "full"
+        for directory in (place, full):
+            directory.mkdir()
+        prefix = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64k,mode=1777 none "$TMPDIR" && exec "$@"', "sh"]
+        self.holdfast("restore", "--to", place / "out", "--dry-run", program=program, prefix=prefix, environment={"TMPDIR": str(full)})
+        closed = self.scratch / "closed"
+        closed.mkdir(mode=0o700)
+        space = self.scratch / "space"
+        space.mkdir()
+        self.give_to_server(space)
+        self.server.sql(f"create tablespace s location '{space}'")
+        self.as_server("backup")
+        outcome = self.holdfast("restore", "--to", place / "out", "--tablespace", f"{space}={closed / 'ts'}", program=program, expect=PERMISSION)
+        self.assertIn(f"the server will run as 'postgres', which can't get into {closed}", outcome.err)
+        said = self.holdfast("restore", "--to", place / "out", "--tablespace", f"{space}={place / 'ts'}", "--owner", "root", program=program).out
+        self.assertIn("it belongs to root, whom PostgreSQL refuses: give it to the server's account first", said)
+        self.assertNotIn("as 'root'", said)
+
     def test_without_a_file(self):
         instant = self.write_history()
         words = ["--repository", self.repository, "--passphrase", f"file:{self.scratch / 'pass'}"]
@@ -119,9 +142,10 @@ class NewMachine(ArchivingCase):
                        self.server.connection, "--scratch", self.scratch, **bare)
         rows = self.server.run("psql", "-XqAt", "-h", self.server.socket, "-U", self.server.superuser, "-d", "then", "-c", "select count(*) from t").stdout
         self.assertEqual(rows, "2\n")
-        outcome = self.as_server(*words, "--stack", "nosuch", "restore", "--database", "postgres", "--target-database", "never",
-                                 expect=NOT_FOUND, **bare)
-        self.assertIn("no recovery point of stack 'nosuch' has a PostgreSQL component", outcome.err)
+        for mistaken in (["restore", "--database", "postgres", "--target-database", "never"], ["restore", "--dry-run"], ["points"], ["latest"],
+                         ["log"], ["stats"], ["drill", "--list"], ["drill"]):
+            outcome = self.as_server(*words, "--stack", "nosuch", *mistaken, expect=NOT_FOUND, **bare)
+            self.assertIn(f"the repository at {self.repository} has no point of the stack 'nosuch', but of: test\n", outcome.err)
         self.assertIn("1 point of test: ", self.as_server(*words, "stats", **bare).out)
         made = self.as_server(*words, "drill", "--scratch", self.scratch, "--json", **bare).json()["evidence"]
         self.assertEqual((made["stack"], made["result"]), ("test", "passed"), made)
@@ -141,7 +165,7 @@ class NewMachine(ArchivingCase):
                 self.assertIn("/opt/of-the-old-machine/bin", said)
                 self.assertIn(str(Server.BIN), said)
 
-    @unittest.skipUnless(may_hide_programs(), "needs root, and to mount")
+    @unittest.skipUnless(may_mount(), "needs root, and to mount")
     def test_programs_of_another_major_version_alone(self):
         self.write_history()
         binaries = self.scratch / "bin"

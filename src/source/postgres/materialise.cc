@@ -636,7 +636,7 @@ Result<MaterialiseReport> materialise(source::World& world, repo::Repository& re
   if (plan.uid()) said.owner = account_label(*plan.uid());
   if (options.check_account) {
     std::string doubt =
-        TRY_CONTEXT(options.check_account(plan.uid(), plan.gid()), "restoring '{}'", snapshot.component);
+        TRY_CONTEXT(options.check_account(plan.roots(), plan.uid(), plan.gid()), "restoring '{}'", snapshot.component);
     if (!doubt.empty()) said.notes.push_back(std::move(doubt));
   }
   if (options.dry_run) {

@@ -31,9 +31,12 @@ struct MaterialiseOptions {
   bool archiving_off = false;
   // Asked before anything is written, of the data directory and each tablespace's place.
   std::function<Result<void>(const std::string& directory)> check_place;
-  // Asked before anything is written, with the account that the server will run under;
-  // none: ours (only root can give files away). Says what speaks against it without forbidding it; "": nothing.
-  std::function<Result<std::string>(std::optional<uint32_t> uid, std::optional<uint32_t> gid)> check_account;
+  // Asked before anything is written, with the places of the data directory and of tablespaces and
+  // the account that the server will run under; none: ours (only root can give files away). Says
+  // what speaks against it without forbidding it; "": nothing.
+  std::function<Result<std::string>(const std::vector<std::string>& places, std::optional<uint32_t> uid,
+                                    std::optional<uint32_t> gid)>
+      check_account;
   bool dry_run = false;
   std::optional<uint32_t> uid, gid;  // owner of what is written, when root
 };

@@ -148,14 +148,11 @@ class Resolver {
   // instant of that time means the state of then, and not what the new timeline has in common with it.
   Result<void> go_back_to(Time time) {
     if (target_.timeline) return {};
-    const std::vector<SnapshotSource> sources = sources_of(all_);
-    for (std::set<uint32_t> seen; seen.insert(timeline_).second;) {
-      std::optional<EarlierTimeline> at_work;
-      for (const EarlierTimeline& earlier : TRY(earlier_timelines(archive_, sources, timeline_)))
-        if (earlier.was_at_work(time) && (!at_work || at_work->first <= earlier.first)) at_work = earlier;
-      if (!at_work) return {};
-      earlier_ = describe(*at_work, choice_.timeline);
-      timeline_ = at_work->timeline;
+    for (const TimelineAtWork& each : TRY(timelines_at_work(archive_, sources_of(all_), timeline_))) {
+      if (!each.is_at_work(time) || !each.apart || time < *each.apart) continue;
+      earlier_ = describe(each, timeline_);
+      timeline_ = each.timeline;
+      break;
     }
     return {};
   }
@@ -430,25 +427,30 @@ struct OnTheWay {
   uint32_t timeline = 0;
   std::vector<Candidate> snapshots;  // that lead to it, oldest first
   std::vector<size_t> astray;        // all others of the cluster
-  std::vector<SnapshotSource> all;   // oldest first
+  std::vector<Candidate> all;        // oldest first
   std::vector<OtherTimeline> others;
 };
 
-Result<OnTheWay> snapshots_on_the_way(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
+Result<OnTheWay> way_to(WalArchive& archive, uint32_t timeline, const std::vector<Candidate>& all) {
   OnTheWay way;
-  std::vector<Candidate> all = TRY(candidates_of(archive, snapshots));
-  if (all.empty()) return way;
-  way.all = sources_of(all);
-  TimelineChoice choice = TRY(choose_timeline(archive, way.all));
-  way.timeline = choice.timeline;
-  way.others = std::move(choice.others);
-  for (Candidate& candidate : all) {
-    if (TRY(leads_to(archive, candidate.source, way.timeline)))
-      way.snapshots.push_back(std::move(candidate));
+  way.timeline = timeline;
+  way.all = all;
+  for (const Candidate& candidate : all) {
+    if (TRY(leads_to(archive, candidate.source, timeline)))
+      way.snapshots.push_back(candidate);
     else
       way.astray.push_back(candidate.index);
   }
   std::sort(way.astray.begin(), way.astray.end());
+  return way;
+}
+
+Result<OnTheWay> snapshots_on_the_way(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
+  const std::vector<Candidate> all = TRY(candidates_of(archive, snapshots));
+  if (all.empty()) return OnTheWay();
+  TimelineChoice choice = TRY(choose_timeline(archive, sources_of(all)));
+  OnTheWay way = TRY(way_to(archive, choice.timeline, all));
+  way.others = std::move(choice.others);
   return way;
 }
 
@@ -485,30 +487,6 @@ Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<re
 
 namespace {
 
-// Without the instants that resolve_target() refuses although the log goes on: between the last that
-// is known of a timeline and the first of the one that a restore to the past began.
-Result<std::vector<RecoveryStretch>> reachable_of(WalArchive& archive, const OnTheWay& way,
-                                                  std::vector<RecoveryStretch> stretches) {
-  if (stretches.empty()) return stretches;
-  for (const EarlierTimeline& earlier : TRY(earlier_timelines(archive, way.all, way.timeline))) {
-    std::vector<RecoveryStretch> parts;
-    for (const RecoveryStretch& stretch : stretches) {
-      const Time until = earlier.until.value_or(stretch.until);
-      // An old primary may have gone on for longer than it took the new one to begin.
-      const bool no_hole = earlier.until && until <= earlier.last;
-      if (no_hole || stretch.until <= earlier.last || stretch.from >= until) {
-        parts.push_back(stretch);
-        continue;
-      }
-      std::optional<size_t> first = stretch.snapshot_index;
-      if (stretch.from <= earlier.last) parts.push_back({stretch.from, earlier.last, std::exchange(first, {})});
-      if (earlier.until && until <= stretch.until) parts.push_back({until, stretch.until, first});
-    }
-    stretches = std::move(parts);
-  }
-  return stretches;
-}
-
 // Of a stretch whose newest snapshot this is.
 Result<void> end_stretch(WalArchive& archive, uint32_t timeline, const Candidate& newest,
                          std::vector<RecoveryStretch>& stretches) {
@@ -524,9 +502,8 @@ Result<void> end_stretch(WalArchive& archive, uint32_t timeline, const Candidate
   return {};
 }
 
-Result<std::vector<RecoveryStretch>> proven_stretches(WalArchive& archive,
-                                                      const std::vector<repo::Snapshot>& snapshots) {
-  const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
+// Along one timeline, by the records themselves.
+Result<std::vector<RecoveryStretch>> stretches_by_records(WalArchive& archive, const OnTheWay& way) {
   std::vector<RecoveryStretch> stretches;
   for (size_t i = 0; i < way.snapshots.size(); i++) {
     const Candidate& first = way.snapshots[i];
@@ -536,18 +513,14 @@ Result<std::vector<RecoveryStretch>> proven_stretches(WalArchive& archive,
     const Time least = way.snapshots[i].source.stop_time;
     stretches.push_back({first.source.stop_time, std::max(least, path.proven_until().value_or(least)), first.index});
   }
-  return reachable_of(archive, way, std::move(stretches));
+  return stretches;
 }
 
-}  // namespace
-
-Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
-                                                        const std::vector<repo::Snapshot>& snapshots) {
-  const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
+// Along one timeline. Names tell where something is missing; the log itself is read from the last snapshot
+// before a gap only, to see how far that one goes.
+Result<std::vector<RecoveryStretch>> stretches_by_names(WalArchive& archive, const OnTheWay& way) {
   std::vector<RecoveryStretch> stretches;
   const Candidate* newest = nullptr;  // of a stretch that has not ended
-  // Names tell where something is missing; the log itself is read from the last snapshot
-  // before a gap only, to see how far that one goes.
   for (size_t i = 0; i < way.snapshots.size(); i++) {
     const Candidate& snapshot = way.snapshots[i];
     const auto [start, stop] = std::pair(snapshot.source.start, snapshot.source.stop);
@@ -562,7 +535,56 @@ Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
     TRY(end_stretch(archive, way.timeline, *newest, stretches));
     newest = nullptr;
   }
-  return reachable_of(archive, way, std::move(stretches));
+  return stretches;
+}
+
+using FindStretches = Result<std::vector<RecoveryStretch>>(WalArchive& archive, const OnTheWay& way);
+
+// Takes over what of `stretches` lies in [from, until); what follows without a hole goes on with the one before.
+void add_within(const std::vector<RecoveryStretch>& stretches, std::optional<Time> from, std::optional<Time> until,
+                bool followed, std::vector<RecoveryStretch>& all) {
+  constexpr Duration kInstant = Duration::microseconds(1);
+  for (const RecoveryStretch& stretch : stretches) {
+    const Time first = from ? std::max(stretch.from, *from) : stretch.from;
+    const Time last = until ? std::min(stretch.until, whole_microseconds(*until) - kInstant) : stretch.until;
+    if (last < first) continue;
+    if (!all.empty() && first <= all.back().until + kInstant) {
+      all.back().until = std::max(all.back().until, last);
+      continue;
+    }
+    all.push_back({first, last, followed && first == stretch.from ? stretch.snapshot_index : std::nullopt});
+  }
+}
+
+// Each instant along the timeline that resolve_target() takes for it.
+Result<std::vector<RecoveryStretch>> stretches_of(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
+                                                  FindStretches* find) {
+  const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
+  if (way.all.empty()) return std::vector<RecoveryStretch>();
+  const std::vector<RecoveryStretch> own = TRY(find(archive, way));
+  std::vector<RecoveryStretch> all;
+  for (const TimelineAtWork& each : TRY(timelines_at_work(archive, sources_of(way.all), way.timeline))) {
+    if (!each.apart) {
+      add_within(own, each.from, each.until, true, all);
+      continue;
+    }
+    const Time apart = each.from ? std::max(*each.from, *each.apart) : *each.apart;
+    add_within(own, each.from, each.until ? std::min(*each.until, apart) : apart, true, all);
+    add_within(TRY(find(archive, TRY(way_to(archive, each.timeline, way.all)))), apart, each.until, false, all);
+  }
+  return all;
+}
+
+Result<std::vector<RecoveryStretch>> proven_stretches(WalArchive& archive,
+                                                      const std::vector<repo::Snapshot>& snapshots) {
+  return stretches_of(archive, snapshots, stretches_by_records);
+}
+
+}  // namespace
+
+Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
+                                                        const std::vector<repo::Snapshot>& snapshots) {
+  return stretches_of(archive, snapshots, stretches_by_names);
 }
 
 Result<std::vector<size_t>> snapshots_astray(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {

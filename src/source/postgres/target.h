@@ -66,13 +66,14 @@ Result<std::vector<std::string>> timelines_left_aside(WalArchive& archive,
                                                       const std::vector<repo::Snapshot>& snapshots);
 
 // The same instants, divided: one stretch of them ends where the log is broken, and the
-// next begins with the first snapshot behind. One without the WAL that makes it whole begins none. Along the timeline
-// that is followed, oldest first. Without the instants that resolve_target() refuses although the log
-// goes on, between the last that is known of a timeline and the first of the one that a restore to
-// the past began.
+// next begins with the first snapshot behind. One without the WAL that makes it whole begins none. Oldest
+// first, each instant along the timeline that was at work then. Without the instants that
+// resolve_target() refuses although the log goes on, between the last that is known of a timeline and
+// the first of the one that a restore to the past began.
 struct RecoveryStretch {
   Time from, until;
-  // The snapshot that it begins with, in the list given; none where the log leads to it from the one before.
+  // The snapshot that it begins with, in the list given; none where it goes along another timeline
+  // than the one before.
   std::optional<size_t> snapshot_index;
 };
 Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,

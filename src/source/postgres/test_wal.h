@@ -35,6 +35,12 @@ class TestWal {
     append<uint32_t>(data, xid);
     return record(1, 0x30 | 0x80, 0, data);
   }
+  // As the one that ends a recovery: its time is in whole seconds.
+  Lsn checkpoint(Time time) {
+    std::string data(64, '\0');
+    append<int64_t>(data, time.ns / 1'000'000'000);
+    return record(0, 0x00, 0, data + std::string(16, '\0'));
+  }
   Lsn restore_point(const std::string& name, Time time) {
     std::string data = time_bytes(time);
     std::string field = name;

@@ -1,8 +1,10 @@
 #include "source/postgres/timeline_choice.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "source/postgres/timeline.h"
@@ -47,20 +49,30 @@ class Chooser {
     return choice;
   }
 
-  Result<std::vector<EarlierTimeline>> earlier(uint32_t followed) {
-    std::vector<EarlierTimeline> found;
-    for (const uint32_t timeline : TRY(reachable())) {
-      if (timeline == followed) continue;
-      const Lsn parted = TRY(parting(followed, timeline));
-      if (!TRY(switches_at(followed, parted))) continue;  // it was at work all along
-      const WalPath path = TRY(WalPath::follow(archive_, timeline, parted, WalPath::Purpose::kLook));
-      const auto commit = TRY(path.find(
-          parted, path.end(), [](const WalSummary& summary) { return summary.commits > 0; },
-          [](const WalEvent& event) { return event.kind == WalEventKind::kCommit; }));
-      if (!commit) continue;
-      const Life life = TRY(life_of(timeline, parted));
-      found.push_back({timeline, parted, commit->time, std::max(commit->time, life.last.value_or(commit->time)),
-                       TRY(beginning_of(followed, parted))});
+  Result<std::vector<TimelineAtWork>> at_work(uint32_t followed) {
+    const auto timelines = TRY(reachable());
+    std::vector<TimelineAtWork> begun;
+    for (const uint32_t timeline : timelines) {
+      const auto parent = TRY(parent_of(timeline, timelines));
+      TimelineAtWork each;
+      each.timeline = timeline;
+      if (parent) each.from = TRY(beginning_of(timeline, parent->left_at));
+      if (!each.from && timeline != followed && !TRY(leads_along(followed, timeline))) continue;
+      if (!each.from && timeline != followed && parent) continue;
+      begun.push_back(each);
+    }
+    put_in_order(begun, followed);
+    std::vector<TimelineAtWork> found;
+    for (TimelineAtWork& each : begun) {
+      const bool on_the_way = each.timeline == followed || TRY(leads_along(followed, each.timeline));
+      if (!on_the_way && (found.empty() || TRY(went_on_beside(found.back().timeline, each)))) continue;
+      if (each.timeline != followed) {
+        each.parted = TRY(parting(followed, each.timeline));
+        // What came of another one than the followed lacks what the followed has since.
+        each.apart = on_the_way ? TRY(first_commit(each.timeline, each.parted)) : each.from;
+      }
+      if (!found.empty()) found.back().until = each.from;
+      found.push_back(each);
     }
     return found;
   }
@@ -96,21 +108,58 @@ class Chooser {
     return parted;
   }
 
-  Result<bool> switches_at(uint32_t timeline, Lsn lsn) {
-    const auto path = path_to(timeline, TRY(archive_.history(timeline)));
-    return std::any_of(path.begin(), path.end(), [&](const TimelinePiece& piece) { return piece.to == lsn; });
+  Result<bool> leads_along(uint32_t timeline, uint32_t other) {
+    const auto ancestors = TRY(archive_.history(timeline));
+    return std::any_of(ancestors.begin(), ancestors.end(), [&](const auto& each) { return each.timeline == other; });
+  }
+
+  // Whether the timeline that was at work when another began was that afterwards, too.
+  Result<bool> went_on_beside(uint32_t timeline, const TimelineAtWork& other) {
+    const Life life = TRY(life_of(timeline, TRY(parting(timeline, other.timeline))));
+    return life.last && *life.last >= *other.from;
+  }
+
+  // The nearest one of these that it came of.
+  Result<std::optional<TimelineSwitch>> parent_of(uint32_t timeline, const std::set<uint32_t>& timelines) {
+    const auto ancestors = TRY(archive_.history(timeline));
+    for (auto ancestor = ancestors.rbegin(); ancestor != ancestors.rend(); ++ancestor)
+      if (timelines.contains(ancestor->timeline)) return std::optional(*ancestor);
+    return std::optional<TimelineSwitch>();
+  }
+
+  // By time; of two that began at once the later number counts. What began after the followed one did
+  // was left for it.
+  static void put_in_order(std::vector<TimelineAtWork>& begun, uint32_t followed) {
+    const auto rank = [&](const TimelineAtWork& each) {
+      const Time from = each.from.value_or(Time{each.timeline == followed ? INT64_MAX : INT64_MIN});
+      return std::tuple(from, each.timeline);
+    };
+    std::sort(begun.begin(), begun.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+    const auto last =
+        std::find_if(begun.begin(), begun.end(), [&](const TimelineAtWork& each) { return each.timeline == followed; });
+    if (last != begun.end()) begun.erase(last + 1, begun.end());
+  }
+
+  Result<std::optional<Time>> first_commit(uint32_t timeline, Lsn behind) {
+    const WalPath path = TRY(WalPath::follow(archive_, timeline, behind, WalPath::Purpose::kLook));
+    const auto commit = TRY(path.find(
+        behind, path.end(), [](const WalSummary& summary) { return summary.commits > 0; },
+        [](const WalEvent& event) { return event.kind == WalEventKind::kCommit; }));
+    return commit ? std::optional(commit->time) : std::nullopt;
   }
 
   // The first that is known of a timeline behind a position: also the record that ends the
-  // recovery by which it began.
+  // recovery by which it began. Of a checkpoint the second is known: it had begun when that was over.
   Result<std::optional<Time>> beginning_of(uint32_t timeline, Lsn behind) {
     std::optional<Time> first = TRY(life_of(timeline, behind)).first;
     const WalPath path = TRY(WalPath::follow(archive_, timeline, behind, WalPath::Purpose::kLook));
     const auto event = TRY(path.find(
         behind, path.end(), [](const WalSummary&) { return true; },
         [](const WalEvent& each) { return each.time != Time(); }));
-    if (event) first = first ? std::min(*first, event->time) : event->time;
-    return first;
+    if (!event) return first;
+    const bool is_rounded = event->kind == WalEventKind::kCheckpoint;
+    const Time begun = is_rounded ? event->time + Duration::seconds(1) : event->time;
+    return first ? std::min(*first, begun) : begun;
   }
 
   Result<Life> by_snapshots(uint32_t timeline, Lsn behind) {
@@ -193,10 +242,9 @@ Result<TimelineChoice> choose_timeline(WalArchive& archive, const std::vector<Sn
   return Chooser(archive, snapshots).run();
 }
 
-Result<std::vector<EarlierTimeline>> earlier_timelines(WalArchive& archive,
-                                                       const std::vector<SnapshotSource>& snapshots,
-                                                       uint32_t followed) {
-  return Chooser(archive, snapshots).earlier(followed);
+Result<std::vector<TimelineAtWork>> timelines_at_work(WalArchive& archive, const std::vector<SnapshotSource>& snapshots,
+                                                      uint32_t followed) {
+  return Chooser(archive, snapshots).at_work(followed);
 }
 
 Result<bool> leads_to(WalArchive& archive, const SnapshotSource& source, uint32_t timeline) {
@@ -223,12 +271,12 @@ std::string describe(const FormerTimeline& former, uint32_t followed) {
       followed, former.timeline, former.parted.text(), followed, former.timeline, former.timeline);
 }
 
-std::string describe(const EarlierTimeline& earlier, uint32_t followed) {
-  const std::string since = earlier.until ? "began at " + format_rfc3339(*earlier.until) : "began later";
+std::string describe(const TimelineAtWork& earlier, uint32_t followed) {
   return fmt::format(
-      "at that instant timeline {} was at work: timeline {}, which goes on without what was committed on {} behind "
-      "{}, {} (--timeline {} goes along that)",
-      earlier.timeline, followed, earlier.timeline, earlier.parted.text(), since, followed);
+      "at that instant timeline {} was at work{}: timeline {} goes on without what was committed on {} behind {} "
+      "(--timeline {} goes along that)",
+      earlier.timeline, earlier.until ? ", until " + format_rfc3339(*earlier.until) : "", followed, earlier.timeline,
+      earlier.parted.text(), followed);
 }
 
 }  // namespace holdfast::postgres

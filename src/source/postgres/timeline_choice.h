@@ -47,20 +47,22 @@ struct TimelineChoice {
 // `snapshots` are those of the cluster, oldest first, at least one.
 Result<TimelineChoice> choose_timeline(WalArchive& archive, const std::vector<SnapshotSource>& snapshots);
 
-// A timeline that `followed` parted from, and on which commits are stored behind that place:
-// the cluster's life before a restore to the past, or of a primary before a failover.
-struct EarlierTimeline {
+// While which timeline was at work: each from the first that is known of it until the first that is
+// known of the next one. The cluster's life before a restore to the past, or of a primary before a
+// failover, is on a timeline that the followed one parts from.
+struct TimelineAtWork {
   uint32_t timeline = 0;
-  Lsn parted;
-  Time first, last;           // its first commit behind that place, and the last that is known of it
-  std::optional<Time> until;  // the first that is known of `followed` behind it
-  // Whether the cluster's state at that instant is this timeline's, and not the followed one's.
-  bool was_at_work(Time instant) const { return first <= instant && (!until || instant < *until); }
+  std::optional<Time> from, until;  // none: since ever, and to the end
+  Lsn parted;                       // from the followed one
+  // From when on its state is not the followed one's; none where that has all of it.
+  std::optional<Time> apart;
+  bool is_at_work(Time instant) const { return (!from || *from <= instant) && (!until || instant < *until); }
 };
-// Those of `followed`, by number. One that is left aside beside the timeline that goes on (a
-// promotion for a test) is none.
-Result<std::vector<EarlierTimeline>> earlier_timelines(WalArchive& archive,
-                                                       const std::vector<SnapshotSource>& snapshots, uint32_t followed);
+// In the order of time; `followed` is among them, the last. One that is left aside beside the
+// timeline that it came of (a promotion for a test), or that nothing is known of, is not. A timeline
+// begins, at the earliest, where it is certain that it had begun: a checkpoint tells whole seconds.
+Result<std::vector<TimelineAtWork>> timelines_at_work(WalArchive& archive, const std::vector<SnapshotSource>& snapshots,
+                                                      uint32_t followed);
 
 // A snapshot leads to a timeline when its own end lies before the way to that timeline
 // leaves the snapshot's.
@@ -70,7 +72,7 @@ Result<bool> leads_to(WalArchive& archive, const SnapshotSource& source, uint32_
 std::string describe(const OtherTimeline& other, uint32_t followed);
 // "timeline 2 is followed, though the newest point is of timeline 1: ..."
 std::string describe(const FormerTimeline& former, uint32_t followed);
-// "at that instant timeline 1 was at work: timeline 2, ..., parts from it at 0/5000000, and begins at ..."
-std::string describe(const EarlierTimeline& earlier, uint32_t followed);
+// "at that instant timeline 1 was at work, until ...: timeline 2 goes on without what ..."
+std::string describe(const TimelineAtWork& earlier, uint32_t followed);
 
 }  // namespace holdfast::postgres
