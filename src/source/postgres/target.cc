@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "source/postgres/region_capture.h"
 #include "source/postgres/snapshot_source.h"
 #include "source/postgres/timeline_choice.h"
 #include "source/postgres/wal_path.h"
@@ -570,7 +571,10 @@ Result<std::vector<RecoveryStretch>> stretches_of(WalArchive& archive, const std
     }
     const Time apart = each.from ? std::max(*each.from, *each.apart) : *each.apart;
     add_within(own, each.from, each.until ? std::min(*each.until, apart) : apart, true, all);
-    add_within(TRY(find(archive, TRY(way_to(archive, each.timeline, way.all)))), apart, each.until, false, all);
+    // Damage there keeps nobody from the rest.
+    auto left = find(archive, TRY(way_to(archive, each.timeline, way.all)));
+    if (!left.ok() && !is_damage(left.error())) return left;
+    if (left.ok()) add_within(*left, apart, each.until, false, all);
   }
   return all;
 }
