@@ -248,8 +248,12 @@ class Resolver {
     resolved.settings.emplace_back("recovery_target_inclusive", "on");
   }
 
+  // A later snapshot tells, too, how far the server was, and when.
   Time end_instant(const Candidate& candidate, const WalPath& path) const {
-    return std::max(candidate.source.stop_time, path.proven_until().value_or(candidate.source.stop_time));
+    Time until = std::max(candidate.source.stop_time, path.proven_until().value_or(candidate.source.stop_time));
+    for (const Candidate& other : candidates_)
+      if (other.source.stop <= path.end()) until = std::max(until, other.source.stop_time);
+    return until;
   }
 
   Result<ResolvedTarget> immediate() {

@@ -83,6 +83,19 @@ TEST_F(TargetTest, ATimeBehindTheLastCommitNeedsAMark) {
               HasSubstr("2027-01-15T07:59:59.000000Z is before the end of the oldest snapshot"));
 }
 
+// Nothing was committed between the last commit and the end of a later backup, which is on the way.
+TEST_F(TargetTest, ABackupOfAQuietServerTellsOfTheTimeBeforeIt) {
+  push_all();
+  snapshots_.push_back(snapshot(1, commits_[740], end_, at(60)));
+  for (const int seconds : {41, 59}) {
+    const auto resolved = resolve(target_at(at(seconds)));
+    ASSERT_TRUE(resolved.ok()) << resolved.error().text();
+    EXPECT_EQ(resolved->snapshot_index, 0u);
+  }
+  EXPECT_FALSE(resolve(target_at(at(61))).ok());
+  EXPECT_EQ(recovery_stretches(*archive_, snapshots_).value().back().until, at(60));
+}
+
 TEST_F(TargetTest, TakesTheNewestSnapshotThatTheTargetAllows) {
   const Lsn second_start = wal_.position();
   wal_.filler(10);

@@ -173,24 +173,25 @@ TEST_F(TargetTest, ATimelineHasBegunWhenTheSecondOfItsCheckpointIsOver) {
 class TwoRestores : public TargetTest {
  protected:
   // Forks of timeline 1 before and behind its commit at 50; 2 is the one that lived first.
-  void live(uint32_t early, uint32_t late) {
+  void live(uint32_t early, uint32_t late, bool backed_up = true, int old_server_until = 55) {
     push_all();
     std::map<uint32_t, TestWal> forks;
     forks.emplace(early, wal_.fork(early));
     commit(750, 50);
     const std::map<uint32_t, Lsn> left_at = {{early, end_}, {late, wal_.position()}};
     forks.emplace(late, wal_.fork(late));
-    commit(760, 55);
+    commit(760, old_server_until);
     push_rest_of_timeline_1();
-    forks.at(2).commit(850, at(60));
+    const Lsn start_2 = forks.at(2).position(), stop_2 = forks.at(2).commit(850, at(60));
     forks.at(2).commit(860, at(70));
+    if (old_server_until > 60) snapshots_.push_back(snapshot(2, start_2, stop_2, at(68)));
     const Lsn start = forks.at(3).position(), stop = forks.at(3).commit(950, at(90));
     forks.at(3).commit(960, at(95));
     push_timeline_2(forks.at(2), left_at.at(2));
     const std::string history = fmt::format("1\t{}\tx\n", left_at.at(3).text());
     ASSERT_TRUE(archive_->push("00000003.history", as_bytes(history)).ok());
     ASSERT_TRUE(archive_->push_part(3, Lsn{4 * kSegment}, forks.at(3).bytes().subspan(3 * kSegment)).ok());
-    snapshots_.push_back(snapshot(3, start, stop, at(92)));
+    if (backed_up) snapshots_.push_back(snapshot(3, start, stop, at(92)));
   }
   void expect(const std::map<int, uint32_t>& timelines) {
     for (const auto& [seconds, timeline] : timelines) {
@@ -212,6 +213,36 @@ TEST_F(TwoRestores, TheSecondWentLessFarBack) {
 TEST_F(TwoRestores, TheSecondWentFurtherBack) {
   live(3, 2);
   expect({{45, 3}, {50, 1}, {55, 1}, {60, 2}, {65, 2}, {70, 2}, {90, 3}, {93, 3}});
+}
+
+TEST_F(TwoRestores, TheSecondCountsAtOnce) {
+  live(2, 3, false);
+  expect({{50, 3}, {55, 1}, {65, 2}, {90, 3}});
+  EXPECT_EQ(resolve({})->timeline, 3u);
+}
+
+TEST_F(TwoRestores, WhatWasBackedUpCountsThoughTheOldServerEndedLate) {
+  live(2, 3, true, 65);
+  for (const auto& [seconds, timeline] : std::map<int, uint32_t>{{50, 3}, {60, 2}, {65, 2}, {70, 2}, {90, 3}})
+    EXPECT_EQ(resolve(target_at(at(seconds)))->timeline, timeline) << seconds;
+}
+
+// Case: a copy lived for a moment beside a cluster that nobody wrote to, which was restored later.
+TEST_F(TargetTest, ACopyBesideAnIdleServerWasNotAtWork) {
+  push_all();
+  TestWal copy = wal_.fork(2);
+  copy.commit(850, at(50));
+  commit(750, 45);
+  TestWal restored = wal_.fork(3);
+  wal_.checkpoint(at(60));
+  push_rest_of_timeline_1();
+  push_timeline_2(copy, end_);
+  const Lsn start = restored.position(), stop = restored.commit(950, at(90));
+  const std::string history = fmt::format("1\t{}\tx\n", start.text());
+  ASSERT_TRUE(archive_->push("00000003.history", as_bytes(history)).ok());
+  ASSERT_TRUE(archive_->push_part(3, Lsn{4 * kSegment}, restored.bytes().subspan(3 * kSegment)).ok());
+  snapshots_.push_back(snapshot(3, start, stop, at(92)));
+  for (const int seconds : {45, 50, 52, 90}) EXPECT_EQ(resolve(target_at(at(seconds)))->timeline, 3u) << seconds;
 }
 
 // Case: a copy was restored and archived for a moment, while the cluster lived on.

@@ -113,10 +113,34 @@ class Chooser {
     return std::any_of(ancestors.begin(), ancestors.end(), [&](const auto& each) { return each.timeline == other; });
   }
 
-  // Whether the timeline that was at work when another began was that afterwards, too.
+  // Whether the timeline that was at work when another began was that afterwards, too: a copy lived
+  // beside it then. Unless backups were taken of the other since: an old server was late to end.
   Result<bool> went_on_beside(uint32_t timeline, const TimelineAtWork& other) {
-    const Life life = TRY(life_of(timeline, TRY(parting(timeline, other.timeline))));
-    return life.last && *life.last >= *other.from;
+    const Lsn parted = TRY(parting(timeline, other.timeline));
+    const Life life = TRY(life_of(timeline, parted));
+    if (life.last && *life.last >= *other.from) {
+      return std::none_of(snapshots_.begin(), snapshots_.end(), [&](const SnapshotSource& snapshot) {
+        return snapshot.timeline == other.timeline && snapshot.stop_time > *life.last;
+      });
+    }
+    // That of an idle server has checkpoints alone.
+    const WalPath path = TRY(WalPath::follow(archive_, timeline, parted, WalPath::Purpose::kLook));
+    return TRY(path.find(
+                   parted, path.end(), [](const WalSummary&) { return true; },
+                   [&](const WalEvent& event) { return event.time >= *other.from; }))
+        .has_value();
+  }
+
+  // Where its own WAL begins: what lies before is of those that it came of.
+  Result<Lsn> left_parent_at(uint32_t timeline) {
+    const auto ancestors = TRY(archive_.history(timeline));
+    return ancestors.empty() ? Lsn() : ancestors.back().left_at;
+  }
+
+  // The first that is known of its own; none of one that `other` came of, which was there before.
+  Result<std::optional<Time>> begun_beside(uint32_t timeline, uint32_t other) {
+    if (TRY(leads_along(other, timeline))) return std::optional<Time>();
+    return beginning_of(timeline, TRY(left_parent_at(timeline)));
   }
 
   // The nearest one of these that it came of.
@@ -197,7 +221,7 @@ class Chooser {
   // Whether a timeline is what came after the chosen one.
   Result<bool> takes_over(uint32_t timeline) {
     const Lsn parted = TRY(parting(chosen_, timeline));
-    const Life theirs = TRY(life_of(timeline, parted));
+    const Life theirs = TRY(life_of(timeline, std::max(parted, TRY(left_parent_at(timeline)))));
     if (!theirs.any_wal && !theirs.last) return false;
     const Life snapshots = TRY(by_snapshots(chosen_, parted));
     if (snapshots.last && (!theirs.last || *snapshots.last >= *theirs.last)) return false;
@@ -214,10 +238,9 @@ class Chooser {
     const Life snapshots = TRY(by_snapshots(chosen_, parted));
     const bool older = !theirs.last || (snapshots.last && *snapshots.last >= *theirs.last);
     if (!older) {
-      Life both = TRY(life_of(chosen_, parted));
-      other.newer = both.last && *theirs.last > *both.last;
-      both.add(theirs.first);
-      other.at = both.first;
+      const Life ours = TRY(life_of(chosen_, parted));
+      other.newer = ours.last && *theirs.last > *ours.last;
+      other.at = std::max(TRY(begun_beside(timeline, chosen_)), TRY(begun_beside(chosen_, timeline)));
     }
     // A lower number that is older is what was left by a failover or a restore to the past.
     if (!other.newer && timeline < chosen_) return std::optional<OtherTimeline>();

@@ -17,7 +17,7 @@ namespace holdfast::postgres {
 struct OtherTimeline {
   uint32_t timeline = 0;
   Lsn parted;              // where the two ways part
-  std::optional<Time> at;  // the first that is known of either behind that
+  std::optional<Time> at;  // the first that is known of the one that began later; before it is clear which is meant
   std::optional<Time> last;
   std::optional<std::string> broken;  // more is stored of its log behind a place that nothing gets past
   bool newer = false;                 // it was at work when the one that is followed was, and longer
