@@ -42,7 +42,7 @@ Result<void> add_postgres_windows(Workspace& workspace, const std::vector<Snapsh
                                   ComponentWindows& component) {
   component.every_instant = true;
   for (const OfCluster& cluster : TRY(clusters_of(workspace, refs))) {
-    for (const auto& stretch : TRY(postgres::recovery_stretches(*cluster.archive, cluster.snapshots))) {
+    for (const auto& stretch : TRY(postgres::stretches_to_keep(*cluster.archive, cluster.snapshots))) {
       Window window{stretch.from, stretch.until, {}, cluster.system_id};
       if (stretch.snapshot_index) window.begins.push_back(cluster.refs[*stretch.snapshot_index].point->id);
       component.windows.push_back(std::move(window));

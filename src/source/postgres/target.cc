@@ -22,6 +22,7 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr int kFirstMajorThatLooksAhead = 15;  // recovery_prefetch
+constexpr Duration kInstant = Duration::microseconds(1);
 
 struct Candidate {
   size_t index = 0;
@@ -434,6 +435,7 @@ struct OnTheWay {
   std::vector<size_t> astray;        // all others of the cluster
   std::vector<Candidate> all;        // oldest first
   std::vector<OtherTimeline> others;
+  std::optional<Time> doubtful;  // from when on it is not clear that this is the one to follow
 };
 
 Result<OnTheWay> way_to(WalArchive& archive, uint32_t timeline, const std::vector<Candidate>& all) {
@@ -455,6 +457,7 @@ Result<OnTheWay> snapshots_on_the_way(WalArchive& archive, const std::vector<rep
   if (all.empty()) return OnTheWay();
   TimelineChoice choice = TRY(choose_timeline(archive, sources_of(all)));
   OnTheWay way = TRY(way_to(archive, choice.timeline, all));
+  if (const OtherTimeline* rival = choice.rival()) way.doubtful = rival->at;
   way.others = std::move(choice.others);
   return way;
 }
@@ -548,7 +551,6 @@ using FindStretches = Result<std::vector<RecoveryStretch>>(WalArchive& archive, 
 // Takes over what of `stretches` lies in [from, until); what follows without a hole goes on with the one before.
 void add_within(const std::vector<RecoveryStretch>& stretches, std::optional<Time> from, std::optional<Time> until,
                 bool followed, std::vector<RecoveryStretch>& all) {
-  constexpr Duration kInstant = Duration::microseconds(1);
   for (const RecoveryStretch& stretch : stretches) {
     const Time first = from ? std::max(stretch.from, *from) : stretch.from;
     const Time last = until ? std::min(stretch.until, whole_microseconds(*until) - kInstant) : stretch.until;
@@ -563,7 +565,7 @@ void add_within(const std::vector<RecoveryStretch>& stretches, std::optional<Tim
 
 // Each instant along the timeline that resolve_target() takes for it.
 Result<std::vector<RecoveryStretch>> stretches_of(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
-                                                  FindStretches* find) {
+                                                  FindStretches* find, bool with_doubtful) {
   const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
   if (way.all.empty()) return std::vector<RecoveryStretch>();
   const std::vector<RecoveryStretch> own = TRY(find(archive, way));
@@ -580,19 +582,31 @@ Result<std::vector<RecoveryStretch>> stretches_of(WalArchive& archive, const std
     if (!left.ok() && !is_damage(left.error())) return left;
     if (left.ok()) add_within(*left, apart, each.until, false, all);
   }
-  return all;
+  if (with_doubtful || !way.doubtful) return all;
+  std::vector<RecoveryStretch> clear;
+  for (const RecoveryStretch& stretch : all) {
+    if (stretch.from >= *way.doubtful) continue;
+    clear.push_back(stretch);
+    clear.back().until = std::min(stretch.until, whole_microseconds(*way.doubtful) - kInstant);
+  }
+  return clear;
 }
 
 Result<std::vector<RecoveryStretch>> proven_stretches(WalArchive& archive,
                                                       const std::vector<repo::Snapshot>& snapshots) {
-  return stretches_of(archive, snapshots, stretches_by_records);
+  return stretches_of(archive, snapshots, stretches_by_records, false);
 }
 
 }  // namespace
 
 Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
                                                         const std::vector<repo::Snapshot>& snapshots) {
-  return stretches_of(archive, snapshots, stretches_by_names);
+  return stretches_of(archive, snapshots, stretches_by_names, false);
+}
+
+Result<std::vector<RecoveryStretch>> stretches_to_keep(WalArchive& archive,
+                                                       const std::vector<repo::Snapshot>& snapshots) {
+  return stretches_of(archive, snapshots, stretches_by_names, true);
 }
 
 Result<std::vector<size_t>> snapshots_astray(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {

@@ -78,6 +78,10 @@ struct RecoveryStretch {
 };
 Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
                                                         const std::vector<repo::Snapshot>& snapshots);
+// The same with what two timelines that both went on put in doubt, which is refused until one of them is
+// named or has ended: who decides what may go counts it as reachable.
+Result<std::vector<RecoveryStretch>> stretches_to_keep(WalArchive& archive,
+                                                       const std::vector<repo::Snapshot>& snapshots);
 // Those of the list given (as indices) that do not lead to the timeline that is followed: a restore
 // to an instant before their end went another way. Read from the histories alone.
 Result<std::vector<size_t>> snapshots_astray(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);

@@ -65,6 +65,9 @@ TEST_F(TargetTest, FollowsNoTimelineWhileTwoGoOn) {
                   "(choose with --timeline 1 or --timeline 2)",
                   end_.text()));
   EXPECT_THAT(problem(target_at(at(50))), HasSubstr("choose with --timeline 1 or --timeline 2"));
+  EXPECT_EQ(recovery_stretches(*archive_, snapshots_).value().back().until, at(42) - Duration::microseconds(1))
+      << "when 2 began";
+  EXPECT_EQ(stretches_to_keep(*archive_, snapshots_).value().back().until, at(60));
   EXPECT_EQ(resolve(target_at(at(35))).value().timeline, 1u) << "that is before they part";
   EXPECT_EQ(resolve(on_timeline(1)).value().instant, at(60));
   EXPECT_EQ(resolve(on_timeline(2)).value().instant, at(80));
