@@ -1,7 +1,6 @@
 #include "source/postgres/target.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "source/postgres/region_capture.h"

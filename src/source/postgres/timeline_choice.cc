@@ -57,8 +57,8 @@ class Chooser {
       TimelineAtWork each;
       each.timeline = timeline;
       if (parent) each.from = TRY(beginning_of(timeline, parent->left_at));
-      if (!each.from && timeline != followed && !TRY(leads_along(followed, timeline))) continue;
-      if (!each.from && timeline != followed && parent) continue;
+      // Nothing is known of it, or it neither came of another one nor leads to the followed.
+      if (!each.from && timeline != followed && (parent || !TRY(leads_along(followed, timeline)))) continue;
       begun.push_back(each);
     }
     put_in_order(begun, followed);
