@@ -2,7 +2,7 @@
 import shutil
 import unittest
 
-from harness import PROGRAM, Case, Server, wait_until
+from harness import Case, Server, wait_until
 
 
 @unittest.skipUnless(Server.BIN, "PostgreSQL is not installed")
@@ -19,14 +19,6 @@ class ArchivingCase(Case):
         self.as_server("init")
         self.server.start()
         self.addCleanup(self.server.stop, mode="immediate")
-
-    def program(self):
-        """The program where the server's account can run it."""
-        copy = self.scratch / "holdfast"
-        if not copy.exists():
-            shutil.copy2(PROGRAM, copy)
-            copy.chmod(0o755)
-        return copy
 
     def give_to_server(self, *paths):
         if self.server.prefix:

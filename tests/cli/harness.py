@@ -112,6 +112,14 @@ class Case(unittest.TestCase):
             self.assertEqual(outcome.status, expect, f"holdfast {' '.join(map(str, words))}\n{outcome}")
         return outcome
 
+    def program(self, original=PROGRAM):
+        """A program where the server's account can run it."""
+        copy = self.scratch / original.name
+        if not copy.exists():
+            shutil.copy2(original, copy)
+            copy.chmod(0o755)
+        return copy
+
     def write_passphrase(self, text):
         """Where the server's account may read it, too, and not everybody."""
         path = self.scratch / "pass"

@@ -1,7 +1,5 @@
 """One database, or one table, from an instant into a running server; live databases
 held against points. Real servers; docs/one-database.md has what is promised."""
-import os
-import re
 import shutil
 import signal
 import subprocess
@@ -9,7 +7,7 @@ import threading
 import unittest
 from pathlib import Path
 
-from harness import (ALREADY_EXISTS, MISMATCH, NOT_FOUND, PERMISSION, PROGRAM, REFUSED, UNREACHABLE, USAGE, VERIFY_FAILED, Background, Case,
+from harness import (ALREADY_EXISTS, MISMATCH, NOT_FOUND, PERMISSION, REFUSED, UNREACHABLE, USAGE, VERIFY_FAILED, Background, Case,
                      Server, wait_until)
 
 TIMEOUT, SUBPROCESS, UNSUPPORTED = 21, 31, 30
@@ -133,13 +131,6 @@ class Live(Case):
         self.server.start()
         self.addCleanup(self.server.stop, mode="immediate")
         self.started = self.sql("select pg_postmaster_start_time()")
-
-    def program(self):
-        copy = self.scratch / "holdfast"
-        if not copy.exists():
-            shutil.copy2(PROGRAM, copy)
-            copy.chmod(0o755)
-        return copy
 
     def as_server(self, *words, expect=0, **options):
         return self.holdfast(*words, prefix=self.server.prefix, expect=expect, **options)

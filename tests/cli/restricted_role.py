@@ -6,7 +6,7 @@ import re
 import shutil
 import unittest
 
-from harness import PERMISSION, PROGRAM, SOURCE, Background, Case, FetchedServer, Server, is_root, tests_of_each_major, wait_until
+from harness import PERMISSION, SOURCE, Background, Case, FetchedServer, Server, is_root, tests_of_each_major, wait_until
 from one_database_majors import major_of
 
 GUIDE = (SOURCE / "docs" / "postgres.md").read_text()
@@ -58,13 +58,6 @@ class Role(Case):
 
     def as_server(self, *words, **options):
         return self.holdfast(*words, prefix=self.server.prefix, **options)
-
-    def program(self):
-        """Where the server's account can run it."""
-        copy = self.scratch / "holdfast"
-        if not copy.exists():
-            shutil.copy2(PROGRAM, copy)
-        return copy
 
     def back_up(self, method):
         self.write_method(method)  # none but this one is taken then

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
-from harness import PROGRAM, Case, Server, wait_until  # noqa: E402
+from harness import Case, Server, wait_until  # noqa: E402
 
 DRIVER = Path(os.environ["HOLDFAST_DRIVER"]).resolve()
 
@@ -80,14 +80,6 @@ class Cluster(Drilled):
         self.write_config(f"  - {{name: db, kind: postgres, connection: {self.server.connection}, rto: {rto}{more}}}\n"
                           f"  - {{name: data, kind: files, paths: [{self.data}]}}\n")
         self.give_to_server(self.config, self.scratch / "pass")
-
-    def program(self, original=PROGRAM):
-        """A program where the server's account can run it."""
-        copy = self.scratch / original.name
-        if not copy.exists():
-            shutil.copy2(original, copy)
-            copy.chmod(0o755)
-        return copy
 
     def give_to_server(self, *paths):
         if self.server.prefix:
