@@ -76,7 +76,7 @@ class Planner {
     if (points_.empty()) {
       return make_error(ErrorCode::kNotFound, "there is no recovery point of stack '{}' in {}",
                         workspace_.stack().stack, workspace_.stack().repository)
-          .with_hint("take one with 'holdfast backup'");
+          .with_hint(hint_without_points(workspace_));
     }
     note_points_ahead();
     if (!request_.point) {
@@ -187,16 +187,32 @@ class Planner {
     return result;
   }
 
+  // Of one point alone the others of its cluster tell what that went through: where it is among them.
+  Result<std::optional<size_t>> among_others(const std::string& component, uint64_t system_id,
+                                             std::vector<SnapshotRef>& refs) {
+    if (!request_.point) return std::optional<size_t>();
+    std::optional<size_t> only;
+    std::vector<SnapshotRef> others;
+    for (const SnapshotRef& ref : snapshots_of(all_points_, component, "postgres")) {
+      if (TRY(cluster_facts(*ref.snapshot)).system_id != system_id) continue;
+      if (ref.point->id == refs.back().point->id) only = others.size();
+      others.push_back(ref);
+    }
+    if (only) refs = std::move(others);  // else the point is of another stack
+    return only;
+  }
+
   Result<void> plan_postgres(const std::string& component) {
-    const auto refs = TRY(snapshots_of_one_cluster(component));
+    auto refs = TRY(snapshots_of_one_cluster(component));
+    const ClusterFacts facts = TRY(cluster_facts(*refs.back().snapshot));
+    const std::optional<size_t> only = TRY(among_others(component, facts.system_id, refs));
     std::vector<repo::Snapshot> snapshots;
     for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
     source::RestoreTarget target = request_.target;
     // A standby begins at the point and goes on.
     if (request_.point && !names_an_instant(target) && !request_.newest && !request_.standby) target.immediate = true;
-    const ClusterFacts facts = TRY(cluster_facts(snapshots.back()));
     auto archive = TRY(open_archive(workspace_, component, facts.system_id, facts.segment_bytes));
-    const postgres::ResolvedTarget resolved = TRY(postgres::resolve_target(*archive, snapshots, target));
+    const postgres::ResolvedTarget resolved = TRY(postgres::resolve_target(*archive, snapshots, target, only));
     CHECK(resolved.snapshot_index < refs.size());
     const SnapshotRef& ref = refs[resolved.snapshot_index];
 
@@ -319,7 +335,9 @@ class Planner {
     if (nowhere.empty()) return {};
     return make_error(ErrorCode::kNotFound, "'{}' names nothing in {} {} as it will be restored", nowhere.front(),
                       components_.size() == 1 ? "component" : "components", fmt::join(components_, ", "))
-        .with_hint("paths are whole, as in 'srv/data/bills'; a pattern without '/' is a name anywhere, as in '*.pdf'");
+        .with_hint(
+            "a path is whole, as in 'srv/data/bills'; only a pattern with a wildcard (*, ? or [) and without '/' is a "
+            "name anywhere, as in '*.pdf'");
   }
 
   // With --to and one component the directory is the component's own; with more,

@@ -220,6 +220,7 @@ Result<void> BaseBackup::take_wal(const std::string& name, uint64_t size) {
   if (!is_segment_name(name)) return {};
   if (size != facts_.segment_bytes)
     return make_error(ErrorCode::kInvalidData, "the server sent WAL segment {} with {} bytes", name, size);
+  if (!std::exchange(wal_begun_, true)) TRY(watcher_->ended());
   TRY(store_held_wal(std::nullopt));
   held_ = TRY(read_member(size));
   held_name_ = name;
@@ -276,6 +277,7 @@ Result<void> BaseBackup::finish() {
 }
 
 Result<BaseBackup::Outcome> BaseBackup::run(const Watcher& watcher, PreviousSnapshot* previous, Time began) {
+  watcher_ = &watcher;
   previous_ = previous;
   began_ = began;
   TRY(begin());

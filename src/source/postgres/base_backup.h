@@ -73,6 +73,7 @@ class BaseBackup {
   struct Watcher {
     std::function<PageRules(Lsn start)> begun;  // asked once the backup has begun, with where
     std::function<Result<void>()> copying;      // called before each region, by one thread at a time
+    std::function<Result<void>()> ended;        // so too, once the backup has ended: its WAL begins to come
   };
   Result<Outcome> run(const Watcher& watcher, PreviousSnapshot* previous, Time began);
 
@@ -97,6 +98,7 @@ class BaseBackup {
   const ServerFacts& facts_;
   WalArchive& archive_;
   EntrySpool& entries_;
+  const Watcher* watcher_ = nullptr;  // while run() runs
   PreviousSnapshot* previous_ = nullptr;
   Time began_;
   std::unique_ptr<ServerSession> server_;
@@ -104,7 +106,7 @@ class BaseBackup {
   Lsn start_;
   std::vector<std::string> archives_;  // 13, 14: oids in the order of their streams, "" the base
   size_t next_archive_ = 0;
-  bool in_copy_ = false, copy_ended_ = false, new_archive_ = false;
+  bool in_copy_ = false, copy_ended_ = false, new_archive_ = false, wal_begun_ = false;
   std::string archive_name_;  // of the one begun: oid, or "" for the base
   std::string prefix_;        // its members' place in the tree
   std::unique_ptr<TarReader> tar_;

@@ -449,8 +449,14 @@ Result<void> Capture::by_protocol() {
   BaseBackup::Watcher watcher;
   watcher.begun = [&](Lsn start) { return rules(start); };
   watcher.copying = [&] { return look_now_and_then(); };
+  // Not when all of the WAL has come: what was committed until then lies behind the backup's end.
+  std::optional<Time> ended;
+  watcher.ended = [&]() -> Result<void> {
+    ended = TRY(server_time(*server_));
+    return {};
+  };
   BaseBackup::Outcome outcome = TRY(backup.run(watcher, previous_.get(), began_));
-  outcome.end.time = TRY(server_time(*server_));
+  outcome.end.time = ended ? *ended : TRY(server_time(*server_));
   TRY(look_for_links(wanted, outcome.sent));
   TRY(count(*server_));
   TRY(judge_counts(*server_, outcome.end.stop));

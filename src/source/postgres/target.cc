@@ -69,8 +69,9 @@ bool is_within(const std::vector<RecoveryStretch>& stretches, Time instant) {
 
 class Resolver {
  public:
-  Resolver(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots, const source::RestoreTarget& target)
-      : archive_(archive), snapshots_(snapshots), target_(target) {}
+  Resolver(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots, const source::RestoreTarget& target,
+           std::optional<size_t> only)
+      : archive_(archive), snapshots_(snapshots), target_(target), only_(only) {}
 
   Result<ResolvedTarget> resolve() {
     TRY(collect());
@@ -87,9 +88,9 @@ class Resolver {
  private:
   // The windows by names, which are cheap; where these hold what is refused, they are read.
   Error unreachable(const std::string& why, std::optional<Time> refused = std::nullopt) const {
-    auto stretches = recovery_stretches(archive_, snapshots_);
-    if (stretches.ok() && refused && is_within(*stretches, *refused))
-      stretches = proven_stretches(archive_, snapshots_);
+    const auto begins = only_ ? std::vector<repo::Snapshot>{snapshots_[*only_]} : snapshots_;
+    auto stretches = recovery_stretches(archive_, begins);
+    if (stretches.ok() && refused && is_within(*stretches, *refused)) stretches = proven_stretches(archive_, begins);
     const std::string words = stretches.ok() ? describe(*stretches) : "";
     std::string others;
     for (const OtherTimeline& other : choice_.others) others += "; " + describe(other, choice_.timeline);
@@ -100,19 +101,41 @@ class Resolver {
   // What comes behind the place where two timelines part is another on each.
   Result<void> check_rival() const {
     const OtherTimeline* rival = choice_.rival();
+    if (rival == nullptr) return {};
     const bool latest = !target_.time && !target_.lsn && !target_.xid && !target_.name;
-    if (rival == nullptr || !(latest || (target_.time && rival->at && *target_.time >= *rival->at))) return {};
+    const bool late = target_.time && rival->at && *target_.time >= *rival->at;
+    const bool behind = target_.lsn && !rival->unknown && TRY(parse_lsn(*target_.lsn)) > rival->parted;
+    if (latest || late || behind) return not_clear(*rival);
+    return {};
+  }
+
+  Error not_clear(const OtherTimeline& rival) const {
+    if (rival.unknown) {
+      return make_error(
+                 ErrorCode::kUnreachableTarget,
+                 "it is not clear which timeline to follow: WAL of timeline {} is stored, whose last commit ({}) "
+                 "is later than all that is known of {}, but its history is not stored",
+                 rival.timeline, format_rfc3339(*rival.last), timeline_)
+          .with_hint(fmt::format("push {} of that server's pg_wal ('holdfast wal push'), or choose --timeline {}",
+                                 history_name(rival.timeline), timeline_));
+    }
     return make_error(
                ErrorCode::kUnreachableTarget,
                "it is not clear which timeline to follow: {}, which the newest snapshot leads to, and {} part at "
                "{}, both went on, and the last that is known of {} ({}) is the newest",
-               timeline_, rival->timeline, rival->parted.text(), rival->timeline, format_rfc3339(*rival->last))
-        .with_hint(fmt::format("choose with --timeline {} or --timeline {}", timeline_, rival->timeline));
+               timeline_, rival.timeline, rival.parted.text(), rival.timeline, format_rfc3339(*rival.last))
+        .with_hint(fmt::format("choose with --timeline {} or --timeline {}", timeline_, rival.timeline));
   }
 
   Result<void> collect() {
     all_ = TRY(candidates_of(archive_, snapshots_));
     if (all_.empty()) return make_error(ErrorCode::kUnreachableTarget, "there is no snapshot of this cluster");
+    begin_ = all_.back().source;
+    if (!only_) return {};
+    const auto begin = std::find_if(all_.begin(), all_.end(), [&](const auto& each) { return each.index == *only_; });
+    if (begin == all_.end())
+      return make_error(ErrorCode::kUnreachableTarget, "the snapshot to begin with is of another cluster");
+    begin_ = begin->source;
     return {};
   }
 
@@ -120,29 +143,46 @@ class Resolver {
     if (target_.timeline) {
       choice_.timeline = *target_.timeline;
     } else if (target_.immediate) {
-      choice_.timeline = all_.back().source.timeline;
+      choice_.timeline = begin_.timeline;
     } else {
-      choice_ = TRY(choose_timeline(archive_, sources_of(all_)));
+      auto choice = choose_timeline(archive_, sources_of(all_));
+      if (!choice.ok() && is_unreadable(choice.error()))
+        return std::move(choice).error().with_hint("--timeline N goes along that one, without a look at the others");
+      choice_ = TRY(std::move(choice));
+      if (only_ && !TRY(leads_to(archive_, begin_, choice_.timeline))) TRY(stay_with_begin());
     }
     timeline_ = choice_.timeline;
     return choose_candidates();
   }
 
+  // The snapshot to begin with lies on a way that the cluster has left.
+  Result<void> stay_with_begin() {
+    const uint32_t left = choice_.timeline;
+    choice_ = TRY(choose_timeline(archive_, {begin_}));
+    earlier_ = fmt::format(
+        "timeline {} is followed, which this point leads to: it is not on the way to {}, on which "
+        "the cluster went on",
+        choice_.timeline, left);
+    return {};
+  }
+
   // The snapshots that lead to the timeline.
   Result<void> choose_candidates() {
     candidates_.clear();
+    leading_.clear();
     for (const Candidate& candidate : all_) {
       auto leads = leads_to(archive_, candidate.source, timeline_);
       if (!leads.ok() && leads.error().code() == ErrorCode::kNotFound)
         return unreachable(fmt::format("timeline {} is not known here: its history is not stored", timeline_));
-      if (TRY(std::move(leads))) candidates_.push_back(candidate);
+      if (!TRY(std::move(leads))) continue;
+      leading_.push_back(candidate);
+      if (!only_ || candidate.index == *only_) candidates_.push_back(candidate);
     }
     if (!candidates_.empty()) return {};
-    const SnapshotSource& newest = all_.back().source;
     return unreachable(
-        fmt::format("no snapshot leads to timeline {}: the newest was taken on timeline {} and ends at {}, which "
-                    "is not on the way to it",
-                    timeline_, newest.timeline, newest.stop.text()));
+        fmt::format("no snapshot leads to timeline {}: the {} was taken on timeline {} and ends at {}, "
+                    "which is not on the way to it",
+                    timeline_, only_ ? "one to begin with" : "newest", begin_.timeline, begin_.stop.text()));
   }
 
   // A restore to the past leaves behind what was committed after its target. Whoever asks for an
@@ -160,7 +200,7 @@ class Resolver {
 
   // The log from a snapshot on; fails when it does not even make the snapshot whole.
   Result<WalPath> path_from(const Candidate& candidate) {
-    WalPath path = TRY(WalPath::follow(archive_, timeline_, candidate.source.start));
+    WalPath path = TRY(WalPath::follow(archive_, timeline_, candidate.source.start, WalPath::Purpose::kTarget));
     if (path.end() >= candidate.source.stop) return path;
     return unreachable(fmt::format("the snapshot of {} needs the WAL from {} to {}, but {}",
                                    format_rfc3339(candidate.source.stop_time), candidate.source.start.text(),
@@ -211,13 +251,29 @@ class Resolver {
     return left == ancestors.end() || left->left_at < path.end();
   }
 
+  // The timelines that were at work, too, and have another log before this position: positions, transactions and
+  // names come again there.
+  Result<std::vector<std::string>> namesakes(Lsn position) {
+    std::vector<std::string> notes;
+    if (target_.timeline) return notes;
+    for (const TimelineAtWork& each : TRY(timelines_at_work(archive_, sources_of(all_), timeline_))) {
+      if (!each.apart || position <= each.parted) continue;
+      notes.push_back(fmt::format(
+          "timeline {} was at work{}, and has a log of its own behind {}, in which the same may stand again "
+          "(--timeline {} goes along that)",
+          each.timeline, each.until ? " until " + format_rfc3339(*each.until) : "", each.parted.text(), each.timeline));
+    }
+    return notes;
+  }
+
   Result<ResolvedTarget> outcome(const Candidate& candidate, const WalPath& path, Lsn replay_to, Time instant,
                                  const std::string& what) {
     const uint64_t segment_bytes = archive_.identity().segment_bytes;
     ResolvedTarget resolved;
     resolved.snapshot_index = candidate.index;
-    resolved.timeline = timeline_;
-    resolved.names_timeline = TRY(must_name_timeline(candidate, path));
+    // Where the first WAL of the timeline is missing the server would ask for it; it need not get there.
+    resolved.timeline = path.broken() ? path.timeline() : timeline_;
+    resolved.names_timeline = resolved.timeline != timeline_ || TRY(must_name_timeline(candidate, path));
     resolved.replay_from = candidate.source.start;
     resolved.replay_to = std::max(replay_to, candidate.source.stop);
     resolved.instant = instant;
@@ -230,7 +286,9 @@ class Resolver {
       resolved.notes.push_back(describe(*choice_.former, timeline_));
     for (const OtherTimeline& other : choice_.others) resolved.notes.push_back(describe(other, choice_.timeline));
     if (earlier_) resolved.notes.push_back(*earlier_);
-    resolved.settings.emplace_back("recovery_target_timeline", std::to_string(timeline_));
+    if (target_.lsn || target_.xid || target_.name)
+      for (std::string& note : TRY(namesakes(resolved.replay_to))) resolved.notes.push_back(std::move(note));
+    resolved.settings.emplace_back("recovery_target_timeline", std::to_string(resolved.timeline));
     // A server that looks ahead of what it replays asks for the missing segment before it has got to
     // its target, and ends there.
     if (path.broken() && candidate.source.major >= kFirstMajorThatLooksAhead)
@@ -251,7 +309,7 @@ class Resolver {
   // A later snapshot tells, too, how far the server was, and when.
   Time end_instant(const Candidate& candidate, const WalPath& path) const {
     Time until = std::max(candidate.source.stop_time, path.proven_until().value_or(candidate.source.stop_time));
-    for (const Candidate& other : candidates_)
+    for (const Candidate& other : leading_)
       if (other.source.stop <= path.end()) until = std::max(until, other.source.stop_time);
     return until;
   }
@@ -384,8 +442,14 @@ class Resolver {
   Result<ResolvedTarget> by_event(const std::string& what) {
     std::optional<Lsn> searched_from;  // a later snapshot's log was searched already
     std::string end;
+    std::optional<Error> not_whole;  // of a later snapshot: an older one may lead there, too
     for (auto candidate = candidates_.rbegin(); candidate != candidates_.rend(); ++candidate) {
-      const WalPath path = TRY(path_from(*candidate));
+      auto followed = path_from(*candidate);
+      if (!followed.ok() && followed.error().code() == ErrorCode::kUnreachableTarget) {
+        if (!not_whole) not_whole = std::move(followed).error();
+        continue;
+      }
+      const WalPath path = TRY(std::move(followed));
       if (end.empty()) end = why_it_ends(path);
       const auto event = TRY(path.find(
           candidate->source.start, searched_from.value_or(path.end()),
@@ -393,6 +457,8 @@ class Resolver {
           [&](const WalEvent& each) { return is_event(each); }));
       searched_from = candidate->source.stop;
       if (!event || event->start < candidate->source.stop) continue;
+      if (const auto* rival = choice_.rival(); rival && !rival->unknown && event->start >= rival->parted)
+        return not_clear(*rival);
       if (event->kind == WalEventKind::kAbort)
         return unreachable(fmt::format("{} was rolled back, at {}", what, format_rfc3339(event->time)));
       ResolvedTarget resolved = TRY(outcome(*candidate, path, event->end, event->time,
@@ -405,14 +471,20 @@ class Resolver {
       }
       return resolved;
     }
-    return unreachable(fmt::format("{} {} in the stored WAL of timeline {} after a snapshot; {}", what,
-                                   target_.name ? "is not found" : "has not committed", timeline_, end));
+    if (not_whole) return std::move(*not_whole);
+    std::string elsewhere;
+    for (const std::string& note : TRY(namesakes(Lsn{UINT64_MAX}))) elsewhere += "; " + note;
+    return unreachable(fmt::format("{} {} in the stored WAL of timeline {} after a snapshot; {}{}", what,
+                                   target_.name ? "is not found" : "has not committed", timeline_, end, elsewhere));
   }
 
   WalArchive& archive_;
   const std::vector<repo::Snapshot>& snapshots_;
   const source::RestoreTarget& target_;
-  std::vector<Candidate> all_, candidates_;
+  std::optional<size_t> only_;
+  SnapshotSource begin_;  // the newest, or the only one to begin with
+  // Oldest first: of the cluster, of these those that lead to the timeline, and of these those to begin with.
+  std::vector<Candidate> all_, leading_, candidates_;
   TimelineChoice choice_;
   uint32_t timeline_ = 0;
   std::optional<std::string> earlier_;  // why it is not the one that was chosen
@@ -421,8 +493,8 @@ class Resolver {
 }  // namespace
 
 Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
-                                      const source::RestoreTarget& target) {
-  return Resolver(archive, snapshots, target).resolve();
+                                      const source::RestoreTarget& target, std::optional<size_t> only) {
+  return Resolver(archive, snapshots, target, only).resolve();
 }
 
 namespace {

@@ -56,10 +56,11 @@ struct ResolvedTarget {
 // target: no commit is missed, PostgreSQL need not find a later one, and WAL that
 // arrives meanwhile changes nothing. Without a timeline the target's is chosen
 // (timeline_choice.h), for a time the one that was at work then; where it is not clear which one
-// is the newest, and the target depends on it, kUnreachableTarget names both. Errors of reading the archive pass
-// through.
+// is the newest, and the target depends on it, kUnreachableTarget names both. With `only`, an index of the list, the
+// restore begins with that snapshot; the others tell what the cluster went through. Errors of reading the archive
+// pass through.
 Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
-                                      const source::RestoreTarget& target);
+                                      const source::RestoreTarget& target, std::optional<size_t> only = std::nullopt);
 Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots);
 // The notes of that window, without reading the log where it has one timeline only.
 Result<std::vector<std::string>> timelines_left_aside(WalArchive& archive,

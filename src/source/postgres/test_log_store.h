@@ -42,6 +42,7 @@ class TestLogStore : public repo::LogStore {
     if (broken_) return broken_->clone();
     const auto found = streams_[stream].find(name);
     if (found == streams_[stream].end()) return make_error(ErrorCode::kNotFound, "there is no record {}", name);
+    if (lost_.contains(name)) return make_error(ErrorCode::kDamaged, "record {} is damaged", name);
     return Bytes::copy_of(found->second.header);
   }
   Result<std::vector<Info>> list(const std::string& stream, const std::string& from) override {
@@ -90,6 +91,12 @@ class TestLogStore : public repo::LogStore {
     std::lock_guard lock(mutex_);
     damaged_.insert(name);
   }
+  // Nor its header.
+  void lose(const std::string& name) {
+    damage(name);
+    std::lock_guard lock(mutex_);
+    lost_.insert(name);
+  }
   std::vector<std::string> record_names(const std::string& stream) {
     std::lock_guard lock(mutex_);
     std::vector<std::string> all;
@@ -114,7 +121,7 @@ class TestLogStore : public repo::LogStore {
   std::mutex mutex_;
   std::map<std::string, std::map<std::string, repo::LogRecord>> streams_;
   std::optional<Error> broken_;
-  std::set<std::string> damaged_, stored_after_listing_;
+  std::set<std::string> damaged_, lost_, stored_after_listing_;
   uint64_t gets_ = 0, lists_ = 0;
 };
 

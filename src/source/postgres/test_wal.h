@@ -22,7 +22,10 @@ class TestWal {
   explicit TestWal(Lsn start = Lsn{kSegmentBytes}, uint32_t timeline = 1) : start_(start), timeline_(timeline) {}
 
   // Each returns the position of its record.
-  Lsn commit(uint32_t xid, Time time) { return record(1, 0x00, xid, time_bytes(time)); }
+  // `more`: bytes of invalidated catalog entries and the like, which a large commit has.
+  Lsn commit(uint32_t xid, Time time, size_t more = 0) {
+    return record(1, 0x00, xid, time_bytes(time) + std::string(more, 'i'));
+  }
   Lsn abort(uint32_t xid, Time time) { return record(1, 0x20, xid, time_bytes(time)); }
   Lsn commit_prepared(uint32_t xid, Time time) {
     std::string data = time_bytes(time);

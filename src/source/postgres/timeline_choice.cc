@@ -46,6 +46,8 @@ class Chooser {
       if (timeline == chosen_) continue;
       if (auto other = TRY(worth_a_word(timeline))) choice.others.push_back(*other);
     }
+    for (const uint32_t timeline : unknown_)
+      if (auto other = TRY(word_of_unknown(timeline))) choice.others.push_back(*other);
     return choice;
   }
 
@@ -69,7 +71,7 @@ class Chooser {
       if (each.timeline != followed) {
         each.parted = TRY(parting(followed, each.timeline));
         // What came of another one than the followed lacks what the followed has since.
-        each.apart = on_the_way ? TRY(first_commit(each.timeline, each.parted)) : each.from;
+        each.apart = on_the_way ? TRY(departure_of(each.timeline, each.parted)) : each.from;
       }
       if (!found.empty()) found.back().until = each.from;
       found.push_back(each);
@@ -78,7 +80,8 @@ class Chooser {
   }
 
  private:
-  // Those of which something is stored and that a snapshot leads to.
+  // Those of which something is stored and that a snapshot leads to; the others whose history is not
+  // stored are unknown_.
   Result<std::set<uint32_t>> reachable() {
     std::set<uint32_t> stored, reachable;
     for (const SnapshotSource& snapshot : snapshots_) stored.insert(snapshot.timeline);
@@ -86,7 +89,10 @@ class Chooser {
     for (const uint32_t timeline : stored) {
       for (const SnapshotSource& snapshot : snapshots_) {
         const auto leads = leads_to(archive_, snapshot, timeline);
-        if (!leads.ok() && leads.error().code() == ErrorCode::kNotFound) break;  // its history is not stored
+        if (!leads.ok() && leads.error().code() == ErrorCode::kNotFound) {
+          unknown_.insert(timeline);
+          break;
+        }
         if (!leads.ok()) return leads.error().clone();
         if (!*leads) continue;
         reachable.insert(timeline);
@@ -164,12 +170,21 @@ class Chooser {
     if (last != begun.end()) begun.erase(last + 1, begun.end());
   }
 
-  Result<std::optional<Time>> first_commit(uint32_t timeline, Lsn behind) {
+  // From when on the state of a timeline that the followed one came of is not the followed one's: from
+  // its first commit behind the place where they part. Where a hole hides that, from the last that is
+  // known before it.
+  Result<std::optional<Time>> departure_of(uint32_t timeline, Lsn behind) {
     const WalPath path = TRY(WalPath::follow(archive_, timeline, behind, WalPath::Purpose::kLook));
     const auto commit = TRY(path.find(
         behind, path.end(), [](const WalSummary& summary) { return summary.commits > 0; },
         [](const WalEvent& event) { return event.kind == WalEventKind::kCommit; }));
-    return commit ? std::optional(commit->time) : std::nullopt;
+    if (commit) return std::optional(commit->time);
+    if (!path.broken()) return std::optional<Time>();
+    Time known = path.proven_until().value_or(Time());
+    for (const SnapshotSource& snapshot : snapshots_)
+      if (snapshot.stop <= path.end() && TRY(leads_to(archive_, snapshot, timeline)))
+        known = std::max(known, snapshot.stop_time);
+    return std::optional(known + Duration::microseconds(1));
   }
 
   // The first that is known of a timeline behind a position: also the record that ends the
@@ -197,8 +212,9 @@ class Chooser {
     const auto known = lives_.find({timeline, behind});
     if (known != lives_.end()) return known->second;
     Life life = TRY(by_snapshots(timeline, behind));
+    // One at the very place says that the server was there, idle, at that time.
     for (const WalMark& mark : TRY(archive_.marks()))
-      if (mark.timeline == timeline && mark.lsn > behind) life.add(mark.time);
+      if (mark.timeline == timeline && mark.lsn >= behind) life.add(mark.time);
     const WalPath path = TRY(WalPath::follow(archive_, timeline, behind, WalPath::Purpose::kLook));
     life.broken = path.broken();
     for (const WalPath::Stretch& stretch : path.stretches()) {
@@ -214,8 +230,21 @@ class Chooser {
         return true;
       }));
     }
+    if (path.broken()) TRY(add_stored(life, timeline, path.end()));
     lives_[{timeline, behind}] = life;
     return life;
+  }
+
+  // What the headers of the stored WAL tell, also of that behind a hole.
+  Result<void> add_stored(Life& life, uint32_t timeline, Lsn from) {
+    for (const WalPiece& piece : TRY(archive_.pieces())) {
+      if (piece.timeline != timeline || piece.from < from) continue;
+      life.any_wal = true;
+      const auto summary = TRY(archive_.summary(piece.record));
+      life.add(summary->first_commit);
+      life.add(summary->latest);
+    }
+    return {};
   }
 
   // Whether a timeline is what came after the chosen one.
@@ -234,7 +263,7 @@ class Chooser {
     const Lsn parted = TRY(parting(chosen_, timeline));
     const Life theirs = TRY(life_of(timeline, parted));
     if (!theirs.any_wal && !theirs.last) return std::optional<OtherTimeline>();
-    OtherTimeline other{timeline, parted, theirs.first, theirs.last, theirs.broken, false};
+    OtherTimeline other{timeline, parted, false, theirs.first, theirs.last, theirs.broken, false};
     const Life snapshots = TRY(by_snapshots(chosen_, parted));
     const bool older = !theirs.last || (snapshots.last && *snapshots.last >= *theirs.last);
     if (!older) {
@@ -247,9 +276,22 @@ class Chooser {
     return std::optional(other);
   }
 
+  // Of one whose history is not known: it is newer when it has commits that are later than all of the chosen one.
+  Result<std::optional<OtherTimeline>> word_of_unknown(uint32_t timeline) {
+    if (TRY(leads_along(chosen_, timeline))) return std::optional<OtherTimeline>();  // where it was left is known
+    Life theirs;
+    TRY(add_stored(theirs, timeline, Lsn()));
+    const Life ours = TRY(life_of(chosen_, Lsn()));
+    OtherTimeline other{timeline, Lsn(), true, theirs.first, theirs.last, std::nullopt, false};
+    other.newer = theirs.last && (!ours.last || *theirs.last > *ours.last);
+    if (!other.newer && timeline < chosen_) return std::optional<OtherTimeline>();
+    return std::optional(other);
+  }
+
   WalArchive& archive_;
   const std::vector<SnapshotSource>& snapshots_;
   uint32_t chosen_ = 0;
+  std::set<uint32_t> unknown_;  // timelines whose history is not stored
   std::map<std::pair<uint32_t, Lsn>, Life> lives_;
 };
 
@@ -281,6 +323,13 @@ Result<bool> leads_to(WalArchive& archive, const SnapshotSource& source, uint32_
 std::string describe(const OtherTimeline& other, uint32_t followed) {
   const std::string last =
       other.last ? "the last that is known of it is of " + format_rfc3339(*other.last) : "no commit is known of it";
+  if (other.unknown) {
+    return fmt::format(
+        "timeline {}, of which WAL is stored, is left aside, since its history is not: {}{} (push {} of that server's "
+        "pg_wal with 'holdfast wal push')",
+        other.timeline, last, other.newer ? ", later than of the one that is followed" : "",
+        history_name(other.timeline));
+  }
   return fmt::format("timeline {}, which parts from {} at {}, is left aside: {}{} (--timeline {} follows it){}",
                      other.timeline, followed, other.parted.text(), last,
                      other.newer ? ", later than of the one that is followed" : "", other.timeline,

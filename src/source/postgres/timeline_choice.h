@@ -13,10 +13,11 @@
 
 namespace holdfast::postgres {
 
-// A timeline that a stored snapshot leads to, and that is not followed.
+// A timeline of which something is stored, and that is not followed.
 struct OtherTimeline {
   uint32_t timeline = 0;
-  Lsn parted;              // where the two ways part
+  Lsn parted;  // where the two ways part
+  bool unknown = false;    // its history is not stored: nobody can tell where, and nothing is restored along it
   std::optional<Time> at;  // the first that is known of the one that began later; before it is clear which is meant
   std::optional<Time> last;
   std::optional<std::string> broken;  // more is stored of its log behind a place that nothing gets past

@@ -16,11 +16,14 @@ constexpr uint8_t kXlogManager = 0, kXactManager = 1, kTablespaceManager = 5;
 constexpr uint8_t kTablespaceCreate = 0x00;
 constexpr int64_t kPostgresEpochSeconds = 946'684'800;
 
-// The part of a record that belongs to its resource manager, after the block references.
-std::optional<ByteView> main_data(ByteView record, int major) {
-  const auto parts = take_apart(record, record.size(), major);
+// The part of a record that belongs to its resource manager, after the block references; as much of it
+// as is here.
+std::optional<ByteView> main_data(ByteView record, uint32_t total_bytes, int major) {
+  const auto parts = take_apart(record, std::max<uint64_t>(total_bytes, record.size()), major);
   if (!parts) return std::nullopt;
-  return record.last(parts->main_bytes);
+  const uint64_t before = std::max<uint64_t>(total_bytes, record.size()) - parts->main_bytes;
+  if (before > record.size()) return std::nullopt;
+  return record.subspan(before);
 }
 
 // The xid of a COMMIT PREPARED or ABORT PREPARED stands behind lists of varying length.
@@ -52,6 +55,7 @@ std::optional<WalEvent> decode_transaction(const WalRecordHeader& header, ByteVi
   if (prepared && (header.info & kHasInfo)) {
     const auto xinfo = cursor.take<uint32_t>();
     event.xid = prepared_xid(cursor, xinfo, commit, major);
+    if (!cursor.ok()) event.xid = 0;
   }
   return event;
 }
@@ -201,7 +205,7 @@ std::optional<WalEvent> decode_wal_event(ByteView record, int major, Lsn start, 
   if (record.size() < kWalRecordHeaderBytes) return std::nullopt;
   const WalRecordHeader header = parse_wal_record_header(record.data());
   if (!may_be_wal_event(header)) return std::nullopt;
-  const auto data = main_data(record, major);
+  const auto data = main_data(record, header.total_bytes, major);
   if (!data) return std::nullopt;
   auto event = header.manager == kXactManager         ? decode_transaction(header, *data, major)
                : header.manager == kTablespaceManager ? decode_tablespace(header, *data)

@@ -84,8 +84,8 @@ bool wal_record_crc_matches(ByteView record);
 bool may_be_wal_event(const WalRecordHeader& header);
 bool is_wal_switch(const WalRecordHeader& header);
 
-// The event that a whole record (header and body, its CRC already proven) is;
-// empty when it is none or makes no sense. `end` is the position after it.
+// The event that a record (header and body, its CRC already proven; of a very long one the
+// beginning is enough) is; empty when it is none or makes no sense. `end` is the position after it.
 std::optional<WalEvent> decode_wal_event(ByteView record, int major, Lsn start, Lsn end);
 
 // PostgreSQL counts microseconds from 2000-01-01.

@@ -140,7 +140,7 @@ std::vector<std::string> gaps_along(const std::vector<TimelinePiece>& path, cons
         if (range.from > position && range.from < next) next = range.from;
       }
       if (covered > position) {
-        position = covered;
+        position = std::min(covered, end);  // behind it the older timeline is another one
         continue;
       }
       const std::string first = segment_name(path[i].timeline, position, segment_bytes);

@@ -24,7 +24,16 @@ const std::vector<const WalPiece*>* choose(
   return nullptr;
 }
 
+// Whether all of it is the middle of one record, longer than a segment.
+bool is_within_record(const WalSummary& summary) {
+  return !summary.lead_end && !summary.last_record && !summary.first_previous && !summary.tail_start;
+}
+
 }  // namespace
+
+bool is_unreadable(const Error& error) {
+  return error.code() == ErrorCode::kDamaged || error.code() == ErrorCode::kInvalidData;
+}
 
 std::string WalPath::segment_at(uint32_t timeline, Lsn lsn) const {
   return segment_name(timeline, lsn, archive_->identity().segment_bytes);
@@ -119,10 +128,23 @@ Result<WalSummary> WalPath::summary_of_cut(const Stretch& stretch) const {
   return scanner.scan(content.view(stretch.from.value - segment.value, stretch.to.value - stretch.from.value));
 }
 
+Result<WalSummary> WalPath::summary_of(const Stretch& stretch) const {
+  if (stretch.cut) return summary_of_cut(stretch);
+  return TRY(archive_->summary(stretch.record))->clone();
+}
+
 Result<void> WalPath::summarise() {
   for (size_t i = 0; i < stretches_.size(); i++) {
     Stretch& stretch = stretches_[i];
-    stretch.summary = stretch.cut ? TRY(summary_of_cut(stretch)) : TRY(archive_->summary(stretch.record))->clone();
+    auto summary = summary_of(stretch);
+    if (!summary.ok() && purpose_ == Purpose::kTarget && is_unreadable(summary.error())) {
+      end_ = stretch.from;
+      broken_ = fmt::format("WAL segment {} can't be read: {}", segment_at(stretch.timeline, stretch.from),
+                            summary.error().text());
+      stretches_.resize(i);
+      break;
+    }
+    stretch.summary = TRY(std::move(summary));
     TRY(add_edges(stretch));
     std::optional<Lsn> stop = stretch.summary.zeros_at;
     std::string problem = "no more records follow";
@@ -163,9 +185,7 @@ class LinkProof {
     const bool compare = linked && !std::exchange(link_taken_, true) && last_;
     if (compare && *linked != *last_) return Break{*linked, *last_};
     if (summary.last_record) last_ = summary.last_record;
-    // A record may be longer than a segment, of which nothing else is told then.
-    const bool is_within = !summary.lead_end && !summary.last_record && !linked && !summary.tail_start;
-    if (!is_within) tail_ = summary.tail_start;
+    if (!is_within_record(summary)) tail_ = summary.tail_start;
     return std::nullopt;
   }
 
@@ -195,14 +215,23 @@ void WalPath::prove_links() {
   }
 }
 
-// Adds the event of a record that began in the segment before.
+// The summary of where the record began that goes on at the segment's beginning.
+const WalSummary* WalPath::tail_before(Lsn segment) const {
+  const auto before = std::find_if(stretches_.rbegin(), stretches_.rend(), [&](const auto& other) {
+    return other.to <= segment && !is_within_record(other.summary);
+  });
+  return before == stretches_.rend() || !before->summary.tail_start ? nullptr : &before->summary;
+}
+
+// Adds the record that began in a segment before, and its event.
 Result<void> WalPath::add_edges(Stretch& stretch) {
   if (!stretch.summary.lead_end) return {};
-  const Lsn segment = segment_start(stretch.from, archive_->identity().segment_bytes);
-  const auto before =
-      std::find_if(stretches_.rbegin(), stretches_.rend(), [&](const auto& other) { return other.to <= segment; });
-  if (before == stretches_.rend()) return {};
-  const WalSummary* tail = &before->summary;
+  const WalSummary* tail = tail_before(segment_start(stretch.from, archive_->identity().segment_bytes));
+  if (tail == nullptr) return {};
+  if (!stretch.summary.last_record) {
+    stretch.summary.last_record = tail->tail_start;
+    stretch.summary.last_end = std::max(stretch.summary.last_end, *stretch.summary.lead_end);
+  }
   auto joined = join_edges(*tail, stretch.summary);
   if (joined.ok()) {
     if (joined.value()) stretch.summary.add(*joined.value());
@@ -267,10 +296,10 @@ Result<std::optional<WalEvent>> WalPath::find(Lsn from, Lsn to, const std::funct
   const uint64_t segment_bytes = archive_->identity().segment_bytes;
   std::optional<WalEvent> found;
   for (const Stretch& stretch : stretches_) {
-    // A record that ends here may begin in the segment before.
-    const Lsn segment = segment_start(stretch.from, segment_bytes);
-    const Lsn begin{segment.value - std::min(segment.value, segment_bytes)};
     if (stretch.to <= from || !may_hold(stretch.summary)) continue;
+    // A record that ends here may begin in a segment before.
+    Lsn begin = segment_start(stretch.from, segment_bytes);
+    if (const WalSummary* tail = stretch.summary.lead_end ? tail_before(begin) : nullptr) begin = *tail->tail_start;
     if (begin >= to) break;
     TRY(events(std::max(from, begin), std::min(to, stretch.to), [&](const WalEvent& event) {
       if (match(event)) found = event;

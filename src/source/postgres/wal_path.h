@@ -26,7 +26,9 @@ class WalPath {
 
   // A segment that is stored in part, with more behind it, is an error where it has to be read:
   // no recovery gets through it. Who only looks, at a timeline that is not followed, sees what there is.
-  enum class Purpose { kReplay, kLook };
+  // What a record of the log says of itself and can't be read is an error, too; who has a target on the way
+  // may find it before: to it the way is broken there.
+  enum class Purpose { kReplay, kLook, kTarget };
   static Result<WalPath> follow(WalArchive& archive, uint32_t timeline, Lsn from, Purpose purpose = Purpose::kReplay);
 
   const std::vector<Stretch>& stretches() const { return stretches_; }
@@ -55,8 +57,10 @@ class WalPath {
   Result<void> collect(Lsn from);
   Result<void> summarise();
   void prove_links();
+  const WalSummary* tail_before(Lsn segment) const;
   Result<void> add_edges(Stretch& stretch);
   Result<void> prove();
+  Result<WalSummary> summary_of(const Stretch& stretch) const;
   Result<WalSummary> summary_of_cut(const Stretch& stretch) const;
   Result<Bytes> content_of(uint32_t timeline, Lsn segment) const;
   std::string segment_at(uint32_t timeline, Lsn lsn) const;
@@ -70,5 +74,9 @@ class WalPath {
   bool hole_ = false;  // it is broken because something is not stored
   std::optional<Time> proven_until_;
 };
+
+// Whether an error says that what is stored of the log can't be read. Not that it is gone: parts of a
+// segment go when it is stored whole.
+bool is_unreadable(const Error& error);
 
 }  // namespace holdfast::postgres

@@ -218,7 +218,7 @@ void WalReader::begin_body() {
   state_ = State::kBody;
   body_left_ = record_.total_bytes - kWalRecordHeaderBytes;
   crc_ = kCrc32cStart;
-  keep_ = may_be_wal_event(record_) && record_.total_bytes <= kMaxKeptBytes;
+  keep_ = may_be_wal_event(record_);
   kept_.clear();
   prefix_.clear();
   prefix_.append(ByteView(header_, kWalRecordHeaderBytes));
@@ -229,7 +229,7 @@ void WalReader::begin_body() {
 size_t WalReader::take_body(ByteView bytes) {
   const size_t count = std::min(bytes.size(), body_left_);
   crc_ = crc32c_update(crc_, bytes.first(count));
-  if (keep_) kept_.append(bytes.first(count));
+  if (keep_ && kept_.size() < kMaxKeptBytes) kept_.append(bytes.first(std::min(count, kMaxKeptBytes - kept_.size())));
   append_prefix(prefix_, bytes.first(count));
   body_left_ -= count;
   position_.value += count;

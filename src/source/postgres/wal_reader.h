@@ -23,8 +23,9 @@ struct WalFault {
 // Not thread-safe.
 class WalReader {
  public:
-  // A longer transaction record is passed over: 1 MiB holds 60,000 dropped relations.
-  static constexpr size_t kMaxKeptBytes = 1u << 20;
+  // Of a longer record that much is kept: the beginning of one tells when a transaction ended, and, of one that was
+  // not prepared, which. A commit has 16 bytes for each of the catalog's entries that it invalidates.
+  static constexpr size_t kMaxKeptBytes = 16u << 20;
   // Of a record that began before our first byte, or goes on behind our last, this much is kept.
   static constexpr size_t kMaxEdgeBytes = 8u << 10;
 
