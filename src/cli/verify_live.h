@@ -22,7 +22,7 @@ struct VerifyLiveOptions {
 void add_verify_live_options(CLI::App* command, VerifyLiveOptions& options);
 
 // kUsage for options that make no sense together, or without --database.
-Result<void> check_verify_live(const CLI::App& command, const VerifyLiveOptions& options);
+Result<void> check_verify_live(const CLI::App& command);
 
 Result<void> run_verify_live(Context& context, const VerifyLiveOptions& options);
 

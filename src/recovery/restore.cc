@@ -64,6 +64,7 @@ Result<void> rehearse(Workspace& workspace, const RestoreRequest& request, Compo
                                             materialise_options(workspace, request, plan, true)));
     add_notes(plan, report.notes);
     plan.owner = report.owner;
+    for (const auto& removed : report.would_remove) plan.changes.add("remove", removed.kind, removed.path);
     for (const std::string& tablespace : report.tablespaces) plan.notes.push_back("tablespace " + tablespace);
     return {};
   }

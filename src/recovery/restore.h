@@ -52,7 +52,7 @@ struct ComponentPlan {
   Time instant;                 // what will exist afterwards
   std::string description;      // for people
   uint64_t bytes = 0;
-  files::Changes changes;  // files: what a dry run said
+  files::Changes changes;  // what a dry run said: of files all, of a cluster what would be removed
   std::vector<std::string> notes;
   std::string obstacle;  // why it can't be restored so; "" when nothing is known to be in the way
 };

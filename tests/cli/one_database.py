@@ -7,7 +7,7 @@ import threading
 import unittest
 from pathlib import Path
 
-from harness import (ALREADY_EXISTS, MISMATCH, NOT_FOUND, PERMISSION, REFUSED, UNREACHABLE, USAGE, VERIFY_FAILED, Background, Case,
+from harness import (ALREADY_EXISTS, INCOMPLETE, MISMATCH, NOT_FOUND, PERMISSION, REFUSED, UNREACHABLE, USAGE, VERIFY_FAILED, Background, Case,
                      Server, wait_until)
 
 TIMEOUT, SUBPROCESS, UNSUPPORTED = 21, 31, 30
@@ -753,10 +753,15 @@ class LiveVerify(Live):
         self.sql("create role weak login; grant connect on database shop to weak")
         self.as_server("backup")
         self.config.write_text(self.config.read_text().replace("user=postgres", "user=weak"))
-        outcome = self.as_server("verify", "--database", "shop", "--full-check")
+        outcome = self.as_server("verify", "--database", "shop", "--full-check", expect=INCOMPLETE)
         self.assertIn("note: the files of relations were not looked for: the account may not call pg_stat_file\n", outcome.out)
-        self.assertRegex(outcome.out, r"note: table .+ and \d more were not read: the account may not\n")
-        self.assertIn("note: amcheck was not run: only a superuser can make it where the database lacks it\n", outcome.out)
+        self.assertRegex(outcome.out, r"not proven: table .+ and \d more were not read: the account may not \(")
+        self.assertIn("not proven: amcheck was not run: only a superuser can make it where the database lacks it\n", outcome.out)
+        self.assertIn(": right as far as it could be read, 0 changes\n", outcome.out)
+        self.assertRegex(outcome.err, "database 'shop' is not proven right: table .* more were not read: .*; and 1 more\n")
+        # Nothing is asked of amcheck, and the tables may be read.
+        self.sql("grant pg_read_all_data to weak")
+        outcome = self.as_server("verify", "--database", "shop")
         self.assertIn(": right, 0 changes\n", outcome.out)
 
     def test_another_cluster(self):

@@ -99,11 +99,11 @@ class LiveVerifier {
       return {};
     }
     if (error.code() == ErrorCode::kPermission) {
-      if (forbidden_++ == 0) first_forbidden_ = object;
+      forbidden_.push_back(object);
       return {};
     }
     if (error.code() != ErrorCode::kServer) return error.clone();
-    if (!is_gone(error)) report_.notes.push_back(fmt::format("{} was not read: {}", object, error.message()));
+    if (!is_gone(error)) report_.not_proven.push_back(fmt::format("{} was not read: {}", object, error.message()));
     return {};
   }
 
@@ -179,9 +179,10 @@ class LiveVerifier {
       if (read) rows = TRY(rows_of(table));
       compare(table, rows);
     }
-    if (forbidden_ > 0)
-      report_.notes.push_back(
-          fmt::format("{} and {} more were not read: the account may not", first_forbidden_, forbidden_ - 1));
+    if (!forbidden_.empty())
+      report_.not_proven.push_back(fmt::format(
+          "{}{} not read: the account may not (pg_read_all_data, from PostgreSQL 14 on, lets it)", forbidden_.front(),
+          forbidden_.size() == 1 ? " was" : fmt::format(" and {} more were", forbidden_.size() - 1)));
     for (const auto& [name, then] : options_.recorded.items()) {
       if (!seen.contains(name)) report_.changes.push_back(fmt::format("table {} is no longer there", name));
     }
@@ -196,8 +197,8 @@ class LiveVerifier {
     auto counted = session_->value(query);
     // What was dropped or rewritten in that moment can't be opened, which sounds like damage.
     if (!counted.ok() && is_damage(counted.error())) counted = session_->value(query);
-    report_.report.checked_objects++;
     if (counted.ok()) {
+      report_.report.checked_objects++;
       report_.report.checked_bytes += static_cast<uint64_t>(std::max<int64_t>(table.bytes, 0));
       return std::optional<int64_t>(number_of(counted.value()));
     }
@@ -231,10 +232,10 @@ class LiveVerifier {
     const auto unable = TRY(amcheck.prepare());
     report_.report.details["amcheck"] = !unable;
     if (unable) {
-      report_.notes.push_back("amcheck was not run: " + *unable);
+      report_.not_proven.push_back("amcheck was not run: " + *unable);
       return {};
     }
-    report_.report.checked_objects += TRY(amcheck.run(report_.report.findings, report_.notes));
+    report_.report.checked_objects += TRY(amcheck.run(report_.report.findings, report_.not_proven));
     return {};
   }
 
@@ -369,8 +370,7 @@ class LiveVerifier {
   std::unique_ptr<ServerSession> session_;
   bool standby_ = false;
   std::vector<LiveTable> tables_;
-  size_t forbidden_ = 0;  // tables that the account may not read
-  std::string first_forbidden_;
+  std::vector<std::string> forbidden_;  // tables that the account may not read
   LiveVerifyReport report_;
 };
 

@@ -31,11 +31,11 @@ struct LiveVerifyOptions {
   Duration deadline = Duration::hours(24);  // of each statement
 };
 
-// Findings are damage; changes are what a database that lives does; notes say what could
-// not be looked at.
+// Findings are damage; changes are what a database that lives does; what was asked for and could
+// not be done is not proven; notes say what else could not be looked at.
 struct LiveVerifyReport {
   source::VerifyReport report;
-  std::vector<std::string> changes, notes;
+  std::vector<std::string> changes, not_proven, notes;
 };
 
 // Holds a live database against what a point recorded of it (docs/one-database.md). Takes

@@ -16,6 +16,7 @@
 #include "source/postgres/beside.h"
 #include "source/postgres/capture_files.h"
 #include "source/postgres/control_file.h"
+#include "source/postgres/extra_files.h"
 #include "source/postgres/file_list.h"
 #include "source/postgres/materialise_plan.h"
 #include "source/postgres/page.h"
@@ -26,7 +27,6 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr size_t kTasksUnderWay = 16;
-constexpr size_t kMostNamesShown = 10;
 const std::string kControlPath = "global/pg_control";
 const std::string kTemporaryControl = "global/pg_control.holdfast";
 
@@ -85,9 +85,6 @@ class Materialiser {
                                  uint64_t length);
   Result<bool> is_there(const std::vector<repo::Extent>& extents, ByteView bytes);
   Result<void> finish_file(WriteOutcome outcome);
-  Result<void> remove_extra(const std::string& directory, const std::string& tree_path);
-  bool stays(const std::string& name) const;
-  void note_left();
   Result<void> write_settings();
   Result<void> write_signal();
   Result<void> restore_configuration();
@@ -120,7 +117,6 @@ class Materialiser {
   std::optional<repo::Entry> control_;
   std::vector<repo::Entry> configuration_;
   std::unordered_set<std::string> expected_;  // with --delta: paths of the tree
-  std::vector<std::string> left_;             // with --delta: what is not ours to remove
 };
 
 // An error of the stored content, with the file of the cluster that would have had it.
@@ -450,45 +446,6 @@ Result<void> Materialiser::finish_file(WriteOutcome outcome) {
   return {};
 }
 
-// Whether this name at the top of the data directory is neither PostgreSQL's nor ours.
-bool Materialiser::stays(const std::string& name) const {
-  return !options_.remove_extra && !is_servers_own(name) && !name.starts_with(fmt::format(".{}", kRestoreMarker));
-}
-
-// With --delta: what the snapshot does not have goes, old WAL included; recovery
-// takes its WAL from the repository, where no other timeline's can slip in. A relation's
-// file that the snapshot lacks would be another relation's after recovery.
-Result<void> Materialiser::remove_extra(const std::string& directory, const std::string& tree_path) {
-  const auto listed = TRY(world_.fs.list(directory));
-  for (const DirectoryEntry& entry : listed) {
-    const std::string path = tree_path.empty() ? entry.name : tree_path + "/" + entry.name;
-    const std::string full = join_path(directory, entry.name);
-    if (path == kRestoreMarker) continue;
-    if (tree_path.empty() && stays(entry.name)) {
-      if (!expected_.contains(path)) left_.push_back(path);
-      continue;
-    }
-    if (!expected_.contains(path)) {
-      TRY(remove_tree(world_.fs, full));
-      continue;
-    }
-    const struct stat status = TRY(world_.fs.stat(full));
-    // A link to a directory is a tablespace, which is seen to apart, or the WAL's place.
-    if (S_ISDIR(status.st_mode) || (S_ISLNK(status.st_mode) && path == "pg_wal")) TRY(remove_extra(full, path));
-  }
-  return {};
-}
-
-void Materialiser::note_left() {
-  if (left_.empty()) return;
-  std::sort(left_.begin(), left_.end());
-  const size_t shown = std::min(left_.size(), kMostNamesShown);
-  std::string names = left_.front();
-  for (size_t i = 1; i < shown; i++) names += ", " + left_[i];
-  if (left_.size() > shown) names += fmt::format(" and {} more", left_.size() - shown);
-  report_.notes.push_back("left in place, since it is not PostgreSQL's (--remove-extra removes it): " + names);
-}
-
 Result<Bytes> Materialiser::content_of(const repo::Entry& entry) {
   Bytes content(entry.size_bytes);
   std::vector<repo::Extent> extents;
@@ -606,19 +563,29 @@ Result<void> Materialiser::run() {
       threads, window, [this] { return next(); }, [this](WriteTask& task) { return write(task); },
       [this](WriteOutcome outcome) { return finish_file(std::move(outcome)); })));
   if (plan_.over_old()) {
-    TRY(remove_extra(plan_.data_directory(), ""));
-    for (const auto& [oid, location] : plan_.tablespaces()) {
-      for (const DirectoryEntry& entry : TRY(world_.fs.list(location))) {
-        const std::string path = "pg_tblspc/" + oid + "/" + entry.name;
-        if (expected_.contains(path)) TRY(remove_extra(join_path(location, entry.name), path));
-      }
-    }
-    note_left();
+    ExtraFiles extra(world_.fs, expected_, {options_.remove_extra, false});
+    TRY(extra.go_through(plan_.data_directory(), plan_.tablespaces()));
+    for (std::string& note : extra.notes()) report_.notes.push_back(std::move(note));
   }
   TRY(restore_configuration());
   TRY(write_settings());
   TRY(write_signal());
   return finish();
+}
+
+// What a restore over an old cluster would remove, and what it would leave.
+Result<void> look_for_extra(source::World& world, repo::Repository& repository, const repo::Snapshot& snapshot,
+                            const MaterialisePlan& plan, bool others_too, MaterialiseReport& said) {
+  std::unordered_set<std::string> expected;
+  auto tree = TRY(repo::TreeReader::open(repository, snapshot.root));
+  while (auto entry = TRY(tree->next())) {
+    if (plan.place_of(entry->path)) expected.insert(std::move(entry->path));
+  }
+  ExtraFiles extra(world.fs, expected, {others_too, true});
+  TRY(extra.go_through(plan.data_directory(), plan.tablespaces()));
+  said.would_remove = extra.removed();
+  for (std::string& note : extra.notes()) said.notes.push_back(std::move(note));
+  return {};
 }
 
 }  // namespace
@@ -643,6 +610,9 @@ Result<MaterialiseReport> materialise(source::World& world, repo::Repository& re
     said.files = plan.files();
     said.bytes = plan.bytes();
     for (const auto& [oid, location] : plan.tablespaces()) said.tablespaces.push_back(oid + " -> " + location);
+    if (plan.over_old())
+      TRY_CONTEXT(look_for_extra(world, repository, snapshot, plan, options.remove_extra, said), "restoring '{}'",
+                  snapshot.component);
     return said;
   }
   Materialiser materialiser(world, repository, snapshot, target, options, plan);

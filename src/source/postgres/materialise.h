@@ -8,6 +8,7 @@
 
 #include "repo/point.h"
 #include "repo/repository.h"
+#include "source/postgres/extra_files.h"
 #include "source/postgres/target.h"
 #include "source/source.h"
 
@@ -44,7 +45,8 @@ struct MaterialiseOptions {
 struct MaterialiseReport {
   uint64_t files = 0;
   uint64_t bytes = 0, bytes_written = 0;
-  std::vector<std::string> tablespaces;  // "16385 -> /path"
+  std::vector<std::string> tablespaces;           // "16385 -> /path"
+  std::vector<ExtraFiles::Removed> would_remove;  // of a dry run over an old cluster
   std::vector<std::string> notes;
   std::string owner;  // whom the files belong to; "": us
 };

@@ -472,6 +472,13 @@ TEST_F(Materialise, DeltaWritesWhatDiffersAndRemovesTheRest) {
   EXPECT_EQ(cluster.sql(kDigest).value(), digest);
 }
 
+std::vector<std::string> names_of(const std::vector<ExtraFiles::Removed>& removed) {
+  std::vector<std::string> names;
+  for (const auto& each : removed)
+    names.push_back((each.kind == repo::EntryKind::kDirectory ? "directory " : "file ") + each.path);
+  return names;
+}
+
 TEST_F(Materialise, DeltaLeavesWhatIsNotTheServersOwn) {
   auto made = with_table();
   ASSERT_OK(made);
@@ -492,11 +499,27 @@ TEST_F(Materialise, DeltaLeavesWhatIsNotTheServersOwn) {
     for (const std::string& path : paths) ASSERT_OK(write_file_durably(disk, path, as_bytes("x"), 0600));
 
   MaterialiseOptions options;
-  options.delta = true;
+  options.delta = options.dry_run = true;
+  auto rehearsed = rig_.materialise_into(cluster, snapshot.value(), options);
+  ASSERT_OK(rehearsed);
+  const std::string left = "left in place, since it is not PostgreSQL's (--remove-extra removes it): mydir, server.key";
+  EXPECT_EQ(rehearsed->notes, std::vector<std::string>{"will be " + left});
+  EXPECT_THAT(names_of(rehearsed->would_remove), testing::IsSupersetOf({"file base/77777", "file pg_xact/0FFF"}));
+  for (const auto& paths : {others, own})
+    for (const std::string& path : paths) EXPECT_TRUE(exists(disk, path).value()) << path;
+  options.remove_extra = true;
+  rehearsed = rig_.materialise_into(cluster, snapshot.value(), options);
+  ASSERT_OK(rehearsed);
+  EXPECT_TRUE(rehearsed->notes.empty());
+  EXPECT_THAT(names_of(rehearsed->would_remove),
+              testing::IsSupersetOf({"directory mydir", "file server.key", "file captured/new"}));
+  options.remove_extra = options.dry_run = false;
+
   auto report = rig_.materialise_into(cluster, snapshot.value(), options);
   ASSERT_OK(report);
-  EXPECT_EQ(report.value().notes, std::vector<std::string>{"left in place, since it is not PostgreSQL's "
-                                                           "(--remove-extra removes it): mydir, server.key"});
+  ASSERT_EQ(report->notes.size(), 2U);
+  EXPECT_EQ(report->notes[0], left);
+  EXPECT_THAT(report->notes[1], testing::StartsWith("removed, since the point does not have it: base/77777"));
   for (const std::string& path : others) EXPECT_TRUE(exists(disk, path).value()) << path;
   for (const std::string& path : own) EXPECT_FALSE(exists(disk, path).value()) << path;
 
