@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +17,7 @@
 #include "base/log.h"
 #include "cli/drill.h"
 #include "cli/help.h"
+#include "cli/option_values.h"
 #include "cli/sentence.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
@@ -293,8 +295,18 @@ int Program::run(int argc, char** argv) {
     context_.write(fmt::format("holdfast {}\n", kVersion));
     return 0;
   }
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!help_) {
+    auto checked = check_option_values(root_, std::move(arguments));
+    if (!checked.ok()) {
+      context_.options().json = json_failures;
+      return finish(std::move(checked).error());
+    }
+    arguments = std::move(*checked);
+  }
   try {
-    root_.parse(argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // as the parser wants them
+    root_.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     if (help_ && !names_no_command()) return show_help();
     context_.options().json = json_failures;
