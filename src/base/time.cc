@@ -82,7 +82,7 @@ class Scanner {
 
 Error not_a_time(std::string_view text) {
   return make_error(ErrorCode::kUsage, "'{}' is not a time", text)
-      .with_hint("write it like 2026-03-01T09:30:00Z, '2026-03-01 09:30:00+01:00', 'now' or '10 minutes ago'");
+      .with_hint("write it like 2026-03-01T09:30:00Z or '2026-03-01 09:30:00+01:00', or like '10 minutes ago'");
 }
 
 // "Z", "+01:00", "-0330", "+01"; with a space before it or none. In seconds east.

@@ -12,6 +12,7 @@
 #include "cli/progress_view.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "cli/unreachable.h"
 #include "engine/person.h"
 #include "recovery/drill.h"
 #include "recovery/drill_registry.h"
@@ -119,7 +120,7 @@ void print_evidence(Context& context, const Evidence& evidence) {
   const nlohmann::json& body = evidence.body;
   for (const auto& component : body.value("components", nlohmann::json::array())) {
     context.say("{} ({}), as at {}", text_of(component, "component"), text_of(component, "kind"),
-                text_of(component, "instant"));
+                with_times_as_given(text_of(component, "instant"), std::nullopt));
     print_checks(context, component);
   }
   std::string phases;
@@ -154,7 +155,8 @@ Result<void> drill(Context& context, DrillCommand& command) {
   const std::string problem = evidence.body.value("problem", std::string());
   if (done->not_stored) context.warn("{}{}", is_stored ? "" : "there is no evidence of it: ", done->not_stored->text());
   if (context.progress().stop) return make_error(ErrorCode::kInterrupted, "the drill was stopped: {}", problem);
-  auto failed = make_error(ErrorCode::kVerifyFailed, "drill {} failed{}{}", id, problem.empty() ? "" : ": ", problem);
+  const std::string told = context.json() ? problem : with_times_as_given(problem, command.at);
+  auto failed = make_error(ErrorCode::kVerifyFailed, "drill {} failed{}{}", id, told.empty() ? "" : ": ", told);
   if (!is_stored) return failed;
   return std::move(failed).with_hint(fmt::format("'holdfast drill --report {}' has all of it", id));
 }
@@ -235,9 +237,6 @@ Result<void> report(Context& context, const DrillCommand& command) {
 }
 
 Result<void> run(Context& context, DrillCommand& command) {
-  if (command.point == "" || command.report == "")
-    return make_error(ErrorCode::kUsage, "{} is empty", command.point == "" ? "--point" : "--report")
-        .with_hint("give it a value or leave it out: perhaps a variable of a script is not set");
   if (command.list && command.report) return make_error(ErrorCode::kUsage, "--list and --report exclude each other");
   const bool asks = command.at || command.point || !command.request.components.empty();
   if ((command.list || command.report) && asks)

@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <cctype>
+#include <cstring>
 
+#include "base/subprocess.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/passphrase.h"
@@ -20,6 +23,13 @@ struct InitOptions {
   bool no_discover = false;
 };
 
+// Whether a shell takes it as it is.
+bool is_plain(const std::string& word) {
+  return std::all_of(word.begin(), word.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::strchr("/._-+:@%=,", c) != nullptr;
+  });
+}
+
 const char* environment(const char* name) { return std::getenv(name); }
 
 // The steps of init, and what to take back when one fails.
@@ -34,6 +44,7 @@ class Initialiser {
       TRY(refuse_descriptions());
       stack_ = TRY(context_.stack());
       context_.say("using the configuration {}", file_);
+      note_repository();
     } else {
       TRY(describe_stack());
     }
@@ -55,6 +66,17 @@ class Initialiser {
     if (TRY(exists(fs_, parent_path(file_)))) return {};
     return make_error(ErrorCode::kNotFound, "there is no directory {} for the configuration", parent_path(file_))
         .with_hint("make it first, or give another place with --config");
+  }
+
+  // Commands without --repository will go to that of the file.
+  void note_repository() {
+    auto overrides = context_.options().overrides;
+    if (!overrides.repository) return;
+    overrides.repository.reset();
+    const auto of_file = recovery::settle_stack(fs_, overrides, environment);
+    if (of_file.ok() && of_file->repository == stack_.repository) return;
+    elsewhere_ = " --repository " + (is_plain(stack_.repository) ? stack_.repository : shell_quoted(stack_.repository));
+    context_.say("note: it stays as it is, and {} is not the repository that it names", stack_.repository);
   }
 
   // What is given to describe a stack must not be dropped in silence.
@@ -186,8 +208,9 @@ class Initialiser {
                      passphrase_file_);
     }
     for (const auto& server : servers_) {
-      context_.print("found PostgreSQL {} ({}), data directory {}", server.identity.major, server.connection,
-                     server.identity.data_directory);
+      context_.print("found PostgreSQL {} ({}){}", server.identity.major, server.connection,
+                     server.identity.data_directory.empty() ? ": the account may not see its data directory"
+                                                            : ", data directory " + server.identity.data_directory);
       if (!server.identity.checksums) {
         context_.say("  its pages carry no checksums: holdfast can't tell a bad page (see pg_checksums --enable)");
       }
@@ -201,7 +224,7 @@ class Initialiser {
   }
 
   void tell_next() {
-    const std::string config = file_ == absolute_path("holdfast.yaml") ? "" : " --config " + file_;
+    const std::string config = (file_ == absolute_path("holdfast.yaml") ? "" : " --config " + file_) + elsewhere_;
     context_.say("\nNext:");
     if (stack_.components.empty()) context_.say("  describe what to protect: 'components:' in {}", file_);
     context_.say("  holdfast{} backup                 # a first recovery point", config);
@@ -245,7 +268,7 @@ class Initialiser {
     if (!servers_.empty()) tell_slot(component);
     context_.say("or, in postgresql.conf (the server's user must be able to read {}):", file_);
     context_.say("  archive_mode = on");
-    context_.say("  archive_command = 'holdfast --config {} wal push{} \"%p\"'", file_, more);
+    context_.say("  archive_command = 'holdfast --config {}{} wal push{} \"%p\"'", file_, elsewhere_, more);
     context_.say("A role of its own instead of a superuser, and pg_hba.conf: docs/postgres.md");
   }
 
@@ -253,6 +276,7 @@ class Initialiser {
   const InitOptions& options_;
   FileSystem& fs_;
   std::string file_, text_, passphrase_file_, repository_id_;
+  std::string elsewhere_;  // " --repository DIR": not the file's
   bool made_passphrase_ = false;
   std::vector<recovery::FoundServer> servers_;
   std::vector<recovery::FoundRedis> redis_;

@@ -30,6 +30,9 @@ void tell_what_is_missing(Context& context, const repo::Point& point) {
 Result<void> run(Context& context, const LatestOptions& options) {
   auto workspace = TRY(context.open());
   const auto points = TRY(recovery::stack_points(*workspace));
+  // What the stack describes may have no point yet.
+  if (!options.component.empty() && workspace->stack().find(options.component) == nullptr)
+    TRY(recovery::check_component_names(points, {options.component}));
   const auto verified = TRY(repo::verified_points(workspace->repository()));
   const auto components = workspace->stack().component_names();
   for (auto point = points.rbegin(); point != points.rend(); ++point) {
@@ -44,7 +47,9 @@ Result<void> run(Context& context, const LatestOptions& options) {
   return make_error(ErrorCode::kNotFound, "there is no {}{}recovery point{}", options.complete ? "complete " : "",
                     options.verified ? "verified " : "",
                     options.component.empty() ? "" : fmt::format(" of component '{}'", options.component))
-      .with_hint(options.verified ? "prove one with 'holdfast verify'" : "take one with 'holdfast backup'");
+      .with_hint(points.empty()     ? recovery::hint_without_points(*workspace)
+                 : options.verified ? "prove one with 'holdfast verify'"
+                                    : "take one with 'holdfast backup'");
 }
 
 }  // namespace

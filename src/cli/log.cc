@@ -149,7 +149,7 @@ void print_state(Context& context, const recovery::RedisLogState& state) {
     const recovery::RedisWindow& window = state.windows[i];
     if (i > 0) {
       const recovery::RedisWindowGap& gap = state.gaps[i - 1];
-      context.print("  gap: {} to {}: {}", format_rfc3339(gap.from), format_rfc3339(gap.until), gap.reason);
+      context.print("  gap: {} to {}: {}", format_local(gap.from), format_local(gap.until), gap.reason);
     }
     context.print("  window {} to {}", format_local(window.from), format_local(window.until));
   }

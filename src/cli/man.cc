@@ -144,7 +144,7 @@ std::string command_reference(const CLI::App& app) {
       "[exit-codes.md](exit-codes.md), the documents of `--json` in [json.md](json.md), the keys of holdfast.yaml in "
       "[configuration.md](configuration.md).\n\n"
       "Times are shown in the local zone with its offset; times are given as RFC 3339 with a zone, or like `10 minutes "
-      "ago`. "
+      "ago`. Documents (`--json`, evidence, reports) have them in UTC, with a Z. "
       "Results go to standard output, everything else to standard error. SIGINT and SIGTERM end a command cleanly "
       "(exit status 33; `wal receive` and `log receive`, when all that they have is stored: 0); a second one ends it "
       "at once.\n\n```sh\n" +

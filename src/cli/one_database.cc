@@ -11,6 +11,7 @@
 #include "cli/present.h"
 #include "cli/progress_view.h"
 #include "cli/terminal.h"
+#include "cli/unreachable.h"
 #include "recovery/extract.h"
 #include "recovery/scratch_sweep.h"
 
@@ -44,26 +45,26 @@ Result<recovery::ExtractRequest> request_of(const OneDatabaseOptions& options,
   return request;
 }
 
-void print_row(Context& context, const char* title, const std::string& text) {
+// `is_result`: nothing else comes of the command.
+void print_plan(Context& context, const recovery::ExtractRequest& request, const recovery::ExtractPlan& plan,
+                const std::optional<std::string>& at, bool is_result) {
+  if (context.quiet() && !is_result) return;
   const size_t width = std::min<size_t>(terminal_width(STDOUT_FILENO), 100);
-  for (const std::string& line : wrap(text, width - 17)) {
-    context.say("  {:<15}{}", title, printable(line));
-    title = "";
-  }
-}
-
-void print_plan(Context& context, const recovery::ExtractRequest& request, const recovery::ExtractPlan& plan) {
+  const auto row = [&](const char* title, const std::string& text) {
+    for (const std::string& line : wrap(text, width - 17)) {
+      context.print("  {:<15}{}", title, printable(line));
+      title = "";
+    }
+  };
   const recovery::ComponentPlan& source = plan.source;
-  context.say("{} ({})", source.component, source.kind);
-  print_row(context, "point", fmt::format("{} of {}", short_id(source.point), format_local(source.point_time)));
-  print_row(context, "will be as at", format_local(source.instant));
-  print_row(context, "how", source.description);
-  print_row(context, "aside in",
-            fmt::format("{}, {} for the cluster, and room for the dump", request.options.scratch_directory,
-                        format_bytes(source.bytes)));
-  print_row(context, "into",
-            request.server.empty() ? "the component's own server, which goes on serving"
-                                   : "the server that --server names, which goes on serving");
+  context.print("{} ({})", source.component, source.kind);
+  row("point", fmt::format("{} of {}", short_id(source.point), format_local(source.point_time)));
+  row("will be as at", format_local(source.instant));
+  row("how", with_times_as_given(source.description, at));
+  row("aside in", fmt::format("{}, {} for the cluster, and room for the dump", request.options.scratch_directory,
+                              format_bytes(source.bytes)));
+  row("into", request.server.empty() ? "the component's own server, which goes on serving"
+                                     : "the server that --server names, which goes on serving");
 }
 
 Json document_of(const recovery::ExtractPlan& plan, bool dry_run) {
@@ -193,7 +194,8 @@ Result<void> check_one_database(const CLI::App& command, const OneDatabaseOption
 }
 
 Result<void> run_one_database(Context& context, const OneDatabaseOptions& options,
-                              const recovery::RestoreRequest& instant, bool validate_only, bool dry_run) {
+                              const recovery::RestoreRequest& instant, bool validate_only, bool dry_run,
+                              const std::optional<std::string>& at) {
   recovery::ExtractRequest request = TRY(request_of(options, instant));
   auto workspace = TRY(context.open());
   const recovery::NotedScratch noted(real_file_system(), system_clock(), drill_registry(),
@@ -204,7 +206,7 @@ Result<void> run_one_database(Context& context, const OneDatabaseOptions& option
     return recovery::plan_extract(*workspace, request);
   }();
   if (!plan.ok()) return std::move(plan).error();
-  print_plan(context, request, *plan);
+  print_plan(context, request, *plan, at, validate_only || dry_run);
   Json document = document_of(*plan, validate_only || dry_run);
   if (validate_only) {
     context.set_document("restore-database", std::move(document));

@@ -28,8 +28,9 @@ void add_one_database_options(CLI::App* command, OneDatabaseOptions& options);
 Result<void> check_one_database(const CLI::App& command, const OneDatabaseOptions& options);
 
 // `request`: the instant and the component. `validate_only`: proves that instant and
-// server are right; `dry_run`: boots the instant, too, and looks.
+// server are right; `dry_run`: boots the instant, too, and looks. `at`: the instant as it was given.
 Result<void> run_one_database(Context& context, const OneDatabaseOptions& options,
-                              const recovery::RestoreRequest& request, bool validate_only, bool dry_run);
+                              const recovery::RestoreRequest& request, bool validate_only, bool dry_run,
+                              const std::optional<std::string>& at);
 
 }  // namespace holdfast::cli

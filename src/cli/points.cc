@@ -38,6 +38,17 @@ std::string what_it_holds(const repo::Point& point, bool proven, const std::vect
   return words;
 }
 
+// The repository may have points all the same, of other stacks.
+void tell_of_no_point(Context& context, recovery::Workspace& workspace) {
+  const auto stacks = recovery::stacks_with_points(workspace);
+  if (stacks.empty()) {
+    context.say("there is no recovery point yet: take one with 'holdfast backup'");
+    return;
+  }
+  context.say("there is no recovery point of stack '{}' yet: take one with 'holdfast backup'", workspace.stack().stack);
+  context.say("note: the repository has points of: {}", printable(fmt::format("{}", fmt::join(stacks, ", "))));
+}
+
 Result<void> list(Context& context, const PointsOptions& options) {
   auto workspace = TRY(context.open());
   std::vector<repo::Point> points = TRY(recovery::stack_points(*workspace));
@@ -59,7 +70,7 @@ Result<void> list(Context& context, const PointsOptions& options) {
                {"NEW", Table::Align::kRight},
                {"TOOK", Table::Align::kRight},
                {"FAULTS", Table::Align::kRight},
-               {"HOLDS"}});
+               {"PARTS"}});
   Json documents = Json::array();
   std::set<std::string> notes;
   for (const repo::Point& point : points) {
@@ -84,7 +95,7 @@ Result<void> list(Context& context, const PointsOptions& options) {
   }
   context.set_document("points", {{"points", documents}});
   if (points.empty()) {
-    context.say("there is no recovery point yet: take one with 'holdfast backup'");
+    tell_of_no_point(context, *workspace);
   } else if (!context.json()) {
     context.write(table.text(width_of_lines(STDOUT_FILENO)));
   }
@@ -101,7 +112,9 @@ Result<void> list(Context& context, const PointsOptions& options) {
 Result<repo::PointId> find_point(recovery::Workspace& workspace, const std::string& id) {
   if (id != "latest") return TRY(workspace.repository().find_point(id)).id;
   const auto points = TRY(recovery::stack_points(workspace));
-  if (points.empty()) return make_error(ErrorCode::kNotFound, "there is no recovery point yet");
+  if (points.empty())
+    return make_error(ErrorCode::kNotFound, "there is no recovery point yet")
+        .with_hint(recovery::hint_without_points(workspace));
   return points.back().id;
 }
 

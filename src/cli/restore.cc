@@ -106,17 +106,6 @@ Result<void> settle_owner(RestoreCommand& command) {
   return {};
 }
 
-// What a script meant to fill in must not come to mean "all", "in place" or "latest".
-Result<void> refuse_empty(const CLI::App& command) {
-  for (const CLI::Option* option : command.get_options()) {
-    const auto& values = option->results();
-    if (std::find(values.begin(), values.end(), "") == values.end()) continue;
-    return make_error(ErrorCode::kUsage, "{} is empty", option->get_name())
-        .with_hint("give it a value or leave it out: perhaps a variable of a script is not set");
-  }
-  return {};
-}
-
 // A standby goes on to the end of the WAL, and then follows: it stops nowhere.
 Result<void> refuse_target_of_standby(const RestoreCommand& command) {
   const char* target = command.request.target.time ? "--at TIME"
@@ -135,10 +124,6 @@ Result<void> refuse_target_of_standby(const RestoreCommand& command) {
 
 Result<void> settle(RestoreCommand& command, Time now) {
   recovery::RestoreRequest& request = command.request;
-  if (request.to.starts_with('-')) {
-    return make_error(ErrorCode::kUsage, "--to wants a directory, not '{}'", request.to)
-        .with_hint(fmt::format("if it is a directory's name, write ./{}", request.to));
-  }
   TRY(settle_target(command, now));
   TRY(settle_owner(command));
   for (const std::string& mapping : command.tablespaces) {
@@ -174,7 +159,7 @@ Result<void> settle(RestoreCommand& command, Time now) {
   return {};
 }
 
-Json document_of(const recovery::RestorePlan& plan) {
+Json document_of(const recovery::RestorePlan& plan, bool standby) {
   Json components = Json::array();
   for (const recovery::ComponentPlan& component : plan.components) {
     Json json = {{"component", component.component},
@@ -201,6 +186,7 @@ Json document_of(const recovery::RestorePlan& plan) {
       if (component.archiving_off) json["to_take_its_place"] = postgres::command_to_take_place(component.to);
       json["system_id"] = system_id_of(component.snapshot);
       if (!component.owner.empty()) json["owner"] = component.owner;
+      if (standby) json["standby"] = true;
     }
     if (!component.snapshot.faults.empty()) json["captured_faults"] = component.snapshot.faults;
     if (!component.notes.empty()) json["notes"] = component.notes;
@@ -214,30 +200,36 @@ Json document_of(const recovery::RestorePlan& plan) {
   return components;
 }
 
-// What will happen, before anything does.
-void print_plan(Context& context, const recovery::RestorePlan& plan, bool exclusive) {
+// What will happen, before anything does. Where nothing will, the plan is the result.
+void print_plan(Context& context, const recovery::RestorePlan& plan, const RestoreCommand& command) {
+  if (context.quiet() && !command.validate_only && !command.dry_run) return;
   const size_t width = std::min<size_t>(terminal_width(STDOUT_FILENO), 100);
   const auto row = [&](const char* title, const std::string& text) {
     for (const std::string& line : wrap(text, width - 17)) {
-      context.say("  {:<15}{}", title, line);
+      context.print("  {:<15}{}", title, line);
       title = "";
     }
   };
   for (const recovery::ComponentPlan& component : plan.components) {
-    context.say("{} ({})", component.component, component.kind);
+    context.print("{} ({})", component.component, component.kind);
     row("point", fmt::format("{} of {}", short_id(component.point), format_local(component.point_time)));
     if (const std::string cluster = system_id_of(component.snapshot); !cluster.empty())
       row("cluster", "system identifier " + cluster);
     row("will be as at", format_local(component.instant));
     row("later is lost", duration_text(plan.now - component.instant));
-    row("how", component.description);
-    if (exclusive && component.kind == "postgres")
+    row("how", with_times_as_given(component.description, command.at));
+    if (command.exclusive && component.kind == "postgres")
       row("exclusive", "what was committed exactly at the target is left out, too (--exclusive)");
     row("size", format_bytes(component.bytes));
     row("to", component.kind == "files" && component.to == "/" ? "where the files were"
               : component.to.empty()                           ? "nobody has said: --to DIR or --into ADDRESS"
                                                                : component.to);
     if (!component.owner.empty()) row("owner", component.owner);
+    if (command.request.standby && component.kind == "postgres")
+      row("standby", command.request.primary_conninfo.empty()
+                         ? "will stay in recovery, and follow the stored WAL alone (--primary-conninfo names a server "
+                           "to stream from)"
+                         : "will stay in recovery, and stream from the server that --primary-conninfo names");
     if (component.archiving_off) {
       row("archiving",
           "will be off (archive_mode in postgresql.auto.conf), as the original may live on; with "
@@ -246,11 +238,12 @@ void print_plan(Context& context, const recovery::RestorePlan& plan, bool exclus
           "subscriptions will not run (max_logical_replication_workers = 0), and commits will wait for no standby "
           "(synchronous_standby_names is empty), for the same reason and as long");
     }
-    for (const std::string& note : component.notes) row("note", printable(note));
+    for (const std::string& note : component.notes) row("note", with_times_as_given(printable(note), command.at));
   }
-  if (plan.components.size() > 1) context.say("spread {}", duration_text(plan.spread()));
+  if (plan.components.size() > 1) context.print("spread {}", duration_text(plan.spread()));
   for (const std::string& note : plan.notes) {
-    for (const std::string& line : wrap("note: " + printable(one_line(note)), width)) context.say("{}", line);
+    for (const std::string& line : wrap("note: " + with_times_as_given(printable(one_line(note)), command.at), width))
+      context.print("{}", line);
   }
 }
 
@@ -269,8 +262,9 @@ void print_changes(Context& context, const files::Changes& changes) {
     context.say("-v or --json lists them, up to {} of each kind", format_count(files::Changes::kToldOfEachKind));
 }
 
-Json whole_document_of(const recovery::RestorePlan& plan, bool dry_run) {
-  Json document = {{"dry_run", dry_run}, {"spread_seconds", json_of(plan.spread())}, {"components", document_of(plan)}};
+Json whole_document_of(const recovery::RestorePlan& plan, bool dry_run, bool standby) {
+  Json document = {
+      {"dry_run", dry_run}, {"spread_seconds", json_of(plan.spread())}, {"components", document_of(plan, standby)}};
   if (!plan.notes.empty()) document["notes"] = plan.notes;
   return document;
 }
@@ -327,7 +321,7 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
     return recovery::carry_out(workspace, command.request, plan);
   }();
   if (!outcomes.ok()) return std::move(outcomes).error();
-  Json document = whole_document_of(plan, false);
+  Json document = whole_document_of(plan, false, command.request.standby);
   size_t faults = 0;
   for (size_t i = 0; i < outcomes->size(); i++) {
     const recovery::ComponentRestored& outcome = (*outcomes)[i];
@@ -350,7 +344,8 @@ Result<void> carry_out(Context& context, recovery::Workspace& workspace, const R
 Result<void> run(Context& context, RestoreCommand& command) {
   TRY(settle(command, context.machine().clock.now()));
   if (!command.one.database.empty()) {
-    auto done = run_one_database(context, command.one, command.request, command.validate_only, command.dry_run);
+    auto done =
+        run_one_database(context, command.one, command.request, command.validate_only, command.dry_run, command.at);
     if (!done.ok()) return told_of_windows(std::move(done).error(), command.at, context.json());
     return {};
   }
@@ -362,14 +357,14 @@ Result<void> run(Context& context, RestoreCommand& command) {
   if (!planned.ok()) return told_of_windows(std::move(planned).error(), command.at, context.json());
   recovery::RestorePlan& plan = *planned;
   if (!command.validate_only && !command.dry_run) {
-    print_plan(context, plan, command.exclusive);
+    print_plan(context, plan, command);
     return carry_out(context, *workspace, command, plan);
   }
   Result<void> rehearsed;
   if (command.dry_run) rehearsed = recovery::rehearse_restore(*workspace, command.request, plan);
-  print_plan(context, plan, command.exclusive);
+  print_plan(context, plan, command);
   for (const recovery::ComponentPlan& component : plan.components) print_changes(context, component.changes);
-  context.set_document("restore", whole_document_of(plan, true));
+  context.set_document("restore", whole_document_of(plan, true, command.request.standby));
   TRY(std::move(rehearsed));
   context.print("{}", command.dry_run ? "nothing was written (--dry-run)"
                                       : "the target is reachable; nothing was written (--validate-only)");
@@ -461,7 +456,6 @@ void add_restore(Program& program) {
                    "# refused: a running target (23), one with data unless --delta (22;\n"
                    "# of Redis always), an instant that can't be reached (24)");
   program.on(command, [options, command](Context& context) -> Result<void> {
-    TRY(refuse_empty(*command));
     TRY(check_one_database(*command, options->one));
     return run(context, *options);
   });

@@ -7,6 +7,7 @@
 #include "cli/program.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "cli/unreachable.h"
 #include "recovery/evidence.h"
 #include "recovery/points.h"
 
@@ -69,7 +70,9 @@ Result<void> run(Context& context, bool ask_server) {
   context.write(kinds.text());
   context.print("{} of {}: {} at the newest, {} in all", counted(stats.points, "point"), workspace->stack().stack,
                 format_bytes(stats.newest_source_bytes), format_bytes(stats.all_source_bytes));
-  if (!drill.is_null()) context.print("last drill {} at {}", drill.value("result", ""), drill.value("began", ""));
+  if (!drill.is_null())
+    context.print("last drill {} at {}", drill.value("result", ""),
+                  with_times_as_given(drill.value("began", ""), std::nullopt));
   if (objectives.empty()) return {};
   Table table({{"COMPONENT"},
                {"PROTECTED UNTIL"},

@@ -305,9 +305,6 @@ class PointTaker {
 
 Result<void> check_tags(const std::vector<std::string>& tags) {
   for (const std::string& tag : tags) {
-    if (tag.empty())
-      return make_error(ErrorCode::kUsage, "--tag is empty")
-          .with_hint("give it a value or leave it out: perhaps a variable of a script is not set");
     if (!tag.starts_with(repo::kMissingTag)) continue;
     return make_error(ErrorCode::kUsage, "'{}' can't be a tag: what begins with '{}' marks degraded points", tag,
                       repo::kMissingTag);

@@ -114,7 +114,7 @@ Result<DrillWindow> drill_window(Workspace& workspace, const std::vector<std::st
   }
   if (!common)
     return make_error(ErrorCode::kNotFound, "there is no recovery point to drill")
-        .with_hint("take one with 'holdfast backup'");
+        .with_hint(hint_without_points(workspace));
   if (!ends) common = common_stretches(*common, {{*begins, *newest}});
   if (common->empty()) return nothing_in_common(*begins, ends.value_or(*newest));
   return DrillWindow{std::move(*common)};

@@ -48,6 +48,24 @@ Result<std::vector<repo::Point>> stack_points(Workspace& workspace) {
       .with_hint("say which is meant: --stack NAME, or --config with its file");
 }
 
+std::vector<std::string> stacks_with_points(Workspace& workspace) {
+  // What is damaged was told when the points were listed.
+  const auto points = workspace.repository().points([](const std::string&, const Error&) {});
+  if (!points.ok()) return {};
+  const std::set<std::string> stacks = stacks_of(*points);
+  return {stacks.begin(), stacks.end()};
+}
+
+std::string hint_without_points(Workspace& workspace) {
+  const std::vector<std::string> stacks = stacks_with_points(workspace);
+  const std::string& stack = workspace.stack().stack;
+  if (stacks.empty() || stack.empty()) return "take one with 'holdfast backup'";
+  return fmt::format(
+      "the repository has points of: {}; take one of '{}' with 'holdfast backup', or name the other stack's file with "
+      "--config",
+      fmt::join(stacks, ", "), stack);
+}
+
 Result<void> name_only_stack(Workspace& workspace) {
   if (!workspace.stack().path.empty()) return {};
   const auto points = TRY(stack_points(workspace));
@@ -121,6 +139,9 @@ Result<void> check_component_names(const std::vector<repo::Point>& points, const
     for (const repo::Snapshot& snapshot : point.snapshots) known.insert(snapshot.component);
   }
   for (const std::string& name : names) {
+    if (known.empty())
+      return make_error(ErrorCode::kNotFound, "there is no recovery point of component '{}', nor of any other", name)
+          .with_hint("take one with 'holdfast backup'");
     if (!known.contains(name)) return no_such_component(name, {known.begin(), known.end()});
   }
   return {};

@@ -16,6 +16,10 @@ Result<std::vector<repo::Point>> stack_points(Workspace& workspace);
 // Where the workspace has no stack, it is the one that the repository has points of: what is kept
 // under the stack's name is then found. Errors as above.
 Result<void> name_only_stack(Workspace& workspace);
+// What to do where stack_points() gives none: take one, or name a stack of which the repository has some.
+std::string hint_without_points(Workspace& workspace);
+// The stacks of which the repository has points, by their names.
+std::vector<std::string> stacks_with_points(Workspace& workspace);
 // Points as above, of all stacks.
 Result<std::vector<repo::Point>> readable_points(Workspace& workspace);
 

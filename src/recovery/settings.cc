@@ -137,6 +137,9 @@ Result<StackConfig> settle_stack(FileSystem& fs, const Overrides& overrides, con
   if (overrides.compression_level) config.compression_level = *overrides.compression_level;
 
   if (path.empty() && config.repository.empty()) {
+    if (overrides.config)
+      return make_error(ErrorCode::kConfig, "no configuration is read (--config ''), and no repository is named")
+          .with_hint("give --repository and --passphrase");
     return make_error(ErrorCode::kConfig,
                       "there is no configuration: neither ./holdfast.yaml nor /etc/holdfast/holdfast.yaml exists")
         .with_hint("run 'holdfast init' to write one, or name it with --config or $HOLDFAST_CONFIG");

@@ -459,11 +459,11 @@ Result<StackConfig> parse_stack(const std::string& text, const std::string& path
 Result<StackConfig> load_stack(const std::string& path) {
   auto content = read_file(real_file_system(), path, 1 << 20);
   if (!content.ok()) {
-    const ErrorCode code = content.error().code();
-    return std::move(content)
-        .error()
-        .with_code(code == ErrorCode::kNotFound ? ErrorCode::kConfig : code)
-        .with_context("configuration");
+    Error error = std::move(content).error().with_context("configuration");
+    if (error.code() != ErrorCode::kNotFound) return error;
+    return std::move(error)
+        .with_code(ErrorCode::kConfig)
+        .with_hint("name the file that 'holdfast init' wrote, or run that to write one");
   }
   return parse_stack(std::string(as_text(content.value().view())), path);
 }

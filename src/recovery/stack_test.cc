@@ -283,6 +283,7 @@ TEST_F(SettingsFile, MissingFileAndBadNumbersAreConfigErrors) {
   Overrides flags;
   flags.config = directory_ + "/absent.yaml";
   EXPECT_EQ(settle(flags).error().code(), ErrorCode::kConfig);
+  EXPECT_EQ(settle(flags).error().hint(), "name the file that 'holdfast init' wrote, or run that to write one");
   flags.config = file_;
   environment_["HOLDFAST_THREADS"] = "x";
   EXPECT_EQ(settle(flags).error().text(), "HOLDFAST_THREADS must be a whole number from 0 to 256, not 'x'");
@@ -296,6 +297,15 @@ TEST_F(SettingsFile, AnEmptyNameIsNoFile) {
   EXPECT_EQ(settle(flags).value().path, file_);
   flags.config = "";
   EXPECT_EQ(settle(flags).value().path, "");
+  flags.repository.reset();
+  EXPECT_EQ(settle(flags).error().message(), "no configuration is read (--config ''), and no repository is named");
+  EXPECT_EQ(settle(flags).error().hint(), "give --repository and --passphrase");
+}
+
+TEST_F(SettingsFile, AnEmptyVariableIsNone) {
+  const Overrides flags;
+  EXPECT_EQ(find_stack_file(real_file_system(), flags, [](const char*) { return ""; }).value(),
+            find_stack_file(real_file_system(), flags, [](const char*) -> const char* { return nullptr; }).value());
 }
 
 TEST_F(SettingsFile, ALocationAndAPassphraseAreEnoughWithoutAFile) {

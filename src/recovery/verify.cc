@@ -81,7 +81,7 @@ Result<VerifyOutcome> verify_point(Workspace& workspace, const VerifyRequest& re
     auto points = TRY(stack_points(workspace));
     if (points.empty())
       return make_error(ErrorCode::kNotFound, "there is no recovery point to verify")
-          .with_hint("take one with 'holdfast backup'");
+          .with_hint(hint_without_points(workspace));
     outcome.point = std::move(points.back());
   } else {
     outcome.point = TRY(workspace.repository().find_point(request.point));

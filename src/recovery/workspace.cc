@@ -1,5 +1,7 @@
 #include "recovery/workspace.h"
 
+#include <cerrno>
+
 #include "base/log.h"
 #include "base/secret.h"
 #include "store/local_store.h"
@@ -7,6 +9,16 @@
 namespace holdfast::recovery {
 
 namespace {
+
+// Where the location was said.
+std::string_view where_location_is(const StackConfig& stack) {
+  return stack.repository_given ? "--repository (or $HOLDFAST_REPOSITORY)" : "repository.location";
+}
+
+std::string hint_for_no_repository(const StackConfig& stack) {
+  return fmt::format("correct {}, or mount what it lies on; 'holdfast init' makes one where there never was any",
+                     where_location_is(stack));
+}
 
 // It, or what it would lie in, is something else.
 bool lies_in_no_directory(FileSystem& fs, const std::string& location) {
@@ -16,11 +28,12 @@ bool lies_in_no_directory(FileSystem& fs, const std::string& location) {
   return status.ok() && !S_ISDIR(status->st_mode);
 }
 
-Result<std::unique_ptr<store::ObjectStore>> open_store(Machine& machine, const std::string& location, bool must_exist) {
+Result<std::unique_ptr<store::ObjectStore>> open_store(Machine& machine, const StackConfig& stack, bool must_exist) {
+  const std::string& location = stack.repository;
   if (location.find("://") != std::string::npos) {
     return make_error(ErrorCode::kUnsupported, "this version keeps repositories in directories only, not at {}",
                       location)
-        .with_hint("give repository.location as a path");
+        .with_hint(fmt::format("give {} as a path", where_location_is(stack)));
   }
   auto store = store::open_local_store(machine.fs, location, must_exist);
   if (store.ok()) return store;
@@ -28,8 +41,7 @@ Result<std::unique_ptr<store::ObjectStore>> open_store(Machine& machine, const s
   if (!absent && !(must_exist && lies_in_no_directory(machine.fs, location))) return store;
   return make_error(ErrorCode::kNoRepository, "there is no repository at {}{}", location,
                     absent ? "" : ": it is not a directory")
-      .with_hint(
-          "correct repository.location, or mount what it lies on; 'holdfast init' makes one where there never was any");
+      .with_hint(hint_for_no_repository(stack));
 }
 
 Result<Secret> passphrase_of(const StackConfig& stack) {
@@ -37,13 +49,16 @@ Result<Secret> passphrase_of(const StackConfig& stack) {
   if (passphrase.ok()) return passphrase;
   Error error = std::move(passphrase).error().with_context("passphrase of the repository");
   if (!error.hint().empty()) return error;
-  return std::move(error).with_hint("without it nothing can be read: bring it back, or correct repository.passphrase");
+  if (error.says(EACCES)) return std::move(error).with_hint("run it as the account to which the file belongs");
+  return std::move(error).with_hint(fmt::format("without it nothing can be read: bring it back, or correct {}",
+                                                stack.passphrase_given ? "--passphrase" : "repository.passphrase"));
 }
 
 // What the repository can't know: where things came from.
 Error not_opened(Error error, const StackConfig& stack) {
   if (error.code() == ErrorCode::kNewerFormat)
     return std::move(error).with_context("the repository at " + stack.repository);
+  if (error.code() == ErrorCode::kNoRepository) return std::move(error).with_hint(hint_for_no_repository(stack));
   if (error.code() != ErrorCode::kWrongPassphrase || !error.hint().empty()) return error;
   return std::move(error).with_hint(
       fmt::format("it came from {}: was it changed since, or is this another stack's repository?", stack.passphrase));
@@ -52,7 +67,7 @@ Error not_opened(Error error, const StackConfig& stack) {
 }  // namespace
 
 Result<std::unique_ptr<Workspace>> Workspace::open(const StackConfig& stack, Machine machine) {
-  return open(stack, machine, TRY(open_store(machine, stack.repository, true)));
+  return open(stack, machine, TRY(open_store(machine, stack, true)));
 }
 
 Result<std::unique_ptr<Workspace>> Workspace::open(const StackConfig& stack, Machine machine,
@@ -71,7 +86,7 @@ Result<std::unique_ptr<Workspace>> Workspace::open(const StackConfig& stack, Mac
 Result<std::unique_ptr<Workspace>> Workspace::create(const StackConfig& stack, Machine machine) {
   std::unique_ptr<Workspace> workspace(new Workspace(stack, machine));
   const Secret passphrase = TRY(passphrase_of(stack));
-  workspace->store_ = TRY(open_store(machine, stack.repository, false));
+  workspace->store_ = TRY(open_store(machine, stack, false));
   workspace->environment_ =
       std::make_unique<repo::Environment>(repo::Environment{*workspace->store_, machine.clock, machine.random});
   workspace->repository_ = TRY(repo::init_repository(*workspace->environment_, passphrase));

@@ -60,6 +60,9 @@ class BadInput(Case):
     def test_no_configuration(self):
         outcome = self.refuse("points", status=CONFIG, says="there is no configuration", config=False)
         self.assertIn("hint: run 'holdfast init'", outcome.err)
+        self.refuse("points", "--config", "nosuch.yaml", status=CONFIG, config=False,
+                    whole="configuration: can't open nosuch.yaml: no such file or directory",
+                    hint="name the file that 'holdfast init' wrote, or run that to write one")
 
     def test_a_secret_in_the_configuration_is_refused_and_not_repeated(self):
         self.write_config()
@@ -71,8 +74,13 @@ class BadInput(Case):
         self.write_config()
         self.refuse("points", status=NO_REPOSITORY, whole=f"there is no repository at {self.repository}",
                     hint="correct repository.location, or mount what it lies on; 'holdfast init' makes one where there never was any")
+        given = "correct --repository (or $HOLDFAST_REPOSITORY), or mount what it lies on; 'holdfast init' makes one where there never was any"
+        nowhere = self.scratch / "nowhere"
+        for words, options in ((["--repository", nowhere], {}), ([], {"environment": {"HOLDFAST_REPOSITORY": str(nowhere)}})):
+            self.refuse("points", *words, status=NO_REPOSITORY, whole=f"there is no repository at {nowhere}", hint=given, **options)
         self.repository.mkdir()
-        self.refuse("points", status=NO_REPOSITORY, says=f"there is no repository at {self.repository}")
+        self.refuse("points", status=NO_REPOSITORY, says=f"there is no repository at {self.repository}", hint="correct repository.location, or mount")
+        self.refuse("points", "--repository", self.repository, status=NO_REPOSITORY, says=f"there is no repository at {self.repository}", hint=given)
         self.repository.rmdir()
         self.repository.write_text("")
         for words in (["points"], ["backup"], ["restore", "--dry-run"], ["check"], ["prune"], ["key", "list"], ["stats"], ["drill", "--list"]):
@@ -96,6 +104,8 @@ class BadInput(Case):
         self.refuse("points", status=CONFIG,
                     whole=f"passphrase of the repository: secret file:{path}: can't open {path}: no such file or directory",
                     hint="without it nothing can be read: bring it back, or correct repository.passphrase")
+        self.refuse("points", "--passphrase", f"file:{path}", status=CONFIG, says="no such file or directory",
+                    hint="without it nothing can be read: bring it back, or correct --passphrase")
 
     def test_newer_format(self):
         self.make_stack()
@@ -117,6 +127,15 @@ class BadInput(Case):
                         says=f"{self.config} describes the stack already: {option} would not get into it",
                         hint="write it there, under 'components:'")
         self.holdfast("init")
+
+    def test_init_of_another_repository_says_how_to_reach_it(self):
+        self.make_stack()
+        other = self.scratch / "other"
+        outcome = self.holdfast("--repository", other, "init")
+        self.assertIn(f"note: it stays as it is, and {other} is not the repository that it names", " ".join(outcome.out.split()))
+        self.assertIn(f" --repository {other} backup ", outcome.out)
+        self.holdfast("--repository", other, "backup")
+        self.assertNotIn("--repository", self.holdfast("--repository", self.repository, "init", expect=ALREADY_EXISTS).out)
 
     def test_init_over_a_repository(self):
         self.make_stack()
@@ -146,15 +165,47 @@ class BadInput(Case):
         for more in ((), ("--validate-only",), ("--path", self.data / "sub")):
             self.refuse("restore", "--path", "nope", "--to", self.scratch / "out", *more, status=NOT_FOUND,
                         whole="'nope' names nothing in component data as it will be restored",
-                        hint="paths are whole, as in 'srv/data/bills'; a pattern without '/' is a name anywhere, as in '*.pdf'")
+                        hint="a path is whole, as in 'srv/data/bills'; only a pattern with a wildcard (*, ? or [) and without '/' is a "
+                             "name anywhere, as in '*.pdf'")
+        # A name that is somewhere is no path from the root, unlike a pattern.
+        self.refuse("restore", "--path", "a.txt", "--to", self.scratch / "out", status=NOT_FOUND, says="'a.txt' names nothing")
+        self.holdfast("restore", "--path", "a.tx?", "--to", self.scratch / "out")
+        # Below the target it has its whole path, though the component has only one.
+        self.assertEqual([path.relative_to(self.scratch / "out") for path in (self.scratch / "out").rglob("a.txt")],
+                         [(self.data / "a.txt").relative_to("/")])
 
     def test_an_empty_value_of_restore(self):
         self.make_stack()
         for option in ("--to", "--path", "--at", "--point", "--component", "--name"):
             self.refuse("restore", "--delta", option, "", status=USAGE, whole=f"{option} is empty",
                         hint="give it a value or leave it out: perhaps a variable of a script is not set")
-        self.refuse("restore", "--to=", "--delta", status=USAGE, whole="--to wants a directory, not '--delta'",
-                    hint="if it is a directory's name, write ./--delta")
+            self.refuse("restore", f"{option}=", "--delta", status=USAGE, whole=f"{option} is empty",
+                        hint="give it a value or leave it out: perhaps a variable of a script is not set")
+        self.refuse("restore", "--to", "--delta", status=USAGE, whole="--to wants a value, not the option '--delta'",
+                    hint="if that is the value, write '--to=--delta'")
+
+    def test_a_value_takes_no_option_with_it(self):
+        self.make_stack()
+        self.refuse("prune", "--keep-last", 1, "--keep-tag=", "--dry-run", status=USAGE, whole="--keep-tag is empty",
+                    hint="give it a value or leave it out: perhaps a variable of a script is not set")
+        self.refuse("prune", "--keep-last", 1, "--keep-tag", "--dry-run", status=USAGE,
+                    whole="--keep-tag wants a value, not the option '--dry-run'", hint="if that is the value, write '--keep-tag=--dry-run'")
+        self.refuse("backup", "--tag", "--full", status=USAGE, whole="--tag wants a value, not the option '--full'",
+                    hint="if that is the value, write '--tag=--full'")
+        error = self.holdfast("backup", "--tag=", "--json", expect=USAGE).json()["error"]
+        self.assertEqual((error["code"], error["message"]), ("usage", "--tag is empty"))
+        self.holdfast("backup", "--tag=--full")
+        self.assertEqual(self.holdfast("points", "--json").json()["points"][-1]["tags"], ["--full"])
+
+    def test_an_empty_configuration_is_no_file(self):
+        self.make_stack()
+        for words in (["--config", ""], ["--config="]):
+            self.refuse("points", *words, status=CONFIG, config=False, whole="no configuration is read (--config ''), and no repository is named",
+                        hint="give --repository and --passphrase")
+            listed = self.holdfast("points", *words, "--repository", self.repository, "--passphrase", f"file:{self.scratch}/pass", "--json", config=False)
+            self.assertEqual(len(listed.json()["points"]), 1)
+        # A variable that is empty is as one that is not set.
+        self.assertEqual(len(self.holdfast("points", "--json", config=False, environment={"HOLDFAST_CONFIG": ""}).json()["points"]), 1)
 
     def test_instant_before_the_window(self):
         self.make_stack()
@@ -183,6 +234,27 @@ class BadInput(Case):
         self.refuse("restore", "--component", "dta", "--to", self.scratch / "out", status=NOT_FOUND,
                     whole="there is no component 'dta'", hint="did you mean 'data'?")
         self.refuse("backup", "--component", "nope", status=NOT_FOUND, says="there is no component 'nope'")
+        for command in ("latest", "points", "verify"):
+            self.refuse(command, "--component", "nope", status=NOT_FOUND, whole="there is no component 'nope'", hint="the components are: data")
+
+    def test_a_component_without_any_point(self):
+        self.make_stack(backup=False)
+        self.refuse("latest", "--component", "nope", status=NOT_FOUND, whole="there is no recovery point of component 'nope', nor of any other",
+                    hint="take one with 'holdfast backup'")
+        self.refuse("latest", "--component", "data", status=NOT_FOUND, whole="there is no recovery point of component 'data'",
+                    hint="take one with 'holdfast backup'")
+
+    def test_a_stack_without_points_names_those_that_have_some(self):
+        self.make_stack()
+        self.config.write_text(self.config.read_text().replace("stack: test", "stack: other"))
+        self.assertEqual(self.holdfast("points").out, "there is no recovery point of stack 'other' yet: take one with 'holdfast backup'\n"
+                                                      "note: the repository has points of: test\n")
+        self.assertEqual(self.holdfast("points", "--json").json()["points"], [])
+        hint = "the repository has points of: test; take one of 'other' with 'holdfast backup', or name the other stack's file with --config"
+        self.refuse("restore", "--to", self.scratch / "out", status=NOT_FOUND,
+                    whole=f"there is no recovery point of stack 'other' in {self.repository}", hint=hint)
+        for words in (["latest"], ["verify"], ["points", "--hold", "latest"]):
+            self.refuse(*words, status=NOT_FOUND, says="there is no recovery point", hint=hint)
 
     def test_source_that_is_not_there(self):
         self.write_config()
@@ -272,7 +344,7 @@ class BadInput(Case):
         (self.scratch / "pass").chmod(0o644)
         self.refuse("points", status=PERMISSION, says="ermission denied", prefix=prefix)
         (self.scratch / "pass").chmod(0o600)
-        self.refuse("points", status=CONFIG, says="pass: permission denied", prefix=prefix)
+        self.refuse("points", status=CONFIG, says="pass: permission denied", prefix=prefix, hint="run it as the account to which the file belongs")
 
     @unittest.skipUnless(is_root(), "needs another account to be refused by")
     def test_a_repository_that_can_not_be_written_is_named_first(self):

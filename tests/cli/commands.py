@@ -47,9 +47,19 @@ class Commands(Case):
         self.assertIn("is right", outcome.out)
         self.assertEqual(self.holdfast("latest", "--verified").out, self.holdfast("latest").out)
         self.assertIn("(verified)", self.holdfast("points").out)
+        self.assertRegex(self.holdfast("points").out, r"^ID .* PARTS\n")
         report = self.holdfast("verify", "--boot", "--scratch", self.scratch, "--json").json()
         self.assertEqual(report["components"][0]["findings"], [])
         self.assertEqual([path.name for path in self.scratch.iterdir() if path.name.startswith("holdfast-verify")], [])
+
+    def test_a_plan_is_the_result_where_nothing_follows_it(self):
+        self.make_stack()
+        to = self.scratch / "out"
+        for word in ("--dry-run", "--validate-only"):
+            told = self.holdfast("--quiet", "restore", "--to", to, word).out
+            self.assertIn("\n  later is lost  ", told)
+            self.assertIn("nothing was written", told)
+        self.assertNotIn("later is lost", self.holdfast("--quiet", "restore", "--to", to).out)
 
     def test_what_was_proven_is_told_where_it_can_not_be_noted(self):
         self.make_stack()

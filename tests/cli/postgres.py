@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from archiving import ArchivingCase
-from harness import (MISMATCH, NO_SPACE, PERMISSION, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, TIMEOUT, UNAVAILABLE, UNREACHABLE, USAGE,
+from harness import (MISMATCH, NO_SPACE, NOT_FOUND, PERMISSION, PROGRAM, REFUSED, TARGET_NOT_EMPTY, TARGET_RUNNING, TIMEOUT, UNAVAILABLE, UNREACHABLE, USAGE,
                      Background, Server, contents, is_root, wait_until)
 
 
@@ -39,7 +39,23 @@ class Postgres(ArchivingCase):
         for path in (self.server.data / "base").rglob("*"):
             if path.is_file() and path.stat().st_size > 8192:
                 path.write_bytes(path.read_bytes()[:8192])
-        self.as_server("restore", "--delta")
+        extra = self.server.data / "base" / "999999"
+        extra.write_bytes(b"x")
+        mine = self.server.data / "mine"
+        mine.mkdir()
+        outcome = self.as_server("restore", "--delta", "--dry-run", "--verbose", environment={"TZ": "ABC-5"})
+        self.assertIn("would remove file base/999999\n", outcome.out)
+        said = " ".join(outcome.out.split())
+        self.assertIn("will be left in place, since it is not PostgreSQL's (--remove-extra removes it): mine", said)
+        self.assertRegex(said, r"latest: last commit \S+\+05:00, from the snapshot of \S+\+05:00, ")
+        document = self.as_server("restore", "--delta", "--remove-extra", "--dry-run", "--json").json()["components"][0]
+        self.assertIn("remove directory mine", document["changes"])
+        self.assertTrue(extra.exists() and mine.exists())
+        outcome = self.as_server("restore", "--delta")
+        said = " ".join(outcome.out.split())
+        self.assertRegex(said, "removed, since the point does not have it: (.*, )?base/999999")
+        self.assertIn(": left in place, since it is not PostgreSQL's (--remove-extra removes it): mine", said)
+        self.assertFalse(extra.exists())
         self.assertEqual(self.restored_value(self.server.data, "select count(*) from t"), "3")
 
     def test_unreachable_instants_say_the_window(self):
@@ -562,6 +578,24 @@ class Postgres(ArchivingCase):
         self.server.stop()
         outcome = self.as_server("backup", expect=UNAVAILABLE)
         self.assertIn("component db", outcome.err)
+        self.assertIn("failed: No such file or directory; Is the server running locally and accepting connections on that socket?\n", outcome.err)
+        self.assertIn("hint: is the server running, and is the connection string right ('connection' of the component)?\n", outcome.err)
+
+    def test_a_refused_login_and_a_database_that_is_not_there(self):
+        self.as_server("backup")
+        outcome = self.as_server("verify", "--database", "nosuch", expect=NOT_FOUND)
+        self.assertIn('FATAL: database "nosuch" does not exist\nhint: name a database of that server: psql --list shows them\n', outcome.err)
+        self.server.sql("create role weak login")
+        self.server.stop()
+        rules = self.server.data / "pg_hba.conf"
+        rules.write_text("local all weak reject\n" + rules.read_text())
+        self.server.start()
+        text = self.config.read_text()
+        for role, says in (("weak", 'pg_hba.conf rejects connection for host "[local]", user "weak"'), ("nosuch", 'role "nosuch" does not exist')):
+            self.config.write_text(text.replace("user=postgres", f"user={role}"))
+            outcome = self.as_server("backup", expect=PERMISSION)
+            self.assertIn(says, outcome.err)
+            self.assertIn("hint: pg_hba.conf and pg_ident.conf of the server decide who may log in: docs/postgres.md\n", outcome.err)
 
     def test_a_push_that_hangs_is_a_failure_that_the_server_repeats(self):
         self.server.sql(f"alter system set archive_command = '{self.program()} --config {self.config} wal push --timeout 3s %p'")
@@ -747,7 +781,8 @@ class Postgres(ArchivingCase):
         self.assertIn("enough rows", outcome.out)
         self.server.sql("insert into t select generate_series(1, 100)")
         self.as_server("backup")
-        self.as_server("verify", "--boot", "--scratch", self.scratch)
+        verified = self.as_server("verify", "--boot", "--scratch", self.scratch)
+        self.assertRegex(verified.out, r"(?m)^db: [\d.]+ [KMG]iB checked in .*: right$")
 
     def test_tablespace_and_standby(self):
         space = self.server.directory / "space"
@@ -760,7 +795,14 @@ class Postgres(ArchivingCase):
         there = self.scratch / "space-there"
         standby = ("restore", "--to", self.scratch / "out", "--tablespace", f"{space}={there}", "--standby", "--primary-conninfo", self.server.connection)
         from_point = self.as_server(*standby, "--point", "latest", "--dry-run", "--json").json()["components"][0]
+        told = " ".join(self.as_server(*standby, "--dry-run").out.split())
+        self.assertIn("standby will stay in recovery, and stream from the server that --primary-conninfo names", told)
+        alone = ("restore", "--to", self.scratch / "out", "--tablespace", f"{space}={there}")
+        told = " ".join(self.as_server(*alone, "--standby", "--dry-run").out.split())
+        self.assertIn("standby will stay in recovery, and follow the stored WAL alone (--primary-conninfo names a server to stream from)", told)
+        self.assertNotIn("standby", self.as_server(*alone, "--dry-run", "--json").json()["components"][0])
         newest = self.as_server(*standby, "--at", "latest", "--json").json()["components"][0]
+        self.assertEqual((from_point["standby"], newest["standby"]), (True, True))
         self.assertEqual(from_point["description"], newest["description"])
         self.server.sql("insert into t values (2)")
         socket = Path(self.server.socket)

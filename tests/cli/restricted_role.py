@@ -118,6 +118,11 @@ class DebiansMajor(Role):
         self.as_server("init")
         refused = self.as_server("backup", expect=PERMISSION)
         self.assertIn("pg_read_all_settings", refused.err)
+        # Where the choice is holdfast's it takes the other way, and says why to who asks.
+        self.write_method("auto")
+        told = self.as_server("--verbose", "backup").err
+        self.assertRegex(told, r"postgres\.capture\.by_protocol .*pg_read_all_settings")
+        self.write_method("files")
         self.server.sql(self.statements[1])
         refused = self.as_server("backup", expect=None)
         self.assertIn("pg_backup_start", refused.err)

@@ -149,7 +149,7 @@ bool is_final(const Error& refused) {
   if (refused.code() == ErrorCode::kMismatch) return true;
   // At connect libpq has no SQLSTATE to give, and the server's word is FATAL.
   const bool servers_word = !sqlstate_of(refused).empty() || refused.message().find("FATAL:") != std::string::npos;
-  return refused.code() == ErrorCode::kPermission && servers_word;
+  return (refused.code() == ErrorCode::kPermission || refused.code() == ErrorCode::kNotFound) && servers_word;
 }
 
 }  // namespace holdfast::postgres

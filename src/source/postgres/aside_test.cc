@@ -70,6 +70,9 @@ TEST(RecoveryAside, ARoleThatIsNotThereEndsIt) {
   EXPECT_TRUE(is_final(make_error(ErrorCode::kPermission,
                                   "can't connect to the PostgreSQL server: connection to server on socket "
                                   "\"/s/.s.PGSQL.5432\" failed: FATAL:  role \"postgres\" does not exist")));
+  EXPECT_TRUE(is_final(make_error(ErrorCode::kNotFound,
+                                  "can't connect to the PostgreSQL server: connection to server on socket "
+                                  "\"/s/.s.PGSQL.5432\" failed: FATAL:  database \"postgres\" does not exist")));
   EXPECT_FALSE(is_final(make_error(ErrorCode::kUnavailable, "FATAL:  the database system is starting up")));
 }
 

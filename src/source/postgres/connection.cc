@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <map>
 
@@ -19,10 +20,21 @@ namespace {
 constexpr Duration kStopInterval = Duration::milliseconds(100);
 constexpr Duration kCancelPatience = Duration::seconds(5);
 
+// As one line. A line of libpq's that begins with a tab may go on with the sentence before it.
 std::string trimmed(const char* message) {
-  std::string text = message ? message : "";
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\r')) text.pop_back();
+  std::string_view rest = message ? message : "";
+  std::string text;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const size_t first = line.find_first_not_of(" \t\r");
+    if (first == std::string_view::npos) continue;
+    const bool goes_on = line[0] == '\t' && std::islower(static_cast<unsigned char>(line[first])) != 0;
+    line = line.substr(first, line.find_last_not_of(" \t\r") + 1 - first);
+    if (!text.empty()) text += goes_on ? " " : "; ";
+    text += line;
+  }
   return text;
 }
 
@@ -30,11 +42,32 @@ bool contains(const std::string& text, std::string_view part) { return text.find
 
 // libpq gives no SQLSTATE for a refused connection, so the words have to do.
 ErrorCode connect_error_code(const std::string& message) {
+  if (contains(message, "FATAL:  database \"") && contains(message, "\" does not exist")) return ErrorCode::kNotFound;
   for (std::string_view words :
        {"authentication failed", "pg_hba.conf", "no password supplied", "permission denied",
         "must be superuser or replication role", "does not exist", "not permitted to log in", "password"})
     if (contains(message, words) && !contains(message, "No such file")) return ErrorCode::kPermission;
   return ErrorCode::kUnavailable;
+}
+
+// What to do about a connection that somebody has set up; "" where the message says all there is.
+const char* connect_hint(ErrorCode code, const std::string& message) {
+  if (code == ErrorCode::kNotFound) return "name a database of that server: psql --list shows them";
+  if (code == ErrorCode::kPermission) {
+    const bool lacks_right = contains(message, "permission denied") || contains(message, "must be superuser");
+    return lacks_right ? "docs/postgres.md says which rights the role needs"
+                       : "pg_hba.conf and pg_ident.conf of the server decide who may log in: docs/postgres.md";
+  }
+  // A server that says why it does not serve is running, and is the right one.
+  if (contains(message, "FATAL:")) return "";
+  return "is the server running, and is the connection string right ('connection' of the component)?";
+}
+
+Error connect_error(const std::string& message, bool ours) {
+  const ErrorCode code = connect_error_code(message);
+  return make_error(code, "can't connect to the PostgreSQL server: {}", message)
+      .with_retryable(code == ErrorCode::kUnavailable)
+      .with_hint(ours ? "" : connect_hint(code, message));
 }
 
 struct ConninfoDeleter {
@@ -224,10 +257,7 @@ Result<std::unique_ptr<ServerSession>> ServerSession::connect(const Connection& 
   const Secret wiped(std::move(password));
   if (!raw) return make_error(ErrorCode::kNoSpace, "no memory for a connection to the PostgreSQL server");
   std::unique_ptr<ServerSession> session(new ServerSession(raw, options));
-  const auto refused = [&](const std::string& message) {
-    return make_error(connect_error_code(message), "can't connect to the PostgreSQL server: {}", message)
-        .with_retryable(connect_error_code(message) == ErrorCode::kUnavailable);
-  };
+  const auto refused = [&](const std::string& message) { return connect_error(message, ours); };
   if (PQstatus(raw) == CONNECTION_BAD) return refused(trimmed(PQerrorMessage(raw)));
   const Duration until = now() + options.connect_deadline;
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
