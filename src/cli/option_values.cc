@@ -64,7 +64,10 @@ Result<std::vector<std::string>> check_option_values(const CLI::App& root, std::
     const CLI::Option* option = find_option(command, name);
     if (option == nullptr || !takes_value(*option)) continue;
     if (equals != std::string::npos) {
-      if (equals + 1 < word.size()) continue;
+      if (equals + 1 < word.size()) {
+        if (option->get_items_expected_max() > 1) open = option;
+        continue;
+      }
       if (name != kMayBeEmpty) return empty_value(name);
       checked.back() = name;
       checked.emplace_back();

@@ -47,6 +47,8 @@ class OptionValues : public testing::Test {
 
 TEST_F(OptionValues, AnEmptyOneIsRefused) {
   expect_empty({"prune", "--to", ""}, "--to");
+  expect_empty({"prune", "--tag=a", ""}, "--tag");
+  expect_empty({"prune", "--tag", "a", ""}, "--tag");
   expect_empty({"prune", "--to=", "--dry-run"}, "--to");
   expect_empty({"prune", "--tag=", "--dry-run"}, "--tag");
   expect_empty({"prune", "--tag", "a", ""}, "--tag");

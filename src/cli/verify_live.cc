@@ -98,7 +98,8 @@ Result<void> run_verify_live(Context& context, const VerifyLiveOptions& options)
   if (findings == 0) {
     return make_error(ErrorCode::kIncomplete, "database '{}' is not proven right: {}{}", request.database,
                       lacks.front(), lacks.size() == 1 ? "" : fmt::format("; and {} more", lacks.size() - 1))
-        .with_hint("where the account may not, 'connection' of the component names another one (docs/one-database.md)");
+        .with_hint(
+            "where the account may not, name one that may in 'connection' of the component (docs/one-database.md)");
   }
   return make_error(ErrorCode::kVerifyFailed, "database '{}' is not right: {}", request.database,
                     counted(findings, "finding"))

@@ -305,6 +305,7 @@ class PointTaker {
 
 Result<void> check_tags(const std::vector<std::string>& tags) {
   for (const std::string& tag : tags) {
+    if (tag.empty()) return make_error(ErrorCode::kUsage, "a tag is empty");
     if (!tag.starts_with(repo::kMissingTag)) continue;
     return make_error(ErrorCode::kUsage, "'{}' can't be a tag: what begins with '{}' marks degraded points", tag,
                       repo::kMissingTag);

@@ -188,13 +188,13 @@ class Planner {
   }
 
   // Of one point alone the others of its cluster tell what that went through: where it is among them.
-  Result<std::optional<size_t>> among_others(const std::string& component, uint64_t system_id,
-                                             std::vector<SnapshotRef>& refs) {
-    if (!request_.point) return std::optional<size_t>();
+  std::optional<size_t> among_others(const std::string& component, uint64_t system_id,
+                                     std::vector<SnapshotRef>& refs) const {
     std::optional<size_t> only;
     std::vector<SnapshotRef> others;
     for (const SnapshotRef& ref : snapshots_of(all_points_, component, "postgres")) {
-      if (TRY(cluster_facts(*ref.snapshot)).system_id != system_id) continue;
+      const auto facts = cluster_facts(*ref.snapshot);  // one that tells nothing keeps nobody from this
+      if (!facts.ok() || facts->system_id != system_id) continue;
       if (ref.point->id == refs.back().point->id) only = others.size();
       others.push_back(ref);
     }
@@ -205,12 +205,13 @@ class Planner {
   Result<void> plan_postgres(const std::string& component) {
     auto refs = TRY(snapshots_of_one_cluster(component));
     const ClusterFacts facts = TRY(cluster_facts(*refs.back().snapshot));
-    const std::optional<size_t> only = TRY(among_others(component, facts.system_id, refs));
-    std::vector<repo::Snapshot> snapshots;
-    for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
     source::RestoreTarget target = request_.target;
     // A standby begins at the point and goes on.
     if (request_.point && !names_an_instant(target) && !request_.newest && !request_.standby) target.immediate = true;
+    std::optional<size_t> only;
+    if (request_.point && !target.immediate) only = among_others(component, facts.system_id, refs);
+    std::vector<repo::Snapshot> snapshots;
+    for (const SnapshotRef& ref : refs) snapshots.push_back(*ref.snapshot);
     auto archive = TRY(open_archive(workspace_, component, facts.system_id, facts.segment_bytes));
     const postgres::ResolvedTarget resolved = TRY(postgres::resolve_target(*archive, snapshots, target, only));
     CHECK(resolved.snapshot_index < refs.size());

@@ -8,6 +8,7 @@
 #include "source/postgres/sqlstate.h"
 #include "source/postgres/timeline.h"
 #include "source/postgres/wal_archive.h"
+#include "source/postgres/wal_path.h"
 
 namespace holdfast::postgres {
 
@@ -43,7 +44,10 @@ Result<std::string> stage_wal(FileSystem& fs, repo::Repository& repository, cons
     const uint64_t from = std::max(piece.from.value, target.replay_from.value) / size * size;
     const uint64_t to = std::min(piece.to.value, target.replay_to.value + size);
     for (uint64_t at = from; at < to; at += size) {
-      if (TRY(stage(segment_name(piece.timeline, {at}, size)))) staged.insert(at);
+      auto there = stage(segment_name(piece.timeline, {at}, size));
+      // Behind the target it may be missing: the server does without.
+      if (!there.ok() && at >= target.replay_to.value && is_unreadable(there.error())) continue;
+      if (TRY(std::move(there))) staged.insert(at);
     }
   }
   // Recovery would end there as if it were the end of the log. The segment in which a

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "source/postgres/region_capture.h"
 #include "source/postgres/snapshot_source.h"
+#include "source/postgres/target_candidates.h"
 #include "source/postgres/timeline_choice.h"
 #include "source/postgres/wal_path.h"
 
@@ -21,12 +21,6 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr int kFirstMajorThatLooksAhead = 15;  // recovery_prefetch
-constexpr Duration kInstant = Duration::microseconds(1);
-
-struct Candidate {
-  size_t index = 0;
-  SnapshotSource source;
-};
 
 // The settings' spelling of an instant; PostgreSQL counts microseconds.
 std::string setting_time(Time time) {
@@ -35,31 +29,6 @@ std::string setting_time(Time time) {
   text.pop_back();
   return text + "+00";
 }
-
-Time whole_microseconds(Time time) { return Time{time.ns - ((time.ns % 1000) + 1000) % 1000}; }
-
-// The snapshots of the archive's cluster, oldest first.
-Result<std::vector<Candidate>> candidates_of(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
-  std::vector<Candidate> all;
-  for (size_t i = 0; i < snapshots.size(); i++) {
-    if (snapshots[i].kind != "postgres") continue;
-    SnapshotSource source = TRY_CONTEXT(snapshot_source(snapshots[i]), "snapshot {} of {}", i, snapshots[i].component);
-    if (source.system_id == archive.identity().system_id) all.push_back({i, std::move(source)});
-  }
-  std::stable_sort(all.begin(), all.end(),
-                   [](const auto& a, const auto& b) { return a.source.stop_time < b.source.stop_time; });
-  return all;
-}
-
-std::vector<SnapshotSource> sources_of(const std::vector<Candidate>& candidates) {
-  std::vector<SnapshotSource> sources;
-  for (const Candidate& candidate : candidates) sources.push_back(candidate.source);
-  return sources;
-}
-
-// recovery_stretches(), by the records themselves: as much of the log as there is is read.
-Result<std::vector<RecoveryStretch>> proven_stretches(WalArchive& archive,
-                                                      const std::vector<repo::Snapshot>& snapshots);
 
 bool is_within(const std::vector<RecoveryStretch>& stretches, Time instant) {
   return std::any_of(stretches.begin(), stretches.end(), [&](const RecoveryStretch& stretch) {
@@ -103,10 +72,17 @@ class Resolver {
     const OtherTimeline* rival = choice_.rival();
     if (rival == nullptr) return {};
     const bool latest = !target_.time && !target_.lsn && !target_.xid && !target_.name;
-    const bool late = target_.time && rival->at && *target_.time >= *rival->at;
-    const bool behind = target_.lsn && !rival->unknown && TRY(parse_lsn(*target_.lsn)) > rival->parted;
-    if (latest || late || behind) return not_clear(*rival);
-    return {};
+    if (latest || (target_.time && rival->at && *target_.time >= *rival->at)) return not_clear(*rival);
+    if (target_.lsn) rival = rival_at(TRY(parse_lsn(*target_.lsn)));
+    return target_.lsn && rival ? Result<void>(not_clear(*rival)) : Result<void>();
+  }
+
+  // One that is newer and has a log of its own before a position.
+  const OtherTimeline* rival_at(Lsn position) const {
+    const auto found = std::find_if(choice_.others.begin(), choice_.others.end(), [&](const OtherTimeline& other) {
+      return other.newer && !other.unknown && position > other.parted;
+    });
+    return found == choice_.others.end() ? nullptr : &*found;
   }
 
   Error not_clear(const OtherTimeline& rival) const {
@@ -146,19 +122,28 @@ class Resolver {
       choice_.timeline = begin_.timeline;
     } else {
       auto choice = choose_timeline(archive_, sources_of(all_));
-      if (!choice.ok() && is_unreadable(choice.error()))
-        return std::move(choice).error().with_hint("--timeline N goes along that one, without a look at the others");
-      choice_ = TRY(std::move(choice));
+      if (!choice.ok()) return with_way_out(std::move(choice).error());
+      choice_ = std::move(*choice);
       if (only_ && !TRY(leads_to(archive_, begin_, choice_.timeline))) TRY(stay_with_begin());
     }
     timeline_ = choice_.timeline;
     return choose_candidates();
   }
 
+  // Damage of one timeline keeps nobody from another that a person names.
+  Error with_way_out(Error error) const {
+    if (!is_unreadable(error)) return error;
+    return std::move(error).with_hint(
+        fmt::format("--timeline {}, that of the {}, goes along it without a look at the others", begin_.timeline,
+                    only_ ? "point to begin with" : "newest point"));
+  }
+
   // The snapshot to begin with lies on a way that the cluster has left.
   Result<void> stay_with_begin() {
     const uint32_t left = choice_.timeline;
-    choice_ = TRY(choose_timeline(archive_, {begin_}));
+    auto choice = choose_timeline(archive_, {begin_});
+    if (!choice.ok()) return with_way_out(std::move(choice).error());
+    choice_ = std::move(*choice);
     earlier_ = fmt::format(
         "timeline {} is followed, which this point leads to: it is not on the way to {}, on which "
         "the cluster went on",
@@ -189,7 +174,9 @@ class Resolver {
   // instant of that time means the state of then, and not what the new timeline has in common with it.
   Result<void> go_back_to(Time time) {
     if (target_.timeline) return {};
-    for (const TimelineAtWork& each : TRY(timelines_at_work(archive_, sources_of(all_), timeline_))) {
+    auto at_work = timelines_at_work(archive_, sources_of(all_), timeline_);
+    if (!at_work.ok()) return with_way_out(std::move(at_work).error());
+    for (const TimelineAtWork& each : *at_work) {
       if (!each.is_at_work(time) || !each.apart || time < *each.apart) continue;
       earlier_ = describe(each, timeline_);
       timeline_ = each.timeline;
@@ -202,10 +189,13 @@ class Resolver {
   Result<WalPath> path_from(const Candidate& candidate) {
     WalPath path = TRY(WalPath::follow(archive_, timeline_, candidate.source.start, WalPath::Purpose::kTarget));
     if (path.end() >= candidate.source.stop) return path;
-    return unreachable(fmt::format("the snapshot of {} needs the WAL from {} to {}, but {}",
-                                   format_rfc3339(candidate.source.stop_time), candidate.source.start.text(),
-                                   candidate.source.stop.text(), why_it_ends(path)),
-                       target_.time.value_or(candidate.source.stop_time));
+    return unreachable(what_lacks(candidate, path), target_.time.value_or(candidate.source.stop_time));
+  }
+
+  std::string what_lacks(const Candidate& candidate, const WalPath& path) const {
+    return fmt::format("the snapshot of {} needs the WAL from {} to {}, but {}",
+                       format_rfc3339(candidate.source.stop_time), candidate.source.start.text(),
+                       candidate.source.stop.text(), why_it_ends(path));
   }
 
   std::string why_it_ends(const WalPath& path) const {
@@ -251,12 +241,32 @@ class Resolver {
     return left == ancestors.end() || left->left_at < path.end();
   }
 
+  // For a number of its own a server asks, at its end of recovery, for one history after the other, until there is
+  // none: it does not get past one that can't be read.
+  Result<void> prove_histories_behind(uint32_t timeline) {
+    for (uint32_t next = timeline + 1;; next++) {
+      auto history = archive_.history(next);
+      if (!history.ok() && history.error().code() == ErrorCode::kNotFound) return {};
+      if (!history.ok() && is_unreadable(history.error()))
+        return std::move(history).error().with_hint(fmt::format(
+            "the server asks for it when recovery ends: push {} again, from the pg_wal of a server that has "
+            "it ('holdfast wal push')",
+            history_name(next)));
+      TRY(std::move(history));
+    }
+  }
+
   // The timelines that were at work, too, and have another log before this position: positions, transactions and
   // names come again there.
   Result<std::vector<std::string>> namesakes(Lsn position) {
     std::vector<std::string> notes;
     if (target_.timeline) return notes;
-    for (const TimelineAtWork& each : TRY(timelines_at_work(archive_, sources_of(all_), timeline_))) {
+    auto at_work = timelines_at_work(archive_, sources_of(all_), timeline_);
+    if (!at_work.ok() && is_unreadable(at_work.error())) {
+      notes.push_back("whether other timelines have the same is not known: " + at_work.error().text());
+      return notes;
+    }
+    for (const TimelineAtWork& each : TRY(std::move(at_work))) {
       if (!each.apart || position <= each.parted) continue;
       notes.push_back(fmt::format(
           "timeline {} was at work{}, and has a log of its own behind {}, in which the same may stand again "
@@ -288,6 +298,7 @@ class Resolver {
     if (earlier_) resolved.notes.push_back(*earlier_);
     if (target_.lsn || target_.xid || target_.name)
       for (std::string& note : TRY(namesakes(resolved.replay_to))) resolved.notes.push_back(std::move(note));
+    TRY(prove_histories_behind(resolved.timeline));
     resolved.settings.emplace_back("recovery_target_timeline", std::to_string(resolved.timeline));
     // A server that looks ahead of what it replays asks for the missing segment before it has got to
     // its target, and ends there.
@@ -442,23 +453,19 @@ class Resolver {
   Result<ResolvedTarget> by_event(const std::string& what) {
     std::optional<Lsn> searched_from;  // a later snapshot's log was searched already
     std::string end;
-    std::optional<Error> not_whole;  // of a later snapshot: an older one may lead there, too
     for (auto candidate = candidates_.rbegin(); candidate != candidates_.rend(); ++candidate) {
-      auto followed = path_from(*candidate);
-      if (!followed.ok() && followed.error().code() == ErrorCode::kUnreachableTarget) {
-        if (!not_whole) not_whole = std::move(followed).error();
-        continue;
-      }
-      const WalPath path = TRY(std::move(followed));
-      if (end.empty()) end = why_it_ends(path);
+      const WalPath path =
+          TRY(WalPath::follow(archive_, timeline_, candidate->source.start, WalPath::Purpose::kTarget));
+      const bool is_whole = path.end() >= candidate->source.stop;
+      if (end.empty()) end = is_whole ? why_it_ends(path) : what_lacks(*candidate, path);
+      if (!is_whole) continue;  // an older one may lead there, too
       const auto event = TRY(path.find(
           candidate->source.start, searched_from.value_or(path.end()),
           [&](const WalSummary& summary) { return may_hold_event(summary); },
           [&](const WalEvent& each) { return is_event(each); }));
       searched_from = candidate->source.stop;
       if (!event || event->start < candidate->source.stop) continue;
-      if (const auto* rival = choice_.rival(); rival && !rival->unknown && event->start >= rival->parted)
-        return not_clear(*rival);
+      if (const auto* rival = rival_at(event->end)) return not_clear(*rival);
       if (event->kind == WalEventKind::kAbort)
         return unreachable(fmt::format("{} was rolled back, at {}", what, format_rfc3339(event->time)));
       ResolvedTarget resolved = TRY(outcome(*candidate, path, event->end, event->time,
@@ -471,7 +478,6 @@ class Resolver {
       }
       return resolved;
     }
-    if (not_whole) return std::move(*not_whole);
     std::string elsewhere;
     for (const std::string& note : TRY(namesakes(Lsn{UINT64_MAX}))) elsewhere += "; " + note;
     return unreachable(fmt::format("{} {} in the stored WAL of timeline {} after a snapshot; {}{}", what,
@@ -495,203 +501,6 @@ class Resolver {
 Result<ResolvedTarget> resolve_target(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
                                       const source::RestoreTarget& target, std::optional<size_t> only) {
   return Resolver(archive, snapshots, target, only).resolve();
-}
-
-namespace {
-
-// The timeline that is followed.
-struct OnTheWay {
-  uint32_t timeline = 0;
-  std::vector<Candidate> snapshots;  // that lead to it, oldest first
-  std::vector<size_t> astray;        // all others of the cluster
-  std::vector<Candidate> all;        // oldest first
-  std::vector<OtherTimeline> others;
-  std::optional<Time> doubtful;  // from when on it is not clear that this is the one to follow
-};
-
-Result<OnTheWay> way_to(WalArchive& archive, uint32_t timeline, const std::vector<Candidate>& all) {
-  OnTheWay way;
-  way.timeline = timeline;
-  way.all = all;
-  for (const Candidate& candidate : all) {
-    if (TRY(leads_to(archive, candidate.source, timeline)))
-      way.snapshots.push_back(candidate);
-    else
-      way.astray.push_back(candidate.index);
-  }
-  std::sort(way.astray.begin(), way.astray.end());
-  return way;
-}
-
-Result<OnTheWay> snapshots_on_the_way(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
-  const std::vector<Candidate> all = TRY(candidates_of(archive, snapshots));
-  if (all.empty()) return OnTheWay();
-  TimelineChoice choice = TRY(choose_timeline(archive, sources_of(all)));
-  OnTheWay way = TRY(way_to(archive, choice.timeline, all));
-  if (const OtherTimeline* rival = choice.rival()) way.doubtful = rival->at;
-  way.others = std::move(choice.others);
-  return way;
-}
-
-std::vector<std::string> notes_of(const OnTheWay& way) {
-  std::vector<std::string> notes;
-  for (const OtherTimeline& other : way.others) notes.push_back(describe(other, way.timeline));
-  return notes;
-}
-
-}  // namespace
-
-Result<std::vector<std::string>> timelines_left_aside(WalArchive& archive,
-                                                      const std::vector<repo::Snapshot>& snapshots) {
-  return notes_of(TRY(snapshots_on_the_way(archive, snapshots)));
-}
-
-Result<RecoveryWindow> recovery_window(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
-  RecoveryWindow window;
-  const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
-  window.timeline = way.timeline;
-  window.notes = notes_of(way);
-  if (way.snapshots.empty()) return window;
-  const SnapshotSource& oldest = way.snapshots.front().source;
-  const SnapshotSource& newest = way.snapshots.back().source;
-  const WalPath path = TRY(WalPath::follow(archive, window.timeline, newest.start));
-  window.from = oldest.stop_time;
-  window.end = path.end();
-  window.until = std::max(newest.stop_time, path.proven_until().value_or(newest.stop_time));
-  window.gaps = TRY(archive.gaps(window.timeline, oldest.start, std::max(path.end(), newest.stop)));
-  window.broken = path.broken();
-  if (path.broken()) window.gaps.push_back(*path.broken());
-  return window;
-}
-
-namespace {
-
-// Of a stretch whose newest snapshot this is.
-Result<void> end_stretch(WalArchive& archive, uint32_t timeline, const Candidate& newest,
-                         std::vector<RecoveryStretch>& stretches) {
-  RecoveryStretch& stretch = stretches.back();
-  const WalPath path = TRY(WalPath::follow(archive, timeline, newest.source.start));
-  const bool is_whole = path.end() >= newest.source.stop;
-  if (!is_whole && stretch.snapshot_index == newest.index) {
-    stretches.pop_back();
-    return {};
-  }
-  const Time least = is_whole ? newest.source.stop_time : stretch.from;
-  stretch.until = std::max(least, path.proven_until().value_or(least));
-  return {};
-}
-
-// Along one timeline, by the records themselves.
-Result<std::vector<RecoveryStretch>> stretches_by_records(WalArchive& archive, const OnTheWay& way) {
-  std::vector<RecoveryStretch> stretches;
-  for (size_t i = 0; i < way.snapshots.size(); i++) {
-    const Candidate& first = way.snapshots[i];
-    const WalPath path = TRY(WalPath::follow(archive, way.timeline, first.source.start));
-    if (path.end() < first.source.stop) continue;
-    while (i + 1 < way.snapshots.size() && way.snapshots[i + 1].source.stop <= path.end()) i++;
-    const Time least = way.snapshots[i].source.stop_time;
-    stretches.push_back({first.source.stop_time, std::max(least, path.proven_until().value_or(least)), first.index});
-  }
-  return stretches;
-}
-
-// Along one timeline. Names tell where something is missing; the log itself is read from the last snapshot
-// before a gap only, to see how far that one goes.
-Result<std::vector<RecoveryStretch>> stretches_by_names(WalArchive& archive, const OnTheWay& way) {
-  std::vector<RecoveryStretch> stretches;
-  const Candidate* newest = nullptr;  // of a stretch that has not ended
-  for (size_t i = 0; i < way.snapshots.size(); i++) {
-    const Candidate& snapshot = way.snapshots[i];
-    const auto [start, stop] = std::pair(snapshot.source.start, snapshot.source.stop);
-    const bool is_last = i + 1 == way.snapshots.size();
-    const bool leads_on =
-        !is_last && TRY(archive.gaps(way.timeline, start, std::max(stop, way.snapshots[i + 1].source.start))).empty();
-    if (leads_on || TRY(archive.gaps(way.timeline, start, stop)).empty()) {
-      if (newest == nullptr) stretches.push_back({snapshot.source.stop_time, {}, snapshot.index});
-      newest = &snapshot;
-    }
-    if (leads_on || newest == nullptr) continue;
-    TRY(end_stretch(archive, way.timeline, *newest, stretches));
-    newest = nullptr;
-  }
-  return stretches;
-}
-
-using FindStretches = Result<std::vector<RecoveryStretch>>(WalArchive& archive, const OnTheWay& way);
-
-// Takes over what of `stretches` lies in [from, until); what follows without a hole goes on with the one before.
-void add_within(const std::vector<RecoveryStretch>& stretches, std::optional<Time> from, std::optional<Time> until,
-                bool followed, std::vector<RecoveryStretch>& all) {
-  for (const RecoveryStretch& stretch : stretches) {
-    const Time first = from ? std::max(stretch.from, *from) : stretch.from;
-    const Time last = until ? std::min(stretch.until, whole_microseconds(*until) - kInstant) : stretch.until;
-    if (last < first) continue;
-    if (!all.empty() && first <= all.back().until + kInstant) {
-      all.back().until = std::max(all.back().until, last);
-      continue;
-    }
-    all.push_back({first, last, followed && first == stretch.from ? stretch.snapshot_index : std::nullopt});
-  }
-}
-
-// Each instant along the timeline that resolve_target() takes for it.
-Result<std::vector<RecoveryStretch>> stretches_of(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots,
-                                                  FindStretches* find, bool with_doubtful) {
-  const OnTheWay way = TRY(snapshots_on_the_way(archive, snapshots));
-  if (way.all.empty()) return std::vector<RecoveryStretch>();
-  const std::vector<RecoveryStretch> own = TRY(find(archive, way));
-  std::vector<RecoveryStretch> all;
-  for (const TimelineAtWork& each : TRY(timelines_at_work(archive, sources_of(way.all), way.timeline))) {
-    if (!each.apart) {
-      add_within(own, each.from, each.until, true, all);
-      continue;
-    }
-    const Time apart = each.from ? std::max(*each.from, *each.apart) : *each.apart;
-    add_within(own, each.from, each.until ? std::min(*each.until, apart) : apart, true, all);
-    // Damage there keeps nobody from the rest.
-    auto left = find(archive, TRY(way_to(archive, each.timeline, way.all)));
-    if (!left.ok() && !is_damage(left.error())) return left;
-    if (left.ok()) add_within(*left, apart, each.until, false, all);
-  }
-  if (with_doubtful || !way.doubtful) return all;
-  std::vector<RecoveryStretch> clear;
-  for (const RecoveryStretch& stretch : all) {
-    if (stretch.from >= *way.doubtful) continue;
-    clear.push_back(stretch);
-    clear.back().until = std::min(stretch.until, whole_microseconds(*way.doubtful) - kInstant);
-  }
-  return clear;
-}
-
-Result<std::vector<RecoveryStretch>> proven_stretches(WalArchive& archive,
-                                                      const std::vector<repo::Snapshot>& snapshots) {
-  return stretches_of(archive, snapshots, stretches_by_records, false);
-}
-
-}  // namespace
-
-Result<std::vector<RecoveryStretch>> recovery_stretches(WalArchive& archive,
-                                                        const std::vector<repo::Snapshot>& snapshots) {
-  return stretches_of(archive, snapshots, stretches_by_names, false);
-}
-
-Result<std::vector<RecoveryStretch>> stretches_to_keep(WalArchive& archive,
-                                                       const std::vector<repo::Snapshot>& snapshots) {
-  return stretches_of(archive, snapshots, stretches_by_names, true);
-}
-
-Result<std::vector<size_t>> snapshots_astray(WalArchive& archive, const std::vector<repo::Snapshot>& snapshots) {
-  return TRY(snapshots_on_the_way(archive, snapshots)).astray;
-}
-
-std::string describe(const std::vector<RecoveryStretch>& stretches) {
-  if (stretches.empty()) return "";
-  std::string words = stretches.size() == 1 ? "the recovery window is " : "the recovery windows are ";
-  for (size_t i = 0; i < stretches.size(); i++) {
-    if (i > 0) words += i + 1 == stretches.size() ? " and " : ", ";
-    words += fmt::format("{} to {}", format_rfc3339(stretches[i].from), format_rfc3339(stretches[i].until));
-  }
-  return words;
 }
 
 }  // namespace holdfast::postgres

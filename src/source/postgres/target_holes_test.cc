@@ -91,6 +91,29 @@ TEST_F(RestoredToAHole, ASnapshotBehindItServes) {
   EXPECT_FALSE(resolve(target_at(at(50))).ok());
 }
 
+TEST_F(RestoredToAHole, WhatCanNotBeReadBehindItIsOfNoMatter) {
+  for (const std::string& name : store_.record_names("db." + std::to_string(TestWal::kSystemId)))
+    if (name.starts_with(wal_.segment_name(4))) store_.lose(name);
+  archive_ = WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
+  EXPECT_EQ(resolve({})->timeline, 2u);
+  EXPECT_TRUE(resolve(target_at(at(40))).ok());
+  EXPECT_FALSE(resolve(target_at(at(65))).ok());
+}
+
+// Case: of the segment in which the two part only the new timeline's copy is stored, and the old one's next segment.
+TEST_F(HolesTest, WhatBothTimelinesHaveIsRestoredThoughTheOldOnesCopyIsMissing) {
+  for (size_t i = 0; i < 3; i++) push(i);
+  TestWal restored = wal_.fork(2);
+  TargetTest::fill();
+  commit(750, 60);
+  push(4);
+  const Lsn stop = restored.commit(850, at(90));
+  push_timeline_2(restored, end_);
+  snapshots_.push_back(snapshot(2, end_, stop, at(95)));
+  for (const int seconds : {25, 35, 40, 90}) EXPECT_EQ(resolve(target_at(at(seconds)))->timeline, 2u) << seconds;
+  EXPECT_FALSE(resolve(target_at(at(50))).ok());
+}
+
 // Case: a commit of thousands of tables' DDL, which may be longer than a segment of WAL.
 class LongCommit : public HolesTest, public testing::WithParamInterface<size_t> {};
 
@@ -229,9 +252,17 @@ TEST_F(HolesTest, WhereAnotherTimelineIsDamagedAPersonHasToChoose) {
     const auto unclear = resolve(target);
     ASSERT_FALSE(unclear.ok());
     EXPECT_EQ(unclear.error().code(), ErrorCode::kDamaged);
-    EXPECT_EQ(unclear.error().hint(), "--timeline N goes along that one, without a look at the others");
+    EXPECT_EQ(unclear.error().hint(),
+              "--timeline 1, that of the newest point, goes along it without a look at the others");
     EXPECT_EQ(resolve(on_timeline(1, target))->timeline, 1u);
   }
+  // At its end of recovery the server would ask for it.
+  store_.lose("00000002.history");
+  archive_ = WalArchive::open(store_, clock_, {"db", TestWal::kSystemId, kSegment}).value();
+  const auto refused = resolve(on_timeline(1));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kDamaged);
+  EXPECT_THAT(refused.error().hint(), HasSubstr("push 00000002.history again"));
 }
 
 TEST_F(HolesTest, AnEventIsFoundFromAnOlderSnapshotWhereANewerOneIsNotWhole) {
@@ -239,7 +270,8 @@ TEST_F(HolesTest, AnEventIsFoundFromAnOlderSnapshotWhereANewerOneIsNotWhole) {
   snapshots_.push_back(snapshot(1, end_, Lsn{end_.value + kSegment}, at(41)));
   EXPECT_EQ(resolve(target_name("release"))->snapshot_index, 0u);
   EXPECT_EQ(resolve(target_xid(730))->snapshot_index, 0u);
-  EXPECT_THAT(problem(target_xid(999)), HasSubstr("the snapshot of"));
+  EXPECT_THAT(problem(target_xid(999)),
+              testing::AllOf(HasSubstr("transaction 999 has not committed"), HasSubstr("the snapshot of")));
 }
 
 TEST_F(HolesTest, APositionOrTransactionThatTwoTimelinesHaveIsSaidToBe) {

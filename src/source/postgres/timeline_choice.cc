@@ -71,7 +71,7 @@ class Chooser {
       if (each.timeline != followed) {
         each.parted = TRY(parting(followed, each.timeline));
         // What came of another one than the followed lacks what the followed has since.
-        each.apart = on_the_way ? TRY(departure_of(each.timeline, each.parted)) : each.from;
+        each.apart = on_the_way ? TRY(departure_of(each.timeline, each.parted, followed)) : each.from;
       }
       if (!found.empty()) found.back().until = each.from;
       found.push_back(each);
@@ -173,18 +173,41 @@ class Chooser {
   // From when on the state of a timeline that the followed one came of is not the followed one's: from
   // its first commit behind the place where they part. Where a hole hides that, from the last that is
   // known before it.
-  Result<std::optional<Time>> departure_of(uint32_t timeline, Lsn behind) {
+  Result<std::optional<Time>> departure_of(uint32_t timeline, Lsn behind, uint32_t followed) {
     const WalPath path = TRY(WalPath::follow(archive_, timeline, behind, WalPath::Purpose::kLook));
     const auto commit = TRY(path.find(
         behind, path.end(), [](const WalSummary& summary) { return summary.commits > 0; },
         [](const WalEvent& event) { return event.kind == WalEventKind::kCommit; }));
     if (commit) return std::optional(commit->time);
     if (!path.broken()) return std::optional<Time>();
-    Time known = path.proven_until().value_or(Time());
+    Time known = std::max(path.proven_until().value_or(Time()), TRY(last_before(behind, followed)));
     for (const SnapshotSource& snapshot : snapshots_)
       if (snapshot.stop <= path.end() && TRY(leads_to(archive_, snapshot, timeline)))
         known = std::max(known, snapshot.stop_time);
     return std::optional(known + Duration::microseconds(1));
+  }
+
+  // The last that is known of the way to a timeline before a position; the epoch: nothing.
+  Result<Time> last_before(Lsn position, uint32_t timeline) {
+    Time last;
+    std::optional<Lsn> start;
+    for (const SnapshotSource& snapshot : snapshots_)
+      if (snapshot.stop <= position && TRY(leads_to(archive_, snapshot, timeline))) start = snapshot.start;
+    if (!start) return last;
+    const WalPath path = TRY(WalPath::follow(archive_, timeline, *start, WalPath::Purpose::kLook));
+    for (const WalPath::Stretch& stretch : path.stretches()) {
+      if (stretch.from >= position) break;
+      if (stretch.to <= position) {
+        last = std::max(last, stretch.summary.latest.value_or(last));
+        continue;
+      }
+      TRY(path.events(stretch.from, position, [&](const WalEvent& event) {
+        if (event.kind == WalEventKind::kCommit || event.kind == WalEventKind::kAbort)
+          last = std::max(last, event.time);
+        return true;
+      }));
+    }
+    return last;
   }
 
   // The first that is known of a timeline behind a position: also the record that ends the
@@ -235,15 +258,28 @@ class Chooser {
     return life;
   }
 
-  // What the headers of the stored WAL tell, also of that behind a hole.
+  // When the first and the last of what is stored from a position on was committed, also behind a hole. As the
+  // headers of the log tell it: as few as it takes, and without those that can't be read.
   Result<void> add_stored(Life& life, uint32_t timeline, Lsn from) {
-    for (const WalPiece& piece : TRY(archive_.pieces())) {
-      if (piece.timeline != timeline || piece.from < from) continue;
-      life.any_wal = true;
-      const auto summary = TRY(archive_.summary(piece.record));
+    std::vector<const WalPiece*> pieces;
+    const auto all = TRY(archive_.pieces());
+    for (const WalPiece& piece : all)
+      if (piece.timeline == timeline && piece.from >= from) pieces.push_back(&piece);
+    life.any_wal |= !pieces.empty();
+    std::sort(pieces.begin(), pieces.end(), [](const auto* a, const auto* b) { return a->from < b->from; });
+    const auto add_time_of = [&](const WalPiece& piece) -> Result<bool> {
+      auto read = archive_.summary(piece.record);
+      const bool is_away = !read.ok() && read.error().code() == ErrorCode::kNotFound;  // it went meanwhile
+      if (is_away || (!read.ok() && is_unreadable(read.error()))) return false;
+      const auto summary = TRY(std::move(read));
       life.add(summary->first_commit);
       life.add(summary->latest);
-    }
+      return summary->latest.has_value();
+    };
+    for (const WalPiece* piece : pieces)
+      if (TRY(add_time_of(*piece))) break;
+    for (auto piece = pieces.rbegin(); piece != pieces.rend(); ++piece)
+      if (TRY(add_time_of(**piece))) break;
     return {};
   }
 
@@ -281,7 +317,10 @@ class Chooser {
     if (TRY(leads_along(chosen_, timeline))) return std::optional<OtherTimeline>();  // where it was left is known
     Life theirs;
     TRY(add_stored(theirs, timeline, Lsn()));
-    const Life ours = TRY(life_of(chosen_, Lsn()));
+    Life ours = TRY(by_snapshots(chosen_, Lsn()));
+    for (const WalMark& mark : TRY(archive_.marks()))
+      if (mark.timeline == chosen_) ours.add(mark.time);
+    TRY(add_stored(ours, chosen_, Lsn()));
     OtherTimeline other{timeline, Lsn(), true, theirs.first, theirs.last, std::nullopt, false};
     other.newer = theirs.last && (!ours.last || *theirs.last > *ours.last);
     if (!other.newer && timeline < chosen_) return std::optional<OtherTimeline>();

@@ -41,8 +41,8 @@ struct TimelineChoice {
 // Which timeline "the newest" is on. Not the highest number: a standby that was promoted for
 // a test, or a restored copy that archived for a moment, leaves a timeline too, and the server
 // that counts goes on along the old one. The newest snapshot says where that is. Another
-// timeline is followed instead when all that is known of it (commits, marks, snapshots behind
-// the place where the two part) came after all that is known of the first: then it has taken
+// timeline is followed instead when all that is known of it (commits and snapshots behind
+// the place where the two part, marks there and behind it, also behind a hole) came after all that is known of the first: then it has taken
 // over, by a failover or a restore to the past. Where both went on at the same time and the
 // other for longer, nobody can tell: it is named as newer.
 // `snapshots` are those of the cluster, oldest first, at least one.

@@ -128,24 +128,23 @@ Result<WalSummary> WalPath::summary_of_cut(const Stretch& stretch) const {
   return scanner.scan(content.view(stretch.from.value - segment.value, stretch.to.value - stretch.from.value));
 }
 
-Result<WalSummary> WalPath::summary_of(const Stretch& stretch) const {
-  if (stretch.cut) return summary_of_cut(stretch);
-  return TRY(archive_->summary(stretch.record))->clone();
+Result<void> WalPath::read_summary(Stretch& stretch) {
+  stretch.summary = stretch.cut ? TRY(summary_of_cut(stretch)) : TRY(archive_->summary(stretch.record))->clone();
+  return add_edges(stretch);
 }
 
 Result<void> WalPath::summarise() {
   for (size_t i = 0; i < stretches_.size(); i++) {
     Stretch& stretch = stretches_[i];
-    auto summary = summary_of(stretch);
-    if (!summary.ok() && purpose_ == Purpose::kTarget && is_unreadable(summary.error())) {
+    auto read = read_summary(stretch);
+    if (!read.ok() && purpose_ == Purpose::kTarget && is_unreadable(read.error())) {
       end_ = stretch.from;
       broken_ = fmt::format("WAL segment {} can't be read: {}", segment_at(stretch.timeline, stretch.from),
-                            summary.error().text());
+                            read.error().text());
       stretches_.resize(i);
       break;
     }
-    stretch.summary = TRY(std::move(summary));
-    TRY(add_edges(stretch));
+    TRY(std::move(read));
     std::optional<Lsn> stop = stretch.summary.zeros_at;
     std::string problem = "no more records follow";
     if (stretch.summary.fault) {
@@ -223,23 +222,29 @@ const WalSummary* WalPath::tail_before(Lsn segment) const {
   return before == stretches_.rend() || !before->summary.tail_start ? nullptr : &before->summary;
 }
 
-// Adds the record that began in a segment before, and its event.
+namespace {
+
+// The event of a record that began before, and whose whole is proven: it may be the last one here.
+void add_lead(WalSummary& summary, const WalEvent& event) {
+  summary.add(event);
+  if (!summary.last_record) summary.last_record = event.start;
+}
+
+}  // namespace
+
+// Adds the event of a record that began in a segment before.
 Result<void> WalPath::add_edges(Stretch& stretch) {
   if (!stretch.summary.lead_end) return {};
   const WalSummary* tail = tail_before(segment_start(stretch.from, archive_->identity().segment_bytes));
   if (tail == nullptr) return {};
-  if (!stretch.summary.last_record) {
-    stretch.summary.last_record = tail->tail_start;
-    stretch.summary.last_end = std::max(stretch.summary.last_end, *stretch.summary.lead_end);
-  }
   auto joined = join_edges(*tail, stretch.summary);
   if (joined.ok()) {
-    if (joined.value()) stretch.summary.add(*joined.value());
+    if (joined.value()) add_lead(stretch.summary, *joined.value());
     return {};
   }
   if (joined.error().code() != ErrorCode::kUnsupported) return std::move(joined).error();
   return events(*tail->tail_start, Lsn{tail->tail_start->value + 1}, [&](const WalEvent& event) {
-    stretch.summary.add(event);
+    add_lead(stretch.summary, event);
     return false;
   });
 }

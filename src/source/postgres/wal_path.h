@@ -60,7 +60,7 @@ class WalPath {
   const WalSummary* tail_before(Lsn segment) const;
   Result<void> add_edges(Stretch& stretch);
   Result<void> prove();
-  Result<WalSummary> summary_of(const Stretch& stretch) const;
+  Result<void> read_summary(Stretch& stretch);
   Result<WalSummary> summary_of_cut(const Stretch& stretch) const;
   Result<Bytes> content_of(uint32_t timeline, Lsn segment) const;
   std::string segment_at(uint32_t timeline, Lsn lsn) const;
