@@ -16,7 +16,7 @@ namespace holdfast::postgres {
 // A timeline of which something is stored, and that is not followed.
 struct OtherTimeline {
   uint32_t timeline = 0;
-  Lsn parted;  // where the two ways part
+  Lsn parted;              // where the two ways part
   bool unknown = false;    // its history is not stored: nobody can tell where, and nothing is restored along it
   std::optional<Time> at;  // the first that is known of the one that began later; before it is clear which is meant
   std::optional<Time> last;
@@ -42,8 +42,8 @@ struct TimelineChoice {
 // a test, or a restored copy that archived for a moment, leaves a timeline too, and the server
 // that counts goes on along the old one. The newest snapshot says where that is. Another
 // timeline is followed instead when all that is known of it (commits and snapshots behind
-// the place where the two part, marks there and behind it, also behind a hole) came after all that is known of the first: then it has taken
-// over, by a failover or a restore to the past. Where both went on at the same time and the
+// the place where the two part, marks there and behind it, also behind a hole) came after all that is known of the
+// first: then it has taken over, by a failover or a restore to the past. Where both went on at the same time and the
 // other for longer, nobody can tell: it is named as newer.
 // `snapshots` are those of the cluster, oldest first, at least one.
 Result<TimelineChoice> choose_timeline(WalArchive& archive, const std::vector<SnapshotSource>& snapshots);
