@@ -413,6 +413,8 @@ TEST(Retention, a_window_is_kept_along_what_leads_on) {
     if (decisions[i].keep) left.push_back(i);
   }
   EXPECT_EQ(left, (std::vector<size_t>{0, 4})) << "the one of two hours is nearer, and leads nowhere";
+  policy.keep_window = Duration::seconds(150 * 60);
+  EXPECT_TRUE(decide(policy, points, facts, kNow)[2].keep) << "a window of its own begins with it";
 }
 
 TEST(Retention, a_window_keeps_what_leads_to_its_beginning_and_where_new_ones_begin) {

@@ -179,7 +179,7 @@ class Decider {
   }
 
   // Of each component, of the snapshots that lead on: the newest at or before the window's
-  // beginning (else the oldest there is), and each from which on a window of its own begins.
+  // beginning (else the oldest there is), and of all each from which on a window of its own begins.
   void keep_window() {
     if (policy_.keep_window.ns <= 0) return;
     const Time begin = now_ - policy_.keep_window;
@@ -191,9 +191,9 @@ class Decider {
     const std::string reason = "window " + format_duration(policy_.keep_window);
     for (const Point* point : by_age_) {
       for (const Snapshot& snapshot : point->snapshots) {
-        if (is_astray(*point, snapshot.component)) continue;
         if (facts_.window_begins.count({point->id, snapshot.component}) && snapshot.instant > begin)
           keep_once(*point, reason);
+        if (is_astray(*point, snapshot.component)) continue;
         Base& base = bases[{point->stack, snapshot.component}];
         const bool covers = base.point != nullptr && base.instant <= begin;
         const bool better =

@@ -154,7 +154,7 @@ using FindStretches = Result<std::vector<RecoveryStretch>>(WalArchive& archive, 
 
 // Takes over what of `stretches` lies in [from, until); what follows without a hole goes on with the one before.
 void add_within(const std::vector<RecoveryStretch>& stretches, std::optional<Time> from, std::optional<Time> until,
-                bool followed, std::vector<RecoveryStretch>& all) {
+                std::vector<RecoveryStretch>& all) {
   for (const RecoveryStretch& stretch : stretches) {
     const Time first = from ? std::max(stretch.from, *from) : stretch.from;
     const Time last = until ? std::min(stretch.until, whole_microseconds(*until) - kInstant) : stretch.until;
@@ -163,7 +163,7 @@ void add_within(const std::vector<RecoveryStretch>& stretches, std::optional<Tim
       all.back().until = std::max(all.back().until, last);
       continue;
     }
-    all.push_back({first, last, followed && first == stretch.from ? stretch.snapshot_index : std::nullopt});
+    all.push_back({first, last, first == stretch.from ? stretch.snapshot_index : std::nullopt});
   }
 }
 
@@ -176,15 +176,15 @@ Result<std::vector<RecoveryStretch>> stretches_of(WalArchive& archive, const std
   std::vector<RecoveryStretch> all;
   for (const TimelineAtWork& each : TRY(timelines_at_work(archive, sources_of(way.all), way.timeline))) {
     if (!each.apart) {
-      add_within(own, each.from, each.until, true, all);
+      add_within(own, each.from, each.until, all);
       continue;
     }
     const Time apart = each.from ? std::max(*each.from, *each.apart) : *each.apart;
-    add_within(own, each.from, each.until ? std::min(*each.until, apart) : apart, true, all);
+    add_within(own, each.from, each.until ? std::min(*each.until, apart) : apart, all);
     // Damage there keeps nobody from the rest.
     auto left = find(archive, TRY(way_to(archive, each.timeline, way.all)));
     if (!left.ok() && !is_damage(left.error())) return left;
-    if (left.ok()) add_within(*left, apart, each.until, false, all);
+    if (left.ok()) add_within(*left, apart, each.until, all);
   }
   if (with_doubtful || !way.doubtful) return all;
   std::vector<RecoveryStretch> clear;

@@ -89,6 +89,10 @@ TEST_F(RestoredToAHole, ASnapshotBehindItServes) {
   EXPECT_EQ(then->timeline, 1u);
   EXPECT_EQ(then->snapshot_index, 2u);
   EXPECT_FALSE(resolve(target_at(at(50))).ok());
+  // It alone leads there: who keeps the window keeps it.
+  const auto stretches = stretches_to_keep(*archive_, snapshots_).value();
+  EXPECT_EQ(describe(stretches), describe({{at(0), at(40), {}}, {at(61), at(70), {}}, {at(90), at(100), {}}}));
+  EXPECT_EQ(stretches[1].snapshot_index, 2u);
 }
 
 TEST_F(RestoredToAHole, WhatCanNotBeReadBehindItIsOfNoMatter) {
