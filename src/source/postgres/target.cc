@@ -95,6 +95,17 @@ class Resolver {
           .with_hint(fmt::format("push {} of that server's pg_wal ('holdfast wal push'), or choose --timeline {}",
                                  history_name(rival.timeline), timeline_));
     }
+    if (rival.idle_until) {
+      return make_error(
+                 ErrorCode::kUnreachableTarget,
+                 "it is not clear which timeline to follow: {}, which the newest snapshot leads to, and {} part at {}; "
+                 "there the server of {} still stood at {}, when {} had commits already (the last: {})",
+                 timeline_, rival.timeline, rival.parted.text(), timeline_, format_rfc3339(*rival.idle_until),
+                 rival.timeline, format_rfc3339(*rival.last))
+          .with_hint(fmt::format("choose --timeline {} if that is of a copy, and --timeline {} if its server has taken "
+                                 "over; a backup of the server that counts says it for good",
+                                 timeline_, rival.timeline));
+    }
     return make_error(
                ErrorCode::kUnreachableTarget,
                "it is not clear which timeline to follow: {}, which the newest snapshot leads to, and {} part at "

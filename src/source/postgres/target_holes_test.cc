@@ -30,17 +30,32 @@ class HolesTest : public TargetTest {
   }
 };
 
-// Case: a standby is promoted for a test beside a primary that nobody writes to, and that is followed.
-TEST_F(HolesTest, ACopyBesideAnIdleServerThatIsFollowedDoesNotTakeOver) {
+// Case: a standby is promoted for a test beside a primary that nobody writes to, and that is followed; or has taken
+// over from one that nobody has stopped.
+TEST_F(HolesTest, BesideAnIdleServerThatIsFollowedAPersonHasToChoose) {
   push_all();
   ASSERT_TRUE(archive_->mark(1, end_, at(50)).ok());
   ASSERT_TRUE(archive_->mark(1, end_, at(100)).ok());
   TestWal copy = wal_.fork(2);
   copy.commit(850, at(62));
   push_timeline_2(copy, end_);
+  EXPECT_THAT(problem({}), testing::AllOf(HasSubstr("there the server of 1 still stood at 2027-01-15T08:01:40.000000Z"),
+                                          HasSubstr("choose --timeline 1 if that is of a copy")));
+  EXPECT_THAT(problem(target_at(at(80))), HasSubstr("it is not clear which timeline to follow"));
+  EXPECT_EQ(resolve(target_at(at(60)))->timeline, 1u);
+  EXPECT_EQ(resolve(on_timeline(1, target_at(at(80))))->timeline, 1u);
+  EXPECT_EQ(resolve(on_timeline(2))->timeline, 2u);
+  EXPECT_EQ(windows(), describe({{at(0), at(62) - Duration::microseconds(1), {}}}));
+  EXPECT_EQ(describe(stretches_to_keep(*archive_, snapshots_).value()), describe({{at(0), at(100), {}}}));
+  // A backup says it for good.
+  const size_t before = snapshots_.size();
+  snapshots_.push_back(snapshot(2, end_, copy.position(), at(110)));
+  EXPECT_EQ(resolve({})->timeline, 2u);
+  snapshots_.resize(before);
+  commit(750, 120);
+  push_rest_of_timeline_1();
+  snapshots_.push_back(snapshot(1, end_, wal_.position(), at(130)));
   EXPECT_EQ(resolve({})->timeline, 1u);
-  EXPECT_EQ(resolve(target_at(at(80)))->timeline, 1u);
-  EXPECT_EQ(windows(), describe({{at(0), at(100), {}}}));
 }
 
 TEST_F(HolesTest, AServerThatWasIdleBeforeItsFailoverIsTakenOver) {

@@ -21,6 +21,7 @@ constexpr Duration kClocksDiffer = Duration::seconds(5);
 struct Life {
   bool any_wal = false;
   std::optional<Time> first, last;
+  std::optional<Time> idle_until;  // by a mark at the very position: the server was there, and had written nothing
   std::optional<std::string> broken;
   void add(std::optional<Time> time) {
     if (!time) return;
@@ -124,9 +125,10 @@ class Chooser {
   Result<bool> went_on_beside(uint32_t timeline, const TimelineAtWork& other) {
     const Lsn parted = TRY(parting(timeline, other.timeline));
     const Life life = TRY(life_of(timeline, parted));
-    if (life.last && *life.last >= *other.from) {
+    const std::optional<Time> last = std::max(life.last, life.idle_until);
+    if (last && *last >= *other.from) {
       return std::none_of(snapshots_.begin(), snapshots_.end(), [&](const SnapshotSource& snapshot) {
-        return snapshot.timeline == other.timeline && snapshot.stop_time > *life.last;
+        return snapshot.timeline == other.timeline && snapshot.stop_time > *last;
       });
     }
     // That of an idle server has checkpoints alone.
@@ -235,9 +237,13 @@ class Chooser {
     const auto known = lives_.find({timeline, behind});
     if (known != lives_.end()) return known->second;
     Life life = TRY(by_snapshots(timeline, behind));
-    // One at the very place says that the server was there, idle, at that time.
-    for (const WalMark& mark : TRY(archive_.marks()))
-      if (mark.timeline == timeline && mark.lsn >= behind) life.add(mark.time);
+    for (const WalMark& mark : TRY(archive_.marks())) {
+      if (mark.timeline != timeline || mark.lsn < behind) continue;
+      if (mark.lsn > behind)
+        life.add(mark.time);
+      else
+        life.idle_until = std::max(life.idle_until, std::optional(mark.time));
+    }
     const WalPath path = TRY(WalPath::follow(archive_, timeline, behind, WalPath::Purpose::kLook));
     life.broken = path.broken();
     for (const WalPath::Stretch& stretch : path.stretches()) {
@@ -291,20 +297,28 @@ class Chooser {
     const Life snapshots = TRY(by_snapshots(chosen_, parted));
     if (snapshots.last && (!theirs.last || *snapshots.last >= *theirs.last)) return false;
     const Life ours = TRY(life_of(chosen_, parted));
+    if (stood_beside(ours, theirs)) return false;
     if (!ours.last) return theirs.last || timeline > chosen_;
     return theirs.last && *theirs.last > *ours.last && *theirs.first + kClocksDiffer >= *ours.last;
+  }
+
+  // A server that wrote nothing was there when the other timeline had commits: that is of a copy, or has taken over
+  // from one that nobody has stopped.
+  static bool stood_beside(const Life& idle, const Life& other) {
+    return !idle.last && idle.idle_until && other.first && *idle.idle_until > *other.first + kClocksDiffer;
   }
 
   Result<std::optional<OtherTimeline>> worth_a_word(uint32_t timeline) {
     const Lsn parted = TRY(parting(chosen_, timeline));
     const Life theirs = TRY(life_of(timeline, parted));
     if (!theirs.any_wal && !theirs.last) return std::optional<OtherTimeline>();
-    OtherTimeline other{timeline, parted, false, theirs.first, theirs.last, theirs.broken, false};
+    OtherTimeline other{timeline, parted, false, theirs.first, theirs.last, theirs.broken, false, std::nullopt};
     const Life snapshots = TRY(by_snapshots(chosen_, parted));
     const bool older = !theirs.last || (snapshots.last && *snapshots.last >= *theirs.last);
     if (!older) {
       const Life ours = TRY(life_of(chosen_, parted));
-      other.newer = ours.last && *theirs.last > *ours.last;
+      if (stood_beside(ours, theirs)) other.idle_until = ours.idle_until;
+      other.newer = other.idle_until || (ours.last && *theirs.last > *ours.last);
       other.at = std::max(TRY(begun_beside(timeline, chosen_)), TRY(begun_beside(chosen_, timeline)));
     }
     // A lower number that is older is what was left by a failover or a restore to the past.
@@ -321,7 +335,7 @@ class Chooser {
     for (const WalMark& mark : TRY(archive_.marks()))
       if (mark.timeline == chosen_) ours.add(mark.time);
     TRY(add_stored(ours, chosen_, Lsn()));
-    OtherTimeline other{timeline, Lsn(), true, theirs.first, theirs.last, std::nullopt, false};
+    OtherTimeline other{timeline, Lsn(), true, theirs.first, theirs.last, std::nullopt, false, std::nullopt};
     other.newer = theirs.last && (!ours.last || *theirs.last > *ours.last);
     if (!other.newer && timeline < chosen_) return std::optional<OtherTimeline>();
     return std::optional(other);
@@ -371,8 +385,10 @@ std::string describe(const OtherTimeline& other, uint32_t followed) {
   }
   return fmt::format("timeline {}, which parts from {} at {}, is left aside: {}{} (--timeline {} follows it){}",
                      other.timeline, followed, other.parted.text(), last,
-                     other.newer ? ", later than of the one that is followed" : "", other.timeline,
-                     other.broken ? "; of it " + *other.broken : "");
+                     other.idle_until ? ", when the server of the one that is followed stood still"
+                     : other.newer    ? ", later than of the one that is followed"
+                                      : "",
+                     other.timeline, other.broken ? "; of it " + *other.broken : "");
 }
 
 std::string describe(const FormerTimeline& former, uint32_t followed) {

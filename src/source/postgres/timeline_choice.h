@@ -22,6 +22,7 @@ struct OtherTimeline {
   std::optional<Time> last;
   std::optional<std::string> broken;  // more is stored of its log behind a place that nothing gets past
   bool newer = false;                 // it was at work when the one that is followed was, and longer
+  std::optional<Time> idle_until;     // so long at least the one that is followed stood where they part
 };
 
 // The timeline of the newest snapshot, from which another has taken over.
