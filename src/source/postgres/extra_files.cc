@@ -7,6 +7,7 @@
 
 #include "source/postgres/file_list.h"
 #include "source/postgres/materialise_plan.h"
+#include "source/postgres/some_of.h"
 
 namespace holdfast::postgres {
 
@@ -17,14 +18,6 @@ constexpr size_t kMostNamesShown = 10;
 repo::EntryKind kind_of(const struct stat& status) {
   if (S_ISDIR(status.st_mode)) return repo::EntryKind::kDirectory;
   return S_ISLNK(status.st_mode) ? repo::EntryKind::kSymlink : repo::EntryKind::kFile;
-}
-
-std::string names_of(const std::vector<std::string>& paths) {
-  const size_t shown = std::min(paths.size(), kMostNamesShown);
-  std::string names = paths.front();
-  for (size_t i = 1; i < shown; i++) names += ", " + paths[i];
-  if (paths.size() > shown) names += fmt::format(" and {} more", paths.size() - shown);
-  return names;
 }
 
 // What a restore writes anew, and what no backup has (WAL, caches), need not be told.
@@ -87,11 +80,11 @@ std::vector<std::string> ExtraFiles::notes() const {
   std::vector<std::string> notes;
   if (!left_.empty())
     notes.push_back(fmt::format("{}left in place, since it is not PostgreSQL's (--remove-extra removes it): {}",
-                                options_.look_only ? "will be " : "", names_of(left_)));
+                                options_.look_only ? "will be " : "", some_of(left_, kMostNamesShown)));
   if (!removed_.empty() && !options_.look_only) {
     std::vector<std::string> paths;
     for (const Removed& each : removed_) paths.push_back(each.path);
-    notes.push_back("removed, since the point does not have it: " + names_of(paths));
+    notes.push_back("removed, since the point does not have it: " + some_of(paths, kMostNamesShown));
   }
   return notes;
 }

@@ -9,6 +9,7 @@
 #include "source/postgres/dump.h"
 #include "source/postgres/extract_target.h"
 #include "source/postgres/inventory.h"
+#include "source/postgres/some_of.h"
 #include "source/scratch_place.h"
 
 namespace holdfast::postgres {
@@ -19,13 +20,6 @@ constexpr size_t kMostNames = 20;           // in a note
 constexpr int kSchemasPublishedSince = 15;  // FOR TABLES IN SCHEMA
 
 Error not_there(const std::string& what) { return make_error(ErrorCode::kNotFound, "the live server has no {}", what); }
-
-// The first names of a list that may be long.
-std::string some_of(const std::vector<std::string>& names) {
-  const size_t shown = std::min(names.size(), kMostNames);
-  const std::string more = names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "";
-  return fmt::format("{}{}", fmt::join(names.begin(), names.begin() + static_cast<ptrdiff_t>(shown), ", "), more);
-}
 
 // As servers say it; what they name may hold any word.
 bool lacks_a_collation(const std::string& text) {
@@ -264,10 +258,10 @@ class Extraction {
   void note_what_is_left_out() {
     if (!needs_.unlogged.empty())
       report_.notes.push_back(fmt::format("without rows, since no copy of a cluster has those of unlogged tables: {}",
-                                          some_of(needs_.unlogged)));
+                                          some_of(needs_.unlogged, kMostNames)));
     if (!needs_.references.empty())
       report_.notes.push_back(fmt::format("large objects are not restored with a table: what {} {} may not be there",
-                                          some_of(needs_.references),
+                                          some_of(needs_.references, kMostNames),
                                           needs_.references.size() == 1 ? "refers to" : "refer to"));
     if (!lacking_tablespaces_.empty())
       report_.notes.push_back(fmt::format("the live server lacks tablespace {}: all goes into its default one",
